@@ -1,0 +1,122 @@
+"""The signs of the console, in two sets: Unicode, and ASCII for terminals that know no better.
+
+A sign never stands alone: wherever one is shown its word and its colour are shown too.
+"""
+
+from __future__ import annotations
+
+import locale
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_ASCII_FOR = str.maketrans({"…": "~", "·": "-", "—": "-", "→": ">", "←": "<", "│": "|"})
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    """One set of signs, each exactly one cell wide."""
+
+    is_ascii: bool
+    product: str
+    cursor: str
+    mark: str
+    bar_on: str
+    bar_off: str
+    ascending: str
+    descending: str
+    separator: str
+    rule: str
+    edge: str
+    states: Mapping[str, str] = field(default_factory=dict)
+    levels: Mapping[str, str] = field(default_factory=dict)
+
+    def state(self, name: str) -> str:
+        """Return the sign of a state of a stream, a point or a run."""
+        return self.states.get(name, "?")
+
+    def level(self, name: str) -> str:
+        """Return the sign of an event's level."""
+        return self.levels.get(name, " ")
+
+    def presentable(self, text: str) -> str:
+        """Return ``text`` as this set can show it: all of it, or its ASCII rendering."""
+        if not self.is_ascii or text.isascii():
+            return text
+        return text.translate(_ASCII_FOR).encode("ascii", "replace").decode("ascii")
+
+
+UNICODE = Glyphs(
+    is_ascii=False,
+    product="◆",
+    cursor="▸",
+    mark="▪",
+    bar_on="▰",
+    bar_off="▱",
+    ascending="▴",
+    descending="▾",
+    separator="·",
+    rule="─",
+    edge="▌",
+    states={
+        "waiting": "○",
+        "queued": "◌",
+        "starting": "◔",
+        "running": "●",
+        "stalled": "◐",
+        "recovering": "↻",
+        "succeeded": "✓",
+        "failed": "✗",
+        "skipped": "⊘",
+        "quarantined": "≠",
+        "stopped": "■",
+        "stopping": "◐",
+        "interrupted": "‖",
+        "needs_operator": "▲",
+        "converged": "✓",
+    },
+    levels={"info": "·", "good": "✓", "warning": "▲", "error": "✗"},
+)
+
+ASCII = Glyphs(
+    is_ascii=True,
+    product="*",
+    cursor=">",
+    mark="+",
+    bar_on="#",
+    bar_off="-",
+    ascending="^",
+    descending="v",
+    separator="-",
+    rule="-",
+    edge="|",
+    states={
+        "waiting": "W",
+        "queued": "Q",
+        "starting": "S",
+        "running": "R",
+        "stalled": "Z",
+        "recovering": "V",
+        "succeeded": "D",
+        "failed": "F",
+        "skipped": "-",
+        "quarantined": "X",
+        "stopped": "T",
+        "stopping": "Z",
+        "interrupted": "P",
+        "needs_operator": "B",
+        "converged": "D",
+    },
+    levels={"info": "-", "good": "+", "warning": "!", "error": "E"},
+)
+
+
+def choose_glyphs(environ: Mapping[str, str], encoding: str | None = None) -> Glyphs:
+    """Return the set to use: what ``ANABRANCH_GLYPHS`` says, else what the locale can show.
+
+    ``encoding`` is the terminal's character encoding; by default that of the locale.
+    """
+    wanted = environ.get("ANABRANCH_GLYPHS", "").lower()
+    if wanted in ("ascii", "unicode"):
+        return ASCII if wanted == "ascii" else UNICODE
+    name = encoding or locale.getpreferredencoding(False)
+    return UNICODE if name.lower().replace("-", "") in ("utf8", "utf16", "utf32") else ASCII

@@ -1,0 +1,140 @@
+"""Text with meaning, before it has colours: what presenters make and widgets paint.
+
+A line is a tuple of spans; a span is plain text and the name of a style, for example
+``Span("failed", "state.failed")``. Nothing here knows a terminal, so every presenter can be tested
+by comparing values. Text is never parsed: there is no markup that data could smuggle in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from anabranch.hostile_text import cell_width, cut_to_cells
+
+Align = Literal["left", "right"]
+
+
+class Span(NamedTuple):
+    """A piece of one line in one style."""
+
+    text: str
+    style: str = "text"
+
+
+Line = tuple[Span, ...]
+
+
+def plain(line: Line) -> str:
+    """Return the text of a line."""
+    return "".join(span.text for span in line)
+
+
+def text_cells(text: str) -> int:
+    """Return how many terminal cells a printable text takes."""
+    return len(text) if text.isascii() else sum(map(cell_width, text))
+
+
+def line_cells(line: Line) -> int:
+    """Return how many terminal cells a line takes."""
+    return sum(text_cells(span.text) for span in line)
+
+
+def fit(text: str, cells: int, align: Align = "left") -> str:
+    """Return ``text`` cut or padded to exactly ``cells`` cells."""
+    if cells <= 0:
+        return ""
+    cut = cut_to_cells(text, cells)
+    padding = " " * (cells - text_cells(cut))
+    return padding + cut if align == "right" else cut + padding
+
+
+def cut_left(text: str, cells: int) -> str:
+    """Return ``text`` cut at its beginning, where paths are least telling."""
+    if text_cells(text) <= cells:
+        return text
+    kept = text[-max(cells - 1, 0) :] if cells > 1 else ""
+    while kept and text_cells(kept) > cells - 1:
+        kept = kept[1:]
+    return "…" + kept
+
+
+def wrap(text: str, cells: int) -> list[str]:
+    """Return ``text`` in pieces of at most ``cells`` cells, broken at spaces where possible."""
+    cells = max(cells, 1)
+    pieces: list[str] = []
+    rest = text
+    while text_cells(rest) > cells:
+        end = _prefix_length(rest, cells)
+        space = rest.rfind(" ", 1, end + 1)
+        cut = space if space > 0 else end
+        pieces.append(rest[:cut])
+        rest = rest[cut:].lstrip(" ")
+    return [*pieces, rest] if rest or not pieces else pieces
+
+
+def hard_wrap(text: str, cells: int) -> list[str]:
+    """Return ``text`` in pieces of at most ``cells`` cells, every character kept."""
+    cells = max(cells, 2)
+    if text.isascii():
+        return [text[i : i + cells] for i in range(0, len(text), cells)] or [""]
+    pieces: list[str] = []
+    while text:
+        end = _prefix_length(text, cells)
+        pieces.append(text[:end])
+        text = text[end:]
+    return pieces or [""]
+
+
+def _prefix_length(text: str, cells: int) -> int:
+    room = cells
+    for index, char in enumerate(text):
+        room -= cell_width(char)
+        if room < 0:
+            return max(index, 1)
+    return len(text)
+
+
+class Part(NamedTuple):
+    """A piece of a bar that may get shorter: variants from long to short, most dear parts last."""
+
+    priority: int
+    variants: tuple[Line, ...]
+
+
+def fit_parts(parts: Sequence[Part], cells: int, gap: int = 2) -> list[Line]:
+    """Return one variant of each part so that all fit; the lowest priority gives way first.
+
+    A part that has run out of variants is left out, as an empty line.
+    """
+    choice = [0] * len(parts)
+    chosen = [part.variants[0] for part in parts]
+    while _total(chosen, gap) > cells:
+        shrinkable = [i for i, part in enumerate(parts) if choice[i] < len(part.variants)]
+        if not shrinkable:
+            break
+        weakest = min(shrinkable, key=lambda i: parts[i].priority)
+        choice[weakest] += 1
+        variants = parts[weakest].variants
+        chosen[weakest] = variants[choice[weakest]] if choice[weakest] < len(variants) else ()
+    return chosen
+
+
+def _total(lines: Iterable[Line], gap: int) -> int:
+    widths = [line_cells(line) for line in lines if line]
+    return sum(widths) + gap * max(len(widths) - 1, 0)
+
+
+def bar(left: Sequence[Line], right: Sequence[Line], cells: int, gap: int = 2) -> Line:
+    """Return one line with ``left`` pieces at its beginning and ``right`` ones at its end."""
+    left_line, right_line = _joined(left, gap), _joined(right, gap)
+    space = cells - line_cells(left_line) - line_cells(right_line)
+    return (*left_line, Span(" " * max(space, 0)), *right_line)
+
+
+def _joined(lines: Sequence[Line], gap: int) -> Line:
+    spans: list[Span] = []
+    for line in lines:
+        if line:
+            spans += [Span(" " * gap), *line] if spans else line
+    return tuple(spans)

@@ -1,0 +1,1 @@
+"""What panes show, as plain values: no terminal in here."""

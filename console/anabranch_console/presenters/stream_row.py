@@ -1,0 +1,97 @@
+"""One stream as one row: the numbers behind the columns, rounded to what is shown.
+
+Rounding happens here, so two rows are equal exactly when they look equal, and a stream whose
+processor time moved by a thousandth is not painted again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import Phase, public_state
+from anabranch.core.projections import reason_for
+from anabranch.core.state import State, Stream
+from anabranch.engine.vitals import Vitals
+from anabranch_console.presenters.wording import safe
+
+_MEBIBYTE = 2**20
+
+URGENCY = (
+    "failed",
+    "quarantined",
+    "stalled",
+    "recovering",
+    "running",
+    "starting",
+    "queued",
+    "waiting",
+    "stopped",
+    "skipped",
+    "succeeded",
+)
+"""States in the order in which they want attention."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRow:
+    """What the table shows of a stream. Times are whole seconds, memory is whole mebibytes."""
+
+    id: StreamId
+    position: int
+    state: str
+    attempt: int
+    now: str
+    age_seconds: int | None = None
+    files: int | None = None
+    cpu: int | None = None
+    memory_bytes: int | None = None
+    elapsed_seconds: int | None = None
+    is_active: bool = False
+
+    @property
+    def urgency(self) -> int:
+        """Where its state stands among those that want attention, 0 first."""
+        return URGENCY.index(self.state) if self.state in URGENCY else len(URGENCY)
+
+
+def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) -> StreamRow:
+    """Return the row of one stream at run time ``now``."""
+    live = vitals if stream.is_active and _is_current(stream, vitals) else None
+    files = stream.result.files_changed if stream.result else vitals and vitals.files_changed
+    return StreamRow(
+        id=stream.id,
+        position=state.topology.position[stream.id],
+        state=public_state(stream.phase),
+        attempt=stream.attempt,
+        now=what_now(state, stream, live),
+        age_seconds=None if live is None else _whole(live.progress_age_seconds),
+        files=files or None,
+        cpu=None if live is None or live.cpu_percent is None else round(live.cpu_percent),
+        memory_bytes=live.memory_bytes // _MEBIBYTE * _MEBIBYTE if live else None,
+        elapsed_seconds=_whole(elapsed(stream, now)),
+        is_active=stream.is_active,
+    )
+
+
+def what_now(state: State, stream: Stream, vitals: Vitals | None) -> str:
+    """Return what the stream says while it runs, and else why it is where it is."""
+    if stream.phase is Phase.RUNNING and vitals is not None and vitals.last_line:
+        return safe(vitals.last_line)
+    return safe(reason_for(state, stream))
+
+
+def elapsed(stream: Stream, now: float) -> float | None:
+    """Return the seconds from its first start to its end or until ``now``."""
+    if stream.first_started_at is None:
+        return None
+    end = stream.ended_at if stream.has_ended and stream.ended_at is not None else now
+    return max(end - stream.first_started_at, 0.0)
+
+
+def _is_current(stream: Stream, vitals: Vitals | None) -> bool:
+    return vitals is not None and vitals.attempt == stream.attempt
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else int(seconds)

@@ -1,0 +1,73 @@
+"""Numbers and moments as people read them: short, and stable enough not to flicker."""
+
+from __future__ import annotations
+
+import time
+
+from anabranch.hostile_text import escape_for_terminal
+
+NOTHING = "—"
+
+
+def safe(text: str) -> str:
+    """Return text that came from a stream, a file or git as harmless printable characters."""
+    return escape_for_terminal(text)
+
+
+def age(seconds: float | None) -> str:
+    """Return how long ago something was: ``8s``, ``12m``, ``3h``, ``2d``."""
+    if seconds is None:
+        return NOTHING
+    whole = int(max(seconds, 0))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
+
+
+def clock(seconds: float | None) -> str:
+    """Return a duration as ``02:31`` or ``1:02:31``."""
+    if seconds is None:
+        return NOTHING
+    minutes, rest = divmod(int(max(seconds, 0)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+
+
+def memory(count: int | None) -> str:
+    """Return a number of bytes as ``310M`` or ``1.2G``."""
+    if not count:
+        return NOTHING
+    mebibytes = count / 2**20
+    if mebibytes < 1000:
+        return f"{max(mebibytes, 1):.0f}M"
+    return f"{mebibytes / 1024:.1f}G"
+
+
+def percent(value: float | None) -> str:
+    """Return a share of one processor: ``41%``."""
+    return NOTHING if value is None else f"{value:.0f}%"
+
+
+def seconds_spent(seconds: float) -> str:
+    """Return a cost in time: ``0.4 s``, ``12 s`` or ``3 min``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return ``1 stream`` or ``3 streams``."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+def wall_clock(started_wall: float, at: float) -> str:
+    """Return a moment of the run clock as local time, ``14:02:11``."""
+    return time.strftime("%H:%M:%S", time.localtime(started_wall + at))
+
+
+def listing(names: list[str], limit: int = 4) -> str:
+    """Return names in one phrase, the rest counted: ``a, b and 3 more``."""
+    if len(names) <= limit:
+        return ", ".join(names)
+    return f"{', '.join(names[:limit])} and {len(names) - limit} more"

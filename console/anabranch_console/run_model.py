@@ -1,0 +1,123 @@
+"""What the console knows of a run: it pulls frames from the source and tells what changed.
+
+The source lives on other threads; everything here runs on the console's own. A pull never waits
+and never raises: if the source fails, the last picture stays and the failure is told once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from anabranch.core.events import Recorded
+from anabranch.core.ids import Seq, StreamId
+from anabranch.core.state import State
+from anabranch.engine.source import Overhead, Source
+from anabranch.engine.vitals import Vitals
+from anabranch_console.presenters.stream_row import StreamRow, stream_row
+
+EVENTS_KEPT = 20_000
+EVENTS_KEPT_PER_SUBJECT = 500
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a pull brought."""
+
+    rows: set[StreamId] = field(default_factory=set)
+    events: tuple[Recorded, ...] = ()
+    missed: int = 0
+    is_new_second: bool = False
+    problem: str | None = None
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing to paint."""
+        return not (self.rows or self.events or self.missed or self.is_new_second or self.problem)
+
+
+class RunModel:
+    """The newest state, the rows of all streams, and the events that are still kept."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.state: State = source.state
+        self.now = source.now()
+        self.overhead: Overhead | None = None
+        self.rows: dict[StreamId, StreamRow] = {}
+        self.events: deque[Recorded] = deque(maxlen=EVENTS_KEPT)
+        self.missed = 0
+        self._by_seq: dict[Seq, Recorded] = {}
+        self._by_subject: dict[str, deque[Recorded]] = {}
+        self._vitals: Mapping[StreamId, Vitals] = {}
+        self._cursor: Seq = 0
+        self._second = -1
+        self._problem: str | None = None
+
+    def pull(self) -> Changes:
+        """Take what is new from the source and return what changed since the last pull."""
+        try:
+            return self._pull()
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+            is_news = problem != self._problem
+            self._problem = problem
+            return Changes(problem=problem if is_news else None)
+
+    def vitals_of(self, stream: StreamId) -> Vitals | None:
+        """Return the newest live facts of a stream, None if it never ran in sight."""
+        return self._vitals.get(stream)
+
+    def event(self, seq: Seq | None) -> Recorded | None:
+        """Return an event by its number, if it is still kept."""
+        return None if seq is None else self._by_seq.get(seq)
+
+    def story(self, subject: str) -> list[Recorded]:
+        """Return the kept events about one stream or point, oldest first."""
+        return list(self._by_subject.get(subject, ()))
+
+    def _pull(self) -> Changes:
+        frame = self.source.take(self._cursor)
+        vitals = self.source.vitals()
+        self.now = self.source.now()
+        second = int(self.now)
+        is_new_second = second != self._second and not frame.state.has_ended
+        is_first = self._cursor == 0
+        dirty = set(frame.state.streams) if is_first else set(frame.streams)
+        dirty |= {s for s, v in vitals.items() if self._vitals.get(s) is not v}
+        if is_new_second:
+            dirty |= {s for s, row in self.rows.items() if row.elapsed_seconds is not None}
+        if is_new_second or is_first or frame.events:
+            self.overhead = self.source.overhead()
+        self.state, self._vitals, self._cursor = frame.state, dict(vitals), frame.cursor
+        self._second = second
+        self._problem = None
+        self.missed += frame.missed
+        for record in frame.events:
+            self._keep(record)
+        return Changes(self._refreshed(dirty, frame), frame.events, frame.missed, is_new_second)
+
+    def _refreshed(self, dirty: set[StreamId], frame: object) -> set[StreamId]:
+        changed: set[StreamId] = set()
+        for stream_id in dirty:
+            stream = self.state.streams.get(stream_id)
+            if stream is None:
+                continue
+            row = stream_row(self.state, stream, self._vitals.get(stream_id), self.now)
+            if self.rows.get(stream_id) != row:
+                self.rows[stream_id] = row
+                changed.add(stream_id)
+        return changed
+
+    def _keep(self, record: Recorded) -> None:
+        if len(self.events) == EVENTS_KEPT:
+            self._by_seq.pop(self.events[0].seq, None)
+        self.events.append(record)
+        self._by_seq[record.seq] = record
+        event = record.event
+        for subject in {getattr(event, "stream", None), getattr(event, "point", None)} - {None}:
+            kept = self._by_subject.setdefault(
+                str(subject), deque(maxlen=EVENTS_KEPT_PER_SUBJECT)
+            )
+            kept.append(record)

@@ -1,0 +1,1 @@
+"""The screens: the run itself, and the dialogs over it."""

@@ -1,0 +1,1 @@
+"""Line-drawing widgets: they paint what presenters say, and only what changed."""

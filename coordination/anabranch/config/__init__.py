@@ -1,0 +1,32 @@
+"""The plan file: strict TOML through one typed model, with every mistake named at its place."""
+
+from anabranch.config.building import PlanContext
+from anabranch.config.checking import check_report, check_text
+from anabranch.config.loading import (
+    LoadedPlan,
+    PlanErrors,
+    load_plan,
+    parse_plan,
+    plan_from_commands,
+)
+from anabranch.config.model import plan_schema
+from anabranch.config.problems import PlanError, PlanWarning
+from anabranch.config.support import StrategyNames
+from anabranch.config.writing import SCHEMA_FILE, initial_plan
+
+__all__ = [
+    "SCHEMA_FILE",
+    "LoadedPlan",
+    "PlanContext",
+    "PlanError",
+    "PlanErrors",
+    "PlanWarning",
+    "StrategyNames",
+    "check_report",
+    "check_text",
+    "initial_plan",
+    "load_plan",
+    "parse_plan",
+    "plan_from_commands",
+    "plan_schema",
+]

@@ -1,0 +1,118 @@
+"""What is allowed in a plan and yet worth a word before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations, zip_longest
+
+from anabranch.config.problems import PlanWarning, printable
+from anabranch.core.graph import ended_before, never_startable
+from anabranch.core.ids import FINAL_POINT
+from anabranch.core.plan import Plan, StreamPlan
+
+_MOST_COMPARED = 200_000
+_MOST_OVERLAPS = 100
+_WILD = "*?[{"
+
+
+def plan_warnings(plan: Plan) -> list[PlanWarning]:
+    """Everything that is doubtful about a valid plan."""
+    return [*_never_starts(plan), *_empty_points(plan), *_overlapping_writes(plan)]
+
+
+def may_overlap(one: str, other: str) -> bool:
+    """Whether two globs could match one path; in doubt they could.
+
+    A pattern without wildcards may name a folder and then stands for all that is in it.
+    """
+    left, right = _segments(one), _segments(other)
+    if not _agree(left, right):
+        return False
+    return "**" not in left or "**" not in right or _agree(left[::-1], right[::-1])
+
+
+def _segments(pattern: str) -> list[str]:
+    return [part for part in pattern.split("/") if part not in ("", ".")]
+
+
+def _agree(left: list[str], right: list[str]) -> bool:
+    """Whether two paths agree segment by segment until one ends or may be anything."""
+    for one, other in zip_longest(left, right):
+        if one is None or other is None or "**" in (one, other):
+            return True
+        if not _segment_may_agree(one, other):
+            return False
+    return True
+
+
+def _segment_may_agree(one: str, other: str) -> bool:
+    if not _is_wild(one) and not _is_wild(other):
+        return one == other
+    return _ends_agree(_fixed_start(one), _fixed_start(other)) and _ends_agree(
+        _fixed_end(one)[::-1], _fixed_end(other)[::-1]
+    )
+
+
+def _ends_agree(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
+
+
+def _is_wild(segment: str) -> bool:
+    return any(char in _WILD for char in segment)
+
+
+def _fixed_start(segment: str) -> str:
+    first = next((at for at, char in enumerate(segment) if char in _WILD), len(segment))
+    return segment[:first]
+
+
+def _fixed_end(segment: str) -> str:
+    wild = _WILD + "]}"
+    last = next((at for at in range(len(segment), 0, -1) if segment[at - 1] in wild), 0)
+    return segment[last:]
+
+
+def _overlapping_writes(plan: Plan) -> Iterator[PlanWarning]:
+    writers = [(place, stream) for place, stream in enumerate(plan.streams) if stream.writes]
+    before = ended_before(plan) if len(writers) > 1 else {}
+    compared = found = 0
+    for (place, one), (other_place, other) in combinations(writers, 2):
+        compared += len(one.writes) * len(other.writes)
+        if compared > _MOST_COMPARED or found >= _MOST_OVERLAPS:
+            text = "there are too many `writes` to compare them all; more may overlap"
+            yield PlanWarning("overlapping-writes", text)
+            return
+        if before[one.id] >> other_place & 1 or before[other.id] >> place & 1:
+            continue
+        if pair := _overlap(one, other):
+            found += 1
+            left, right = map(printable, pair)
+            text = f"`{one.id}` may write `{left}` while `{other.id}` may write `{right}`"
+            yield PlanWarning("overlapping-writes", text, one.id)
+
+
+def _overlap(one: StreamPlan, other: StreamPlan) -> tuple[str, str] | None:
+    return next(
+        (
+            (left, right)
+            for left in one.writes
+            for right in other.writes
+            if may_overlap(left, right)
+        ),
+        None,
+    )
+
+
+def _never_starts(plan: Plan) -> Iterator[PlanWarning]:
+    for name in never_startable(plan):
+        yield PlanWarning(
+            "never-starts",
+            f"`{name}` can never start: it waits for a convergence point that cannot be reached",
+            name,
+        )
+
+
+def _empty_points(plan: Plan) -> Iterator[PlanWarning]:
+    for point in plan.points:
+        if not point.streams and point.id != FINAL_POINT:
+            yield PlanWarning("empty-point", f"no stream converges at `{point.id}`")

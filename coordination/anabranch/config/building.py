@@ -1,0 +1,133 @@
+"""Turns the checked plan file into the plan that the core runs."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from anabranch.config.model import PlanFile, PointTable, StreamTable
+from anabranch.config.support import StrategyNames
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
+
+
+@dataclass(frozen=True, slots=True)
+class PlanContext:
+    """What a plan depends on besides its file.
+
+    ``auto_parallel`` is the width that ``"auto"`` begins with; ``estimates`` are the seconds that
+    streams took before, by name.
+    """
+
+    known: StrategyNames = field(default_factory=StrategyNames)
+    auto_parallel: int = 4
+    estimates: Mapping[str, float] = field(default_factory=dict)
+
+
+def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
+    """Fill every default in. The file must have passed all checks."""
+    coordination = file.coordination
+    streams = _streams(file, context)
+    width, fallback = coordination.max_parallel, coordination.recovery.fallback
+    is_chosen = "fallback" in coordination.recovery.model_fields_set
+    return Plan(
+        name=file.name or default_name,
+        streams=streams,
+        points=_points(file, streams),
+        max_parallel=max(context.auto_parallel, 1) if width == "auto" else width,
+        balancer=coordination.balancer,
+        recovery=fallback if is_chosen and fallback in context.known.recovery else "retry",
+        include_uncommitted=coordination.isolation.include_uncommitted,
+    )
+
+
+def _streams(file: PlanFile, context: PlanContext) -> tuple[StreamPlan, ...]:
+    point_of = {
+        StreamId(stream): PointId(name)
+        for name, point in file.convergence.items()
+        for stream in point.streams
+    }
+    return tuple(
+        _stream(file, StreamId(name), _as_table(entry), point_of, context.estimates)
+        for name, entry in file.streams.items()
+    )
+
+
+def _as_table(entry: str | StreamTable) -> StreamTable:
+    return entry if isinstance(entry, StreamTable) else StreamTable(command=entry)
+
+
+def _stream(
+    file: PlanFile,
+    name: StreamId,
+    table: StreamTable,
+    point_of: Mapping[StreamId, PointId],
+    estimates: Mapping[str, float],
+) -> StreamPlan:
+    defaults = file.coordination
+    command, text = _command(table.command)
+    heartbeat = table.heartbeat
+    return StreamPlan(
+        id=name,
+        command=command,
+        command_text=text,
+        depends_on=_dependencies(table),
+        env=dict(table.env),
+        working_dir=table.working_dir,
+        priority=table.priority,
+        optional=table.optional,
+        timeout_seconds=table.timeout,
+        max_retries=defaults.recovery.max_retries if table.retries is None else table.retries,
+        success_exit_codes=tuple(table.success_exit_codes),
+        heartbeat_interval_seconds=heartbeat.interval or float(defaults.heartbeat.interval),
+        heartbeat_timeout_seconds=heartbeat.timeout or float(defaults.heartbeat.timeout),
+        converge=PointId(table.converge) if table.converge else point_of.get(name, FINAL_POINT),
+        tty=table.tty,
+        after_seconds=float(table.after),
+        workspace=defaults.isolation.workspace,
+        capabilities=tuple(table.capabilities),
+        writes=tuple(table.writes),
+        estimate_seconds=_estimate(estimates.get(name)),
+    )
+
+
+def _command(command: str | list[str]) -> tuple[tuple[str, ...], str]:
+    if isinstance(command, str):
+        return ("/bin/sh", "-c", command), command
+    return tuple(command), shlex.join(command)
+
+
+def _dependencies(table: StreamTable) -> tuple[Dependency, ...]:
+    if isinstance(table.depends_on, list):
+        return tuple(Dependency(StreamId(name)) for name in table.depends_on)
+    return tuple(
+        Dependency(StreamId(name), dependency.condition)
+        for name, dependency in table.depends_on.items()
+    )
+
+
+def _estimate(seconds: float | None) -> float:
+    """History is a guess from elsewhere: what is no length of time does not count."""
+    is_usable = seconds is not None and math.isfinite(seconds) and seconds >= 0
+    return float(seconds) if seconds is not None and is_usable else 1.0
+
+
+def _points(file: PlanFile, streams: tuple[StreamPlan, ...]) -> tuple[PointPlan, ...]:
+    members: dict[PointId, list[StreamId]] = {}
+    for stream in streams:
+        members.setdefault(stream.converge, []).append(stream.id)
+    default = file.coordination.convergence_type
+    named = {PointId(name): table for name, table in file.convergence.items()}
+    return tuple(
+        PointPlan(
+            id=name,
+            type=table.type or default,
+            streams=tuple(members.get(name, ())),
+            on_conflict=table.on_conflict,
+            timeout_seconds=table.timeout,
+            options=dict(table.options),
+        )
+        for name, table in {**named, FINAL_POINT: PointTable()}.items()
+    )

@@ -1,0 +1,118 @@
+"""What ``anabranch check`` says about a plan: as JSON for programs, as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from anabranch.config.loading import LoadedPlan, PlanErrors
+from anabranch.config.problems import PlanError, PlanWarning
+from anabranch.core.graph import critical_path, estimated_seconds, slack, waves
+from anabranch.core.plan import Plan
+
+SCHEMA = 1
+_MOST_SLACKS = 20
+
+
+def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
+    """The answer of ``check --json``; a plan with errors has no streams, waves or estimate."""
+    if isinstance(loaded, PlanErrors):
+        return {
+            "schema": SCHEMA,
+            "name": loaded.name,
+            "streams": [],
+            "waves": [],
+            "critical_path": [],
+            "estimated_seconds": 0.0,
+            "warnings": [],
+            "errors": [_error(error) for error in loaded.errors],
+        }
+    plan = loaded.plan
+    return {
+        "schema": SCHEMA,
+        "name": plan.name,
+        "streams": [stream.id for stream in plan.streams],
+        "waves": waves(plan),
+        "critical_path": critical_path(plan)[0],
+        "estimated_seconds": round(estimated_seconds(plan, plan.max_parallel), 3),
+        "warnings": [_warning(warning) for warning in loaded.warnings],
+        "errors": [],
+    }
+
+
+def check_text(loaded: LoadedPlan | PlanErrors) -> str:
+    """The same for people, in plain text that ends with a newline."""
+    lines = _error_lines(loaded) if isinstance(loaded, PlanErrors) else _plan_lines(loaded)
+    return "\n".join(lines) + "\n"
+
+
+def _error(error: PlanError) -> dict[str, Any]:
+    return {
+        "file": error.file,
+        "line": error.line,
+        "column": error.column,
+        "key": error.key,
+        "message": error.message,
+        "hint": error.hint,
+    }
+
+
+def _warning(warning: PlanWarning) -> dict[str, Any]:
+    shown = {"code": warning.code, "message": warning.message}
+    return shown if warning.stream is None else {**shown, "stream": warning.stream}
+
+
+def _error_lines(failed: PlanErrors) -> Iterator[str]:
+    for error in failed.errors:
+        key = f"{error.key}: " if error.key else ""
+        yield f"{error.file}:{error.line}:{error.column}: {key}{error.message}"
+        if error.hint:
+            yield f"    hint: {error.hint}"
+    yield _counted(len(failed.errors), "error")
+
+
+def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
+    plan = loaded.plan
+    path, length = critical_path(plan)
+    estimate = estimated_seconds(plan, plan.max_parallel)
+    count = _counted(len(plan.streams), "stream")
+    yield f"{plan.name}: {count}, at most {plan.max_parallel} at a time"
+    yield ""
+    yield "Waves"
+    yield from _wave_lines(plan)
+    yield ""
+    yield f"Critical path, {_seconds(length)}: {' -> '.join(path)}"
+    yield from _slack_lines(plan)
+    yield f"Estimated time: {_seconds(estimate)}"
+    if loaded.warnings:
+        yield ""
+        yield _counted(len(loaded.warnings), "warning").capitalize()
+        yield from (f"  {warning.code}: {warning.message}" for warning in loaded.warnings)
+
+
+def _wave_lines(plan: Plan) -> Iterator[str]:
+    grouped = waves(plan)
+    width = len(str(len(grouped)))
+    for number, wave in enumerate(grouped, start=1):
+        yield f"  {number:>{width}}  {'  '.join(wave)}"
+
+
+def _slack_lines(plan: Plan) -> Iterator[str]:
+    """The streams that may slip, the tightest first."""
+    spare = sorted((seconds, name) for name, seconds in slack(plan).items() if seconds > 0)
+    for seconds, name in spare[:_MOST_SLACKS]:
+        yield f"  {name} may slip by {_seconds(seconds)}"
+    if len(spare) > _MOST_SLACKS:
+        yield f"  and {len(spare) - _MOST_SLACKS} more"
+
+
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.3g}s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

@@ -1,0 +1,279 @@
+"""Reads a plan: from a file, from a text, or from commands on the command line.
+
+Whatever is wrong with the input comes back as a value that lists every mistake at once; nothing
+here raises for bad input.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import stat
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from anabranch.config.advice import plan_warnings
+from anabranch.config.building import PlanContext, build_plan
+from anabranch.config.model import PlanFile
+from anabranch.config.positions import Position, key_positions, locate
+from anabranch.config.problems import (
+    KeyPath,
+    PlanError,
+    PlanWarning,
+    Problem,
+    key_text,
+    printable,
+)
+from anabranch.config.references import reference_problems
+from anabranch.config.support import StrategyNames, not_yet, refusals, strategy_problems
+from anabranch.config.wording import model_problems
+from anabranch.core.plan import Plan
+
+MAX_PLAN_BYTES = 4 * 1024 * 1024
+COMMAND_LINE = "<command line>"
+
+_TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
+_QUOTED = r"'([^']*)'"
+_KEY_TUPLE = re.compile(r"\('[^)]*',?\)")
+_START = "`anabranch init` writes a plan to begin with"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPlan:
+    """A valid plan, the file it came from, and what its author should know about it."""
+
+    plan: Plan
+    file: str
+    warnings: tuple[PlanWarning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlanErrors:
+    """Every mistake in a plan, in the order of the file; there is at least one."""
+
+    file: str
+    errors: tuple[PlanError, ...]
+    name: str = ""
+
+
+def load_plan(
+    path: str | Path,
+    *,
+    known: StrategyNames | None = None,
+    auto_parallel: int = 4,
+    estimates: Mapping[str, float] | None = None,
+) -> LoadedPlan | PlanErrors:
+    """Read the plan file at ``path``.
+
+    ``known`` names the installed strategies, ``auto_parallel`` is the width of
+    ``max_parallel = "auto"``, and ``estimates`` are seconds by stream from earlier runs.
+    """
+    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {})
+    file = printable(os.fspath(path), limit=4096)
+    text = _read(path)
+    if isinstance(text, Problem):
+        return _errors(file, "", [text], {})
+    return _load_text(text, file, _folder_name(path), context)
+
+
+def parse_plan(
+    text: str,
+    *,
+    file: str = "anabranch.toml",
+    known: StrategyNames | None = None,
+    auto_parallel: int = 4,
+    estimates: Mapping[str, float] | None = None,
+) -> LoadedPlan | PlanErrors:
+    """Read a plan from TOML ``text``; ``file`` is what errors call it. See :func:`load_plan`."""
+    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {})
+    return _load_text(text, file, "plan", context)
+
+
+def plan_from_commands(
+    commands: Sequence[str],
+    name: str = "commands",
+    *,
+    known: StrategyNames | None = None,
+    auto_parallel: int = 4,
+    estimates: Mapping[str, float] | None = None,
+) -> LoadedPlan | PlanErrors:
+    """Make a plan of independent streams, each named after the first word of its command."""
+    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {})
+    streams = dict(zip(_unique_names(map(_first_word, commands)), commands, strict=True))
+    document = {"version": 1, "name": name, "streams": streams}
+    return _load_document(document, COMMAND_LINE, name, context, dict)
+
+
+# ------------------------------------------------------------------ from bytes to a document
+
+
+def _read(path: str | Path) -> str | Problem:
+    """The text of the file, or why there is none."""
+    try:
+        # A pipe that nobody writes to would block an ordinary open.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                kind = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
+                return Problem((), f"this is {kind}", "name the plan file itself")
+            data = file.read(MAX_PLAN_BYTES + 1)
+    except FileNotFoundError:
+        return Problem((), "there is no such file", _START)
+    except IsADirectoryError:
+        return Problem((), "this is a directory", "name the plan file itself")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return Problem((), f"cannot be read: {reason}", "check the path and its permissions")
+    if len(data) > MAX_PLAN_BYTES:
+        return Problem((), "the file is larger than 4 MiB", "split the plan")
+    return _decode(data)
+
+
+def _decode(data: bytes) -> str | Problem:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return Problem((), f"the file is not UTF-8 (line {line})", "save it as UTF-8")
+
+
+def _load_text(
+    text: str, file: str, default_name: str, context: PlanContext
+) -> LoadedPlan | PlanErrors:
+    document = _parse(text, file)
+    if isinstance(document, PlanErrors):
+        return document
+    return _load_document(document, file, default_name, context, lambda: key_positions(text))
+
+
+def _parse(text: str, file: str) -> dict[str, Any] | PlanErrors:
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return PlanErrors(file, (_syntax_error(file, text, str(error)),))
+    except RecursionError:
+        problem = Problem((), "arrays or tables are nested too deeply", "nest fewer of them")
+    except ValueError as error:  # a number of thousands of digits
+        problem = Problem((), f"this is not TOML: {printable(str(error), 200)}")
+    else:
+        if document:
+            return document
+        problem = Problem((), "the file is empty", _START)
+    return _errors(file, "", [problem], {})
+
+
+def _syntax_error(file: str, text: str, message: str) -> PlanError:
+    """A mistake in the TOML itself; the parser stops at the first one."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    place = _TOML_PLACE.search(message)
+    line, column = len(lines), len(lines[-1]) + 1
+    if place and place[1]:
+        line, column = int(place[1]), int(place[2])
+    what = _KEY_TUPLE.sub(
+        lambda parts: f"`{key_text(tuple(re.findall(_QUOTED, parts[0])))}`",
+        message[: place.start()] if place else message,
+    )
+    key = lines[min(line, len(lines)) - 1].partition("=")[0].strip(" \t[]")
+    twice = re.match(r"Cannot (?:declare|overwrite|mutate|define)|Duplicate", what)
+    hint = "a key or table may be written only once" if twice else "see https://toml.io"
+    return PlanError(
+        file, line, column, printable(key), f"this is not TOML: {printable(what, 200)}", hint
+    )
+
+
+# ------------------------------------------------------------------ from a document to a plan
+
+
+def _load_document(
+    document: dict[str, Any],
+    file: str,
+    default_name: str,
+    context: PlanContext,
+    positions: Callable[[], dict[KeyPath, Position]],
+) -> LoadedPlan | PlanErrors:
+    typed, problems = model_problems(document)
+    problems += reference_problems(document)
+    problems += strategy_problems(document, context.known)
+    problems += refusals(document)
+    if problems or typed is None:
+        name = document.get("name")
+        shown = printable(name) if isinstance(name, str) else default_name
+        return _errors(file, shown, problems, positions())
+    plan = build_plan(typed, default_name, context)
+    warnings = [*_without_effect(document, typed, context.known, positions)]
+    return LoadedPlan(plan, file, (*warnings, *plan_warnings(plan)))
+
+
+def _errors(
+    file: str, name: str, problems: Sequence[Problem], positions: dict[KeyPath, Position]
+) -> PlanErrors:
+    errors: dict[PlanError, None] = {}
+    for path, message, hint in problems:
+        line, column = locate(positions, path)
+        errors[PlanError(file, line, column, key_text(path), message, hint)] = None
+    ordered = sorted(errors, key=lambda error: (error.line, error.column))
+    return PlanErrors(file, tuple(ordered), name)
+
+
+def _without_effect(
+    document: dict[str, Any],
+    typed: PlanFile,
+    known: StrategyNames,
+    positions: Callable[[], dict[KeyPath, Position]],
+) -> list[PlanWarning]:
+    """A warning for each key the user wrote that this version does not act on."""
+    paths = not_yet(document, "warn")
+    if typed.coordination.recovery.fallback in known.recovery:
+        paths = [path for path in paths if path != ("coordination", "recovery", "fallback")]
+    found = positions() if paths else {}
+    placed = sorted((locate(found, path), path) for path in paths)
+    return [
+        PlanWarning(
+            "no-effect-yet",
+            f"`{key_text(path)}` (line {place.line}) has no effect in this version",
+            str(path[1]) if path[0] == "streams" else None,
+        )
+        for place, path in placed
+    ]
+
+
+# ------------------------------------------------------------------ names
+
+
+def _folder_name(path: str | Path) -> str:
+    """What a plan without a name is called."""
+    name = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    return name if name.strip() and name.isprintable() and len(name) <= 100 else "plan"
+
+
+def _first_word(command: str) -> str:
+    """The program a command begins with, as a stream's name."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    is_setting = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=").match
+    word = next((word for word in words if not is_setting(word)), "")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", word.rstrip("/").rpartition("/")[2])
+    name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:48].rstrip("._-")
+    return f"{name}-run" if name.endswith(".lock") else name or "stream"
+
+
+def _unique_names(names: Iterable[str]) -> list[str]:
+    """Each name, or the name with the first free number from 2: ``pytest``, ``pytest-2``."""
+    taken: set[str] = set()
+    following: dict[str, int] = {}
+    result = []
+    for name in names:
+        candidate, folded = name, name.casefold()
+        while candidate.casefold() in taken:
+            number = following.get(folded, 2)
+            candidate, following[folded] = f"{name}-{number}", number + 1
+        taken.add(candidate.casefold())
+        result.append(candidate)
+    return result

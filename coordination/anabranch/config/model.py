@@ -1,0 +1,289 @@
+"""The typed model of the plan file: every key, its type, its bounds, its default, its meaning.
+
+The JSON Schema that editors use is generated from here, so a description below is what a user reads
+while typing. Validation is strict: nothing is converted, and an unknown key is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic.config import JsonDict
+
+from anabranch.config.values import (
+    STREAM_ID_PATTERN,
+    Command,
+    Condition,
+    Duration,
+    Item,
+    PositiveDuration,
+    Protocol,
+    Retries,
+    ShellCommand,
+    Text,
+    Width,
+    fault,
+    known_version,
+    one_of,
+    plain_name,
+    sound_environment,
+    sound_folder,
+    sound_options,
+)
+
+_NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
+
+
+class Table(BaseModel):
+    """What all tables of the file share."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Isolation(Table):
+    """How streams are kept apart."""
+
+    workspace: Literal["isolated", "clone", "shared"] = Field(
+        default="isolated", description="A git worktree, a clone, or the project folder itself."
+    )
+    file_access: Literal["exclusive_write", "shared"] = Field(
+        default="exclusive_write",
+        description="Whether two streams may write the same file at a time.",
+    )
+    confinement: Literal["none", "guard", "sandbox", "strict"] = Field(
+        default="guard", description="How firmly a stream is held inside its workspace."
+    )
+    include_uncommitted: bool = Field(
+        default=False, description="Start from the checkout as it is instead of from HEAD."
+    )
+
+
+class StateManagement(Table):
+    """How shared state is kept."""
+
+    type: Literal["immutable", "centralized"] = Field(
+        default="immutable", description="Versions that never change, or one store."
+    )
+    sync_interval: PositiveDuration = Field(
+        default=300,
+        description="How often state is synchronised.",
+    )
+
+
+class CoordinationHeartbeat(Table):
+    """The heartbeat of every stream that sets none of its own."""
+
+    interval: PositiveDuration = Field(default=60, description="How often a stream should report.")
+    timeout: PositiveDuration = Field(
+        default=600,
+        description="Silence longer than this is a stall.",
+    )
+
+
+class Recovery(Table):
+    """What happens to a stream that fails."""
+
+    max_retries: Retries = Field(default=2, description="How often a failed stream is tried again.")
+    timeout: PositiveDuration = Field(default=600, description="How long a recovery may take.")
+    fallback: str = Field(
+        default="sequential",
+        description="The last resort: sequential, degrade, stop, or any installed strategy.",
+    )
+    soft_grace: Duration = Field(
+        default=30, description="How long a soft recovery gets before the hard one."
+    )
+
+
+class Coordination(Table):
+    """How the whole run is coordinated."""
+
+    convergence_type: str = Field(
+        default="barrier",
+        description="barrier, progressive, checkpoint, or any installed strategy.",
+    )
+    checkpoint_interval: PositiveDuration = Field(
+        default=300, description="The time between two checkpoints."
+    )
+    max_parallel: Annotated[
+        Annotated[Literal["auto"], Tag("<string>")] | Annotated[Width, Tag("<integer>")],
+        one_of('"auto" or an integer'),
+    ] = Field(default="auto", description='How many streams run at a time; "auto" adapts.')
+    balancer: str = Field(default="longest-first", description="Any installed load balancer.")
+    protocols: list[Protocol] = Field(
+        default=["registration", "heartbeat", "negotiation"],
+        description="Leave one out to switch it off.",
+    )
+    isolation: Isolation = Field(default_factory=Isolation)
+    state_management: StateManagement = Field(default_factory=StateManagement)
+    heartbeat: CoordinationHeartbeat = Field(default_factory=CoordinationHeartbeat)
+    recovery: Recovery = Field(default_factory=Recovery)
+
+
+class DependencyTable(Table):
+    """What a stream waits for in another one."""
+
+    condition: Condition = Field(
+        default="succeeded",
+        description="What the other stream must have done.",
+    )
+
+
+class StreamHeartbeat(Table):
+    """The heartbeat of one stream."""
+
+    interval: PositiveDuration | None = Field(
+        default=None,
+        description="How often it should report.",
+    )
+    timeout: PositiveDuration | None = Field(
+        default=None, description="Silence longer than this is a stall."
+    )
+
+
+class EachTable(Table):
+    """Where the items of a stream of many handlers come from."""
+
+    glob: Text | None = Field(default=None, description="One handler per file that matches.")
+    lines_of: Text | None = Field(
+        default=None,
+        description="One handler per line the command prints.",
+    )
+    matrix: dict[str, list[Item]] | None = Field(
+        default=None, description="One handler per combination of values."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> EachTable:
+        if len([value for value in (self.glob, self.lines_of, self.matrix) if value]) != 1:
+            raise fault("needs exactly one of `glob`, `lines_of` and `matrix`")
+        return self
+
+
+class StreamTable(Table):
+    """A named line of work with its own workspace."""
+
+    command: Command = Field(description="A string is run by sh -c, an array is run as is.")
+    depends_on: Annotated[
+        Annotated[list[str], Tag("<array>")]
+        | Annotated[dict[str, DependencyTable], Tag("<table>")],
+        one_of("an array of names or a table of conditions"),
+    ] = Field(default=[], description="Names of streams, or a table of names with conditions.")
+    capabilities: list[Text] = Field(
+        default=[],
+        description="What this stream needs to be able to do.",
+    )
+    resources: dict[str, Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]] = Field(
+        default={}, description="cpu_cores, memory_mb, and any token of your own."
+    )
+    writes: list[Text] = Field(
+        default=[],
+        description="Globs this stream may write; none = anywhere.",
+    )
+    env: Annotated[dict[str, Text], AfterValidator(sound_environment)] = Field(
+        default={}, description="Environment variables."
+    )
+    working_dir: Annotated[Text, AfterValidator(sound_folder)] = Field(
+        default=".", description="The folder to run in, relative to the workspace."
+    )
+    priority: int = Field(default=0, ge=-1000, le=1000, description="Higher goes first.")
+    optional: bool = Field(default=False, description="Its failure does not fail the run.")
+    timeout: PositiveDuration | None = Field(
+        default=None,
+        description="It is ended after this long.",
+    )
+    retries: Retries | None = Field(
+        default=None,
+        description="How often it is tried again; default: the coordination's max_retries.",
+    )
+    success_exit_codes: list[Annotated[int, Field(ge=0, le=255)]] = Field(
+        default=[0], min_length=1, description="The exit codes that count as success."
+    )
+    heartbeat: StreamHeartbeat = Field(default_factory=StreamHeartbeat)
+    converge: str | None = Field(
+        default=None,
+        description="A convergence point; default: the final one.",
+    )
+    tty: bool = Field(
+        default=False,
+        description="Run on a pseudo-terminal that can be attached to.",
+    )
+    after: Duration = Field(default=0, description="Not before this long after its dependencies.")
+    each: (
+        Annotated[
+            Annotated[list[Item], Tag("<array>")] | Annotated[EachTable, Tag("<table>")],
+            one_of("an array or a table"),
+        ]
+        | None
+    ) = Field(default=None, description="The items of a stream of many handlers.")
+    max_parallel: Width | None = Field(
+        default=None,
+        description="How many of its handlers run at a time.",
+    )
+
+
+class PointTable(Table):
+    """A place where streams meet and their work is merged."""
+
+    type: str | None = Field(
+        default=None,
+        description="Default: the coordination's convergence_type.",
+    )
+    streams: list[str] = Field(
+        default=[],
+        description="Who meets here; streams may also name the point.",
+    )
+    verify: Text | None = Field(default=None, description="Must pass on the merged result.")
+    on_failure: Literal["quarantine", "stop"] = Field(
+        default="quarantine", description="What happens when `verify` fails."
+    )
+    on_conflict: Literal["ask", "quarantine", "stop"] = Field(
+        default="ask", description="What happens when work does not merge."
+    )
+    timeout: PositiveDuration | None = Field(
+        default=None,
+        description="Stuck at the point too long.",
+    )
+    options: Annotated[dict[str, Any], AfterValidator(sound_options)] = Field(
+        default={}, description="Handed to the strategy."
+    )
+
+
+class PlanFile(Table):
+    """A plan: named streams of work, who waits for whom, and where they converge."""
+
+    version: Annotated[int, AfterValidator(known_version), WithJsonSchema({"const": 1})] = Field(
+        description="The version of this format."
+    )
+    name: Annotated[str, AfterValidator(plain_name)] | None = Field(
+        default=None, description="What the plan is called; default: the name of its folder."
+    )
+    coordination: Coordination = Field(default_factory=Coordination)
+    streams: dict[
+        str,
+        Annotated[
+            Annotated[ShellCommand, Tag("<string>")] | Annotated[StreamTable, Tag("<table>")],
+            one_of("a command or a table"),
+        ],
+    ] = Field(min_length=1, description="A bare string is the command.", json_schema_extra=_NAMES)
+    convergence: dict[str, PointTable] = Field(
+        default={}, description="Named convergence points.", json_schema_extra=_NAMES
+    )
+
+
+def plan_schema() -> dict[str, Any]:
+    """The JSON Schema of the plan file, for editors and other programs."""
+    schema = PlanFile.model_json_schema(mode="validation")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Anabranch plan",
+        **{key: value for key, value in schema.items() if key != "title"},
+    }

@@ -1,0 +1,97 @@
+"""What can be wrong with a plan, as values: errors, warnings, and the words to name them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+KeyPath = tuple[str | int, ...]
+"""Where a value lies in the file: the keys of its tables and the positions in its arrays."""
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+\Z")
+_LONGEST_NAME = 80
+_MOST_CANDIDATES = 60
+
+
+class Problem(NamedTuple):
+    """An error before its line is known."""
+
+    path: KeyPath
+    message: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanError:
+    """One mistake in a plan; ``line`` and ``column`` count from 1 and point at the key."""
+
+    file: str
+    line: int
+    column: int
+    key: str
+    message: str
+    hint: str
+
+
+WarningCode = Literal["no-effect-yet", "overlapping-writes", "never-starts", "empty-point"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanWarning:
+    """Something in a valid plan that its author should know before it runs."""
+
+    code: WarningCode
+    message: str
+    stream: str | None = None
+
+
+def printable(text: str, limit: int = _LONGEST_NAME) -> str:
+    """Shorten ``text`` and escape what could steer a terminal, so that it can be shown."""
+    shown = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
+
+
+def key_text(path: KeyPath) -> str:
+    """The key as one would write it in the file: ``streams.unit.depends_on[0]``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        name = part if _BARE_KEY.match(part) else f'"{part}"'
+        text += f".{printable(name)}" if text else printable(name)
+    return text
+
+
+def nearest(word: str, names: Iterable[str]) -> str | None:
+    """The name that ``word`` was probably meant to be.
+
+    Only names that share the first or the last letter are compared, and not too many of them: a
+    file full of mistakes is to be answered at once.
+    """
+    if not word or len(word) > _LONGEST_NAME:
+        return None
+    folded = word.casefold()
+    candidates: dict[str, str] = {}
+    for name in names:
+        other = name.casefold()
+        if other and (other[0] == folded[0] or other[-1] == folded[-1]):
+            candidates.setdefault(other, name)
+        if len(candidates) >= _MOST_CANDIDATES:
+            break
+    close = difflib.get_close_matches(folded, candidates, n=1, cutoff=0.6)
+    return candidates[close[0]] if close else None
+
+
+def suggest(word: str, names: Iterable[str], kind: str) -> str:
+    """A hint: the nearest name if there is one, else the names there are."""
+    known = list(names)
+    if match := nearest(word, known):
+        return f"did you mean `{printable(match)}`?"
+    if not known:
+        return f"there are no {kind}"
+    shown = ", ".join(printable(name) for name in known[:12])
+    return f"{kind}: {shown}{', …' if len(known) > 12 else ''}"

@@ -1,0 +1,156 @@
+"""Checks the names in a plan against each other: streams, dependencies, convergence points.
+
+These checks read the document as it was parsed and skip whatever has the wrong type, so that a
+mistake in one key does not hide the mistakes in another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from anabranch.config.problems import KeyPath, Problem, printable, suggest
+from anabranch.config.values import STREAM_ID_PATTERN
+from anabranch.core.graph import find_cycles
+from anabranch.core.ids import FINAL_POINT, StreamId
+
+_STREAM_ID = re.compile(STREAM_ID_PATTERN)
+
+
+def reference_problems(document: dict[str, Any]) -> list[Problem]:
+    """Everything that is wrong with the names in ``document``."""
+    streams = _table(document.get("streams"))
+    points = _table(document.get("convergence"))
+    return [
+        *_bad_names("streams", streams, "stream"),
+        *_bad_names("convergence", points, "convergence point"),
+        *_bad_dependencies(streams),
+        *_cycles(streams),
+        *_bad_points(streams, points),
+    ]
+
+
+def id_fault(name: str) -> str | None:
+    """Why ``name`` cannot name a stream or a point, or ``None`` if it can."""
+    if not name or len(name) > 64:
+        return "must have 1 to 64 characters"
+    if not _STREAM_ID.fullmatch(name):
+        return "may hold only letters, digits, `.`, `_`, `-`, and begins with a letter or digit"
+    if name.endswith((".", ".lock")) or ".." in name:
+        return "must not hold `..` or end with `.` or `.lock`"
+    return None
+
+
+def _bad_names(table: str, names: dict[str, object], kind: str) -> Iterator[Problem]:
+    first: dict[str, str] = {}
+    for name in names:
+        if reason := id_fault(name):
+            yield Problem((table, name), f"bad name for a {kind}: `{printable(name)}`", reason)
+        twin = first.setdefault(name.casefold(), name)
+        if twin != name:
+            yield Problem(
+                (table, name),
+                f"`{printable(name)}` and `{printable(twin)}` differ only in case",
+                "some file systems take them for one name; rename one of them",
+            )
+
+
+def _bad_dependencies(streams: dict[str, object]) -> Iterator[Problem]:
+    for stream in streams:
+        seen: set[str] = set()
+        for path, name in _dependencies(streams, stream):
+            if name not in streams:
+                yield _unknown_stream(path, name, streams)
+            elif name in seen:
+                yield Problem(path, f"`{printable(name)}` is named twice")
+            seen.add(name)
+
+
+def _cycles(streams: dict[str, object]) -> Iterator[Problem]:
+    edges = {
+        StreamId(stream): [
+            StreamId(name) for _, name in _dependencies(streams, stream) if name in streams
+        ]
+        for stream in streams
+    }
+    for cycle in find_cycles(edges):
+        waits_for = cycle[1 % len(cycle)]
+        path = next(path for path, name in _dependencies(streams, cycle[0]) if name == waits_for)
+        names = [printable(name) for name in [*cycle, cycle[0]]]
+        shown = names if len(names) <= 20 else [*names[:10], "…", *names[-9:]]
+        yield Problem(
+            path,
+            f"the streams wait for each other: {' -> '.join(shown)}",
+            "remove one of these dependencies",
+        )
+
+
+def _bad_points(streams: dict[str, object], points: dict[str, object]) -> Iterator[Problem]:
+    chosen: dict[str, str] = {}
+    for stream, entry in streams.items():
+        point = _table(entry).get("converge")
+        if not isinstance(point, str):
+            continue
+        chosen[stream] = point
+        if point != FINAL_POINT and point not in points:
+            yield Problem(
+                ("streams", stream, "converge"),
+                f"there is no convergence point `{printable(point)}`",
+                suggest(point, points, "points")
+                if points
+                else f"add `[convergence.{printable(point)}]`",
+            )
+    for point, entry in points.items():
+        if point.casefold() == FINAL_POINT:
+            yield Problem(
+                ("convergence", point),
+                f"`{printable(point)}` is the name of the run's last convergence point",
+                "choose another name",
+            )
+        yield from _bad_members(point, _table(entry).get("streams"), streams, chosen)
+
+
+def _bad_members(
+    point: str, members: object, streams: dict[str, object], chosen: dict[str, str]
+) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for path, name in _strings(("convergence", point, "streams"), members):
+        if name not in streams:
+            yield _unknown_stream(path, name, streams)
+        elif name in seen:
+            yield Problem(path, f"`{printable(name)}` is named twice")
+        elif chosen.setdefault(name, point) != point:
+            yield Problem(
+                path,
+                f"`{printable(name)}` already converges at `{printable(chosen[name])}`",
+                "a stream has one convergence point",
+            )
+        seen.add(name)
+
+
+def _unknown_stream(path: KeyPath, name: str, streams: Iterable[str]) -> Problem:
+    return Problem(
+        path, f"there is no stream `{printable(name)}`", suggest(name, streams, "streams")
+    )
+
+
+def _dependencies(streams: dict[str, object], stream: str) -> Iterator[tuple[KeyPath, str]]:
+    """The names a stream depends on, each with its place in the file."""
+    path = ("streams", stream, "depends_on")
+    depends_on = _table(streams[stream]).get("depends_on")
+    if isinstance(depends_on, dict):
+        yield from (((*path, name), name) for name in depends_on)
+    else:
+        yield from _strings(path, depends_on)
+
+
+def _strings(path: tuple[str, ...], value: object) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, list):
+        for place, item in enumerate(value):
+            if isinstance(item, str):
+                yield (*path, place), item
+
+
+def _table(value: object) -> dict[str, object]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,121 @@
+"""What this version and this installation can do with a plan.
+
+The plan file promises more keys than one version acts on. All of them parse. A key that would make
+a wrong run by being ignored is refused; any other is answered with a warning, if the user wrote it.
+A version that learns a key deletes its line from :data:`NOT_YET`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+from anabranch.config.problems import KeyPath, Problem, printable, suggest
+
+
+@dataclass(frozen=True, slots=True)
+class StrategyNames:
+    """The names of the strategies that are installed, by what they decide."""
+
+    convergence: frozenset[str] = field(default_factory=lambda: frozenset({"barrier"}))
+    balancers: frozenset[str] = field(default_factory=lambda: frozenset({"longest-first"}))
+    recovery: frozenset[str] = field(default_factory=lambda: frozenset({"retry"}))
+
+
+FALLBACKS = ("sequential", "degrade", "stop")
+"""The fallbacks that the plan format names itself."""
+
+
+class NotYet(NamedTuple):
+    """A key without effect: ``*`` stands for any name, ``values`` for the only ones concerned."""
+
+    key: tuple[str, ...]
+    answer: Literal["refuse", "warn"] = "warn"
+    values: tuple[str, ...] = ()
+
+
+NOT_YET = (
+    NotYet(("streams", "*", "each"), "refuse"),
+    NotYet(("convergence", "*", "verify"), "refuse"),
+    NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
+    NotYet(("coordination", "isolation", "file_access")),
+    NotYet(("coordination", "checkpoint_interval")),
+    NotYet(("coordination", "protocols")),
+    NotYet(("coordination", "state_management")),
+    NotYet(("coordination", "heartbeat")),
+    NotYet(("coordination", "recovery", "timeout")),
+    NotYet(("coordination", "recovery", "fallback"), values=FALLBACKS),
+    NotYet(("coordination", "recovery", "soft_grace")),
+    NotYet(("streams", "*", "capabilities")),
+    NotYet(("streams", "*", "resources")),
+    NotYet(("streams", "*", "writes")),
+    NotYet(("streams", "*", "heartbeat")),
+    NotYet(("streams", "*", "max_parallel")),
+    NotYet(("convergence", "*", "on_failure")),
+    NotYet(("convergence", "*", "timeout")),
+)
+
+
+def not_yet(document: dict[str, Any], answer: Literal["refuse", "warn"]) -> list[KeyPath]:
+    """The keys the user wrote that this version refuses, or does not act on."""
+    return [
+        path
+        for row in NOT_YET
+        if row.answer == answer
+        for path, value in _matches(document, row.key)
+        if not row.values or value in row.values
+    ]
+
+
+def refusals(document: dict[str, Any]) -> list[Problem]:
+    """An error for each key that must not be ignored in silence."""
+    return [
+        Problem(path, f"`{path[-1]}` is not supported by this version", _way_out(document, path))
+        for path in not_yet(document, "refuse")
+    ]
+
+
+def strategy_problems(document: dict[str, Any], known: StrategyNames) -> list[Problem]:
+    """An error for each strategy that is named but not installed."""
+    fallbacks = known.recovery.union(FALLBACKS)
+    return [
+        *_unknown(document, ("coordination", "convergence_type"), known.convergence, "convergence"),
+        *_unknown(document, ("convergence", "*", "type"), known.convergence, "convergence"),
+        *_unknown(document, ("coordination", "balancer"), known.balancers, "balancing"),
+        *_unknown(document, ("coordination", "recovery", "fallback"), fallbacks, "recovery"),
+    ]
+
+
+def _unknown(
+    document: dict[str, Any], key: tuple[str, ...], names: frozenset[str], kind: str
+) -> Iterator[Problem]:
+    for path, value in _matches(document, key):
+        if isinstance(value, str) and value not in names:
+            yield Problem(
+                path,
+                f"the {kind} strategy `{printable(value)}` is not installed",
+                suggest(value, sorted(names), "installed"),
+            )
+
+
+def _matches(document: dict[str, Any], key: tuple[str, ...]) -> Iterator[tuple[KeyPath, object]]:
+    found: list[tuple[KeyPath, object]] = [((), document)]
+    for part in key:
+        found = [
+            ((*path, name), table[name])
+            for path, table in found
+            if isinstance(table, dict)
+            for name in (table if part == "*" else (part,))
+            if name in table
+        ]
+    yield from found
+
+
+def _way_out(document: dict[str, Any], path: KeyPath) -> str:
+    ways = {
+        "each": "write one stream for each item",
+        "verify": "leave it out, and check the result in a stream that depends on these",
+        "confinement": 'use "none" or "guard"',
+    }
+    return ways.get(str(path[-1]), "leave it out")

@@ -1,0 +1,172 @@
+"""The types of single values in a plan: what each accepts and how its errors read."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date, time
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+LONGEST_SECONDS = 1e9
+"""The longest duration that is accepted, some thirty years."""
+
+STREAM_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+_DEEPEST_OPTION = 32
+
+_DURATION = re.compile(r"(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12})s)?\Z", re.ASCII)
+_DURATION_HINT = 'write a number of seconds, or "90s", "10m", "2h", "1h30m"'
+
+
+def fault(message: str, hint: str = "") -> PydanticCustomError:
+    """An error whose words are ours; ``hint`` is the next step for the user."""
+    return PydanticCustomError("plan", "{text}", {"text": message, "hint": hint})
+
+
+def duration_seconds(value: object) -> float:
+    """Turn a duration as written into seconds."""
+    if isinstance(value, str):
+        match = _DURATION.match(value)
+        if not value or match is None:
+            raise fault(f"{value[:40]!r} is not a duration", _DURATION_HINT)
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        value = hours * 3600 + minutes * 60 + seconds
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise fault("expected a duration", _DURATION_HINT)
+    if value < 0:
+        raise fault("a duration cannot be negative", _DURATION_HINT)
+    if not value <= LONGEST_SECONDS:  # refuses a NaN as well
+        raise fault("a duration must be a number of at most 1e9 seconds", _DURATION_HINT)
+    return float(value)
+
+
+def _more_than_none(seconds: float) -> float:
+    if seconds == 0:
+        raise fault("must be longer than 0 seconds", _DURATION_HINT)
+    return seconds
+
+
+def _toml_kind(value: object) -> str | None:
+    """The tag of a union's branch; the brackets keep it apart from the keys of a file."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, BaseModel):
+        return "<table>"
+    kinds = {str: "<string>", int: "<integer>", list: "<array>", dict: "<table>"}
+    return kinds.get(type(value))
+
+
+def one_of(expected: str) -> Discriminator:
+    """Choose a union's branch by the TOML type of the value, so one error stays one error."""
+    return Discriminator(
+        _toml_kind,
+        custom_error_type="wrong_kind",
+        custom_error_message=expected,
+    )
+
+
+def _scalar(value: object) -> object:
+    if not isinstance(value, str | int | float | bool):
+        raise fault("expected a string, a number or true or false")
+    return value
+
+
+def _sound_text(value: str) -> str:
+    if "\0" in value:
+        raise fault("must not contain a NUL character")
+    if not value.isascii() and any("\ud800" <= char <= "\udfff" for char in value):
+        raise fault("is not valid Unicode", "use UTF-8")
+    return value
+
+
+def _sound_command(value: str | list[str]) -> str | list[str]:
+    first = value if isinstance(value, str) else next(iter(value), "")
+    if not first.strip():
+        raise fault("the command is empty", 'give the command to run, such as "make test"')
+    return value
+
+
+def sound_folder(value: str) -> str:
+    if not value:
+        raise fault("must not be empty", 'write "." for the workspace itself')
+    if value.startswith("/"):
+        raise fault("must be relative to the workspace", "leave the leading slash out")
+    if ".." in value.split("/"):
+        raise fault("must not lead out of the workspace", "leave `..` out")
+    return value
+
+
+def sound_environment(value: dict[str, str]) -> dict[str, str]:
+    for name in value:
+        if not name or "=" in name or "\0" in name:
+            raise fault(f"{name[:40]!r} is no name for an environment variable")
+    return value
+
+
+def sound_options(value: dict[str, Any]) -> dict[str, Any]:
+    """Options go into the journal, so they hold only what JSON can carry."""
+    unseen: list[tuple[object, int]] = [(value, 0)]
+    while unseen:
+        item, depth = unseen.pop()
+        if depth > _DEEPEST_OPTION:
+            raise fault(f"must not be nested more than {_DEEPEST_OPTION} levels deep")
+        if isinstance(item, dict | list):
+            inner = item.values() if isinstance(item, dict) else item
+            unseen.extend((each, depth + 1) for each in inner)
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise fault("must not hold an infinite number or NaN")
+        elif isinstance(item, int) and not -(2**63) <= item < 2**63:
+            raise fault("must not hold a number of more than 64 bits")
+        elif isinstance(item, date | time):
+            raise fault("must not hold a date or time", "write it as a string")
+    return value
+
+
+_duration_schema = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS},
+        {"type": "string", "pattern": r"^(?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?$"},
+    ]
+}
+_Written = BeforeValidator(duration_seconds)
+Duration = Annotated[float, _Written, WithJsonSchema(_duration_schema)]
+PositiveDuration = Annotated[
+    float, _Written, AfterValidator(_more_than_none), WithJsonSchema(_duration_schema)
+]
+Text = Annotated[str, AfterValidator(_sound_text)]
+ShellCommand = Annotated[Text, AfterValidator(_sound_command)]
+Command = Annotated[
+    Annotated[Text, Tag("<string>")] | Annotated[list[Text], Field(min_length=1), Tag("<array>")],
+    one_of("a string or an array of strings"),
+    AfterValidator(_sound_command),
+]
+Item = Annotated[
+    Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
+]
+Width = Annotated[int, Field(ge=1, le=10_000)]
+Retries = Annotated[int, Field(ge=0, le=1_000)]
+Condition = Literal["succeeded", "completed", "started", "converged"]
+Protocol = Literal["registration", "heartbeat", "negotiation"]
+
+
+def known_version(value: int) -> int:
+    if value != 1:
+        raise fault(f"version {value} is not supported", "this program reads `version = 1`")
+    return value
+
+
+def plain_name(value: str) -> str:
+    if not value.strip() or len(value) > 100 or not value.isprintable():
+        raise fault("must be 1 to 100 printable characters")
+    return value

@@ -1,0 +1,157 @@
+"""Decisions about convergence points: who has arrived, when to merge, what a conflict means.
+
+Every stream takes part in the point its plan names and in the run's final point, which merges
+everything. A participant that ends without a result departs, so nobody waits for it; a point whose
+strategy still waits when nobody is left to come is abandoned rather than left open for ever.
+"""
+
+from __future__ import annotations
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.draft import Draft
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.state import Point, PointPhase, State, Stream
+from anabranch.core.strategies import Abandon, Converge, PointView
+
+
+def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
+    """Return who meets at a point, in plan order."""
+    if point == FINAL_POINT:
+        return tuple(s.id for s in state.plan.streams)
+    return state.point_plan(point).streams
+
+
+def points_of(state: State, stream: StreamId) -> tuple[PointId, ...]:
+    """Return the points a stream takes part in, the final one last."""
+    own = state.stream_plan(stream).converge
+    return (FINAL_POINT,) if own == FINAL_POINT else (own, FINAL_POINT)
+
+
+def report_end(draft: Draft, stream: Stream) -> None:
+    """Let an ended stream arrive at, or depart from, each of its points."""
+    for point_id in points_of(draft.state, stream.id):
+        _report_end_at(draft, stream, draft.point(point_id))
+
+
+def _report_end_at(draft: Draft, stream: Stream, point: Point) -> None:
+    if stream.phase is Phase.SUCCEEDED:
+        if point.phase is PointPhase.OPEN and stream.id not in point.arrived:
+            draft.emit(ev.ConvergenceArrived(point.id, stream.id))
+    elif stream.id not in point.departed and point.phase is PointPhase.OPEN:
+        draft.emit(ev.ConvergenceDeparted(point.id, stream.id, stream.reason))
+
+
+def reopen(draft: Draft, point_id: PointId, reason: str) -> None:
+    """Open a point again and let everyone who has ended report once more."""
+    draft.emit(ev.ConvergenceReopened(point_id, reason))
+    for stream_id in participants(draft.state, point_id):
+        stream = draft.stream(stream_id)
+        if stream.has_ended:
+            _report_end_at(draft, stream, draft.point(point_id))
+
+
+def consult(draft: Draft, point_id: PointId) -> None:
+    """Ask the point's strategy what comes next, and record its answer."""
+    point = draft.point(point_id)
+    state = draft.state
+    if point.phase is not PointPhase.OPEN or state.base is None:
+        return
+    plan = state.point_plan(point_id)
+    view = PointView(
+        point=point_id,
+        expected=len(participants(state, point_id)),
+        arrived=point.arrived,
+        departed=point.departed,
+        options=plan.options,
+    )
+    if state.stop_reason and not view.outstanding:
+        draft.emit(ev.ConvergenceAbandoned(point_id, f"the run was stopped: {state.stop_reason}"))
+        return
+    decision = draft.strategies.convergence[plan.type].next_step(view)
+    if isinstance(decision, Abandon):
+        draft.emit(ev.ConvergenceAbandoned(point_id, decision.reason))
+    elif isinstance(decision, Converge):
+        _start_merge(draft, point_id, decision)
+    elif not view.outstanding:
+        reason = f"{plan.type} still waits though nobody is left to come: {decision.reason}"
+        draft.emit(ev.ConvergenceAbandoned(point_id, reason))
+
+
+def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
+    """Merge the chosen streams and all they were built on, each after what it depends on."""
+    state = draft.state
+    family = state.topology.ancestors(decision.streams)
+    streams = [s for s in family if state.streams[s].phase is Phase.SUCCEEDED]
+    in_order = tuple(state.topology.in_merge_order(streams))
+    draft.emit(ev.ConvergenceStarted(point_id, in_order, decision.reason))
+    if all(state.streams[s].result is None for s in in_order):
+        assert state.base is not None
+        draft.emit(
+            ev.ConvergenceMerged(point_id, state.base.commit, state.base.tree, None, in_order)
+        )
+
+
+def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
+    """Record what merged, and deal with what did not as the plan says."""
+    if draft.point(fact.point).phase is not PointPhase.MERGING:
+        return
+    for conflict in fact.conflicts:
+        draft.emit(ev.ConflictFound(fact.point, conflict))
+    policy = draft.state.point_plan(fact.point).on_conflict
+    if fact.conflicts and policy != "quarantine":
+        reason = conflicts_in_words(fact)
+        blocked = policy == "ask"
+        draft.emit(
+            ev.ConvergenceBlocked(fact.point, reason)
+            if blocked
+            else ev.ConvergenceAbandoned(fact.point, reason)
+        )
+        return
+    assert fact.commit is not None
+    assert fact.tree is not None
+    draft.emit(
+        ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged)
+    )
+    _quarantine_the_left_out(draft, fact)
+
+
+def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:
+    merged = set(fact.merged)
+    reason = f"left out of {fact.point}: {conflicts_in_words(fact)}"
+    for stream_id in draft.point(fact.point).merging:
+        if stream_id not in merged and draft.stream(stream_id).phase is Phase.SUCCEEDED:
+            draft.emit(ev.StreamQuarantined(stream_id, reason))
+
+
+def conflicts_in_words(fact: inputs.MergeFinished) -> str:
+    """Return one sentence that names the streams and the first paths."""
+    told = []
+    for conflict in fact.conflicts[:2]:
+        paths = ", ".join(p.path for p in conflict.paths[:3])
+        more = f" and {len(conflict.paths) - 3} more" if len(conflict.paths) > 3 else ""
+        told.append(f"{' and '.join(conflict.streams)} conflict in {paths}{more}")
+    more = f"; {len(fact.conflicts) - 2} more conflicts" if len(fact.conflicts) > 2 else ""
+    return "; ".join(told) + more
+
+
+def merge_failed(draft: Draft, fact: inputs.MergeFailed) -> None:
+    """The merge could not be done at all: nothing is lost, a person has to look."""
+    if draft.point(fact.point).phase is PointPhase.MERGING:
+        draft.emit(ev.ConvergenceBlocked(fact.point, fact.reason))
+
+
+def recapture_conflicting(draft: Draft, reason: str) -> None:
+    """After a person worked on a conflict: capture both sides again and try again."""
+    state = draft.state
+    streams = [
+        stream
+        for point in state.points.values()
+        for conflict in point.conflicts
+        for stream in conflict.streams
+    ]
+    for stream_id in dict.fromkeys(streams):
+        stream = draft.stream(stream_id)
+        if stream.phase is Phase.SUCCEEDED and stream.workspace:
+            draft.emit(ev.RecaptureRequested(stream_id, reason))

@@ -1,0 +1,137 @@
+"""The one door: an input and the time go in, events and owed effects come out.
+
+``decide`` first lets the input have its direct consequence, then *settles*: ended streams report to
+their points, dependents are queued or skipped, free slots are filled, and a run at rest is closed.
+Settling repeats until nothing follows any more, so a decision is always complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anabranch.core import convergence, inputs, runs, scheduling, streams
+from anabranch.core import events as ev
+from anabranch.core.draft import Draft
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.outcome import Decision, Refusal
+from anabranch.core.owed import newly_owed
+from anabranch.core.state import State
+from anabranch.core.strategies import Strategies
+
+
+def decide(
+    state: State | None, given: inputs.Input, now: float, strategies: Strategies
+) -> Decision | Refusal:
+    """Return what follows from an input at run time ``now`` (seconds), or why a command is refused.
+
+    Raises nothing for any input: an observation that does not fit is without consequence.
+    """
+    draft = Draft(state, now, strategies, given.cause)
+    if state is not None and isinstance(given, inputs.StartRun):
+        return Refusal(f"run {state.run} has already started", "resume it instead")
+    if _is_about_something_known(draft, given):
+        refusal = _HANDLERS[type(given)](draft, given)
+        if refusal is not None:
+            return refusal
+        _settle(draft, is_start=state is None or state.base is None)
+    after = draft.state
+    effects = newly_owed(state, after, draft.touched_streams, draft.touched_points)
+    return Decision(tuple(draft.events), effects, after)
+
+
+def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
+    if isinstance(given, inputs.AttemptObservation):
+        return streams.is_current(draft, given)
+    if isinstance(given, inputs.MergeFinished | inputs.MergeFailed):
+        return given.point in draft.state.points
+    return True
+
+
+def _settle(draft: Draft, is_start: bool) -> None:
+    """Work off everything that follows, until nothing does."""
+    if is_start:
+        _settle_everyone(draft)
+    seen = 0
+    while True:
+        fresh = draft.events[seen:]
+        seen += len(fresh)
+        for record in fresh:
+            with draft.because_of(record.seq):
+                _follow(draft, record.event)
+        scheduling.admit(draft)
+        if len(draft.events) == seen:
+            runs.end_if_over(draft)
+        if len(draft.events) == seen:
+            return
+
+
+def _follow(draft: Draft, event: ev.Event) -> None:
+    """Let one event have its consequences for others."""
+    if isinstance(event, ev.StreamEvent):
+        _follow_stream(draft, event.stream)
+    elif isinstance(event, ev.PointEvent):
+        _follow_point(draft, event.point)
+    if isinstance(event, ev.StreamFailed):
+        scheduling.give_up_the_rest(draft)
+
+
+def _settle_everyone(draft: Draft) -> None:
+    for plan in draft.state.plan.streams:
+        scheduling.reconsider(draft, plan.id)
+    for point in draft.state.points:
+        convergence.consult(draft, point)
+
+
+def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
+    stream = draft.stream(stream_id)
+    if stream.phase is Phase.WAITING:
+        scheduling.reconsider(draft, stream_id)
+    if stream.has_ended:
+        convergence.report_end(draft, stream)
+    if stream.has_ended or stream.phase is Phase.RUNNING:
+        for other in draft.state.topology.dependents[stream_id]:
+            scheduling.reconsider(draft, other)
+
+
+def _follow_point(draft: Draft, point_id: PointId) -> None:
+    convergence.consult(draft, point_id)
+    if draft.point(point_id).is_settled and point_id != FINAL_POINT:
+        for stream_id in convergence.participants(draft.state, point_id):
+            for other in draft.state.topology.dependents[stream_id]:
+                scheduling.reconsider(draft, other)
+
+
+def _wake(draft: Draft, given: inputs.TimeReached) -> None:
+    """Look at everything that a clock can change."""
+    for stream in draft.state.streams.values():
+        if stream.phase is Phase.RUNNING:
+            streams.time_reached(draft, stream)
+        elif stream.phase is Phase.RETRYING:
+            scheduling.retry_due(draft, stream)
+
+
+_HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
+    inputs.StartRun: runs.start,
+    inputs.ResumeRun: runs.resume,
+    inputs.StopRun: runs.stop,
+    inputs.StopStream: runs.stop_stream,
+    inputs.RetryStream: runs.retry_stream,
+    inputs.ApproveRun: runs.approve,
+    inputs.BaseFound: runs.base_found,
+    inputs.BaseNotFound: runs.base_not_found,
+    inputs.WorkspaceReady: streams.workspace_ready,
+    inputs.WorkspaceConflicted: streams.workspace_conflicted,
+    inputs.EffectFailed: streams.effect_failed,
+    inputs.EffectDelayed: streams.effect_delayed,
+    inputs.ProcessStarted: streams.process_started,
+    inputs.ProcessExited: streams.process_exited,
+    inputs.ProcessLost: streams.process_lost,
+    inputs.ResultReady: streams.result_ready,
+    inputs.MergeFinished: convergence.merge_finished,
+    inputs.MergeFailed: convergence.merge_failed,
+    inputs.ApprovalDone: runs.approval_done,
+    inputs.ApprovalNotDone: runs.approval_not_done,
+    inputs.TimeReached: _wake,
+}

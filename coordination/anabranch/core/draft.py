@@ -1,0 +1,63 @@
+"""A decision in the making: events so far, and the state as they leave it.
+
+A draft lives for one call of ``decide`` and nobody outside ever sees one; it is how pure functions
+build on each other's events without folding twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from anabranch.core import events as ev
+from anabranch.core.evolve import evolve, first_state
+from anabranch.core.ids import PointId, Seq, StreamId
+from anabranch.core.state import Point, State, Stream
+from anabranch.core.strategies import Strategies
+
+
+class Draft:
+    """Collects events; ``touched_streams`` and ``touched_points`` say whom they were about."""
+
+    def __init__(
+        self, state: State | None, now: float, strategies: Strategies, cause: Seq | None
+    ) -> None:
+        self._state = state
+        self.now = now
+        self.strategies = strategies
+        self.cause = cause
+        self.events: list[ev.Recorded] = []
+        self.touched_streams: dict[StreamId, None] = {}
+        self.touched_points: dict[PointId, None] = {}
+
+    @property
+    def state(self) -> State:
+        assert self._state is not None, "the first input of a run is StartRun"
+        return self._state
+
+    def stream(self, stream: StreamId) -> Stream:
+        return self.state.streams[stream]
+
+    def point(self, point: PointId) -> Point:
+        return self.state.points[point]
+
+    def emit(self, event: ev.Event) -> Seq:
+        """Add an event, fold it, and return its number."""
+        seq = (self._state.seq if self._state else 0) + 1
+        record = ev.Recorded(seq, self.now, self.cause, event)
+        self._state = evolve(self._state, record) if self._state else first_state(record)
+        self.events.append(record)
+        if isinstance(event, ev.StreamEvent):
+            self.touched_streams[event.stream] = None
+        elif isinstance(event, ev.PointEvent):
+            self.touched_points[event.point] = None
+        return seq
+
+    @contextmanager
+    def because_of(self, seq: Seq) -> Iterator[None]:
+        """Events emitted inside were caused by event ``seq``."""
+        before, self.cause = self.cause, seq
+        try:
+            yield
+        finally:
+            self.cause = before

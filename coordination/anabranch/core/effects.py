@@ -1,0 +1,64 @@
+"""What is to be done in the world: imperative, frozen, and idempotent under its (stream, attempt).
+
+An effect is owed exactly as long as the state says so (:mod:`anabranch.core.owed`). Performing one
+twice does no harm; how it went comes back as an observation through the one door.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from anabranch.core.ids import Attempt, PointId, Seq, StreamId
+
+
+class Effect(msgspec.Struct, frozen=True, kw_only=True):
+    """Something the state owes to the world; ``cause`` is the event that made it so."""
+
+    cause: Seq
+
+
+class CaptureBase(Effect, frozen=True):
+    """Find and keep the commit that every stream starts from."""
+
+
+class PrepareWorkspace(Effect, frozen=True):
+    stream: StreamId
+    attempt: Attempt
+
+
+class StartProcess(Effect, frozen=True):
+    stream: StreamId
+    attempt: Attempt
+
+
+class StopProcess(Effect, frozen=True):
+    stream: StreamId
+    attempt: Attempt
+    grace_seconds: float
+
+
+class CaptureResult(Effect, frozen=True):
+    """Snapshot the workspace: a result to be merged, or partial work to be kept."""
+
+    stream: StreamId
+    attempt: Attempt
+    is_partial: bool
+
+
+class MergeResults(Effect, frozen=True):
+    point: PointId
+
+
+class WakeAt(Effect, frozen=True):
+    """Tell the core when the run clock reaches ``at``."""
+
+    at: float
+    subject: str
+
+
+class ApproveResult(Effect, frozen=True):
+    """Bring the result to the user's branch."""
+
+
+class WriteReport(Effect, frozen=True):
+    """The run came to an end: write its report beside the journal."""

@@ -1,0 +1,172 @@
+"""What comes in through the one door: commands, which may be refused, and observations, which are
+facts and never are. An observation that no longer matters is simply without consequence.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from anabranch.core.events import Conflict
+from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
+from anabranch.core.plan import Plan
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """Anything that reaches the core; ``cause`` is the event that led to it, if one did."""
+
+    cause: Seq | None = None
+
+
+class Command(Input, frozen=True):
+    """Somebody wants something."""
+
+
+class Observation(Input, frozen=True):
+    """Something is so."""
+
+
+# --- commands ------------------------------------------------------------------------------------
+
+
+class StartRun(Command, frozen=True):
+    run: RunId
+    project: str
+    plan_path: str | None
+    plan: Plan
+    approve: bool
+    wall: float
+
+
+class ResumeRun(Command, frozen=True):
+    """Another engine takes the run over; ``adopted`` counts the processes that it found alive."""
+
+    reason: str
+    adopted: int
+    retry_failed: bool = False
+
+
+class StopRun(Command, frozen=True):
+    reason: str
+
+
+class StopStream(Command, frozen=True):
+    stream: StreamId
+    reason: str
+
+
+class RetryStream(Command, frozen=True):
+    stream: StreamId
+    reason: str
+
+
+class ApproveRun(Command, frozen=True):
+    pass
+
+
+# --- observations --------------------------------------------------------------------------------
+
+
+class BaseFound(Observation, frozen=True):
+    commit: str
+    tree: str
+    branch: str | None
+    head: str | None
+
+
+class BaseNotFound(Observation, frozen=True):
+    reason: str
+
+
+class AttemptObservation(Observation, frozen=True):
+    """A fact about one attempt of one stream; facts about an older attempt are out of date."""
+
+    stream: StreamId
+    attempt: Attempt
+
+
+class WorkspaceReady(AttemptObservation, frozen=True):
+    path: str
+    start_commit: str
+    start_tree: str
+    warnings: tuple[str, ...] = ()
+
+
+class WorkspaceConflicted(AttemptObservation, frozen=True):
+    conflict: Conflict
+
+
+class EffectFailed(AttemptObservation, frozen=True):
+    """Workspace, process or capture could not be done, for good."""
+
+    reason: str
+
+
+class EffectDelayed(AttemptObservation, frozen=True):
+    """It cannot be done now, and the performer goes on trying."""
+
+    reason: str
+
+
+class ProcessStarted(AttemptObservation, frozen=True):
+    pid: int
+    holder_pid: int
+    log: str
+    happened_at: float
+
+
+class ProcessExited(AttemptObservation, frozen=True):
+    exit_code: int | None
+    signal: int | None
+    error: str | None
+    happened_at: float
+    survivors_ended: int = 0
+    lost_bytes: int = 0
+
+
+class ProcessLost(AttemptObservation, frozen=True):
+    reason: str
+
+
+class ResultReady(AttemptObservation, frozen=True):
+    commit: str
+    tree: str
+    files_changed: int
+    ref: str
+    warnings: tuple[str, ...] = ()
+
+
+class MergeFinished(Observation, frozen=True):
+    """``merged`` streams stand in ``commit``; what did not merge is in ``conflicts``."""
+
+    point: PointId
+    commit: str | None
+    tree: str | None
+    branch: str | None
+    merged: tuple[StreamId, ...]
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class MergeFailed(Observation, frozen=True):
+    point: PointId
+    reason: str
+
+
+class ApprovalDone(Observation, frozen=True):
+    branch: str | None
+    commit: str
+    message: str
+
+
+class ApprovalNotDone(Observation, frozen=True):
+    reason: str
+    hint: str
+
+
+class WorkspaceGone(AttemptObservation, frozen=True):
+    """A clean-up removed the folder, with proof that its content is reachable elsewhere."""
+
+    rescue: tuple[str, ...] = ()
+
+
+class TimeReached(Observation, frozen=True):
+    """The run clock has passed a time that some effect asked for."""

@@ -1,0 +1,78 @@
+"""What must hold after every step. Tests, the simulation and ``anabranch doctor`` check it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anabranch.core.ids import FINAL_POINT
+from anabranch.core.lifecycle import Phase
+from anabranch.core.scheduling import is_met, why_never
+from anabranch.core.state import PointPhase, RunPhase, State, Stream
+
+
+def broken_promises(state: State) -> list[str]:
+    """Return every promise that the state breaks, in words; an empty list is good."""
+    return [*_slots(state), *_queue(state), *_counts(state), *_streams(state), *_end(state)]
+
+
+def _slots(state: State) -> Iterator[str]:
+    if state.counts.active > state.plan.max_parallel:
+        yield f"{state.counts.active} streams are active, {state.plan.max_parallel} may be"
+
+
+def _queue(state: State) -> Iterator[str]:
+    queued = {s.id for s in state.streams.values() if s.phase is Phase.QUEUED}
+    listed = [stream for _, _, stream in state.ready]
+    if queued != set(listed) or len(listed) != len(queued):
+        yield f"the queue lists {sorted(listed)}, but {sorted(queued)} are queued"
+    if list(state.ready) != sorted(state.ready):
+        yield "the queue is out of order"
+
+
+def _counts(state: State) -> Iterator[str]:
+    streams = list(state.streams.values())
+    actual = (
+        sum(s.is_active for s in streams),
+        sum(s.has_ended for s in streams),
+        sum(s.phase is Phase.BLOCKED for s in streams),
+        sum(s.phase is Phase.RETRYING for s in streams),
+    )
+    counts = state.counts
+    if actual != (counts.active, counts.ended, counts.blocked, counts.retrying):
+        yield f"the counts say {counts}, the streams say {actual}"
+
+
+def _streams(state: State) -> Iterator[str]:
+    for stream in state.streams.values():
+        yield from _stream(state, stream)
+
+
+def _stream(state: State, stream: Stream) -> Iterator[str]:
+    if stream.phase in (Phase.STARTING, Phase.RUNNING) and stream.workspace is None:
+        yield f"{stream.id} is {stream.phase} without a workspace"
+    if stream.phase is Phase.RUNNING and stream.pid is None:
+        yield f"{stream.id} runs without a process"
+    if stream.is_active and stream.attempt < 1:
+        yield f"{stream.id} is {stream.phase} in attempt {stream.attempt}"
+    if stream.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED) and not stream.reason:
+        yield f"{stream.id} is {stream.phase} without a reason"
+    if stream.phase is Phase.WAITING and state.base is not None and not state.has_ended:
+        dependencies = state.stream_plan(stream.id).depends_on
+        if any(why_never(state, d) for d in dependencies):
+            yield f"{stream.id} waits for what can never happen"
+        elif all(is_met(state, d) for d in dependencies):
+            yield f"{stream.id} waits although nothing is missing"
+
+
+def _end(state: State) -> Iterator[str]:
+    if not state.has_ended:
+        return
+    if state.counts.active:
+        yield f"the run is {state.phase}, but {state.counts.active} streams are active"
+    if state.phase is RunPhase.CONVERGED:
+        for plan in state.plan.streams:
+            if not plan.optional and state.streams[plan.id].phase is not Phase.SUCCEEDED:
+                yield f"the run converged, but {plan.id} is {state.streams[plan.id].phase}"
+        final = state.points[FINAL_POINT]
+        if final.phase not in (PointPhase.MERGED, PointPhase.ABANDONED):
+            yield f"the run converged, but its final point is {final.phase}"

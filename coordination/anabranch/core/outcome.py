@@ -1,0 +1,24 @@
+"""What :func:`anabranch.core.decide.decide` answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from anabranch.core.effects import Effect
+from anabranch.core.events import Recorded
+from anabranch.core.state import State
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Events to append, effects newly owed, and the state after (so nobody folds twice)."""
+
+    events: tuple[Recorded, ...]
+    effects: tuple[Effect, ...]
+    state: State
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A command that was not obeyed; both texts are shown to the user word for word."""
+
+    reason: str
+    hint: str

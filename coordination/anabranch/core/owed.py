@@ -1,0 +1,101 @@
+"""What the state owes to the world: the one definition of every effect.
+
+A decision's effects are those owed after it that were not owed before; an engine that starts on a
+journal performs everything that is owed. So a crash between append and perform loses nothing, and
+the two ways of arriving at an effect cannot drift apart: there is only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from anabranch.core import effects as fx
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
+
+
+def owed(state: State) -> tuple[fx.Effect, ...]:
+    """Return everything the state owes, in plan order."""
+    return tuple(_owed_for(state, [s.id for s in state.plan.streams], state.points))
+
+
+def newly_owed(
+    before: State | None, after: State, streams: Iterable[StreamId], points: Iterable[PointId]
+) -> tuple[fx.Effect, ...]:
+    """Return what ``after`` owes and ``before`` did not, looking only at what was touched."""
+    streams, points = list(streams), list(points)
+    already = set(_owed_for(before, streams, points)) if before else set()
+    return tuple(e for e in _owed_for(after, streams, points) if e not in already)
+
+
+def _owed_for(
+    state: State, streams: Iterable[StreamId], points: Iterable[PointId]
+) -> Iterator[fx.Effect]:
+    yield from _owed_by_run(state)
+    for stream_id in streams:
+        stream = state.streams.get(stream_id)
+        if stream is not None:
+            yield from owed_by_stream(state, stream)
+    for point_id in points:
+        yield from _owed_by_point(state.points[point_id])
+
+
+def _owed_by_run(state: State) -> Iterator[fx.Effect]:
+    if state.base is None and not state.has_ended:
+        yield fx.CaptureBase(cause=1)
+    if state.has_ended:
+        yield fx.WriteReport(cause=state.cause)
+    wants_approval = state.approval.is_requested and not state.approval.is_done
+    if wants_approval and state.phase is RunPhase.CONVERGED:
+        yield fx.ApproveResult(cause=state.cause)
+
+
+def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
+    """Yield what one stream's phase asks for."""
+    name, attempt, cause = stream.id, stream.attempt, stream.cause
+    match stream.phase:
+        case Phase.QUEUED if stream.not_before > stream.since:
+            yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
+        case Phase.PREPARING:
+            yield fx.PrepareWorkspace(stream=name, attempt=attempt, cause=cause)
+        case Phase.STARTING:
+            yield fx.StartProcess(stream=name, attempt=attempt, cause=cause)
+        case Phase.RUNNING:
+            deadline = deadline_of(state, stream)
+            if deadline is not None:
+                yield fx.WakeAt(at=deadline, subject=name, cause=cause)
+        case Phase.STOPPING:
+            grace = state.plan.stop_grace_seconds
+            yield fx.StopProcess(stream=name, attempt=attempt, grace_seconds=grace, cause=cause)
+        case Phase.CAPTURING:
+            partial = is_partial(state, stream)
+            yield fx.CaptureResult(stream=name, attempt=attempt, is_partial=partial, cause=cause)
+        case Phase.RETRYING:
+            yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
+
+
+def _owed_by_point(point: Point) -> Iterator[fx.Effect]:
+    if point.phase is PointPhase.MERGING:
+        yield fx.MergeResults(point=point.id, cause=point.cause)
+
+
+def deadline_of(state: State, stream: Stream) -> float | None:
+    """Return when a running stream's time limit is up, on the run clock."""
+    limit = state.stream_plan(stream.id).timeout_seconds
+    if limit is None or stream.started_at is None:
+        return None
+    return stream.started_at + limit
+
+
+def exited_well(state: State, stream: Stream) -> bool:
+    """Whether the process ended with an exit code that the plan calls success."""
+    exit_ = stream.exit
+    if exit_ is None or exit_.lost or exit_.error or exit_.signal is not None:
+        return False
+    return exit_.code in state.stream_plan(stream.id).success_exit_codes
+
+
+def is_partial(state: State, stream: Stream) -> bool:
+    """Whether what is being captured is partial work rather than a result."""
+    return bool(stream.stop) or not exited_well(state, stream)

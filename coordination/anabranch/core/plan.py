@@ -1,0 +1,78 @@
+"""The plan as the core sees it: immutable, complete, every default filled in.
+
+The plan *file* and its error messages live in :mod:`anabranch.config`; this is what comes out of it
+and what the journal keeps, so a run never depends on a file that changed after it began.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+
+DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
+WorkspaceKind = Literal["isolated", "clone", "shared"]
+ConflictPolicy = Literal["ask", "quarantine", "stop"]
+
+
+class Dependency(msgspec.Struct, frozen=True):
+    """One edge of the plan: this stream waits until ``stream`` meets ``condition``."""
+
+    stream: StreamId
+    condition: DependencyCondition = "succeeded"
+
+
+class StreamPlan(msgspec.Struct, frozen=True):
+    """What the plan says about one stream.
+
+    ``command`` is an argument vector; a command written as a string has become
+    ``("/bin/sh", "-c", text)``, and ``command_text`` is what the user wrote.
+    """
+
+    id: StreamId
+    command: tuple[str, ...]
+    command_text: str
+    depends_on: tuple[Dependency, ...] = ()
+    env: dict[str, str] = {}
+    working_dir: str = "."
+    priority: int = 0
+    optional: bool = False
+    timeout_seconds: float | None = None
+    max_retries: int = 0
+    success_exit_codes: tuple[int, ...] = (0,)
+    heartbeat_interval_seconds: float = 60.0
+    heartbeat_timeout_seconds: float = 600.0
+    converge: PointId = FINAL_POINT
+    tty: bool = False
+    after_seconds: float = 0.0
+    workspace: WorkspaceKind = "isolated"
+    capabilities: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    estimate_seconds: float = 1.0
+
+
+class PointPlan(msgspec.Struct, frozen=True):
+    """What the plan says about one convergence point; ``streams`` in plan order."""
+
+    id: PointId
+    type: str = "barrier"
+    streams: tuple[StreamId, ...] = ()
+    on_conflict: ConflictPolicy = "ask"
+    timeout_seconds: float | None = None
+    options: dict[str, Any] = {}
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A whole plan. ``streams`` and ``points`` keep the order of the file; the final point is last."""
+
+    name: str
+    streams: tuple[StreamPlan, ...]
+    points: tuple[PointPlan, ...]
+    max_parallel: int
+    balancer: str = "longest-first"
+    recovery: str = "retry"
+    include_uncommitted: bool = False
+    stop_grace_seconds: float = 10.0
+    keep_going: bool = False

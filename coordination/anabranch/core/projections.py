@@ -1,0 +1,189 @@
+"""Read models: small answers about a state, in the shapes that people and scripts rely on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from anabranch.core import events as ev
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.lifecycle import Phase, public_state
+from anabranch.core.scheduling import is_met
+from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
+
+SCHEMA = 1
+
+
+def wall_time(state: State, at: float | None) -> str | None:
+    """Return a point on the run clock as RFC 3339 in UTC."""
+    if at is None:
+        return None
+    moment = datetime.fromtimestamp(state.started_wall + at, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_line(state: State, record: ev.Recorded) -> dict[str, Any]:
+    """Return an event as one line of ``events --json``."""
+    body: dict[str, Any] = msgspec.to_builtins(record.event)
+    return {
+        "schema": SCHEMA,
+        "seq": record.seq,
+        "time": wall_time(state, record.at),
+        "type": body.pop("type"),
+        "run": state.run,
+        "cause": record.cause,
+        **body,
+    }
+
+
+def run_state(state: State, is_hosted: bool) -> str:
+    """Return the run's state in the contract's words; a live run without a host is interrupted."""
+    if state.phase in (RunPhase.RUNNING, RunPhase.STOPPING):
+        return "running" if is_hosted else "interrupted"
+    return state.phase.value
+
+
+def stream_counts(state: State) -> dict[str, int]:
+    """Return how many streams are in each public state; states nobody is in are left out."""
+    return dict(Counter(public_state(s.phase) for s in state.streams.values()))
+
+
+def reason_for(state: State, stream: Stream) -> str:
+    """Return in one sentence why a stream is where it is."""
+    if stream.phase is Phase.WAITING and stream.reason == "registered":
+        missing = missing_for(state, stream.id)
+        return f"waits for {', '.join(missing)}" if missing else "waits for the run's base commit"
+    if stream.phase is Phase.QUEUED and state.stop_reason is None:
+        return f"ready; waits for one of {state.plan.max_parallel} slots"
+    return stream.reason
+
+
+def missing_for(state: State, stream: StreamId) -> list[StreamId]:
+    """Return the dependencies whose condition does not hold yet."""
+    plan = state.stream_plan(stream)
+    return [d.stream for d in plan.depends_on if not is_met(state, d)]
+
+
+def evidence_for(stream: Stream) -> str:
+    """Return the journalled facts behind a stream's state."""
+    facts = []
+    if stream.attempt:
+        facts.append(f"attempt {stream.attempt}")
+    if stream.phase is Phase.RUNNING and stream.pid:
+        facts.append(f"pid {stream.pid}")
+    exit_ = stream.exit
+    if exit_:
+        facts.append("exit status lost" if exit_.lost else f"exit {exit_code_of(stream)}")
+    if stream.result:
+        facts.append(f"commit {stream.result.commit[:10]}")
+    facts += [f"kept {ref}" for ref in stream.partial]
+    return ", ".join(facts) or "not started"
+
+
+def exit_code_of(stream: Stream) -> int | None:
+    """Return the exit code as a shell tells it: 128 + n for signal n."""
+    exit_ = stream.exit
+    if exit_ is None or exit_.lost:
+        return None
+    return 128 + exit_.signal if exit_.signal is not None else exit_.code
+
+
+def stream_status(state: State, stream: Stream, files_changed: int | None = None) -> dict[str, Any]:
+    """Return one stream as ``status --json`` tells it."""
+    changed = stream.result.files_changed if stream.result else files_changed
+    return {
+        "stream": stream.id,
+        "state": public_state(stream.phase),
+        "attempt": stream.attempt,
+        "exit_code": exit_code_of(stream),
+        "reason": reason_for(state, stream),
+        "evidence": evidence_for(stream),
+        "pid": stream.pid if stream.phase in (Phase.RUNNING, Phase.STOPPING) else None,
+        "started": wall_time(state, stream.first_started_at),
+        "ended": wall_time(state, stream.ended_at) if stream.has_ended else None,
+        "files_changed": changed,
+        "workspace": stream.workspace.path if stream.workspace else None,
+        "log": stream.log,
+        "partial": list(stream.partial),
+        "rescue": list(stream.rescue),
+        "warnings": list(stream.warnings),
+    }
+
+
+_POINT_STATES = {PointPhase.OPEN: "waiting"}
+
+
+def point_status(state: State, point: Point) -> dict[str, Any]:
+    """Return one convergence point as ``status --json`` tells it."""
+    expected = (
+        [p.id for p in state.plan.streams]
+        if point.id == FINAL_POINT
+        else list(state.point_plan(point.id).streams)
+    )
+    gone = {*point.arrived, *point.departed}
+    quarantined = [s for s in expected if state.streams[s].phase is Phase.QUARANTINED]
+    return {
+        "point": point.id,
+        "type": state.point_plan(point.id).type,
+        "state": _POINT_STATES.get(point.phase, point.phase.value),
+        "reason": point.reason,
+        "arrived": list(point.arrived),
+        "waiting_for": [s for s in expected if s not in gone] if not point.is_settled else [],
+        "merged": list(point.merged),
+        "quarantined": quarantined,
+        "conflicts": [
+            {"paths": [p.path for p in c.paths], "streams": list(c.streams)}
+            for c in point.conflicts
+        ],
+    }
+
+
+def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[str, Any]:
+    """Return a run as ``status --json`` tells it."""
+    final = state.points[FINAL_POINT]
+    has_result = final.commit is not None and any(s.result for s in state.streams.values())
+    return {
+        "schema": SCHEMA,
+        "run": state.run,
+        "plan": state.plan.name,
+        "state": run_state(state, is_hosted),
+        "reason": state.reason,
+        "hint": state.hint,
+        "branch": f"anabranch/{state.run}" if has_result else None,
+        "commit": final.commit if has_result else None,
+        "approved": state.approval.is_done,
+        "approval": state.approval.message,
+        "streams": [stream_status(state, state.streams[p.id]) for p in state.plan.streams],
+        "convergence": [point_status(state, p) for p in in_plan_order(state)],
+        "overhead_share": overhead_share,
+    }
+
+
+def in_plan_order(state: State) -> list[Point]:
+    """Return the points in the order of the plan, the final one last."""
+    return [state.points[p.id] for p in state.plan.points]
+
+
+def run_summary(state: State, is_hosted: bool) -> dict[str, Any]:
+    """Return a run as one row of ``runs --json``."""
+    return {
+        "run": state.run,
+        "plan": state.plan.name,
+        "project": state.project,
+        "state": run_state(state, is_hosted),
+        "started": wall_time(state, 0.0),
+        "ended": wall_time(state, state.ended_at),
+        "streams": stream_counts(state),
+    }
+
+
+def story(records: list[ev.Recorded], name: str) -> list[ev.Recorded]:
+    """Return the events about one stream or point: the answer to "why?"."""
+    return [
+        r
+        for r in records
+        if name in (getattr(r.event, "stream", None), getattr(r.event, "point", None))
+    ]

@@ -1,0 +1,211 @@
+"""Decisions about the run as a whole: its start, its stop, its end, and going on after one."""
+
+from __future__ import annotations
+
+from anabranch.core import convergence, inputs, streams
+from anabranch.core import events as ev
+from anabranch.core.draft import Draft
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.outcome import Refusal
+from anabranch.core.state import PointPhase, RunPhase, State
+
+
+def start(draft: Draft, command: inputs.StartRun) -> None:
+    """Begin a run: every stream of the plan is registered."""
+    draft.cause = draft.emit(
+        ev.RunStarted(
+            command.run,
+            command.project,
+            command.plan_path,
+            command.plan,
+            command.approve,
+            command.wall,
+        )
+    )
+    for plan in command.plan.streams:
+        draft.emit(ev.StreamRegistered(plan.id))
+
+
+def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
+    """The run knows what its streams start from."""
+    if draft.state.base is None:
+        draft.emit(ev.BaseCaptured(fact.commit, fact.tree, fact.branch, fact.head))
+
+
+def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:
+    """Without a base nothing can start."""
+    if draft.state.base is not None or draft.state.has_ended:
+        return
+    for plan in draft.state.plan.streams:
+        if draft.stream(plan.id).phase in (Phase.WAITING, Phase.QUEUED):
+            draft.emit(ev.StreamSkipped(plan.id, fact.reason))
+    draft.emit(ev.RunFailed(fact.reason))
+
+
+def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
+    """End every stream gracefully; what they have done is kept."""
+    state = draft.state
+    if state.has_ended:
+        return Refusal(f"the run has already ended ({state.phase})", "nothing is left to stop")
+    if state.stop_reason:
+        return Refusal("the run is already stopping", "streams get their grace time first")
+    draft.cause = draft.emit(ev.RunStopRequested(command.reason))
+    for plan in state.plan.streams:
+        streams.request_stop(draft, draft.stream(plan.id), command.reason, Phase.STOPPED)
+    return None
+
+
+def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
+    """Go on with a run that another engine hosted, or that waits for a person."""
+    state = draft.state
+    draft.cause = draft.emit(ev.RunResumed(command.reason, command.adopted))
+    if not state.has_ended or not command.retry_failed or state.phase is RunPhase.CONVERGED:
+        return None
+    draft.cause = draft.emit(ev.RunReopened(command.reason))
+    if state.phase is RunPhase.NEEDS_OPERATOR:
+        convergence.recapture_conflicting(draft, "resumed: captured again after the conflict")
+    _requeue_unfinished(draft, command.reason)
+    for point_id, point in state.points.items():
+        if point.phase is not PointPhase.OPEN:
+            convergence.reopen(draft, point_id, command.reason)
+    return None
+
+
+def _requeue_unfinished(draft: Draft, reason: str) -> None:
+    again = (Phase.FAILED, Phase.STOPPED, Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED)
+    for plan in draft.state.plan.streams:
+        if draft.stream(plan.id).phase in again:
+            draft.emit(ev.StreamRequeued(plan.id, reason))
+
+
+def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
+    """Run an ended stream once more, and with it those that were skipped because of it."""
+    state = draft.state
+    stream = state.streams.get(command.stream)
+    if stream is None:
+        return unknown_stream(state, command.stream)
+    if stream.phase is Phase.SUCCEEDED:
+        return Refusal(f"{stream.id} has succeeded", "only a stream that did not can be retried")
+    if not stream.has_ended and stream.phase is not Phase.BLOCKED:
+        return Refusal(f"{stream.id} is {stream.phase}", "stop it first, then retry it")
+    if any(p.phase is PointPhase.MERGING for p in state.points.values()):
+        return Refusal("results are being merged", "try again in a moment")
+    if state.has_ended:
+        draft.cause = draft.emit(ev.RunReopened(command.reason))
+    family = [stream.id, *state.topology.in_merge_order(state.topology.descendants(stream.id))]
+    again = [s for s in family if s == stream.id or state.streams[s].phase is Phase.SKIPPED]
+    for stream_id in again:
+        draft.emit(ev.StreamRequeued(stream_id, command.reason))
+    points = {p: None for s in again for p in convergence.points_of(state, s)}
+    for point_id in points:
+        convergence.reopen(draft, point_id, command.reason)
+    return None
+
+
+def stop_stream(draft: Draft, command: inputs.StopStream) -> Refusal | None:
+    """End one stream; what a person stopped is not started again by itself."""
+    stream = draft.state.streams.get(command.stream)
+    if stream is None:
+        return unknown_stream(draft.state, command.stream)
+    if stream.has_ended:
+        return Refusal(f"{stream.id} has already ended ({stream.phase})", "nothing to stop")
+    if stream.stop:
+        return Refusal(f"{stream.id} is already being stopped", stream.stop.reason)
+    if stream.phase is Phase.CAPTURING:
+        return Refusal(f"{stream.id} has ended; its work is being kept", "wait a moment")
+    streams.request_stop(draft, stream, command.reason, Phase.STOPPED)
+    return None
+
+
+def unknown_stream(state: State, name: StreamId) -> Refusal:
+    known = ", ".join(s.id for s in state.plan.streams[:8])
+    return Refusal(f"there is no stream {name!r} in this run", f"its streams: {known}")
+
+
+def approve(draft: Draft, command: inputs.ApproveRun) -> Refusal | None:
+    """Ask for the result to be brought to the user's branch."""
+    state = draft.state
+    if state.phase is not RunPhase.CONVERGED:
+        return Refusal(f"the run is {state.phase}", "only a converged run can be approved")
+    if state.approval.is_done:
+        return Refusal("the result is already on your branch", state.approval.message)
+    if not state.approval.is_requested:
+        draft.emit(ev.ApprovalRequested())
+    return None
+
+
+def approval_done(draft: Draft, fact: inputs.ApprovalDone) -> None:
+    if not draft.state.approval.is_done:
+        draft.emit(ev.RunApproved(fact.branch, fact.commit, fact.message))
+
+
+def approval_not_done(draft: Draft, fact: inputs.ApprovalNotDone) -> None:
+    if draft.state.approval.is_requested:
+        draft.emit(ev.ApprovalRefused(fact.reason, fact.hint))
+
+
+def is_at_rest(state: State) -> bool:
+    """Whether nothing runs, nothing is queued or delayed, and nothing is being merged."""
+    counts = state.counts
+    return (
+        not counts.active
+        and not counts.retrying
+        and not state.ready
+        and not any(p.phase is PointPhase.MERGING for p in state.points.values())
+    )
+
+
+def end_if_over(draft: Draft) -> None:
+    """Close the run once it is at rest, with the reason for how it ended."""
+    state = draft.state
+    if state.has_ended or state.base is None or not is_at_rest(state):
+        return
+    if state.stop_reason:
+        draft.emit(ev.RunStopped(state.stop_reason))
+        return
+    blocked = [p for p in state.points.values() if p.phase is PointPhase.BLOCKED]
+    if blocked or state.counts.blocked:
+        _needs_operator(draft)
+        return
+    if state.counts.ended < len(state.plan.streams):
+        return
+    trouble = _trouble(state)
+    final = state.points[FINAL_POINT]
+    if trouble:
+        draft.emit(ev.RunFailed(trouble))
+    else:
+        branch = f"anabranch/{state.run}" if final.commit and _has_results(state) else None
+        draft.emit(ev.RunConverged(final.commit, branch))
+
+
+def _has_results(state: State) -> bool:
+    return any(s.result is not None for s in state.streams.values())
+
+
+def _needs_operator(draft: Draft) -> None:
+    state = draft.state
+    reasons = [p.reason for p in state.points.values() if p.phase is PointPhase.BLOCKED]
+    reasons += [f"{s.id}: {s.reason}" for s in state.streams.values() if s.phase is Phase.BLOCKED]
+    hint = (
+        "change one side in its workspace so that they agree, "
+        f"then: anabranch resume {state.run}"
+    )
+    draft.emit(ev.RunNeedsOperator(reasons[0], hint))
+
+
+def _trouble(state: State) -> str | None:
+    """Return what keeps the run from having converged, the first causes first."""
+    bad = [
+        state.streams[p.id]
+        for p in state.plan.streams
+        if not p.optional and state.streams[p.id].phase is not Phase.SUCCEEDED
+    ]
+    roots = [s for s in bad if s.phase is not Phase.SKIPPED] or bad
+    if roots:
+        told = "; ".join(f"{s.id}: {s.reason}" for s in roots[:3])
+        return told + (f"; {len(bad) - len(roots[:3])} more" if len(bad) > len(roots[:3]) else "")
+    for point in state.points.values():
+        if point.phase is PointPhase.ABANDONED and point.conflicts:
+            return f"{point.id}: {point.reason}"
+    return None

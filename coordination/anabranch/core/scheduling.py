@@ -1,0 +1,120 @@
+"""Decisions about who runs when: dependencies, the queue, and free slots.
+
+Every wait in here has an answer to "what if it can never happen": a stream whose dependency ended
+in a way that its condition excludes is skipped, with the reason, and so are those behind it.
+"""
+
+from __future__ import annotations
+
+from anabranch.core import events as ev
+from anabranch.core.draft import Draft
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.plan import Dependency
+from anabranch.core.state import PointPhase, State, Stream
+from anabranch.core.strategies import QueuedStream
+
+
+def reconsider(draft: Draft, stream_id: StreamId) -> None:
+    """Queue or skip a waiting stream if what it waits for is there, or can never come."""
+    stream = draft.stream(stream_id)
+    if stream.phase is not Phase.WAITING:
+        return
+    plan = draft.state.stream_plan(stream_id)
+    unmet = 0
+    for dependency in plan.depends_on:
+        never = why_never(draft.state, dependency)
+        if never:
+            draft.emit(ev.StreamSkipped(stream_id, never, dependency.stream))
+            return
+        unmet += not is_met(draft.state, dependency)
+    if not unmet:
+        enqueue(draft, stream, draft.now + plan.after_seconds)
+
+
+def is_met(state: State, dependency: Dependency) -> bool:
+    """Whether a dependency's condition holds now."""
+    other = state.streams[dependency.stream]
+    match dependency.condition:
+        case "succeeded":
+            return other.phase is Phase.SUCCEEDED
+        case "completed":
+            return other.has_ended
+        case "started":
+            return other.first_started_at is not None or other.phase is Phase.SUCCEEDED
+        case "converged":
+            point = state.points[state.stream_plan(other.id).converge]
+            return point.phase is PointPhase.MERGED and other.id in point.merged
+
+
+def why_never(state: State, dependency: Dependency) -> str | None:
+    """Return why a dependency's condition can never hold any more, or None if it still can."""
+    other = state.streams[dependency.stream]
+    if dependency.condition == "completed" or is_met(state, dependency):
+        return None
+    if dependency.condition == "converged":
+        point = state.points[state.stream_plan(other.id).converge]
+        if point.phase is PointPhase.ABANDONED:
+            return f"{point.id} never converges: {point.reason}"
+        if point.phase is PointPhase.MERGED:
+            return f"{point.id} converged without {other.id}"
+    if other.has_ended and other.phase is not Phase.SUCCEEDED:
+        return f"needs {other.id}, which {_ended_how(other)}"
+    return None
+
+
+def _ended_how(stream: Stream) -> str:
+    verb = {Phase.FAILED: "failed", Phase.STOPPED: "was stopped", Phase.SKIPPED: "was skipped"}
+    return verb.get(stream.phase, f"was {stream.phase}")
+
+
+def enqueue(draft: Draft, stream: Stream, not_before: float) -> None:
+    """Put a stream into the queue, at the place that the load balancer gives it."""
+    plan = draft.state.stream_plan(stream.id)
+    topology = draft.state.topology
+    view = QueuedStream(
+        stream=stream.id,
+        position=topology.position[stream.id],
+        priority=plan.priority,
+        estimate_seconds=plan.estimate_seconds,
+        remaining_path_seconds=topology.path_seconds[stream.id],
+        attempt=stream.attempt + 1,
+    )
+    rank = draft.strategies.balancers[draft.state.plan.balancer].rank(view)
+    draft.emit(ev.StreamQueued(stream.id, stream.attempt + 1, rank, not_before))
+
+
+def admit(draft: Draft) -> None:
+    """Give free slots to the head of the queue."""
+    state = draft.state
+    if state.base is None or state.has_ended or state.stop_reason:
+        return
+    free = state.plan.max_parallel - state.counts.active
+    if free <= 0:
+        return
+    for _, _, stream_id in state.ready:
+        stream = state.streams[stream_id]
+        if stream.not_before > draft.now:
+            continue
+        draft.emit(ev.StreamAdmitted(stream_id, stream.attempt))
+        free -= 1
+        if not free:
+            return
+
+
+def give_up_the_rest(draft: Draft) -> None:
+    """After a failure that counts, start nothing new unless the plan keeps going."""
+    state = draft.state
+    failed = state.first_failure
+    if failed is None or state.plan.keep_going or state.has_ended:
+        return
+    reason = f"{failed} failed, so nothing new was started (--keep-going runs the rest)"
+    for plan in state.plan.streams:
+        if state.streams[plan.id].phase in (Phase.WAITING, Phase.QUEUED):
+            draft.emit(ev.StreamSkipped(plan.id, reason, failed))
+
+
+def retry_due(draft: Draft, stream: Stream) -> None:
+    """Queue a stream whose delay is over."""
+    if stream.phase is Phase.RETRYING and draft.now >= stream.not_before:
+        enqueue(draft, stream, draft.now)

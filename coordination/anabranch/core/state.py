@@ -1,0 +1,219 @@
+"""The state of a run at one instant: frozen, shared freely between threads, queries only.
+
+Only :mod:`anabranch.core.evolve` makes new states. The maps are persistent (rpds), so a state costs
+a few hundred bytes more than the one before it, however many streams there are.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+from rpds import HashTrieMap
+
+from anabranch.core.events import Conflict
+from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
+from anabranch.core.lifecycle import ACTIVE, ENDED, Phase
+from anabranch.core.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.topology import Topology
+
+
+class RunPhase(StrEnum):
+    """Where the run is; ``interrupted`` is no phase: it means that nobody hosts a live run."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    NEEDS_OPERATOR = "needs_operator"
+    CONVERGED = "converged"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+RUN_ENDED = frozenset(
+    {RunPhase.NEEDS_OPERATOR, RunPhase.CONVERGED, RunPhase.FAILED, RunPhase.STOPPED}
+)
+
+
+class PointPhase(StrEnum):
+    """Where a convergence point is."""
+
+    OPEN = "open"
+    MERGING = "merging"
+    MERGED = "merged"
+    BLOCKED = "blocked"
+    ABANDONED = "abandoned"
+
+
+class Base(msgspec.Struct, frozen=True):
+    """The commit that streams start from, and where the user's branch stood then."""
+
+    commit: str
+    tree: str
+    branch: str | None
+    head: str | None
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """A prepared workspace: ``start_tree`` is what the engine put there."""
+
+    path: str
+    start_commit: str
+    start_tree: str
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a stream brought: a commit, and the tree it started from (its own merge base)."""
+
+    commit: str
+    tree: str
+    start_commit: str
+    start_tree: str
+    files_changed: int
+    ref: str
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a process ended: a code or a signal, or an error that kept it from starting."""
+
+    code: int | None = None
+    signal: int | None = None
+    error: str | None = None
+    lost: bool = False
+
+
+class StopRequest(msgspec.Struct, frozen=True):
+    """Somebody wants the stream to end; ``then`` is the phase it ends in."""
+
+    reason: str
+    then: str
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Seconds of a stream's life, by what they were spent on, over all attempts."""
+
+    preparing: float = 0.0
+    starting: float = 0.0
+    working: float = 0.0
+    capturing: float = 0.0
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """Everything known about one stream. ``since`` is when its phase began, in run seconds."""
+
+    id: StreamId
+    phase: Phase
+    since: float
+    cause: Seq
+    reason: str
+    attempt: Attempt = 0
+    retries: int = 0
+    rank: tuple[float, ...] = ()
+    not_before: float = 0.0
+    workspace: Workspace | None = None
+    pid: int | None = None
+    holder_pid: int | None = None
+    log: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    first_started_at: float | None = None
+    exit: Exit | None = None
+    stop: StopRequest | None = None
+    result: Result | None = None
+    failure: str | None = None
+    skipped_because_of: StreamId | None = None
+    rescue: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    spent: Spent = Spent()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it holds a slot."""
+        return self.phase in ACTIVE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.phase in ENDED
+
+
+class Point(msgspec.Struct, frozen=True):
+    """Everything known about one convergence point."""
+
+    id: PointId
+    phase: PointPhase
+    since: float
+    cause: Seq
+    reason: str
+    arrived: tuple[StreamId, ...] = ()
+    departed: dict[StreamId, str] = {}
+    merging: tuple[StreamId, ...] = ()
+    merged: tuple[StreamId, ...] = ()
+    quarantined: tuple[StreamId, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    commit: str | None = None
+    tree: str | None = None
+    merging_seconds: float = 0.0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more happens here by itself."""
+        return self.phase not in (PointPhase.OPEN, PointPhase.MERGING)
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """How far the way of the result to the user's branch has gone."""
+
+    is_requested: bool = False
+    is_done: bool = False
+    message: str = ""
+    hint: str = ""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Streams by what they do, kept up with every event so that no decision counts them."""
+
+    active: int = 0
+    ended: int = 0
+    blocked: int = 0
+    retrying: int = 0
+
+
+class State(msgspec.Struct, frozen=True):
+    """A run at one instant. ``ready`` is the queue: (rank, position, stream), best first."""
+
+    run: RunId
+    project: str
+    plan_path: str | None
+    topology: Topology
+    started_wall: float
+    seq: Seq = 0
+    at: float = 0.0
+    phase: RunPhase = RunPhase.RUNNING
+    reason: str = ""
+    hint: str = ""
+    cause: Seq = 1
+    base: Base | None = None
+    streams: HashTrieMap[StreamId, Stream] = HashTrieMap()
+    points: HashTrieMap[PointId, Point] = HashTrieMap()
+    ready: tuple[tuple[tuple[float, ...], int, StreamId], ...] = ()
+    counts: Counts = Counts()
+    stop_reason: str | None = None
+    first_failure: StreamId | None = None
+    ended_at: float | None = None
+    approval: Approval = Approval()
+    adoptions: int = 0
+
+    @property
+    def plan(self) -> Plan:
+        return self.topology.plan
+
+    @property
+    def has_ended(self) -> bool:
+        return self.phase in RUN_ENDED
+
+    def stream_plan(self, stream: StreamId) -> StreamPlan:
+        return self.topology.streams[stream]
+
+    def point_plan(self, point: PointId) -> PointPlan:
+        return self.topology.points[point]

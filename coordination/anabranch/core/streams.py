@@ -1,0 +1,230 @@
+"""Decisions about one stream: what follows when its workspace, process or result reports back."""
+
+from __future__ import annotations
+
+import signal as signals
+from zlib import crc32
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.draft import Draft
+from anabranch.core.lifecycle import Phase
+from anabranch.core.owed import deadline_of, exited_well
+from anabranch.core.state import Exit, Stream
+from anabranch.core.strategies import FailedAttempt, GiveUp, RecoveryDecision
+
+
+def is_current(draft: Draft, fact: inputs.AttemptObservation) -> bool:
+    """Whether a fact is about the attempt that the state knows; a late one has no consequence."""
+    stream = draft.state.streams.get(fact.stream)
+    return stream is not None and stream.attempt == fact.attempt
+
+
+def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
+    """The workspace stands: start the process, unless the stream is not wanted any more."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.PREPARING:
+        return
+    if stream.stop:
+        end_without_process(draft, stream)
+        return
+    draft.emit(
+        ev.WorkspacePrepared(
+            fact.stream,
+            fact.attempt,
+            fact.path,
+            fact.start_commit,
+            fact.start_tree,
+            fact.warnings,
+        )
+    )
+
+
+def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None:
+    """What the stream should start from does not merge: the point's policy says what follows."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.PREPARING:
+        return
+    plan = draft.state.stream_plan(stream.id)
+    draft.emit(ev.ConflictFound(plan.converge, fact.conflict, stream.id))
+    paths = ", ".join(p.path for p in fact.conflict.paths[:3])
+    reason = f"the results it starts from conflict in {paths}"
+    match draft.state.point_plan(plan.converge).on_conflict:
+        case "quarantine":
+            draft.emit(ev.StreamQuarantined(stream.id, reason))
+        case "stop":
+            draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
+        case _:
+            draft.emit(ev.StreamBlocked(stream.id, reason))
+
+
+def effect_failed(draft: Draft, fact: inputs.EffectFailed) -> None:
+    """A workspace, a process or a capture could not be had: the attempt has failed."""
+    stream = draft.stream(fact.stream)
+    if stream.phase not in (Phase.PREPARING, Phase.STARTING, Phase.CAPTURING):
+        return
+    draft.emit(ev.AttemptFailed(stream.id, stream.attempt, fact.reason))
+    conclude(draft, draft.stream(stream.id), fact.reason)
+
+
+def effect_delayed(draft: Draft, fact: inputs.EffectDelayed) -> None:
+    """Say why a stream does not go on; the performer keeps trying."""
+    stream = draft.stream(fact.stream)
+    if stream.is_active and not stream.reason.startswith(fact.reason):
+        draft.emit(ev.StreamDelayed(stream.id, stream.attempt, fact.reason))
+
+
+def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
+    """The process runs. If somebody asked for its end meanwhile, that is owed now."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.STARTING:
+        return
+    draft.emit(
+        ev.StreamStarted(
+            fact.stream, fact.attempt, fact.pid, fact.holder_pid, fact.log, fact.happened_at
+        )
+    )
+    if stream.stop:
+        draft.emit(
+            ev.StreamStopRequested(stream.id, stream.attempt, stream.stop.reason, stream.stop.then)
+        )
+
+
+def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
+    """The process ended; whatever it left in its workspace is captured next."""
+    stream = draft.stream(fact.stream)
+    if stream.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        return
+    draft.emit(
+        ev.StreamExited(
+            fact.stream,
+            fact.attempt,
+            fact.exit_code,
+            fact.signal,
+            fact.error,
+            fact.happened_at,
+            fact.survivors_ended,
+            fact.lost_bytes,
+        )
+    )
+
+
+def process_lost(draft: Draft, fact: inputs.ProcessLost) -> None:
+    """The process vanished and nobody knows how it ended."""
+    if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        draft.emit(ev.StreamLost(fact.stream, fact.attempt, fact.reason))
+
+
+def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
+    """The work is kept: the stream has succeeded, or its failure can be dealt with."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.CAPTURING:
+        return
+    why = why_not_succeeded(draft, stream)
+    if why is None and not fact.commit:
+        draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, "exit 0, worked in your folder"))
+        return
+    if why is None:
+        draft.emit(
+            ev.ResultCaptured(
+                stream.id,
+                stream.attempt,
+                fact.commit,
+                fact.tree,
+                fact.files_changed,
+                fact.ref,
+                fact.warnings,
+            )
+        )
+        draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(fact.files_changed)))
+        return
+    if fact.commit:
+        draft.emit(
+            ev.PartialCaptured(
+                stream.id, stream.attempt, fact.commit, fact.ref, fact.files_changed
+            )
+        )
+    conclude(draft, draft.stream(stream.id), why)
+
+
+def _success(files_changed: int) -> str:
+    noun = "file" if files_changed == 1 else "files"
+    return f"exit 0, {files_changed} {noun} changed" if files_changed else "exit 0, nothing changed"
+
+
+def why_not_succeeded(draft: Draft, stream: Stream) -> str | None:
+    """Return why an ended attempt is no success, or None if it is one."""
+    if stream.stop:
+        return stream.stop.reason
+    if exited_well(draft.state, stream):
+        return None
+    return stream.failure or exit_in_words(stream.exit)
+
+
+def exit_in_words(exit_: Exit | None) -> str:
+    """Return how a process ended, in words."""
+    if exit_ is None:
+        return "it never started"
+    if exit_.error:
+        return exit_.error
+    if exit_.signal is not None:
+        try:
+            name = signals.Signals(exit_.signal).name
+        except ValueError:
+            name = str(exit_.signal)
+        return f"ended by signal {name}"
+    return f"exit {exit_.code}"
+
+
+def conclude(draft: Draft, stream: Stream, reason: str) -> None:
+    """Decide what an attempt without success becomes: stopped, tried again, or failed."""
+    if stream.stop and stream.stop.then == Phase.STOPPED:
+        draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
+        return
+    decision = _recovery(draft, stream, reason)
+    if isinstance(decision, GiveUp) or draft.state.stop_reason:
+        draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
+        return
+    retry_at = draft.now + decision.delay_seconds
+    draft.emit(
+        ev.RetryScheduled(stream.id, stream.attempt, retry_at, f"{reason}; {decision.reason}")
+    )
+
+
+def _recovery(draft: Draft, stream: Stream, reason: str) -> RecoveryDecision:
+    plan = draft.state.stream_plan(stream.id)
+    view = FailedAttempt(
+        stream=stream.id,
+        attempt=stream.attempt,
+        retries=stream.retries,
+        max_retries=plan.max_retries,
+        reason=reason,
+        is_permanent=bool(stream.exit and stream.exit.error),
+        seed=crc32(f"{draft.state.run}/{stream.id}/{stream.attempt}".encode()),
+    )
+    return draft.strategies.recovery[draft.state.plan.recovery].after_failure(view)
+
+
+def request_stop(draft: Draft, stream: Stream, reason: str, then: str) -> None:
+    """Bring one stream to its end, from whatever phase it is in."""
+    if stream.has_ended or stream.stop:
+        return
+    if stream.is_active:
+        if stream.phase is not Phase.CAPTURING:
+            draft.emit(ev.StreamStopRequested(stream.id, stream.attempt, reason, then))
+        return
+    draft.emit(ev.StreamStopped(stream.id, reason))
+
+
+def end_without_process(draft: Draft, stream: Stream) -> None:
+    """The stream was told to end before its process ran."""
+    assert stream.stop is not None
+    draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
+
+
+def time_reached(draft: Draft, stream: Stream) -> None:
+    """End a running stream whose time limit is up."""
+    deadline = deadline_of(draft.state, stream)
+    if stream.phase is Phase.RUNNING and deadline is not None and draft.now >= deadline:
+        limit = draft.state.stream_plan(stream.id).timeout_seconds
+        request_stop(draft, stream, f"it ran longer than its timeout of {limit:g} s", Phase.FAILED)

@@ -1,0 +1,94 @@
+"""The single writer: takes inputs, decides, makes the events durable, and says what is owed.
+
+Nothing here waits or performs; a host calls :meth:`Engine.turn` with what has come in and then does
+what is owed. That makes one turn one transaction, and lets a simulation drive the very same code.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from anabranch.core.decide import decide
+from anabranch.core.effects import Effect
+from anabranch.core.events import Recorded
+from anabranch.core.inputs import Input
+from anabranch.core.outcome import Refusal
+from anabranch.core.owed import owed
+from anabranch.core.state import State
+from anabranch.core.strategies import Strategies
+
+
+class EventStore(Protocol):
+    """Where events become durable: all of one call, or none."""
+
+    def append(self, records: Sequence[Recorded]) -> None: ...
+
+
+class Turn(msgspec.Struct, frozen=True):
+    """What one turn brought. ``refusals`` are by the position of the input."""
+
+    records: tuple[Recorded, ...]
+    effects: tuple[Effect, ...]
+    refusals: dict[int, Refusal]
+
+
+class Meter(msgspec.Struct):
+    """Seconds that the engine itself has spent, by what on."""
+
+    deciding: float = 0.0
+    journalling: float = 0.0
+
+
+class Engine:
+    """Holds the state of one run; the only one who changes it."""
+
+    def __init__(
+        self,
+        store: EventStore,
+        strategies: Strategies,
+        now: Callable[[], float],
+        state: State | None = None,
+    ) -> None:
+        self._store = store
+        self._strategies = strategies
+        self._now = now
+        self._state = state
+        self.meter = Meter()
+
+    @property
+    def state(self) -> State:
+        """The newest durable state."""
+        assert self._state is not None, "the first input of a run is StartRun"
+        return self._state
+
+    def turn(self, inputs: Sequence[Input]) -> Turn:
+        """Work off inputs in their order, as one transaction.
+
+        Raises DiskFull or WorldError if the events could not be made durable; then nothing has
+        happened, and the same inputs can be given again.
+        """
+        began = time.perf_counter()
+        state, records, effects = self._state, list[Recorded](), dict[Effect, None]()
+        refusals: dict[int, Refusal] = {}
+        for position, given in enumerate(inputs):
+            outcome = decide(state, given, self._now(), self._strategies)
+            if isinstance(outcome, Refusal):
+                refusals[position] = outcome
+                continue
+            state = outcome.state
+            records += outcome.events
+            effects |= dict.fromkeys(outcome.effects)
+        decided = time.perf_counter()
+        self._store.append(records)
+        self._state = state
+        self.meter.deciding += decided - began
+        self.meter.journalling += time.perf_counter() - decided
+        return Turn(tuple(records), tuple(effects), refusals)
+
+    def owed(self) -> tuple[Effect, ...]:
+        """Return everything that is to be done, as after a restart."""
+        return owed(self.state)

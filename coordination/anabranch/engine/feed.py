@@ -1,0 +1,55 @@
+"""The newest state and the latest events, for whoever pulls them.
+
+The engine publishes after each turn and never waits. A reader that comes too late for the events
+that are still kept is told how many it missed; the state it gets is always the newest.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+from anabranch.core.events import Recorded, StreamEvent
+from anabranch.core.ids import Seq, StreamId
+from anabranch.core.state import State
+from anabranch.engine.source import Frame
+
+KEPT = 50_000
+FRAME_LIMIT = 5_000
+
+
+class Feed:
+    """A ring of events beside the newest state. Safe to use from any thread."""
+
+    def __init__(self, state: State, history: Iterable[Recorded] = ()) -> None:
+        self._lock = threading.Lock()
+        self._state = state
+        self._ring: deque[Recorded] = deque(history, maxlen=KEPT)
+
+    @property
+    def state(self) -> State:
+        return self._state
+
+    def publish(self, state: State, records: Sequence[Recorded]) -> None:
+        """Replace the state and add the events that led to it."""
+        with self._lock:
+            self._state = state
+            self._ring.extend(records)
+
+    def take(self, cursor: Seq, dirty: Iterable[StreamId] = ()) -> Frame:
+        """Return what came after event ``cursor``; ``dirty`` streams are added to the changed."""
+        with self._lock:
+            state = self._state
+            first = self._ring[0].seq if self._ring else state.seq + 1
+            start = max(cursor + 1, first, state.seq + 1 - FRAME_LIMIT)
+            events = tuple(islice(self._ring, start - first, None))
+        changed = {r.event.stream for r in events if isinstance(r.event, StreamEvent)}
+        return Frame(
+            cursor=state.seq,
+            state=state,
+            streams=frozenset(changed.union(dirty)),
+            events=events,
+            missed=max(0, start - cursor - 1),
+        )

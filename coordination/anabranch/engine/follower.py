@@ -1,0 +1,109 @@
+"""Following a run that somebody else hosts, or that is over: read-only, from its journal.
+
+Live facts are looked at by this process itself: logs, the process table and the workspaces are as
+readable from here as from the host.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+from anabranch.core import accounting
+from anabranch.core.evolve import evolve
+from anabranch.core.ids import RunId, Seq, StreamId
+from anabranch.core.inputs import Command
+from anabranch.core.outcome import Refusal
+from anabranch.core.state import State
+from anabranch.engine.clock import RunClock
+from anabranch.engine.feed import KEPT, Feed
+from anabranch.engine.host import watched_streams
+from anabranch.engine.journal import Journal
+from anabranch.engine.source import Frame, Overhead
+from anabranch.engine.vitals import Vitals, VitalsSampler
+from anabranch.engine.watching import WorkspaceWatcher
+from anabranch.errors import WorldError
+from anabranch.paths import RunFolder
+
+
+class RunFollower:
+    """A run to look at. It is a :class:`anabranch.engine.source.Source`."""
+
+    is_read_only = True
+
+    def __init__(self, folder: RunFolder) -> None:
+        """Open a run's journal for reading. Raises WorldError if there is none."""
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._journal = Journal.open(folder.journal, "read")
+        state = self._journal.load()
+        if state is None:
+            raise WorldError(f"run {folder.run} has no events yet", "try again in a moment")
+        self._clock = RunClock.of_journal(self._journal, state)
+        self._feed = Feed(state, self._journal.read(max(0, state.seq - KEPT // 10)))
+        self._changes = self._journal.changes()
+        self._watcher = WorkspaceWatcher()
+        self._sampler = VitalsSampler(
+            lambda: watched_streams(self._feed.state, folder), self._watcher
+        )
+        self._is_sampling = False
+
+    def close(self) -> None:
+        """Stop following."""
+        if self._is_sampling:
+            self._sampler.stop()
+        self._watcher.close()
+        self._journal.close()
+
+    @property
+    def run(self) -> RunId:
+        return self._folder.run
+
+    @property
+    def folder(self) -> Path:
+        return self._folder.path
+
+    @property
+    def state(self) -> State:
+        self._catch_up()
+        return self._feed.state
+
+    def now(self) -> float:
+        return self._clock.now()
+
+    def take(self, cursor: Seq) -> Frame:
+        if not self._is_sampling:
+            self._is_sampling = True
+            self._sampler.start()
+        self._catch_up()
+        return self._feed.take(cursor, self._sampler.take_dirty())
+
+    def vitals(self) -> Mapping[StreamId, Vitals]:
+        return self._sampler.vitals
+
+    def overhead(self) -> Overhead:
+        state = self._feed.state
+        work = accounting.work_seconds(state, self.now())
+        by_category = accounting.overhead_seconds(state)
+        return Overhead(by_category, work, accounting.overhead_share(by_category, work))
+
+    def submit(self, command: Command) -> Future[Refusal | None]:
+        answer: Future[Refusal | None] = Future()
+        answer.set_result(
+            Refusal("this console only follows the run", "use the console that hosts it")
+        )
+        return answer
+
+    def _catch_up(self) -> None:
+        with self._lock:
+            changes = self._journal.changes()
+            if changes == self._changes:
+                return
+            self._changes = changes
+            state = self._feed.state
+            records = list(self._journal.read(state.seq))
+            for record in records:
+                state = evolve(state, record)
+            self._feed.publish(state, records)

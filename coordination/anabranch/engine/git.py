@@ -1,0 +1,290 @@
+"""The one way Anabranch runs git.
+
+Every call is a fresh `git` process in an environment of our own making: nothing of the caller's
+``GIT_*`` variables gets in, no hook, pager, editor, prompt, monitor or maintenance job can start,
+the language of messages is fixed, and every call ends by a deadline. A repository's own
+configuration is another matter: streams can write to it. The callers therefore choose between two
+views of a repository. A *live* view reads the repository's configuration and is used only for
+commands that run no configured program (moving refs, registering worktrees). A *frozen* view has a
+git directory of the engine's own, with the configuration as it was when the run began, and borrows
+only the repository's objects; everything that reads or writes files goes through it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+GIT_TIMEOUT_SECONDS = 120.0
+LOCK_TIMEOUT_SECONDS = 120.0
+_LOCK_POLL_SECONDS = 0.005
+
+_OVERRIDES: tuple[tuple[str, str], ...] = (
+    ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.untrackedCache", "false"),
+    ("core.splitIndex", "false"),
+    ("core.pager", "cat"),
+    ("core.askPass", "true"),
+    ("core.quotePath", "false"),
+    ("core.trustctime", "true"),
+    ("core.checkStat", "default"),
+    ("core.alternateRefsCommand", "true"),
+    ("core.warnAmbiguousRefs", "false"),
+    ("credential.helper", ""),
+    ("index.sparse", "false"),
+    ("commit.gpgSign", "false"),
+    ("tag.gpgSign", "false"),
+    ("gc.auto", "0"),
+    ("gc.worktreePruneExpire", "never"),
+    ("maintenance.auto", "false"),
+    ("submodule.recurse", "false"),
+    ("diff.ignoreSubmodules", "dirty"),
+    ("protocol.ext.allow", "never"),
+    ("advice.addEmbeddedRepo", "false"),
+    ("user.useConfigOnly", "false"),
+)
+
+_ENVIRONMENT: Mapping[str, str] = {
+    "LC_ALL": "C",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+    "GIT_EDITOR": ":",
+    "GIT_PAGER": "cat",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_LFS_SKIP_SMUDGE": "1",
+    "GIT_ADVICE": "0",
+    "GIT_AUTHOR_NAME": "Anabranch",
+    "GIT_AUTHOR_EMAIL": "anabranch@localhost",
+    "GIT_COMMITTER_NAME": "Anabranch",
+    "GIT_COMMITTER_EMAIL": "anabranch@localhost",
+}
+
+_FROZEN_ENVIRONMENT: Mapping[str, str] = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+}
+
+
+class GitError(Exception):
+    """A git command failed. ``reason`` and ``hint`` are fit for the user's eyes."""
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        command: str = "",
+        exit_code: int = 0,
+        stderr: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.command = command
+        self.exit_code = exit_code
+        self.stderr = stderr
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a git command said."""
+
+    exit_code: int
+    out: bytes
+    err: bytes
+
+    @property
+    def text(self) -> str:
+        """Standard output as one line of text, without the line end."""
+        return decode(self.out).rstrip("\n")
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Standard output of a ``-z`` command, split at its zero bytes."""
+        return tuple(decode(self.out).split("\0")[:-1])
+
+
+@dataclass(frozen=True)
+class Git:
+    """A view of one repository: which git directory, objects, work tree and index a call uses.
+
+    With ``git_dir`` unset, git finds the repository from ``cwd`` by itself. ``frozen`` says that
+    no configuration but the git directory's own is read.
+    """
+
+    git_dir: Path | None = None
+    objects: Path | None = None
+    alternates: tuple[Path, ...] = ()
+    work_tree: Path | None = None
+    index: Path | None = None
+    cwd: Path | None = None
+    frozen: bool = False
+
+    def at(
+        self,
+        *,
+        work_tree: Path | None = None,
+        index: Path | None = None,
+        alternates: tuple[Path, ...] = (),
+    ) -> Git:
+        """The same view over another work tree or index, or with more objects to read from."""
+        return replace(
+            self,
+            work_tree=work_tree or self.work_tree,
+            index=index or self.index,
+            alternates=self.alternates + alternates,
+            cwd=work_tree or self.cwd,
+        )
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        accept: tuple[int, ...] = (0,),
+        timeout_seconds: float = GIT_TIMEOUT_SECONDS,
+        config: tuple[tuple[str, str], ...] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Runs ``git`` with these arguments and returns its answer.
+
+        ``accept`` lists the exit codes that are answers; ``config`` adds settings for this call.
+        Raises GitError for any other exit code, for a missing git and when the deadline passes.
+        """
+        command = "git " + " ".join(arguments)
+        try:
+            done = subprocess.run(
+                ["git", *(os.fsencode(argument) for argument in arguments)],
+                input=stdin,
+                capture_output=True,
+                timeout=timeout_seconds,
+                cwd=self.cwd,
+                env=self.environment(config) | dict(env or {}),
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise GitError(
+                f"git took longer than {timeout_seconds:g} s",
+                command=command,
+                hint="look for a hanging filter or a slow disk, then try again",
+            ) from None
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            raise _not_started(error, command) from None
+        if done.returncode not in accept:
+            raise _failed(command, done.returncode, decode(done.stderr))
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def environment(self, config: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
+        """The whole environment of a call in this view."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        env |= _ENVIRONMENT
+        if self.frozen:
+            env |= _FROZEN_ENVIRONMENT
+        paths = {
+            "GIT_DIR": self.git_dir,
+            "GIT_OBJECT_DIRECTORY": self.objects,
+            "GIT_WORK_TREE": self.work_tree,
+            "GIT_INDEX_FILE": self.index,
+        }
+        env |= {name: str(path) for name, path in paths.items() if path is not None}
+        if self.alternates:
+            quoted = (_quoted_path(path) for path in self.alternates)
+            env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = ":".join(quoted)
+        settings = _OVERRIDES + config
+        env["GIT_CONFIG_COUNT"] = str(len(settings))
+        for number, (key, value) in enumerate(settings):
+            env[f"GIT_CONFIG_KEY_{number}"] = key
+            env[f"GIT_CONFIG_VALUE_{number}"] = value
+        return env
+
+
+def decode(raw: bytes) -> str:
+    """Text or a path from git; bytes that are no UTF-8 survive the way back by `encode`."""
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def encode(text: str) -> bytes:
+    """The bytes of a text or path that came from `decode`."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+@contextmanager
+def repository_lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
+    """Holds the one git lock of a repository, across threads and processes.
+
+    git's own worktree commands race with each other and with fetches. Raises GitError when
+    another holder does not let go in time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _wait_for_lock(descriptor, time.monotonic() + timeout_seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise GitError(
+                    "another Anabranch keeps this repository's git lock",
+                    hint="wait for it to finish, or end the process that holds it",
+                ) from None
+            time.sleep(_LOCK_POLL_SECONDS)
+        else:
+            return
+
+
+def _quoted_path(path: Path) -> str:
+    text = str(path)
+    if ":" not in text and not text.startswith('"'):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _not_started(error: OSError, command: str) -> GitError:
+    if isinstance(error, FileNotFoundError) and error.filename in ("git", b"git"):
+        return GitError("git is not installed", command=command, hint="install git 2.38 or newer")
+    return GitError(f"cannot run git: {error.strerror}: {error.filename}", command=command)
+
+
+_HINTS: tuple[tuple[str, str], ...] = (
+    (
+        "working-tree-encoding",
+        "a file does not match its working-tree-encoding attribute; mend one",
+    ),
+    ("failed to encode", "a file does not match its working-tree-encoding attribute; mend one"),
+    ("dubious ownership", "the folder belongs to someone else; add it to git's safe.directory"),
+    ("No space left", "free some disk space, then try again"),
+    ("index.lock", "another git works here; wait for it, or remove a stale index.lock"),
+    ("not a git repository", "check that the repository still exists"),
+    ("clean filter", "a filter program failed; run `git add` there to see why"),
+    ("external filter", "a filter program failed; run `git add` there to see why"),
+    ("Permission denied", "check the permissions of the folder"),
+)
+
+
+def _failed(command: str, exit_code: int, stderr: str) -> GitError:
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
+    said = "; ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in telling[:3])
+    hint = next((advice for words, advice in _HINTS if words in stderr), "")
+    return GitError(
+        said or f"git ended with exit code {exit_code}",
+        command=command,
+        exit_code=exit_code,
+        stderr=stderr,
+        hint=hint,
+    )

@@ -1,0 +1,322 @@
+"""Hosting a run: the engine on a thread of its own, with its own event loop.
+
+A host holds the run's lock from its first moment to its last. It drains what has come in, lets the
+engine take one turn, publishes, and performs what is owed. When the console that started it is
+killed, nothing here gets a word in, and nothing has to: the journal and the streams' own folders say
+all that the next host needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import threading
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+
+import msgspec
+
+from anabranch.core import accounting, inputs
+from anabranch.core.ids import RunId, Seq, StreamId
+from anabranch.core.outcome import Refusal
+from anabranch.core.state import State
+from anabranch.core.strategies import Strategies
+from anabranch.engine import requests
+from anabranch.engine.clock import RunClock
+from anabranch.engine.engine import Engine
+from anabranch.engine.feed import KEPT, Feed
+from anabranch.engine.journal import Journal
+from anabranch.engine.performers.workspaces import WorkspaceEffects
+from anabranch.engine.performing import Performing
+from anabranch.engine.run_lock import RunLock
+from anabranch.engine.source import Frame, Overhead
+from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
+from anabranch.engine.watching import WorkspaceWatcher
+from anabranch.engine.workspaces import Repository
+from anabranch.errors import DiskFull
+from anabranch.paths import RunFolder
+
+_log = logging.getLogger(__name__)
+
+LARGEST_TURN = 2_000
+REQUEST_POLL_SECONDS = 0.25
+DISK_FULL_RETRY_SECONDS = 1.0
+
+Answer = Future[Refusal | None]
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a host is made of; :mod:`anabranch.engine.runs` puts it together."""
+
+    folder: RunFolder
+    lock: RunLock
+    journal: Journal
+    clock: RunClock
+    repository: Repository
+    strategies: Strategies
+    environment: Mapping[str, str]
+    state: State | None
+    first: inputs.Command
+
+
+class RunHost:
+    """A run that this process hosts. It is a :class:`anabranch.engine.source.Source`."""
+
+    is_read_only = False
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._engine = Engine(parts.journal, parts.strategies, parts.clock.now, parts.state)
+        self._mailbox: deque[tuple[inputs.Input, Answer | None]] = deque()
+        self._loop = asyncio.new_event_loop()
+        self._woken = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="anabranch-engine", daemon=True)
+        self._ready = threading.Event()
+        self._rested = threading.Event()
+        self._leaving = False
+        self._fault: BaseException | None = None
+        self._trouble: str | None = None
+        self._feed: Feed | None = None
+        self._watcher = WorkspaceWatcher()
+        self._sampler = VitalsSampler(self._running_streams, self._watcher)
+
+    # --- from any thread -------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Start hosting; returns once the first turn is durable. Raises AnabranchError."""
+        _raise_file_limit()
+        self._thread.start()
+        self._ready.wait()
+        if self._fault is not None:
+            self._thread.join()
+            raise self._fault
+
+    def close(self) -> None:
+        """Stop hosting. Streams run on, and another host can take the run over at once."""
+        self._leaving = True
+        self._wake()
+        self._thread.join()
+
+    def wait(self, timeout_seconds: float | None = None) -> bool:
+        """Wait until the run has ended and its report is written; False when time is up first.
+
+        Raises AnabranchError (or what else went wrong) if the engine failed.
+        """
+        done = self._rested.wait(timeout_seconds)
+        if self._fault is not None:
+            raise self._fault
+        return done
+
+    @property
+    def run(self) -> RunId:
+        return self._parts.folder.run
+
+    @property
+    def folder(self) -> Path:
+        return self._parts.folder.path
+
+    @property
+    def state(self) -> State:
+        return self._published.state
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the engine from going on right now (a full disk), if something does."""
+        return self._trouble
+
+    def now(self) -> float:
+        return self._parts.clock.now()
+
+    def take(self, cursor: Seq) -> Frame:
+        return self._published.take(cursor, self._sampler.take_dirty())
+
+    def vitals(self) -> Mapping[StreamId, Vitals]:
+        return self._sampler.vitals
+
+    def overhead(self) -> Overhead:
+        state = self.state
+        work = accounting.work_seconds(state, self.now())
+        by_category = {**accounting.overhead_seconds(state), **self._engine_overhead()}
+        return Overhead(by_category, work, accounting.overhead_share(by_category, work))
+
+    def submit(self, command: inputs.Command) -> Answer:
+        answer: Answer = Future()
+        self._mailbox.append((command, answer))
+        self._wake()
+        return answer
+
+    @property
+    def _published(self) -> Feed:
+        assert self._feed is not None, "the host has been opened"
+        return self._feed
+
+    def _wake(self) -> None:
+        try:
+            self._loop.call_soon_threadsafe(self._woken.set)
+        except RuntimeError:
+            _log.debug("the engine's loop has ended")
+
+    def _engine_overhead(self) -> dict[str, float]:
+        meter = self._engine.meter
+        return {"deciding": meter.deciding, "journal": meter.journalling}
+
+    def _running_streams(self) -> list[Watched]:
+        return watched_streams(self.state, self._parts.folder) if self._feed else []
+
+    # --- on the engine's thread ------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._host())
+        except BaseException as error:
+            self._fault = error
+            _log.exception("the engine stopped")
+        finally:
+            self._fail_waiting()
+            self._parts.journal.close()
+            self._parts.lock.release()
+            self._ready.set()
+            self._rested.set()
+            self._loop.close()
+
+    async def _host(self) -> None:
+        parts = self._parts
+        performing = Performing(
+            parts.folder,
+            WorkspaceEffects(parts.repository, parts.folder),
+            parts.clock,
+            parts.environment,
+            lambda: self._engine.state,
+            self._post,
+            self._engine_overhead,
+        )
+        if parts.state is not None:
+            self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))
+        else:
+            self._begin(performing)
+        try:
+            await self._adopt(performing)
+            self._ready.set()
+            self._sampler.start()
+            polling = self._loop.create_task(self._poll_requests())
+            await self._serve(performing)
+            polling.cancel()
+        finally:
+            await performing.close()
+            self._sampler.stop()
+            self._watcher.close()
+
+    def _begin(self, performing: Performing) -> None:
+        """Take the first turn of a new run; there is nothing to adopt yet."""
+        turn = self._engine.turn([self._parts.first])
+        self._feed = Feed(self._engine.state, turn.records)
+
+    async def _adopt(self, performing: Performing) -> None:
+        """Settle what became of an earlier engine's processes, then do what is still owed."""
+        found = await performing.open()
+        if self._parts.state is not None:
+            first = self._parts.first
+            if isinstance(first, inputs.ResumeRun):
+                adopted = sum(isinstance(f, inputs.ProcessStarted) for f in found)
+                first = msgspec.structs.replace(first, adopted=adopted)
+            turn = self._engine.turn([first, *found])
+            self._published.publish(self._engine.state, turn.records)
+        for effect in self._engine.owed():
+            performing.perform(effect)
+
+    async def _serve(self, performing: Performing) -> None:
+        while not self._leaving:
+            await self._woken.wait()
+            self._woken.clear()
+            while self._mailbox and not self._leaving:
+                if not self._take_turn(performing):
+                    await asyncio.sleep(DISK_FULL_RETRY_SECONDS)
+                await asyncio.sleep(0)
+            self._rest_or_not(performing)
+
+    def _take_turn(self, performing: Performing) -> bool:
+        """Work off what has come in; False if it could not be made durable and still waits."""
+        batch = [self._mailbox.popleft() for _ in range(min(len(self._mailbox), LARGEST_TURN))]
+        try:
+            turn = self._engine.turn([given for given, _ in batch])
+            self._parts.journal.tidy(self._engine.state, is_idle=not self._mailbox)
+        except DiskFull as error:
+            self._mailbox.extendleft(reversed(batch))
+            self._trouble = error.message
+            return False
+        self._trouble = None
+        self._published.publish(self._engine.state, turn.records)
+        for position, (_, answer) in enumerate(batch):
+            if answer is not None and not answer.cancelled():
+                answer.set_result(turn.refusals.get(position))
+        for effect in turn.effects:
+            performing.perform(effect)
+        return True
+
+    def _rest_or_not(self, performing: Performing) -> None:
+        """Note whether the run has ended and everything it owed is done."""
+        if self._engine.state.has_ended and performing.is_idle and not self._mailbox:
+            self._rested.set()
+        elif self._engine.state.has_ended:
+            self._loop.call_later(0.02, self._woken.set)
+        else:
+            self._rested.clear()
+
+    def _post(self, given: inputs.Input) -> None:
+        self._mailbox.append((given, None))
+        self._woken.set()
+
+    async def _poll_requests(self) -> None:
+        asked: set[Path] = set()
+        while True:
+            for path, request in requests.pending(self._parts.folder.requests):
+                if path in asked:
+                    continue
+                asked.add(path)
+                command = request if isinstance(request, Refusal) else requests.command_for(request)
+                if isinstance(command, Refusal):
+                    requests.answer(path, command)
+                    continue
+                answer = self.submit(command)
+                answer.add_done_callback(lambda done, path=path: _answer(path, done))
+            await asyncio.sleep(REQUEST_POLL_SECONDS)
+
+    def _fail_waiting(self) -> None:
+        for _, answer in self._mailbox:
+            if answer is not None and not answer.done():
+                answer.set_result(Refusal("the engine has stopped", "anabranch resume goes on"))
+
+
+def _answer(path: Path, done: Answer) -> None:
+    if not done.cancelled():
+        requests.answer(path, done.result())
+
+
+def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
+    """Return what there is to look at of each stream whose process runs."""
+    return [
+        Watched(
+            s.id,
+            s.attempt,
+            Path(s.workspace.path)
+            if s.workspace and state.stream_plan(s.id).workspace != "shared"
+            else None,
+            folder.log(s.id, s.attempt),
+            s.holder_pid,
+        )
+        for s in state.streams.values()
+        if s.is_active and s.pid is not None
+    ]
+
+
+def _raise_file_limit() -> None:
+    """Each stream needs descriptors, and many systems start with 1024 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+

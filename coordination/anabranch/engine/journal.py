@@ -1,0 +1,219 @@
+"""The journal: an append-only table of events in SQLite, and snapshots of the state.
+
+One engine writes (it holds the run's flock), anybody may read. A turn of the engine is one
+transaction, so the cost of durability is shared by everything that happened in it. SQLite checkpoints
+when *we* say, because its own timing puts a pause of milliseconds into unlucky commits.
+
+SQLite comes from apsw rather than from the interpreter: distributions still ship versions whose
+write-ahead log can be corrupted when two connections checkpoint at once (fixed in SQLite 3.51.3).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Literal, Union
+
+import apsw
+import msgspec
+
+from anabranch.core.events import Event, Recorded, event_types
+from anabranch.core.evolve import evolve, first_state
+from anabranch.core.ids import Seq
+from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state, encode_state
+from anabranch.core.state import State
+from anabranch.errors import DiskFull, WorldError
+
+FORMAT = 1
+SNAPSHOT_EVERY = 10_000
+CHECKPOINT_EVERY = 2_000
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, cause INTEGER, body BLOB NOT NULL
+);
+CREATE TABLE snapshot (seq INTEGER PRIMARY KEY, format INTEGER NOT NULL, body BLOB NOT NULL);
+"""
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(
+    Union[event_types()],  # type: ignore[arg-type]  # noqa: UP007
+)
+
+
+class JournalDamaged(WorldError):
+    """The journal cannot be read."""
+
+    code = "journal_damaged"
+
+
+class Journal:
+    """One run's journal. Not thread-safe: each thread opens its own."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._db = connection
+        self._since_checkpoint = 0
+        self._last_snapshot: Seq = 0
+
+    # --- opening ---------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, path: Path, meta: dict[str, str]) -> Journal:
+        """Make a new journal. Raises DiskFull, WorldError."""
+        with _errors(path):
+            journal = cls(_connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE))
+            with journal._db:
+                journal._db.execute(_SCHEMA)
+            journal.set_meta(format=str(FORMAT), **meta)
+            return journal
+
+    @classmethod
+    def open(cls, path: Path, mode: Literal["write", "read"]) -> Journal:
+        """Open a journal that exists. Raises JournalDamaged, WorldError."""
+        flags = apsw.SQLITE_OPEN_READWRITE if mode == "write" else apsw.SQLITE_OPEN_READONLY
+        with _errors(path):
+            journal = cls(_connect(path, flags))
+            found = journal.meta("format")
+            if found != str(FORMAT):
+                raise JournalDamaged(
+                    f"{path} has journal format {found}, this version reads {FORMAT}",
+                    "use the version of Anabranch that wrote it",
+                )
+            return journal
+
+    def close(self) -> None:
+        """Close the connection; a writer leaves no write-ahead log behind."""
+        self._db.close()
+
+    # --- facts about the run ---------------------------------------------------------------------
+
+    def meta(self, key: str) -> str | None:
+        """Return a fact about the run that is no event (its boot id, its clock's zero)."""
+        row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return str(row[0]) if row else None
+
+    def set_meta(self, **facts: str) -> None:
+        """Set facts about the run, all or none."""
+        with _errors(None), self._db:
+            self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
+
+    # --- events ----------------------------------------------------------------------------------
+
+    def append(self, records: Iterable[Recorded]) -> None:
+        """Make events durable, all or none. Raises DiskFull, WorldError."""
+        rows = [(r.seq, r.at, r.cause, _ENCODER.encode(r.event)) for r in records]
+        if not rows:
+            return
+        with _errors(None), self._db:
+            self._db.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", rows)
+        self._since_checkpoint += len(rows)
+
+    def read(self, after: Seq = 0, limit: int = -1) -> Iterator[Recorded]:
+        """Yield events after a number, oldest first. The rows are fetched before the first yield,
+        because an open read would keep the write-ahead log from being folded back."""
+        with _errors(None):
+            rows = self._db.execute(
+                "SELECT seq, at, cause, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+                (after, limit),
+            ).fetchall()
+        for seq, at, cause, body in rows:
+            try:
+                yield Recorded(seq, at, cause, _DECODER.decode(body))
+            except msgspec.MsgspecError as error:
+                raise JournalDamaged(f"event {seq} cannot be read: {error}") from error
+
+    def changes(self) -> int:
+        """Return a number that differs after another connection has committed."""
+        return int(self._db.pragma("data_version"))
+
+    # --- states ----------------------------------------------------------------------------------
+
+    def load(self) -> State | None:
+        """Return the state that the journal adds up to: its last snapshot and what came after."""
+        state = self._snapshot()
+        after = state.seq if state else 0
+        for record in self.read(after):
+            state = evolve(state, record) if state else first_state(record)
+        return state
+
+    def _snapshot(self) -> State | None:
+        row = self._db.execute(
+            "SELECT seq, body FROM snapshot WHERE format = ? ORDER BY seq DESC LIMIT 1",
+            (SNAPSHOT_FORMAT,),
+        ).fetchone()
+        if row is None:
+            return None
+        try:
+            state = decode_state(zlib.decompress(row[1]))
+        except (msgspec.MsgspecError, zlib.error):
+            return None
+        self._last_snapshot = int(row[0])
+        return state
+
+    def tidy(self, state: State, is_idle: bool) -> None:
+        """Take a snapshot and fold the write-ahead log back when it is time to."""
+        if state.seq - self._last_snapshot >= SNAPSHOT_EVERY:
+            self.save_snapshot(state)
+        if self._since_checkpoint >= (1 if is_idle else CHECKPOINT_EVERY):
+            with _errors(None):
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._since_checkpoint = 0
+
+    def save_snapshot(self, state: State) -> None:
+        """Keep a state, and the one before it; older ones go."""
+        body = zlib.compress(encode_state(state), level=1)
+        with _errors(None), self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)",
+                (state.seq, SNAPSHOT_FORMAT, body),
+            )
+            self._db.execute("DELETE FROM snapshot WHERE seq < ?", (self._last_snapshot,))
+        self._last_snapshot = state.seq
+
+    def is_whole(self) -> list[str]:
+        """Return what is wrong with the file, in words: SQLite's own check, and gaps in the row."""
+        found = [str(r[0]) for r in self._db.execute("PRAGMA integrity_check") if r[0] != "ok"]
+        row = self._db.execute("SELECT count(*), coalesce(max(seq), 0) FROM event").fetchone()
+        if row and row[0] != row[1]:
+            found.append(f"{row[1]} events were numbered, {row[0]} are there")
+        return found
+
+
+def _connect(path: Path, flags: int) -> apsw.Connection:
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(5_000)
+    if flags & apsw.SQLITE_OPEN_READWRITE:
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.wal_autocheckpoint(0)
+    return connection
+
+
+class _errors:
+    """Turns SQLite's errors into ours, with the next step."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        where = f" {self._path}" if self._path else ""
+        if isinstance(error, apsw.FullError | apsw.IOError):
+            raise DiskFull(
+                f"the disk is full: the journal{where} cannot be written",
+                "make room; the run goes on by itself",
+            ) from error
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            raise JournalDamaged(
+                f"the journal{where} is damaged: {error}", "anabranch doctor says what can be done"
+            ) from error
+        if isinstance(error, apsw.CantOpenError):
+            raise WorldError(f"there is no journal{where}", "anabranch runs lists the runs") from (
+                error
+            )
+        if isinstance(error, apsw.Error):
+            raise WorldError(f"the journal{where} cannot be used: {error}") from error

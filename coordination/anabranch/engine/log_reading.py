@@ -1,0 +1,231 @@
+"""Reading the logs of streams: files that others write, whose bytes may be anything.
+
+Bytes become lines in three steps, none of which ever holds more than a bounded amount: decode
+UTF-8 piece by piece, split into lines the way a terminal would show them (a carriage return lets
+the text after it replace the text before it, so a progress bar is one line and not a thousand),
+and make each line safe to show. Cutting the input into other pieces never changes the lines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import aiofiles
+
+from anabranch.hostile_text import cut_to_cells, escape_for_terminal
+
+CHUNK_BYTES = 64 * 1024
+LINE_CELLS_LIMIT = 4096
+RAW_LINE_LIMIT = 4 * LINE_CELLS_LIMIT
+LAST_LINE_BYTES = 4096
+TAIL_BYTES_LIMIT = 1024 * 1024
+_UTF8_CONTINUATION = bytes(range(0x80, 0xC0))
+
+
+class LineAssembler:
+    """Turns pieces of bytes into lines that are safe to show."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._segment = ""
+        self._overwritten = ""
+
+    def feed(self, data: bytes) -> list[str]:
+        """Take the next bytes and return the lines they complete."""
+        *ended, rest = self._decoder.decode(data).split("\n")
+        lines = []
+        for text in ended:
+            self._extend(text)
+            lines.append(self.unfinished)
+            self._segment = self._overwritten = ""
+        self._extend(rest)
+        return lines
+
+    @property
+    def unfinished(self) -> str:
+        """The line that has begun and has no end yet, as it would be shown now."""
+        return _presentable(self._segment or self._overwritten)
+
+    def _extend(self, text: str) -> None:
+        first, *overwrites = text.split("\r")
+        self._append(first)
+        for segment in overwrites:
+            self._overwritten = self._segment or self._overwritten
+            self._segment = ""
+            self._append(segment)
+
+    def _append(self, text: str) -> None:
+        self._segment += text[: RAW_LINE_LIMIT - len(self._segment)]
+
+
+class LogTail:
+    """Follows one growing log, a bounded piece per call.
+
+    Args:
+        path: the log; it need not exist yet.
+        offset: where to begin, in bytes.
+
+    A log that was cut short or replaced by a shorter one is read again from its beginning.
+    """
+
+    def __init__(self, path: Path, *, offset: int = 0) -> None:
+        self.path = path
+        self.offset = offset
+        self._assembler = LineAssembler()
+
+    @classmethod
+    def near_end(cls, path: Path, *, last_bytes: int = 4 * CHUNK_BYTES) -> LogTail:
+        """Return a tail that begins at the first whole line within the last ``last_bytes``."""
+        try:
+            with open(path, "rb", opener=_open_regular) as log:
+                size = os.fstat(log.fileno()).st_size
+                return cls(path, offset=_whole_line_offset(log.fileno(), size, last_bytes))
+        except OSError:
+            return cls(path)
+
+    @property
+    def unfinished(self) -> str:
+        """The last line as far as it has been written."""
+        return self._assembler.unfinished
+
+    def read_new(self, max_bytes: int = CHUNK_BYTES) -> list[str]:
+        """Return the lines completed since the last call, from at most ``max_bytes`` of log.
+
+        A log that is missing or cannot be read has no new lines.
+        """
+        try:
+            with open(self.path, "rb", opener=_open_regular, buffering=0) as log:
+                self._begin_again_if_shorter(os.fstat(log.fileno()).st_size)
+                return self._take(os.pread(log.fileno(), max_bytes, self.offset))
+        except OSError:
+            return []
+
+    async def read_new_async(self, max_bytes: int = CHUNK_BYTES) -> list[str]:
+        """Do as :meth:`read_new` does, without holding up the event loop."""
+        try:
+            async with aiofiles.open(self.path, "rb", opener=_open_regular) as log:
+                self._begin_again_if_shorter(await log.seek(0, os.SEEK_END))
+                await log.seek(self.offset)
+                return self._take(await log.read(max_bytes))
+        except OSError:
+            return []
+
+    def _begin_again_if_shorter(self, size: int) -> None:
+        if size < self.offset:
+            self.offset = 0
+            self._assembler = LineAssembler()
+
+    def _take(self, data: bytes) -> list[str]:
+        self.offset += len(data)
+        return self._assembler.feed(data)
+
+
+async def follow(
+    path: Path,
+    *,
+    offset: int = 0,
+    poll_seconds: float = 0.2,
+    has_ended: Callable[[], bool] = lambda: False,
+) -> AsyncIterator[str]:
+    """Yield the lines of a log as they are written, never holding up the event loop.
+
+    Args:
+        path: the log; it need not exist yet.
+        offset: where to begin, in bytes.
+        poll_seconds: how long to wait before looking again when nothing is new.
+        has_ended: says that nothing more will be written; what is there is still read to its
+            end, an unfinished last line included, and then the iteration stops.
+    """
+    tail = LogTail(path, offset=offset)
+    while True:
+        was_last_look = has_ended()
+        before = tail.offset
+        for line in await tail.read_new_async():
+            yield line
+        if tail.offset != before:
+            continue
+        if was_last_look:
+            break
+        await asyncio.sleep(poll_seconds)
+    if tail.unfinished:
+        yield tail.unfinished
+
+
+def read_tail(path: Path, lines: int) -> list[str]:
+    """Return up to ``lines`` last lines of a log, looking at no more than its last MiB.
+
+    A log that is missing or cannot be read is empty.
+    """
+    if lines <= 0:
+        return []
+    wanted_bytes = CHUNK_BYTES
+    while True:
+        data, is_whole = _last_bytes(path, wanted_bytes)
+        if is_whole or wanted_bytes >= TAIL_BYTES_LIMIT or data.count(b"\n") > lines:
+            return _lines_of(_whole_lines(data, is_whole))[-lines:]
+        wanted_bytes *= 4
+
+
+def last_line(path: Path) -> str:
+    """Return the last line of a log that is not blank, from its last 4 KiB; "" if there is none."""
+    data, is_whole = _last_bytes(path, LAST_LINE_BYTES)
+    for raw in reversed(_whole_lines(data, is_whole).split(b"\n")):
+        assembler = LineAssembler()
+        assembler.feed(raw)
+        if assembler.unfinished.strip():
+            return assembler.unfinished
+    return ""
+
+
+def _presentable(raw: str) -> str:
+    return cut_to_cells(escape_for_terminal(raw), LINE_CELLS_LIMIT)
+
+
+def _lines_of(data: bytes) -> list[str]:
+    assembler = LineAssembler()
+    lines = assembler.feed(data)
+    return [*lines, assembler.unfinished] if assembler.unfinished else lines
+
+
+def _whole_lines(data: bytes, begins_whole: bool) -> bytes:
+    """Return ``data`` without a first line whose beginning is missing.
+
+    When that is the only line there is, its end is better than nothing.
+    """
+    if begins_whole:
+        return data
+    head, newline, rest = data.partition(b"\n")
+    return rest if newline and rest else head.lstrip(_UTF8_CONTINUATION)
+
+
+def _last_bytes(path: Path, count: int) -> tuple[bytes, bool]:
+    """Return the last ``count`` bytes of a file, and whether that is the whole file."""
+    try:
+        with open(path, "rb", opener=_open_regular, buffering=0) as log:
+            size = os.fstat(log.fileno()).st_size
+            start = max(0, size - count)
+            return os.pread(log.fileno(), size - start, start), start == 0
+    except OSError:
+        return b"", True
+
+
+def _whole_line_offset(descriptor: int, size: int, last_bytes: int) -> int:
+    start = max(0, size - last_bytes)
+    if start == 0:
+        return 0
+    newline = os.pread(descriptor, size - start, start).find(b"\n")
+    return start if newline < 0 else start + newline + 1
+
+
+def _open_regular(path: str, flags: int) -> int:
+    """Open a log that may have been swapped for a pipe or a link: refuse instead of hanging."""
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(f"{path} is not a regular file")

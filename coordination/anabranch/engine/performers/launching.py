@@ -1,0 +1,55 @@
+"""What a stream's process gets to see: its command, folder, environment and log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.state import State
+from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.engine.performers.workspaces import working_directory
+
+_NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+
+
+def launch_spec(
+    state: State,
+    stream: StreamId,
+    attempt: Attempt,
+    environment: Mapping[str, str],
+    prefix: str,
+) -> ProcessSpec:
+    """Return what to run for an attempt. Raises OSError if its working folder is not to be had."""
+    plan = state.stream_plan(stream)
+    workspace = state.streams[stream].workspace
+    assert workspace is not None, "a stream starts in a prepared workspace"
+    folder = Path(workspace.path)
+    return ProcessSpec(
+        stream=stream,
+        attempt=attempt,
+        argv=plan.command,
+        cwd=str(working_directory(folder, prefix, plan.working_dir)),
+        env=stream_environment(state, stream, attempt, environment) | plan.env,
+        tty=plan.tty,
+    )
+
+
+def stream_environment(
+    state: State, stream: StreamId, attempt: Attempt, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the environment a stream runs in: the user's, and who and where it is.
+
+    A Python program buffers its output when that is a file; unless the user says otherwise it is
+    told not to, so that the log is live.
+    """
+    workspace = state.streams[stream].workspace
+    inherited = {k: v for k, v in environment.items() if k not in _NOT_INHERITED}
+    return {
+        "PYTHONUNBUFFERED": "1",
+        **inherited,
+        "ANABRANCH_RUN": state.run,
+        "ANABRANCH_STREAM": stream,
+        "ANABRANCH_ATTEMPT": str(attempt),
+        "ANABRANCH_WORKSPACE": workspace.path if workspace else "",
+    }

@@ -1,0 +1,58 @@
+"""Ending what a killed holder left behind.
+
+When a holder is killed, the kernel ends its command with it, but not what the command had started.
+Those processes carry the holder's mark in their environment and are found by it. A program that
+empties its environment escapes; nothing else does.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+
+from anabranch.engine.performers.process_records import (
+    StartRecord,
+    signal_process,
+    start_ticks,
+)
+
+MOST_ROUNDS = 20
+
+
+def end_orphans(lost: Iterable[StartRecord]) -> None:
+    """Kill the given attempts' holders, if they live, and every process that bears their mark.
+
+    Blocks for one look at the process table, or a few if there is something to kill.
+    """
+    marks = set()
+    for start in lost:
+        signal_process(start.holder_pid, start.holder_starttime, signal.SIGKILL)
+        signal_process(start.pid, start.starttime, signal.SIGKILL)
+        marks.add(f"ANABRANCH_HOLDER={start.holder_pid}.{start.holder_starttime}".encode())
+    for _ in range(MOST_ROUNDS):  # a process may fork while we look
+        found = _marked(marks)
+        for pid, starttime in found:
+            signal_process(pid, starttime, signal.SIGKILL)
+        if not found:
+            return
+
+
+def _marked(marks: set[bytes]) -> list[tuple[int, int]]:
+    """Return the living processes whose environment holds one of the marks."""
+    found = []
+    for entry in os.listdir("/proc"):
+        pid = int(entry) if entry.isdecimal() else os.getpid()
+        starttime = None if pid == os.getpid() else start_ticks(pid)
+        if starttime is not None and marks.intersection(_environment(pid)):
+            found.append((pid, starttime))
+    return found
+
+
+def _environment(pid: int) -> list[bytes]:
+    """Return a process's environment; empty if it is gone, dead or not ours."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -1,0 +1,159 @@
+"""The engine's end of the zygote: it asks for holders and hears whether they were forked.
+
+The zygote lives as long as this end of the socket pair is open. It holds no truth, so when it dies
+a new one is started and what it had not answered is asked again; the attempts' folders make sure
+that nothing is started twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from anabranch import holder
+
+MOST_TRIES = 3
+ANSWER_BYTES = 16_384
+LEAVE_SECONDS = 5.0
+
+ZYGOTE_PROGRAM = Path(holder.__file__).with_name("zygote.py")
+
+
+class Outcome(enum.Enum):
+    """What came of a request."""
+
+    FORKED = "forked"
+    """A holder was forked and holds the attempt's lock."""
+    SETTLED = "settled"
+    """The attempt was started or refused before: its folder tells."""
+    REFUSED = "refused"
+    """No holder could be forked."""
+
+
+class Zygote:
+    """A running zygote, replaced when it dies."""
+
+    def __init__(self, run_folder: Path, answered: Callable[[str, Outcome, str], None]) -> None:
+        """Prepare; nothing runs yet.
+
+        Args:
+            run_folder: the run's folder.
+            answered: called in the loop with an attempt's name, what came of the request, and,
+                if it was refused, why.
+        """
+        self._run_folder = run_folder
+        self._answered = answered
+        self._tries: dict[str, int] = {}
+        self._peer: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._sending = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def ask(self, name: str) -> None:
+        """Ask for the holder of one attempt, whose ``spec.json`` is written; the answer follows."""
+        self._tries[name] = self._tries.get(name, 0) + 1
+        if self._tries[name] > MOST_TRIES:
+            self._settle(name, Outcome.REFUSED, "its starter keeps ending; see zygote.log")
+            return
+        try:
+            async with self._sending:
+                peer = self._peer or await self._start()
+                await asyncio.get_running_loop().sock_sendall(peer, name.encode())
+        except (BrokenPipeError, ConnectionResetError):
+            return  # its end is noticed by the reader, which asks again
+        except OSError as error:
+            self._settle(name, Outcome.REFUSED, f"its starter cannot run: {error}")
+
+    async def warm_up(self) -> None:
+        """Start the zygote ahead of the first request; a failure shows at that request."""
+        async with self._sending:
+            try:
+                self._peer or await self._start()
+            except OSError:
+                return
+
+    async def close(self) -> None:
+        """Let the zygote go and wait until it has left; holders run on."""
+        for task in self._tasks:
+            task.cancel()
+        process = self._let_go()
+        if process is not None:
+            await asyncio.to_thread(_wait_until_gone, process)
+
+    async def _start(self) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                self._process = await asyncio.to_thread(_run_zygote, self._run_folder, theirs)
+            except OSError:
+                ours.close()
+                raise
+        ours.setblocking(False)
+        self._peer = ours
+        asyncio.get_running_loop().add_reader(ours, self._read_answers)
+        return ours
+
+    def _read_answers(self) -> None:
+        while self._peer is not None:
+            try:
+                answer = self._peer.recv(ANSWER_BYTES)
+            except BlockingIOError:
+                return
+            except OSError:
+                answer = b""
+            if not answer:
+                self._replace()
+                return
+            name, outcome, reason = answer.decode(errors="replace").split("\n", 2)
+            self._settle(name, Outcome(outcome), reason)
+
+    def _settle(self, name: str, outcome: Outcome, reason: str) -> None:
+        if self._tries.pop(name, None) is not None:
+            self._answered(name, outcome, reason)
+
+    def _replace(self) -> None:
+        """Reap a dead zygote and ask a new one what was not answered."""
+        process = self._let_go()
+        if process is not None:
+            self._spawn_task(asyncio.to_thread(_wait_until_gone, process))
+        for name in list(self._tries):
+            self._spawn_task(self.ask(name))
+
+    def _let_go(self) -> subprocess.Popen[bytes] | None:
+        process, self._process = self._process, None
+        if self._peer is not None:
+            asyncio.get_running_loop().remove_reader(self._peer)
+            self._peer.close()
+            self._peer = None
+        return process
+
+    def _spawn_task(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _run_zygote(run_folder: Path, engine_end: socket.socket) -> subprocess.Popen[bytes]:
+    """Start the program, away from our terminal and session; raises OSError."""
+    with open(run_folder / "zygote.log", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(ZYGOTE_PROGRAM), str(run_folder)],
+            stdin=engine_end.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _wait_until_gone(process: subprocess.Popen[bytes]) -> None:
+    """Reap a zygote that is leaving; one that does not leave in time is killed."""
+    try:
+        process.wait(LEAVE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

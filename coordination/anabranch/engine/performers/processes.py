@@ -1,0 +1,448 @@
+"""The processes of streams: starting, watching, stopping and adopting them.
+
+Theory of operation. Every attempt of a stream has a folder, ``RUN/attempts/STREAM.ATTEMPT``, and a
+holder (see :mod:`anabranch.holder`) that keeps the command alive without us. What happened is read
+from that folder, always by the same function, whatever made us look:
+
+- a datagram on ``RUN/notify.sock``: the holder says that it wrote a record (best effort);
+- the holder's process descriptor: it ended;
+- a look at all folders, once a second: what the other two missed.
+
+So no message can be lost for good, a repeated one does nothing, and a new instance on the same
+folder knows what the old one knew. A free lock on a folder that has ``start`` and no ``exit`` means
+that the holder was killed: the attempt is *lost*, what it left behind is ended, and only then is it
+reported, so that whoever retries it retries alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal as signals
+import socket
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import msgspec
+
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.engine.performers import process_records as records
+from anabranch.engine.performers.process_orphans import end_orphans
+from anabranch.engine.performers.process_records import Message, Reading, StartRecord
+from anabranch.engine.performers.process_zygote import Outcome, Zygote
+
+SURVEY_SECONDS = 1.0
+CONTROL_PATIENCE_SECONDS = 1.0
+CONTROL_RETRY_SECONDS = 0.01
+DATAGRAMS_PER_TURN = 256
+
+
+class ProcessSpec(msgspec.Struct, frozen=True):
+    """What to run for one attempt; ``env`` is the whole environment, ``cwd`` is absolute."""
+
+    stream: StreamId
+    attempt: Attempt
+    argv: tuple[str, ...]
+    cwd: str
+    env: dict[str, str]
+    tty: bool = False
+    rows: int = 24
+    columns: int = 80
+
+
+class Started(msgspec.Struct, frozen=True):
+    """The command's process exists and its holder lives."""
+
+    stream: StreamId
+    attempt: Attempt
+    pid: int
+    holder_pid: int
+    at_wall: float
+    at_monotonic: float
+
+
+class Exited(msgspec.Struct, frozen=True):
+    """The command ended, with a code or by a signal, and its log is complete.
+
+    ``exec_error`` says why it could not be run at all (code 126 or 127); ``survivors_ended`` counts
+    the processes it left behind; ``lost_bytes`` is terminal output that a full disk refused.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    code: int | None
+    signal: int | None
+    exec_error: str | None
+    survivors_ended: int
+    lost_bytes: int
+    at_wall: float
+    at_monotonic: float
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """The attempt had begun, no longer runs, and how it ended cannot be known."""
+
+    stream: StreamId
+    attempt: Attempt
+    reason: str
+
+
+class NotStarted(msgspec.Struct, frozen=True):
+    """Nothing of the command ever ran."""
+
+    stream: StreamId
+    attempt: Attempt
+    reason: str
+
+
+Report = Started | Exited | Lost | NotStarted
+
+
+class _Watched:
+    """What is known of an attempt that is not settled yet."""
+
+    def __init__(self) -> None:
+        self.is_accepted = False  # the zygote has answered: from now on a free lock is the end
+        self.start: StartRecord | None = None
+        self.holder: int | None = None  # its process descriptor
+        self.stop_grace_seconds: float | None = None  # asked to stop before it began
+
+
+class Processes:
+    """The processes of one run's streams. Use it in one event loop; one instance a run folder."""
+
+    def __init__(self, run_folder: Path, deliver: Callable[[Report], None]) -> None:
+        """Prepare; nothing is read or started yet.
+
+        Args:
+            run_folder: the run's folder.
+            deliver: called in the loop with each report, once, Started before Exited or Lost.
+        """
+        self._run_folder = run_folder.absolute()
+        self._attempts = self._run_folder / "attempts"
+        self._deliver = deliver
+        self._boot_id = records.boot_id()
+        self._watched: dict[str, _Watched] = {}
+        self._settled: set[str] = set()
+        self._zygote = Zygote(self._run_folder, self._answered)
+        self._notices: socket.socket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def open(self) -> None:
+        """Listen to holders and begin to survey; raises OSError if the folder cannot be used."""
+        for folder in (self._attempts, self._run_folder / "logs"):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._loop = asyncio.get_running_loop()
+        self._notices = _bind_notices(self._run_folder)
+        self._loop.add_reader(self._notices, self._read_notices)
+        for name, watched in self._watched.items():
+            self._watch_holder(name, watched)
+        self._begin(self._survey_forever())
+        self._begin(self._zygote.warm_up())
+
+    async def close(self) -> None:
+        """Stop watching; streams and their holders run on."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._loop is not None and self._notices is not None:
+            self._loop.remove_reader(self._notices)
+            self._notices.close()
+            self._notices = None
+        for watched in self._watched.values():
+            self._unwatch_holder(watched)
+        await self._zygote.close()
+
+    async def start(self, spec: ProcessSpec) -> None:
+        """Start an attempt once, however often it is asked; the outcome comes as a report."""
+        name = records.attempt_name(spec.stream, spec.attempt)
+        if name in self._settled or name in self._watched:
+            return
+        self._watched[name] = _Watched()
+        content = msgspec.to_builtins(spec)
+        del content["stream"], content["attempt"]
+        try:
+            await asyncio.to_thread(records.write_spec, self._attempts / name, content)
+        except OSError as error:
+            self._give_up(name, f"cannot write what to run: {error}")
+            return
+        await self._zygote.ask(name)
+
+    async def stop(self, stream: StreamId, attempt: Attempt, grace_seconds: float) -> None:
+        """End an attempt's whole tree: SIGTERM, and after the grace SIGKILL.
+
+        An attempt that has not begun never will, and is reported NotStarted.
+        """
+        name = records.attempt_name(stream, attempt)
+        self._look_at(name)
+        watched = self._watched.get(name)
+        if watched is None:
+            self._refuse(name)
+        elif watched.start is None:
+            watched.stop_grace_seconds = grace_seconds
+        else:
+            await self._send_stop(name, watched.start, grace_seconds)
+
+    async def signal(self, stream: StreamId, attempt: Attempt, number: int) -> None:
+        """Send a signal to every process of an attempt."""
+        await self._send(stream, attempt, {"op": "signal", "signal": number})
+
+    async def resize(self, stream: StreamId, attempt: Attempt, rows: int, columns: int) -> None:
+        """Tell an attempt's terminal its size, in characters."""
+        await self._send(stream, attempt, {"op": "resize", "rows": rows, "columns": columns})
+
+    async def write_input(self, stream: StreamId, attempt: Attempt, data: bytes) -> None:
+        """Type into an attempt's terminal; without one, input goes nowhere."""
+        for message in records.input_messages(data):
+            await self._send(stream, attempt, message)
+
+    def survey(self) -> list[Report]:
+        """Read all attempts' folders and return what is new in them; blocks for about that long.
+
+        Gives Started for what runs, and is then watched, and Exited, Lost or NotStarted for what
+        has ended. Nothing it returns is delivered again.
+        """
+        reports: list[Report] = []
+        lost: list[StartRecord] = []
+        for name in self._names():
+            news = self._examine(name)
+            reports += news[-1:]
+            watched = self._watched.get(name)
+            if watched and watched.start and news and isinstance(news[-1], Lost):
+                lost.append(watched.start)
+            self._forget_if_ended(name, news)
+        end_orphans(lost)
+        return reports
+
+    def _names(self) -> list[str]:
+        """Return the attempts that are not settled: those with a folder and those known."""
+        try:
+            folders = os.listdir(self._attempts)
+        except FileNotFoundError:
+            folders = []
+        found = {name for name in folders if records.parse_attempt_name(name)}
+        return sorted((found | self._watched.keys()) - self._settled)
+
+    # -- what happened ----------------------------------------------------------------------------
+
+    def _examine(self, name: str) -> list[Report]:
+        """Read one attempt's folder and return what is new in it, changing what is watched."""
+        if name in self._settled:
+            return []
+        reading = records.read_attempt(self._attempts / name)
+        watched = self._watched.get(name)
+        if watched is None:
+            if not (reading.was_begun or reading.exit):
+                return []  # asked for by an engine that is gone, perhaps; no news until it begins
+            watched = self._watched[name] = _Watched()
+        news: list[Report] = []
+        if watched.start is None and reading.start is not None:
+            watched.start = reading.start
+            self._watch_holder(name, watched)
+            news.append(_started(name, reading.start))
+        ended = _ending(name, watched, reading, self._boot_id)
+        return [*news, ended] if ended else news
+
+    def _look_at(self, name: str) -> None:
+        """Examine an attempt and deliver what is new."""
+        news = self._examine(name)
+        watched = self._watched.get(name)
+        self._forget_if_ended(name, news)
+        for report in news:
+            if isinstance(report, Lost) and watched and watched.start:
+                self._begin(self._deliver_loss(report, watched.start))
+            else:
+                self._deliver(report)
+        is_begun = bool(watched and watched.start and name not in self._settled)
+        if watched and watched.start and is_begun and watched.stop_grace_seconds is not None:
+            grace_seconds, watched.stop_grace_seconds = watched.stop_grace_seconds, None
+            self._begin(self._send_stop(name, watched.start, grace_seconds))
+
+    async def _deliver_loss(self, loss: Lost, start: StartRecord) -> None:
+        await asyncio.to_thread(end_orphans, [start])
+        self._deliver(loss)
+
+    def _forget_if_ended(self, name: str, news: list[Report]) -> None:
+        if news and not isinstance(news[-1], Started):
+            self._settled.add(name)
+            watched = self._watched.pop(name, None)
+            if watched is not None:
+                self._unwatch_holder(watched)
+
+    def _answered(self, name: str, outcome: Outcome, reason: str) -> None:
+        """Take the zygote's answer to a request; a holder just forked sends word by itself."""
+        watched = self._watched.get(name)
+        if watched is None:
+            return
+        if outcome is Outcome.REFUSED:
+            self._give_up(name, reason)
+            return
+        watched.is_accepted = True
+        if outcome is Outcome.SETTLED:
+            self._look_at(name)
+
+    def _give_up(self, name: str, reason: str) -> None:
+        report = NotStarted(*_identity(name), reason)
+        self._forget_if_ended(name, [report])
+        self._deliver(report)
+
+    def _refuse(self, name: str) -> None:
+        """Settle that an attempt nobody asked for will never start."""
+        if name in self._settled:
+            return
+        reason = "stopped before it began"
+        records.refuse_start(self._attempts / name, reason, time.time(), time.monotonic())
+        self._look_at(name)
+
+    # -- watching ---------------------------------------------------------------------------------
+
+    def _read_notices(self) -> None:
+        """Look at every attempt whose holder sent word."""
+        assert self._notices is not None
+        names: dict[str, None] = {}
+        for _ in range(DATAGRAMS_PER_TURN):
+            try:
+                names[self._notices.recv(4096).decode(errors="replace")] = None
+            except BlockingIOError:
+                break
+        for name in names:
+            if records.parse_attempt_name(name) and "/" not in name:
+                self._look_at(name)
+
+    def _watch_holder(self, name: str, watched: _Watched) -> None:
+        """Look again when the holder ends; without descriptors to spare, the survey does."""
+        if self._loop is None or watched.start is None or watched.holder is not None:
+            return
+        start = watched.start
+        watched.holder = records.open_process(start.holder_pid, start.holder_starttime)
+        if watched.holder is not None:
+            self._loop.add_reader(watched.holder, self._holder_ended, name, watched)
+
+    def _holder_ended(self, name: str, watched: _Watched) -> None:
+        self._unwatch_holder(watched)
+        self._look_at(name)
+
+    def _unwatch_holder(self, watched: _Watched) -> None:
+        if watched.holder is not None and self._loop is not None:
+            self._loop.remove_reader(watched.holder)
+            os.close(watched.holder)
+            watched.holder = None
+
+    async def _survey_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SURVEY_SECONDS)
+            running = {name for name, watched in self._watched.items() if watched.start}
+            for name in await asyncio.to_thread(self._changed, self._names(), running):
+                self._look_at(name)  # again and here: it may have moved on since
+
+    def _changed(self, names: list[str], running: set[str]) -> list[str]:
+        """Return the attempts that seem to have news; runs beside the loop."""
+        changed = []
+        for name in names:
+            reading = records.read_attempt(self._attempts / name)
+            is_as_known = reading.is_held and not reading.exit and reading.was_begun
+            if not (is_as_known and name in running):
+                changed.append(name)
+        return changed
+
+    # -- orders -----------------------------------------------------------------------------------
+
+    async def _send_stop(self, name: str, start: StartRecord, grace_seconds: float) -> None:
+        """Order a holder to stop its tree; one that was paused is woken to hear it."""
+        records.signal_process(start.holder_pid, start.holder_starttime, signals.SIGCONT)
+        if not await self._order(name, {"op": "stop", "grace_seconds": grace_seconds}):
+            # To SIGTERM it answers with a grace of its own, whatever state its socket is in.
+            records.signal_process(start.holder_pid, start.holder_starttime, signals.SIGTERM)
+            self._look_at(name)
+
+    async def _send(self, stream: StreamId, attempt: Attempt, message: Message) -> None:
+        name = records.attempt_name(stream, attempt)
+        if name not in self._settled and not await self._order(name, message):
+            self._look_at(name)
+
+    async def _order(self, name: str, message: Message) -> bool:
+        """Send one order, waiting a little for a busy holder; false if it was not taken."""
+        deadline = time.monotonic() + CONTROL_PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                records.send_control(self._attempts / name, message)
+            except BlockingIOError:
+                await asyncio.sleep(CONTROL_RETRY_SECONDS)
+            except OSError:
+                return False
+            else:
+                return True
+        return False
+
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _ending(name: str, watched: _Watched, reading: Reading, boot_id: str) -> Report | None:
+    """Say how an attempt ended, if it has; nobody holds its lock unless its holder lives."""
+    identity = _identity(name)
+    record = reading.exit
+    if record is not None and record.not_started is not None:
+        return NotStarted(*identity, record.not_started)
+    if record is not None:
+        return Exited(
+            *identity,
+            code=record.code,
+            signal=record.signal,
+            exec_error=record.exec_error,
+            survivors_ended=record.tree_survivors,
+            lost_bytes=record.lost_bytes,
+            at_wall=record.wall,
+            at_monotonic=record.monotonic,
+        )
+    if watched.start is not None and not reading.was_begun:
+        return Lost(*identity, "the folder of its records was removed while it ran")
+    if reading.is_held:
+        return None
+    if watched.start is not None and watched.start.boot_id != boot_id:
+        return Lost(*identity, "the machine was restarted while it ran")
+    if reading.was_begun:
+        return Lost(*identity, "its holder was killed")
+    if watched.is_accepted:
+        return NotStarted(*identity, "its holder ended before it could begin; see zygote.log")
+    return None
+
+
+def _identity(name: str) -> tuple[StreamId, Attempt]:
+    identity = records.parse_attempt_name(name)
+    assert identity is not None, name
+    return identity
+
+
+def _started(name: str, start: StartRecord) -> Started:
+    stream, attempt = _identity(name)
+    return Started(
+        stream=stream,
+        attempt=attempt,
+        pid=start.pid,
+        holder_pid=start.holder_pid,
+        at_wall=start.wall,
+        at_monotonic=start.monotonic,
+    )
+
+
+def _bind_notices(run_folder: Path) -> socket.socket:
+    """Bind the socket that holders write to, in place of a predecessor's; raises OSError."""
+    notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    descriptor = os.open(run_folder, os.O_RDONLY | os.O_DIRECTORY)
+    draft = f".notify.{os.getpid()}"
+    try:
+        (run_folder / draft).unlink(missing_ok=True)
+        # Through the descriptor: a socket's address holds no more than 108 bytes.
+        notices.bind(f"/proc/self/fd/{descriptor}/{draft}")
+        os.rename(draft, "notify.sock", src_dir_fd=descriptor, dst_dir_fd=descriptor)
+    except OSError:
+        notices.close()
+        raise
+    finally:
+        os.close(descriptor)
+    return notices

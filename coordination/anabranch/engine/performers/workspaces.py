@@ -1,0 +1,268 @@
+"""Performs what concerns git and folders: bases, workspaces, captures, merges, approval.
+
+Everything here is synchronous and runs in a worker thread; each function takes an effect's facts and
+returns the observation to post. The workspace library speaks its own values, this module translates.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+
+from anabranch.core import effects as fx
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.inheritance import Inheritance, inherited_by, inherited_from
+from anabranch.core.state import Result, State
+from anabranch.engine import workspaces as ws
+from anabranch.engine.workspaces.records import read_record
+from anabranch.paths import RunFolder
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded")
+
+
+T = TypeVar("T")
+
+
+class OutOfRoom(Exception):
+    """The disk is full; the effect can be tried again later."""
+
+
+class WorkspaceEffects:
+    """Performs git effects of one run."""
+
+    def __init__(self, repository: ws.Repository, folder: RunFolder) -> None:
+        self._repo = repository
+        self._folder = folder
+
+    @property
+    def prefix(self) -> str:
+        """The plan's sub-folder inside the repository."""
+        return self._repo.prefix
+
+    def capture_base(self, state: State, effect: fx.CaptureBase) -> inputs.Input:
+        """Find the commit that streams start from."""
+        try:
+            base = ws.capture_base(self._repo, state.run, state.plan.include_uncommitted)
+        except ws.GitError as error:
+            _raise_if_full(error)
+            return inputs.BaseNotFound(reason=told(error), cause=effect.cause)
+        return inputs.BaseFound(
+            commit=base.commit,
+            tree=base.tree,
+            branch=base.branch,
+            head=base.head,
+            cause=effect.cause,
+        )
+
+    def prepare(self, state: State, effect: fx.PrepareWorkspace) -> inputs.Input:
+        """Make a stream's workspace from what it inherits."""
+        plan = state.stream_plan(effect.stream)
+        inheritance = inherited_by(state, effect.stream)
+        outcome = ws.prepare_workspace(
+            self._repo,
+            state.run,
+            effect.stream,
+            effect.attempt,
+            plan.workspace,
+            self._folder.workspace(effect.stream, effect.attempt),
+            _start(state, inheritance),
+            _results(inheritance),
+        )
+        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
+        if isinstance(outcome, ws.Conflict):
+            return inputs.WorkspaceConflicted(conflict=_conflict(outcome), **about)
+        return inputs.WorkspaceReady(
+            path=str(outcome.path),
+            start_commit=outcome.start_commit,
+            start_tree=outcome.start_tree,
+            warnings=outcome.warnings,
+            **about,
+        )
+
+    def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
+        """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
+        stream, run = state.streams[effect.stream], state.run
+        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
+        plan = state.stream_plan(effect.stream)
+        at = stream.workspace
+        if plan.workspace == "shared" or at is None:
+            return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
+        workspace = read_record(self._repo, run, effect.stream, effect.attempt)
+        if workspace is None:
+            reason = f"the engine's note about {at.path} is gone; the folder itself is untouched"
+            return inputs.EffectFailed(reason=reason, **about)
+        if effect.is_partial:
+            ref = ws.partial_ref(run, effect.stream, effect.attempt)
+            message = f"{effect.stream}: partial work of attempt {effect.attempt}"
+        else:
+            ref = ws.result_ref(run, effect.stream)
+            message = f"{effect.stream}: {plan.command_text}"
+        result = ws.capture_result(
+            self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
+        )
+        return inputs.ResultReady(
+            commit=result.commit,
+            tree=result.tree,
+            files_changed=result.files_changed,
+            ref=ref,
+            warnings=result.warnings,
+            **about,
+        )
+
+    def merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:
+        """Merge what met at a point, leaving conflicting streams and their dependents out."""
+        point, left_out = effect.point, dict[StreamId, None]()
+        conflicts: list[ws.Conflict] = []
+        while True:
+            streams = [s for s in state.points[point].merging if s not in left_out]
+            inheritance = inherited_from(state, streams)
+            outcome = ws.merge_trees(
+                self._repo,
+                state.run,
+                _start(state, inheritance),
+                _results(inheritance),
+                message=f"anabranch {state.plan.name}",
+                stop_early=False,
+            )
+            conflicts += outcome.conflicts
+            if not outcome.conflicts:
+                return self._merged(state, effect, streams, outcome, conflicts)
+            for conflict in outcome.conflicts:
+                left_out[conflict.stream] = None
+                left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
+
+    def _merged(
+        self,
+        state: State,
+        effect: fx.MergeResults,
+        streams: list[StreamId],
+        outcome: ws.MergeOutcome,
+        conflicts: list[ws.Conflict],
+    ) -> inputs.Input:
+        branch = None
+        policy = state.point_plan(effect.point).on_conflict
+        if not conflicts or policy == "quarantine":
+            ref = point_ref(state, effect.point)
+            ws.move_ref(self._repo, ref, outcome.commit, ws.read_ref(self._repo, ref))
+            if effect.point == FINAL_POINT:
+                branch = ref.removeprefix("refs/heads/")
+                if self._repo.kind == "plain":
+                    ws.publish_result_folder(self._repo, outcome.commit, self._folder.result)
+        return inputs.MergeFinished(
+            point=effect.point,
+            commit=outcome.commit,
+            tree=outcome.tree,
+            branch=branch,
+            merged=tuple(streams),
+            conflicts=tuple(_conflict(c) for c in conflicts),
+            cause=effect.cause,
+        )
+
+    def approve(self, state: State, effect: fx.ApproveResult) -> inputs.Input:
+        """Bring the result to the user's branch, or say why that would lose something."""
+        final = state.points[FINAL_POINT]
+        if state.base is None or final.commit is None:
+            return inputs.ApprovalNotDone(
+                reason="the run has no result to approve",
+                hint="streams in the shared workspace change your folder directly",
+                cause=effect.cause,
+            )
+        outcome = ws.approve(self._repo, state.run, _base(state), final.commit)
+        if isinstance(outcome, ws.Refusal):
+            return inputs.ApprovalNotDone(
+                reason=outcome.reason, hint=outcome.hint, cause=effect.cause
+            )
+        where = (outcome.branch or "").removeprefix("refs/heads/") or str(self._repo.root)
+        return inputs.ApprovalDone(
+            branch=outcome.branch,
+            commit=outcome.commit,
+            message=f"{where} has the result: {outcome.files_changed} files changed",
+            cause=effect.cause,
+        )
+
+
+def point_ref(state: State, point: PointId) -> str:
+    """Return the ref that holds what a point merged; the final one is a branch people see."""
+    if point == FINAL_POINT:
+        return ws.result_branch(state.run)
+    return f"refs/anabranch/point/{state.run}/{point}"
+
+
+def working_directory(workspace: Path, prefix: str, working_dir: str) -> Path:
+    """Return where a command runs. Raises OSError if that is no folder inside the workspace.
+
+    The workspace may hold links that a stream (or a repository) made, so the real path counts.
+    """
+    root = os.path.realpath(workspace)
+    found = os.path.realpath(os.path.join(root, prefix, working_dir))
+    if found != root and not found.startswith(root + os.sep):
+        raise OSError(f"working_dir {working_dir!r} leads out of the workspace")
+    if not os.path.isdir(found):
+        raise OSError(f"working_dir {working_dir!r} is no folder in the workspace")
+    return Path(found)
+
+
+def told(error: Exception) -> str:
+    """Return an error in words for people: what happened, and the next step if there is one."""
+    if isinstance(error, ws.GitError):
+        return f"{error.reason} ({error.hint})" if error.hint else error.reason
+    if isinstance(error, OSError) and error.strerror:
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror}{where}"
+    return f"{type(error).__name__}: {error}"
+
+
+def given_room(work: Callable[[], T]) -> T:
+    """Do some work; raises OutOfRoom if it failed because the disk is full."""
+    try:
+        return work()
+    except (OSError, ws.GitError) as error:
+        _raise_if_full(error)
+        raise
+
+
+def _raise_if_full(error: Exception) -> None:
+    if isinstance(error, OSError) and error.errno in _FULL:
+        raise OutOfRoom("the disk is full") from error
+    text = error.stderr + error.reason if isinstance(error, ws.GitError) else str(error)
+    if any(words in text for words in _FULL_WORDS):
+        raise OutOfRoom("the disk is full") from error
+
+
+def _base(state: State) -> ws.Base:
+    assert state.base is not None
+    return ws.Base(state.base.commit, state.base.tree, state.base.branch, state.base.head)
+
+
+def _start(state: State, inheritance: Inheritance) -> ws.Base:
+    start = inheritance.start
+    return ws.Base(start.commit, start.tree) if start else _base(state)
+
+
+def _results(inheritance: Inheritance) -> list[ws.Result]:
+    return [_result(stream, result) for stream, result in inheritance.then]
+
+
+def _result(stream: StreamId, result: Result) -> ws.Result:
+    return ws.Result(
+        stream,
+        result.commit,
+        result.tree,
+        result.start_commit,
+        result.start_tree,
+        result.files_changed,
+    )
+
+
+def _conflict(conflict: ws.Conflict) -> ev.Conflict:
+    paths = tuple(
+        ev.ConflictedPath(p.path, p.kind, p.base, p.ours, p.theirs) for p in conflict.paths
+    )
+    return ev.Conflict((*conflict.against, conflict.stream), paths)

@@ -1,0 +1,245 @@
+"""Doing what is owed: each effect goes to its performer, and how it went comes back as an input.
+
+Git and the disk are used in worker threads, processes through their holders, time through the event
+loop. An effect that is already under way is not begun twice. A full disk is no failure: the effect
+is tried again until there is room, and the stream says what it waits for. Any other error, expected
+or not, becomes an observation; nothing raised here ever reaches the engine's loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+
+from anabranch.core import effects as fx
+from anabranch.core import inputs
+from anabranch.core.state import State
+from anabranch.engine.clock import RunClock
+from anabranch.engine.performers.launching import launch_spec
+from anabranch.engine.performers.processes import (
+    Exited,
+    Lost,
+    NotStarted,
+    Processes,
+    Report,
+    Started,
+)
+from anabranch.engine.performers.workspaces import (
+    OutOfRoom,
+    WorkspaceEffects,
+    given_room,
+    told,
+)
+from anabranch.engine.reporting import write_report
+from anabranch.paths import RunFolder
+
+_log = logging.getLogger(__name__)
+
+ROOM_RETRY_SECONDS = 2.0
+WORKERS = 4
+
+E = TypeVar("E", bound=fx.Effect)
+
+class Performing:
+    """Performs the effects of one run. Lives in the engine's event loop."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        workspaces: WorkspaceEffects,
+        clock: RunClock,
+        environment: Mapping[str, str],
+        state: Callable[[], State],
+        post: Callable[[inputs.Input], None],
+        engine_overhead: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._folder = folder
+        self._workspaces = workspaces
+        self._clock = clock
+        self._environment = environment
+        self._state = state
+        self._post = post
+        self._engine_overhead = engine_overhead
+        self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
+        self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
+        self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
+        self.processes = Processes(folder.path, self._process_reported)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way (timers do not count)."""
+        return not self._under_way
+
+    async def open(self) -> list[inputs.Input]:
+        """Begin to watch processes; return what has become of those of an earlier engine."""
+        await self.processes.open()
+        found = await asyncio.get_running_loop().run_in_executor(None, self.processes.survey)
+        return [self._observation(report) for report in found]
+
+    async def close(self) -> None:
+        """Leave; processes run on. What is under way in a thread is waited for."""
+        for timer in self._timers.values():
+            timer.cancel()
+        for task in self._under_way.values():
+            task.cancel()
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self.processes.close()
+        self._workers.shutdown(wait=True, cancel_futures=True)
+
+    def perform(self, effect: fx.Effect) -> None:
+        """Begin an effect, unless it is under way."""
+        if isinstance(effect, fx.WakeAt):
+            self._wake_at(effect)
+        elif effect not in self._under_way:
+            task = asyncio.get_running_loop().create_task(self._perform(effect))
+            self._under_way[effect] = task
+            task.add_done_callback(lambda _: self._under_way.pop(effect, None))
+
+    # --- one effect ------------------------------------------------------------------------------
+
+    async def _perform(self, effect: fx.Effect) -> None:
+        try:
+            await self._dispatch(effect)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            _log.exception("performing %s", effect)
+            self._post_failure(effect, told(error))
+
+    async def _dispatch(self, effect: fx.Effect) -> None:
+        match effect:
+            case fx.CaptureBase():
+                await self._in_thread(effect, self._workspaces.capture_base)
+            case fx.PrepareWorkspace():
+                await self._in_thread(effect, self._workspaces.prepare)
+            case fx.CaptureResult():
+                await self._in_thread(effect, self._workspaces.capture)
+            case fx.MergeResults():
+                await self._in_thread(effect, self._workspaces.merge)
+            case fx.ApproveResult():
+                await self._in_thread(effect, self._workspaces.approve)
+            case fx.StartProcess():
+                await self._start(effect)
+            case fx.StopProcess():
+                await self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds)
+            case fx.WriteReport():
+                await self._write_report()
+
+    async def _in_thread(self, effect: E, work: Callable[[State, E], inputs.Input]) -> None:
+        """Do some work in a worker thread and post what it returns, when there is room for it."""
+        loop = asyncio.get_running_loop()
+        task = partial(work, self._state(), effect)
+        while True:
+            try:
+                self._post(await loop.run_in_executor(self._workers, given_room, task))
+                return
+            except OutOfRoom as error:
+                self._post_delay(effect, str(error))
+                await asyncio.sleep(ROOM_RETRY_SECONDS)
+
+    async def _write_report(self) -> None:
+        overhead = self._engine_overhead()
+        await write_report(self._folder, self._state(), self._clock.now(), overhead)
+
+    async def _start(self, effect: fx.StartProcess) -> None:
+        spec = launch_spec(
+            self._state(),
+            effect.stream,
+            effect.attempt,
+            self._environment,
+            self._workspaces.prefix,
+        )
+        await self.processes.start(spec)
+
+    # --- time ------------------------------------------------------------------------------------
+
+    def _wake_at(self, effect: fx.WakeAt) -> None:
+        if effect not in self._timers:
+            delay = max(0.0, effect.at - self._clock.now())
+            loop = asyncio.get_running_loop()
+            self._timers[effect] = loop.call_later(delay, self._wake, effect)
+
+    def _wake(self, effect: fx.WakeAt) -> None:
+        del self._timers[effect]
+        if self._clock.now() < effect.at:  # timers may be early by the clock's grain
+            self._wake_at(effect)
+        else:
+            self._post(inputs.TimeReached(cause=effect.cause))
+
+    # --- processes -------------------------------------------------------------------------------
+
+    def _process_reported(self, report: Report) -> None:
+        self._post(self._observation(report))
+
+    def _observation(self, report: Report) -> inputs.Input:
+        stream, attempt = report.stream, report.attempt
+        known = self._state().streams.get(stream)
+        cause = known.cause if known else None
+        match report:
+            case Started():
+                return inputs.ProcessStarted(
+                    stream=stream,
+                    attempt=attempt,
+                    pid=report.pid,
+                    holder_pid=report.holder_pid,
+                    log=str(self._folder.log(stream, attempt)),
+                    happened_at=self._clock.of_monotonic(report.at_monotonic),
+                    cause=cause,
+                )
+            case Exited():
+                return inputs.ProcessExited(
+                    stream=stream,
+                    attempt=attempt,
+                    exit_code=report.code,
+                    signal=report.signal,
+                    error=report.exec_error,
+                    happened_at=self._clock.of_monotonic(report.at_monotonic),
+                    survivors_ended=report.survivors_ended,
+                    lost_bytes=report.lost_bytes,
+                    cause=cause,
+                )
+            case Lost():
+                return inputs.ProcessLost(
+                    stream=stream, attempt=attempt, reason=report.reason, cause=cause
+                )
+            case NotStarted():
+                return inputs.EffectFailed(
+                    stream=stream, attempt=attempt, reason=report.reason, cause=cause
+                )
+
+    # --- when it does not go well ----------------------------------------------------------------
+
+    def _post_delay(self, effect: fx.Effect, reason: str) -> None:
+        if isinstance(effect, fx.PrepareWorkspace | fx.CaptureResult):
+            self._post(
+                inputs.EffectDelayed(
+                    stream=effect.stream,
+                    attempt=effect.attempt,
+                    reason=reason,
+                    cause=effect.cause,
+                )
+            )
+
+    def _post_failure(self, effect: fx.Effect, reason: str) -> None:
+        match effect:
+            case fx.CaptureBase():
+                self._post(inputs.BaseNotFound(reason=reason, cause=effect.cause))
+            case fx.MergeResults():
+                self._post(inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause))
+            case fx.ApproveResult():
+                hint = "the result stands on its branch; nothing was changed"
+                self._post(inputs.ApprovalNotDone(reason=reason, hint=hint, cause=effect.cause))
+            case fx.PrepareWorkspace() | fx.StartProcess() | fx.CaptureResult():
+                self._post(
+                    inputs.EffectFailed(
+                        stream=effect.stream,
+                        attempt=effect.attempt,
+                        reason=reason,
+                        cause=effect.cause,
+                    )
+                )

@@ -1,0 +1,62 @@
+"""Writing a run's report beside its journal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiofiles
+import aiofiles.os
+import msgspec
+
+from anabranch.core.accounting import report
+from anabranch.core.state import State
+from anabranch.engine.journal import Journal
+from anabranch.paths import RunFolder
+
+
+def build_report(
+    folder: RunFolder, state: State, now: float, engine_overhead: Mapping[str, float]
+) -> dict[str, Any]:
+    """Return the execution report of a run, with the journal's integrity checked.
+
+    Raises WorldError if the journal cannot be read.
+    """
+    journal = Journal.open(folder.journal, "read")
+    try:
+        records = list(journal.read())
+        faults = journal.is_whole()
+    finally:
+        journal.close()
+    gaps = [r.seq for i, r in enumerate(records, 1) if r.seq != i]
+    return {
+        **report(state, records, now, engine_overhead),
+        "integrity": {
+            "journal": "ok" if not faults else "; ".join(faults),
+            "state": "ok",
+            "events": len(records),
+            "gaps": gaps,
+        },
+    }
+
+
+async def write_report(
+    folder: RunFolder, state: State, now: float, engine_overhead: Mapping[str, float]
+) -> None:
+    """Write ``report.json``, whole or not at all."""
+    content = await asyncio.to_thread(build_report, folder, state, now, engine_overhead)
+    temporary = folder.report.with_suffix(".new")
+    async with aiofiles.open(temporary, "wb") as file:
+        await file.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
+    await aiofiles.os.replace(temporary, folder.report)
+
+
+def read_report(path: Path) -> dict[str, Any] | None:
+    """Return a written report, or None if there is none that can be read."""
+    try:
+        found = msgspec.json.decode(path.read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return None
+    return found if isinstance(found, dict) else None

@@ -1,0 +1,101 @@
+"""Requests from other commands to the engine that hosts a run, as files.
+
+A command writes ``NAME.request`` (to a temporary name first, then renamed) and waits for
+``NAME.answer``. Files need no open connection, survive either side's death, and a request that was
+left while nobody hosted the run is found by the next host.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
+from anabranch.core.outcome import Refusal
+
+LARGEST_REQUEST_BYTES = 64 * 1024
+
+
+class Request(msgspec.Struct, frozen=True):
+    """What is asked for: ``stop-run``, ``stop``, ``retry`` or ``approve``."""
+
+    verb: str
+    reason: str = ""
+    stream: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """None for done, else why it was refused and what to do."""
+
+    reason: str | None = None
+    hint: str = ""
+
+
+def command_for(request: Request) -> Command | Refusal:
+    """Return the command that a request means."""
+    stream = StreamId(request.stream)
+    match request.verb:
+        case "stop-run":
+            return StopRun(reason=request.reason)
+        case "stop":
+            return StopStream(stream=stream, reason=request.reason)
+        case "retry":
+            return RetryStream(stream=stream, reason=request.reason)
+        case "approve":
+            return ApproveRun()
+    return Refusal(f"unknown request {request.verb!r}", "this version knows stop, retry, approve")
+
+
+def leave(folder: Path, request: Request) -> Path:
+    """Leave a request and return where its answer will appear."""
+    name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
+    _write(folder / f"{name}.request", msgspec.json.encode(request))
+    return folder / f"{name}.answer"
+
+
+def pending(folder: Path) -> Iterator[tuple[Path, Request | Refusal]]:
+    """Yield the requests that wait, oldest first, with the path to give to :func:`answer`."""
+    try:
+        names = sorted(e.name for e in os.scandir(folder) if e.name.endswith(".request"))
+    except OSError:
+        return
+    for name in names:
+        path = folder / name
+        try:
+            with open(path, "rb") as file:
+                yield path, msgspec.json.decode(file.read(LARGEST_REQUEST_BYTES), type=Request)
+        except (OSError, msgspec.MsgspecError) as error:
+            yield path, Refusal(f"the request cannot be read: {error}", "try again")
+
+
+def answer(request: Path, refusal: Refusal | None) -> None:
+    """Answer a request and take it away."""
+    told = Answer(refusal.reason, refusal.hint) if refusal else Answer()
+    _write(request.with_suffix(".answer"), msgspec.json.encode(told))
+    request.unlink(missing_ok=True)
+
+
+def await_answer(path: Path, timeout_seconds: float) -> Answer | None:
+    """Wait for an answer; None if there is none in time (the request then still stands)."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        try:
+            found = msgspec.json.decode(path.read_bytes(), type=Answer)
+        except FileNotFoundError:
+            time.sleep(0.02)
+            continue
+        path.unlink(missing_ok=True)
+        return found
+    return None
+
+
+def _write(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(data)
+    temporary.rename(path)

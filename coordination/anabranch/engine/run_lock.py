@@ -1,0 +1,64 @@
+"""One writer a run: an advisory lock that the kernel gives back when its owner dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import IO
+
+_PATIENCE_SECONDS = 0.5
+
+
+class RunLock:
+    """The right to write one run's journal. Never stolen, only given back or left by the dead."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+
+    @classmethod
+    def acquire(cls, path: Path) -> RunLock | None:
+        """Return the lock, or None if another process has it.
+
+        It is tried for half a second, because somebody who only looks (:func:`holder_of`) may have
+        it for an instant.
+        """
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held open as long as the lock
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not _try(file, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                file.close()
+                return None
+            time.sleep(0.02)
+        file.truncate(0)
+        file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
+        file.flush()
+        return cls(file)
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._file.close()
+
+
+def holder_of(path: Path) -> int | None:
+    """Return the pid of the process that hosts a run, for telling people; None if nobody does."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            if _try(file, fcntl.LOCK_SH):
+                return None
+            try:
+                return int(json.loads(file.read() or "{}").get("pid", 0))
+            except ValueError:
+                return 0
+    except OSError:
+        return None
+
+
+def _try(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,85 @@
+"""What a front end sees of a run: one protocol, whether the engine is in this process or not.
+
+A front end *pulls*. It keeps a cursor, asks for a frame ten times a second and gets what changed
+since: the newest state, the streams whose facts moved, and the events. The engine never waits for
+it, and a front end that fell behind is told how many events it missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from anabranch.core.events import Recorded
+from anabranch.core.ids import RunId, Seq, StreamId
+from anabranch.core.inputs import Command
+from anabranch.core.outcome import Refusal
+from anabranch.core.state import State
+from anabranch.engine.vitals import Vitals
+
+
+class Overhead(msgspec.Struct, frozen=True):
+    """What coordination has cost so far: seconds by category, and their share of all time spent.
+
+    ``share`` is overhead / (overhead + work), 0..1.
+    """
+
+    by_category: dict[str, float]
+    work_seconds: float
+    share: float
+
+
+class Frame(msgspec.Struct, frozen=True):
+    """What changed since a cursor. ``cursor`` goes into the next call of :meth:`Source.take`."""
+
+    cursor: Seq
+    state: State
+    streams: frozenset[StreamId]
+    events: tuple[Recorded, ...]
+    missed: int
+
+
+class Source(Protocol):
+    """A run to look at, and perhaps to steer. All methods may be called from any thread."""
+
+    @property
+    def run(self) -> RunId: ...
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder; logs lie in ``logs/STREAM.ATTEMPT.log``."""
+        ...
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether another console hosts the run, so that nothing can be steered from here."""
+        ...
+
+    @property
+    def state(self) -> State:
+        """The newest state."""
+        ...
+
+    def now(self) -> float:
+        """The run clock, in seconds since the run began."""
+        ...
+
+    def take(self, cursor: Seq) -> Frame:
+        """Return what happened after event ``cursor`` (0 for everything that is still kept)."""
+        ...
+
+    def vitals(self) -> Mapping[StreamId, Vitals]:
+        """Return the newest live facts of the streams that run."""
+        ...
+
+    def overhead(self) -> Overhead:
+        """Return what coordination has cost so far."""
+        ...
+
+    def submit(self, command: Command) -> Future[Refusal | None]:
+        """Send a command; the future holds None once it is journalled, or why it was refused."""
+        ...

@@ -1,0 +1,338 @@
+"""The live facts about running streams: refreshed every second, shown, and never journalled.
+
+A thread of its own looks once per tick at every log's size, at the process table (one pass for
+all streams) and at what the file watcher has counted, and replaces the whole table of vitals at
+once, so readers need no lock. It keeps two clocks apart: *progress* is output or changed files;
+*busy* is work of the processor or the disk, which excuses silence and proves nothing more. What
+has never been heard is None, never a large age.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.engine.log_reading import last_line
+from anabranch.engine.process_table import TreeUsage, sample_trees
+from anabranch.engine.watching import WorkspaceWatcher
+
+_log = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+SLOW_TICK_SECONDS = 2.0
+MANY_STREAMS = 300
+BUSY_CPU_PERCENT = 2.0
+# The kernel counts processor time in hundredths of a second: less than this tells nothing.
+SHORTEST_CPU_WINDOW_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """One running attempt of a stream and where its traces are found."""
+
+    stream: StreamId
+    attempt: Attempt
+    workspace: Path | None
+    log: Path
+    holder_pid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Vitals:
+    """What is known about one stream right now.
+
+    Times (``…_at``) are of the monotonic clock, None for never. ``cpu_percent`` is of one
+    processor, so it may pass 100; it is None until two readings allow to tell. ``alive`` says
+    whether the holder's process is there, None if its id is not known. ``progress_age_seconds``
+    is the time since output or a changed file, None if there was neither. ``evidence`` says in
+    words what speaks for and against the stream getting on, for example "output 3 s ago,
+    4 processes, 41 % CPU".
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    cpu_percent: float | None = None
+    memory_bytes: int = 0
+    processes: int = 0
+    files_changed: int = 0
+    output_bytes: int = 0
+    last_line: str = ""
+    last_output_at: float | None = None
+    last_change_at: float | None = None
+    last_busy_at: float | None = None
+    # It grows all the time by itself, which is no news.
+    progress_age_seconds: float | None = field(default=None, compare=False)
+    busy: bool = False
+    alive: bool | None = None
+    evidence: str = ""
+
+
+@dataclass(slots=True)
+class _CpuMeter:
+    """Turns a growing sum of processor seconds into a percentage."""
+
+    holder_started_ticks: int
+    seconds: float
+    at: float
+    percent: float | None = None
+
+    def read(self, seconds: float, now: float) -> float | None:
+        """Return the percentage since the last reading, the last one again if that is too near.
+
+        A child whose parent does not wait for it takes its time along when it ends: then the sum
+        shrinks, and the answer is 0.
+        """
+        elapsed = now - self.at
+        if elapsed >= SHORTEST_CPU_WINDOW_SECONDS:
+            self.percent = round(max(0.0, seconds - self.seconds) / elapsed * 100, 1)
+            self.seconds, self.at = seconds, now
+        return self.percent
+
+
+@dataclass(slots=True)
+class _Track:
+    """What the sampler remembers of one attempt between ticks."""
+
+    watched: Watched
+    log_stamp: tuple[int, int] = (0, 0)
+    last_line: str = ""
+    last_output_at: float | None = None
+    files_changed: int = 0
+    last_change_at: float | None = None
+    last_busy_at: float | None = None
+    cpu: _CpuMeter | None = None
+
+    def look_at_log(self, now: float, wall: Callable[[], float]) -> None:
+        """Notice output; what was there before the first look is as old as its time stamp."""
+        try:
+            found = os.stat(self.watched.log, follow_symlinks=False)
+        except OSError:
+            return
+        stamp = (found.st_size, found.st_mtime_ns)
+        if stamp == self.log_stamp or found.st_size == 0:
+            return
+        is_first_look = self.log_stamp == (0, 0)
+        silent_seconds = wall() - found.st_mtime if is_first_look else 0.0
+        self.log_stamp = stamp
+        self.last_line = last_line(self.watched.log)
+        self.last_output_at = now - max(0.0, silent_seconds)
+
+    def look_at_tree(self, usage: TreeUsage | None, now: float) -> TreeUsage | None:
+        """Return the usage if it is of the holder known so far, and measure it."""
+        if usage is None:
+            return None
+        if self.cpu is None:
+            self.cpu = _CpuMeter(usage.holder_started_ticks, usage.cpu_seconds, now)
+        if self.cpu.holder_started_ticks != usage.holder_started_ticks:
+            return None
+        self.cpu.read(usage.cpu_seconds, now)
+        if self.is_busy(usage):
+            self.last_busy_at = now
+        return usage
+
+    def is_busy(self, usage: TreeUsage) -> bool:
+        """Say whether the tree has been working of late."""
+        percent = None if self.cpu is None else self.cpu.percent
+        return (percent or 0.0) >= BUSY_CPU_PERCENT or usage.disk_waits > 0
+
+    def vitals(self, usage: TreeUsage | None, now: float) -> Vitals:
+        """Put together what is known now; ``usage`` is None when the holder is not there."""
+        heard = [at for at in (self.last_output_at, self.last_change_at) if at is not None]
+        alive = None if self.watched.holder_pid is None else usage is not None
+        percent = None if usage is None or self.cpu is None else self.cpu.percent
+        processes = 0 if usage is None else usage.processes
+        return Vitals(
+            stream=self.watched.stream,
+            attempt=self.watched.attempt,
+            cpu_percent=percent,
+            memory_bytes=0 if usage is None else usage.memory_bytes,
+            processes=processes,
+            files_changed=self.files_changed,
+            output_bytes=self.log_stamp[0],
+            last_line=self.last_line,
+            last_output_at=self.last_output_at,
+            last_change_at=self.last_change_at,
+            last_busy_at=self.last_busy_at,
+            progress_age_seconds=max(0.0, now - max(heard)) if heard else None,
+            busy=usage is not None and self.is_busy(usage),
+            alive=alive,
+            evidence=", ".join(
+                (
+                    *_progress_clauses(self.last_output_at, self.last_change_at, now),
+                    *_tree_clauses(alive, processes, percent),
+                )
+            ),
+        )
+
+
+class VitalsSampler:
+    """Keeps the vitals of all running streams up to date.
+
+    Args:
+        streams: returns the streams that run now; called in the sampler's thread.
+        watcher: counts changed files; workspaces are put under watch and taken off it as their
+            streams come and go. None to do without.
+        now: the monotonic clock.
+        wall: the clock of the files' time stamps, for logs that were written before we looked.
+    """
+
+    def __init__(
+        self,
+        streams: Callable[[], Iterable[Watched]],
+        watcher: WorkspaceWatcher | None = None,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._streams = streams
+        self._watcher = watcher
+        self._now = now
+        self._wall = wall
+        self._tracks: dict[StreamId, _Track] = {}
+        self._vitals: Mapping[StreamId, Vitals] = MappingProxyType({})
+        self._dirty: set[StreamId] = set()
+        self._dirty_lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.tick_seconds = 0.0
+        """How long the last tick took."""
+
+    @property
+    def vitals(self) -> Mapping[StreamId, Vitals]:
+        """The latest vitals by stream; ended streams keep their last ones. A snapshot."""
+        return self._vitals
+
+    def take_dirty(self) -> set[StreamId]:
+        """Return the streams whose vitals changed since the last call, and begin anew."""
+        with self._dirty_lock:
+            dirty, self._dirty = self._dirty, set()
+        return dirty
+
+    def start(self) -> None:
+        """Begin to sample in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="anabranch-vitals", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; the last vitals stay readable."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def sample(self) -> None:
+        """Do one tick now, in the calling thread; not to be called while the thread runs."""
+        began = time.perf_counter()
+        now = self._now()
+        running = {watched.stream: watched for watched in self._streams()}
+        usages = sample_trees(
+            {
+                stream: watched.holder_pid
+                for stream, watched in running.items()
+                if watched.holder_pid
+            }
+        )
+        after = dict(self._vitals)
+        for stream, watched in running.items():
+            after[stream] = self._refresh(self._track(watched), usages.get(stream), now)
+        for stream in self._tracks.keys() - running.keys():
+            after[stream] = self._settle(stream, now)
+        self._publish(after)
+        self.tick_seconds = time.perf_counter() - began
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.sample()
+            except Exception:
+                _log.exception("sampling vitals: one tick failed")
+            many = len(self._tracks) > MANY_STREAMS
+            self._stopping.wait(SLOW_TICK_SECONDS if many else TICK_SECONDS)
+
+    def _publish(self, after: dict[StreamId, Vitals]) -> None:
+        before = self._vitals
+        changed = {stream for stream, vitals in after.items() if before.get(stream) != vitals}
+        self._vitals = MappingProxyType(after)
+        with self._dirty_lock:
+            self._dirty |= changed
+
+    def _track(self, watched: Watched) -> _Track:
+        """Return what is remembered of this attempt, beginning anew when it is a new one."""
+        track = self._tracks.get(watched.stream)
+        if track is not None and track.watched.workspace != watched.workspace:
+            self._unwatch(watched.stream)
+        if track is None or track.watched.attempt != watched.attempt:
+            track = self._tracks[watched.stream] = _Track(watched)
+        track.watched = watched
+        return track
+
+    def _refresh(self, track: _Track, usage: TreeUsage | None, now: float) -> Vitals:
+        track.look_at_log(now, self._wall)
+        self._look_at_changes(track)
+        return track.vitals(track.look_at_tree(usage, now), now)
+
+    def _settle(self, stream: StreamId, now: float) -> Vitals:
+        """Take the last look at a stream that no longer runs."""
+        track = self._tracks.pop(stream)
+        track.look_at_log(now, self._wall)
+        self._look_at_changes(track)
+        self._unwatch(stream)
+        return replace(track.vitals(None, now), alive=False, evidence="not running")
+
+    def _look_at_changes(self, track: _Track) -> None:
+        watcher, workspace = self._watcher, track.watched.workspace
+        if watcher is None or workspace is None:
+            return
+        stream = track.watched.stream
+        if not watcher.is_watching(stream):
+            self._watch(watcher, stream, workspace)
+        track.files_changed = watcher.changed_files(stream)
+        track.last_change_at = watcher.last_change_at(stream)
+
+    def _watch(self, watcher: WorkspaceWatcher, stream: StreamId, workspace: Path) -> None:
+        try:
+            watcher.watch(stream, workspace)
+        except OSError as error:
+            _log.debug("the workspace of %s cannot be watched yet: %s", stream, error)
+
+    def _unwatch(self, stream: StreamId) -> None:
+        if self._watcher is not None:
+            self._watcher.unwatch(stream)
+
+
+def _progress_clauses(
+    last_output_at: float | None, last_change_at: float | None, now: float
+) -> Iterator[str]:
+    if last_output_at is None:
+        yield "no output yet"
+    else:
+        yield f"output {_age(now - last_output_at)} ago"
+    if last_change_at is not None:
+        yield f"files changed {_age(now - last_change_at)} ago"
+
+
+def _tree_clauses(alive: bool | None, processes: int, percent: float | None) -> Iterator[str]:
+    if alive is False:
+        yield "its holder is gone"
+    if not alive:
+        return
+    yield f"{processes} process{'' if processes == 1 else 'es'}"
+    if percent is not None:
+        yield f"{percent:.0f} % CPU"
+
+
+def _age(seconds: float) -> str:
+    """Tell an age more and more coarsely, so that the sentence of a quiet stream seldom changes."""
+    whole = int(max(0.0, seconds))
+    if whole < 10:
+        return f"{whole} s"
+    if whole < 60:
+        return f"{whole // 10 * 10} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"

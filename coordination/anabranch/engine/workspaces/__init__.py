@@ -1,0 +1,80 @@
+"""Everything Anabranch does with git: bases, workspaces, results, merges, approval, reclaiming.
+
+Plain synchronous functions that may be called from any thread. Values come back; GitError (with
+``reason`` and ``hint``) is raised when git or the disk refuses.
+"""
+
+from anabranch.engine.git import GitError
+from anabranch.engine.workspaces.basing import capture_base
+from anabranch.engine.workspaces.capturing import capture_result
+from anabranch.engine.workspaces.merging import (
+    choose_side,
+    merge_resolved,
+    merge_results,
+    merge_trees,
+)
+from anabranch.engine.workspaces.names import (
+    base_ref,
+    partial_ref,
+    rescue_ref,
+    result_branch,
+    result_ref,
+    start_ref,
+)
+from anabranch.engine.workspaces.preparing import prepare_workspace
+from anabranch.engine.workspaces.refs import RefMoved, drop_ref, keep_ref, move_ref, read_ref
+from anabranch.engine.workspaces.repository import changed_settings, open_repository
+from anabranch.engine.workspaces.values import (
+    Approved,
+    Base,
+    Conflict,
+    ConflictedPath,
+    Kept,
+    MergeOutcome,
+    Parked,
+    Reclaimed,
+    Refusal,
+    Repository,
+    Rescue,
+    Result,
+    Standing,
+    Workspace,
+)
+
+__all__ = [
+    "Approved",
+    "Base",
+    "Conflict",
+    "ConflictedPath",
+    "GitError",
+    "Kept",
+    "MergeOutcome",
+    "Parked",
+    "Reclaimed",
+    "RefMoved",
+    "Refusal",
+    "Repository",
+    "Rescue",
+    "Result",
+    "Standing",
+    "Workspace",
+    "base_ref",
+    "capture_base",
+    "capture_result",
+    "changed_settings",
+    "choose_side",
+    "drop_ref",
+    "keep_ref",
+    "merge_resolved",
+    "merge_results",
+    "merge_trees",
+    "move_ref",
+    "open_repository",
+    "partial_ref",
+    "prepare_workspace",
+    "read_ref",
+    "rescue_ref",
+    "result_branch",
+    "result_ref",
+    "start_ref",
+]

@@ -1,0 +1,221 @@
+"""Writing a result into a plain folder, file by file.
+
+Nothing guards such a folder, so each file is looked at again right before it is replaced: it must
+be what it was when the run began. New contents go to a temporary file beside the old one and take
+its place by rename. No symbolic link is ever followed, neither at the end nor on the way. A file
+that already has the result's content counts as done, so an application that was cut off is
+finished by asking again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from anabranch.engine.git import Git, encode
+from anabranch.engine.workspaces.objects import Change, ObjectReader
+from anabranch.engine.workspaces.values import Approved, Refusal, Repository
+
+_LINK = "120000"
+_GITLINK = "160000"
+_EXECUTABLE = "100755"
+_FOLDER = "folder"
+_READ_BYTES = 1 << 20
+_LISTED = 20
+
+
+def apply_to_folder(
+    repo: Repository, git: Git, changed: Sequence[Change], commit: str
+) -> Approved | Refusal:
+    """Brings the folder from the base to the result, or refuses and lists what differs."""
+    files = [c for c in changed if _GITLINK not in (c.before_mode, c.after_mode)]
+    folder = _Folder(repo.root, repo.object_format)
+    removed = {change.path for change in files if change.after is None}
+    differing = [change.path for change in files if not _may_write(folder, change, removed)]
+    if differing:
+        return _refusal(differing, "your files changed since the run began")
+    ordered = sorted(files, key=lambda change: change.after is not None)
+    with ObjectReader(git) as reader:
+        for change in ordered:
+            try:
+                written = _apply(folder, reader, change, removed)
+            except OSError as error:
+                return Refusal(
+                    f"{change.path} cannot be written: {error.strerror}",
+                    "mend the cause and approve again; what was written stays written",
+                    (change.path,),
+                )
+            if not written:
+                return _refusal([change.path], "a file changed while the result was written")
+    return Approved(None, commit, len(files))
+
+
+def _refusal(paths: Sequence[str], reason: str) -> Refusal:
+    text = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+    hint = "put them back or copy what you need from the run's result folder"
+    return Refusal(f"{reason}: {text}", f"{hint}, then approve again", tuple(paths[:_LISTED]))
+
+
+def _may_write(folder: _Folder, change: Change, removed: set[str]) -> bool:
+    now = folder.state(change.path)
+    if now in (_before(change), _after(change)):
+        return True
+    if now == _FOLDER and change.before is None:
+        return all(path in removed for path in folder.files_below(change.path))
+    if change.before is None and change.after is not None:
+        # A file on the way that the result removes makes room for this one.
+        parts = change.path.split("/")
+        ways = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
+        return now == "blocked" and bool(ways & removed)
+    return now == "blocked" and change.after is None
+
+
+def _before(change: Change) -> str | None:
+    return f"{change.before_mode} {change.before}" if change.before else None
+
+
+def _after(change: Change) -> str | None:
+    return f"{change.after_mode} {change.after}" if change.after else None
+
+
+def _apply(folder: _Folder, reader: ObjectReader, change: Change, removed: set[str]) -> bool:
+    now = folder.state(change.path)
+    if now == _after(change):
+        return True
+    if change.after is None:
+        if now not in (_before(change), "blocked"):
+            return False
+        if now != "blocked":
+            folder.remove(change.path)
+        return True
+    if now == _FOLDER and not _may_write(folder, change, removed):
+        return False
+    if now not in (_before(change), None, _FOLDER):
+        return False
+    found = reader.read(change.after)
+    if found is None:
+        return False
+    folder.write(change.path, change.after_mode, found[1])
+    return True
+
+
+class _Folder:
+    """A folder whose files are reached without following any symbolic link."""
+
+    def __init__(self, root: Path, object_format: str) -> None:
+        self._root = root
+        self._format = object_format
+
+    def state(self, path: str) -> str | None:
+        """``mode blob-id`` of a file, "folder", "blocked" (no way there), or None: nothing."""
+        try:
+            with self._parent(path) as (parent, name):
+                found = os.lstat(name, dir_fd=parent)
+                if stat.S_ISDIR(found.st_mode):
+                    return _FOLDER
+                if stat.S_ISLNK(found.st_mode):
+                    target = os.readlink(name, dir_fd=parent)
+                    return f"{_LINK} {self._blob(len(target), iter((target,)))}"
+                if not stat.S_ISREG(found.st_mode):
+                    return "special"
+                return self._file_state(parent, name)
+        except FileNotFoundError:
+            return None
+        except (NotADirectoryError, OSError):
+            return "blocked"
+
+    def files_below(self, path: str) -> Iterator[str]:
+        """Every file in a folder, as paths from the root."""
+        for at, _, names in os.walk(self._root / path):
+            for name in names:
+                yield (Path(at) / name).relative_to(self._root).as_posix()
+
+    def remove(self, path: str) -> None:
+        """Removes a file, and the folders that are empty then."""
+        with self._parent(path) as (parent, name):
+            os.unlink(name, dir_fd=parent)
+        above = self._root / path
+        while (above := above.parent) != self._root:
+            with suppress(OSError):
+                above.rmdir()
+                continue
+            break
+
+    def write(self, path: str, mode: str, content: bytes) -> None:
+        """Puts a file or symbolic link in place by rename; an existing file keeps its mode."""
+        with self._parent(path, make=True) as (parent, name):
+            fresh = f".anabranch-{secrets.token_hex(8)}".encode()
+            try:
+                if mode == _LINK:
+                    os.symlink(content, fresh, dir_fd=parent)
+                else:
+                    permissions = self._mode(parent, name, mode)
+                    self._write_file(parent, fresh, content, mode, permissions)
+                with suppress(OSError):
+                    os.rmdir(name, dir_fd=parent)
+                os.rename(fresh, name, src_dir_fd=parent, dst_dir_fd=parent)
+                os.fsync(parent)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(fresh, dir_fd=parent)
+
+    def _file_state(self, parent: int, name: bytes) -> str:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        with open(os.open(name, flags, dir_fd=parent), "rb") as file:
+            found = os.fstat(file.fileno())
+            mode = _EXECUTABLE if found.st_mode & 0o100 else "100644"
+            chunks = iter(lambda: file.read(_READ_BYTES), b"")
+            return f"{mode} {self._blob(found.st_size, chunks)}"
+
+    def _blob(self, size: int, chunks: Iterator[bytes]) -> str:
+        digest = hashlib.new(self._format, f"blob {size}\0".encode())
+        for chunk in chunks:
+            digest.update(chunk)
+        return digest.hexdigest()
+
+    @staticmethod
+    def _mode(parent: int, name: bytes, mode: str) -> int | None:
+        """The permissions of the file being replaced, with or without the right to execute."""
+        try:
+            found = os.lstat(name, dir_fd=parent)
+        except FileNotFoundError:
+            return None
+        if not stat.S_ISREG(found.st_mode):
+            return None
+        old = stat.S_IMODE(found.st_mode)
+        return old | (old & 0o444) >> 2 if mode == _EXECUTABLE else old & ~0o111
+
+    @staticmethod
+    def _write_file(
+        parent: int, name: bytes, content: bytes, mode: str, permissions: int | None
+    ) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        usual = 0o777 if mode == _EXECUTABLE else 0o666
+        with open(os.open(name, flags, usual, dir_fd=parent), "wb") as file:
+            file.write(content)
+            file.flush()
+            if permissions is not None:
+                os.fchmod(file.fileno(), permissions)
+            os.fsync(file.fileno())
+
+    @contextmanager
+    def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, bytes]]:
+        *folders, name = encode(path).split(b"/")
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        at = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for folder in folders:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(folder, dir_fd=at)
+                below = os.open(folder, flags, dir_fd=at)
+                os.close(at)
+                at = below
+            yield at, name
+        finally:
+            os.close(at)

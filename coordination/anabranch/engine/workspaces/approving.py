@@ -1,0 +1,275 @@
+"""Giving the user the result: the only operation that touches the user's branch and files.
+
+The branch moves by compare-and-swap from where the run began, and nothing else is ever done to it.
+A checkout of that branch comes along: with git's index lock held, files are written from a private
+copy of the index, the copy takes the index's place, the branch moves. Whatever fails on the way is
+put back. Anything unexpected is refused beforehand, with the reason and the next step.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from anabranch.core.ids import RunId
+from anabranch.engine.git import Git, GitError, repository_lock
+from anabranch.engine.workspaces.applying import apply_to_folder
+from anabranch.engine.workspaces.names import result_branch
+from anabranch.engine.workspaces.objects import Change, changes
+from anabranch.engine.workspaces.refs import RefMoved, move_ref, read_ref
+from anabranch.engine.workspaces.repository import frozen_view, live_view, run_folder
+from anabranch.engine.workspaces.snapshots import take_snapshot
+from anabranch.engine.workspaces.values import Approved, Base, Refusal, Repository
+
+_IN_PROGRESS = {
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+    "BISECT_LOG": "a bisection",
+}
+_LISTED = 20
+
+
+def approve(repo: Repository, run: RunId, base: Base, result_commit: str) -> Approved | Refusal:
+    """Moves the user's branch, and a checkout of it, from the base to the result.
+
+    A plain folder gets the changed files instead. A refusal leaves everything as it was. Approving
+    twice is the same as once.
+    """
+    git = frozen_view(repo, run)
+    tree = git.run("rev-parse", f"{result_commit}^{{tree}}").text
+    changed = changes(git, base.tree, tree)
+    if repo.kind == "plain":
+        return apply_to_folder(repo, git, changed, result_commit)
+    with repository_lock(repo.lock_path):
+        refusal = _refused(repo, run, base, result_commit)
+        if refusal is not None:
+            return refusal
+        assert base.branch is not None
+        done = Approved(base.branch, result_commit, len(changed))
+        if read_ref(repo, base.branch) == result_commit:
+            return done
+        if not _stands_on(repo, base.branch):
+            move_ref(repo, base.branch, result_commit, base.head)
+            return done
+        return _bring_along(repo, run, base, tree, changed, done)
+
+
+def _refused(repo: Repository, run: RunId, base: Base, commit: str) -> Refusal | None:
+    """What speaks against it before any file is looked at."""
+    name = result_branch(run).removeprefix("refs/heads/")
+    if base.branch is None:
+        return Refusal(
+            "HEAD was detached when the run began, so there is no branch to move",
+            f"take the result yourself: git merge {name}",
+        )
+    branch = base.branch.removeprefix("refs/heads/")
+    now = read_ref(repo, base.branch)
+    if now not in (base.head, commit):
+        return Refusal(
+            f"{branch} moved since the run began",
+            f"merge the result into it yourself: git switch {branch} && git merge {name}",
+        )
+    elsewhere = [path for path in _checkouts_of(repo, base.branch) if path != repo.root]
+    if elsewhere:
+        return Refusal(
+            f"{branch} is checked out in {elsewhere[0]} too",
+            f"switch that checkout to another branch, or merge there: git merge {name}",
+        )
+    if now == commit or not _stands_on(repo, base.branch):
+        return None
+    for mark, words in _IN_PROGRESS.items():
+        if (repo.checkout_dir / mark).exists():
+            return Refusal(f"{words} is in progress in {repo.root}", "finish or abort it first")
+    return None
+
+
+def _checkouts_of(repo: Repository, branch: str) -> Iterator[Path]:
+    path = Path()
+    for field in live_view(repo).run("worktree", "list", "--porcelain", "-z").fields:
+        kind, _, value = field.partition(" ")
+        if kind == "worktree":
+            path = Path(value)
+        elif kind == "branch" and value == branch:
+            yield path
+
+
+def _stands_on(repo: Repository, branch: str) -> bool:
+    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
+    return here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).text == branch
+
+
+def _bring_along(
+    repo: Repository,
+    run: RunId,
+    base: Base,
+    tree: str,
+    changed: Sequence[Change],
+    done: Approved,
+) -> Approved | Refusal:
+    index = repo.checkout_dir / "index"
+    private = run_folder(repo, run) / "index" / "approving"
+    before = run_folder(repo, run) / "index" / "approving-before"
+    try:
+        with _index_lock(index) as lock:
+            for copy in (private, before):
+                copy.unlink(missing_ok=True)
+                if index.exists():
+                    shutil.copyfile(index, copy)
+            git = frozen_view(repo, run).at(work_tree=repo.root, index=private)
+            if _brought_along(git, tree):
+                move_ref(repo, done.branch or "", done.commit, base.head)
+                return done
+            refusal = _unclean(git, base, changed)
+            if refusal is None:
+                _write_and_move(repo, git, base, tree, changed, done, lock)
+    except FileExistsError:
+        return Refusal(
+            "another git command is at work in your checkout (index.lock exists)",
+            "wait for it; if none runs, remove the file .git/index.lock",
+        )
+    except RefMoved as error:
+        return Refusal(error.reason, error.hint)
+    except GitError as error:
+        hint = error.hint or "nothing was changed; mend the cause, then approve again"
+        return Refusal(f"your files cannot be updated: {error.reason}", hint)
+    return refusal or done
+
+
+@contextmanager
+def _index_lock(index: Path) -> Iterator[Path]:
+    """Holds git's own lock of an index; the lock file is free to become the index."""
+    lock = index.with_name("index.lock")
+    mode = index.stat().st_mode & 0o777 if index.exists() else 0o644
+    os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, mode))
+    try:
+        yield lock
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def _brought_along(git: Git, tree: str) -> bool:
+    """True when an approval was cut off after the files and before the branch."""
+    answer = git.run("write-tree", accept=(0, 128))
+    return answer.exit_code == 0 and answer.text == tree and not _dirty_files(git)
+
+
+def _dirty_files(git: Git) -> tuple[str, ...]:
+    git.run("update-index", "-q", "--refresh", accept=(0, 1))
+    return git.run("diff-files", "--name-only", "-z").fields
+
+
+def _unclean(git: Git, base: Base, changed: Sequence[Change]) -> Refusal | None:
+    """Compares the checkout with the base, and looks for files in the way."""
+    if base.commit == base.head or base.head is None:
+        staged = git.run("diff-index", "--cached", "--name-only", "-z", base.tree).fields
+        dirty = tuple(sorted({*staged, *_dirty_files(git)}))
+        reason, hint = "your checkout has uncommitted changes", "commit or stash them first"
+    else:
+        now = take_snapshot(git).tree
+        dirty = tuple(change.path for change in changes(git, base.tree, now))
+        reason = "your files changed since the run began"
+        hint = "put them back, or commit and merge the result's branch yourself"
+    if dirty:
+        return Refusal(f"{reason}: {_some(dirty)}", f"{hint}, then approve again", dirty[:_LISTED])
+    blocked = tuple(_in_the_way(git, changed))
+    if not blocked:
+        return None
+    return Refusal(
+        f"files that git does not track are in the way: {_some(blocked)}",
+        "move them away, then approve again",
+        blocked[:_LISTED],
+    )
+
+
+def _in_the_way(git: Git, changed: Sequence[Change]) -> Iterator[str]:
+    tracked = set(git.run("ls-files", "-z").fields)
+    root = git.work_tree
+    assert root is not None
+    for change in changed:
+        if change.before is not None:
+            continue
+        parts = change.path.split("/")
+        for depth in range(1, len(parts) + 1):
+            path = "/".join(parts[:depth])
+            if path in tracked or not os.path.lexists(root / path):
+                continue
+            is_folder = (root / path).is_dir() and not (root / path).is_symlink()
+            if depth == len(parts) and is_folder and _all_tracked(root, path, tracked):
+                continue
+            if depth == len(parts) or not is_folder:
+                yield path
+                break
+
+
+def _all_tracked(root: Path, folder: str, tracked: set[str]) -> bool:
+    return all(
+        (Path(at) / name).relative_to(root).as_posix() in tracked
+        for at, _, names in os.walk(root / folder)
+        for name in names
+    )
+
+
+def _write_and_move(
+    repo: Repository,
+    git: Git,
+    base: Base,
+    tree: str,
+    changed: Sequence[Change],
+    done: Approved,
+    lock: Path,
+) -> None:
+    """Files, then index, then branch; put back in reverse when one of them fails."""
+    assert git.index is not None
+    before = git.index.with_name("approving-before")
+    index = repo.checkout_dir / "index"
+    try:
+        git.run("read-tree", "-m", "-u", base.tree, tree)
+        shutil.copyfile(git.index, lock)
+        _sync(lock)
+        lock.replace(index)
+        move_ref(repo, done.branch or "", done.commit, base.head)
+    except (GitError, OSError) as error:
+        _put_back(git, base, changed)
+        if before.exists():
+            shutil.copyfile(before, lock)
+            lock.replace(index)
+        else:
+            index.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise GitError(error.strerror or str(error)) from None
+        raise
+
+
+def _put_back(git: Git, base: Base, changed: Sequence[Change]) -> None:
+    """Restores the changed files, which were all as in the base when this began."""
+    assert git.work_tree is not None
+    for change in changed:
+        path = git.work_tree / change.path
+        written = change.after is not None and os.path.lexists(path)
+        if change.before is None and written and not path.is_dir():
+            path.unlink()
+    assert git.index is not None
+    restoring = git.at(index=git.index.with_name("approving-restore"))
+    restoring.run("read-tree", base.tree)
+    paths = [change.path for change in changed if change.before is not None]
+    stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    restoring.run("checkout-index", "-f", "-z", "--stdin", stdin=stdin)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _some(paths: Sequence[str]) -> str:
+    text = ", ".join(paths[:3])
+    return text if len(paths) <= 3 else f"{text} and {len(paths) - 3} more"

@@ -1,0 +1,78 @@
+"""What a run starts from."""
+
+from __future__ import annotations
+
+import time
+
+from anabranch.core.ids import RunId
+from anabranch.engine.git import Git, GitError
+from anabranch.engine.workspaces.names import base_ref
+from anabranch.engine.workspaces.objects import Drafts, commit_content
+from anabranch.engine.workspaces.refs import keep_ref, resolve_head
+from anabranch.engine.workspaces.repository import (
+    empty_tree,
+    freeze_configuration,
+    frozen_view,
+    run_folder,
+)
+from anabranch.engine.workspaces.snapshots import Snapshot, renew_index, take_snapshot
+from anabranch.engine.workspaces.values import Base, Repository
+
+
+def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Base:
+    """Records where the run starts and keeps it alive by a ref; the checkout is not touched.
+
+    The base is HEAD or, with ``include_uncommitted`` and always for a plain folder, the files as
+    they are. The repository's configuration is written down at the same moment. Raises GitError
+    when the checkout has unresolved conflicts that would become part of the base.
+    """
+    freeze_configuration(repo, run)
+    git = frozen_view(repo, run)
+    if repo.kind == "plain":
+        tree = snapshot_checkout(repo, run, None).tree
+        commit = _commit(git, repo, tree, (), "The folder as it was when the run began")
+        keep_ref(repo, base_ref(run), commit)
+        return Base(commit, tree)
+    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
+    head = resolve_head(here)
+    found = here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1))
+    branch = found.text or None
+    commit, tree = _committed(git, repo, head)
+    if include_uncommitted:
+        snapshot = snapshot_checkout(repo, run, tree)
+        if snapshot.tree != tree:
+            parents = () if head is None else (head,)
+            tree = snapshot.tree
+            commit = _commit(git, repo, tree, parents, "Uncommitted work when the run began")
+    keep_ref(repo, base_ref(run), commit)
+    return Base(commit, tree, branch, head)
+
+
+def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Snapshot:
+    """The user's files as they are, seen through a private index."""
+    index = run_folder(repo, run) / "index" / "checkout"
+    git = frozen_view(repo, run).at(work_tree=repo.root, index=index)
+    if repo.kind == "git":
+        renew_index(git, repo.checkout_dir / "index", head_tree or empty_tree(repo))
+        if git.run("ls-files", "-u", "-z").out:
+            raise GitError(
+                "your checkout has unresolved conflicts",
+                hint="resolve them, or run without include_uncommitted",
+            )
+    return take_snapshot(git)
+
+
+def _committed(git: Git, repo: Repository, head: str | None) -> tuple[str, str]:
+    if head is not None:
+        return head, git.run("rev-parse", f"{head}^{{tree}}").text
+    tree = empty_tree(repo)
+    git.run("hash-object", "-t", "tree", "-w", "--stdin")
+    return _commit(git, repo, tree, (), "Nothing was committed yet"), tree
+
+
+def _commit(git: Git, repo: Repository, tree: str, parents: tuple[str, ...], message: str) -> str:
+    drafts = Drafts(repo.object_format)
+    content = commit_content(tree, parents, message, int(time.time()))
+    commit = drafts.add("commit", content)
+    drafts.store(git)
+    return commit

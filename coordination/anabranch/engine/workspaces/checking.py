@@ -1,0 +1,82 @@
+"""What git takes without a word, but people would want to know about a stream's work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from anabranch.engine.git import Git
+from anabranch.engine.workspaces.objects import Change, ObjectReader
+from anabranch.engine.workspaces.snapshots import Snapshot
+
+Finding = str
+_LARGEST_TEXT_BYTES = 4 << 20
+_LISTED = 3
+_GITLINK = "160000"
+
+
+def check_changes(git: Git, snapshot: Snapshot, changed: Sequence[Change]) -> Iterator[Finding]:
+    """Says, in words for the user, what in a captured tree deserves a look."""
+    if snapshot.left_out:
+        yield f"nested repositories without commits are not captured: {_some(snapshot.left_out)}"
+    links = [change.path for change in changed if change.after_mode == _GITLINK]
+    if links:
+        yield f"only the commit of nested repositories is captured: {_some(links)}"
+    marked = list(_with_markers(git, changed))
+    if marked:
+        yield f"conflict markers are left in {_some(marked)}"
+    added = [change.path for change in changed if change.before is None]
+    twins = case_twins(git, added)
+    if twins:
+        yield f"names that differ only in case: {_some(twins)}"
+    ignored = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
+    if ignored:
+        yield f"{len(ignored)} ignored files or folders are not captured: {_some(ignored)}"
+
+
+def case_twins(git: Git, added: Sequence[str]) -> list[str]:
+    """Added paths that another path of the index equals but for the case of letters."""
+    if not added:
+        return []
+    spellings: dict[str, set[str]] = {}
+    for path in git.run("ls-files", "-z").fields:
+        for prefix in _prefixes(path):
+            spellings.setdefault(prefix.casefold(), set()).add(prefix)
+    return [
+        path
+        for path in added
+        if any(len(spellings.get(prefix.casefold(), ())) > 1 for prefix in _prefixes(path))
+    ]
+
+
+def _prefixes(path: str) -> Iterator[str]:
+    at = path.find("/")
+    while at != -1:
+        yield path[:at]
+        at = path.find("/", at + 1)
+    yield path
+
+
+def _with_markers(git: Git, changed: Sequence[Change]) -> Iterator[str]:
+    files = [change for change in changed if change.after and change.after_mode.startswith("100")]
+    if not files:
+        return
+    with ObjectReader(git) as reader:
+        for change in files:
+            if _has_markers(reader, change.after) and not _has_markers(reader, change.before):
+                yield change.path
+
+
+def _has_markers(reader: ObjectReader, blob: str | None) -> bool:
+    if blob is None or (reader.size(blob) or 0) > _LARGEST_TEXT_BYTES:
+        return False
+    found = reader.read(blob)
+    if found is None:
+        return False
+    content = b"\n" + found[1]
+    return b"\n<<<<<<< " in content and b"\n>>>>>>> " in content and b"\n=======" in content
+
+
+def _some(paths: Iterable[str]) -> str:
+    listed = list(paths)
+    text = ", ".join(listed[:_LISTED])
+    return text if len(listed) <= _LISTED else f"{text} and {len(listed) - _LISTED} more"

@@ -1,0 +1,64 @@
+"""Which commits a workspace's git directory knows that no ref of the repository keeps."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from anabranch.engine.git import Git
+from anabranch.engine.workspaces.objects import existing
+
+_OBJECT_NAME = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
+_LOOSE_FOLDER = re.compile(r"[0-9a-f]{2}\Z")
+_NOT_READ = frozenset(("index", "gitdir", "commondir", "config"))
+
+
+def git_directory_names(git_dir: Path, *, with_objects: bool) -> set[str]:
+    """Every object name that a git directory's files mention: HEAD, refs, reflogs and the like.
+
+    ``with_objects`` adds the names of the objects stored in it, wherever they are mentioned.
+    """
+    names: set[str] = set()
+    for at, folders, files in os.walk(git_dir):
+        inside = Path(at)
+        if inside == git_dir and "objects" in folders:
+            folders.remove("objects")
+        for name in files:
+            path = inside / name
+            if name not in _NOT_READ and path.is_file() and not path.is_symlink():
+                names |= {found.decode() for found in _OBJECT_NAME.findall(path.read_bytes())}
+    return names | (_stored_names(git_dir / "objects") if with_objects else set())
+
+
+def _stored_names(objects: Path) -> set[str]:
+    names: set[str] = set()
+    for folder in objects.iterdir():
+        if _LOOSE_FOLDER.match(folder.name) and folder.is_dir() and not folder.is_symlink():
+            names |= {folder.name + path.name for path in folder.iterdir()}
+    for index in (objects / "pack").glob("*.idx"):
+        answer = Git(cwd=objects, frozen=True).run("show-index", stdin=index.read_bytes())
+        names |= {line.split()[1] for line in answer.text.splitlines()}
+    return names
+
+
+def lost_commits(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[str]:
+    """The tips of all commits among ``names`` that ``kept`` objects do not lead to."""
+    kinds = existing(git, sorted(names))
+    commits = [name for name, kind in kinds.items() if kind == "commit"]
+    if not commits:
+        return []
+    revisions = [*commits, *(f"^{name}" for name in set(kept))]
+    asked = "".join(f"{revision}\n" for revision in revisions).encode()
+    listed = git.run("rev-list", "--parents", "--stdin", stdin=asked).text.splitlines()
+    rows = [line.split() for line in listed]
+    parents = {parent for row in rows for parent in row[1:]}
+    return [row[0] for row in rows if row[0] not in parents]
+
+
+def lost_tags(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[str]:
+    """The annotated tags among ``names`` that no ref keeps."""
+    known = set(kept)
+    kinds = existing(git, sorted(names))
+    return [name for name, kind in kinds.items() if kind == "tag" and name not in known]

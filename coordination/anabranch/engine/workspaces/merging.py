@@ -1,0 +1,261 @@
+"""Merging streams' results, in no checkout at all.
+
+Every result brings its own merge base: the tree the engine put into its workspace. Ordinary history
+would not do, because successive snapshots of uncommitted work have no history in common, and a
+stream would conflict with its own earlier self. So each merge is made between two synthetic commits
+over that tree, and only what comes out is committed with the real parents. The synthetic commits
+lie in the engine's own object store and never reach the repository.
+
+Most results touch paths that nobody else touched; `union` merges those without starting git.
+The commits' times are taken from what they merge, so the same merge made twice, say after a crash,
+is the same commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from types import TracebackType
+from typing import Literal
+
+from anabranch.core.ids import RunId, StreamId
+from anabranch.engine.workspaces.objects import (
+    Change,
+    Drafts,
+    ObjectReader,
+    changes,
+    commit_content,
+    commit_time,
+    many_changes,
+)
+from anabranch.engine.workspaces.refs import move_ref
+from anabranch.engine.workspaces.repository import frozen_view, run_folder
+from anabranch.engine.workspaces.union import Extent, Leaf, apply_leaves, leaves_of
+from anabranch.engine.workspaces.values import (
+    Conflict,
+    ConflictedPath,
+    MergeOutcome,
+    Repository,
+    Result,
+    Standing,
+)
+
+
+def merge_results(
+    repo: Repository,
+    run: RunId,
+    start: Standing,
+    results: Sequence[Result],
+    *,
+    message: str,
+    ref: str,
+    expected: str | None,
+    leave_out_conflicts: bool = False,
+) -> MergeOutcome:
+    """Merges results over ``start`` in the order given and moves ``ref`` there.
+
+    A conflicting result ends the merge, and the ref stays; with ``leave_out_conflicts`` it is left
+    out and the merge goes on. ``message`` opens each merge commit's subject. The ref moves only
+    from ``expected`` (None: it is new). Raises RefMoved when it stands elsewhere.
+    """
+    outcome = merge_trees(
+        repo, run, start, results, message=message, stop_early=not leave_out_conflicts
+    )
+    if leave_out_conflicts or not outcome.conflicts:
+        move_ref(repo, ref, outcome.commit, expected)
+    return outcome
+
+
+def merge_trees(
+    repo: Repository,
+    run: RunId,
+    start: Standing,
+    results: Sequence[Result],
+    *,
+    message: str,
+    stop_early: bool,
+) -> MergeOutcome:
+    """`merge_results` without a ref: the caller must keep the outcome's commit alive."""
+    with _Merge(repo, run, start, message) as merge:
+        conflicts: list[Conflict] = []
+        pairs = [(result.start_tree, result.tree) for result in results]
+        for result, changed in zip(results, many_changes(merge.git, pairs), strict=True):
+            conflict = merge.take(result, changed)
+            if conflict is not None:
+                conflicts.append(conflict)
+                if stop_early:
+                    break
+        return merge.finish(conflicts)
+
+
+def merge_resolved(
+    repo: Repository, run: RunId, onto: Standing, result: Result, tree: str, *, message: str
+) -> MergeOutcome:
+    """Commits ``tree`` as the merge of a conflicting result over ``onto``; moves no ref."""
+    with _Merge(repo, run, onto, message) as merge:
+        merge.settle(result, changes(merge.git, onto.tree, tree), tree)
+        return merge.finish([])
+
+
+def choose_side(
+    repo: Repository, run: RunId, conflict: Conflict, side: Literal["ours", "theirs"]
+) -> str:
+    """The conflict's tree with each conflicted path as one side has it."""
+    git = frozen_view(repo, run)
+    drafts = Drafts(repo.object_format)
+    leaves = [_chosen(path, side) for path in conflict.paths]
+    with ObjectReader(git) as reader:
+        tree = apply_leaves(reader, drafts, conflict.tree, leaves)
+    drafts.store(git)
+    return tree
+
+
+def _chosen(path: ConflictedPath, side: Literal["ours", "theirs"]) -> Leaf:
+    if side == "ours":
+        return Leaf(path.path, path.ours_mode, path.ours)
+    return Leaf(path.path, path.theirs_mode, path.theirs)
+
+
+@dataclass
+class _Merge:
+    """A merge under way: where it stands, and who touched what so far."""
+
+    repo: Repository
+    run: RunId
+    start: Standing
+    message: str
+    commit: str = ""
+    tree: str = ""
+    merged: list[StreamId] = field(default_factory=list)
+    touched: dict[str, list[StreamId]] = field(default_factory=dict)
+
+    def __enter__(self) -> _Merge:
+        folder = run_folder(self.repo, self.run)
+        # An empty work tree: git reads .gitattributes from the merged trees only if it has one.
+        self.git = frozen_view(self.repo, self.run).at(work_tree=folder / "empty")
+        self.commit, self.tree = self.start.commit, self.start.tree
+        self.drafts = Drafts(self.repo.object_format)
+        self.reader = ObjectReader(self.git)
+        self.extent = Extent()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.reader.__exit__(kind, error, traceback)
+
+    def take(self, result: Result, changed: tuple[Change, ...]) -> Conflict | None:
+        """Merges one result in, or says why it cannot be."""
+        if self.tree == result.start_tree:
+            tree = result.tree
+            self.extent.add(changed)
+        elif result.tree in (result.start_tree, self.tree):
+            tree = self.tree
+        elif self._extent_since(result.start_tree).unites_with(changed):
+            tree = apply_leaves(self.reader, self.drafts, self.tree, leaves_of(changed))
+            self.extent.add(changed)
+        else:
+            merged = self._merge_by_git(result)
+            if isinstance(merged, Conflict):
+                return merged
+            self.extent = Extent(changes(self.git, self.start.tree, merged))
+            tree = merged
+        self.settle(result, changed, tree)
+        return None
+
+    def settle(self, result: Result, changed: Sequence[Change], tree: str) -> None:
+        """Commits ``tree`` as the merge with ``result``."""
+        for change in changed:
+            self.touched.setdefault(change.path, []).append(result.stream)
+        self.merged.append(result.stream)
+        self.tree = tree
+        if result.commit not in (result.start_commit, self.commit):
+            parents = (self.commit, result.commit)
+            moment = max(self._time(parent) for parent in parents)
+            subject = f"{self.message}: {result.stream}"
+            content = commit_content(tree, parents, subject, moment)
+            self.commit = self.drafts.add("commit", content)
+
+    def finish(self, conflicts: Sequence[Conflict]) -> MergeOutcome:
+        """Writes everything drafted."""
+        self.drafts.store(self.git)
+        return MergeOutcome(self.commit, self.tree, tuple(self.merged), tuple(conflicts))
+
+    def _extent_since(self, tree: str) -> Extent:
+        if tree == self.start.tree:
+            return self.extent
+        self.drafts.store(self.git)
+        return Extent(changes(self.git, tree, self.tree))
+
+    def _time(self, commit: str) -> int:
+        content = self.drafts.get(commit)
+        if content is None:
+            found = self.reader.read(commit)
+            content = found[1] if found else b""
+        return commit_time(content)
+
+    def _merge_by_git(self, result: Result) -> str | Conflict:
+        self.drafts.store(self.git)
+        own_objects = frozen_view(self.repo, self.run).git_dir
+        assert own_objects is not None
+        synthetic = Drafts(self.repo.object_format)
+        base = synthetic.add("commit", commit_content(result.start_tree, (), "base", 0))
+        ours = synthetic.add("commit", commit_content(self.tree, (base,), "ours", 0))
+        theirs = synthetic.add("commit", commit_content(result.tree, (base,), "theirs", 0))
+        synthetic.store(replace(self.git, objects=own_objects / "objects"))
+        git = self.git.at(alternates=(own_objects / "objects",))
+        answer = git.run("merge-tree", "--write-tree", "-z", ours, theirs, accept=(0, 1))
+        fields = answer.fields
+        if answer.exit_code == 0:
+            return fields[0]
+        paths = tuple(_conflicted_paths(fields, (ours, theirs)))
+        blamed = {stream for path in paths for stream in self.touched.get(path.path, ())}
+        against = tuple(stream for stream in self.merged if stream in blamed)
+        return Conflict(result.stream, against, paths, fields[0], self.commit)
+
+
+def _conflicted_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator[ConflictedPath]:
+    """Reads what ``merge-tree -z`` says: the tree, files with stages, then messages."""
+    end = fields.index("", 1) if "" in fields[1:] else len(fields)
+    stages: dict[str, dict[str, tuple[str, str]]] = {}
+    for entry in fields[1:end]:
+        facts, _, path = entry.partition("\t")
+        mode, blob, stage = facts.split(" ")
+        stages.setdefault(path, {})[stage] = (mode, blob)
+    kinds = _kinds(fields[end + 1 :])
+    for path in dict.fromkeys([*stages, *kinds]):
+        here = stages.get(path, {})
+        (_, base), (ours_mode, ours), (theirs_mode, theirs) = (
+            here.get(stage, ("", None)) for stage in "123"
+        )
+        yield ConflictedPath(
+            _without_side(path, sides),
+            "add/add" if base is None and ours and theirs else kinds.get(path, "contents"),
+            base,
+            ours,
+            theirs,
+            ours_mode,
+            theirs_mode,
+        )
+
+
+def _kinds(messages: Sequence[str]) -> dict[str, str]:
+    kinds: dict[str, str] = {}
+    rest = iter(messages)
+    for count in rest:
+        paths = [next(rest) for _ in range(int(count))]
+        kind = next(rest)
+        next(rest)
+        if kind.startswith("CONFLICT"):
+            name = kind.removeprefix("CONFLICT (").removesuffix(")")
+            kinds.update((path, name) for path in paths if path not in kinds)
+    return kinds
+
+
+def _without_side(path: str, sides: tuple[str, str]) -> str:
+    for side in sides:
+        path = path.removesuffix(f"~{side}")
+    return path

@@ -1,0 +1,50 @@
+"""Names of the refs the engine keeps. All lie under ``refs/anabranch/`` but the result's branch."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from anabranch.core.ids import Attempt, RunId, StreamId
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def base_ref(run: RunId) -> str:
+    """Keeps the commit a run starts from."""
+    return f"refs/anabranch/base/{run}"
+
+
+def start_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
+    """Keeps the commit an attempt's workspace starts from."""
+    return f"refs/anabranch/start/{run}/{component(stream)}.{attempt}"
+
+
+def result_ref(run: RunId, stream: StreamId) -> str:
+    """Keeps a stream's result."""
+    return f"refs/anabranch/{run}/{component(stream)}"
+
+
+def partial_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
+    """Keeps what an unfinished attempt had done."""
+    return f"refs/anabranch/partial/{run}/{component(stream)}.{attempt}"
+
+
+def rescue_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
+    """Keeps what only a reclaimed workspace held."""
+    return f"refs/anabranch/rescue/{run}/{component(stream)}.{attempt}"
+
+
+def result_branch(run: RunId) -> str:
+    """The branch on which the run's result stands until it is approved."""
+    return f"refs/heads/anabranch/{run}"
+
+
+def component(stream: StreamId) -> str:
+    """A stream's name as one component of a ref; `stream_of` turns it back."""
+    return _UNSAFE.sub(lambda match: "".join(f"%{b:02X}" for b in match[0].encode()), stream)
+
+
+def stream_of(name: str) -> StreamId:
+    """The stream a ref component was made from."""
+    return StreamId(unquote(name))

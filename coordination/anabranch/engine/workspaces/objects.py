@@ -1,0 +1,220 @@
+"""Objects of a repository, read and written without a process for each.
+
+Merging a hundred streams needs hundreds of small trees and commits. They are drafted in memory and
+handed to git in one go, as the same kind of pack that a push would bring; contents are read through
+one ``cat-file`` that stays open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import subprocess
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+
+from anabranch.engine.git import Git, GitError, decode, encode
+
+_PACK_TYPES = {"commit": 1, "tree": 2, "blob": 3}
+_UNPACK_LIMIT = 100
+_IDENTITY = "Anabranch <anabranch@localhost>"
+
+
+class ObjectReader:
+    """One ``git cat-file`` that answers as long as it is open."""
+
+    def __init__(self, git: Git) -> None:
+        self._process = subprocess.Popen(
+            ["git", "cat-file", "--batch-command"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=git.environment(),
+            cwd=git.cwd,
+        )
+
+    def __enter__(self) -> ObjectReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.kill()
+        self._process.wait()
+
+    def read(self, name: str) -> tuple[str, bytes] | None:
+        """The type and content of an object, or None when there is no such object."""
+        header = self._ask("contents", name)
+        if header is None:
+            return None
+        assert self._process.stdout is not None
+        content = self._process.stdout.read(header[1])
+        self._process.stdout.read(1)
+        return header[0], content
+
+    def size(self, name: str) -> int | None:
+        """The size of an object in bytes, or None when there is no such object."""
+        header = self._ask("info", name)
+        return header[1] if header else None
+
+    def _ask(self, verb: str, name: str) -> tuple[str, int] | None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(encode(f"{verb} {name}\n"))
+        self._process.stdin.flush()
+        header = self._process.stdout.readline().split()
+        if not header:
+            raise GitError("git stopped answering while objects were read")
+        if len(header) != 3 or not header[2].isdigit():
+            return None
+        return header[1].decode(), int(header[2])
+
+
+def existing(git: Git, names: Iterable[str]) -> dict[str, str]:
+    """The type of each of these objects that is there."""
+    asked = "".join(f"{name}\n" for name in names).encode()
+    if not asked:
+        return {}
+    answer = git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
+    rows = (line.split() for line in answer.text.splitlines())
+    return {row[0]: row[1] for row in rows if len(row) == 2 and row[1] != "missing"}
+
+
+class Drafts:
+    """Objects that exist in memory until `store` gives them to the repository."""
+
+    def __init__(self, object_format: str) -> None:
+        self._algorithm = object_format
+        self._objects: dict[str, tuple[str, bytes]] = {}
+
+    def add(self, kind: str, content: bytes) -> str:
+        """Drafts an object and returns its id."""
+        name = self._digest(f"{kind} {len(content)}\0".encode() + content)
+        self._objects[name] = (kind, content)
+        return name
+
+    def get(self, name: str) -> bytes | None:
+        """The content of a drafted object."""
+        found = self._objects.get(name)
+        return found[1] if found else None
+
+    def store(self, git: Git) -> None:
+        """Writes every draft into the repository that ``git`` sees."""
+        if not self._objects:
+            return
+        few = len(self._objects) < _UNPACK_LIMIT
+        command = ("unpack-objects", "-q") if few else ("index-pack", "--stdin")
+        git.run(*command, stdin=self._pack())
+        self._objects.clear()
+
+    def _pack(self) -> bytes:
+        parts = [b"PACK" + struct.pack(">II", 2, len(self._objects))]
+        for kind, content in self._objects.values():
+            parts += [_entry_header(_PACK_TYPES[kind], len(content)), zlib.compress(content, 1)]
+        body = b"".join(parts)
+        return body + hashlib.new(self._algorithm, body).digest()
+
+    def _digest(self, content: bytes) -> str:
+        return hashlib.new(self._algorithm, content).hexdigest()
+
+
+def _entry_header(kind: int, size: int) -> bytes:
+    first, size = (kind << 4) | (size & 15), size >> 4
+    header = bytearray()
+    while size:
+        header.append(first | 0x80)
+        first, size = size & 0x7F, size >> 7
+    header.append(first)
+    return bytes(header)
+
+
+def commit_content(tree: str, parents: Sequence[str], message: str, time_seconds: int) -> bytes:
+    """The content of a commit object by the engine."""
+    stamp = f"{_IDENTITY} {time_seconds} +0000"
+    lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
+    lines += [f"author {stamp}", f"committer {stamp}", "", message.rstrip("\n") + "\n"]
+    return "\n".join(lines).encode("utf-8", "replace")
+
+
+def commit_time(content: bytes) -> int:
+    """When a commit was made, in seconds since the epoch."""
+    for line in content.split(b"\n\n", 1)[0].splitlines():
+        if line.startswith(b"committer "):
+            digits = line.split()[-2]
+            return int(digits) if digits.isdigit() else 0
+    return 0
+
+
+def tree_entries(content: bytes, id_bytes: int) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """The (mode, name, raw id) entries of a tree object."""
+    at = 0
+    while at < len(content):
+        space = content.index(b" ", at)
+        end = content.index(b"\0", space)
+        yield content[at:space], content[space + 1 : end], content[end + 1 : end + 1 + id_bytes]
+        at = end + 1 + id_bytes
+
+
+def tree_content(entries: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
+    """The content of a tree object with these entries, in git's order."""
+    ordered = sorted(entries, key=lambda entry: entry[1] + (b"/" if entry[0] == b"40000" else b""))
+    return b"".join(mode + b" " + name + b"\0" + oid for mode, name, oid in ordered)
+
+
+class Change:
+    """One path between two trees: modes and blob ids before and after (None: no file)."""
+
+    __slots__ = ("after", "after_mode", "before", "before_mode", "path")
+
+    def __init__(self, path: str, before_mode: str, after_mode: str, before: str, after: str):
+        self.path = path
+        self.before_mode = before_mode
+        self.after_mode = after_mode
+        self.before = None if before_mode == "000000" else before
+        self.after = None if after_mode == "000000" else after
+
+
+def changes(git: Git, before: str, after: str) -> tuple[Change, ...]:
+    """What differs between two trees, path by path, with no guess about renames."""
+    if before == after:
+        return ()
+    return next(iter(many_changes(git, ((before, after),))))
+
+
+def many_changes(git: Git, pairs: Sequence[tuple[str, str]]) -> list[tuple[Change, ...]]:
+    """`changes` for many pairs of trees in one process."""
+    wanted = dict.fromkeys(pair for pair in pairs if pair[0] != pair[1])
+    asked = "".join(f"{before} {after}\n" for before, after in wanted)
+    if not asked:
+        return [() for _ in pairs]
+    answer = git.run(
+        "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-abbrev",
+        "--ignore-submodules=none", "--always", stdin=asked.encode(),
+    )  # fmt: skip
+    found = _parsed_changes(decode(answer.out))
+    return [tuple(found.get(pair, ())) for pair in pairs]
+
+
+def _parsed_changes(text: str) -> dict[tuple[str, str], list[Change]]:
+    found: dict[tuple[str, str], list[Change]] = {}
+    current: list[Change] = []
+    fields = iter(text.split("\0"))
+    for field in fields:
+        # The two trees stand on a line of their own, in front of the first field of their list.
+        head, line_end, rest = field.partition("\n")
+        if line_end:
+            before, after = head.split(" ")
+            current = found.setdefault((before, after), [])
+            field = rest
+        if field.startswith(":"):
+            before_mode, after_mode, before_id, after_id, _ = field[1:].split(" ")
+            current.append(Change(next(fields), before_mode, after_mode, before_id, after_id))
+    return found

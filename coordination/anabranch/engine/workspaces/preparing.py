@@ -1,0 +1,175 @@
+"""Making a stream's workspace.
+
+git registers a worktree without files (that part races with every other worktree command, so it is
+serialised by the repository's lock); the files are then written through the frozen view, outside
+the lock. The note in `records` is written last: a folder without a note is what a crash left. Such
+a folder is removed when nothing in it differs from the start, and moved aside otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.plan import WorkspaceKind
+from anabranch.engine.git import Git, GitError, decode, repository_lock
+from anabranch.engine.workspaces.merging import merge_trees
+from anabranch.engine.workspaces.names import start_ref
+from anabranch.engine.workspaces.objects import ObjectReader
+from anabranch.engine.workspaces.records import index_path, read_record, write_record
+from anabranch.engine.workspaces.refs import keep_ref
+from anabranch.engine.workspaces.repository import (
+    frozen_view,
+    live_view,
+    local_settings,
+    raw_view,
+    run_folder,
+    write_settings,
+)
+from anabranch.engine.workspaces.values import (
+    Base,
+    Conflict,
+    Repository,
+    Result,
+    Standing,
+    Workspace,
+)
+
+
+def prepare_workspace(
+    repo: Repository,
+    run: RunId,
+    stream: StreamId,
+    attempt: Attempt,
+    kind: WorkspaceKind,
+    folder: Path,
+    base: Base,
+    dependencies: Sequence[Result] = (),
+) -> Workspace | Conflict:
+    """Makes the folder a stream works in: the base merged with its dependencies' results.
+
+    Asked again for the same attempt it returns the same workspace. When the dependencies do not
+    merge, nothing is made and their conflict is returned. A ``shared`` workspace is the user's own
+    folder. Raises GitError when git or the disk refuses.
+    """
+    prepared = read_record(repo, run, stream, attempt)
+    if prepared is not None and prepared.path.is_dir():
+        return prepared
+    start: Standing = base
+    if dependencies:
+        outcome = merge_trees(
+            repo, run, base, dependencies, message=f"What {stream} starts from", stop_early=True
+        )
+        if outcome.conflicts:
+            return outcome.conflicts[0]
+        start = outcome
+    if kind == "shared":
+        workspace = Workspace(run, stream, attempt, kind, repo.root, start.commit, start.tree)
+        write_record(repo, workspace)
+        return workspace
+    keep_ref(repo, start_ref(run, stream, attempt), start.commit)
+    _clear_leftovers(repo, run, folder, start)
+    make = _make_clone if kind == "clone" else _make_worktree
+    git_dir = make(repo, run, folder, start)
+    _write_files(repo, run, folder, git_dir / "index", start)
+    private = index_path(repo, run, stream, attempt)
+    private.with_name(private.name + ".source").unlink(missing_ok=True)
+    private.unlink(missing_ok=True)
+    warnings = _warnings(repo, run, start)
+    workspace = Workspace(
+        run, stream, attempt, kind, folder, start.commit, start.tree, git_dir, warnings
+    )
+    write_record(repo, workspace)
+    return workspace
+
+
+def _make_worktree(repo: Repository, run: RunId, folder: Path, start: Standing) -> Path:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with repository_lock(repo.lock_path):
+        live_view(repo).run(
+            "worktree", "add", "-f", "-f", "-q", "--no-checkout", "--detach", "--lock",
+            "--reason", f"Anabranch run {run}", str(folder), start.commit,
+        )  # fmt: skip
+    link = (folder / ".git").read_text("utf-8", "surrogateescape")
+    return Path(link.removeprefix("gitdir:").strip())
+
+
+def _make_clone(repo: Repository, run: RunId, folder: Path, start: Standing) -> Path:
+    """A repository of its own that borrows the user's objects but knows no way back to them."""
+    folder.mkdir(parents=True)
+    git_dir = folder / ".git"
+    Git(cwd=folder, frozen=True).run(
+        "init", "-q", "--template=", f"--object-format={repo.object_format}", str(folder)
+    )
+    settings = local_settings(repo)
+    write_settings(git_dir / "config", settings)
+    info = git_dir / "info"
+    info.mkdir(exist_ok=True)
+    for name in ("attributes", "exclude"):
+        if (run_folder(repo, run) / "frozen" / "info" / name).is_file():
+            shutil.copyfile(run_folder(repo, run) / "frozen" / "info" / name, info / name)
+    if (repo.git_dir / "shallow").is_file():
+        shutil.copyfile(repo.git_dir / "shallow", git_dir / "shallow")
+    alternates = git_dir / "objects" / "info" / "alternates"
+    alternates.parent.mkdir(exist_ok=True)
+    alternates.write_bytes(os.fsencode(repo.git_dir / "objects") + b"\n")
+    Git(git_dir=git_dir, cwd=folder).run("update-ref", "--no-deref", "HEAD", start.commit)
+    (git_dir / "HEAD").write_text(start.commit + "\n")
+    return git_dir
+
+
+def _write_files(repo: Repository, run: RunId, folder: Path, index: Path, start: Standing) -> None:
+    git = frozen_view(repo, run).at(work_tree=folder, index=index)
+    git.run("read-tree", "-m", "-u", start.tree)
+
+
+def _clear_leftovers(repo: Repository, run: RunId, folder: Path, start: Standing) -> None:
+    if not os.path.lexists(folder):
+        return
+    if folder.is_dir() and not folder.is_symlink() and _holds_nothing_new(repo, run, folder, start):
+        shutil.rmtree(folder)
+        return
+    folder.rename(_free_name(folder))
+
+
+def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standing) -> bool:
+    """True when each file in the folder is one that the start has too, byte for byte."""
+    entries = [entry for entry in folder.iterdir() if entry.name != ".git"]
+    if not entries:
+        return not (folder / ".git").is_dir()
+    if (folder / ".git").is_dir():
+        return False
+    index = run_folder(repo, run) / "index" / f".leftover-{os.getpid()}-{id(folder)}"
+    git = raw_view(repo, run).at(work_tree=folder, index=index)
+    try:
+        git.run("add", "-A", "-f", "--", ":/")
+        tree = git.run("write-tree").text
+        differing = git.run(
+            "diff-tree", "-r", "--no-renames", "--diff-filter=d", "--name-only", start.tree, tree
+        )
+    except GitError:
+        return False
+    finally:
+        index.unlink(missing_ok=True)
+    return not differing.out
+
+
+def _free_name(folder: Path) -> Path:
+    number = 1
+    while os.path.lexists(aside := folder.with_name(f"{folder.name}.leftover-{number}")):
+        number += 1
+    return aside
+
+
+def _warnings(repo: Repository, run: RunId, start: Standing) -> tuple[str, ...]:
+    warnings = []
+    with ObjectReader(frozen_view(repo, run)) as reader:
+        if reader.read(f"{start.tree}:.gitmodules"):
+            warnings.append("submodules are empty folders in this workspace")
+        attributes = reader.read(f"{start.tree}:.gitattributes")
+    if attributes and "filter=lfs" in decode(attributes[1]):
+        warnings.append("large files (LFS) are pointers in this workspace")
+    return tuple(warnings)

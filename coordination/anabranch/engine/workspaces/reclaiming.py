@@ -1,0 +1,354 @@
+"""Deleting a workspace, with proof that every byte in it is kept elsewhere.
+
+The proof has three parts. *Files*: each file, ignored or not, is hashed as it lies on the disk and
+must be in a tree that a ref keeps, or come out of such a tree by an ordinary checkout. *History*:
+each commit the workspace's own git directory mentions anywhere (HEAD, reflogs, stashes, unfinished
+merges; for a clone, every commit in its store) must be reachable from the repository's refs.
+*Index*: each staged blob must be known too. What fails becomes part of one rescue commit: its tree
+is the workspace as it was, its parents are the commits that would have been lost. Then everything
+is read back, and the files are hashed once more, before anything is deleted. What cannot be proved
+(a repository inside the workspace, an unreadable file) keeps the workspace.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from anabranch.core.ids import RunId
+from anabranch.engine.git import Git, GitError, encode, repository_lock
+from anabranch.engine.workspaces.lost import git_directory_names, lost_commits, lost_tags
+from anabranch.engine.workspaces.names import (
+    partial_ref,
+    rescue_ref,
+    result_ref,
+    start_ref,
+    stream_of,
+)
+from anabranch.engine.workspaces.objects import Drafts, ObjectReader, commit_content
+from anabranch.engine.workspaces.records import index_path, record_path
+from anabranch.engine.workspaces.refs import drop_ref, keep_ref, list_refs, read_ref
+from anabranch.engine.workspaces.repository import frozen_view, live_view, raw_view, run_folder
+from anabranch.engine.workspaces.values import (
+    Kept,
+    Parked,
+    Reclaimed,
+    Repository,
+    Rescue,
+    Workspace,
+)
+
+Entries = dict[str, tuple[str, str]]
+_GITLINK = "160000"
+_RESCUES = "refs/anabranch/rescue/"
+
+
+def reclaim_workspace(
+    repo: Repository, run: RunId, workspace: Workspace
+) -> Reclaimed | Parked | Kept:
+    """Deletes a workspace whose stream has ended, after parking what only it holds.
+
+    Nothing may be running in it any more. Whatever stands in the way of a proof is the reason why
+    the workspace is kept; no error is raised for it.
+    """
+    if workspace.kind == "shared":
+        return Kept("it is your own folder")
+    try:
+        if not os.path.lexists(workspace.path):
+            _forget(repo, workspace)
+            return Reclaimed()
+        reason = _hindrance(workspace)
+        if reason is not None:
+            return Kept(reason)
+        with tempfile.TemporaryDirectory(dir=run_folder(repo, run), prefix=".reclaiming-") as made:
+            proof = _Proof(repo, workspace, Path(made))
+            parked = proof.park()
+            changed = proof.check(parked)
+        if changed is not None:
+            return Kept(changed)
+        _delete(workspace.path)
+        _forget(repo, workspace)
+    except GitError as error:
+        return Kept(error.reason)
+    except OSError as error:
+        return Kept(f"{error.strerror}: {error.filename}")
+    return parked or Reclaimed()
+
+
+def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ...]:
+    """The work kept from reclaimed workspaces, of one run or of all."""
+    prefix = _RESCUES if run is None else f"{_RESCUES}{run}/"
+    rescues = []
+    for ref, commit in list_refs(live_view(repo), prefix).items():
+        run_name, _, name = ref.removeprefix(_RESCUES).partition("/")
+        stream, _, attempt = name.rpartition(".")
+        if attempt.isdigit():
+            rescues.append(Rescue(ref, commit, RunId(run_name), stream_of(stream), int(attempt)))
+    return tuple(rescues)
+
+
+def _hindrance(workspace: Workspace) -> str | None:
+    """Why nothing can be proved about this folder, if so."""
+    root = workspace.path
+    if root.is_symlink() or not root.is_dir():
+        return "the workspace was replaced by something that is no folder"
+    own = root / ".git"
+    is_ours = own.is_dir() if workspace.kind == "clone" else not own.is_dir()
+    if own.is_symlink() or not is_ours:
+        return "its .git was replaced"
+    for at, folders, names in os.walk(root):
+        inside = Path(at)
+        if inside == root:
+            folders[:] = [name for name in folders if name != ".git"]
+            names = [name for name in names if name != ".git"]
+        is_bare = "HEAD" in names and {"objects", "refs"} <= set(folders)
+        if ".git" in folders or ".git" in names or is_bare:
+            return f"it holds a repository of its own: {inside.relative_to(root).as_posix()}"
+    return None
+
+
+@dataclass
+class _Proof:
+    """What is known about one workspace while it is being proved superfluous."""
+
+    repo: Repository
+    workspace: Workspace
+    scratch: Path
+
+    def __post_init__(self) -> None:
+        run = self.workspace.run
+        self.frozen = frozen_view(self.repo, run)
+        git = raw_view(self.repo, run)
+        self.files = git.at(work_tree=self.workspace.path, index=self.scratch / "files")
+        self.tree = ""
+
+    def park(self) -> Parked | None:
+        """Keeps by one ref whatever is not kept yet."""
+        self.tree = self._write_tree()
+        entries = _entries(self.files.run("ls-files", "-s", "-z").fields)
+        kept = self._kept_entries()
+        unknown = {path: entry for path, entry in entries.items() if entry not in kept[path]}
+        only_here = self._without_reproducible(unknown, kept)
+        parents = self._history()
+        staged = self._staged({blob for _, blob in entries.values()} | kept.blobs)
+        self.only_here = only_here
+        if not (only_here or parents or staged):
+            return None
+        return self._commit([*parents, *staged])
+
+    def check(self, parked: Parked | None) -> str | None:
+        """Reads back what was parked; says what is wrong, if anything."""
+        with ObjectReader(self.frozen) as reader:
+            for path, (_, blob) in self.only_here.items():
+                found = reader.read(blob)
+                if found is None or self._digest(found[1]) != blob:
+                    return f"{path} could not be read back from the repository"
+        if parked is not None and read_ref(self.repo, parked.ref) != parked.commit:
+            return f"{parked.ref} does not hold what was written to it"
+        if self._write_tree() != self.tree:
+            return "something still changes files in it"
+        return None
+
+    def _write_tree(self) -> str:
+        self.files.run("add", "-A", "-f", "--", ":/")
+        return self.files.run("write-tree").text
+
+    def _digest(self, content: bytes) -> str:
+        header = f"blob {len(content)}\0".encode()
+        return hashlib.new(self.repo.object_format, header + content).hexdigest()
+
+    def _kept_entries(self) -> _KeptEntries:
+        """The files of every tree that a ref keeps for this stream."""
+        workspace = self.workspace
+        refs = [
+            result_ref(workspace.run, workspace.stream),
+            partial_ref(workspace.run, workspace.stream, workspace.attempt),
+            rescue_ref(workspace.run, workspace.stream, workspace.attempt),
+        ]
+        kept = _KeptEntries()
+        for ref in refs:
+            commit = read_ref(self.repo, ref)
+            if commit is not None:
+                kept.add(self.frozen, commit)
+        kept.add(self.frozen, workspace.start_tree)
+        return kept
+
+    def _without_reproducible(self, unknown: Entries, kept: _KeptEntries) -> Entries:
+        """Leaves out files that an ordinary checkout of a kept tree writes byte for byte."""
+        left = unknown
+        for tree in kept.trees:
+            known = {path for path in left if path in kept.paths_of[tree]}
+            if known:
+                left = self._not_checked_out_alike(left, known, tree)
+        return left
+
+    def _not_checked_out_alike(self, left: Entries, paths: set[str], tree: str) -> Entries:
+        folder = Path(tempfile.mkdtemp(dir=self.scratch))
+        index = folder.with_suffix(".index")
+        git = self.frozen.at(work_tree=folder, index=index)
+        git.run("read-tree", tree)
+        stdin = b"".join(encode(path) + b"\0" for path in paths)
+        git.run("checkout-index", "-f", "-z", "--stdin", stdin=stdin)
+        written = self.files.at(work_tree=folder, index=folder.with_suffix(".written"))
+        written.run("add", "-A", "-f", "--", ":/")
+        alike = _entries(written.run("ls-files", "-s", "-z").fields)
+        shutil.rmtree(folder)
+        return {path: entry for path, entry in left.items() if alike.get(path) != entry}
+
+    def _history(self) -> list[str]:
+        """Commits that only this workspace's git directory knows, after bringing them over."""
+        git_dir = self.workspace.git_dir
+        if git_dir is None or not git_dir.is_dir():
+            return []
+        refs = list_refs(live_view(self.repo))
+        is_clone = self.workspace.kind == "clone"
+        names = git_directory_names(git_dir, with_objects=is_clone)
+        source = self.frozen.at(alternates=(git_dir / "objects",)) if is_clone else self.frozen
+        lost = lost_commits(source, names, refs.values())
+        tags = lost_tags(source, names, refs.values()) if is_clone else []
+        if is_clone and (lost or tags):
+            wanted = "".join(f"{name}\n" for name in [*lost, *tags])
+            known = "".join(f"^{name}\n" for name in {*refs.values()})
+            pack = source.run(
+                "pack-objects", "--revs", "--stdout", "-q", stdin=(wanted + known).encode()
+            )
+            self.frozen.run("unpack-objects", "-q", "--strict", stdin=pack.out)
+        for number, tag in enumerate(tags):
+            keep_ref(self.repo, f"{self._ref()}.tag-{number}", tag)
+        return lost
+
+    def _staged(self, known: set[str]) -> list[str]:
+        """A commit of what is staged in the workspace's index and nowhere else, if anything."""
+        git_dir = self.workspace.git_dir
+        if git_dir is None or not (git_dir / "index").is_file():
+            return []
+        shutil.copyfile(git_dir / "index", self.scratch / "staged")
+        source = self.frozen.at(index=self.scratch / "staged")
+        try:
+            listed = source.run("ls-files", "-s", "-z").fields
+        except GitError:
+            return []
+        lines = [_stage_as_path(line) for line in listed]
+        wanted = [line for line in lines if line.split(" ")[1] not in known]
+        wanted = [line for line in wanted if not line.startswith(_GITLINK)]
+        if not wanted:
+            return []
+        self._bring_blobs({line.split(" ")[1] for line in wanted})
+        index = self.frozen.at(index=self.scratch / "staged-only")
+        stdin = b"".join(encode(line) + b"\0" for line in wanted)
+        index.run("update-index", "-z", "--index-info", stdin=stdin)
+        tree = index.run("write-tree").text
+        return [self._write_commit(tree, (self.workspace.start_commit,), "Only in the index")]
+
+    def _bring_blobs(self, blobs: set[str]) -> None:
+        git_dir = self.workspace.git_dir
+        if self.workspace.kind != "clone" or git_dir is None:
+            return
+        source = self.frozen.at(alternates=(git_dir / "objects",))
+        stdin = "".join(f"{blob}\n" for blob in blobs).encode()
+        pack = source.run("pack-objects", "--stdout", "-q", stdin=stdin)
+        self.frozen.run("unpack-objects", "-q", stdin=pack.out)
+
+    def _commit(self, lost: list[str]) -> Parked:
+        workspace = self.workspace
+        before = read_ref(self.repo, self._ref())
+        parents = list(
+            dict.fromkeys([workspace.start_commit, *lost, *([before] if before else [])])
+        )
+        listed = "\n".join(sorted(self.only_here)[:200])
+        message = f"Rescued from the workspace of {workspace.stream}\n\nOnly here:\n{listed}"
+        commit = self._write_commit(self.tree, tuple(parents), message)
+        keep_ref(self.repo, self._ref(), commit)
+        return Parked(self._ref(), commit)
+
+    def _write_commit(self, tree: str, parents: tuple[str, ...], message: str) -> str:
+        drafts = Drafts(self.repo.object_format)
+        content = commit_content(tree, parents, message, int(time.time()))
+        commit = drafts.add("commit", content)
+        drafts.store(self.frozen)
+        return commit
+
+    def _ref(self) -> str:
+        workspace = self.workspace
+        return rescue_ref(workspace.run, workspace.stream, workspace.attempt)
+
+
+class _KeptEntries:
+    """Files that refs keep: by path, and as a set of blob ids."""
+
+    def __init__(self) -> None:
+        self.trees: list[str] = []
+        self.paths_of: dict[str, Entries] = {}
+        self.blobs: set[str] = set()
+
+    def add(self, git: Git, tree: str) -> None:
+        listed = git.run("ls-tree", "-r", "-z", "--full-tree", tree).fields
+        entries = _entries(line.replace(" blob ", " ", 1) for line in listed)
+        self.trees.append(tree)
+        self.paths_of[tree] = entries
+        self.blobs |= {blob for _, blob in entries.values()}
+
+    def __getitem__(self, path: str) -> set[tuple[str, str]]:
+        return {entries[path] for entries in self.paths_of.values() if path in entries}
+
+
+def _entries(lines: Iterator[str] | tuple[str, ...]) -> Entries:
+    """``mode blob [stage]<tab>path`` lines as path → (mode, blob)."""
+    entries: Entries = {}
+    for line in lines:
+        facts, _, path = line.partition("\t")
+        mode, blob, *_ = facts.split(" ")
+        entries[path] = (mode, blob)
+    return entries
+
+
+def _stage_as_path(line: str) -> str:
+    """An index line with its stage made part of the path, as one index can hold them all."""
+    facts, _, path = line.partition("\t")
+    mode, blob, stage = facts.split(" ")
+    return f"{mode} {blob} 0\t{path}" + ("" if stage == "0" else f"~stage{stage}")
+
+
+def _delete(path: Path) -> None:
+    """Removes a folder under another name, so that a half-deleted one is never taken for whole."""
+    doomed = path.with_name(f".{path.name}.reclaimed")
+    if os.path.lexists(doomed):
+        shutil.rmtree(doomed, onerror=_make_writable)
+    path.rename(doomed)
+    shutil.rmtree(doomed, onerror=_make_writable)
+
+
+def _make_writable(remove: Callable[[str], object], path: str, _: object) -> None:
+    """Read-only folders, as package caches make them, do not stop a deletion."""
+    for folder in (os.path.dirname(path), path):
+        with suppress(OSError):
+            if not stat.S_ISLNK(os.lstat(folder).st_mode):
+                os.chmod(folder, 0o700)
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _forget(repo: Repository, workspace: Workspace) -> None:
+    """Removes git's and our own notes about a workspace that is gone."""
+    run, stream, attempt = workspace.run, workspace.stream, workspace.attempt
+    if workspace.kind == "isolated":
+        with repository_lock(repo.lock_path):
+            path = str(workspace.path)
+            live_view(repo).run("worktree", "remove", "-f", "-f", path, accept=(0, 128))
+    if read_ref(repo, start_ref(run, stream, attempt)) is not None:
+        drop_ref(repo, start_ref(run, stream, attempt))
+    index = index_path(repo, run, stream, attempt)
+    for note in (index, index.with_name(index.name + ".source")):
+        note.unlink(missing_ok=True)
+    record_path(repo, run, stream, attempt).unlink(missing_ok=True)

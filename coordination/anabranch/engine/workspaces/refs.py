@@ -1,0 +1,60 @@
+"""Moving and listing refs; a ref never moves unless it stands where the caller thinks it does."""
+
+from __future__ import annotations
+
+from anabranch.engine.git import Git, GitError, decode
+from anabranch.engine.workspaces.repository import live_view
+from anabranch.engine.workspaces.values import Repository
+
+
+class RefMoved(GitError):
+    """Someone else moved a ref in between."""
+
+
+def read_ref(repo: Repository, ref: str) -> str | None:
+    """The object a ref points at, or None."""
+    answer = live_view(repo).run("rev-parse", "-q", "--verify", ref, accept=(0, 1, 128))
+    return answer.text if answer.exit_code == 0 else None
+
+
+def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None:
+    """Moves ``ref`` to ``new`` if it stands at ``expected`` (None: if it does not exist).
+
+    Does nothing when it is there already. Raises RefMoved when it stands elsewhere.
+    """
+    zero = "0" * len(new)
+    try:
+        live_view(repo).run("update-ref", ref, new, expected or zero)
+    except GitError as error:
+        if read_ref(repo, ref) == new:
+            return
+        raise RefMoved(
+            f"{ref} cannot be moved: {error.reason}",
+            command=error.command,
+            exit_code=error.exit_code,
+            stderr=error.stderr,
+            hint="something else moved it; look at it with git log, then try again",
+        ) from None
+
+
+def keep_ref(repo: Repository, ref: str, new: str) -> None:
+    """Points one of the engine's own refs at ``new``, wherever it stood."""
+    live_view(repo).run("update-ref", "--create-reflog", ref, new)
+
+
+def drop_ref(repo: Repository, ref: str) -> None:
+    """Removes one of the engine's own refs."""
+    live_view(repo).run("update-ref", "-d", ref)
+
+
+def list_refs(git: Git, prefix: str = "refs/") -> dict[str, str]:
+    """Each ref under a prefix, and the object it points at."""
+    answer = git.run("for-each-ref", "--format=%(objectname) %(refname)", prefix)
+    rows = (line.split(" ", 1) for line in decode(answer.out).splitlines())
+    return {ref: name for name, ref in rows}
+
+
+def resolve_head(git: Git) -> str | None:
+    """The commit HEAD stands at in this git directory, or None when there is none."""
+    answer = git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1, 128))
+    return answer.text if answer.exit_code == 0 else None

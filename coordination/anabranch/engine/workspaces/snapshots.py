@@ -1,0 +1,113 @@
+"""The files of a folder as a tree, through an index of our own.
+
+The index that git keeps for the folder is never written and no lock of it is taken, so a snapshot
+works while the folder is in use. Our index is kept between snapshots, because what makes them quick
+is that it knows the files' times. It is renewed from the folder's own index whenever that changed:
+only there git keeps that an ignored file was added by force, or that a file is no longer tracked.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import msgspec
+
+from anabranch.engine.git import Git, GitError
+
+_MOST_NESTED = 64
+_NO_COMMIT = "/' does not have a commit checked out"
+
+
+class Snapshot(msgspec.Struct, frozen=True):
+    """A tree of a folder's files; ``left_out`` are nested repositories it could not take."""
+
+    tree: str
+    left_out: tuple[str, ...] = ()
+
+
+def take_snapshot(git: Git) -> Snapshot:
+    """Writes all files of ``git``'s work tree that are not ignored as a tree.
+
+    Raises GitError when a file cannot be read or converted.
+    """
+    left_out: list[str] = []
+    while True:
+        excluded = [f":(exclude,top,literal){path}" for path in left_out]
+        try:
+            git.run("add", "-A", "--", ":/", *excluded)
+        except GitError as error:
+            nested = _nested_without_commit(error.stderr)
+            if nested is None or nested in left_out or len(left_out) >= _MOST_NESTED:
+                raise
+            left_out.append(nested)
+        else:
+            return Snapshot(git.run("write-tree").text, tuple(left_out))
+
+
+def _nested_without_commit(stderr: str) -> str | None:
+    for line in stderr.splitlines():
+        if line.startswith("error: '") and line.endswith(_NO_COMMIT):
+            return line.removeprefix("error: '").removesuffix(_NO_COMMIT)
+    return None
+
+
+def renew_index(git: Git, source: Path, fallback_tree: str) -> None:
+    """Brings ``git``'s private index up to date with the folder's own index at ``source``.
+
+    A missing or unusable source leaves the private index as it is, or starts it from a tree.
+    """
+    assert git.index is not None
+    index = git.index
+    stamp = index.with_name(index.name + ".source")
+    now = _stamp(source)
+    if index.is_file() and (now is None or _read_stamp(stamp) == now):
+        return
+    if now is not None and _copy_index(git, source, index):
+        stamp.write_text(json.dumps(now))
+    elif not index.is_file():
+        git.run("read-tree", fallback_tree)
+
+
+def _copy_index(git: Git, source: Path, index: Path) -> bool:
+    fresh = index.with_name(index.name + ".new")
+    try:
+        shutil.copyfile(source, fresh)
+        trial = git.at(index=fresh)
+        _clear_hiding_flags(trial)
+    except (OSError, GitError):
+        fresh.unlink(missing_ok=True)
+        return False
+    fresh.replace(index)
+    return True
+
+
+def _clear_hiding_flags(git: Git) -> None:
+    """Makes git look at every file again that its index was told to pass over."""
+    entries = git.run("ls-files", "-v", "-z").fields
+    assumed = [entry[2:] for entry in entries if entry[0].islower()]
+    skipped = [entry[2:] for entry in entries if entry[0] in "Ss"]
+    root = git.work_tree
+    present = [path for path in skipped if root is not None and os.path.lexists(root / path)]
+    for option, paths in (("--no-assume-unchanged", assumed), ("--no-skip-worktree", present)):
+        if paths:
+            stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
+            git.run("update-index", option, "-z", "--stdin", stdin=stdin)
+
+
+def _stamp(path: Path) -> list[int] | None:
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return [found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino]
+
+
+def _read_stamp(path: Path) -> list[int] | None:
+    try:
+        stamp: list[int] = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return stamp

@@ -1,0 +1,159 @@
+"""What goes into and comes out of the workspace operations: frozen values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol
+
+import msgspec
+
+from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.plan import WorkspaceKind
+
+RepositoryKind = Literal["git", "plain"]
+
+
+class Repository(msgspec.Struct, frozen=True):
+    """The user's project as git sees it.
+
+    ``root`` is the user's folder (a repository's toplevel), ``git_dir`` where objects and refs
+    live (the common directory, or the internal store of a plain folder), ``checkout_dir`` the git
+    directory of the user's own checkout, ``prefix`` the plan's sub-folder inside ``root``,
+    ``store`` a folder of the engine's own for frozen configurations, indexes and records.
+    """
+
+    kind: RepositoryKind
+    root: Path
+    git_dir: Path
+    checkout_dir: Path
+    prefix: str
+    store: Path
+    lock_path: Path
+    object_format: str = "sha1"
+
+
+class Standing(Protocol):
+    """Anything that stands at a commit and its tree."""
+
+    @property
+    def commit(self) -> str: ...
+    @property
+    def tree(self) -> str: ...
+
+
+class Base(msgspec.Struct, frozen=True):
+    """What a run starts from.
+
+    ``branch`` is the user's full branch name, None when detached or a plain folder; ``head`` the
+    user's HEAD commit, None when there is none. ``commit`` differs from ``head`` when uncommitted
+    work belongs to the base.
+    """
+
+    commit: str
+    tree: str
+    branch: str | None = None
+    head: str | None = None
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """A stream's folder, and the commit and tree the engine put there."""
+
+    run: RunId
+    stream: StreamId
+    attempt: Attempt
+    kind: WorkspaceKind
+    path: Path
+    start_commit: str
+    start_tree: str
+    git_dir: Path | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Result(msgspec.Struct, frozen=True):
+    """A stream's work as a commit, with the tree it started from as its own merge base."""
+
+    stream: StreamId
+    commit: str
+    tree: str
+    start_commit: str
+    start_tree: str
+    files_changed: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+class ConflictedPath(msgspec.Struct, frozen=True):
+    """One path two sides cannot agree on; blob ids are None where a side has no file."""
+
+    path: str
+    kind: str
+    base: str | None = None
+    ours: str | None = None
+    theirs: str | None = None
+    ours_mode: str = ""
+    theirs_mode: str = ""
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """``stream`` could not be merged over the work of the streams in ``against``.
+
+    ``against`` is empty when the base itself, and no stream, holds the other side. ``tree`` is the
+    merge as far as it goes, with conflict markers in it, over the merge at ``onto``.
+    """
+
+    stream: StreamId
+    against: tuple[StreamId, ...]
+    paths: tuple[ConflictedPath, ...]
+    tree: str = ""
+    onto: str = ""
+
+
+class MergeOutcome(msgspec.Struct, frozen=True):
+    """How far a merge came: its commit and tree, who is in it, and what could not be merged."""
+
+    commit: str
+    tree: str
+    merged: tuple[StreamId, ...]
+    conflicts: tuple[Conflict, ...] = ()
+
+
+class Refusal(msgspec.Struct, frozen=True, tag=True):
+    """Why something was not done, and the user's next step."""
+
+    reason: str
+    hint: str
+    paths: tuple[str, ...] = ()
+
+
+class Approved(msgspec.Struct, frozen=True, tag=True):
+    """The user's branch (or plain folder) now has the result."""
+
+    branch: str | None
+    commit: str
+    files_changed: int
+
+
+class Reclaimed(msgspec.Struct, frozen=True, tag=True):
+    """The workspace is gone; everything in it was already kept elsewhere."""
+
+
+class Parked(msgspec.Struct, frozen=True, tag=True):
+    """The workspace is gone; what only it held is kept by ``ref``."""
+
+    ref: str
+    commit: str
+
+
+class Kept(msgspec.Struct, frozen=True, tag=True):
+    """The workspace still stands, because deleting it could lose something."""
+
+    reason: str
+
+
+class Rescue(msgspec.Struct, frozen=True):
+    """Work kept from a reclaimed workspace."""
+
+    ref: str
+    commit: str
+    run: RunId
+    stream: StreamId
+    attempt: Attempt

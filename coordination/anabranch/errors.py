@@ -1,0 +1,42 @@
+"""Errors by blame: yours, the world's, or ours. Each one has a reason and a next step."""
+
+from __future__ import annotations
+
+
+class AnabranchError(Exception):
+    """Anything that ends a command. ``exit_code`` is what the command exits with."""
+
+    exit_code = 3
+    code = "engine_fault"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(AnabranchError):
+    """What was asked for makes no sense; asking differently helps."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class WorldError(AnabranchError):
+    """The machine refused: a disk, a permission, a missing program."""
+
+    exit_code = 3
+    code = "machine"
+
+
+class LossRefused(AnabranchError):
+    """Going on would have lost somebody's work."""
+
+    exit_code = 5
+    code = "would_lose_work"
+
+
+class DiskFull(WorldError):
+    """There is no room; the operation can be tried again once there is."""
+
+    code = "disk_full"

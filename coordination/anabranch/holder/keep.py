@@ -1,0 +1,317 @@
+"""The holder: it keeps one attempt of one stream, from the fork of its command to its exit record.
+
+Theory of operation. The holder needs nobody. It holds the attempt's lock, is the parent of the
+command and the reaper of everything the command leaves behind, and waits in one ``poll`` for:
+
+- the wake pipe: a child ended, or the holder itself was asked to end (SIGTERM);
+- ``ctl``, a datagram socket in the attempt's folder: stop, signal, resize, input;
+- the pseudo-terminal, if there is one: output to copy to the log.
+
+The order of its acts is what others rely on. ``start`` is written before the command runs. The
+command stays unreaped until its exit record is written, so its number names it until then. At the
+end all output is in the log before ``exit`` appears, and survivors have been ended before that.
+
+Everything is relative to descriptors of the folders as they were at the start: if a folder is
+removed and made anew under a living holder, the holder does not write into the new one.
+"""
+
+import _socket
+import binascii
+import contextlib
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import termios
+import time
+
+from . import command, kernel, records, tree
+
+SURVIVOR_GRACE_SECONDS = 1.0
+SHUTDOWN_GRACE_SECONDS = 5.0
+KILL_AGAIN_SECONDS = 0.1
+KILL_PATIENCE_SECONDS = 5.0
+LOOK_AGAIN_SECONDS = 0.05
+NOTIFY_PATIENCE = (0).to_bytes(8, sys.byteorder) + (200_000).to_bytes(8, sys.byteorder)
+DATAGRAM_BYTES = 262_144
+READ_BYTES = 65_536
+INPUT_BYTES_MOST = 1_048_576
+READS_PER_TURN = 64
+READS_AT_END = 65_536
+
+
+class Attempt:
+    """Which attempt to hold: its name, the run's folder, its own folder, and this boot."""
+
+    def __init__(self, name: str, run: int, folder: int, boot_id: str) -> None:
+        self.name = name
+        self.run = run
+        self.folder = folder
+        self.boot_id = boot_id
+
+
+def hold(attempt: Attempt, spec: command.Spec) -> None:
+    """Start the attempt's command and keep it until its exit record is written."""
+    kernel.set_name("ab-holder")
+    kernel.become_subreaper()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    control = _open_control(attempt.folder)
+    try:
+        records.reserve_exit(attempt.folder)
+        holder = Holder(attempt, spec, control)
+    except OSError as error:
+        records.write_exit(attempt.folder, {"not_started": str(error)})
+        _notify(control, attempt)
+        return
+    holder.serve()
+    holder.finish()
+
+
+def _open_control(folder: int) -> _socket.socket:
+    """Bind the control socket in the attempt's folder.
+
+    The name goes through the descriptor because socket addresses hold no long paths.
+    """
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    control.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, NOTIFY_PATIENCE)
+    if kernel.exists("ctl", folder):  # of a holder that died before it began
+        os.unlink("ctl", dir_fd=folder)
+    control.bind(f"/proc/self/fd/{folder}/ctl")
+    return control
+
+
+def _notify(control: _socket.socket, attempt: Attempt) -> None:
+    """Tell the engine, if there is one, to look at this attempt's folder."""
+    # If nobody listens, or not now, the engine looks by itself.
+    with contextlib.suppress(OSError):
+        control.sendto(attempt.name.encode(), f"/proc/self/fd/{attempt.run}/notify.sock")
+
+
+def _catch_signals() -> int:
+    """Turn signals into bytes on a pipe and return its reading end.
+
+    They are caught rather than ignored, which the command would inherit.
+    """
+    reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, lambda *_: None)
+    return reading
+
+
+class Holder:
+    """A running command and what is needed to keep it."""
+
+    def __init__(self, attempt: Attempt, spec: command.Spec, control: _socket.socket) -> None:
+        """Start the command; raises OSError, with nothing run, if that fails."""
+        self.attempt = attempt
+        self.control = control
+        self.log = os.open(
+            f"logs/{attempt.name}.log",
+            os.O_WRONLY | os.O_APPEND | os.O_CREAT,
+            0o600,
+            dir_fd=attempt.run,
+        )
+        self.terminal: int | None = None
+        self.pending_input = bytearray()
+        self.lost_bytes = 0
+        self.survivors = 0
+        self.is_stopping = False
+        self.kill_at: float | None = None
+        self.give_up_at: float | None = None
+        self.ended: os.waitid_result | None = None
+        self.poll = select.poll()
+        self.starttime = kernel.start_ticks(os.getpid())
+        spec.env[command.MARK] = f"{os.getpid()}.{self.starttime}"
+        source, sink = self._open_terminal(spec) if spec.tty else (0, self.log)
+        self.pid, self.channel = command.fork(spec, source, sink)
+        self.wake = _catch_signals()  # only now: the child must not catch what it waits to obey
+        self._begin()
+        for descriptor in (self.wake, control.fileno()):
+            self.poll.register(descriptor, select.POLLIN)
+
+    def _open_terminal(self, spec: command.Spec) -> tuple[int, int]:
+        """Open a pseudo-terminal and return the command's end twice, for input and for output.
+
+        The holder keeps the command's end open too: then the terminal outlives a command that
+        closes and opens it again, and its output can be read to the last byte after the end.
+        """
+        self.terminal, end = os.openpty()
+        os.set_blocking(self.terminal, False)
+        self._resize(spec.rows, spec.columns)
+        self.poll.register(self.terminal, select.POLLIN)
+        return end, end
+
+    def _begin(self) -> None:
+        """Write ``start``, then let the command run; raises OSError, and it never ran."""
+        try:
+            records.write_start(
+                self.attempt.folder,
+                {
+                    "pid": self.pid,
+                    "starttime": kernel.start_ticks(self.pid),
+                    "boot_id": self.attempt.boot_id,
+                    "holder_pid": os.getpid(),
+                    "holder_starttime": self.starttime,
+                },
+            )
+        except OSError:
+            self.channel.close()
+            os.waitpid(self.pid, 0)
+            raise
+        self.channel.send(b"!", _socket.MSG_NOSIGNAL)
+        _notify(self.control, self.attempt)
+
+    def serve(self) -> None:
+        """Keep the command until it has ended, then end what it left behind."""
+        self._reap()  # it may have been killed before signals were caught
+        while self.ended is None:
+            self._turn()
+        left = tree.descendants() if tree.children() != [self.pid] else []
+        self.survivors = len(left)
+        if left:
+            self._stop(SURVIVOR_GRACE_SECONDS)
+        while left and (self.give_up_at is None or time.monotonic() < self.give_up_at):
+            self._turn()
+            left = tree.descendants()
+
+    def finish(self) -> None:
+        """Write the last output and the exit record, then let the command's number go."""
+        self._copy_output(READS_AT_END)
+        assert self.ended is not None
+        has_exited = self.ended.si_code == os.CLD_EXITED
+        records.write_exit(
+            self.attempt.folder,
+            {
+                "code": self.ended.si_status if has_exited else None,
+                "signal": None if has_exited else self.ended.si_status,
+                "exec_error": self._why_not_run(),
+                "lost_bytes": self.lost_bytes,
+                "tree_survivors": self.survivors,
+            },
+        )
+        os.waitpid(self.pid, 0)
+        _notify(self.control, self.attempt)
+
+    def _why_not_run(self) -> str | None:
+        """Return what the child said if it could not become the command."""
+        try:
+            said = self.channel.recv(4096, _socket.MSG_DONTWAIT)
+        except OSError:
+            return None
+        return said.decode(errors="replace") or None
+
+    def _turn(self) -> None:
+        """Wait for something to do, do it, and kill if a grace is over."""
+        for descriptor, _ in self.poll.poll(self._patience_milliseconds()):
+            if descriptor == self.wake:
+                self._take_signals()
+            elif descriptor == self.terminal:
+                self._copy_output(READS_PER_TURN)
+                self._write_input()
+            else:
+                self._take_orders()
+        now = time.monotonic()
+        if self.kill_at is not None and now >= self.kill_at:
+            tree.signal_all(signal.SIGKILL)
+            self.kill_at = now + KILL_AGAIN_SECONDS
+            self.give_up_at = self.give_up_at or now + KILL_PATIENCE_SECONDS
+
+    def _patience_milliseconds(self) -> float | None:
+        waits = [] if self.kill_at is None else [max(0.0, self.kill_at - time.monotonic())]
+        if self.ended is not None:  # a survivor's parent may not be us: nothing will wake us
+            waits.append(LOOK_AGAIN_SECONDS)
+        return min(waits) * 1000 + 1 if waits else None
+
+    def _take_signals(self) -> None:
+        if signal.SIGTERM in os.read(self.wake, READ_BYTES):
+            self._stop(SHUTDOWN_GRACE_SECONDS)
+        self._reap()
+
+    def _reap(self) -> None:
+        """Reap ended orphans; note how the command ended but leave it unreaped."""
+        while self.ended is None:
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found is None:
+                return
+            if found.si_pid == self.pid:
+                self.ended = found
+                return
+            os.waitpid(found.si_pid, 0)
+        for pid in tree.children():
+            if pid != self.pid:
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG)
+
+    def _take_orders(self) -> None:
+        """Carry out one message from the control socket; a malformed one is only noted."""
+        try:
+            order = json.loads(self.control.recv(DATAGRAM_BYTES, _socket.MSG_DONTWAIT))
+            self._carry_out(order)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            print(f"{self.attempt.name}: control message ignored: {error!r}", file=sys.stderr)
+
+    def _carry_out(self, order: dict[str, float]) -> None:
+        match order["op"]:
+            case "stop":
+                self._stop(float(order["grace_seconds"]))
+            case "signal":
+                tree.signal_all(int(order["signal"]))
+            case "resize":
+                self._resize(int(order["rows"]), int(order["columns"]))
+            case "input":
+                room = INPUT_BYTES_MOST - len(self.pending_input)
+                self.pending_input += binascii.a2b_base64(str(order["data"]))[:room]
+                self._write_input()
+
+    def _stop(self, grace_seconds: float) -> None:
+        """Ask the whole tree to end, once; what is left after the grace is killed.
+
+        Asking again can shorten the grace and never sends a second SIGTERM, which many programs
+        take as an order to drop everything.
+        """
+        kill_at = time.monotonic() + grace_seconds
+        self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
+        if not self.is_stopping:
+            self.is_stopping = True
+            for process in tree.signal_all(signal.SIGTERM):
+                tree.send(process, signal.SIGCONT)  # a stopped process cannot act on it
+
+    def _resize(self, rows: int, columns: int) -> None:
+        """Set the terminal's size; the kernel tells the foreground group."""
+        if self.terminal is not None:
+            size = b"".join(n.to_bytes(2, sys.byteorder) for n in (rows, columns, 0, 0))
+            fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
+
+    def _write_input(self) -> None:
+        """Give the terminal what it takes of the input that waits."""
+        if self.terminal is None:
+            self.pending_input.clear()
+            return
+        try:
+            while self.pending_input:
+                del self.pending_input[: os.write(self.terminal, self.pending_input)]
+        except BlockingIOError:
+            pass
+        waits_for = select.POLLIN | (select.POLLOUT if self.pending_input else 0)
+        self.poll.modify(self.terminal, waits_for)
+
+    def _copy_output(self, most_reads: int) -> None:
+        """Copy terminal output to the log; what a full disk refuses is counted and dropped."""
+        if self.terminal is None:
+            return
+        for _ in range(most_reads):
+            try:
+                output = os.read(self.terminal, READ_BYTES)
+            except OSError:  # nothing more for now
+                return
+            self._write_log(output)
+
+    def _write_log(self, output: bytes) -> None:
+        while output:
+            try:
+                output = output[os.write(self.log, output) :]
+            except OSError:
+                self.lost_bytes += len(output)
+                return

@@ -1,0 +1,72 @@
+"""What the holder asks of the Linux kernel beyond the standard library, and /proc in few words."""
+
+import ctypes
+import os
+
+PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
+PR_SET_CHILD_SUBREAPER = 36
+
+_prctl = ctypes.CDLL(None).prctl
+
+
+def set_name(name: str) -> None:
+    """Set the name that ``ps`` and ``top`` show for this process (15 bytes)."""
+    _prctl(PR_SET_NAME, name.encode()[:15], 0, 0, 0)
+
+
+def become_subreaper() -> None:
+    """Let orphaned descendants become children of this process instead of process 1's."""
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send this process the signal when its parent ends."""
+    _prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
+
+
+def exists(name: str, folder: int) -> bool:
+    """Say whether ``name`` is there in the folder given as a descriptor."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def read(path: str, folder: int | None = None) -> bytes:
+    """Return the whole content of a small file."""
+    descriptor = os.open(path, os.O_RDONLY, dir_fd=folder)
+    try:
+        parts = []
+        while part := os.read(descriptor, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(descriptor)
+
+
+def boot_id() -> str:
+    """Return the identity of this boot of the machine."""
+    return read("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def status_fields(pid: int) -> list[bytes]:
+    """Return the fields of ``/proc/PID/stat`` after the command's name: state, parent, ...
+
+    Empty if there is no such process.
+    """
+    try:
+        status = read(f"/proc/{pid}/stat")
+    except OSError:
+        return []
+    return status[status.rindex(b")") + 2 :].split()
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot, or None if it is gone.
+
+    A process number together with this time names one process and never another.
+    """
+    fields = status_fields(pid)
+    return int(fields[19]) if fields else None

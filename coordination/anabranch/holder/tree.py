@@ -1,0 +1,91 @@
+"""The descendants of the holder: who they are, and how to signal them and nobody else.
+
+The holder is a subreaper: a process that was started under it cannot leave its tree, whatever it
+does with sessions, groups and double forks. So the tree is complete without control groups.
+"""
+
+import os
+import signal
+
+from . import kernel
+
+Process = tuple[int, int]
+"""A process: its number and its start time in clock ticks. The pair is never used again."""
+
+KERNEL_LISTS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")
+
+
+def _listed_children(pid: int) -> list[int]:
+    """Read the children of every thread of a process from the kernel's own lists."""
+    found: list[int] = []
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            found += map(int, kernel.read(f"/proc/{pid}/task/{task}/children").split())
+    except OSError:
+        pass  # it ended while we looked; its children are ours now
+    return found
+
+
+def _scanned_children() -> dict[int, list[int]]:
+    """Group all processes by parent, for kernels that keep no lists of children."""
+    grouped: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        fields = kernel.status_fields(int(entry)) if entry.isdigit() else []
+        if fields:
+            grouped.setdefault(int(fields[1]), []).append(int(entry))
+    return grouped
+
+
+def descendants() -> list[Process]:
+    """Return the living processes under this one, parents before their children."""
+    found: list[Process] = []
+    waiting = [os.getpid()]
+    scanned = {} if KERNEL_LISTS_CHILDREN else _scanned_children()
+    for parent in waiting:
+        for pid in _listed_children(parent) if KERNEL_LISTS_CHILDREN else scanned.get(parent, []):
+            fields = kernel.status_fields(pid)
+            waiting.append(pid)
+            if fields and fields[0] not in (b"Z", b"X"):
+                found.append((pid, int(fields[19])))
+    return found
+
+
+def children() -> list[int]:
+    """Return the numbers of this process's own children, ended but unreaped ones included."""
+    if KERNEL_LISTS_CHILDREN:
+        return _listed_children(os.getpid())
+    return _scanned_children().get(os.getpid(), [])
+
+
+def send(process: Process, signal_number: int) -> None:
+    """Send a signal to exactly this process; nothing happens if it has ended.
+
+    The descriptor pins the number first; only then is the start time compared, so a number that
+    was given to somebody else in the meantime is noticed.
+    """
+    pid, started = process
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        return
+    try:
+        if kernel.start_ticks(pid) == started:
+            signal.pidfd_send_signal(handle, signal_number)
+    except OSError:
+        pass  # it ended, or changed its user: neither is ours to mend
+    finally:
+        os.close(handle)
+
+
+def signal_all(signal_number: int) -> list[Process]:
+    """Send a signal once to every living descendant and return them, parents first.
+
+    A second look catches what was passed from parent to parent during the first.
+    """
+    reached: list[Process] = []
+    for _ in range(2):
+        new = [process for process in descendants() if process not in reached]
+        for process in new:
+            send(process, signal_number)
+        reached += new
+    return reached

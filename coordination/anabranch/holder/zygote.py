@@ -1,0 +1,125 @@
+"""The zygote: a small process, forked from once per stream.
+
+Theory of operation. The engine starts one zygote and talks to it over a socket pair (the zygote's
+standard input). A request is the name of an attempt, ``STREAM.ATTEMPT``, whose folder
+``RUN/attempts/NAME`` already holds ``spec.json``. The zygote takes the attempt's lock, forks, and
+answers; the child goes on as the *holder* of that attempt (see ``keep``) and owns the lock from
+then on. Once the engine has its answer, a free lock therefore means that the holder has ended.
+
+The zygote keeps no truth. Whether an attempt was started is decided by its folder, under its lock,
+so a request that is repeated, or asked of two zygotes at once, starts the command once. When the
+engine goes away, for whatever reason, its end of the socket pair closes and the zygote leaves;
+holders depend on neither of them.
+"""
+
+import _socket
+import fcntl
+import gc
+import json
+import os
+import signal
+import sys
+
+if not __package__:  # run as a program: relative imports begin at the folder above this one
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    __package__ = "holder"
+
+from . import command, keep, kernel
+
+REQUEST_BYTES = 4096
+ENGINE_SOCKET = 0
+
+
+def claim(folder: int) -> int | None:
+    """Take an attempt's lock and return its descriptor, or None if there is nothing to start."""
+    lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=folder)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    for record in ("start", "exit"):
+        if kernel.exists(record, folder):
+            os.close(lock)
+            return None
+    return lock
+
+
+def become_holder(attempt: keep.Attempt, spec: command.Spec) -> None:
+    """Carry on as the holder in a freshly forked child; never returns."""
+    code = 1
+    try:
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, ENGINE_SOCKET)
+        os.close(null)
+        os.setsid()
+        keep.hold(attempt, spec)
+        code = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(code)
+
+
+def start_holder(run: int, name: str, boot_id: str) -> bool:
+    """Fork the holder of attempt ``name``; false if that attempt was started or settled before.
+
+    Raises OSError or ValueError when the attempt cannot be read or the machine refuses another
+    process.
+    """
+    folder = os.open("attempts/" + name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=run)
+    lock = None
+    try:
+        lock = claim(folder)
+        if lock is None:
+            return False
+        # Read before the fork: what a child touches first, it has to copy.
+        spec = command.Spec(**json.loads(kernel.read("spec.json", folder)))
+        if os.fork() == 0:
+            become_holder(keep.Attempt(name, run, folder, boot_id), spec)
+        return True
+    finally:
+        # The lock belongs to the open file, which the holder shares: closing here lets it go only
+        # if there is no holder.
+        if lock is not None:
+            os.close(lock)
+        os.close(folder)
+
+
+def serve(run: int, engine: _socket.socket) -> None:
+    """Answer requests until the engine's end is closed.
+
+    An answer is three lines: the attempt, ``forked``, ``settled`` or ``refused``, and why.
+    """
+    boot_id = kernel.boot_id()
+    while request := engine.recv(REQUEST_BYTES):
+        name = request.decode()
+        reason = ""
+        try:
+            outcome = "forked" if start_holder(run, name, boot_id) else "settled"
+        except (OSError, ValueError, TypeError) as error:
+            outcome, reason = "refused", str(error)
+        engine.send(f"{name}\n{outcome}\n{reason}".encode(), _socket.MSG_NOSIGNAL)
+
+
+def main(run_folder: str) -> None:
+    """Run the zygote of the run folder given."""
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)  # streams inherit what the engine's parents ignored
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # holders are reaped by the kernel
+    run = os.open(run_folder, os.O_RDONLY | os.O_DIRECTORY)
+    os.chdir("/")  # keep no folder of the user's busy
+    kernel.set_name("ab-zygote")
+    # Nothing made so far is ever collected, so forked children do not copy pages to look at it.
+    gc.disable()
+    gc.freeze()
+    try:
+        serve(run, _socket.socket(fileno=ENGINE_SOCKET))
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
+    os._exit(0)

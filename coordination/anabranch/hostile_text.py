@@ -1,0 +1,80 @@
+"""Text from streams, made safe to show.
+
+Whatever a stream prints, names a file or reports as its status may carry terminal commands: move
+the cursor, set the title, write the clipboard, reverse the reading direction, hide letters. Text
+that leaves this module holds printable characters only, so that showing it can do nothing but
+show it. Colour and cursor sequences are taken out, as they mean nothing outside their terminal;
+every other unprintable character is replaced by a visible escape such as ``\\x07`` or ``\\u202e``.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+TAB_CELLS = 8
+
+_SEQUENCES = re.compile(
+    r"""
+      (?:\x1b\[|\x9b) [0-?]* [ -/]* [@-~]?                           # CSI: colour, cursor, modes
+    | (?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f]) [^\x07\x1b\x9c]* (?:\x07|\x1b\\|\x9c)?  # OSC, DCS, APC
+    | \x1b [ -/]+ [0-~]                                              # character sets
+    | \x1b [0-~]                                                     # two-character commands
+    """,
+    re.VERBOSE,
+)
+
+# Printable by the letter of Unicode, yet invisible: joiners, fillers and variation selectors that
+# hide data or make two names look alike. The two selectors emoji need (FE0E, FE0F) stay.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
+)
+
+_NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r"}
+
+
+def escape_for_terminal(text: str) -> str:
+    """Return ``text`` as one line of printable characters; printable text comes back unchanged.
+
+    Tabs become spaces up to the next multiple of eight, other blank characters one space.
+    """
+    if text.isprintable() and (text.isascii() or not _INVISIBLE.search(text)):
+        return text
+    plain = _SEQUENCES.sub("", text).expandtabs(TAB_CELLS)
+    return "".join(char if _is_visible(char) else _visible_form(char) for char in plain)
+
+
+def cell_width(char: str) -> int:
+    """Return how many terminal cells one printable character takes: 0, 1 or 2."""
+    if char.isascii():
+        return 1
+    if unicodedata.category(char) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def cut_to_cells(text: str, cells: int) -> str:
+    """Return ``text`` cut to at most ``cells`` cells and characters, ending in ``…`` if cut."""
+    if len(text) <= cells and (text.isascii() or sum(map(cell_width, text)) <= cells):
+        return text
+    room = cells - 1
+    for index, char in enumerate(text[: cells - 1]):
+        room -= cell_width(char)
+        if room < 0:
+            return text[:index] + "…"
+    return text[: cells - 1] + "…"
+
+
+def _is_visible(char: str) -> bool:
+    return char.isprintable() and (char.isascii() or not _INVISIBLE.match(char))
+
+
+def _visible_form(char: str) -> str:
+    if char in _NAMED_ESCAPES:
+        return _NAMED_ESCAPES[char]
+    if unicodedata.category(char) == "Zs":
+        return " "
+    code = ord(char)
+    if code <= 0xFF:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -1,0 +1,117 @@
+"""Where things lie: the only module that knows folders, and the only one that reads their settings.
+
+State lives under the XDG state folder, one folder a project, one a run. Nothing is ever written into
+the user's checkout, and nothing into its ``.git`` but objects and refs.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+from platformdirs import user_state_path
+
+from anabranch.core.ids import Attempt, RunId, StreamId
+
+_RUN_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+
+
+def state_home() -> Path:
+    """Return the folder that holds all of Anabranch's state."""
+    return user_state_path("anabranch")
+
+
+def project_folder(project: Path) -> Path:
+    """Return the state folder of a project: its name, and a hash of where it lies."""
+    real = os.path.realpath(project)
+    digest = blake2b(os.fsencode(real), digest_size=5).hexdigest()
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(real)) or "root"
+    return state_home() / "projects" / f"{name}-{digest}"
+
+
+def new_run_id(now: datetime) -> RunId:
+    """Return a run id that sorts by time and can be told over the phone."""
+    tail = "".join(secrets.choice(_RUN_ALPHABET) for _ in range(3))
+    return RunId(f"{now:%Y%m%d-%H%M%S}-{tail}")
+
+
+class ProjectFolder(msgspec.Struct, frozen=True):
+    """The state of one project."""
+
+    path: Path
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def store(self) -> Path:
+        """The internal bare repository, for a project that is no repository itself."""
+        return self.path / "store.git"
+
+    @property
+    def git_lock(self) -> Path:
+        """Serialises what git cannot do twice at once in one repository."""
+        return self.path / "git.lock"
+
+    def run(self, run: RunId) -> RunFolder:
+        return RunFolder(self.runs / run)
+
+
+class RunFolder(msgspec.Struct, frozen=True):
+    """The state of one run."""
+
+    path: Path
+
+    @property
+    def run(self) -> RunId:
+        return RunId(self.path.name)
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.db"
+
+    @property
+    def lock(self) -> Path:
+        """Held (flock) by the one engine that may write."""
+        return self.path / "engine.lock"
+
+    @property
+    def requests(self) -> Path:
+        """Where other commands leave requests for the engine that hosts the run."""
+        return self.path / "requests"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def workspaces(self) -> Path:
+        return self.path / "workspaces"
+
+    @property
+    def result(self) -> Path:
+        """The merged result, for a project that is no repository."""
+        return self.path / "result"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    def log(self, stream: StreamId, attempt: Attempt) -> Path:
+        return self.logs / f"{stream}.{attempt}.log"
+
+    def workspace(self, stream: StreamId, attempt: Attempt) -> Path:
+        """Return where an attempt works. The first has the stream's plain name."""
+        return self.workspaces / (stream if attempt == 1 else f"{stream}.{attempt}")
+
+    def create(self) -> None:
+        """Make the folder and its parts, readable by nobody else."""
+        self.path.mkdir(parents=True, mode=0o700)
+        for part in (self.requests, self.logs, self.workspaces):
+            part.mkdir(mode=0o700)

@@ -1,0 +1,98 @@
+"""Finding and loading plugins: one entry point at a time, so a broken one harms nobody else.
+
+A plugin that cannot be imported, or that brings a name which is already taken, is set aside with
+the reason; the run goes on without it. The core's own fallbacks make sure that there always is a
+strategy of each kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Protocol, TypeVar
+
+import msgspec
+import pluggy
+
+from anabranch.core.strategies import (
+    ConvergenceType,
+    LoadBalancer,
+    RecoveryStrategy,
+    Strategies,
+)
+from anabranch.hookspecs import PROJECT, EngineHooks
+
+
+class Named(Protocol):
+    """Anything that users choose by name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+S = TypeVar("S", bound=Named)
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A plugin that is not used, and why."""
+
+    plugin: str
+    reason: str
+
+
+class Loaded(msgspec.Struct, frozen=True):
+    """What loading brought: the strategies, who brought them, and what was set aside."""
+
+    strategies: Strategies
+    plugins: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
+    """Return every installed strategy; never raises because of a plugin.
+
+    ``points`` are the entry points to load; by default those of the installed distributions.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(EngineHooks)
+    set_aside: list[SetAside] = []
+    for point in entry_points(group=PROJECT) if points is None else points:
+        reason = _register(manager, point)
+        if reason:
+            set_aside.append(SetAside(point.name, reason))
+    hook = manager.hook
+    convergence: dict[str, ConvergenceType] = _by_name(
+        hook.anabranch_convergence_types(), set_aside
+    )
+    balancers: dict[str, LoadBalancer] = _by_name(hook.anabranch_load_balancers(), set_aside)
+    recovery: dict[str, RecoveryStrategy] = _by_name(
+        hook.anabranch_recovery_strategies(), set_aside
+    )
+    names = tuple(name for name, _ in manager.list_name_plugin())
+    return Loaded(Strategies(convergence, balancers, recovery), names, tuple(set_aside))
+
+
+def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
+    """Load one plugin; return why it could not be, or None."""
+    try:
+        plugin = point.load()
+        manager.register(plugin, name=point.name)
+        manager.check_pending()
+    except (Exception, SystemExit) as error:
+        if manager.has_plugin(point.name):
+            manager.unregister(name=point.name)
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _by_name(batches: Iterable[Iterable[S]], set_aside: list[SetAside]) -> dict[str, S]:
+    found: dict[str, S] = {}
+    for batch in batches:
+        for strategy in batch:
+            if strategy.name in found:
+                set_aside.append(
+                    SetAside(type(strategy).__module__, f"{strategy.name!r} is already taken")
+                )
+            else:
+                found[strategy.name] = strategy
+    return found

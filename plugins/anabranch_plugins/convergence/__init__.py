@@ -1,0 +1,12 @@
+"""The built-in convergence types."""
+
+from __future__ import annotations
+
+from anabranch.core.strategies import ConvergenceType
+from anabranch.hookspecs import hookimpl
+from anabranch_plugins.convergence.barrier import Barrier
+
+
+@hookimpl
+def anabranch_convergence_types() -> list[ConvergenceType]:
+    return [Barrier()]

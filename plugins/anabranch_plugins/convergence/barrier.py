@@ -1,0 +1,22 @@
+"""Barrier: wait for everybody, then merge once (bulk-synchronous parallel, Valiant 1990).
+
+A participant that ended without a result is out of the barrier: nobody waits for the dead.
+"""
+
+from __future__ import annotations
+
+from anabranch.core.strategies import Abandon, Converge, PointDecision, PointView, WaitForMore
+
+
+class Barrier:
+    """Merges everyone who arrived, once nobody is outstanding."""
+
+    name = "barrier"
+
+    def next_step(self, view: PointView) -> PointDecision:
+        """Return what the point does next."""
+        if view.outstanding:
+            return WaitForMore(f"waiting for {view.outstanding} of {view.expected} streams")
+        if not view.arrived:
+            return Abandon("no stream brought a result")
+        return Converge(tuple(view.arrived), f"{len(view.arrived)} of {view.expected} arrived")

@@ -1,0 +1,133 @@
+"""What end-to-end tests of processes share: a crew of processes whose reports can be awaited."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.engine.performers.processes import (
+    Exited,
+    Lost,
+    NotStarted,
+    Processes,
+    ProcessSpec,
+    Report,
+    Started,
+)
+
+DEADLINE_SECONDS = 20.0
+LOOK_SECONDS = 0.005
+
+
+class Crew:
+    """The processes of one run folder, and everything they reported."""
+
+    def __init__(self, run_folder: Path) -> None:
+        self.run_folder = run_folder
+        self.reports: list[Report] = []
+        self.processes = Processes(run_folder, self.reports.append)
+
+    def spec(self, stream: str, *argv: str, tty: bool = False, cwd: str = "/") -> ProcessSpec:
+        """Say what to run as the first attempt of a stream."""
+        env = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+        return ProcessSpec(StreamId(stream), Attempt(1), argv, cwd, env, tty)
+
+    async def start(self, stream: str, *argv: str, tty: bool = False, cwd: str = "/") -> None:
+        """Start the first attempt of a stream."""
+        await self.processes.start(self.spec(stream, *argv, tty=tty, cwd=cwd))
+
+    def of(self, stream: str) -> list[Report]:
+        """Return the reports about one stream, in order."""
+        return [report for report in self.reports if report.stream == stream]
+
+    async def begun(self, stream: str) -> Started:
+        """Wait until a stream has started."""
+        await self.until(lambda: bool(self.of(stream)), f"{stream} begins")
+        first = self.of(stream)[0]
+        assert isinstance(first, Started), first
+        return first
+
+    async def ended(self, stream: str) -> Exited | Lost | NotStarted:
+        """Wait until a stream has ended."""
+        await self.until(
+            lambda: any(not isinstance(report, Started) for report in self.of(stream)),
+            f"{stream} ends",
+        )
+        last = self.of(stream)[-1]
+        assert not isinstance(last, Started)
+        return last
+
+    async def exited(self, stream: str) -> Exited:
+        """Wait until a stream has exited."""
+        last = await self.ended(stream)
+        assert isinstance(last, Exited), last
+        return last
+
+    async def stop(self, stream: str, grace_seconds: float) -> None:
+        """Stop the first attempt of a stream."""
+        await self.processes.stop(StreamId(stream), 1, grace_seconds)
+
+    def log(self, stream: str) -> str:
+        """Return what a stream has written so far."""
+        path = self.run_folder / "logs" / f"{stream}.1.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    async def says(self, stream: str, text: str) -> None:
+        """Wait until a stream has written a text."""
+        await self.until(lambda: text in self.log(stream), f"{stream} says {text!r}")
+
+    async def gone(self, pid: int) -> None:
+        """Wait until a process has ended, reaped or not."""
+        await self.until(lambda: not is_alive(pid), f"process {pid} ends")
+
+    async def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait until a condition holds; fail, saying what was awaited, at the deadline."""
+        deadline = asyncio.get_running_loop().time() + DEADLINE_SECONDS
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline, f"in vain: {what} {self.reports}"
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """End every stream that still runs, then leave."""
+        streams = {report.stream for report in self.reports if isinstance(report, Started)}
+        for stream in streams:
+            await self.stop(stream, 0.0)
+        for stream in streams:
+            await self.ended(stream)
+        await self.processes.close()
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs; one that is dead but unreaped does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status[status.rindex(")") + 2] not in "ZX"
+
+
+@pytest.fixture
+async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
+    """Give an open crew in a fresh run folder and end what it started."""
+    crew = Crew(tmp_path / "run")
+    await crew.processes.open()
+    yield crew
+    await crew.close()
+
+
+@pytest.fixture
+async def crews(tmp_path: Path) -> AsyncIterator[Callable[[Path], Crew]]:
+    """Give a maker of crews, for tests in which one engine follows another."""
+    made: list[Crew] = []
+
+    def make(run_folder: Path) -> Crew:
+        made.append(Crew(run_folder))
+        return made[-1]
+
+    yield make
+    for crew in made:
+        await crew.close()

@@ -1,0 +1,416 @@
+"""Processes of streams: they run once, end as they are told, and outlive the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from anabranch.core.ids import StreamId
+from anabranch.engine.performers.processes import (
+    Exited,
+    Lost,
+    NotStarted,
+)
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Crew
+
+CODES = (0, 1, 2, 77, 255)
+SIGNALS = (signal.SIGTERM, signal.SIGKILL, signal.SIGINT, signal.SIGSEGV)
+
+
+def parent_of(pid: int) -> int:
+    """Return the parent of a process."""
+    status = Path(f"/proc/{pid}/stat").read_text()
+    return int(status[status.rindex(")") + 2 :].split()[1])
+
+
+def pid_in(path: Path) -> int:
+    """Return the process number a script has left in a file, or 0 while there is none."""
+    return int(path.read_text() or 0) if path.exists() else 0
+
+
+@pytest.mark.parametrize("tty", [False, True])
+async def test_exit_codes_and_signals_are_exact(crew: Crew, tty: bool) -> None:
+    """Whatever way a command ends, that is what is reported, after Started, once."""
+    for code in CODES:
+        await crew.start(f"code-{code}", "/bin/sh", "-c", f"exit {code}", tty=tty)
+    for number in SIGNALS:
+        script = f"ulimit -c 0; kill -{number.value} $$"
+        await crew.start(f"signal-{number.value}", "/bin/sh", "-c", script, tty=tty)
+    for code in CODES:
+        ended = await crew.exited(f"code-{code}")
+        assert (ended.code, ended.signal, ended.survivors_ended) == (code, None, 0)
+    for number in SIGNALS:
+        ended = await crew.exited(f"signal-{number.value}")
+        assert (ended.code, ended.signal) == (None, number.value)
+    assert all(len(crew.of(report.stream)) == 2 for report in crew.reports)
+
+
+async def test_output_is_complete_when_the_exit_is_reported(crew: Crew) -> None:
+    """The log holds every byte as soon as Exited is there, with a terminal or without."""
+    lines = "".join(f"{number}\n" for number in range(1, 100_001))
+    for tty in (False, True):
+        await crew.start(f"tty-{tty}", "seq", "1", "100000", tty=tty)
+    await crew.exited("tty-False")
+    assert crew.log("tty-False") == lines
+    await crew.exited("tty-True")
+    written = (crew.run_folder / "logs" / "tty-True.1.log").read_bytes().decode()
+    assert written == lines.replace("\n", "\r\n")
+
+
+async def test_a_terminal_is_one_and_follows_resizes(crew: Crew) -> None:
+    """A command with a terminal sees it, its first size, and its new one through SIGWINCH."""
+    script = "stty size; trap 'stty size; exit 7' WINCH; echo ready; while :; do sleep 0.02; done"
+    await crew.start(
+        "sized", "/bin/sh", "-c", f"test -t 0 && test -t 1 && test -t 2; {script}", tty=True
+    )
+    await crew.says("sized", "24 80")
+    await crew.says("sized", "ready")
+    await crew.processes.resize(StreamId("sized"), 1, 50, 132)
+    assert (await crew.exited("sized")).code == 7
+    assert "50 132" in crew.log("sized")
+
+
+async def test_without_a_terminal_there_is_none_and_no_input(crew: Crew) -> None:
+    """A plain stream reads nothing from its input and has no controlling terminal."""
+    script = "test -t 0 || test -t 1 && exit 3; cat; (: </dev/tty) 2>/dev/null && exit 4; exit 0"
+    await crew.start("plain", "/bin/sh", "-c", script)
+    await crew.processes.write_input(StreamId("plain"), 1, b"nobody reads this\n")
+    assert (await crew.exited("plain")).code == 0
+
+
+async def test_input_reaches_a_terminal(crew: Crew) -> None:
+    """What is typed is read, more of it than a terminal takes at once too."""
+    script = "stty -echo; echo ready; read line; echo got $line; wc -l; exit 5"
+    await crew.start("typed", "/bin/sh", "-c", script, tty=True)
+    await crew.says("typed", "ready")
+    await crew.processes.write_input(StreamId("typed"), 1, b"hello\n")
+    await crew.says("typed", "got hello")
+    await crew.processes.write_input(StreamId("typed"), 1, b"0123456789\n" * 9000 + b"\x04")
+    assert (await crew.exited("typed")).code == 5
+    assert "9000" in crew.log("typed")
+
+
+async def test_a_command_starts_clean(crew: Crew) -> None:
+    """It leads its own session and has three open files, default signals and a raised OOM score."""
+    program = (
+        "import os, signal, json, pathlib; s = pathlib.Path('/proc/self/status').read_text();"
+        "print(json.dumps([sorted(map(int, os.listdir('/proc/self/fd')))[:-1],"
+        "os.getsid(0) == os.getpid(),"
+        "[l.split()[1] for l in s.splitlines() if l.startswith(('SigIgn', 'SigBlk'))],"
+        "int(pathlib.Path('/proc/self/oom_score_adj').read_text()) > 0]))"
+    )
+    # What Python itself ignores at its start is undone by looking through another program.
+    looked = "grep -E 'Sig(Ign|Blk)' /proc/self/status; ls /proc/self/fd | tr '\\n' ' '; "
+    await crew.start("clean", "/bin/sh", "-c", looked + f'exec {sys.executable} -c "$0"', program)
+    await crew.exited("clean")
+    log = crew.log("clean")
+    assert log.count("\t0000000000000000") == 2, log
+    assert "0 1 2 3 " in log  # 3 is ls reading the folder
+    files, leads_session, _, oom_raised = json.loads(log.splitlines()[-1].split(" ", 4)[-1])
+    assert (files, leads_session, oom_raised) == ([0, 1, 2], True, True)
+
+
+@pytest.mark.parametrize(
+    ("argv", "cwd", "code", "reason"),
+    [
+        (("no-such-program-here",), "/", 127, "cannot find no-such-program-here"),
+        (("/no/such/program",), "/", 127, "cannot find /no/such/program"),
+        (("/etc/passwd",), "/", 126, "cannot run /etc/passwd: Permission denied"),
+        (("/bin/true",), "/no/such/folder", 126, "cannot enter /no/such/folder: No such file"),
+    ],
+)
+async def test_a_command_that_cannot_run_says_why(
+    crew: Crew, argv: tuple[str, ...], cwd: str, code: int, reason: str
+) -> None:
+    """Exit 127 is not found, 126 cannot be run; the text names what and why."""
+    await crew.start("wrong", *argv, cwd=cwd)
+    ended = await crew.exited("wrong")
+    assert ended.code == code
+    assert ended.exec_error is not None
+    assert ended.exec_error.startswith(reason)
+
+
+async def test_stop_ends_a_tree_that_ignores_it(crew: Crew, tmp_path: Path) -> None:
+    """After the grace all of it is killed: what ignores SIGTERM and what left its session."""
+    daemon = tmp_path / "daemon"
+    script = (
+        "trap '' TERM; "
+        f"setsid -f sh -c 'echo $$ > {daemon}; exec sleep 300'; (sleep 300) & echo ready; wait"
+    )
+    await crew.start("stubborn", "/bin/sh", "-c", script)
+    started = await crew.begun("stubborn")
+    await crew.says("stubborn", "ready")
+    await crew.until(lambda: bool(pid_in(daemon)), "the daemon runs")
+    await crew.stop("stubborn", 0.2)
+    await crew.stop("stubborn", 0.2)
+    ended = await crew.exited("stubborn")
+    assert (ended.code, ended.signal) == (None, signal.SIGKILL)
+    assert ended.at_monotonic - started.at_monotonic >= 0.2
+    await crew.gone(pid_in(daemon))
+
+
+async def test_stop_asks_once_and_waits(crew: Crew) -> None:
+    """A command that cleans up on SIGTERM gets the time, one signal, and its own exit code."""
+    script = "trap 'echo asked; kill $!; sleep 0.1; exit 9' TERM; echo ready; sleep 300 & wait"
+    await crew.start("tidy", "/bin/sh", "-c", script)
+    await crew.says("tidy", "ready")
+    await crew.stop("tidy", 15.0)
+    await crew.stop("tidy", 15.0)
+    assert (await crew.exited("tidy")).code == 9
+    assert crew.log("tidy").count("asked") == 1
+
+
+async def test_a_paused_tree_can_be_stopped(crew: Crew) -> None:
+    """A stopped process is woken to receive SIGTERM, and so is its holder."""
+    await crew.start("paused", "sleep", "300")
+    started = await crew.begun("paused")
+    await crew.processes.signal(StreamId("paused"), 1, signal.SIGSTOP)
+    status = Path(f"/proc/{started.pid}/stat")
+    await crew.until(lambda: status.read_text().split()[2] == "T", "the command is paused")
+    os.kill(started.holder_pid, signal.SIGSTOP)
+    await crew.stop("paused", 10.0)
+    assert (await crew.exited("paused")).signal == signal.SIGTERM
+
+
+async def test_what_a_command_leaves_behind_is_ended(crew: Crew, tmp_path: Path) -> None:
+    """Daemons end with their command, are counted, and do not change its exit code."""
+    daemon = tmp_path / "daemon"
+    script = (
+        f"setsid -f sh -c 'echo $$ > {daemon}; exec sleep 300';"
+        f"while ! test -s {daemon}; do sleep 0.01; done; exit 3"
+    )
+    await crew.start("parent", "/bin/sh", "-c", script)
+    ended = await crew.exited("parent")
+    assert (ended.code, ended.survivors_ended) == (3, 1)
+    await crew.gone(pid_in(daemon))
+
+
+async def test_starting_twice_runs_once(crew: Crew, tmp_path: Path) -> None:
+    """An attempt asked for again, at once or after its end, is not run again."""
+    ran = tmp_path / "ran"
+    spec = crew.spec("once", "/bin/sh", "-c", f"echo ran >> {ran}")
+    await asyncio.gather(*(crew.processes.start(spec) for _ in range(5)))
+    await crew.exited("once")
+    await crew.processes.start(spec)
+    assert crew.processes.survey() == []
+    assert ran.read_text() == "ran\n"
+    assert len(crew.reports) == 2
+
+
+async def test_stopping_what_has_not_begun_prevents_it(
+    crew: Crew, crews: Callable[[Path], Crew], tmp_path: Path
+) -> None:
+    """An attempt stopped before it began is reported so and never begins, here or later."""
+    ran = tmp_path / "ran"
+    spec = crew.spec("never", "/bin/sh", "-c", f"echo ran >> {ran}")
+    await crew.stop("never", 1.0)
+    assert isinstance(await crew.ended("never"), NotStarted)
+    await crew.processes.start(spec)
+    later = crews(crew.run_folder)
+    await later.processes.open()
+    await later.processes.start(spec)
+    assert isinstance(await later.ended("never"), NotStarted)
+    assert not ran.exists()
+
+
+async def test_a_killed_zygote_is_replaced(crew: Crew) -> None:
+    """Streams run on without it, and the next one starts through a new one."""
+    await crew.start("first", "/bin/sh", "-c", "read line; exit 11", tty=True)
+    started = await crew.begun("first")
+    os.kill(parent_of(started.holder_pid), signal.SIGKILL)
+    await crew.start("second", "/bin/sh", "-c", "exit 12")
+    assert (await crew.exited("second")).code == 12
+    await crew.processes.write_input(StreamId("first"), 1, b"go\n")
+    assert (await crew.exited("first")).code == 11
+
+
+async def test_a_killed_holder_is_a_lost_attempt(crew: Crew, tmp_path: Path) -> None:
+    """Its command and all that belongs to it are gone before the loss is reported."""
+    child = tmp_path / "child"
+    script = f"setsid -f sh -c 'echo $$ > {child}; exec sleep 300'; sleep 300; true"
+    await crew.start("lost", "/bin/sh", "-c", script)
+    started = await crew.begun("lost")
+    await crew.until(lambda: bool(pid_in(child)), "the child runs")
+    os.kill(started.holder_pid, signal.SIGKILL)
+    ended = await crew.ended("lost")
+    assert isinstance(ended, Lost)
+    await crew.gone(started.pid)
+    await crew.gone(pid_in(child))
+    await crew.stop("lost", 1.0)
+    assert len(crew.of("lost")) == 2
+
+
+async def test_a_folder_made_anew_is_not_written_by_the_old_holder(crew: Crew) -> None:
+    """A holder whose folder was removed is ended; the new folder's attempt is another matter."""
+    await crew.start("moved", "/bin/sh", "-c", "read line; exit 3", tty=True)
+    started = await crew.begun("moved")
+    folder = crew.run_folder / "attempts" / "moved.1"
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert isinstance(await crew.ended("moved"), Lost)
+    await crew.gone(started.holder_pid)
+    await crew.gone(started.pid)
+    assert list(folder.iterdir()) == []
+
+
+async def test_a_reboot_loses_what_was_running(
+    crews: Callable[[Path], Crew], tmp_path: Path
+) -> None:
+    """An attempt begun in another boot of the machine is lost, and nobody else is harmed."""
+    folder = tmp_path / "attempts" / "old.1"
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    (folder / "start").write_text(
+        json.dumps(
+            {
+                "pid": os.getpid(),
+                "starttime": 1,
+                "boot_id": "another",
+                "holder_pid": os.getpid(),
+                "holder_starttime": 1,
+                "wall": 0.0,
+                "monotonic": 0.0,
+            }
+        )
+    )
+    (tmp_path / "attempts" / "torn.1").mkdir()
+    (tmp_path / "attempts" / "torn.1" / "start").touch()
+    old, torn = crews(tmp_path).processes.survey()
+    assert old == Lost(StreamId("old"), 1, "the machine was restarted while it ran")
+    assert torn == Lost(StreamId("torn"), 1, "its holder was killed")
+
+
+async def test_long_folder_names_do_not_matter(
+    crews: Callable[[Path], Crew], tmp_path: Path
+) -> None:
+    """Sockets work in folders whose path is longer than a socket's address."""
+    crew = crews(tmp_path / ("long" * 30) / "run")
+    await crew.processes.open()
+    await crew.start("deep", "sleep", "300")
+    await crew.begun("deep")
+    await crew.stop("deep", 5.0)
+    assert (await crew.exited("deep")).signal == signal.SIGTERM
+
+
+ENGINE = """
+import asyncio, os, sys
+from pathlib import Path
+from anabranch.engine.performers.processes import Processes, ProcessSpec
+async def main(run, count):
+    processes = Processes(Path(run), lambda report: print("report", flush=True))
+    await processes.open()
+    for number in range(count):
+        script = f"echo {number} >> {run}/ran; read line < {run}/gate; exit {number}"
+        env = {"PATH": os.environ["PATH"]}
+        argv = ("/bin/sh", "-c", script)
+        await processes.start(ProcessSpec(f"s{number}", 1, argv, "/", env, number % 2 == 0))
+        print("asked", flush=True)
+    await asyncio.Event().wait()
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+STREAMS = 10
+
+
+@pytest.mark.parametrize("kill_at_line", [1, 4, 9, 14, 20])
+async def test_streams_outlive_a_killed_engine(
+    crews: Callable[[Path], Crew], tmp_path: Path, kill_at_line: int
+) -> None:
+    """However far the engine came, its successor finds every stream to have run exactly once."""
+    run = tmp_path / "run"
+    run.mkdir()
+    os.mkfifo(run / "gate")
+    engine = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENGINE, str(run), str(STREAMS), stdout=asyncio.subprocess.PIPE
+    )
+    assert engine.stdout is not None
+    for _ in range(kill_at_line):
+        assert await engine.stdout.readline()
+    engine.kill()
+    await engine.wait()
+
+    crew = crews(run)
+    crew.reports += crew.processes.survey()
+    await crew.processes.open()
+    for number in range(STREAMS):
+        script = f"echo {number} >> {run}/ran; read line < {run}/gate; exit {number}"
+        await crew.start(f"s{number}", "/bin/sh", "-c", script)
+    for number in range(STREAMS):
+        await crew.begun(f"s{number}")
+    gate = os.open(run / "gate", os.O_RDWR)
+    os.write(gate, b"go\n" * STREAMS)
+    ends = [await crew.exited(f"s{number}") for number in range(STREAMS)]
+    os.close(gate)
+    assert [ended.code for ended in ends] == list(range(STREAMS))
+    assert sorted(map(int, (run / "ran").read_text().split())) == list(range(STREAMS))
+
+
+async def test_what_ended_meanwhile_is_found(crews: Callable[[Path], Crew], tmp_path: Path) -> None:
+    """An engine that left finds, when it comes back, the exact exit of what ended without it."""
+    first = crews(tmp_path)
+    await first.processes.open()
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    await first.start("left", "/bin/sh", "-c", f"read line < {gate}; exit 21")
+    started = await first.begun("left")
+    first.reports.clear()
+    await first.processes.close()
+    gate.write_text("go\n")
+    second = crews(tmp_path)
+    await second.gone(started.holder_pid)
+    (found,) = second.processes.survey()
+    assert isinstance(found, Exited)
+    assert found.code == 21
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a folder on a file system of 1 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"none", bytes(disk), b"tmpfs", 0, b"size=1m") != 0:
+        pytest.skip(f"may not mount a small tmpfs: {os.strerror(ctypes.get_errno())}")
+    yield disk
+    libc.umount2(bytes(disk), 2)
+
+
+def fill(disk: Path) -> Path:
+    """Write a file until nothing more fits, and return it."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            return ballast
+
+
+async def test_a_full_disk_stops_neither_output_nor_exit(
+    crews: Callable[[Path], Crew], small_disk: Path
+) -> None:
+    """What does not fit is counted; the exit is exact; a new stream says why it cannot start."""
+    crew = crews(small_disk)
+    await crew.processes.open()
+    await crew.start("full", "/bin/sh", "-c", "read line; seq 1 20000; exit 33", tty=True)
+    await crew.begun("full")
+    ballast = fill(small_disk)
+    await crew.processes.write_input(StreamId("full"), 1, b"go\n")
+    ended = await crew.exited("full")
+    assert ended.code == 33
+    assert ended.lost_bytes > 100_000
+    await crew.start("next", "/bin/true")
+    refused = await crew.ended("next")
+    assert isinstance(refused, NotStarted)
+    assert "No space left" in refused.reason
+    ballast.unlink()

@@ -1,0 +1,613 @@
+"""The plan file: what it means, what is wrong with it, and what is said about it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import msgspec
+import pytest
+import tomli_w
+from anabranch.config import (
+    LoadedPlan,
+    PlanErrors,
+    StrategyNames,
+    check_report,
+    check_text,
+    initial_plan,
+    load_plan,
+    parse_plan,
+    plan_from_commands,
+    plan_schema,
+)
+from anabranch.config.advice import may_overlap
+from anabranch.config.positions import key_positions
+from anabranch.config.support import NOT_YET
+from anabranch.config.values import duration_seconds
+from anabranch.core.plan import Dependency, Plan, StreamPlan
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+MALFORMED = sorted((Path(__file__).parent.parent / "fixtures" / "malformed_plans").glob("*.toml"))
+SCHEMA = jsonschema.Draft202012Validator(plan_schema())
+
+FULL = """\
+version = 1
+name = "split-auth"
+
+[coordination]
+convergence_type = "barrier"
+checkpoint_interval = 300
+max_parallel = "auto"
+balancer = "longest-first"
+protocols = ["registration", "heartbeat", "negotiation"]
+
+[coordination.isolation]
+workspace = "clone"
+file_access = "exclusive_write"
+confinement = "guard"
+include_uncommitted = true
+
+[coordination.state_management]
+type = "immutable"
+sync_interval = 300
+
+[coordination.heartbeat]
+interval = "1m"
+timeout = 600
+
+[coordination.recovery]
+max_retries = 3
+timeout = 600
+fallback = "sequential"
+soft_grace = 30
+
+[streams]
+lint = "ruff check ."
+
+[streams.integration]
+command = ["pytest", "-q", "tests/a b"]
+
+[streams.unit]
+command = "pytest -q tests/unit"
+depends_on = { lint = { condition = "completed" } }
+capabilities = ["code_gen"]
+resources = { cpu_cores = 2, memory_mb = 1024, db = 1 }
+writes = ["tests/unit/**"]
+env = { PYTHONHASHSEED = "0" }
+working_dir = "."
+priority = 5
+optional = true
+timeout = "30m"
+retries = 1
+success_exit_codes = [0, 3]
+heartbeat = { timeout = 120 }
+converge = "tests"
+tty = true
+after = "10s"
+max_parallel = 4
+
+[convergence.tests]
+type = "barrier"
+streams = ["unit", "integration"]
+on_failure = "quarantine"
+on_conflict = "stop"
+timeout = "1h"
+options = { quorum = 2 }
+"""
+
+
+def loaded(text: str, **options: Any) -> LoadedPlan:
+    result = parse_plan(text, **options)
+    assert isinstance(result, LoadedPlan), check_text(result)
+    return result
+
+
+def refused(text: str, **options: Any) -> PlanErrors:
+    result = parse_plan(text, **options)
+    assert isinstance(result, PlanErrors)
+    return result
+
+
+def streams_of(plan: Plan) -> dict[str, StreamPlan]:
+    return {stream.id: stream for stream in plan.streams}
+
+
+# ------------------------------------------------------------------ what a plan means
+
+
+def test_every_key_of_the_contract_reaches_the_core() -> None:
+    """Each value arrives in its unit, and the file's order is kept."""
+    plan = loaded(FULL, auto_parallel=7, estimates={"unit": 12.5, "lint": float("nan")}).plan
+    unit = streams_of(plan)["unit"]
+    assert [stream.id for stream in plan.streams] == ["lint", "integration", "unit"]
+    assert (plan.name, plan.max_parallel, plan.include_uncommitted) == ("split-auth", 7, True)
+    assert unit.depends_on == (Dependency(unit.depends_on[0].stream, "completed"),)
+    assert unit.command == ("/bin/sh", "-c", "pytest -q tests/unit")
+    assert (unit.timeout_seconds, unit.after_seconds, unit.max_retries) == (1800, 10, 1)
+    assert (unit.heartbeat_interval_seconds, unit.heartbeat_timeout_seconds) == (60, 120)
+    assert (unit.success_exit_codes, unit.priority, unit.tty) == ((0, 3), 5, True)
+    assert (unit.optional, unit.workspace, unit.env) == (True, "clone", {"PYTHONHASHSEED": "0"})
+    assert (unit.estimate_seconds, streams_of(plan)["lint"].estimate_seconds) == (12.5, 1.0)
+
+
+def test_a_bare_string_takes_every_default() -> None:
+    """The coordination's defaults are the streams' defaults."""
+    lint = streams_of(loaded(FULL).plan)["lint"]
+    assert (lint.command_text, lint.max_retries, lint.converge) == ("ruff check .", 3, "final")
+    assert (lint.timeout_seconds, lint.heartbeat_timeout_seconds) == (None, 600)
+
+
+def test_a_command_array_runs_as_it_is() -> None:
+    """Its text is what one would type into a shell."""
+    integration = streams_of(loaded(FULL).plan)["integration"]
+    assert integration.command == ("pytest", "-q", "tests/a b")
+    assert integration.command_text == "pytest -q 'tests/a b'"
+
+
+def test_points_keep_the_order_of_the_file_and_the_final_one_is_last() -> None:
+    """Streams join by naming the point or by being listed; the rest meets at the end."""
+    plan = loaded(FULL).plan
+    assert [(point.id, point.streams) for point in plan.points] == [
+        ("tests", ("integration", "unit")),
+        ("final", ("lint",)),
+    ]
+    tests = plan.points[0]
+    assert (tests.on_conflict, tests.timeout_seconds, tests.options) == (
+        "stop",
+        3600,
+        {"quorum": 2},
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [(90, 90), (0.5, 0.5), ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("0s", 0)],
+)
+def test_durations_are_seconds_or_words(written: object, seconds: float) -> None:
+    """As the contract writes them."""
+    assert duration_seconds(written) == seconds
+
+
+def test_an_installed_strategy_is_accepted_by_name() -> None:
+    """A point without a type takes the coordination's; a chosen fallback becomes the recovery."""
+    known = StrategyNames(
+        convergence=frozenset({"barrier", "quorum"}),
+        balancers=frozenset({"fifo"}),
+        recovery=frozenset({"retry", "patient"}),
+    )
+    text = (
+        'version = 1\n[coordination]\nconvergence_type = "quorum"\nbalancer = "fifo"\n'
+        'recovery = { fallback = "patient" }\n[streams]\na = "x"\n'
+        '[convergence.p]\nstreams = ["a"]\n[convergence.q]\ntype = "barrier"\n'
+    )
+    result = loaded(text, known=known)
+    assert [point.type for point in result.plan.points] == ["quorum", "barrier", "quorum"]
+    assert (result.plan.balancer, result.plan.recovery) == ("fifo", "patient")
+    assert [warning.code for warning in result.warnings] == ["empty-point"]
+
+
+def test_a_plan_without_a_name_is_called_after_its_folder(tmp_path: Path) -> None:
+    """A script need not invent one."""
+    folder = tmp_path / "my-project"
+    folder.mkdir()
+    (folder / "anabranch.toml").write_text('version = 1\n[streams]\na = "x"\n')
+    result = load_plan(folder / "anabranch.toml")
+    assert isinstance(result, LoadedPlan)
+    assert result.plan.name == "my-project"
+
+
+def test_the_plan_survives_the_journal() -> None:
+    """It is encoded when a run begins and read back when the run is resumed."""
+    plan = loaded(FULL).plan
+    assert msgspec.json.decode(msgspec.json.encode(plan), type=Plan) == plan
+
+
+# ------------------------------------------------------------------ commands in place of a file
+
+
+def test_commands_become_streams_named_after_their_programs() -> None:
+    """Settings and folders before the program do not name it, and every name is its own."""
+    commands = ["pytest -q a", "pytest b", "CI=1 ./bin/run.sh x", "echo 'open", "$X", "Pytest c"]
+    result = plan_from_commands(commands, "quick")
+    assert isinstance(result, LoadedPlan)
+    names = [stream.id for stream in result.plan.streams]
+    assert names == ["pytest", "pytest-2", "run.sh", "echo", "X", "Pytest-3"]
+    assert [stream.command_text for stream in result.plan.streams] == commands
+
+
+@pytest.mark.parametrize("commands", [[], [""], ["a\0b"], ["a\udcff"], ["ok", "  "]])
+def test_commands_that_cannot_run_are_refused(commands: list[str]) -> None:
+    """With an error for each, and no traceback."""
+    assert isinstance(plan_from_commands(commands, "quick"), PlanErrors)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text(), max_size=6), st.text(max_size=5))
+def test_no_command_line_raises(commands: list[str], name: str) -> None:
+    """Whatever the words are, they make a plan with as many streams, or errors."""
+    result = plan_from_commands(commands, name)
+    if isinstance(result, LoadedPlan):
+        assert len({stream.id for stream in result.plan.streams}) == len(commands)
+
+
+# ------------------------------------------------------------------ mistakes
+
+
+@pytest.mark.parametrize("path", MALFORMED, ids=lambda path: path.stem)
+def test_every_mistake_is_named_at_its_place(path: Path) -> None:
+    """The head of each malformed plan says what must be found: no more, no less, in this order."""
+    head = re.findall(
+        r"^# expect (\d+):(\d+) \| (.*?) \| (.*?)\r?$", path.read_text("latin-1"), re.MULTILINE
+    )
+    result = load_plan(path)
+    assert isinstance(result, PlanErrors)
+    found = [(str(error.line), str(error.column)) for error in result.errors]
+    assert found == [(line, column) for line, column, _, _ in head], check_text(result)
+    for error, (_, _, key, message) in zip(result.errors, head, strict=True):
+        assert key in error.key
+        assert message in error.message
+        assert error.file == str(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"), [("timout", "`timeout`"), ("dependson", "`depends_on`"), ("TTY", "`tty`")]
+)
+def test_an_unknown_key_names_the_nearest_known_one(key: str, hint: str) -> None:
+    """The user need not look the right one up."""
+    errors = refused(f'version = 1\n[streams.a]\ncommand = "x"\n{key} = 1\n').errors
+    assert [hint in error.hint for error in errors] == [True]
+
+
+def test_an_unreadable_file_is_an_error_and_no_exception(tmp_path: Path) -> None:
+    """Missing, a folder, a pipe that nobody writes to, too large, impossible as a path."""
+    large, pipe = tmp_path / "large.toml", tmp_path / "pipe.toml"
+    large.write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    os.mkfifo(pipe)
+    expected = {
+        tmp_path / "missing.toml": "no such file",
+        tmp_path: "a directory",
+        large: "larger than 4 MiB",
+        pipe: "not a regular file",
+        tmp_path / "a\0b": "cannot be read",
+    }
+    for path, message in expected.items():
+        result = load_plan(path)
+        assert isinstance(result, PlanErrors)
+        assert message in result.errors[0].message
+
+
+def test_deep_nesting_and_endless_numbers_are_errors() -> None:
+    """Both of which make the parser itself give up."""
+    assert "deeply" in refused("a = " + "[" * 50_000).errors[0].message
+    assert "this is not TOML" in refused("a = " + "9" * 5_000).errors[0].message
+
+
+def test_a_name_cannot_steer_the_terminal() -> None:
+    """Escape sequences in a hostile plan are shown, not sent."""
+    text = 'version = 1\n"\\u001b]0;x\\u0007" = 1\n[streams]\n"\\u001b[2J" = ""\n'
+    assert "\x1b" not in check_text(refused(text))
+    assert "\x1b" not in check_text(load_plan("\x1b[2J.toml"))
+
+
+def test_a_plan_full_of_mistakes_is_answered_quickly() -> None:
+    """Suggestions do not compare every wrong name with every right one."""
+    lines = [
+        f'[streams.stream{at}]\ncommand = "x"\ndepends_on = ["stream{at}x"]' for at in range(500)
+    ]
+    errors = refused("version = 1\n" + "\n".join(lines)).errors
+    assert len(errors) == 500
+
+
+# ------------------------------------------------------------------ positions
+
+
+def test_every_key_has_its_place_whatever_its_form() -> None:
+    """Dotted and quoted keys, inline tables, arrays of tables, strings over several lines."""
+    text = (
+        "# c\na.'b.c'.\"d\\u0041\" = '''x\n]}'''\n"
+        't = { u = [1, [2, { v = "}" }]], "w" = """\n"q\\"""" } # }\n'
+        "[[s]]\nk=1\n[[s]]\nk = [\n  3, # ]\n  4,\n]\n[s.sub . 'x']\ny = 2026-01-01 10:00:00\n"
+    )
+    positions = key_positions(text)
+    assert set(positions) == set(_paths(tomllib.loads(text)))
+    assert positions["a", "b.c", "dA"] == (2, 9)
+    assert positions["t", "u", 1, 1, "v"] == (4, 21)
+    assert positions["t", "w"] == (4, 34)
+    assert positions["s", 1, "k", 1] == (11, 3)
+    assert positions["s", 1, "sub", "x", "y"] == (14, 1)
+
+
+def _paths(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        inner = [found for key, item in value.items() for found in _paths(item, (*path, key))]
+    elif isinstance(value, list):
+        inner = [found for at, item in enumerate(value) for found in _paths(item, (*path, at))]
+    else:
+        inner = []
+    return [path, *inner] if path else inner
+
+
+toml_values = st.recursive(
+    st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=8) | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.dictionaries(st.text(max_size=5), toml_values, max_size=4), st.booleans())
+def test_every_key_of_any_document_has_a_place(document: dict[str, Any], multiline: bool) -> None:
+    """The scanner sees exactly the keys that the parser sees."""
+    text = tomli_w.dumps(document, multiline_strings=multiline)
+    assert set(key_positions(text)) == set(_paths(tomllib.loads(text)))
+
+
+# ------------------------------------------------------------------ any plan, any garbage
+
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,8}", fullmatch=True)
+words = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+durations = st.integers(1, 5000) | st.integers(1, 500).map(lambda n: f"{n}m")
+
+
+@st.composite
+def plan_documents(draw: st.DrawFn) -> dict[str, Any]:
+    """Any valid plan: streams wait only for earlier ones."""
+    ids = draw(st.lists(names, min_size=1, max_size=6, unique_by=str.casefold))
+    points = draw(st.lists(names, max_size=2, unique_by=str.casefold))
+    points = [point for point in points if point.casefold() != "final"]
+    streams: dict[str, Any] = {}
+    for place, name in enumerate(ids):
+        optional = {
+            "depends_on": st.lists(st.sampled_from(ids[:place] or [""]), unique=True, max_size=3)
+            if place
+            else st.just([]),
+            "converge": st.sampled_from([*points, "final"]),
+            "timeout": durations,
+            "after": durations,
+            "retries": st.integers(0, 9),
+            "priority": st.integers(-1000, 1000),
+            "env": st.dictionaries(names, words, max_size=2),
+            "writes": st.lists(st.sampled_from(["src/**", "src/a.py", "*.md"]), max_size=2),
+            "resources": st.dictionaries(names, st.integers(0, 8) | st.floats(0, 8), max_size=2),
+            "tty": st.booleans(),
+        }
+        command = st.fixed_dictionaries({"command": words | st.lists(words, min_size=1)})
+        table = st.fixed_dictionaries({"command": words}, optional=optional)
+        streams[name] = draw(words | command | table)
+    return {
+        "version": 1,
+        "name": draw(words),
+        "coordination": {"max_parallel": draw(st.just("auto") | st.integers(1, 64))},
+        "streams": streams,
+        "convergence": {point: {"options": {"n": draw(st.integers(0, 9))}} for point in points},
+    }
+
+
+@settings(max_examples=80, deadline=None)
+@given(plan_documents())
+def test_any_valid_plan_is_read_as_it_was_written(document: dict[str, Any]) -> None:
+    """It also fits the schema, and `check` can say something about it."""
+    text = tomli_w.dumps(document)
+    result = loaded(text)
+    SCHEMA.validate(document)
+    assert list(streams_of(result.plan)) == list(tomllib.loads(text)["streams"])
+    for stream in result.plan.streams:
+        entry = document["streams"][stream.id]
+        table = entry if isinstance(entry, dict) else {"command": entry}
+        written = table["command"]
+        is_text = isinstance(written, str)
+        assert stream.command == (("/bin/sh", "-c", written) if is_text else tuple(written))
+        assert [edge.stream for edge in stream.depends_on] == table.get("depends_on", [])
+        assert (stream.priority, stream.env) == (table.get("priority", 0), table.get("env", {}))
+        assert stream.converge == table.get("converge", "final")
+    assert sum(len(point.streams) for point in result.plan.points) == len(document["streams"])
+    json.dumps(check_report(result))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_damage_to_a_plan_raises(data: st.DataObject) -> None:
+    """A cut, an insertion or a swap gives a plan or errors with places inside the file."""
+    at = data.draw(st.integers(0, len(FULL)))
+    until = data.draw(st.integers(at, min(at + 40, len(FULL))))
+    inserted = data.draw(st.text(max_size=4) | st.sampled_from(["nan", "[", '"', "{}", "\n[x]\n"]))
+    result = parse_plan(FULL[:at] + inserted + FULL[until:])
+    check_text(result)
+    if isinstance(result, PlanErrors):
+        assert result.errors
+        assert all(error.line >= 1 and error.column >= 1 for error in result.errors)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(["coordination", "streams", "convergence", "name"]), toml_values
+    )
+)
+def test_no_document_raises(document: dict[str, Any]) -> None:
+    """Any values under the known keys; and nothing that the loader accepts fails the schema."""
+    whole = {"version": 1, **document}
+    if isinstance(parse_plan(tomli_w.dumps(whole)), LoadedPlan):
+        SCHEMA.validate(whole)
+
+
+@settings(max_examples=60, deadline=None)
+@given(content=st.binary(max_size=200))
+def test_no_bytes_raise(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    """A file of garbage is a list of errors."""
+    path = tmp_path_factory.getbasetemp() / "garbage.toml"
+    path.write_bytes(content)
+    assert isinstance(load_plan(path), PlanErrors)
+
+
+# ------------------------------------------------------------------ the schema
+
+
+def test_the_schema_is_a_sound_one_and_has_a_title() -> None:
+    """Editors find out from it what they are looking at."""
+    schema = plan_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert schema["title"] == "Anabranch plan"
+
+
+@pytest.mark.parametrize("text", [FULL, initial_plan()], ids=["contract", "init"])
+def test_what_the_loader_accepts_fits_the_schema(text: str) -> None:
+    """The two are made from one model."""
+    loaded(text)
+    SCHEMA.validate(tomllib.loads(text))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MALFORMED if path.stem.startswith("unknown_")], ids=lambda p: p.stem
+)
+def test_the_schema_refuses_unknown_keys_too(path: Path) -> None:
+    """In every table of the file."""
+    assert not SCHEMA.is_valid(tomllib.loads(path.read_text()))
+
+
+# ------------------------------------------------------------------ warnings
+
+
+def test_a_key_without_effect_is_named_with_its_line_if_the_user_wrote_it() -> None:
+    """Defaults are not the user's words and give no warning."""
+    text = 'version = 1\n[streams.a]\ncommand = "x"\nwrites = ["a"]\n'
+    assert loaded('version = 1\n[streams]\na = "x"\n').warnings == ()
+    (warning,) = loaded(text).warnings
+    assert (warning.code, warning.stream) == ("no-effect-yet", "a")
+    assert "`streams.a.writes` (line 4)" in warning.message
+
+
+def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
+    """In the order of the file."""
+    found = [
+        warning.message.split("`")[1]
+        for warning in loaded(FULL).warnings
+        if warning.code == "no-effect-yet"
+    ]
+    assert found == [
+        "coordination.checkpoint_interval",
+        "coordination.protocols",
+        "coordination.isolation.file_access",
+        "coordination.state_management",
+        "coordination.heartbeat",
+        "coordination.recovery.timeout",
+        "coordination.recovery.fallback",
+        "coordination.recovery.soft_grace",
+        "streams.unit.capabilities",
+        "streams.unit.resources",
+        "streams.unit.writes",
+        "streams.unit.heartbeat",
+        "streams.unit.max_parallel",
+        "convergence.tests.on_failure",
+        "convergence.tests.timeout",
+    ]
+    refusing = [row.key[-1] for row in NOT_YET if row.answer == "refuse"]
+    assert refusing == ["each", "verify", "confinement"]
+
+
+def test_writes_that_overlap_are_named_unless_one_stream_ends_before_the_other() -> None:
+    """Only streams that may run at the same time can be in each other's way."""
+    table = '[streams.{}]\ncommand = "x"\nwrites = ["{}"]\ndepends_on = [{}]\n'
+    text = "version = 1\n" + "".join(
+        table.format(*row)
+        for row in (("a", "src/**", ""), ("b", "src/b.py", '"a"'), ("c", "src/*.py", '"a"'))
+    )
+    found = [each for each in loaded(text).warnings if each.code == "overlapping-writes"]
+    assert [(each.stream, "`c`" in each.message) for each in found] == [("b", True)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "overlap"),
+    [
+        ("src/**", "src/a.py", True),
+        ("src", "src/a.py", True),
+        ("src/a.py", "./src//a.py", True),
+        ("src/*.py", "src/test_*", True),
+        ("**", "docs/x", True),
+        ("src/**", "docs/**", False),
+        ("src/*.py", "src/*.md", False),
+        ("**/*.py", "docs/**/*.md", False),
+        ("a/b", "a/c", False),
+    ],
+)
+def test_two_globs_overlap_unless_they_surely_do_not(one: str, other: str, overlap: bool) -> None:
+    """In doubt they do, whichever is named first."""
+    assert may_overlap(one, other) is overlap
+    assert may_overlap(other, one) is overlap
+
+
+def test_a_stream_that_can_never_start_is_named() -> None:
+    """It waits for the final point, which waits for it."""
+    text = 'version = 1\n[streams]\na = "x"\n[streams.b]\ncommand = "x"\n'
+    (warning,) = loaded(text + 'depends_on.a.condition = "converged"\n').warnings
+    assert (warning.code, warning.stream) == ("never-starts", "b")
+
+
+def test_ten_thousand_streams_with_writes_are_checked_within_seconds() -> None:
+    """Comparing stops at a limit, and the report says so."""
+    head = 'version = 1\n[streams.s0]\ncommand = "x"\nwrites = ["src/**"]\n'
+    table = '[streams.s{}]\ncommand = "x"\nwrites = ["src/**"]\ndepends_on = ["s{}"]\n'
+    result = loaded(head + "".join(table.format(at, at - 1) for at in range(1, 10_000)))
+    assert len(check_report(result)["waves"]) == 10_000
+    assert "too many" in result.warnings[-1].message
+
+
+# ------------------------------------------------------------------ the report of `check`
+
+
+def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
+    """Names and nesting are promises."""
+    report = check_report(loaded(FULL, auto_parallel=2, estimates={"lint": 3.0, "unit": 5.0}))
+    assert {key: report[key] for key in report if key != "warnings"} == {
+        "schema": 1,
+        "name": "split-auth",
+        "streams": ["lint", "integration", "unit"],
+        "waves": [["lint", "integration"], ["unit"]],
+        "critical_path": ["lint", "unit"],
+        "estimated_seconds": 18.0,
+        "errors": [],
+    }
+    assert all(set(each) <= {"code", "message", "stream"} for each in report["warnings"])
+
+
+def test_the_report_of_a_broken_plan_lists_its_errors() -> None:
+    """With everything that a valid plan has, empty."""
+    report = check_report(refused('version = 1\nname = "n"\n[streams]\na = ""\n'))
+    (error,) = report["errors"]
+    assert (report["name"], report["streams"], report["waves"]) == ("n", [], [])
+    assert {"file", "line", "key", "message", "hint"} <= set(error)
+    assert (error["line"], error["key"]) == (4, "streams.a")
+
+
+def test_the_report_for_people_names_waves_path_slack_and_warnings() -> None:
+    """In plain text without any escape sequence."""
+    shown = check_text(loaded(FULL, estimates={"lint": 100.0, "unit": 50.0}))
+    assert "  1  lint  integration\n  2  unit\n" in shown
+    assert "Critical path, 2m40s: lint -> unit" in shown
+    assert "  integration may slip by 2m39s" in shown
+    assert "no-effect-yet: `coordination.protocols` (line 9)" in shown
+    assert "\x1b" not in shown
+
+
+def test_the_first_plan_has_twelve_lines_and_names_the_schema_in_the_first() -> None:
+    """It runs as it is, without a warning."""
+    lines = initial_plan().splitlines()
+    assert (len(lines), lines[0]) == (12, "#:schema anabranch.schema.json")
+    assert loaded(initial_plan()).warnings == ()
+
+
+def test_the_engine_starts_without_the_plan_files_model() -> None:
+    """Only who reads a plan file pays for the import of the model's library."""
+    code = "import sys, anabranch, anabranch.core.graph; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

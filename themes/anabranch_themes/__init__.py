@@ -1,0 +1,1 @@
+"""Palettes of the console, as data."""
