@@ -37,7 +37,7 @@ class StreamList:
             shown.sort(key=sort_key(self.sort), reverse=self.is_reversed)
         order = [row.id for row in shown]
         self.total = len(rows)
-        if order == self.order and self.cursor is not None:
+        if order == self.order and (self.cursor is not None or not order):
             return False
         previous = self.cursor_index
         self.order = order

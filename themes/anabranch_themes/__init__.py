@@ -1,1 +1,1 @@
-"""Palettes of the console, as data."""
+"""Palettes of the console, as data: one TOML file each, a title and named colours."""

@@ -169,6 +169,7 @@ def end_if_over(draft: Draft) -> None:
         _needs_operator(draft)
         return
     if state.counts.ended < len(state.plan.streams):
+        _skip_what_can_never_start(draft)
         return
     trouble = _trouble(state)
     final = state.points[FINAL_POINT]
@@ -177,6 +178,14 @@ def end_if_over(draft: Draft) -> None:
     else:
         branch = f"anabranch/{state.run}" if final.commit and _has_results(state) else None
         draft.emit(ev.RunConverged(final.commit, branch))
+
+
+def _skip_what_can_never_start(draft: Draft) -> None:
+    """The run is at rest and yet streams wait: they wait for each other, by way of a point."""
+    for plan in draft.state.plan.streams:
+        if draft.stream(plan.id).phase is Phase.WAITING:
+            needs = ", ".join(d.stream for d in plan.depends_on)
+            draft.emit(ev.StreamSkipped(plan.id, f"needs {needs}, and nothing left can bring that"))
 
 
 def _has_results(state: State) -> bool:

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -161,26 +162,21 @@ class Git:
         """
         command = "git " + " ".join(arguments)
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 ["git", *(os.fsencode(argument) for argument in arguments)],
-                input=stdin,
-                capture_output=True,
-                timeout=timeout_seconds,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 cwd=self.cwd,
                 env=self.environment(config) | dict(env or {}),
-                check=False,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise GitError(
-                f"git took longer than {timeout_seconds:g} s",
-                command=command,
-                hint="look for a hanging filter or a slow disk, then try again",
-            ) from None
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise _not_started(error, command) from None
-        if done.returncode not in accept:
-            raise _failed(command, done.returncode, decode(done.stderr))
-        return Answer(done.returncode, done.stdout, done.stderr)
+        answer = _communicate(process, stdin, timeout_seconds, command)
+        if answer.exit_code not in accept:
+            raise _failed(command, answer.exit_code, decode(answer.err))
+        return answer
 
     def environment(self, config: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
         """The whole environment of a call in this view."""
@@ -204,6 +200,26 @@ class Git:
             env[f"GIT_CONFIG_KEY_{number}"] = key
             env[f"GIT_CONFIG_VALUE_{number}"] = value
         return env
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], stdin: bytes, timeout_seconds: float, command: str
+) -> Answer:
+    """Feeds git and hears it out; past the deadline git and its helpers are ended together."""
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout_seconds)
+        except BaseException as error:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            raise GitError(
+                f"git took longer than {timeout_seconds:g} s",
+                command=command,
+                hint="look for a hanging filter or a slow disk, then try again",
+            ) from None
+    return Answer(process.returncode, out, err)
 
 
 def decode(raw: bytes) -> str:

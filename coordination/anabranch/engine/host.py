@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -31,6 +32,7 @@ from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.journal import Journal
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
+from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.source import Frame, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
@@ -141,6 +143,10 @@ class RunHost:
         work = accounting.work_seconds(state, self.now())
         by_category = {**accounting.overhead_seconds(state), **self._engine_overhead()}
         return Overhead(by_category, work, accounting.overhead_share(by_category, work))
+
+    def report(self) -> dict[str, Any]:
+        """Return the execution report as it stands now. Raises WorldError."""
+        return build_report(self._parts.folder, self.state, self.now(), self._engine_overhead())
 
     def submit(self, command: inputs.Command) -> Answer:
         answer: Answer = Future()

@@ -15,6 +15,7 @@ Everything is relative to descriptors of the folders as they were at the start: 
 removed and made anew under a living holder, the holder does not write into the new one.
 """
 
+import _signal  # type: ignore[import-not-found]  # what signal wraps, without its enumerations
 import _socket
 import binascii
 import contextlib
@@ -56,7 +57,7 @@ def hold(attempt: Attempt, spec: command.Spec) -> None:
     """Start the attempt's command and keep it until its exit record is written."""
     kernel.set_name("ab-holder")
     kernel.become_subreaper()
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    _signal.signal(signal.SIGCHLD, _signal.SIG_DFL)
     control = _open_control(attempt.folder)
     try:
         records.reserve_exit(attempt.folder)
@@ -76,7 +77,7 @@ def _open_control(folder: int) -> _socket.socket:
     """
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     control.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, NOTIFY_PATIENCE)
-    if kernel.exists("ctl", folder):  # of a holder that died before it began
+    if os.access("ctl", os.F_OK, dir_fd=folder):  # of a holder that died before it began
         os.unlink("ctl", dir_fd=folder)
     control.bind(f"/proc/self/fd/{folder}/ctl")
     return control
@@ -95,9 +96,9 @@ def _catch_signals() -> int:
     They are caught rather than ignored, which the command would inherit.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, lambda *_: None)
+        _signal.signal(number, lambda *_: None)
     return reading
 
 

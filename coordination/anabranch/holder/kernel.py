@@ -7,6 +7,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 
+READ_BYTES = 4096
+
 _prctl = ctypes.CDLL(None).prctl
 
 
@@ -25,23 +27,14 @@ def die_with_parent(signal_number: int) -> None:
     _prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
 
 
-def exists(name: str, folder: int) -> bool:
-    """Say whether ``name`` is there in the folder given as a descriptor."""
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
 def read(path: str, folder: int | None = None) -> bytes:
     """Return the whole content of a small file."""
     descriptor = os.open(path, os.O_RDONLY, dir_fd=folder)
     try:
-        parts = []
-        while part := os.read(descriptor, 65536):
-            parts.append(part)
-        return b"".join(parts)
+        content = os.read(descriptor, READ_BYTES)
+        while part := os.read(descriptor, READ_BYTES):
+            content += part
+        return content
     finally:
         os.close(descriptor)
 

@@ -38,10 +38,9 @@ def claim(folder: int) -> int | None:
     except BlockingIOError:
         os.close(lock)
         return None
-    for record in ("start", "exit"):
-        if kernel.exists(record, folder):
-            os.close(lock)
-            return None
+    if os.access("start", os.F_OK, dir_fd=folder) or os.access("exit", os.F_OK, dir_fd=folder):
+        os.close(lock)
+        return None
     return lock
 
 

@@ -107,6 +107,9 @@ class WorkspaceEffects:
         result = ws.capture_result(
             self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
         )
+        if effect.is_partial and result.tree == at.start_tree and not result.has_commits:
+            ws.drop_ref(self._repo, ref)
+            return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
         return inputs.ResultReady(
             commit=result.commit,
             tree=result.tree,

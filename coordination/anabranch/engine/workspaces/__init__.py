@@ -5,6 +5,7 @@ Plain synchronous functions that may be called from any thread. Values come back
 """
 
 from anabranch.engine.git import GitError
+from anabranch.engine.workspaces.approving import approve
 from anabranch.engine.workspaces.basing import capture_base
 from anabranch.engine.workspaces.capturing import capture_result
 from anabranch.engine.workspaces.merging import (
@@ -22,6 +23,8 @@ from anabranch.engine.workspaces.names import (
     start_ref,
 )
 from anabranch.engine.workspaces.preparing import prepare_workspace
+from anabranch.engine.workspaces.publishing import publish_result_folder
+from anabranch.engine.workspaces.reclaiming import list_rescues, reclaim_workspace
 from anabranch.engine.workspaces.refs import RefMoved, drop_ref, keep_ref, move_ref, read_ref
 from anabranch.engine.workspaces.repository import changed_settings, open_repository
 from anabranch.engine.workspaces.values import (
@@ -58,6 +61,7 @@ __all__ = [
     "Result",
     "Standing",
     "Workspace",
+    "approve",
     "base_ref",
     "capture_base",
     "capture_result",
@@ -65,6 +69,7 @@ __all__ = [
     "choose_side",
     "drop_ref",
     "keep_ref",
+    "list_rescues",
     "merge_resolved",
     "merge_results",
     "merge_trees",
@@ -72,7 +77,9 @@ __all__ = [
     "open_repository",
     "partial_ref",
     "prepare_workspace",
+    "publish_result_folder",
     "read_ref",
+    "reclaim_workspace",
     "rescue_ref",
     "result_branch",
     "result_ref",

@@ -13,8 +13,12 @@ is the same commit.
 
 from __future__ import annotations
 
+import hashlib
+import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -39,6 +43,8 @@ from anabranch.engine.workspaces.values import (
     Result,
     Standing,
 )
+
+_ATTRIBUTES_ENDS = ("\t.gitattributes", "/.gitattributes")
 
 
 def merge_results(
@@ -116,6 +122,10 @@ def _chosen(path: ConflictedPath, side: Literal["ours", "theirs"]) -> Leaf:
     return Leaf(path.path, path.theirs_mode, path.theirs)
 
 
+def _folder(path: str) -> str:
+    return path.rpartition("/")[0] or path
+
+
 @dataclass
 class _Merge:
     """A merge under way: where it stands, and who touched what so far."""
@@ -131,7 +141,6 @@ class _Merge:
 
     def __enter__(self) -> _Merge:
         folder = run_folder(self.repo, self.run)
-        # An empty work tree: git reads .gitattributes from the merged trees only if it has one.
         self.git = frozen_view(self.repo, self.run).at(work_tree=folder / "empty")
         self.commit, self.tree = self.start.commit, self.start.tree
         self.drafts = Drafts(self.repo.object_format)
@@ -206,15 +215,53 @@ class _Merge:
         ours = synthetic.add("commit", commit_content(self.tree, (base,), "ours", 0))
         theirs = synthetic.add("commit", commit_content(result.tree, (base,), "theirs", 0))
         synthetic.store(replace(self.git, objects=own_objects / "objects"))
-        git = self.git.at(alternates=(own_objects / "objects",))
+        git = self.git.at(
+            work_tree=self._attributes_folder(), alternates=(own_objects / "objects",)
+        )
         answer = git.run("merge-tree", "--write-tree", "-z", ours, theirs, accept=(0, 1))
         fields = answer.fields
         if answer.exit_code == 0:
             return fields[0]
         paths = tuple(_conflicted_paths(fields, (ours, theirs)))
+        return Conflict(result.stream, self._blamed(paths), paths, fields[0], self.commit)
+
+    def _blamed(self, paths: Sequence[ConflictedPath]) -> tuple[StreamId, ...]:
+        """Who, of those merged, touched the paths, or else files in or above their folders."""
         blamed = {stream for path in paths for stream in self.touched.get(path.path, ())}
-        against = tuple(stream for stream in self.merged if stream in blamed)
-        return Conflict(result.stream, against, paths, fields[0], self.commit)
+        if not blamed:
+            near = {path.path for path in paths} | {_folder(path.path) for path in paths}
+            for touched, streams in self.touched.items():
+                if touched in near or _folder(touched) in near:
+                    blamed.update(streams)
+        return tuple(stream for stream in self.merged if stream in blamed)
+
+    def _attributes_folder(self) -> Path:
+        """A work tree with nothing but the .gitattributes of the tree merged so far.
+
+        A merge reads attributes (merge drivers, binary or not) from files only.
+        """
+        listed = self.git.run("ls-tree", "-r", "-z", "--full-tree", self.tree).fields
+        wanted = sorted(line for line in listed if line.endswith(_ATTRIBUTES_ENDS))
+        name = hashlib.sha256("\0".join(wanted).encode("utf-8", "surrogateescape")).hexdigest()
+        folder = run_folder(self.repo, self.run) / "attributes" / name
+        if not wanted:
+            return self.git.work_tree or folder
+        if not folder.is_dir():
+            self._write_attributes(folder, wanted)
+        return folder
+
+    def _write_attributes(self, folder: Path, listed: Sequence[str]) -> None:
+        folder.parent.mkdir(exist_ok=True)
+        made = Path(tempfile.mkdtemp(dir=folder.parent))
+        for line in listed:
+            facts, _, path = line.partition("\t")
+            mode, _, blob = facts.split(" ")
+            found = self.reader.read(blob) if mode.startswith("100") else None
+            if found is not None:
+                (made / path).parent.mkdir(parents=True, exist_ok=True)
+                (made / path).write_bytes(found[1])
+        with suppress(FileExistsError, OSError):
+            made.rename(folder)
 
 
 def _conflicted_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator[ConflictedPath]:

@@ -104,15 +104,24 @@ def _hindrance(workspace: Workspace) -> str | None:
     is_ours = own.is_dir() if workspace.kind == "clone" else not own.is_dir()
     if own.is_symlink() or not is_ours:
         return "its .git was replaced"
-    for at, folders, names in os.walk(root):
-        inside = Path(at)
-        if inside == root:
-            folders[:] = [name for name in folders if name != ".git"]
-            names = [name for name in names if name != ".git"]
+    for inside, folders, names in _walk(root):
         is_bare = "HEAD" in names and {"objects", "refs"} <= set(folders)
         if ".git" in folders or ".git" in names or is_bare:
             return f"it holds a repository of its own: {inside.relative_to(root).as_posix()}"
     return None
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Every folder of a workspace but its own git directory; an unreadable one is an error."""
+    for at, folders, names in os.walk(root, onerror=_raise):
+        if at == str(root):
+            folders[:] = [name for name in folders if name != ".git"]
+            names = [name for name in names if name != ".git"]
+        yield Path(at), folders, names
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 @dataclass
@@ -129,23 +138,27 @@ class _Proof:
         git = raw_view(self.repo, run)
         self.files = git.at(work_tree=self.workspace.path, index=self.scratch / "files")
         self.tree = ""
+        self.only_here: Entries = {}
+        self.passed_over: str | None = None
 
     def park(self) -> Parked | None:
         """Keeps by one ref whatever is not kept yet."""
         self.tree = self._write_tree()
         entries = _entries(self.files.run("ls-files", "-s", "-z").fields)
+        self.passed_over = self._passed_over(entries)
         kept = self._kept_entries()
         unknown = {path: entry for path, entry in entries.items() if entry not in kept[path]}
-        only_here = self._without_reproducible(unknown, kept)
+        self.only_here = self._without_reproducible(unknown, kept)
         parents = self._history()
         staged = self._staged({blob for _, blob in entries.values()} | kept.blobs)
-        self.only_here = only_here
-        if not (only_here or parents or staged):
+        if not (self.only_here or parents or staged):
             return None
         return self._commit([*parents, *staged])
 
     def check(self, parked: Parked | None) -> str | None:
         """Reads back what was parked; says what is wrong, if anything."""
+        if self.passed_over is not None:
+            return f"git does not take {self.passed_over}"
         with ObjectReader(self.frozen) as reader:
             for path, (_, blob) in self.only_here.items():
                 found = reader.read(blob)
@@ -155,6 +168,19 @@ class _Proof:
             return f"{parked.ref} does not hold what was written to it"
         if self._write_tree() != self.tree:
             return "something still changes files in it"
+        return None
+
+    def _passed_over(self, entries: Entries) -> str | None:
+        """A file or symbolic link on the disk that git did not take, if there is one."""
+        root = self.workspace.path
+        for inside, folders, names in _walk(root):
+            for name in (*names, *folders):
+                path = inside / name
+                if path.relative_to(root).as_posix() in entries:
+                    continue
+                kind = path.lstat().st_mode
+                if stat.S_ISREG(kind) or stat.S_ISLNK(kind):
+                    return path.relative_to(root).as_posix()
         return None
 
     def _write_tree(self) -> str:

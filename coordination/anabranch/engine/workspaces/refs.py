@@ -39,7 +39,7 @@ def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None
 
 def keep_ref(repo: Repository, ref: str, new: str) -> None:
     """Points one of the engine's own refs at ``new``, wherever it stood."""
-    live_view(repo).run("update-ref", "--create-reflog", ref, new)
+    live_view(repo).run("update-ref", ref, new)
 
 
 def drop_ref(repo: Repository, ref: str) -> None:

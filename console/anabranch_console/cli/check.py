@@ -1,0 +1,24 @@
+"""``anabranch check``: is the plan right, and what does it come to?"""
+
+from __future__ import annotations
+
+import click
+
+from anabranch.config import PlanErrors, check_report, check_text
+from anabranch_console.cli.output import json_option, print_json, say
+from anabranch_console.cli.planning import installed, read_plan
+
+
+@click.command
+@click.argument("plan", required=False)
+@json_option
+def command(plan: str | None, as_json: bool) -> None:
+    """Check PLAN (anabranch.toml): its waves, its critical path, what is wrong with it."""
+    loaded = read_plan(plan, (), installed().strategies)
+    if as_json:
+        print_json(check_report(loaded))
+    elif isinstance(loaded, PlanErrors):
+        say(check_text(loaded).rstrip())
+    else:
+        click.echo(check_text(loaded).rstrip())
+    raise click.exceptions.Exit(2 if isinstance(loaded, PlanErrors) else 0)

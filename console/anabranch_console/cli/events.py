@@ -1,0 +1,70 @@
+"""``anabranch events``: what happened, one line an event."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from anabranch.core.events import Recorded
+from anabranch.core.projections import event_line
+from anabranch.core.state import State
+from anabranch.engine.follower import RunFollower
+from anabranch.engine.journal import Journal
+from anabranch_console.cli.output import duration, print_json_line, run_argument, shown
+from anabranch_console.cli.reading import found_run
+
+FOLLOW_SECONDS = 0.2
+
+
+@click.command
+@run_argument
+@click.option("--follow", "-f", is_flag=True, help="Go on until the run ends.")
+@click.option("--stream", help="Only what concerns one stream or point.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines (schema 1).")
+def command(run: str | None, follow: bool, stream: str | None, as_json: bool) -> None:
+    """List what happened in RUN (the latest)."""
+    found, state = found_run(run)
+    journal = Journal.open(found.folder.journal, "read")
+    try:
+        for record in journal.read():
+            _tell(state, record, stream, as_json)
+    finally:
+        journal.close()
+    if follow and not state.has_ended:
+        _follow(RunFollower(found.folder), state.seq, stream, as_json)
+
+
+def _follow(follower: RunFollower, cursor: int, stream: str | None, as_json: bool) -> None:
+    try:
+        while True:
+            frame = follower.take(cursor)
+            cursor = frame.cursor
+            for record in frame.events:
+                _tell(frame.state, record, stream, as_json)
+            if frame.state.has_ended:
+                return
+            time.sleep(FOLLOW_SECONDS)
+    finally:
+        follower.close()
+
+
+def _tell(state: State, record: Recorded, only: str | None, as_json: bool) -> None:
+    line = event_line(state, record)
+    if only is not None and only not in (line.get("stream"), line.get("point")):
+        return
+    if as_json:
+        print_json_line(line)
+        return
+    subject = line.get("stream") or line.get("point") or ""
+    cause = f" ←{record.cause}" if record.cause else ""
+    detail = line.get("reason") or line.get("message") or _brief(line)
+    click.echo(
+        f"{duration(record.at):>7} {record.seq:>5}{cause:<6} {line['type']:<22} "
+        f"{subject:<16} {shown(str(detail), 100)}".rstrip()
+    )
+
+
+def _brief(line: dict[str, object]) -> str:
+    keys = ("attempt", "pid", "exit_code", "signal", "files_changed", "commit")
+    return " ".join(f"{key}={line[key]}" for key in keys if line.get(key) is not None)

@@ -1,0 +1,90 @@
+"""Getting a plan for a command: from a file or from commands, with all that is installed known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from msgspec.structs import replace
+
+from anabranch.config import (
+    LoadedPlan,
+    PlanErrors,
+    StrategyNames,
+    check_report,
+    check_text,
+    load_plan,
+    plan_from_commands,
+)
+from anabranch.core.plan import Plan
+from anabranch.core.strategies import Strategies
+from anabranch.engine.history import estimates
+from anabranch.engine.runs import project_root
+from anabranch.paths import ProjectFolder, project_folder
+from anabranch.plugins import Loaded, load_plugins
+from anabranch_console.cli.main import here
+from anabranch_console.cli.output import print_json, say
+
+DEFAULT_PLAN = "anabranch.toml"
+LEAST_PARALLEL = 4
+
+
+def auto_parallel() -> int:
+    """Return how many streams run at once when the plan does not say.
+
+    Streams are mostly waiting for something else than this machine's processors, so twice as many
+    as there are, and never fewer than four.
+    """
+    return max(LEAST_PARALLEL, 2 * (os.cpu_count() or 1))
+
+
+def installed() -> Loaded:
+    """Load the plugins and tell of those that were set aside."""
+    loaded = load_plugins()
+    for plugin in loaded.set_aside:
+        say(f"plugin {plugin.plugin} was set aside: {plugin.reason}")
+    return loaded
+
+
+def read_plan(
+    path: str | None, commands: Sequence[str], strategies: Strategies
+) -> LoadedPlan | PlanErrors:
+    """Return the plan of a file, or of commands if there are any."""
+    project = ProjectFolder(project_folder(project_root(here())))
+    known = StrategyNames(
+        frozenset(strategies.convergence),
+        frozenset(strategies.balancers),
+        frozenset(strategies.recovery),
+    )
+    if commands:
+        return plan_from_commands(
+            commands, known=known, auto_parallel=auto_parallel(), estimates=estimates(project)
+        )
+    return load_plan(
+        Path(path or DEFAULT_PLAN),
+        known=known,
+        auto_parallel=auto_parallel(),
+        estimates=estimates(project),
+    )
+
+
+def valid_plan(loaded: LoadedPlan | PlanErrors, as_json: bool) -> LoadedPlan:
+    """Return a plan that is valid; else tell every mistake and exit with 2."""
+    if isinstance(loaded, PlanErrors):
+        if as_json:
+            print_json(check_report(loaded))
+        else:
+            say(check_text(loaded).rstrip())
+        raise click.exceptions.Exit(2)
+    return loaded
+
+
+def with_choices(plan: Plan, keep_going: bool, max_parallel: int | None) -> Plan:
+    """Return the plan with what the command line says about this run."""
+    return replace(
+        plan,
+        keep_going=keep_going or plan.keep_going,
+        max_parallel=max_parallel or plan.max_parallel,
+    )

@@ -1,0 +1,116 @@
+"""A run as lines of text, for logs and for terminals that show no console."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from anabranch.core import events as ev
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.state import RunPhase, State
+from anabranch.engine.host import RunHost
+from anabranch_console.cli.output import duration, glyph, paint, say, shown
+from anabranch_console.cli.report_text import report_lines
+
+NAME_WIDTH_MAX = 24
+
+
+class Progress:
+    """Tells events as they come, one line each, on stderr."""
+
+    def __init__(self, state: State) -> None:
+        names = [len(p.id) for p in state.plan.streams]
+        self._width = min(NAME_WIDTH_MAX, max([*names, len("converge")]))
+        self._trouble = ""
+        count = len(state.plan.streams)
+        noun = "stream" if count == 1 else "streams"
+        width = state.plan.max_parallel
+        say(f"{shown(state.plan.name)} · run {state.run} · {count} {noun}, {width} at once")
+
+    def tell(self, state: State, record: ev.Recorded) -> None:
+        """Tell one event, if it is worth a line."""
+        words = self._words(state, record.event)
+        if words is None:
+            return
+        subject, public, text = words
+        sign = paint(glyph(public), public, sys.stderr)
+        say(f"{_clock(record.at)}  {sign} {subject:<{self._width}}  {shown(text)}")
+
+    def trouble(self, reason: str) -> None:
+        """Tell what keeps the engine from going on, once."""
+        if reason != self._trouble:
+            self._trouble = reason
+            say(f"         ! {reason}; waiting for room")
+
+    def _words(self, state: State, event: ev.Event) -> tuple[str, str, str] | None:
+        match event:
+            case ev.StreamStarted():
+                attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
+                return event.stream, "running", f"started, pid {event.pid}{attempt}"
+            case ev.StreamSucceeded():
+                return event.stream, "succeeded", event.reason
+            case ev.StreamFailed():
+                return event.stream, "failed", f"{event.reason}; log: {_log(state, event.stream)}"
+            case ev.RetryScheduled():
+                return event.stream, "recovering", event.reason
+            case ev.StreamSkipped():
+                return event.stream, "skipped", event.reason
+            case ev.StreamStopped():
+                return event.stream, "stopped", event.reason
+            case ev.StreamQuarantined():
+                return event.stream, "quarantined", event.reason
+            case ev.StreamBlocked():
+                return event.stream, "needs_operator", event.reason
+            case ev.StreamDelayed():
+                return event.stream, "stalled", event.reason
+        return self._run_words(event)
+
+    def _run_words(self, event: ev.Event) -> tuple[str, str, str] | None:
+        match event:
+            case ev.ConvergenceMerged():
+                text = f"merged {len(event.merged)} streams"
+                name = "converge" if event.point == FINAL_POINT else event.point
+                return name, "succeeded", text
+            case ev.ConvergenceBlocked():
+                return event.point, "needs_operator", event.reason
+            case ev.RunResumed():
+                noun = "process" if event.adopted == 1 else "processes"
+                return "run", "running", f"{event.reason}; {event.adopted} {noun} adopted"
+            case ev.RunStopRequested():
+                return "run", "stopped", f"stopping: {event.reason}"
+        return None
+
+
+def tell_outcome(host: RunHost) -> None:
+    """Tell how the run ended and what to do next; the report goes to stdout."""
+    state = host.state
+    for line in report_lines(host.report()):
+        click.echo(line)
+    for line in next_steps(state):
+        say(line)
+
+
+def next_steps(state: State) -> list[str]:
+    """Return what a person may want to do now."""
+    if state.phase is RunPhase.CONVERGED:
+        if state.approval.is_done:
+            return [state.approval.message]
+        if state.approval.hint:
+            return [f"not approved: {state.approval.message}", f"  {state.approval.hint}"]
+        return [f"take it with: git merge anabranch/{state.run}"] if _has_result(state) else []
+    if state.phase is RunPhase.NEEDS_OPERATOR:
+        return [state.hint]
+    return [f"after mending: anabranch resume {state.run}"]
+
+
+def _has_result(state: State) -> bool:
+    return any(s.result for s in state.streams.values())
+
+
+def _log(state: State, stream: StreamId) -> str:
+    return state.streams[stream].log or "none"
+
+
+def _clock(at: float) -> str:
+    return f"{duration(at):>7}"

@@ -1,0 +1,113 @@
+"""The execution report in words, as text and as Markdown; built from the same object as the JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from anabranch_console.cli.output import duration, glyph, paint, shown
+
+Report = dict[str, Any]
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Yield the report as lines of text."""
+    yield ""
+    yield paint(_headline(report), report["state"])
+    if report["reason"]:
+        yield f"  {shown(report['reason'])}"
+    yield ""
+    yield from _stream_lines(report)
+    yield ""
+    for name, text in summary(report):
+        yield f"  {name:<14}{text}"
+    yield from _kept_lines(report)
+
+
+def _headline(report: Report) -> str:
+    state = report["state"].replace("_", " ")
+    return f"{glyph(report['state'])} {shown(report['plan'])} {state} · run {report['run']}"
+
+
+def _stream_lines(report: Report) -> Iterator[str]:
+    width = max((len(s["stream"]) for s in report["streams"]), default=0)
+    for stream in report["streams"]:
+        state = stream["state"]
+        sign = paint(f"{glyph(state)} {state:<11}", state)
+        seconds = duration(report["seconds"].get(stream["stream"]))
+        changed = _files(stream["files_changed"])
+        again = f" (attempt {stream['attempt']})" if stream["attempt"] > 1 else ""
+        reason = shown(stream["reason"], 90)
+        yield f"  {sign} {stream['stream']:<{width}}  {seconds:>7}  {changed:>9}  {reason}{again}"
+        for warning in stream["warnings"]:
+            yield f"    ! {shown(warning)}"
+
+
+def _files(count: int | None) -> str:
+    if not count:
+        return ""
+    return "1 file" if count == 1 else f"{count} files"
+
+
+def summary(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield the figures of a report, each with its name."""
+    wall, work = report["wall_seconds"], report["work_seconds"]
+    speedup = f", {report['speedup']:.2f}× one after the other" if report["speedup"] else ""
+    yield "wall time", f"{duration(wall)}  (work {duration(work)}{speedup})"
+    yield "overhead", _overhead(report)
+    if report["efficiency"] is not None:
+        bound = duration(report["lower_bound_seconds"])
+        slots = report["max_parallel"]
+        yield "lower bound", f"{bound} on {slots} slots (efficiency {report['efficiency']:.0%})"
+    predicted, actual = report["critical_path"]["predicted"], report["critical_path"]["actual"]
+    yield "critical path", " → ".join(actual) or "-"
+    if predicted != actual:
+        yield "  predicted", " → ".join(predicted) or "-"
+    if report["recoveries"]:
+        yield "recoveries", "; ".join(
+            f"{r['stream']} attempt {r['attempt']}: {shown(r['reason'], 60)}"
+            for r in report["recoveries"][:4]
+        )
+    if report["branch"]:
+        yield "result", f"branch {report['branch']} at {report['commit'][:10]}"
+    integrity = report["integrity"]
+    yield "journal", f"{integrity['journal']}, {integrity['events']} events"
+
+
+def _overhead(report: Report) -> str:
+    parts = [f"{n} {duration(s)}" for n, s in report["overhead"].items() if s >= 0.05]
+    detail = f"  ({', '.join(parts)})" if parts else ""
+    return f"{report['overhead_share']:.1%} of all time spent{detail}"
+
+
+def _kept_lines(report: Report) -> Iterator[str]:
+    for ref in report["partial"]:
+        yield f"  kept          {ref} (partial work)"
+    for ref in report["rescue"]:
+        yield f"  kept          {ref} (rescued)"
+
+
+def report_markdown(report: Report) -> Iterator[str]:
+    """Yield the report as lines of Markdown."""
+    yield f"# {_cell(report['plan'])}: {report['state'].replace('_', ' ')}"
+    yield ""
+    yield f"Run `{report['run']}`. {_cell(report['reason'])}".rstrip()
+    yield ""
+    yield "| stream | state | attempt | seconds | files | how it ended |"
+    yield "| --- | --- | ---: | ---: | ---: | --- |"
+    for stream in report["streams"]:
+        seconds = report["seconds"].get(stream["stream"])
+        yield (
+            f"| {_cell(stream['stream'])} | {stream['state']} | {stream['attempt']} "
+            f"| {'' if seconds is None else format(seconds, '.2f')} "
+            f"| {stream['files_changed'] or ''} | {_cell(stream['reason'])} |"
+        )
+    yield ""
+    yield "| figure | value |"
+    yield "| --- | --- |"
+    for name, text in summary(report):
+        yield f"| {name.strip()} | {_cell(text)} |"
+
+
+def _cell(text: str) -> str:
+    return shown(text).replace("\\", "\\\\").replace("|", "\\|")

@@ -1,0 +1,26 @@
+"""``anabranch resume``: go on with a run."""
+
+from __future__ import annotations
+
+import click
+
+from anabranch.engine.runs import find_run, resume_run
+from anabranch_console.cli.hosting import finish, host_run
+from anabranch_console.cli.main import here
+from anabranch_console.cli.output import run_argument
+from anabranch_console.cli.planning import installed
+
+
+@click.command
+@run_argument
+@click.option("--headless", is_flag=True, help="No console, even on a terminal.")
+@click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
+def command(run: str | None, headless: bool, as_json: bool) -> None:
+    """Go on with RUN (the latest): adopt what lives, settle what ended, run what is left.
+
+    A run that failed, was stopped or waits for you is opened again: what succeeded stays, the rest
+    is tried once more.
+    """
+    home = find_run(here(), run)
+    host = resume_run(home, installed().strategies, reason="resumed", retry_failed=True)
+    finish(host_run(host, headless=headless, as_json=as_json))

@@ -1,0 +1,53 @@
+"""``anabranch runs``: what has been run here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from anabranch.core.projections import SCHEMA, run_summary
+from anabranch.engine.runs import FoundRun, read_run, run_folders
+from anabranch_console.cli.main import here
+from anabranch_console.cli.output import json_option, print_json, print_table, say
+
+
+@click.command
+@click.option("--all", "everywhere", is_flag=True, help="The runs of every project.")
+@json_option
+def command(everywhere: bool, as_json: bool) -> None:
+    """List this project's runs, newest first."""
+    found = [read_run(folder) for folder in run_folders(None if everywhere else here())]
+    rows = [_summary(run) for run in found]
+    if as_json:
+        print_json({"schema": SCHEMA, "runs": rows})
+    elif not rows:
+        say("there are no runs in this project; start one with: anabranch run")
+    else:
+        print_table(
+            ["RUN", "STATE", "PLAN", "STARTED", "STREAMS"],
+            [
+                [r["run"], r["state"], r["plan"], (r["started"] or "")[:19], _counts(r)]
+                for r in rows
+            ],
+            state_column=1,
+        )
+
+
+def _summary(found: FoundRun) -> dict[str, Any]:
+    if found.state is not None:
+        return run_summary(found.state, found.is_hosted)
+    return {
+        "run": found.folder.run,
+        "plan": "",
+        "project": "",
+        "state": "unreadable",
+        "reason": found.fault,
+        "started": None,
+        "ended": None,
+        "streams": {},
+    }
+
+
+def _counts(row: dict[str, Any]) -> str:
+    return ", ".join(f"{count} {state}" for state, count in sorted(row["streams"].items()))

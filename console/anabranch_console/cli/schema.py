@@ -1,0 +1,17 @@
+"""``anabranch schema``: the JSON Schema of plan files, for editors."""
+
+from __future__ import annotations
+
+import click
+
+from anabranch.config import plan_schema
+from anabranch_console.cli.output import print_json
+
+
+@click.command
+def command() -> None:
+    """Print the JSON Schema of plan files.
+
+    Write it where your editor finds it: anabranch schema > anabranch.schema.json
+    """
+    print_json(plan_schema())

@@ -1,0 +1,50 @@
+"""``anabranch status``: how a run stands."""
+
+from __future__ import annotations
+
+import click
+
+from anabranch.core.projections import status
+from anabranch_console.cli.output import (
+    glyph,
+    json_option,
+    paint,
+    print_json,
+    run_argument,
+    say,
+    shown,
+)
+from anabranch_console.cli.reading import found_run, overhead_share
+from anabranch_console.cli.streams import print_streams
+
+
+@click.command
+@run_argument
+@json_option
+def command(run: str | None, as_json: bool) -> None:
+    """Tell how RUN (the latest) stands, each stream and each convergence point."""
+    found, state = found_run(run)
+    told = status(state, found.is_hosted, overhead_share(found, state))
+    if as_json:
+        print_json(told)
+        return
+    word = told["state"].replace("_", " ")
+    head = f"{glyph(told['state'])} {shown(told['plan'])} {word}"
+    click.echo(paint(head, told["state"]) + f" · run {told['run']}")
+    for line in (told["reason"], told["hint"], told["approval"]):
+        if line:
+            click.echo(f"  {shown(line)}")
+    click.echo()
+    print_streams(state, told["streams"])
+    click.echo()
+    for point in told["convergence"]:
+        waiting = len(point["waiting_for"])
+        rest = f", waiting for {waiting}" if waiting else ""
+        click.echo(f"  {point['point']}: {point['type']}, {point['state']}{rest}")
+        for conflict in point["conflicts"]:
+            between = " and ".join(conflict["streams"])
+            click.echo(f"    conflict between {between} in {shown(', '.join(conflict['paths']))}")
+    if told["branch"]:
+        click.echo(f"  result: branch {told['branch']} at {told['commit'][:10]}")
+    if told["state"] == "interrupted":
+        say(f"nobody hosts it; go on with: anabranch resume {told['run']}")

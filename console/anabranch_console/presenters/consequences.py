@@ -1,0 +1,110 @@
+"""What a dangerous command would do, said before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.state import State
+from anabranch_console.lines import Line, Span
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.stream_row import elapsed
+from anabranch_console.presenters.wording import safe
+
+_LABEL_CELLS = 9
+
+
+class Consequences(NamedTuple):
+    """The question of a confirmation dialog, and what follows from a yes."""
+
+    title: str
+    lines: tuple[Line, ...]
+    confirm: str
+
+
+def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Consequences:
+    """Return what stopping some streams would do."""
+    chosen = [state.streams[s] for s in streams]
+    running = [s for s in chosen if s.phase is Phase.RUNNING]
+    grace = wording.seconds_spent(state.plan.stop_grace_seconds)
+    stops = [f"{s.id} (pid {s.pid}, {wording.clock(elapsed(s, now))})" for s in running]
+    told = wording.listing(stops, 3) if stops else "nothing that runs; it will not start"
+    waiting = _dependents(state, streams)
+    affects = (
+        f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else "no other stream"
+    )
+    return Consequences(
+        f"Stop {_named(streams)}?",
+        (
+            _line("ends", told),
+            _line("how", f"asked to end; after {grace} the process tree is killed"),
+            _line("keeps", "workspace and log; changed files as partial work"),
+            _line("affects", affects),
+            _line("undo", "not by itself: x r tries it again"),
+        ),
+        "Stop",
+    )
+
+
+def of_retrying(state: State, streams: Sequence[StreamId]) -> Consequences:
+    """Return what trying some streams again would do."""
+    again = [
+        s for s in _dependents(state, streams) if state.streams[StreamId(s)].phase is Phase.SKIPPED
+    ]
+    attempts = [f"{s} as attempt {state.streams[s].attempt + 1}" for s in streams]
+    lines = [
+        _line("runs", wording.listing(attempts, 3)),
+        _line("how", "in a fresh workspace, from what it depends on"),
+        _line("keeps", "logs and kept work of earlier attempts"),
+        _line("also", f"{wording.listing(again, 4)}: no longer skipped" if again else "no others"),
+    ]
+    if state.has_ended:
+        lines.append(_line("run", f"is {state.phase.replace('_', ' ')}; it goes on"))
+    return Consequences(f"Try {_named(streams)} again?", tuple(lines), "Retry")
+
+
+def of_stopping_the_run(state: State) -> Consequences:
+    """Return what stopping the whole run would do."""
+    running = [str(s.id) for s in state.streams.values() if s.is_active]
+    waiting = len(state.streams) - state.counts.ended - len(running)
+    return Consequences(
+        "Stop the whole run?",
+        (
+            _line("ends", f"{len(running)} running: {wording.listing(running, 4)}"),
+            _line("skips", wording.count(waiting, "stream that has", "streams that have")
+                  + " not started"),
+            _line("keeps", "every workspace, log and result; nothing is merged"),
+            _line("undo", f"anabranch resume {state.run}"),
+        ),
+        "Stop run",
+    )
+
+
+def of_approving(state: State) -> Consequences:
+    """Return what approving the result would do."""
+    branch = state.base.branch if state.base and state.base.branch else "your checkout"
+    return Consequences(
+        "Approve the result?",
+        (
+            _line("moves", f"{safe(branch.removeprefix('refs/heads/'))} to the merged result"),
+            _line("from", f"anabranch/{state.run}"),
+            _line("guard", "only if the branch still stands where the run began"),
+        ),
+        "Approve",
+    )
+
+
+def _line(label: str, text: str) -> Line:
+    return (Span(label.ljust(_LABEL_CELLS), "muted"), Span(safe(text), "text"))
+
+
+def _named(streams: Sequence[StreamId]) -> str:
+    return str(streams[0]) if len(streams) == 1 else f"{len(streams)} marked streams"
+
+
+def _dependents(state: State, streams: Sequence[StreamId]) -> list[str]:
+    family = {d for s in streams for d in state.topology.descendants(s)} - set(streams)
+    living = [s for s in family if state.streams[s].phase is not Phase.SUCCEEDED]
+    return [str(s) for s in state.topology.in_merge_order(living)]

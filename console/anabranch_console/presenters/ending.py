@@ -1,0 +1,55 @@
+"""What the console says when a run has ended: the outcome, the reason, and what to do next."""
+
+from __future__ import annotations
+
+from anabranch.core.ids import FINAL_POINT
+from anabranch.core.projections import run_state
+from anabranch.core.state import RunPhase, State
+from anabranch_console.glyphs import Glyphs
+from anabranch_console.lines import Line, Span
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.header import RUN_WORDS
+from anabranch_console.presenters.wording import safe
+
+
+def ending_lines(state: State, glyphs: Glyphs, is_read_only: bool = False) -> list[Line]:
+    """Return the banner of an ended run, no lines while it lives."""
+    if not state.has_ended:
+        return []
+    name = run_state(state, is_hosted=True)
+    style = f"state.{name}"
+    outcome = f"{glyphs.state(name)} {RUN_WORDS.get(name, name).capitalize()}"
+    head: Line = (Span(outcome, f"{style}.strong"), Span(f"  {_what(state)}", "text"))
+    reason = safe(state.reason)
+    lines = [head]
+    if reason and state.phase is not RunPhase.CONVERGED:
+        lines.append((Span(reason, "muted"),))
+    lines.append(_next_step(state, is_read_only))
+    return lines
+
+
+def _what(state: State) -> str:
+    final = state.points[FINAL_POINT]
+    took = f"after {wording.clock(state.ended_at)}"
+    if state.phase is RunPhase.CONVERGED and final.commit and final.merged:
+        merged = wording.count(len(final.merged), "stream")
+        return f"{merged} merged into anabranch/{state.run} {took}"
+    succeeded = sum(1 for s in state.streams.values() if s.phase == "succeeded")
+    return f"{succeeded} of {wording.count(len(state.plan.streams), 'stream')} succeeded {took}"
+
+
+def _next_step(state: State, is_read_only: bool) -> Line:
+    report = (Span("  ·  "), Span(f"anabranch report {state.run}", "accent"))
+    if state.phase is RunPhase.CONVERGED:
+        if state.approval.is_done:
+            return (Span(safe(state.approval.message), "state.succeeded"), *report)
+        if state.approval.message:
+            told = f"not approved: {state.approval.message}; {state.approval.hint}"
+            return (Span(safe(told), "level.warning"), *report)
+        if is_read_only:
+            return (Span("approve it where the run is hosted", "muted"), *report)
+        return (Span("A", "key"), Span(" brings it to your branch", "text"), *report)
+    if state.phase is RunPhase.NEEDS_OPERATOR:
+        return (Span(safe(state.hint), "text"), *report)
+    again = f"anabranch resume {state.run}"
+    return (Span("x r", "key"), Span(" tries a stream again  ·  "), Span(again, "accent"), *report)

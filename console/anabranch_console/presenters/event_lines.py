@@ -1,0 +1,156 @@
+"""Events in words: time, level, subject, type and one sentence of detail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from anabranch.core import events as ev
+from anabranch.core.ids import FINAL_POINT
+from anabranch.core.state import State
+from anabranch.core.streams import exit_in_words
+from anabranch_console.glyphs import Glyphs
+from anabranch_console.lines import Line, Span, fit
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.wording import safe
+
+
+class EventWords(NamedTuple):
+    """An event as people read it."""
+
+    level: str
+    subject: str
+    type: str
+    detail: str
+
+
+_GOOD = (
+    ev.StreamSucceeded,
+    ev.ConvergenceMerged,
+    ev.RunConverged,
+    ev.RunApproved,
+)
+_WARNINGS = (
+    ev.RetryScheduled,
+    ev.StreamDelayed,
+    ev.StreamSkipped,
+    ev.StreamStopRequested,
+    ev.StreamStopped,
+    ev.StreamLost,
+    ev.StreamBlocked,
+    ev.AttemptFailed,
+    ev.ConvergenceDeparted,
+    ev.RunStopRequested,
+    ev.RunStopped,
+    ev.ApprovalRefused,
+    ev.RunNeedsOperator,
+)
+_ERRORS = (
+    ev.StreamFailed,
+    ev.StreamQuarantined,
+    ev.ConflictFound,
+    ev.ConvergenceBlocked,
+    ev.ConvergenceAbandoned,
+    ev.RunFailed,
+)
+
+
+def level_of(event: ev.Event) -> str:
+    """Return how much an event matters: info, good, warning or error."""
+    if isinstance(event, _ERRORS):
+        return "error"
+    if isinstance(event, _WARNINGS):
+        return "warning"
+    if isinstance(event, ev.StreamExited):
+        return "info" if event.exit_code == 0 else "warning"
+    return "good" if isinstance(event, _GOOD) else "info"
+
+
+def event_words(event: ev.Event) -> EventWords:
+    """Return an event in words; text that came from outside is made safe."""
+    subject = getattr(event, "stream", None) or getattr(event, "point", None) or "run"
+    detail = _DETAILS.get(type(event), _plain_detail)(event)
+    kind = ev.wire_name(type(event).__name__).replace("_", " ")
+    return EventWords(level_of(event), safe(str(subject)), kind, safe(detail))
+
+
+def event_line(state: State, record: ev.Recorded, glyphs: Glyphs, subject_cells: int) -> Line:
+    """Return an event as one line of the events pane."""
+    words = event_words(record.event)
+    style = f"level.{words.level}"
+    return (
+        Span(wording.wall_clock(state.started_wall, record.at), "muted"),
+        Span(f" {glyphs.level(words.level)} ", style),
+        Span(fit(words.subject, subject_cells), "strong"),
+        Span(" "),
+        Span(fit(words.type, 21), style if words.level != "info" else "text"),
+        Span(" "),
+        Span(words.detail, "muted"),
+    )
+
+
+def note_line(started_wall: float, at: float, level: str, text: str, glyphs: Glyphs) -> Line:
+    """Return something the console itself has to say, as a line of the events pane."""
+    return (
+        Span(wording.wall_clock(started_wall, at), "muted"),
+        Span(f" {glyphs.level(level)} ", f"level.{level}"),
+        Span("console ", "strong"),
+        Span(safe(text), f"level.{level}"),
+    )
+
+
+def _plain_detail(event: ev.Event) -> str:
+    return str(getattr(event, "reason", "") or "")
+
+
+def _exited(event: ev.StreamExited) -> str:
+    from anabranch.core.state import Exit
+
+    told = exit_in_words(Exit(event.exit_code, event.signal, event.error))
+    extras = []
+    if event.survivors_ended:
+        extras.append(f"{wording.count(event.survivors_ended, 'left-over process')} ended")
+    if event.lost_bytes:
+        extras.append(f"{event.lost_bytes} bytes of output lost")
+    return ", ".join([told, *extras])
+
+
+def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
+    files = wording.count(event.files_changed, "file")
+    return f"{files} in {event.commit[:10]}"
+
+
+def _conflict(event: ev.ConflictFound) -> str:
+    paths = wording.listing([p.path for p in event.conflict.paths], 3)
+    return f"{' and '.join(event.conflict.streams)} conflict in {paths}"
+
+
+def _merged(event: ev.ConvergenceMerged) -> str:
+    told = f"{wording.count(len(event.merged), 'stream')} in {event.commit[:10]}"
+    return f"{told} on {event.branch}" if event.branch else told
+
+
+_DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
+    ev.RunStarted: lambda e: (
+        f"{e.plan.name}: {wording.count(len(e.plan.streams), 'stream')}, "
+        f"{e.plan.max_parallel} at a time"
+    ),
+    ev.BaseCaptured: lambda e: f"{e.commit[:10]} on {(e.branch or 'no branch')}",
+    ev.RunConverged: lambda e: f"the result stands on {e.branch}" if e.branch else "no changes",
+    ev.RunNeedsOperator: lambda e: f"{e.reason}; {e.hint}",
+    ev.RunApproved: lambda e: e.message,
+    ev.ApprovalRefused: lambda e: f"{e.reason}; {e.hint}",
+    ev.StreamRegistered: lambda e: "",
+    ev.StreamQueued: lambda e: f"attempt {e.attempt}",
+    ev.StreamAdmitted: lambda e: f"attempt {e.attempt} gets a workspace",
+    ev.WorkspacePrepared: lambda e: e.path,
+    ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",
+    ev.StreamExited: _exited,
+    ev.ResultCaptured: _captured,
+    ev.PartialCaptured: _captured,
+    ev.ConvergenceArrived: lambda e: f"at {'the end' if e.point == FINAL_POINT else e.point}",
+    ev.ConvergenceDeparted: lambda e: f"without a result: {e.reason}",
+    ev.ConvergenceStarted: lambda e: f"{wording.count(len(e.streams), 'stream')}: {e.reason}",
+    ev.ConvergenceMerged: _merged,
+    ev.ConflictFound: _conflict,
+}

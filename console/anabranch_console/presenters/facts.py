@@ -1,0 +1,141 @@
+"""The facts about one stream: what the panel beside the table says, and what the plan says."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from anabranch.core.lifecycle import Phase, public_state
+from anabranch.core.projections import evidence_for, reason_for
+from anabranch.core.state import State, Stream
+from anabranch.engine.vitals import Vitals
+from anabranch_console.lines import Line, Span, cut_left, wrap
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.stream_row import elapsed
+from anabranch_console.presenters.wording import safe
+
+LABEL_CELLS = 10
+
+
+def fact_lines(
+    state: State, stream: Stream, vitals: Vitals | None, now: float, cells: int
+) -> list[Line]:
+    """Return the facts, one or more lines each, cut for a panel ``cells`` wide."""
+    room = max(cells - LABEL_CELLS, 8)
+    lines: list[Line] = []
+    for label, value, style in _facts(state, stream, vitals, now):
+        if label in ("workspace", "log"):
+            lines.append(_fact(label, cut_left(value, room), style))
+            continue
+        first, *more = wrap(value, room)
+        lines.append(_fact(label, first, style))
+        lines += [_fact("", piece, style) for piece in more[:2]]
+    return lines
+
+
+def _fact(label: str, value: str, style: str) -> Line:
+    return (Span(label.ljust(LABEL_CELLS), "muted"), Span(value, style))
+
+
+def _facts(
+    state: State, stream: Stream, vitals: Vitals | None, now: float
+) -> list[tuple[str, str, str]]:
+    style = f"state.{public_state(stream.phase)}"
+    facts = [("why", safe(reason_for(state, stream)), style)]
+    facts += _live_facts(stream, vitals)
+    facts += _graph_facts(state, stream)
+    facts.append(("time", _time(stream, now), "text"))
+    facts += _work_facts(stream)
+    facts += [("warning", safe(text), "level.warning") for text in stream.warnings[:3]]
+    facts += [("kept", safe(ref), "text") for ref in (*stream.partial, *stream.rescue)[-3:]]
+    return facts
+
+
+def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, str]]:
+    evidence = safe(evidence_for(stream))
+    facts = [("evidence", evidence, "text")]
+    is_live = stream.phase is Phase.RUNNING and vitals is not None
+    if is_live and vitals is not None and vitals.attempt == stream.attempt and vitals.evidence:
+        facts.append(("now", safe(vitals.evidence), "text"))
+    return facts
+
+
+def _graph_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
+    plan = state.stream_plan(stream.id)
+    facts = []
+    if plan.depends_on:
+        needs = [
+            d.stream if d.condition == "succeeded" else f"{d.stream} ({d.condition})"
+            for d in plan.depends_on
+        ]
+        facts.append(("needs", wording.listing(needs, 6), "text"))
+    feeds = list(state.topology.dependents[stream.id])
+    if feeds:
+        facts.append(("feeds", wording.listing([str(s) for s in feeds], 6), "text"))
+    return facts
+
+
+def _time(stream: Stream, now: float) -> str:
+    spent = stream.spent
+    current = max(now - stream.since, 0.0)
+    phase = {
+        Phase.PREPARING: "preparing",
+        Phase.STARTING: "starting",
+        Phase.RUNNING: "working",
+        Phase.STOPPING: "working",
+        Phase.CAPTURING: "capturing",
+    }.get(stream.phase)
+    parts = []
+    for name in ("preparing", "starting", "working", "capturing"):
+        seconds = getattr(spent, name) + (current if name == phase else 0.0)
+        if seconds >= 0.05:
+            parts.append(f"{name} {wording.seconds_spent(seconds)}")
+    total = elapsed(stream, now)
+    told = ", ".join(parts)
+    if total is None:
+        return told or f"{public_state(stream.phase)} for {wording.age(current)}"
+    return f"{wording.clock(total)}  {told}".rstrip()
+
+
+def _work_facts(stream: Stream) -> list[tuple[str, str, str]]:
+    facts = []
+    if stream.retries:
+        facts.append(("retries", str(stream.retries), "state.recovering"))
+    if stream.result:
+        files = wording.count(stream.result.files_changed, "file")
+        facts.append(("commit", f"{stream.result.commit[:10]}  {files}", "text"))
+    if stream.workspace:
+        facts.append(("workspace", safe(stream.workspace.path), "text"))
+    if stream.log:
+        facts.append(("log", safe(PurePath(stream.log).name), "text"))
+    return facts
+
+
+def plan_lines(state: State, stream: Stream, cells: int) -> list[Line]:
+    """Return what the plan says about a stream."""
+    plan = state.stream_plan(stream.id)
+    limit = "none" if plan.timeout_seconds is None else wording.clock(plan.timeout_seconds)
+    facts = [
+        ("command", plan.command_text),
+        ("folder", plan.working_dir),
+        ("retries", f"up to {plan.max_retries}"),
+        ("timeout", limit),
+        ("success", f"exit {wording.listing([str(c) for c in plan.success_exit_codes])}"),
+        ("priority", str(plan.priority)),
+        ("optional", "yes: its failure does not fail the run" if plan.optional else "no"),
+        ("meets at", plan.converge),
+        ("workspace", plan.workspace),
+        ("terminal", "yes" if plan.tty else "no"),
+    ]
+    if plan.after_seconds:
+        facts.append(("after", f"{wording.clock(plan.after_seconds)} after what it needs"))
+    if plan.writes:
+        facts.append(("writes", wording.listing(list(plan.writes))))
+    if plan.env:
+        facts.append(("env", wording.listing([f"{k}={v}" for k, v in plan.env.items()])))
+    room = max(cells - LABEL_CELLS, 8)
+    lines: list[Line] = []
+    for label, value in facts:
+        first, *more = wrap(safe(value), room)
+        lines.append(_fact(label, first, "text"))
+        lines += [_fact("", piece, "text") for piece in more]
+    return lines

@@ -1,0 +1,109 @@
+"""The first line of the console: which run, how it stands, how far it is, what it costs."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from anabranch.core.ids import FINAL_POINT
+from anabranch.core.projections import run_state
+from anabranch.core.state import State
+from anabranch.engine.source import Overhead
+from anabranch_console.glyphs import Glyphs
+from anabranch_console.lines import Line, Part, Span, bar, fit_parts
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.stream_row import URGENCY, StreamRow
+from anabranch_console.presenters.wording import safe
+
+BAR_CELLS = 10
+RUN_WORDS = {"needs_operator": "needs you"}
+
+
+def header_line(
+    state: State,
+    rows: list[StreamRow],
+    now: float,
+    overhead: Overhead | None,
+    is_read_only: bool,
+    glyphs: Glyphs,
+    cells: int,
+) -> Line:
+    """Return the header, fitted to ``cells``: what matters least gives way first."""
+    left = [
+        Part(40, (_product(glyphs, "anabranch"), _product(glyphs, ""))),
+        Part(70, ((Span(safe(state.plan.name), "strong"),),)),
+        Part(10, ((Span(state.run, "muted"),),)),
+        Part(100, (_run(state, glyphs),)),
+    ]
+    counts = counts_line(rows, glyphs, has_words=True), counts_line(rows, glyphs, has_words=False)
+    middle = [Part(50, counts)]
+    right = [
+        Part(30, _convergence(state, glyphs)),
+        Part(60, ((Span(wording.clock(_elapsed(state, now)), "text"),),)),
+        Part(20, _overhead(overhead)),
+        Part(90, ((Span("read-only", "badge.warning"),), ()) if is_read_only else ((),)),
+    ]
+    fitted = fit_parts([*left, *middle, *right], cells - 2, gap=2)
+    line = bar(fitted[:5], fitted[5:], cells - 2)
+    return (Span(" "), *line, Span(" "))
+
+
+def counts_line(rows: list[StreamRow], glyphs: Glyphs, *, has_words: bool) -> Line:
+    """Return how many streams are in each state, the most telling states first."""
+    counts = Counter(row.state for row in rows)
+    spans: list[Span] = []
+    for name in _COUNT_ORDER:
+        if counts[name]:
+            word = f" {name}" if has_words else ""
+            gap = "  " if spans else ""
+            spans.append(Span(f"{gap}{glyphs.state(name)} {counts[name]}{word}", f"state.{name}"))
+    return tuple(spans)
+
+
+_COUNT_ORDER = ("running", "starting", "succeeded", *[s for s in URGENCY if s not in (
+    "running", "starting", "succeeded")])
+
+
+def run_words(state: State) -> tuple[str, str]:
+    """Return the run's state and the words for it."""
+    name = "stopping" if state.phase == "stopping" else run_state(state, is_hosted=True)
+    return name, RUN_WORDS.get(name, name)
+
+
+def _product(glyphs: Glyphs, name: str) -> Line:
+    return (Span(f"{glyphs.product} {name}".rstrip(), "accent"),)
+
+
+def _run(state: State, glyphs: Glyphs) -> Line:
+    name, words = run_words(state)
+    return (Span(f"{glyphs.state(name)} {words}", f"state.{name}"),)
+
+
+def _elapsed(state: State, now: float) -> float:
+    return state.ended_at if state.ended_at is not None else now
+
+
+def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
+    point = state.points[FINAL_POINT]
+    expected = len(state.plan.streams)
+    arrived = len(point.arrived) if not point.is_settled else len(point.merged)
+    gone = len(point.departed)
+    on = round(BAR_CELLS * arrived / expected) if expected else 0
+    lost = min(round(BAR_CELLS * gone / expected), BAR_CELLS - on) if expected else 0
+    gauge = (
+        Span(glyphs.bar_on * on, "bar.on"),
+        Span(glyphs.bar_on * lost, "bar.lost"),
+        Span(glyphs.bar_off * (BAR_CELLS - on - lost), "bar.off"),
+    )
+    told = (Span(f" {arrived}/{expected}", "text"),)
+    merged = (Span(" merged", "muted"),)
+    return ((*gauge, *told, *merged), (*gauge, *told), told)
+
+
+def _overhead(overhead: Overhead | None) -> tuple[Line, ...]:
+    if overhead is None:
+        return ((),)
+    number = f"{overhead.share * 100:.1f} %"
+    return (
+        (Span("overhead ", "muted"), Span(number, "text")),
+        (Span("ovh ", "muted"), Span(number, "text")),
+    )

@@ -1,0 +1,157 @@
+"""Palettes: named colours from TOML files, and the styles that panes ask for by meaning.
+
+A theme file holds colours only; which colour a failed stream or a key has is decided here, once,
+for all themes. The terminal library gets the same colours for what it draws itself.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from rich.style import Style
+from textual.theme import Theme
+
+DEFAULT_THEME = "delta"
+
+_STATES = {
+    "waiting": "waiting",
+    "queued": "waiting",
+    "starting": "starting",
+    "running": "running",
+    "stalled": "recovering",
+    "recovering": "recovering",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "skipped": "waiting",
+    "quarantined": "quarantined",
+    "stopped": "stopped",
+    "stopping": "recovering",
+    "interrupted": "recovering",
+    "needs_operator": "recovering",
+    "converged": "succeeded",
+}
+
+_STYLES: dict[str, tuple[str, bool]] = {
+    "text": ("foreground", False),
+    "strong": ("foreground", True),
+    "muted": ("muted", False),
+    "faint": ("faint", False),
+    "accent": ("accent", False),
+    "title": ("accent", True),
+    "key": ("accent", True),
+    "bar.on": ("accent", False),
+    "bar.lost": ("failed", False),
+    "bar.off": ("faint", False),
+    "badge.warning": ("recovering", True),
+    "level.info": ("muted", False),
+    "level.good": ("succeeded", False),
+    "level.warning": ("recovering", False),
+    "level.error": ("failed", False),
+    **{f"state.{state}": (colour, False) for state, colour in _STATES.items()},
+    **{f"state.{state}.strong": (colour, True) for state, colour in _STATES.items()},
+}
+
+COLOURS = (
+    "background",
+    "panel",
+    "cursor",
+    "foreground",
+    "muted",
+    "faint",
+    "border",
+    "accent",
+    "match",
+    "waiting",
+    "starting",
+    "running",
+    "recovering",
+    "succeeded",
+    "failed",
+    "stopped",
+    "quarantined",
+)
+
+
+@dataclass(slots=True)
+class Palette:
+    """The colours of one theme, and the styles made of them."""
+
+    name: str
+    title: str
+    is_dark: bool
+    colours: Mapping[str, str]
+    _styles: dict[tuple[str, str], Style] = field(default_factory=dict)
+
+    def style(self, name: str, background: str = "background") -> Style:
+        """Return the style of a meaning on one of the backgrounds, plain text if unknown."""
+        key = (name, background)
+        found = self._styles.get(key)
+        if found is None:
+            found = self._styles[key] = self._make(name, background)
+        return found
+
+    def _make(self, name: str, background: str) -> Style:
+        if name == "match":
+            return Style(color=self.colours["foreground"], bgcolor=self.colours["match"], bold=True)
+        colour, is_bold = _STYLES.get(name, _STYLES["text"])
+        return Style(
+            color=self.colours[colour], bgcolor=self.colours[background], bold=is_bold or None
+        )
+
+
+def load_palettes() -> dict[str, Palette]:
+    """Return the themes that come with the console, by name."""
+    palettes = {}
+    for entry in sorted(files("anabranch_themes").iterdir(), key=lambda e: e.name):
+        if entry.name.endswith(".toml"):
+            name = entry.name.removesuffix(".toml")
+            palettes[name] = parse_palette(name, entry.read_text(encoding="utf-8"))
+    return palettes
+
+
+def parse_palette(name: str, text: str) -> Palette:
+    """Return the palette in a TOML text.
+
+    Raises:
+        ValueError: the text is no TOML, or a colour is missing.
+    """
+    data = tomllib.loads(text)
+    colours = data.get("colors", {})
+    missing = [colour for colour in COLOURS if colour not in colours]
+    if missing:
+        raise ValueError(f"theme {name!r} lacks the colours {', '.join(missing)}")
+    return Palette(name, data.get("title", name), data.get("dark", True), colours)
+
+
+def textual_theme(palette: Palette) -> Theme:
+    """Return the palette in the form that the terminal library knows."""
+    colours = palette.colours
+    own = {f"ab-{name}": value for name, value in colours.items()}
+    return Theme(
+        name=palette.name,
+        primary=colours["accent"],
+        secondary=colours["running"],
+        accent=colours["accent"],
+        warning=colours["recovering"],
+        error=colours["failed"],
+        success=colours["succeeded"],
+        foreground=colours["foreground"],
+        background=colours["background"],
+        surface=colours["background"],
+        panel=colours["panel"],
+        dark=palette.is_dark,
+        text_alpha=1.0,
+        variables={
+            **own,
+            "input-cursor-background": colours["accent"],
+            "input-cursor-foreground": colours["background"],
+            "input-selection-background": f"{colours['accent']} 35%",
+            "screen-selection-background": colours["cursor"],
+            "block-cursor-background": colours["cursor"],
+            "block-cursor-foreground": colours["foreground"],
+            "block-hover-background": colours["panel"],
+        },
+    )

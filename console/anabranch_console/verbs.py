@@ -1,0 +1,226 @@
+"""Everything the console can do, once: the source of keys, commands, palette, help and key docs.
+
+A verb whose keys are written with a space (``x s``) is reached through a menu: the first key opens
+it, the second chooses. The screen carries a verb out in the method ``do_`` plus its id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import StrEnum
+
+
+class Scope(StrEnum):
+    """Where a verb's keys work."""
+
+    ANYWHERE = "anywhere"
+    LISTS = "in every pane"
+    STREAMS = "streams"
+    STREAM = "the chosen stream"
+    LOG = "log"
+    RUN = "the run"
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What decides whether a verb can be used now."""
+
+    is_read_only: bool = False
+    has_stream: bool = True
+    stream_has_ended: bool = False
+    stream_can_be_retried: bool = False
+    run_has_ended: bool = False
+    can_be_approved: bool = False
+    is_stopping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One thing to do.
+
+    ``args`` shows the argument in help (``[STREAM]``); ``completes`` names what it is completed
+    from. ``footer`` is its short name in the footer, "" to leave it out.
+    """
+
+    id: str
+    title: str
+    keys: tuple[str, ...]
+    scope: Scope
+    aliases: tuple[str, ...] = ()
+    args: str = ""
+    completes: str = ""
+    footer: str = ""
+    steers: bool = False
+    is_dangerous: bool = False
+
+    @property
+    def direct_keys(self) -> tuple[str, ...]:
+        """The keys that do it at once, without a menu."""
+        return tuple(key for key in self.keys if " " not in key)
+
+    def why_not(self, situation: Situation) -> str | None:
+        """Return why the verb cannot be used now, None if it can."""
+        if self.steers and situation.is_read_only:
+            return "read-only: another console hosts this run"
+        if self.scope is Scope.STREAM and not situation.has_stream:
+            return "no stream is chosen"
+        return _NOT_NOW[self.id](situation) if self.id in _NOT_NOW else None
+
+
+def _stop(situation: Situation) -> str | None:
+    return "it has ended" if situation.stream_has_ended else None
+
+
+def _retry(situation: Situation) -> str | None:
+    if situation.stream_can_be_retried:
+        return None
+    return "it has succeeded" if situation.stream_has_ended else "it has not ended; stop it first"
+
+
+def _stop_run(situation: Situation) -> str | None:
+    if situation.run_has_ended:
+        return "the run has ended"
+    return "the run is stopping" if situation.is_stopping else None
+
+
+def _approve(situation: Situation) -> str | None:
+    return None if situation.can_be_approved else "only a converged run can be approved"
+
+
+_NOT_NOW = {"stop": _stop, "retry": _retry, "stop-run": _stop_run, "approve": _approve}
+
+_V, _S = Verb, Scope
+
+VERBS: tuple[Verb, ...] = (
+    _V("help", "Help: keys and commands", ("question_mark", "f1"), _S.ANYWHERE, footer="Help"),
+    _V("command", "Command by name", ("colon",), _S.ANYWHERE, footer="Command"),
+    _V("palette", "Find a command", ("ctrl+p",), _S.ANYWHERE, footer="Palette"),
+    _V("theme", "Choose a theme", ("ctrl+t",), _S.ANYWHERE, args="[NAME]", completes="themes"),
+    _V("full", "Full pane on and off", ("f",), _S.ANYWHERE, footer="Full"),
+    _V("details", "Show or hide the details", ("i",), _S.ANYWHERE),
+    _V("next-pane", "Next pane", ("tab",), _S.ANYWHERE),
+    _V("previous-pane", "Previous pane", ("shift+tab",), _S.ANYWHERE),
+    _V("back", "Back: close, clear, return", ("escape",), _S.ANYWHERE),
+    _V("copy-selection", "Copy the selected text", ("ctrl+c",), _S.ANYWHERE),
+    _V("quit", "Quit", ("q", "ctrl+q"), _S.ANYWHERE, aliases=("q", "exit"), footer="Quit"),
+    _V("down", "Down", ("down", "j"), _S.LISTS),
+    _V("up", "Up", ("up", "k"), _S.LISTS),
+    _V("page-down", "Page down", ("pagedown", "ctrl+f"), _S.LISTS),
+    _V("page-up", "Page up", ("pageup",), _S.LISTS),
+    _V("first", "First line", ("home", "g"), _S.LISTS),
+    _V("last", "Last line; a log follows again", ("end", "G"), _S.LISTS),
+    _V("filter", "Filter the streams", ("slash",), _S.STREAMS, args="[FILTER]", footer="Filter"),
+    _V("sort", "Sort by…", ("o",), _S.STREAMS, args="[COLUMN]", completes="columns",
+       footer="Sort"),
+    _V("sort-left", "Sort by the column to the left", ("less_than_sign",), _S.STREAMS),
+    _V("sort-right", "Sort by the column to the right", ("greater_than_sign",), _S.STREAMS),
+    _V("reverse", "Reverse the order", ("O",), _S.STREAMS),
+    _V("mark", "Mark for the next action", ("space",), _S.STREAMS, footer="Mark"),
+    _V("unmark", "Take all marks away", ("V",), _S.STREAMS),
+    _V("open", "Open the details", ("enter",), _S.STREAM, footer="Open"),
+    _V("log", "Its log", ("l",), _S.STREAM, footer="Log"),
+    _V("story", "Its story: why is it so?", ("e",), _S.STREAM, aliases=("why",), footer="Why"),
+    _V("plan", "What the plan says about it", ("p",), _S.STREAM),
+    _V("next-tab", "Next tab of the details", ("right_square_bracket",), _S.STREAM),
+    _V("previous-tab", "Previous tab of the details", ("left_square_bracket",), _S.STREAM),
+    _V("menu", "Actions…", ("x",), _S.STREAM, footer="Actions"),
+    _V("stop", "Stop the stream…", ("x s",), _S.STREAM, args="[STREAM]", completes="streams",
+       steers=True, is_dangerous=True),
+    _V("retry", "Try the stream again…", ("x r",), _S.STREAM, args="[STREAM]",
+       completes="streams", steers=True, is_dangerous=True),
+    _V("copy", "Copy id or paths…", ("y",), _S.STREAM, footer="Copy"),
+    _V("find", "Find in the log", ("slash",), _S.LOG, args="[TEXT]", footer="Find"),
+    _V("find-next", "Next hit", ("n",), _S.LOG),
+    _V("find-previous", "Previous hit", ("N",), _S.LOG),
+    _V("wrap", "Wrap long lines", ("w",), _S.LOG, footer="Wrap"),
+    _V("follow", "Follow the log", ("F",), _S.LOG, footer="Follow"),
+    _V("approve", "Approve the result…", ("A",), _S.RUN, steers=True, is_dangerous=True),
+    _V("stop-run", "Stop the whole run…", ("x S",), _S.RUN, steers=True, is_dangerous=True),
+)
+
+BY_ID = {verb.id: verb for verb in VERBS}
+_BY_WORD = {word: verb for verb in VERBS for word in (verb.id, *verb.aliases)}
+
+_SHOWN_KEYS = {
+    "question_mark": "?",
+    "colon": ":",
+    "slash": "/",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
+    "right_square_bracket": "]",
+    "left_square_bracket": "[",
+    "pagedown": "pgdn",
+    "pageup": "pgup",
+    "escape": "esc",
+    "f1": "F1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """What a line in the command bar means: a verb with its argument, or why it means nothing."""
+
+    verb: Verb | None
+    argument: str = ""
+    problem: str = ""
+
+
+def parse_command(line: str) -> Spoken:
+    """Return what ``:line`` asks for. A beginning that fits one verb only is enough."""
+    word, _, argument = line.strip().lstrip(":").strip().partition(" ")
+    if not word:
+        return Spoken(None)
+    verb = _BY_WORD.get(word) or _only_one_beginning_with(word)
+    if verb is not None:
+        return Spoken(verb, argument.strip())
+    near = get_close_matches(word, _BY_WORD, n=1)
+    hint = f"; did you mean :{near[0]}?" if near else "; :help lists the commands"
+    return Spoken(None, problem=f"there is no command {word!r}{hint}")
+
+
+def _only_one_beginning_with(word: str) -> Verb | None:
+    found = {verb.id: verb for name, verb in _BY_WORD.items() if name.startswith(word)}
+    return next(iter(found.values())) if len(found) == 1 else None
+
+
+def completions(line: str, names: dict[str, Sequence[str]]) -> list[str]:
+    """Return the command lines that ``line`` may become; ``names`` has what arguments complete to.
+
+    ``names`` maps what a verb completes (``streams``) to the names there are.
+    """
+    word, space, argument = line.partition(" ")
+    if not space:
+        return [name for name in sorted(_BY_WORD) if name.startswith(word)]
+    verb = _BY_WORD.get(word)
+    if verb is None or not verb.completes:
+        return []
+    known: Iterable[str] = names.get(verb.completes, ())
+    return [f"{word} {name}" for name in known if name.startswith(argument)]
+
+
+def shown_key(key: str) -> str:
+    """Return a key as people know it: ``^p``, ``?``, ``x s``."""
+    return _SHOWN_KEYS.get(key, key.replace("ctrl+", "^"))
+
+
+def shown_keys(verb: Verb) -> str:
+    """Return all keys of a verb, as shown in help."""
+    return "  ".join(shown_key(key) for key in verb.keys)
+
+
+def footer_verbs(scopes: Iterable[Scope]) -> list[Verb]:
+    """Return the verbs the footer names while a pane with these scopes has the focus."""
+    wanted = set(scopes)
+    return [verb for verb in VERBS if verb.footer and verb.scope in wanted]
+
+
+def keys_markdown() -> str:
+    """Return all verbs as a Markdown table, for the documentation."""
+    lines = ["| where | keys | command | does |", "| --- | --- | --- | --- |"]
+    for verb in VERBS:
+        keys = " ".join(f"`{shown_key(key)}`" for key in verb.keys).replace("|", "\\|")
+        command = f"`:{verb.id} {verb.args}`".replace(" `", "`")
+        lines.append(f"| {verb.scope} | {keys} | {command} | {verb.title} |")
+    return "\n".join(lines) + "\n"
