@@ -13,6 +13,7 @@ from types import FrameType
 
 import click
 
+from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.projections import event_line
 from anabranch.core.state import RunPhase, State
@@ -54,8 +55,7 @@ def _host_in_console(host: RunHost) -> int:
 
 
 def _host_as_text(host: RunHost, as_json: bool, time_limit_seconds: float | None) -> int:
-    is_new = host.state.adoptions == 0
-    cursor = 0 if is_new else max(0, host.state.seq - 1)
+    cursor = _where_to_begin(host)
     told = progress.Progress(host.state) if not as_json else None
     with _interruptible() as interrupted:
         limit_reached = False
@@ -80,6 +80,12 @@ def _host_as_text(host: RunHost, as_json: bool, time_limit_seconds: float | None
     if told:
         progress.tell_outcome(host)
     return EXIT_TIME_LIMIT if limit_reached else exit_code(host.state)
+
+
+def _where_to_begin(host: RunHost) -> int:
+    """Return the event after which this host's own part of the run begins."""
+    resumed = [r.seq for r in host.take(0).events if isinstance(r.event, ev.RunResumed)]
+    return resumed[-1] - 1 if resumed else 0
 
 
 def exit_code(state: State) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from anabranch.core.projections import status
+from anabranch.engine.runs import run_clock
 from anabranch_console.cli.output import (
     glyph,
     json_option,
@@ -35,7 +36,7 @@ def command(run: str | None, as_json: bool) -> None:
         if line:
             click.echo(f"  {shown(line)}")
     click.echo()
-    print_streams(state, told["streams"])
+    print_streams(state, told["streams"], run_clock(found.folder, state).now())
     click.echo()
     for point in told["convergence"]:
         waiting = len(point["waiting_for"])

@@ -84,6 +84,7 @@ class LogView(LineView):
             self._appended(before)
 
     def _appended(self, before: int) -> None:
+        start = len(self._pieces) if self.is_wrapped else before
         dropped = self._drop_oldest()
         if dropped:
             self._reindex()
@@ -93,7 +94,7 @@ class LogView(LineView):
         if self._pattern and not dropped:
             fresh = range(before, len(self._lines))
             self.hits += [i for i in fresh if self._pattern.search(self._lines[i])]
-        self._strips = {i: s for i, s in self._strips.items() if i < before and not dropped}
+        self._strips = {i: s for i, s in self._strips.items() if i < start and not dropped}
         if self.is_following and self.last_top != self.top:
             self.top = self.last_top
             self.refresh()
@@ -101,7 +102,7 @@ class LogView(LineView):
             self.scroll_to_line(self.top - dropped)
             self.refresh()
         else:
-            for index in range(before, before + self.visible_lines + 1):
+            for index in range(start, start + self.visible_lines + 1):
                 self.refresh_index(index)
         self.post_message(self.Changed())
 

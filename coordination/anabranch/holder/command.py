@@ -32,7 +32,7 @@ class CannotRun(Exception):
 
 
 class Spec:
-    """What to run: read from ``spec.json``, whose keys are these arguments."""
+    """What to run, as the engine asked for it."""
 
     def __init__(
         self,

@@ -58,9 +58,10 @@ def hold(attempt: Attempt, spec: command.Spec) -> None:
     kernel.set_name("ab-holder")
     kernel.become_subreaper()
     _signal.signal(signal.SIGCHLD, _signal.SIG_DFL)
-    control = _open_control(attempt.folder)
+    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
+    control.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, NOTIFY_PATIENCE)
     try:
-        records.reserve_exit(attempt.folder)
+        _bind_control(control, attempt.folder)
         holder = Holder(attempt, spec, control)
     except OSError as error:
         records.write_exit(attempt.folder, {"not_started": str(error)})
@@ -70,17 +71,14 @@ def hold(attempt: Attempt, spec: command.Spec) -> None:
     holder.finish()
 
 
-def _open_control(folder: int) -> _socket.socket:
+def _bind_control(control: _socket.socket, folder: int) -> None:
     """Bind the control socket in the attempt's folder.
 
     The name goes through the descriptor because socket addresses hold no long paths.
     """
-    control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
-    control.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, NOTIFY_PATIENCE)
     if os.access("ctl", os.F_OK, dir_fd=folder):  # of a holder that died before it began
         os.unlink("ctl", dir_fd=folder)
     control.bind(f"/proc/self/fd/{folder}/ctl")
-    return control
 
 
 def _notify(control: _socket.socket, attempt: Attempt) -> None:

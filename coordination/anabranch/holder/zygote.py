@@ -1,10 +1,11 @@
 """The zygote: a small process, forked from once per stream.
 
 Theory of operation. The engine starts one zygote and talks to it over a socket pair (the zygote's
-standard input). A request is the name of an attempt, ``STREAM.ATTEMPT``, whose folder
-``RUN/attempts/NAME`` already holds ``spec.json``. The zygote takes the attempt's lock, forks, and
-answers; the child goes on as the *holder* of that attempt (see ``keep``) and owns the lock from
-then on. Once the engine has its answer, a free lock therefore means that the holder has ended.
+standard input). A request names an attempt, ``STREAM.ATTEMPT``, and says what to run; it is never
+written down, because environments hold secrets. The zygote makes the attempt's folder
+``RUN/attempts/NAME``, takes its lock, forks, and answers; the child goes on as the *holder* of that
+attempt (see ``keep``) and owns the lock from then on. Once the engine has its answer, a free lock
+therefore means that the holder has ended.
 
 The zygote keeps no truth. Whether an attempt was started is decided by its folder, under its lock,
 so a request that is repeated, or asked of two zygotes at once, starts the command once. When the
@@ -24,9 +25,9 @@ if not __package__:  # run as a program: relative imports begin at the folder ab
     sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     __package__ = "holder"
 
-from . import command, keep, kernel
+from . import command, keep, kernel, records
 
-REQUEST_BYTES = 4096
+REQUEST_BYTES = 1_048_576
 ENGINE_SOCKET = 0
 
 
@@ -60,45 +61,57 @@ def become_holder(attempt: keep.Attempt, spec: command.Spec) -> None:
         os._exit(code)
 
 
-def start_holder(run: int, name: str, boot_id: str) -> bool:
-    """Fork the holder of attempt ``name``; false if that attempt was started or settled before.
+def start_holder(attempt: keep.Attempt, spec: command.Spec) -> bool:
+    """Fork an attempt's holder; false if the attempt was started or settled before.
 
-    Raises OSError or ValueError when the attempt cannot be read or the machine refuses another
-    process.
+    Raises OSError when the folder cannot be used or the machine refuses another process.
     """
-    folder = os.open("attempts/" + name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=run)
-    lock = None
+    lock = claim(attempt.folder)
+    if lock is None:
+        return False
     try:
-        lock = claim(folder)
-        if lock is None:
-            return False
-        # Read before the fork: what a child touches first, it has to copy.
-        spec = command.Spec(**json.loads(kernel.read("spec.json", folder)))
+        records.reserve_exit(attempt.folder)
         if os.fork() == 0:
-            become_holder(keep.Attempt(name, run, folder, boot_id), spec)
-        return True
+            become_holder(attempt, spec)
     finally:
         # The lock belongs to the open file, which the holder shares: closing here lets it go only
         # if there is no holder.
-        if lock is not None:
-            os.close(lock)
-        os.close(folder)
+        os.close(lock)
+    return True
+
+
+def open_folder(run: int, name: str) -> int:
+    """Return a descriptor of an attempt's folder, made if it is not there; raises OSError."""
+    path = "attempts/" + name
+    if not os.access(path, os.F_OK, dir_fd=run):
+        os.mkdir(path, 0o700, dir_fd=run)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=run)
+
+
+def answer(run: int, boot_id: str, name: str, spec: command.Spec) -> str:
+    """Start one attempt and return what came of it: an outcome and, if it was refused, why."""
+    try:
+        folder = open_folder(run, name)
+        try:
+            forked = start_holder(keep.Attempt(name, run, folder, boot_id), spec)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        return f"refused\n{error}"
+    return "forked\n" if forked else "settled\n"
 
 
 def serve(run: int, engine: _socket.socket) -> None:
     """Answer requests until the engine's end is closed.
 
-    An answer is three lines: the attempt, ``forked``, ``settled`` or ``refused``, and why.
+    A request is the attempt's name, a line break, and its specification as JSON.
     """
     boot_id = kernel.boot_id()
     while request := engine.recv(REQUEST_BYTES):
-        name = request.decode()
-        reason = ""
-        try:
-            outcome = "forked" if start_holder(run, name, boot_id) else "settled"
-        except (OSError, ValueError, TypeError) as error:
-            outcome, reason = "refused", str(error)
-        engine.send(f"{name}\n{outcome}\n{reason}".encode(), _socket.MSG_NOSIGNAL)
+        name, _, spec = request.decode().partition("\n")
+        # Parsed before the fork: what a forked process touches first, it has to copy.
+        outcome = answer(run, boot_id, name, command.Spec(**json.loads(spec)))
+        engine.send(f"{name}\n{outcome}".encode(), _socket.MSG_NOSIGNAL)
 
 
 def main(run_folder: str) -> None:

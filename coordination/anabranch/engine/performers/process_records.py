@@ -1,8 +1,7 @@
 """The folder of an attempt, as the engine sees it: what it writes, reads and asks there.
 
 The records are the truth about a stream's process. ``start`` and ``exit`` are written by the
-holder, ``spec.json`` by the engine; the lock says whether the holder lives, and nothing else does.
-Output comes before ``exit``: whoever has read ``exit`` can read the log to its end.
+holder; the lock says whether the holder lives, and nothing else does. Output comes before ``exit``: whoever has read ``exit`` can read the log to its end.
 """
 
 from __future__ import annotations
@@ -141,18 +140,6 @@ def _is_locked(path: str) -> bool:
     finally:
         os.close(lock)
     return False
-
-
-def write_spec(folder: Path, spec: dict[str, object]) -> None:
-    """Write what to run, whole or not at all; raises OSError.
-
-    The standard codec is used because it carries arguments and variables that are not UTF-8.
-    """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = folder / ".spec.json"
-    draft.touch(0o600)  # environments hold secrets
-    draft.write_text(json.dumps(spec), encoding="ascii")
-    draft.rename(folder / "spec.json")
 
 
 def refuse_start(folder: Path, reason: str, wall: float, monotonic: float) -> bool:

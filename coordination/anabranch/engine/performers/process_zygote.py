@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import errno
+import json
 import socket
 import subprocess
 import sys
@@ -18,6 +20,7 @@ from pathlib import Path
 from anabranch import holder
 
 MOST_TRIES = 3
+REQUEST_BYTES = 1_048_576
 ANSWER_BYTES = 16_384
 LEAVE_SECONDS = 5.0
 
@@ -35,6 +38,14 @@ class Outcome(enum.Enum):
     """No holder could be forked."""
 
 
+class _Request:
+    """A request that is not answered yet."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.tries = 0
+
+
 class Zygote:
     """A running zygote, replaced when it dies."""
 
@@ -48,26 +59,39 @@ class Zygote:
         """
         self._run_folder = run_folder
         self._answered = answered
-        self._tries: dict[str, int] = {}
+        self._asked: dict[str, _Request] = {}
         self._peer: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._sending = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def ask(self, name: str) -> None:
-        """Ask for the holder of one attempt, whose ``spec.json`` is written; the answer follows."""
-        self._tries[name] = self._tries.get(name, 0) + 1
-        if self._tries[name] > MOST_TRIES:
+    async def ask(self, name: str, spec: dict[str, object]) -> None:
+        """Ask for the holder of one attempt; the answer follows.
+
+        Args:
+            name: the attempt's name.
+            spec: what to run, as the zygote takes it.
+        """
+        # The standard codec carries arguments and variables that are not UTF-8.
+        self._asked[name] = _Request(f"{name}\n{json.dumps(spec)}".encode())
+        await self._send(name)
+
+    async def _send(self, name: str) -> None:
+        request = self._asked[name]
+        request.tries += 1
+        if request.tries > MOST_TRIES:
             self._settle(name, Outcome.REFUSED, "its starter keeps ending; see zygote.log")
             return
         try:
             async with self._sending:
                 peer = self._peer or await self._start()
-                await asyncio.get_running_loop().sock_sendall(peer, name.encode())
+                await asyncio.get_running_loop().sock_sendall(peer, request.content)
         except (BrokenPipeError, ConnectionResetError):
             return  # its end is noticed by the reader, which asks again
         except OSError as error:
-            self._settle(name, Outcome.REFUSED, f"its starter cannot run: {error}")
+            too_large = error.errno == errno.EMSGSIZE
+            what = "its arguments and environment are too large" if too_large else str(error)
+            self._settle(name, Outcome.REFUSED, f"its starter cannot be asked: {what}")
 
     async def warm_up(self) -> None:
         """Start the zygote ahead of the first request; a failure shows at that request."""
@@ -94,6 +118,7 @@ class Zygote:
                 ours.close()
                 raise
         ours.setblocking(False)
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, REQUEST_BYTES)
         self._peer = ours
         asyncio.get_running_loop().add_reader(ours, self._read_answers)
         return ours
@@ -113,7 +138,7 @@ class Zygote:
             self._settle(name, Outcome(outcome), reason)
 
     def _settle(self, name: str, outcome: Outcome, reason: str) -> None:
-        if self._tries.pop(name, None) is not None:
+        if self._asked.pop(name, None) is not None:
             self._answered(name, outcome, reason)
 
     def _replace(self) -> None:
@@ -121,8 +146,8 @@ class Zygote:
         process = self._let_go()
         if process is not None:
             self._spawn_task(asyncio.to_thread(_wait_until_gone, process))
-        for name in list(self._tries):
-            self._spawn_task(self.ask(name))
+        for name in list(self._asked):
+            self._spawn_task(self._send(name))
 
     def _let_go(self) -> subprocess.Popen[bytes] | None:
         process, self._process = self._process, None

@@ -163,12 +163,7 @@ class Processes:
         self._watched[name] = _Watched()
         content = msgspec.to_builtins(spec)
         del content["stream"], content["attempt"]
-        try:
-            await asyncio.to_thread(records.write_spec, self._attempts / name, content)
-        except OSError as error:
-            self._give_up(name, f"cannot write what to run: {error}")
-            return
-        await self._zygote.ask(name)
+        await self._zygote.ask(name, content)
 
     async def stop(self, stream: StreamId, attempt: Attempt, grace_seconds: float) -> None:
         """End an attempt's whole tree: SIGTERM, and after the grace SIGKILL.

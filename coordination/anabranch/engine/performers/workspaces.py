@@ -107,7 +107,7 @@ class WorkspaceEffects:
         result = ws.capture_result(
             self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
         )
-        if effect.is_partial and result.tree == at.start_tree and not result.has_commits:
+        if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
             ws.drop_ref(self._repo, ref)
             return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
         return inputs.ResultReady(

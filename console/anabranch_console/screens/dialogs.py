@@ -1,0 +1,208 @@
+"""The dialogs: choose one of a few things, or say yes to something dangerous."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from time import monotonic
+from typing import ClassVar, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.events import Click, Key
+from textual.screen import ModalScreen
+
+from anabranch_console.lines import Line, Span, line_cells
+from anabranch_console.presenters.consequences import Consequences
+from anabranch_console.widgets.line_view import TextLines
+
+HOLD_OFF_SECONDS = 0.3
+"""How long a fresh dialog takes no yes, so that a key typed for something else is none."""
+
+
+class Choice(NamedTuple):
+    """One thing to choose; ``why_not`` says why it cannot be chosen now."""
+
+    id: str
+    key: str
+    title: str
+    detail: str = ""
+    why_not: str | None = None
+    is_dangerous: bool = False
+
+
+class Dialog(ModalScreen[str | None]):
+    """A box with lines in the middle of the screen."""
+
+    AUTO_FOCUS = "#dialog-lines"
+    DEFAULT_CSS = """
+    Dialog { align: center middle; background: $ab-background 60%; }
+    Dialog > Container {
+        width: auto; height: auto; max-width: 96%; max-height: 90%;
+        border: round $ab-accent; background: $ab-background; padding: 1 2;
+        border-title-color: $ab-accent; border-title-style: bold;
+        border-subtitle-color: $ab-muted;
+    }
+    Dialog.-dangerous > Container { border: round $ab-failed; border-title-color: $ab-failed; }
+    """
+
+    def __init__(self, title: str, hint: str) -> None:
+        super().__init__()
+        self._title, self._hint = title, hint
+        self.body = TextLines(id="dialog-lines")
+
+    def compose(self) -> ComposeResult:
+        with Container() as box:
+            yield self.body
+        box.border_title = Content(f" {self._title} ")
+        box.border_subtitle = Content(f" {self._hint} ")
+
+    def show(self, lines: list[Line]) -> None:
+        """Show lines, the box as large as they need."""
+        width = max((line_cells(line) for line in lines), default=10)
+        self.body.styles.width = max(width, len(self._title) + 4, len(self._hint) + 4)
+        self.body.styles.height = len(lines)
+        self.body.show(lines)
+
+
+class Choose(Dialog):
+    """Asks for one of a few choices, by its key, by arrows and enter, or by a click.
+
+    Args:
+        title: the question.
+        choices: what there is to choose.
+        chosen: which one is preset; that is also what enter picks at once.
+        preview: called with a choice whenever it is highlighted.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "leave", show=False),
+        Binding("down,j,tab", "step(1)", show=False, priority=True),
+        Binding("up,k,shift+tab", "step(-1)", show=False, priority=True),
+        Binding("enter", "pick", show=False, priority=True),
+    ]
+
+    def __init__(
+        self,
+        title: str,
+        choices: Sequence[Choice],
+        chosen: str | None = None,
+        preview: Callable[[str], None] | None = None,
+    ) -> None:
+        super().__init__(title, "enter choose  esc cancel")
+        self._choices = list(choices)
+        self._index = next((i for i, c in enumerate(choices) if c.id == chosen), 0)
+        self._preview = preview
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        titles = max(len(c.title) for c in self._choices)
+        glyphs = self.body.looks.glyphs
+        lines: list[Line] = []
+        for index, choice in enumerate(self._choices):
+            is_here = index == self._index
+            style = "muted" if choice.why_not else "strong" if is_here else "text"
+            detail = choice.why_not or choice.detail
+            lines.append(
+                (
+                    Span(f"{glyphs.cursor if is_here else ' '} ", "key"),
+                    Span(f"{choice.key:<3}" if choice.key else "", "key"),
+                    Span(choice.title.ljust(titles), style),
+                    Span(f"   {detail}" if detail else "", "muted"),
+                )
+            )
+        self.show(lines)
+
+    def action_step(self, step: int) -> None:
+        """Highlight the next choice."""
+        self._index = (self._index + step) % len(self._choices)
+        self._draw()
+        if self._preview:
+            self._preview(self._choices[self._index].id)
+            self.body.refresh_everything()
+
+    def action_pick(self) -> None:
+        """Take the highlighted choice, unless it cannot be chosen now."""
+        self._take(self._choices[self._index])
+
+    def action_leave(self) -> None:
+        """Choose nothing."""
+        self.dismiss(None)
+
+    def on_key(self, event: Key) -> None:
+        for choice in self._choices:
+            if choice.key and event.character == choice.key:
+                event.stop()
+                self._take(choice)
+                return
+
+    def on_click(self, event: Click) -> None:
+        offset = event.get_content_offset(self.body)
+        if offset is not None and 0 <= offset.y < len(self._choices):
+            self._take(self._choices[offset.y])
+
+    def _take(self, choice: Choice) -> None:
+        if choice.why_not:
+            self.notify(f"{choice.title} {choice.why_not}", severity="warning", markup=False)
+            return
+        self.dismiss(choice.id)
+
+
+class Confirm(Dialog):
+    """Asks before something dangerous: cancel has the focus, ``y`` says yes."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,n,q", "answer(False)", show=False),
+        Binding("y", "answer(True)", show=False),
+        Binding("enter", "press", show=False, priority=True),
+        Binding("left,right,tab,shift+tab,h,l", "other", show=False, priority=True),
+    ]
+
+    def __init__(self, consequences: Consequences, hold_off_seconds: float) -> None:
+        super().__init__(consequences.title, "y yes  esc no")
+        self._consequences = consequences
+        self._hold_off_seconds = hold_off_seconds
+        self._opened_at = monotonic()
+        self._is_on_yes = False
+        self.add_class("-dangerous")
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        cancel, yes = " Cancel ", f" y {self._consequences.confirm} "
+        marks = ("[", "]")
+        buttons: Line = (
+            _button(cancel, marks, not self._is_on_yes),
+            Span("   "),
+            _button(yes, marks, self._is_on_yes),
+        )
+        self.show([*self._consequences.lines, (Span(""),), buttons])
+
+    def action_other(self) -> None:
+        """Move between the two answers."""
+        self._is_on_yes = not self._is_on_yes
+        self._draw()
+
+    def action_press(self) -> None:
+        """Give the answer that has the focus."""
+        self.action_answer(self._is_on_yes)
+
+    def action_answer(self, is_yes: bool) -> None:
+        """Answer; a yes right after opening is taken for a slip."""
+        if is_yes and monotonic() - self._opened_at < self._hold_off_seconds:
+            return
+        self.dismiss("yes" if is_yes else None)
+
+    def on_click(self, event: Click) -> None:
+        offset = event.get_content_offset(self.body)
+        if offset is not None and offset.y == self.body.line_count - 1:
+            self.action_answer(offset.x >= len(" Cancel ") + 4)
+
+
+def _button(text: str, marks: tuple[str, str], has_focus: bool) -> Span:
+    label = f"{marks[0]}{text}{marks[1]}" if has_focus else f" {text} "
+    return Span(label, "key" if has_focus else "muted")

@@ -1,0 +1,77 @@
+"""The bars at the edges: header, footer, and the banner of an ended run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from textual.events import Click
+from textual.message import Message
+
+from anabranch_console.lines import Line, Part, Span, bar, fit_parts, line_cells
+from anabranch_console.verbs import Scope, Verb, footer_verbs, shown_key
+from anabranch_console.widgets.line_view import TextLines
+
+_RIGHT = ("palette", "help", "quit")
+_DEAR = ("quit", "help", "open", "menu", "filter", "find")
+
+
+class Bar(TextLines, can_focus=False):
+    """One or a few lines on the panel's ground."""
+
+    ALLOW_SELECT = False
+    background_name = "panel"
+
+
+class Footer(Bar):
+    """Names the keys of the pane that has the focus; a click does what the key does."""
+
+    class Clicked(Message):
+        """A verb in the footer was clicked."""
+
+        def __init__(self, verb: str) -> None:
+            super().__init__()
+            self.verb = verb
+
+    def __init__(self) -> None:
+        super().__init__(id="footer")
+        self._zones: list[tuple[int, int, str]] = []
+
+    def show_verbs(self, scopes: Iterable[Scope]) -> None:
+        """Show the verbs of these scopes, as many as fit."""
+        verbs = footer_verbs(scopes)
+        left = [v for v in verbs if v.id not in _RIGHT]
+        right = [v for v in verbs if v.id in _RIGHT]
+        ordered = [*left, *right]
+        parts = [Part(_priority(v, i), (_named(v), _key_only(v))) for i, v in enumerate(ordered)]
+        cells = max(self.content_size.width - 2, 0)
+        fitted = fit_parts(parts, cells)
+        line = bar(fitted[: len(left)], fitted[len(left) :], cells)
+        self._zones = _zones(line, {shown_key(v.keys[0]): v.id for v in ordered})
+        self.show([(Span(" "), *line)])
+
+    def on_click(self, event: Click) -> None:
+        for start, end, verb in self._zones:
+            if start <= event.x - 1 < end:
+                self.post_message(self.Clicked(verb))
+
+
+def _priority(verb: Verb, index: int) -> int:
+    return 1000 - index if verb.id in _DEAR else 500 - index
+
+
+def _named(verb: Verb) -> Line:
+    return (Span(shown_key(verb.keys[0]), "key"), Span(f" {verb.footer}", "muted"))
+
+
+def _key_only(verb: Verb) -> Line:
+    return (Span(shown_key(verb.keys[0]), "key"),)
+
+
+def _zones(line: Line, verbs: dict[str, str]) -> list[tuple[int, int, str]]:
+    zones, at = [], 0
+    for index, span in enumerate(line):
+        if span.style == "key" and span.text in verbs:
+            end = at + line_cells(line[index : index + 2])
+            zones.append((at, end, verbs[span.text]))
+        at += line_cells((span,))
+    return zones

@@ -1,0 +1,99 @@
+"""The events of the run as they happen, with what the console itself has to say in between."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from textual.message import Message
+from textual.strip import Strip
+
+from anabranch.core.events import Recorded
+from anabranch.core.state import State
+from anabranch_console.lines import Line, plain
+from anabranch_console.presenters.event_lines import event_line, note_line
+from anabranch_console.widgets.line_view import LineView
+
+ENTRIES_KEPT = 20_000
+
+
+class Note(NamedTuple):
+    """A remark of the console: a refusal, a failure, something missed."""
+
+    at: float
+    level: str
+    text: str
+
+
+class EventsPane(LineView):
+    """Shows events, one line each; follows the newest until somebody scrolls up."""
+
+    class Changed(Message):
+        """Following has begun or ended."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(id="events", classes="panel")
+        self.state = state
+        self.is_following = True
+        self._entries: list[Recorded | Note] = []
+        self._strips: dict[int, Strip] = {}
+        self._subject_cells = min(max((len(s) for s in state.streams), default=8), 20)
+
+    @property
+    def line_count(self) -> int:
+        return len(self._entries)
+
+    def add(self, entries: list[Recorded | Note]) -> None:
+        """Append entries, and paint what of them is visible."""
+        if not entries:
+            return
+        before = len(self._entries)
+        self._entries += entries
+        dropped = self._drop_oldest()
+        if self.is_following and self.last_top != self.top:
+            self.top = self.last_top
+            self.refresh()
+        elif dropped:
+            self.scroll_to_line(self.top - dropped)
+            self.refresh()
+        else:
+            for index in range(before, min(len(self._entries), self.top + self.visible_lines)):
+                self.refresh_index(index)
+
+    def _drop_oldest(self) -> int:
+        if len(self._entries) <= ENTRIES_KEPT:
+            return 0
+        dropped = len(self._entries) - ENTRIES_KEPT * 9 // 10
+        del self._entries[:dropped]
+        self.forget_strips()
+        return dropped
+
+    def forget_strips(self) -> None:
+        self._strips.clear()
+
+    def strip_at(self, index: int) -> Strip:
+        strip = self._strips.get(index)
+        if strip is None:
+            if len(self._strips) > 2000:
+                self._strips.clear()
+            strip = self.paint(self._line(index), self.content_size.width)
+            self._strips[index] = strip
+        return strip
+
+    def text_at(self, index: int) -> str:
+        return plain(self._line(index))
+
+    def _line(self, index: int) -> Line:
+        entry, glyphs = self._entries[index], self.looks.glyphs
+        if isinstance(entry, Note):
+            wall = self.state.started_wall
+            return note_line(wall, entry.at, entry.level, entry.text, glyphs)
+        return event_line(self.state, entry, glyphs, self._subject_cells)
+
+    def on_resize(self, event: object) -> None:
+        self.forget_strips()
+        self.scroll_to_line(self.last_top if self.is_following else self.top)
+
+    def on_scrolled(self) -> None:
+        was_following, self.is_following = self.is_following, self.top >= self.last_top
+        if was_following != self.is_following:
+            self.post_message(self.Changed())
