@@ -92,11 +92,11 @@ class Crew:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def close(self) -> None:
-        """End every stream that still runs, then leave."""
-        streams = {report.stream for report in self.reports if isinstance(report, Started)}
-        for stream in streams:
+        """End every stream that runs in the folder, whoever started it, then leave."""
+        self.reports += self.processes.survey()
+        ended = {report.stream for report in self.reports if not isinstance(report, Started)}
+        for stream in {report.stream for report in self.reports} - ended:
             await self.stop(stream, 0.0)
-        for stream in streams:
             await self.ended(stream)
         await self.processes.close()
 

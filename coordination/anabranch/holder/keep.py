@@ -170,7 +170,7 @@ class Holder:
             self._turn()
         left = tree.descendants() if tree.children() != [self.pid] else []
         self.survivors = len(left)
-        if left:
+        if left and not self.is_stopping:
             self._stop(SURVIVOR_GRACE_SECONDS)
         while left and (self.give_up_at is None or time.monotonic() < self.give_up_at):
             self._turn()

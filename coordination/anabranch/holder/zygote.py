@@ -14,6 +14,7 @@ holders depend on neither of them.
 """
 
 import _socket
+import contextlib
 import fcntl
 import gc
 import json
@@ -83,7 +84,7 @@ def start_holder(attempt: keep.Attempt, spec: command.Spec) -> bool:
 def open_folder(run: int, name: str) -> int:
     """Return a descriptor of an attempt's folder, made if it is not there; raises OSError."""
     path = "attempts/" + name
-    if not os.access(path, os.F_OK, dir_fd=run):
+    with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700, dir_fd=run)
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=run)
 

@@ -1,7 +1,8 @@
 """The folder of an attempt, as the engine sees it: what it writes, reads and asks there.
 
 The records are the truth about a stream's process. ``start`` and ``exit`` are written by the
-holder; the lock says whether the holder lives, and nothing else does. Output comes before ``exit``: whoever has read ``exit`` can read the log to its end.
+holder; the lock says whether the holder lives, and nothing else does. Output comes before
+``exit``: whoever has read ``exit`` can read the log to its end.
 """
 
 from __future__ import annotations

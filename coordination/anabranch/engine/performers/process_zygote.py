@@ -8,6 +8,7 @@ that nothing is started twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import enum
 import errno
 import json
@@ -77,7 +78,9 @@ class Zygote:
         await self._send(name)
 
     async def _send(self, name: str) -> None:
-        request = self._asked[name]
+        request = self._asked.get(name)
+        if request is None:
+            return  # answered meanwhile
         request.tries += 1
         if request.tries > MOST_TRIES:
             self._settle(name, Outcome.REFUSED, "its starter keeps ending; see zygote.log")
@@ -93,18 +96,19 @@ class Zygote:
             what = "its arguments and environment are too large" if too_large else str(error)
             self._settle(name, Outcome.REFUSED, f"its starter cannot be asked: {what}")
 
-    async def warm_up(self) -> None:
+    def warm_up(self) -> None:
         """Start the zygote ahead of the first request; a failure shows at that request."""
+        self._spawn_task(self._start_early())
+
+    async def _start_early(self) -> None:
         async with self._sending:
-            try:
+            with contextlib.suppress(OSError):
                 self._peer or await self._start()
-            except OSError:
-                return
 
     async def close(self) -> None:
         """Let the zygote go and wait until it has left; holders run on."""
-        for task in self._tasks:
-            task.cancel()
+        self._asked.clear()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         process = self._let_go()
         if process is not None:
             await asyncio.to_thread(_wait_until_gone, process)

@@ -140,7 +140,7 @@ class Processes:
         for name, watched in self._watched.items():
             self._watch_holder(name, watched)
         self._begin(self._survey_forever())
-        self._begin(self._zygote.warm_up())
+        self._zygote.warm_up()
 
     async def close(self) -> None:
         """Stop watching; streams and their holders run on."""
@@ -250,10 +250,14 @@ class Processes:
                 self._begin(self._deliver_loss(report, watched.start))
             else:
                 self._deliver(report)
-        is_begun = bool(watched and watched.start and name not in self._settled)
-        if watched and watched.start and is_begun and watched.stop_grace_seconds is not None:
-            grace_seconds, watched.stop_grace_seconds = watched.stop_grace_seconds, None
-            self._begin(self._send_stop(name, watched.start, grace_seconds))
+        if name in self._watched:
+            self._send_late_stop(name, self._watched[name])
+
+    def _send_late_stop(self, name: str, watched: _Watched) -> None:
+        """Send the stop that was asked for before the attempt began, now that it has."""
+        if watched.start is not None and watched.stop_grace_seconds is not None:
+            self._begin(self._send_stop(name, watched.start, watched.stop_grace_seconds))
+            watched.stop_grace_seconds = None
 
     async def _deliver_loss(self, loss: Lost, start: StartRecord) -> None:
         await asyncio.to_thread(end_orphans, [start])

@@ -1,0 +1,45 @@
+"""``anabranch demo``: a show that needs nothing."""
+
+from __future__ import annotations
+
+import click
+
+from anabranch.config import LoadedPlan, StrategyNames, load_plan
+from anabranch.core.state import RunPhase
+from anabranch.engine.runs import start_run
+from anabranch_console import demo
+from anabranch_console.cli.hosting import exit_code, finish, host_run
+from anabranch_console.cli.output import say
+from anabranch_console.cli.planning import installed
+
+
+@click.command
+@click.option("--headless", is_flag=True, help="No console, even on a terminal.")
+def command(headless: bool) -> None:
+    """Run eight streams on a small Python project in a scratch repository; needs no network.
+
+    They write code, tests and documentation side by side; one fails once and is tried again; the
+    result is merged, taken over, and its tests are run.
+    """
+    folder = demo.make_project()
+    say(f"a scratch repository: {folder}")
+    strategies = installed().strategies
+    loaded = load_plan(demo.PLAN, known=StrategyNames())
+    assert isinstance(loaded, LoadedPlan), "the bundled plan is valid"
+    host = start_run(
+        folder,
+        loaded.plan,
+        strategies,
+        plan_path=str(demo.PLAN),
+        approve=True,
+        environment=demo.environment(),
+    )
+    code = host_run(host, headless=headless, as_json=False)
+    state = host.state
+    if state.phase is not RunPhase.CONVERGED or not state.approval.is_done:
+        say(f"the demo's run is {state.phase}; look at it: anabranch -C {folder} status")
+        finish(code or exit_code(state))
+    passed, told = demo.run_result_tests(folder)
+    click.echo(f"the merged result's tests: {'all pass' if passed else 'FAILED'} ({told})")
+    say(f"look around: cd {folder} && git log --graph --oneline && anabranch report")
+    finish(0 if passed else 1)

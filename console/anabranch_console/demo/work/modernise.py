@@ -1,0 +1,32 @@
+"""A codemod: entries become a typed class, and old string formatting goes."""
+
+import time
+from pathlib import Path
+
+PAUSE_SECONDS = 0.6
+CHANGES = [
+    ("from collections import namedtuple\n", "from typing import NamedTuple\n"),
+    (
+        'Entry = namedtuple("Entry", "date category cents")\n',
+        'class Entry(NamedTuple):\n    """One payment."""\n\n'
+        "    date: str\n    category: str\n    cents: int\n",
+    ),
+    (
+        '"%s: %s for %d.%02d" % (entry.date, entry.category, entry.cents // 100, entry.cents % 100)',
+        'f"{entry.date}: {entry.category} for {entry.cents // 100}.{entry.cents % 100:02d}"',
+    ),
+]
+
+
+def main() -> None:
+    path = Path("ledger/entries.py")
+    for number, (old, new) in enumerate(CHANGES, 1):
+        time.sleep(PAUSE_SECONDS)
+        text = path.read_text("utf-8")
+        assert old in text, f"{path} is not as expected: {old!r} is missing"
+        path.write_text(text.replace(old, new), "utf-8")
+        print(f"{path}: change {number} of {len(CHANGES)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

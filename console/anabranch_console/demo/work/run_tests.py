@@ -1,0 +1,44 @@
+"""Run the workspace's tests and say of each how it went.
+
+usage: run_tests.py [--flaky] [MODULE...]
+
+With --flaky the first attempt ends before its first test, so that a retry can be seen.
+"""
+
+import os
+import sys
+import time
+import unittest
+
+PAUSE_SECONDS = 0.25
+
+
+class Telling(unittest.TextTestResult):
+    """Tells each test as it passes, at a speed that can be read."""
+
+    def startTest(self, test: unittest.TestCase) -> None:
+        super().startTest(test)
+        time.sleep(PAUSE_SECONDS)
+
+    def addSuccess(self, test: unittest.TestCase) -> None:
+        super().addSuccess(test)
+        print(f"ok  {test.id()}", flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    sys.path.insert(0, os.getcwd())
+    if "--flaky" in arguments and os.environ.get("ANABRANCH_ATTEMPT") == "1":
+        time.sleep(1.5)
+        print("the exchange rates are not there yet; giving up", flush=True)
+        return 1
+    modules = [a for a in arguments if not a.startswith("--")]
+    loader = unittest.TestLoader()
+    suite = loader.loadTestsFromNames(modules) if modules else loader.discover("tests", top_level_dir=".")
+    runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Telling, verbosity=0)
+    outcome = runner.run(suite)
+    return 0 if outcome.wasSuccessful() and outcome.testsRun else 1
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    sys.exit(main(sys.argv[1:]))
