@@ -95,8 +95,15 @@ def _prefix_length(text: str, cells: int) -> int:
     return len(text)
 
 
+SHORTENED_BONUS = 25
+
+
 class Part(NamedTuple):
-    """A piece of a bar that may get shorter: variants from long to short, most dear parts last."""
+    """A piece of a bar that may get shorter: variants from long to short.
+
+    The priority rises by :data:`SHORTENED_BONUS` with every shortening, so that all parts get
+    shorter before one of them goes.
+    """
 
     priority: int
     variants: tuple[Line, ...]
@@ -113,11 +120,22 @@ def fit_parts(parts: Sequence[Part], cells: int, gap: int = 2) -> list[Line]:
         shrinkable = [i for i, part in enumerate(parts) if choice[i] < len(part.variants)]
         if not shrinkable:
             break
-        weakest = min(shrinkable, key=lambda i: parts[i].priority)
+        weakest = min(shrinkable, key=lambda i: parts[i].priority + choice[i] * SHORTENED_BONUS)
         choice[weakest] += 1
         variants = parts[weakest].variants
         chosen[weakest] = variants[choice[weakest]] if choice[weakest] < len(variants) else ()
+    _use_up_the_rest(parts, chosen, cells, gap)
     return chosen
+
+
+def _use_up_the_rest(parts: Sequence[Part], chosen: list[Line], cells: int, gap: int) -> None:
+    """Give parts back the longest variant that fits after all, the dearest parts first."""
+    for index in sorted(range(len(parts)), key=lambda i: -parts[i].priority):
+        for variant in parts[index].variants:
+            others = [variant if i == index else line for i, line in enumerate(chosen)]
+            if _total(others, gap) <= cells:
+                chosen[index] = variant
+                break
 
 
 def _total(lines: Iterable[Line], gap: int) -> int:

@@ -140,6 +140,10 @@ VERBS: tuple[Verb, ...] = (
     _V("stop-run", "Stop the whole run…", ("x S",), _S.RUN, steers=True, is_dangerous=True),
 )
 
+_FOOTER = (
+    "open find filter sort mark log story menu copy wrap follow full command palette help quit"
+).split()
+
 BY_ID = {verb.id: verb for verb in VERBS}
 _BY_WORD = {word: verb for verb in VERBS for word in (verb.id, *verb.aliases)}
 
@@ -213,7 +217,7 @@ def shown_keys(verb: Verb) -> str:
 def footer_verbs(scopes: Iterable[Scope]) -> list[Verb]:
     """Return the verbs the footer names while a pane with these scopes has the focus."""
     wanted = set(scopes)
-    return [verb for verb in VERBS if verb.footer and verb.scope in wanted]
+    return [BY_ID[name] for name in _FOOTER if BY_ID[name].scope in wanted]
 
 
 def keys_markdown() -> str:

@@ -1,7 +1,7 @@
-"""Where things lie: the only module that knows folders, and the only one that reads their settings.
+"""Where things lie: the only module that knows folders.
 
-State lives under the XDG state folder, one folder a project, one a run. Nothing is ever written into
-the user's checkout, and nothing into its ``.git`` but objects and refs.
+State lives under the XDG state folder, one folder a project, one a run. Nothing is ever written
+into the user's checkout, and nothing into its ``.git`` but objects and refs.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from anabranch.engine.source import Frame, Overhead
 from anabranch.engine.vitals import Vitals
 from anabranch.plugins import load_plugins
 
-WALL = 1_795_270_931.0
+WALL = 1_795_269_731.0
 RUN = RunId("20261121-140211-k3f")
 
 

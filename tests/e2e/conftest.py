@@ -1,10 +1,10 @@
-"""What end-to-end tests of processes share: a crew of processes whose reports can be awaited."""
+"""What end-to-end tests share: a crew of processes to await, and the program in a project."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,9 @@ from anabranch.engine.performers.processes import (
     Report,
     Started,
 )
+
+from tests.e2e.program import Program
+from tests.engine.repositories import FAR_LINES, make_repository
 
 DEADLINE_SECONDS = 20.0
 LOOK_SECONDS = 0.005
@@ -131,3 +134,14 @@ async def crews(tmp_path: Path) -> AsyncIterator[Callable[[Path], Crew]]:
     yield make
     for crew in made:
         await crew.close()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """Give the program in a small repository of its own, and end whatever it has started."""
+    project = make_repository(
+        tmp_path / "project", {"README.md": "a project\n", "src/a.txt": FAR_LINES}
+    )
+    program = Program(project, tmp_path / "state", tmp_path / "scratch")
+    yield program
+    program.end_everything()

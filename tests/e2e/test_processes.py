@@ -19,6 +19,7 @@ from anabranch.engine.performers.processes import (
     Exited,
     Lost,
     NotStarted,
+    Started,
 )
 
 if TYPE_CHECKING:
@@ -224,6 +225,16 @@ async def test_stopping_what_has_not_begun_prevents_it(
     assert not ran.exists()
 
 
+async def test_a_stop_that_overtakes_the_start_is_not_lost(crew: Crew) -> None:
+    """Streams stopped in the very moment they are started end, and end exactly."""
+    streams = [f"brief-{number}" for number in range(20)]
+    for stream in streams:
+        await crew.start(stream, "sleep", "300", tty=True)
+        await crew.stop(stream, 10.0)
+    for stream in streams:
+        assert (await crew.exited(stream)).signal == signal.SIGTERM
+
+
 async def test_a_killed_zygote_is_replaced(crew: Crew) -> None:
     """Streams run on without it, and the next one starts through a new one."""
     await crew.start("first", "/bin/sh", "-c", "read line; exit 11", tty=True)
@@ -286,7 +297,8 @@ async def test_a_reboot_loses_what_was_running(
     )
     (tmp_path / "attempts" / "torn.1").mkdir()
     (tmp_path / "attempts" / "torn.1" / "start").touch()
-    old, torn = crews(tmp_path).processes.survey()
+    begun, old, torn = crews(tmp_path).processes.survey()
+    assert isinstance(begun, Started)
     assert old == Lost(StreamId("old"), 1, "the machine was restarted while it ran")
     assert torn == Lost(StreamId("torn"), 1, "its holder was killed")
 
@@ -368,7 +380,8 @@ async def test_what_ended_meanwhile_is_found(crews: Callable[[Path], Crew], tmp_
     gate.write_text("go\n")
     second = crews(tmp_path)
     await second.gone(started.holder_pid)
-    (found,) = second.processes.survey()
+    again, found = second.processes.survey()
+    assert again == started
     assert isinstance(found, Exited)
     assert found.code == 21
 

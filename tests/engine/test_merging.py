@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-
 from anabranch.core.ids import StreamId
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces import (
@@ -29,6 +28,7 @@ from anabranch.engine.workspaces import (
 from anabranch.engine.workspaces.objects import Drafts, ObjectReader, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.union import Extent, Leaf, apply_leaves
+
 from tests.engine.repositories import (
     FAR_LINES,
     RUN,

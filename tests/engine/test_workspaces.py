@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from anabranch.core.ids import StreamId
 from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.git import GitError
@@ -24,6 +23,7 @@ from anabranch.engine.workspaces import (
     result_ref,
 )
 from anabranch.engine.workspaces.records import record_path
+
 from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
 
 FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", "d/b.txt": "b\n", ".gitignore": "*.o\n"}
@@ -140,9 +140,7 @@ def test_a_run_leaves_the_checkout_as_it_was(
 
 
 @pytest.mark.parametrize("shape", [plain_git, linked_worktree, unborn])
-def test_uncommitted_work_can_be_the_base(
-    shape: Callable[[Path], Path], tmp_path: Path
-) -> None:
+def test_uncommitted_work_can_be_the_base(shape: Callable[[Path], Path], tmp_path: Path) -> None:
     """Staged, unstaged and untracked files are in the base; ignored ones are not."""
     user = shape(tmp_path / "user")
     before = state_of(user)
@@ -164,10 +162,10 @@ def test_plain_folder_works_like_a_repository(kind: WorkspaceKind, tmp_path: Pat
     commit = whole_run(project, kind)
     assert sorted(path.relative_to(user) for path in user.rglob("*")) == names
     shown = tmp_path / "result"
-    publish_result_folder(project.repo, RUN, commit, shown)
+    publish_result_folder(project.repo, commit, shown)
     assert (shown / "bin").read_bytes() == b"\0\r\n\xff"
     assert (shown / "two.txt").read_text() == "2\n"
-    publish_result_folder(project.repo, RUN, project.base.commit, shown)
+    publish_result_folder(project.repo, project.base.commit, shown)
     assert not (shown / "two.txt").exists()
 
 
@@ -448,11 +446,13 @@ def test_file_that_cannot_be_converted_keeps_the_workspace(project: Project) -> 
     assert (workspace.path / "x.u").exists()
 
 
-@pytest.mark.parametrize("key", ["core.hooksPath", "core.fsmonitor", "filter.x.clean", "core.pager"])
+@pytest.mark.parametrize(
+    "key", ["core.hooksPath", "core.fsmonitor", "filter.x.clean", "core.pager"]
+)
 def test_a_streams_settings_run_nothing_in_the_engine(
     key: str, project: Project, tmp_path: Path
 ) -> None:
-    """Programs that a stream puts into the shared configuration are never started, and are named."""
+    """Programs that a stream puts into shared settings are never started, and are named."""
     mark = tmp_path / "ran"
     program = tmp_path / "hooks" / "post-checkout"
     program.parent.mkdir()
@@ -476,7 +476,9 @@ def test_a_streams_settings_run_nothing_in_the_engine(
 
 def test_filters_trusted_when_the_run_began_still_work(tmp_path: Path) -> None:
     """The user's own filter applies, whatever a stream makes of it later."""
-    user = make_repository(tmp_path / "user", {"a.txt": "a\n", ".gitattributes": "*.up filter=up\n"})
+    user = make_repository(
+        tmp_path / "user", {"a.txt": "a\n", ".gitattributes": "*.up filter=up\n"}
+    )
     git(user, "config", "filter.up.clean", "tr a-z A-Z")
     git(user, "config", "filter.up.smudge", "tr A-Z a-z")
     project = open_project(user, tmp_path / "out")

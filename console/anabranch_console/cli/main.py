@@ -1,7 +1,7 @@
-"""The program ``anabranch``: finds the command, and turns every error into words and an exit code.
+"""The program ``anabranch``: finds the command, turns every error into words and an exit code.
 
-Commands are imported when they are called, so that a small one starts fast. Whatever goes wrong, the
-user sees a sentence with the next step; under ``--json`` it is an object on stdout. What nobody
+Commands are imported when they are called, so that a small one starts fast. Whatever goes wrong,
+the user sees a sentence with the next step; under ``--json`` it is an object on stdout. What nobody
 foresaw is kept in a file under the state folder, with all a maintainer needs.
 """
 

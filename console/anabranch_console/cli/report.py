@@ -18,7 +18,7 @@ from anabranch_console.cli.report_text import report_lines, report_markdown
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(run: str | None, form: str, as_json: bool) -> None:
-    """Report on RUN (the latest): wall time, work, overhead, critical path, how each stream ended."""
+    """Report on RUN (the latest): time, work, overhead, critical path, how each stream ended."""
     found, state = found_run(run)
     report = read_report(found.folder.report) if state.has_ended else None
     if report is None or report.get("run") != state.run:

@@ -1,4 +1,4 @@
-"""The execution report in words, as text and as Markdown; built from the same object as the JSON."""
+"""The execution report in words, as text and as Markdown, from the same object as the JSON."""
 
 from __future__ import annotations
 
@@ -64,9 +64,12 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     if predicted != actual:
         yield "  predicted", " → ".join(predicted) or "-"
     if report["recoveries"]:
-        yield "recoveries", "; ".join(
-            f"{r['stream']} attempt {r['attempt']}: {shown(r['reason'], 60)}"
-            for r in report["recoveries"][:4]
+        yield (
+            "recoveries",
+            "; ".join(
+                f"{r['stream']} attempt {r['attempt']}: {shown(r['reason'], 60)}"
+                for r in report["recoveries"][:4]
+            ),
         )
     if report["branch"]:
         yield "result", f"branch {report['branch']} at {report['commit'][:10]}"

@@ -36,7 +36,7 @@ class PlanOrCommands(click.Command):
         formatter.write_usage(ctx.command_path, "[OPTIONS] [PLAN]\n[OPTIONS] -- COMMAND ...")
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds, or ``90s``, ``10m``, ``2h``."""
 
     name = "duration"

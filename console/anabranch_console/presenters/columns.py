@@ -58,7 +58,7 @@ MOST_URGENT_NOW = 22
 COLUMNS: tuple[Column, ...] = (
     Column("id", "STREAM", 16, 100, lambda r, g: Span(r.id, "strong"), lambda r: r.id),
     Column("state", "STATE", 13, 90, _state, lambda r: (r.urgency, r.position)),
-    Column("attempt", "TRY", 3, 50, _attempt, lambda r: r.attempt, "right", True),
+    Column("attempt", "TRY", 3, 65, _attempt, lambda r: r.attempt, "right", True),
     Column(
         "age",
         "AGE",
@@ -102,7 +102,7 @@ COLUMNS: tuple[Column, ...] = (
     Column(
         "time",
         "TIME",
-        7,
+        5,
         60,
         _numbers(lambda r: wording.clock(r.elapsed_seconds)),
         lambda r: _or_less(r.elapsed_seconds),

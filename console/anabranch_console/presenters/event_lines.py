@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from anabranch.core import events as ev
@@ -143,7 +144,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.StreamRegistered: lambda e: "",
     ev.StreamQueued: lambda e: f"attempt {e.attempt}",
     ev.StreamAdmitted: lambda e: f"attempt {e.attempt} gets a workspace",
-    ev.WorkspacePrepared: lambda e: e.path,
+    ev.WorkspacePrepared: lambda e: f"…/{'/'.join(PurePath(e.path).parts[-2:])}",
     ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",
     ev.StreamExited: _exited,
     ev.ResultCaptured: _captured,

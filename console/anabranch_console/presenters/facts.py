@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from msgspec.structs import replace
+
 from anabranch.core.lifecycle import Phase, public_state
 from anabranch.core.projections import evidence_for, reason_for
 from anabranch.core.state import State, Stream
@@ -23,7 +25,7 @@ def fact_lines(
     room = max(cells - LABEL_CELLS, 8)
     lines: list[Line] = []
     for label, value, style in _facts(state, stream, vitals, now):
-        if label in ("workspace", "log"):
+        if label in ("workspace", "log", "kept"):
             lines.append(_fact(label, cut_left(value, room), style))
             continue
         first, *more = wrap(value, room)
@@ -51,7 +53,7 @@ def _facts(
 
 
 def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, str]]:
-    evidence = safe(evidence_for(stream))
+    evidence = safe(evidence_for(replace(stream, partial=())))
     facts = [("evidence", evidence, "text")]
     is_live = stream.phase is Phase.RUNNING and vitals is not None
     if is_live and vitals is not None and vitals.attempt == stream.attempt and vitals.evidence:

@@ -29,17 +29,18 @@ def header_line(
 ) -> Line:
     """Return the header, fitted to ``cells``: what matters least gives way first."""
     left = [
-        Part(40, (_product(glyphs, "anabranch"), _product(glyphs, ""))),
+        Part(20, (_product(glyphs, "anabranch"), _product(glyphs, ""))),
         Part(70, ((Span(safe(state.plan.name), "strong"),),)),
         Part(10, ((Span(state.run, "muted"),),)),
         Part(100, (_run(state, glyphs),)),
     ]
     counts = counts_line(rows, glyphs, has_words=True), counts_line(rows, glyphs, has_words=False)
-    middle = [Part(50, counts)]
+    bar_between = (Span("│", "faint"),)
+    middle = [Part(26, tuple((*bar_between, Span("  "), *c) for c in counts))]
     right = [
-        Part(30, _convergence(state, glyphs)),
+        Part(22, _convergence(state, glyphs)),
         Part(60, ((Span(wording.clock(_elapsed(state, now)), "text"),),)),
-        Part(20, _overhead(overhead)),
+        Part(24, _overhead(overhead)),
         Part(90, ((Span("read-only", "badge.warning"),), ()) if is_read_only else ((),)),
     ]
     fitted = fit_parts([*left, *middle, *right], cells - 2, gap=2)
@@ -95,7 +96,7 @@ def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
         Span(glyphs.bar_off * (BAR_CELLS - on - lost), "bar.off"),
     )
     told = (Span(f" {arrived}/{expected}", "text"),)
-    merged = (Span(" merged", "muted"),)
+    merged = (Span(" merged" if point.commit else " arrived", "muted"),)
     return ((*gauge, *told, *merged), (*gauge, *told), told)
 
 

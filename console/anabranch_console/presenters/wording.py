@@ -26,12 +26,14 @@ def age(seconds: float | None) -> str:
 
 
 def clock(seconds: float | None) -> str:
-    """Return a duration as ``02:31`` or ``1:02:31``."""
+    """Return a duration in five cells: ``02:31``, ``1h02m`` or ``3d04h``."""
     if seconds is None:
         return NOTHING
     minutes, rest = divmod(int(max(seconds, 0)), 60)
+    if minutes < 60:
+        return f"{minutes:02}:{rest:02}"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
+    return f"{hours}h{minutes:02}m" if hours < 24 else f"{hours // 24}d{hours % 24:02}h"
 
 
 def memory(count: int | None) -> str:

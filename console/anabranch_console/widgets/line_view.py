@@ -14,6 +14,7 @@ from textual.app import App
 from textual.binding import BindingType
 from textual.events import MouseScrollDown, MouseScrollUp, Resize
 from textual.geometry import Region
+from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
@@ -49,6 +50,7 @@ class LineView(Widget, can_focus=True):
         super().__init__(id=id, classes=classes)
         self.top = 0
         self.scope: Scope | None = None
+        self.empty: Line = ()
 
     # --- what subclasses say ---------------------------------------------------------------------
 
@@ -101,7 +103,8 @@ class LineView(Widget, can_focus=True):
             return self.fixed_strip(y)
         index = self.top + y - self.fixed_lines
         if index >= self.line_count:
-            return self.blank()
+            is_first = index == 0 and bool(self.empty)
+            return self.paint(self.empty, self.content_size.width) if is_first else self.blank()
         strip = self._with_selection(self.strip_at(index), index)
         return strip.apply_offsets(0, index) if self.allow_select else strip
 
@@ -125,8 +128,14 @@ class LineView(Widget, can_focus=True):
         """Paint one line again, if it is visible."""
         y = index - self.top + self.fixed_lines
         if self.fixed_lines <= y < self.content_size.height:
-            gutter = self.gutter
-            self.refresh(Region(gutter.left, y + gutter.top, self.content_size.width, 1))
+            self.refresh(Region(0, y, self.content_size.width, 1))
+
+    def say_when_empty(self, line: Line) -> None:
+        """Set what is shown where there are no lines."""
+        if line != self.empty:
+            self.empty = line
+            if not self.line_count:
+                self.refresh()
 
     def refresh_everything(self) -> None:
         """Paint every line again, with new strips."""
@@ -190,12 +199,12 @@ class LineView(Widget, can_focus=True):
 class TextLines(LineView):
     """Shows a list of lines that a presenter made."""
 
-    def __init__(
-        self, *, id: str | None = None, classes: str | None = None, margin: int = 0
-    ) -> None:
+    class Resized(Message):
+        """There is another width to cut lines to."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.lines: list[Line] = []
-        self._margin = margin
 
     @property
     def line_count(self) -> int:
@@ -215,6 +224,9 @@ class TextLines(LineView):
                 changed = True
                 self.refresh_index(index)
         return changed
+
+    def on_resize(self, event: Resize) -> None:
+        self.post_message(self.Resized())
 
     def strip_at(self, index: int) -> Strip:
         return self.paint(self.lines[index], self.content_size.width)

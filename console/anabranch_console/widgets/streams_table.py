@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
-
-from textual.binding import BindingType
 from textual.events import Click
 from textual.message import Message
 from textual.strip import Strip
@@ -16,7 +13,6 @@ from anabranch_console.presenters.columns import Column, layout
 from anabranch_console.presenters.stream_row import StreamRow
 from anabranch_console.stream_list import StreamList
 from anabranch_console.verbs import Scope
-from anabranch_console.widgets.keys import bindings_for
 from anabranch_console.widgets.line_view import LineView
 
 MANY_DIRTY_SHARE = 0.6
@@ -26,7 +22,6 @@ _MARGIN = 2
 class StreamsTable(LineView):
     """Draws the rows of a :class:`StreamList`; the cursor stays with its stream."""
 
-    BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.STREAMS)
     fixed_lines = 1
 
     class CursorMoved(Message):

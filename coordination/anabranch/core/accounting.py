@@ -12,8 +12,8 @@ from anabranch.core.graph import critical_path, lower_bound_seconds
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.plan import Plan
-from anabranch.core.projections import stream_counts
 from anabranch.core.projections import status as status_of
+from anabranch.core.projections import stream_counts
 from anabranch.core.state import State, Stream
 
 
@@ -94,9 +94,7 @@ def report(
 
 def with_durations(plan: Plan, durations: Mapping[StreamId, float]) -> Plan:
     """Return the plan with what streams really took in place of their estimates."""
-    streams = tuple(
-        replace(s, estimate_seconds=durations.get(s.id, 0.0)) for s in plan.streams
-    )
+    streams = tuple(replace(s, estimate_seconds=durations.get(s.id, 0.0)) for s in plan.streams)
     return replace(plan, streams=streams)
 
 

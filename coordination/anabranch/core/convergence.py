@@ -111,9 +111,7 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
         return
     assert fact.commit is not None
     assert fact.tree is not None
-    draft.emit(
-        ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged)
-    )
+    draft.emit(ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged))
     _quarantine_the_left_out(draft, fact)
 
 

@@ -42,6 +42,8 @@ def decide(
 
 
 def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
+    if isinstance(given, inputs.WorkspaceGone):  # also of attempts that are long over
+        return given.stream in draft.state.streams
     if isinstance(given, inputs.AttemptObservation):
         return streams.is_current(draft, given)
     if isinstance(given, inputs.MergeFinished | inputs.MergeFailed):
@@ -129,6 +131,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ProcessExited: streams.process_exited,
     inputs.ProcessLost: streams.process_lost,
     inputs.ResultReady: streams.result_ready,
+    inputs.WorkspaceGone: streams.workspace_gone,
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
     inputs.ApprovalDone: runs.approval_done,

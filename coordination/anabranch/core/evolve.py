@@ -284,7 +284,9 @@ def _lost(s: Stream, record: ev.Recorded, event: ev.StreamLost, spent: float) ->
     )
 
 
-def _attempt_failed(s: Stream, record: ev.Recorded, event: ev.AttemptFailed, spent: float) -> Stream:
+def _attempt_failed(
+    s: Stream, record: ev.Recorded, event: ev.AttemptFailed, spent: float
+) -> Stream:
     return replace(s, failure=event.reason, reason=event.reason)
 
 

@@ -49,7 +49,9 @@ def inherited_from(state: State, parents: Iterable[StreamId]) -> Inheritance:
     return Inheritance(
         start=_result(state, first) if first else None,
         contained=tuple(
-            s for s in topology.in_merge_order(contained) if state.streams[s].phase is Phase.SUCCEEDED
+            s
+            for s in topology.in_merge_order(contained)
+            if state.streams[s].phase is Phase.SUCCEEDED
         ),
         then=tuple((s, r) for s, r in results if r is not None),
     )

@@ -40,9 +40,7 @@ ACTIVE = frozenset(
 )
 """Phases in which a stream holds a slot."""
 
-ENDED = frozenset(
-    {Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED, Phase.STOPPED, Phase.QUARANTINED}
-)
+ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED, Phase.STOPPED, Phase.QUARANTINED})
 """Phases that a stream leaves only when a person, or a resumed run, asks for it."""
 
 _W, _Q, _P, _S, _R = Phase.WAITING, Phase.QUEUED, Phase.PREPARING, Phase.STARTING, Phase.RUNNING

@@ -65,7 +65,7 @@ class PointPlan(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """A whole plan. ``streams`` and ``points`` keep the order of the file; the final point is last."""
+    """A whole plan. Streams and points keep the order of the file; the final point is last."""
 
     name: str
     streams: tuple[StreamPlan, ...]

@@ -197,8 +197,7 @@ def _needs_operator(draft: Draft) -> None:
     reasons = [p.reason for p in state.points.values() if p.phase is PointPhase.BLOCKED]
     reasons += [f"{s.id}: {s.reason}" for s in state.streams.values() if s.phase is Phase.BLOCKED]
     hint = (
-        "change one side in its workspace so that they agree, "
-        f"then: anabranch resume {state.run}"
+        f"change one side in its workspace so that they agree, then: anabranch resume {state.run}"
     )
     draft.emit(ev.RunNeedsOperator(reasons[0], hint))
 

@@ -140,11 +140,14 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
         return
     if fact.commit:
         draft.emit(
-            ev.PartialCaptured(
-                stream.id, stream.attempt, fact.commit, fact.ref, fact.files_changed
-            )
+            ev.PartialCaptured(stream.id, stream.attempt, fact.commit, fact.ref, fact.files_changed)
         )
     conclude(draft, draft.stream(stream.id), why)
+
+
+def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
+    """A clean-up gave the folder back."""
+    draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
 
 
 def _success(files_changed: int) -> str:

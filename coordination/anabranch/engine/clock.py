@@ -1,8 +1,8 @@
 """The run clock: seconds since the run began, monotonic, and going on over restarts.
 
-Within one boot of the machine it is the monotonic clock with another zero. After a reboot, when that
-clock has started anew, it goes on from the last event, plus what the wall clock says has passed
-since (never less than nothing, should the wall clock have been set back).
+Within one boot of the machine it is the monotonic clock with another zero. After a reboot, when
+that clock has started anew, it goes on from the last event, plus what the wall clock says has
+passed since (never less than nothing, should the wall clock have been set back).
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A host holds the run's lock from its first moment to its last. It drains what has come in, lets the
 engine take one turn, publishes, and performs what is owed. When the console that started it is
-killed, nothing here gets a word in, and nothing has to: the journal and the streams' own folders say
-all that the next host needs.
+killed, nothing here gets a word in, and nothing has to: the journal and the streams' own folders
+say all that the next host needs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -227,8 +228,7 @@ class RunHost:
         if self._parts.state is not None:
             first = self._parts.first
             if isinstance(first, inputs.ResumeRun):
-                adopted = sum(isinstance(f, inputs.ProcessStarted) for f in found)
-                first = msgspec.structs.replace(first, adopted=adopted)
+                first = msgspec.structs.replace(first, adopted=_still_running(found))
             turn = self._engine.turn([first, *found])
             self._published.publish(self._engine.state, turn.records)
         for effect in self._engine.owed():
@@ -288,7 +288,7 @@ class RunHost:
                     requests.answer(path, command)
                     continue
                 answer = self.submit(command)
-                answer.add_done_callback(lambda done, path=path: _answer(path, done))
+                answer.add_done_callback(partial(_answer, path))
             await asyncio.sleep(REQUEST_POLL_SECONDS)
 
     def _fail_waiting(self) -> None:
@@ -300,6 +300,13 @@ class RunHost:
 def _answer(path: Path, done: Answer) -> None:
     if not done.cancelled():
         requests.answer(path, done.result())
+
+
+def _still_running(found: list[inputs.Input]) -> int:
+    """Return how many of the attempts that were found have begun and not ended."""
+    began = {(f.stream, f.attempt) for f in found if isinstance(f, inputs.ProcessStarted)}
+    ends = (inputs.ProcessExited, inputs.ProcessLost)
+    return len(began - {(f.stream, f.attempt) for f in found if isinstance(f, ends)})
 
 
 def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
@@ -324,5 +331,3 @@ def _raise_file_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-

@@ -1,8 +1,8 @@
 """The journal: an append-only table of events in SQLite, and snapshots of the state.
 
 One engine writes (it holds the run's flock), anybody may read. A turn of the engine is one
-transaction, so the cost of durability is shared by everything that happened in it. SQLite checkpoints
-when *we* say, because its own timing puts a pause of milliseconds into unlucky commits.
+transaction, so the cost of durability is shared by everything that happened in it. SQLite
+checkpoints when *we* say, because its own timing puts a pause of milliseconds into unlucky commits.
 
 SQLite comes from apsw rather than from the interpreter: distributions still ship versions whose
 write-ahead log can be corrupted when two connections checkpoint at once (fixed in SQLite 3.51.3).
@@ -13,7 +13,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal, Union
+from typing import Any, Literal, Union
 
 import apsw
 import msgspec
@@ -39,7 +39,7 @@ CREATE TABLE snapshot (seq INTEGER PRIMARY KEY, format INTEGER NOT NULL, body BL
 
 _ENCODER = msgspec.json.Encoder()
 _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(
-    Union[event_types()],  # type: ignore[arg-type]  # noqa: UP007
+    Union[event_types()]  # noqa: UP007
 )
 
 
@@ -114,7 +114,7 @@ class Journal:
         """Yield events after a number, oldest first. The rows are fetched before the first yield,
         because an open read would keep the write-ahead log from being folded back."""
         with _errors(None):
-            rows = self._db.execute(
+            rows: list[tuple[Any, ...]] = self._db.execute(
                 "SELECT seq, at, cause, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after, limit),
             ).fetchall()

@@ -15,7 +15,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
 
-
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.state import State
@@ -44,6 +43,7 @@ ROOM_RETRY_SECONDS = 2.0
 WORKERS = 4
 
 E = TypeVar("E", bound=fx.Effect)
+
 
 class Performing:
     """Performs the effects of one run. Lives in the engine's event loop."""
@@ -230,7 +230,9 @@ class Performing:
             case fx.CaptureBase():
                 self._post(inputs.BaseNotFound(reason=reason, cause=effect.cause))
             case fx.MergeResults():
-                self._post(inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause))
+                self._post(
+                    inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)
+                )
             case fx.ApproveResult():
                 hint = "the result stands on its branch; nothing was changed"
                 self._post(inputs.ApprovalNotDone(reason=reason, hint=hint, cause=effect.cause))

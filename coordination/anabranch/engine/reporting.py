@@ -12,6 +12,7 @@ import aiofiles.os
 import msgspec
 
 from anabranch.core.accounting import report
+from anabranch.core.invariants import broken_promises
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
 from anabranch.paths import RunFolder
@@ -35,7 +36,7 @@ def build_report(
         **report(state, records, now, engine_overhead),
         "integrity": {
             "journal": "ok" if not faults else "; ".join(faults),
-            "state": "ok",
+            "state": "; ".join(broken_promises(state)) or "ok",
             "events": len(records),
             "gaps": gaps,
         },

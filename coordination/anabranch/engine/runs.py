@@ -97,9 +97,7 @@ def start_run(
         wall=time.time(),
     )
     env = dict(os.environ if environment is None else environment)
-    host = RunHost(
-        Parts(home, lock, journal, clock, repository, strategies, env, None, command)
-    )
+    host = RunHost(Parts(home, lock, journal, clock, repository, strategies, env, None, command))
     host.open()
     return host
 
@@ -137,9 +135,7 @@ def resume_run(
         raise
     command = inputs.ResumeRun(reason=reason, adopted=0, retry_failed=retry_failed)
     env = dict(os.environ if environment is None else environment)
-    host = RunHost(
-        Parts(home, lock, journal, clock, repository, strategies, env, state, command)
-    )
+    host = RunHost(Parts(home, lock, journal, clock, repository, strategies, env, state, command))
     host.open()
     return host
 
@@ -195,8 +191,6 @@ def run_clock(home: RunFolder, state: State) -> RunClock:
         return RunClock.of_journal(journal, state)
     finally:
         journal.close()
-
-
 
 
 def _folders(path: Path) -> Iterator[Path]:

@@ -12,7 +12,8 @@ CHANGES = [
         "    date: str\n    category: str\n    cents: int\n",
     ),
     (
-        '"%s: %s for %d.%02d" % (entry.date, entry.category, entry.cents // 100, entry.cents % 100)',
+        '"%s: %s for %d.%02d" % '
+        "(entry.date, entry.category, entry.cents // 100, entry.cents % 100)",
         'f"{entry.date}: {entry.category} for {entry.cents // 100}.{entry.cents % 100:02d}"',
     ),
 ]

@@ -33,7 +33,11 @@ def main(arguments: list[str]) -> int:
         return 1
     modules = [a for a in arguments if not a.startswith("--")]
     loader = unittest.TestLoader()
-    suite = loader.loadTestsFromNames(modules) if modules else loader.discover("tests", top_level_dir=".")
+    suite = (
+        loader.loadTestsFromNames(modules)
+        if modules
+        else loader.discover("tests", top_level_dir=".")
+    )
     runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Telling, verbosity=0)
     outcome = runner.run(suite)
     return 0 if outcome.wasSuccessful() and outcome.testsRun else 1

@@ -196,14 +196,14 @@ class Processes:
     def survey(self) -> list[Report]:
         """Read all attempts' folders and return what is new in them; blocks for about that long.
 
-        Gives Started for what runs, and is then watched, and Exited, Lost or NotStarted for what
-        has ended. Nothing it returns is delivered again.
+        Gives Started for what runs, and is then watched, and also before Exited or Lost for what
+        has begun and ended meanwhile. Nothing it returns is delivered again.
         """
         reports: list[Report] = []
         lost: list[StartRecord] = []
         for name in self._names():
             news = self._examine(name)
-            reports += news[-1:]
+            reports += news
             watched = self._watched.get(name)
             if watched and watched.start and news and isinstance(news[-1], Lost):
                 lost.append(watched.start)

@@ -1,7 +1,8 @@
 """Performs what concerns git and folders: bases, workspaces, captures, merges, approval.
 
-Everything here is synchronous and runs in a worker thread; each function takes an effect's facts and
-returns the observation to post. The workspace library speaks its own values, this module translates.
+Everything here is synchronous and runs in a worker thread; each function takes an effect's facts
+and returns the observation to post. The workspace library speaks its own values, this module
+translates.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
-
 
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
@@ -75,29 +75,44 @@ class WorkspaceEffects:
             _start(state, inheritance),
             _results(inheritance),
         )
-        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
         if isinstance(outcome, ws.Conflict):
-            return inputs.WorkspaceConflicted(conflict=_conflict(outcome), **about)
+            return inputs.WorkspaceConflicted(
+                conflict=_conflict(outcome),
+                stream=effect.stream,
+                attempt=effect.attempt,
+                cause=effect.cause,
+            )
         return inputs.WorkspaceReady(
             path=str(outcome.path),
             start_commit=outcome.start_commit,
             start_tree=outcome.start_tree,
             warnings=outcome.warnings,
-            **about,
+            stream=effect.stream,
+            attempt=effect.attempt,
+            cause=effect.cause,
         )
 
     def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
         """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
         stream, run = state.streams[effect.stream], state.run
-        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
         plan = state.stream_plan(effect.stream)
         at = stream.workspace
         if plan.workspace == "shared" or at is None:
-            return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
+            return inputs.ResultReady(
+                commit="",
+                tree="",
+                files_changed=0,
+                ref="",
+                stream=effect.stream,
+                attempt=effect.attempt,
+                cause=effect.cause,
+            )
         workspace = read_record(self._repo, run, effect.stream, effect.attempt)
         if workspace is None:
             reason = f"the engine's note about {at.path} is gone; the folder itself is untouched"
-            return inputs.EffectFailed(reason=reason, **about)
+            return inputs.EffectFailed(
+                reason=reason, stream=effect.stream, attempt=effect.attempt, cause=effect.cause
+            )
         if effect.is_partial:
             ref = ws.partial_ref(run, effect.stream, effect.attempt)
             message = f"{effect.stream}: partial work of attempt {effect.attempt}"
@@ -109,14 +124,24 @@ class WorkspaceEffects:
         )
         if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
             ws.drop_ref(self._repo, ref)
-            return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
+            return inputs.ResultReady(
+                commit="",
+                tree="",
+                files_changed=0,
+                ref="",
+                stream=effect.stream,
+                attempt=effect.attempt,
+                cause=effect.cause,
+            )
         return inputs.ResultReady(
             commit=result.commit,
             tree=result.tree,
             files_changed=result.files_changed,
             ref=ref,
             warnings=result.warnings,
-            **about,
+            stream=effect.stream,
+            attempt=effect.attempt,
+            cause=effect.cause,
         )
 
     def merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:

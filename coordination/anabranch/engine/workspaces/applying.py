@@ -25,6 +25,8 @@ _LINK = "120000"
 _GITLINK = "160000"
 _EXECUTABLE = "100755"
 _FOLDER = "folder"
+_BLOCKED = "blocked"
+_NO_FILE = (_FOLDER, _BLOCKED)
 _READ_BYTES = 1 << 20
 _LISTED = 20
 
@@ -67,12 +69,12 @@ def _may_write(folder: _Folder, change: Change, removed: set[str]) -> bool:
         return True
     if now == _FOLDER and change.before is None:
         return all(path in removed for path in folder.files_below(change.path))
-    if change.before is None and change.after is not None:
+    if change.before is None and change.after is not None and now == _BLOCKED:
         # A file on the way that the result removes makes room for this one.
         parts = change.path.split("/")
         ways = {"/".join(parts[:depth]) for depth in range(1, len(parts))}
-        return now == "blocked" and bool(ways & removed)
-    return now == "blocked" and change.after is None
+        return bool(ways & removed)
+    return change.after is None and now in _NO_FILE
 
 
 def _before(change: Change) -> str | None:
@@ -88,11 +90,10 @@ def _apply(folder: _Folder, reader: ObjectReader, change: Change, removed: set[s
     if now == _after(change):
         return True
     if change.after is None:
-        if now not in (_before(change), "blocked"):
-            return False
-        if now != "blocked":
+        if now == _before(change):
             folder.remove(change.path)
-        return True
+            return True
+        return now in _NO_FILE
     if now == _FOLDER and not _may_write(folder, change, removed):
         return False
     if now not in (_before(change), None, _FOLDER):
@@ -127,7 +128,7 @@ class _Folder:
         except FileNotFoundError:
             return None
         except (NotADirectoryError, OSError):
-            return "blocked"
+            return _BLOCKED
 
     def files_below(self, path: str) -> Iterator[str]:
         """Every file in a folder, as paths from the root."""

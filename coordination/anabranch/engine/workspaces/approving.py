@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anabranch.core.ids import RunId
@@ -228,6 +228,7 @@ def _write_and_move(
     assert git.index is not None
     before = git.index.with_name("approving-before")
     index = repo.checkout_dir / "index"
+    git.run("read-tree", "-m", "-u", "-n", base.tree, tree)
     try:
         git.run("read-tree", "-m", "-u", base.tree, tree)
         shutil.copyfile(git.index, lock)
@@ -235,7 +236,7 @@ def _write_and_move(
         lock.replace(index)
         move_ref(repo, done.branch or "", done.commit, base.head)
     except (GitError, OSError) as error:
-        _put_back(git, base, changed)
+        _put_back(git, base, tree, changed)
         if before.exists():
             shutil.copyfile(before, lock)
             lock.replace(index)
@@ -246,20 +247,33 @@ def _write_and_move(
         raise
 
 
-def _put_back(git: Git, base: Base, changed: Sequence[Change]) -> None:
-    """Restores the changed files, which were all as in the base when this began."""
+def _put_back(git: Git, base: Base, tree: str, changed: Sequence[Change]) -> None:
+    """Restores what was written or removed; a file that anyone else changed is left alone."""
     assert git.work_tree is not None
-    for change in changed:
-        path = git.work_tree / change.path
-        written = change.after is not None and os.path.lexists(path)
-        if change.before is None and written and not path.is_dir():
-            path.unlink()
     assert git.index is not None
     restoring = git.at(index=git.index.with_name("approving-restore"))
+    restoring.run("read-tree", tree)
+    foreign = set(_dirty_files(restoring))
+    for change in changed:
+        path = git.work_tree / change.path
+        if change.after is not None and change.path not in foreign and os.path.lexists(path):
+            if not path.is_dir() or path.is_symlink():
+                path.unlink()
+            _remove_empty(path.parent, git.work_tree)
+    lost = [
+        os.fsencode(change.path) + b"\0"
+        for change in changed
+        if change.before is not None and not os.path.lexists(git.work_tree / change.path)
+    ]
     restoring.run("read-tree", base.tree)
-    paths = [change.path for change in changed if change.before is not None]
-    stdin = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    restoring.run("checkout-index", "-f", "-z", "--stdin", stdin=stdin)
+    restoring.run("checkout-index", "-f", "-z", "--stdin", stdin=b"".join(lost))
+
+
+def _remove_empty(folder: Path, root: Path) -> None:
+    with suppress(OSError):
+        while folder != root:
+            folder.rmdir()
+            folder = folder.parent
 
 
 def _sync(path: Path) -> None:

@@ -28,7 +28,9 @@ def check_changes(git: Git, snapshot: Snapshot, changed: Sequence[Change]) -> It
     twins = case_twins(git, added)
     if twins:
         yield f"names that differ only in case: {_some(twins)}"
-    ignored = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
+    listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
+    folders = tuple(path for path in listed if path.endswith("/"))
+    ignored = [path for path in listed if path in folders or not path.startswith(folders)]
     if ignored:
         yield f"{len(ignored)} ignored files or folders are not captured: {_some(ignored)}"
 

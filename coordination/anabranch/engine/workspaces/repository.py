@@ -51,6 +51,9 @@ _DANGEROUS_SECTIONS = ("filter.", "merge.", "diff.", "include.", "includeif.", "
 
 Setting = tuple[str, str | None]
 
+PUBLISHING = RunId("publishing")
+"""Under this name lies the configuration for result folders, which belong to no one run."""
+
 
 def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
     """Opens the project at ``folder``: a git repository, or any plain folder.
@@ -96,7 +99,9 @@ def _open_plain(folder: Path, store: Path, lock_path: Path) -> Repository:
     with repository_lock(lock_path):
         if not git_dir.is_dir():
             _build_git_dir(git_dir, "sha1", list(_PLAIN_CONFIG), _RAW_ATTRIBUTES, None, bare=True)
-    return Repository("plain", folder, git_dir, git_dir, "", store, lock_path)
+    repo = Repository("plain", folder, git_dir, git_dir, "", store, lock_path)
+    freeze_configuration(repo, PUBLISHING)
+    return repo
 
 
 def live_view(repo: Repository) -> Git:

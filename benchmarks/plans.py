@@ -1,0 +1,127 @@
+"""Whole plans: what each contestant spends on a graph of tasks that do nothing.
+
+Every contestant gets two slots and a folder of its own. Anabranch runs each stream under a holder,
+with a log and a journal; the peers keep nothing. Per task: the wall time beyond that of a plan with
+a single task, divided by the tasks.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from benchmarks.graphs import FORMS, SLOTS, Graph, as_plan, chain, flat, layered, read_workload
+from benchmarks.machine import Machine
+from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_turns, timed
+
+REPEATS = 5
+BUDGET_SECONDS = 25.0
+ISOLATED_STREAMS = 100
+REPOSITORY_FILES = 300
+OURS = "anabranch, shared"
+
+Samples = Mapping[str, tuple[float, ...]]
+
+
+def tables(machine: Machine) -> Iterator[Table]:
+    """Yield one table a graph."""
+    nothing = (machine.true,)
+    once = _measured(machine, flat(1, nothing), repeats=7)
+    yield _table("A plan of one task (what a plan costs)", once, {}, 1)
+    for graph in (flat(1000, nothing), chain(200, nothing), layered(20, 50, nothing)):
+        samples = _measured(machine, graph)
+        yield _table(f"Plan {graph.name}, {SLOTS} slots", samples, once, len(graph.tasks))
+    yield _isolated(machine)
+    if machine.workload is not None:
+        yield _real(machine, machine.workload, once)
+
+
+def _measured(machine: Machine, graph: Graph, repeats: int = REPEATS) -> Samples:
+    return in_turns(_contestants(machine, graph), repeats, BUDGET_SECONDS)
+
+
+def _contestants(machine: Machine, graph: Graph) -> dict[str, Contestant]:
+    folder = machine.repository(f"plan-{graph.name}", 0)
+    for name, form in FORMS.items():
+        (folder / name).write_text(form(graph))
+    peers = {
+        "make": ("make", "-f", "Makefile", f"-j{SLOTS}", "-s"),
+        "ninja": ("ninja", f"-j{SLOTS}", "--quiet"),
+    }
+    found: dict[str, Contestant] = {OURS: _ours(machine, folder, graph, "shared")}
+    for name, (program, *options) in peers.items():
+        path = machine.program(program)
+        if path is not None:
+            found[name] = _program(machine, folder, (path, *options))
+    spawner = str(Path(__file__).with_name("spawner.py"))
+    bare = (sys.executable, "-I", "-S", spawner, "graph.json", str(SLOTS))
+    found["bare Python"] = _program(machine, folder, bare)
+    return found
+
+
+def _program(machine: Machine, folder: Path, argv: tuple[str, ...]) -> Contestant:
+    return lambda: timed(argv, folder, machine.environment)
+
+
+def _ours(machine: Machine, folder: Path, graph: Graph, workspace: str) -> Contestant:
+    plan = folder / f"{workspace}.toml"
+    plan.write_text(as_plan(graph, workspace))
+    argv = (*machine.anabranch, "run", "--headless", plan.name)
+
+    def measure() -> float:
+        elapsed = timed(argv, folder, machine.environment)
+        said = (folder / "output.txt").read_text(errors="replace")
+        if f"merged {len(graph.tasks)} stream" not in said:
+            raise BenchmarkFailed(f"not every stream succeeded: {said[-600:]}")
+        return elapsed
+
+    return measure
+
+
+def _table(
+    title: str, samples: Samples, once: Samples, tasks: int, notes: tuple[str, ...] = ()
+) -> Table:
+    rows = [Row(name, values) for name, values in samples.items()]
+    if once and tasks > 1:
+        single = {name: Row(name, values).median for name, values in once.items()}
+        rows = [
+            Row(row.name, row.samples, (row.median - single[row.name]) / (tasks - 1) * 1000)
+            for row in rows
+        ]
+    return Table(title, "seconds", tuple(rows), "ms a task" if once else "", notes)
+
+
+def _isolated(machine: Machine) -> Table:
+    """Compare worktrees with the shared folder: the same streams, and what isolation adds."""
+    graph = flat(ISOLATED_STREAMS, (machine.true,))
+    folder = machine.repository("plan-isolated", REPOSITORY_FILES)
+    contestants = {
+        name: _ours(machine, folder, graph, workspace)
+        for name, workspace in (("anabranch, isolated", "isolated"), (OURS, "shared"))
+    }
+    samples = in_turns(contestants, 2, BUDGET_SECONDS)
+    isolated, shared = (Row(name, values) for name, values in samples.items())
+    added = (isolated.median - shared.median) / ISOLATED_STREAMS * 1000
+    rows = tuple(
+        Row(r.name, r.samples, r.median / ISOLATED_STREAMS * 1000) for r in (isolated, shared)
+    )
+    return Table(
+        f"Isolation: {ISOLATED_STREAMS} streams, a worktree each, {REPOSITORY_FILES} files",
+        "seconds",
+        rows,
+        "ms a task",
+        (f"a workspace, its capture and its merge add {added:.0f} ms a stream",),
+    )
+
+
+def _real(machine: Machine, path: Path, once: Samples) -> Table:
+    """Run a recorded workload; its tasks burn processor time."""
+    spin = machine.spin
+    if spin is None:
+        raise BenchmarkFailed("a recorded workload needs a C compiler for its tasks")
+    graph = read_workload(path, spin)
+    samples = in_turns(_contestants(machine, graph), 2, 3 * BUDGET_SECONDS)
+    bound = graph.work_seconds / SLOTS
+    note = f"{graph.work_seconds:.1f} s of work; {SLOTS} slots cannot be faster than {bound:.1f} s"
+    return _table(f"Workload {graph.name}", samples, once, len(graph.tasks), (note,))

@@ -1,0 +1,138 @@
+"""The console as an application: it looks at a run through a :class:`Source` and may steer it.
+
+The engine runs elsewhere, on its own thread or in another process. The app pulls frames from it and
+never waits for it; when the app closes, streams go on running.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import ClassVar
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.events import AppBlur, AppFocus
+from textual.screen import Screen
+
+from anabranch.engine.source import Source
+from anabranch_console.frame_clock import FrameClock, writes_waiting
+from anabranch_console.glyphs import Glyphs, choose_glyphs
+from anabranch_console.run_model import RunModel
+from anabranch_console.screens.run_screen import RunScreen
+from anabranch_console.theming import DEFAULT_THEME, Palette, load_palettes, textual_theme
+from anabranch_console.verbs import VERBS
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleExit:
+    """How the console was left: what to say afterwards, and whether the run is to be stopped."""
+
+    message: str
+    wants_stop: bool = False
+
+
+class ConsoleApp(App[ConsoleExit]):
+    """Shows one run.
+
+    Args:
+        source: the run.
+        is_paced: whether frames are pulled by the clock; tests pull them with :meth:`advance`.
+        environ: where ``ANABRANCH_GLYPHS`` and ``ANABRANCH_THEME`` are looked up.
+    """
+
+    TITLE = "anabranch"
+    CSS_PATH = "screens/run_view.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    BINDINGS: ClassVar = []
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        is_paced: bool = True,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.palettes: dict[str, Palette] = load_palettes()
+        wanted = environ.get("ANABRANCH_THEME", DEFAULT_THEME)
+        self.palette = self.palettes.get(wanted) or self.palettes[DEFAULT_THEME]
+        super().__init__()
+        self.glyphs: Glyphs = choose_glyphs(environ)
+        self.clock = FrameClock()
+        self._is_paced = is_paced
+        for palette in self.palettes.values():
+            self.register_theme(textual_theme(palette))
+        self.theme = self.palette.name
+        self.run_screen = RunScreen(RunModel(source))
+        self.run_screen.themes = [(p.name, p.title) for p in self.palettes.values()]
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the screen of the run."""
+        return self.run_screen
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Return the palette's colours, so that every style sheet finds them."""
+        return {f"ab-{name}": colour for name, colour in self.palette.colours.items()}
+
+    def on_mount(self) -> None:
+        if self._is_paced:
+            self.set_timer(self.clock.period_seconds, self._next_frame)
+
+    def advance(self) -> None:
+        """Pull one frame and paint what changed."""
+        with self.batch_update():
+            self.run_screen.advance()
+
+    def _next_frame(self) -> None:
+        cost = 0.0
+        if self.clock.may_paint(writes_waiting(self._driver)):
+            began = perf_counter()
+            self.advance()
+            cost = perf_counter() - began
+        self.set_timer(self.clock.after_frame(cost), self._next_frame)
+
+    def on_app_blur(self, event: AppBlur) -> None:
+        self.clock.is_focused = False
+
+    def on_app_focus(self, event: AppFocus) -> None:
+        self.clock.is_focused = True
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Return the verbs for the palette."""
+        situation = self.run_screen.situation()
+        for verb in VERBS:
+            why_not = verb.why_not(situation)
+            told = why_not or f":{verb.id} {verb.args}".rstrip()
+            act = partial(self.run_screen.action_verb, verb.id)
+            yield SystemCommand(verb.title, told, act)
+
+    async def action_quit(self) -> None:
+        """Quit by the verb, which asks first."""
+        if self.screen is self.run_screen:
+            self.run_screen.action_verb("quit")
+
+    def action_help_quit(self) -> None:
+        """Say what ctrl+c does not do."""
+        self.notify("q quits; esc closes this", markup=False)
+
+    @on(RunScreen.ThemeChosen)
+    def _use_theme(self, message: RunScreen.ThemeChosen) -> None:
+        palette = self.palettes[message.name]
+        if palette is self.palette:
+            return
+        self.palette = palette
+        self.theme = palette.name
+        self.run_screen.repaint_everything()
+
+    @on(RunScreen.Leaving)
+    def _leave(self, message: RunScreen.Leaving) -> None:
+        self.exit(ConsoleExit(message.message, message.wants_stop))
+
+
+def run_console(source: Source) -> ConsoleExit:
+    """Show a run until the user leaves, and return what to say afterwards."""
+    result = ConsoleApp(source).run()
+    return result or ConsoleExit(f"Come back with: anabranch console {source.run}")

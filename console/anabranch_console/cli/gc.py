@@ -1,0 +1,48 @@
+"""``anabranch gc``: give disk space back."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from anabranch.core.projections import SCHEMA
+from anabranch.engine.cleaning import CleanedRun, clean_run
+from anabranch.engine.runs import find_run, run_folders
+from anabranch_console.cli.hosting import EXIT_WOULD_LOSE_WORK, finish
+from anabranch_console.cli.main import here
+from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
+from anabranch_console.cli.planning import installed
+
+
+@click.command
+@run_argument
+@click.option("--dry-run", is_flag=True, help="Only say which workspaces there are.")
+@json_option
+def command(run: str | None, dry_run: bool, as_json: bool) -> None:
+    """Reclaim the workspaces of RUN, or of every run here that is over.
+
+    A workspace goes only with proof that all it holds is kept elsewhere. What is not is parked
+    under refs/anabranch/rescue/ first and listed; what cannot be parked stays, with the reason
+    (exit 5).
+    """
+    homes = [find_run(here(), run)] if run else run_folders(here())
+    strategies = installed().strategies
+    cleaned = [clean_run(home, strategies, is_rehearsal=dry_run) for home in homes]
+    if as_json:
+        print_json({"schema": SCHEMA, "runs": msgspec.to_builtins(cleaned)})
+    else:
+        for done in cleaned:
+            _tell(done)
+    kept = any(w.outcome == "kept" for done in cleaned for w in done.workspaces)
+    finish(EXIT_WOULD_LOSE_WORK if kept and not dry_run else 0)
+
+
+def _tell(done: CleanedRun) -> None:
+    if done.skipped:
+        say(f"{done.run}: left alone: {shown(done.skipped)}")
+        return
+    click.echo(f"{done.run}: {len(done.workspaces)} workspaces")
+    for workspace in done.workspaces:
+        detail = workspace.ref or workspace.reason
+        name = f"{workspace.stream}.{workspace.attempt}"
+        click.echo(f"  {workspace.outcome:<10} {name:<20} {shown(detail or '')}".rstrip())

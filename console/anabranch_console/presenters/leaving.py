@@ -1,0 +1,33 @@
+"""What is said on the normal screen after the console has closed."""
+
+from __future__ import annotations
+
+from anabranch.core.projections import run_state
+from anabranch.core.state import State
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.wording import safe
+
+
+def leaving_message(state: State, is_read_only: bool) -> str:
+    """Return what goes on, and how to come back to it."""
+    run = state.run
+    if state.has_ended:
+        told = f"{safe(state.plan.name)}: {run_state(state, True).replace('_', ' ')}"
+        reason = f" ({safe(state.reason)})" if state.reason else ""
+        return f"{told}{reason}. Its report: anabranch report {run}"
+    if is_read_only:
+        return f"The run goes on elsewhere. Look again with: anabranch console {run}"
+    running = state.counts.active
+    if running:
+        verb = "runs" if running == 1 else "run"
+        return (
+            f"{wording.count(running, 'stream')} {verb} on. "
+            f"Come back with: anabranch console {run}"
+        )
+    return f"The run is not over. Go on with: anabranch resume {run}"
+
+
+def stopping_message(state: State) -> str:
+    """Return what is said when everything is to be stopped."""
+    running = wording.count(state.counts.active, "stream")
+    return f"Stopping {running}; what they have done is kept."

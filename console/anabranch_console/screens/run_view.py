@@ -1,0 +1,322 @@
+"""The screen of a run: its panes, and how they are kept up with what changes.
+
+The screen pulls. Ten times a second :meth:`RunView.advance` asks the model what changed and hands
+each pane its part; a pane whose lines are the same as before paints nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, cast
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container, Horizontal, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widget import Widget
+
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import public_state
+from anabranch.core.state import Stream
+from anabranch_console.lines import Line, Span
+from anabranch_console.presenters.ending import ending_lines
+from anabranch_console.presenters.facts import fact_lines, plan_lines
+from anabranch_console.presenters.header import header_line
+from anabranch_console.presenters.story_lines import story_lines
+from anabranch_console.presenters.wording import count, safe
+from anabranch_console.run_model import Changes, RunModel
+from anabranch_console.stream_list import PLAN_ORDER, StreamList
+from anabranch_console.verbs import Scope, completions
+from anabranch_console.widgets.bars import Bar, Footer
+from anabranch_console.widgets.command_bar import CommandBar
+from anabranch_console.widgets.events_pane import EventsPane, Note
+from anabranch_console.widgets.keys import bindings_for
+from anabranch_console.widgets.line_view import LineView, Looks, TextLines
+from anabranch_console.widgets.log_view import LogView
+from anabranch_console.widgets.streams_table import StreamsTable
+
+TABS = ("log", "story", "plan")
+
+
+class RunView(Screen[None]):
+    """Lays the panes out and keeps them true."""
+
+    AUTO_FOCUS = "#streams"
+    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
+    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
+        (0, "-short"),
+        (24, "-tall"),
+        (34, "-tall -very-tall"),
+    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings_for(
+        Scope.ANYWHERE, Scope.STREAMS, Scope.STREAM, Scope.RUN
+    )
+
+    def __init__(self, model: RunModel) -> None:
+        super().__init__()
+        self.model = model
+        self.listed = StreamList()
+        self.header = Bar(id="header")
+        self.banner = Bar(id="banner")
+        self.table = StreamsTable(self.listed, model.rows)
+        self.facts = TextLines(id="facts", classes="panel")
+        self.facts.can_focus = False
+        self.log_view = LogView()
+        self.story = TextLines(id="story")
+        self.plan = TextLines(id="plan")
+        self.tabs = Container(self.log_view, self.story, self.plan, id="tabs", classes="panel")
+        self.events_pane = EventsPane(model.state)
+        self.bar = CommandBar(self._completions)
+        self.footer = Footer()
+        self.tab = "log"
+        self._titles: dict[tuple[str, str], Line] = {}
+
+    @property
+    def looks(self) -> Looks:
+        """Palette and glyphs of the app."""
+        return cast("Looks", self.app)
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield self.banner
+        with Horizontal(id="body"):
+            yield self.table
+            with Vertical(id="details"):
+                yield self.facts
+                yield self.tabs
+        yield self.events_pane
+        yield self.bar
+        yield self.footer
+
+    def on_mount(self) -> None:
+        self.set_class(self.looks.glyphs.is_ascii, "-ascii")
+        self.show_tab("log")
+        self.set_title(self.events_pane, "title", (Span("Events", "title"),))
+        self.advance()
+
+    # --- keeping up ------------------------------------------------------------------------------
+
+    def advance(self) -> Changes:
+        """Pull what is new and let every pane that it concerns paint it."""
+        changes = self.model.pull()
+        if not changes.is_nothing:
+            self._apply(changes)
+        if self.tab == "log":
+            self.log_view.read_more()
+        return changes
+
+    def _apply(self, changes: Changes) -> None:
+        self.table.rows_changed(changes.rows)
+        if changes.is_new_second or not self.listed.order or self.model.state.has_ended:
+            self.rearrange()
+        self._add_events(changes)
+        self.paint_header()
+        self._paint_banner()
+        chosen = self.listed.cursor
+        if chosen in changes.rows or changes.is_new_second or changes.events:
+            self.paint_details()
+
+    def _add_events(self, changes: Changes) -> None:
+        self.events_pane.state = self.model.state
+        entries: list[object] = []
+        if changes.missed:
+            told = f"{count(changes.missed, 'event')} came too fast to be shown"
+            entries.append(Note(self.model.now, "warning", told))
+        if changes.problem:
+            told = f"the engine does not answer: {changes.problem}"
+            entries.append(Note(self.model.now, "error", told))
+        entries += changes.events
+        self.events_pane.add(entries)  # type: ignore[arg-type]
+
+    def rearrange(self) -> None:
+        """Filter and sort the table anew."""
+        before = self.listed.cursor
+        if self.listed.rearrange(self.model.rows):
+            self.table.order_changed()
+        self.table.say_when_empty(
+            (Span("  no stream matches; esc clears the filter", "muted"),)
+        )
+        self.paint_table_title()
+        if self.listed.cursor != before:
+            self.paint_details()
+
+    # --- painting --------------------------------------------------------------------------------
+
+    def paint_header(self) -> None:
+        """Bring the header up to date."""
+        model = self.model
+        line = header_line(
+            model.state,
+            list(model.rows.values()),
+            model.now,
+            model.overhead,
+            model.source.is_read_only,
+            self.looks.glyphs,
+            self.size.width,
+        )
+        self.header.show([line])
+
+    def _paint_banner(self) -> None:
+        lines = ending_lines(self.model.state, self.looks.glyphs, self.model.source.is_read_only)
+        edge = Span(f" {self.looks.glyphs.edge} ", f"state.{self.model.state.phase}")
+        self.banner.show([(edge, *line) for line in lines])
+        if self.banner.display != bool(lines):
+            self.banner.display = bool(lines)
+        if lines and self.banner.styles.height != len(lines):
+            self.banner.styles.height = len(lines)
+
+    def paint_footer(self) -> None:
+        """Name the keys of the pane that has the focus."""
+        scope = self.focused.scope if isinstance(self.focused, LineView) else None
+        near = (Scope.LOG,) if scope is Scope.LOG else (Scope.STREAMS, Scope.STREAM)
+        self.footer.show_verbs((*near, Scope.ANYWHERE))
+
+    def paint_table_title(self) -> None:
+        """Say how many streams are shown, filtered by what, sorted how."""
+        listed, glyphs = self.listed, self.looks.glyphs
+        shown, dot = len(listed.order), f" {glyphs.separator} "
+        spans = [Span("Streams", "title")]
+        if listed.filter.is_empty:
+            spans.append(Span(f" {listed.total}", "muted"))
+        else:
+            spans += [Span(f" {shown} of {listed.total}", "text"), Span(dot, "muted")]
+            spans.append(Span(f"/{listed.filter.text}", "accent"))
+            if listed.filter.problem:
+                spans.append(Span(f"{dot}{listed.filter.problem}", "level.warning"))
+        if listed.sort != PLAN_ORDER or listed.is_reversed:
+            arrow = glyphs.descending if listed.is_reversed else glyphs.ascending
+            spans.append(Span(f"{dot}by {listed.sort} {arrow}", "muted"))
+        self.set_title(self.table, "title", tuple(spans))
+        first, last = self.table.top + 1, min(self.table.top + self.table.visible_lines, shown)
+        place = f"{first}-{last} of {shown}" if shown > self.table.visible_lines else ""
+        marked = f"{glyphs.mark} {len(listed.marked)} marked" if listed.marked else ""
+        told = dot.join(part for part in (marked, place) if part)
+        self.set_title(self.table, "subtitle", (Span(told, "muted"),) if told else ())
+
+    def paint_details(self) -> None:
+        """Bring the panels about the chosen stream up to date."""
+        stream = self.chosen
+        if stream is None:
+            self.facts.show([])
+            self.story.show([])
+            self.plan.show([])
+            self.log_view.open(None)
+            return
+        state, glyphs = self.model.state, self.looks.glyphs
+        width = max(self.facts.content_size.width, 20)
+        vitals = self.model.vitals_of(stream.id)
+        self.facts.show(fact_lines(state, stream, vitals, self.model.now, width))
+        name = public_state(stream.phase)
+        attempt = f"  attempt {stream.attempt}" if stream.attempt > 1 else ""
+        title = (
+            Span(stream.id, "strong"),
+            Span(f" {glyphs.state(name)} {name}", f"state.{name}"),
+            Span(attempt, "state.recovering"),
+        )
+        self.set_title(self.facts, "title", title)
+        self._paint_tab(stream)
+
+    def _paint_tab(self, stream: Stream) -> None:
+        state, width = self.model.state, max(self.tabs.content_size.width, 20)
+        if self.tab == "story":
+            records = self.model.story(stream.id)
+            event, glyphs = self.model.event, self.looks.glyphs
+            self.story.show(story_lines(state, stream.id, records, event, glyphs))
+        elif self.tab == "plan":
+            self.plan.show(plan_lines(state, stream, width))
+        else:
+            told = "no output yet" if stream.log else "no log yet: it has not started"
+            self.log_view.say_when_empty((Span(told, "muted"),))
+            self.log_view.open(self.log_path(stream))
+        self.paint_tab_title()
+
+    def paint_tab_title(self) -> None:
+        """Say which tab is open, and how the log stands."""
+        spans: list[Span] = []
+        for tab in TABS:
+            gap = "  " if spans else ""
+            spans.append(Span(f"{gap}{tab.capitalize()}", "title" if tab == self.tab else "muted"))
+        self.set_title(self.tabs, "title", tuple(spans))
+        self.set_title(self.tabs, "subtitle", self._log_standing() if self.tab == "log" else ())
+
+    def _log_standing(self) -> Line:
+        log, dot = self.log_view, f" {self.looks.glyphs.separator} "
+        told = [count(log.line_count, "line")] if log.line_count else []
+        if log.needle:
+            told.insert(0, f"{count(len(log.hits), 'hit')} for {safe(log.needle)}")
+        if log.is_wrapped:
+            told.append("wrapped")
+        told.append("following" if log.is_following else "paused, end follows")
+        return (Span(dot.join(told), "muted"),)
+
+    def set_title(self, widget: Widget, side: str, line: Line) -> None:
+        """Set the title or subtitle in a panel's border, if it is another one."""
+        key = (widget.id or "", side)
+        if self._titles.get(key) == line:
+            return
+        self._titles[key] = line
+        content: Content | str = ""
+        if line:
+            palette, glyphs = self.looks.palette, self.looks.glyphs
+            parts = [(glyphs.presentable(t), str(palette.style(s))) for t, s in line if t]
+            content = Content.assemble(*parts)
+        if side == "title":
+            widget.border_title = content  # type: ignore[assignment]
+        else:
+            widget.border_subtitle = content  # type: ignore[assignment]
+
+    def repaint_everything(self) -> None:
+        """Paint all panes again, in new colours."""
+        self._titles.clear()
+        for view in self.query(LineView):
+            view.refresh_everything()
+        self.paint_header()
+        self.paint_table_title()
+        self.paint_details()
+        self.paint_footer()
+        self.set_title(self.events_pane, "title", (Span("Events", "title"),))
+
+    # --- what is chosen --------------------------------------------------------------------------
+
+    @property
+    def chosen(self) -> Stream | None:
+        """The stream under the cursor."""
+        stream = self.listed.cursor
+        return None if stream is None else self.model.state.streams.get(stream)
+
+    @on(TextLines.Resized)
+    def fit_to_size(self) -> None:
+        """Fit to the new size what is cut to a width."""
+        self.paint_header()
+        self.paint_table_title()
+        self.paint_details()
+        self.paint_footer()
+
+    def log_path(self, stream: Stream) -> Path | None:
+        """Return where a stream's log lies, None if it never ran."""
+        return None if stream.log is None else self.model.source.folder / stream.log
+
+    def show_tab(self, tab: str) -> None:
+        """Open one of the tabs of the details."""
+        had_focus = self.focused is not None and self.focused.id in TABS
+        self.tab = tab
+        for name, view in (("log", self.log_view), ("story", self.story), ("plan", self.plan)):
+            view.display = name == tab
+        if had_focus:
+            self.tab_view.focus()
+        if self.chosen is not None:
+            self.paint_details()
+
+    @property
+    def tab_view(self) -> LineView:
+        """The pane of the open tab."""
+        return {"log": self.log_view, "story": self.story, "plan": self.plan}[self.tab]
+
+    def _completions(self, text: str) -> list[str]:
+        return completions(text, self.completable())
+
+    def completable(self) -> dict[str, list[StreamId]]:
+        """Return what arguments of commands complete to."""
+        return {"streams": list(self.model.rows)}

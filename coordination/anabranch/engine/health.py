@@ -1,0 +1,189 @@
+"""Is the machine fit for the work? Each finding says what was seen, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import apsw
+import msgspec
+import psutil
+
+from anabranch.engine.runs import project_root, read_run, run_folders
+from anabranch.paths import state_home
+from anabranch.plugins import load_plugins
+
+OLDEST_GIT = (2, 38)
+LEAST_FREE_BYTES = 1 << 30
+LEAST_FILES = 4096
+LEAST_WATCHES = 32_768
+NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs"})
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. ``mend`` is empty when nothing has to be done."""
+
+    subject: str
+    verdict: Literal["ok", "warning", "fault"]
+    message: str
+    mend: str = ""
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Look at everything Anabranch depends on, from a project's folder; raises nothing."""
+    found: list[Finding] = []
+    for look in _LOOKS:
+        try:
+            found += look(folder)
+        except Exception as error:
+            subject = look.__name__.strip("_")
+            found.append(Finding(subject, "warning", f"could not be looked at: {error}"))
+    return found
+
+
+def _system(folder: Path) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.platform.startswith("linux"):
+        yield Finding("system", "ok", f"Linux {os.uname().release}, Python {version}")
+    else:
+        message = f"{sys.platform} is not supported: streams need Linux's process facilities"
+        yield Finding("system", "fault", message, "run it on Linux, or in a Linux container")
+
+
+def _git(folder: Path) -> Iterator[Finding]:
+    if shutil.which("git") is None:
+        yield Finding("git", "fault", "git is not installed", "apt-get install git")
+        return
+    said = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"(\d+)\.(\d+)", said)
+    version = (int(match[1]), int(match[2])) if match else (0, 0)
+    if version < OLDEST_GIT:
+        message = f"{said.strip()} is too old: merging without a checkout came with 2.38"
+        yield Finding("git", "fault", message, "install git 2.38 or newer")
+    else:
+        yield Finding("git", "ok", said.strip())
+
+
+def _project(folder: Path) -> Iterator[Finding]:
+    root = project_root(folder)
+    if (root / ".git").exists():
+        yield Finding("project", "ok", f"a git repository: {root}")
+    else:
+        message = f"no git repository: {root}; an internal store will keep its versions"
+        yield Finding("project", "ok", message)
+    waiting = [f.folder.run for f in map(read_run, run_folders(folder)) if _is_interrupted(f)]
+    if waiting:
+        message = f"{len(waiting)} runs were interrupted, the latest: {waiting[0]}"
+        yield Finding("runs", "warning", message, f"anabranch resume {waiting[0]}")
+
+
+def _is_interrupted(found: object) -> bool:
+    state, is_hosted = getattr(found, "state", None), getattr(found, "is_hosted", False)
+    return state is not None and not state.has_ended and not is_hosted
+
+
+def _disk(folder: Path) -> Iterator[Finding]:
+    home = state_home()
+    home.mkdir(parents=True, exist_ok=True)
+    probe = home / f".probe-{os.getpid()}"
+    probe.write_bytes(b"x")
+    probe.unlink()
+    free = shutil.disk_usage(home).free
+    kind = _file_system(home)
+    if kind in NETWORK_FILE_SYSTEMS:
+        message = f"state lies on a network file system ({kind}), where locks are not reliable"
+        yield Finding("state", "fault", message, "set XDG_STATE_HOME to a local folder")
+    else:
+        yield Finding("state", "ok", f"{home} ({kind})")
+    words = f"{free / (1 << 30):.1f} GiB free"
+    if free < LEAST_FREE_BYTES:
+        yield Finding("disk", "warning", words, "anabranch gc gives back what finished runs use")
+    else:
+        yield Finding("disk", "ok", words)
+
+
+def _file_system(path: Path) -> str:
+    real = os.path.realpath(path)
+    mounts = [p for p in psutil.disk_partitions(all=True) if _lies_in(real, p.mountpoint)]
+    return max(mounts, key=lambda p: len(p.mountpoint)).fstype if mounts else "unknown"
+
+
+def _lies_in(path: str, mount: str) -> bool:
+    return path == mount or path.startswith(mount.rstrip("/") + "/")
+
+
+def _limits(folder: Path) -> Iterator[Finding]:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < LEAST_FILES:
+        message = f"at most {hard} open files a process"
+        yield Finding("files", "warning", message, "raise the hard limit: ulimit -Hn 65536")
+    else:
+        yield Finding("files", "ok", f"open files: up to {hard} a process")
+    watches = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text("ascii"))
+    if watches < LEAST_WATCHES:
+        message = f"{watches} file watches; more workspaces are polled instead"
+        mend = "sysctl fs.inotify.max_user_watches=262144"
+        yield Finding("watches", "warning", message, mend)
+    else:
+        yield Finding("watches", "ok", f"{watches} file watches a user")
+
+
+def _machine(folder: Path) -> Iterator[Finding]:
+    memory = psutil.virtual_memory()
+    gib = 1 << 30
+    message = (
+        f"{os.cpu_count()} processors, {memory.available / gib:.1f} of "
+        f"{memory.total / gib:.1f} GiB memory free"
+    )
+    yield Finding("machine", "ok", message)
+
+
+def _journal(folder: Path) -> Iterator[Finding]:
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < (3, 51, 3):
+        message = f"SQLite {version} can corrupt a journal that two processes use"
+        yield Finding("journal", "fault", message, "pip install --upgrade apsw")
+    else:
+        yield Finding("journal", "ok", f"SQLite {version}")
+
+
+def _terminal(folder: Path) -> Iterator[Finding]:
+    term = os.environ.get("TERM", "")
+    encoding = sys.stdout.encoding or "unknown"
+    if encoding.lower().replace("-", "") != "utf8":
+        message = f"output is {encoding}: the console falls back to plain characters"
+        yield Finding("terminal", "warning", message, "export LC_ALL=C.UTF-8")
+    elif term in ("", "dumb"):
+        yield Finding("terminal", "ok", f"TERM={term or 'unset'}: text only, no console")
+    else:
+        yield Finding("terminal", "ok", f"TERM={term}, {encoding}")
+
+
+def _plugins(folder: Path) -> Iterator[Finding]:
+    loaded = load_plugins()
+    strategies = loaded.strategies
+    names = [*strategies.convergence, *strategies.balancers, *strategies.recovery]
+    yield Finding("plugins", "ok", f"{len(loaded.plugins)} loaded: {', '.join(names)}")
+    for plugin in loaded.set_aside:
+        message = f"{plugin.plugin} was set aside: {plugin.reason}"
+        yield Finding("plugins", "warning", message, "update or uninstall the package")
+
+
+_LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
+    _system,
+    _git,
+    _project,
+    _disk,
+    _limits,
+    _machine,
+    _journal,
+    _terminal,
+    _plugins,
+)

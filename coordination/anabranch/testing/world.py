@@ -1,0 +1,282 @@
+"""A world on a virtual clock: it performs the engine's effects, late, out of order and with faults.
+
+What a real machine keeps (workspaces, commits, refs, processes) survives a crash of the engine;
+what lives in the engine's process (answers under way, timers) does not. Every effect may be
+performed again after a crash, and must then come to the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+
+import msgspec
+
+from anabranch.core import effects as fx
+from anabranch.core import inputs
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.inheritance import inherited_by, inherited_from
+from anabranch.core.state import State
+from anabranch.testing.agenda import Agenda
+from anabranch.testing.clock import FakeClock
+from anabranch.testing.git import FakeGit
+from anabranch.testing.processes import Fate, Key, SimulatedProcess, SimulatedProcesses
+
+
+class Faults(msgspec.Struct, frozen=True):
+    """How likely each fault is (0..1), each time it could happen."""
+
+    workspace_fails: float = 0.0
+    workspace_waits_for_room: float = 0.0
+    capture_fails: float = 0.0
+    capture_waits_for_room: float = 0.0
+    merge_fails: float = 0.0
+    base_fails: float = 0.0
+    approval_refused: float = 0.0
+    process_fails: float = 0.0
+    process_never_begins: float = 0.0
+    holder_killed: float = 0.0
+    stop_ignored: float = 0.0
+    report_twice: float = 0.0
+    edits_collide: float = 0.0
+
+
+NO_FAULTS = Faults()
+
+
+class SimulatedWorld:
+    """Performs effects; ``post`` gets what comes of them, with the effect that it answers."""
+
+    def __init__(
+        self,
+        rng: Random,
+        faults: Faults,
+        post: Callable[[inputs.Input, fx.Effect | None], None],
+        sometimes: Counter[str],
+    ) -> None:
+        self.rng = rng
+        self.faults = faults
+        self.clock = FakeClock()
+        self.agenda = Agenda(self.clock)
+        self.git = FakeGit()
+        self.workspaces: dict[Key, dict[str, str]] = {}
+        self.written: dict[Key, str] = {}
+        self.captured: dict[Key, str] = {}
+        self.capture_failures: set[Key] = set()
+        self.starts: Counter[Key] = Counter()
+        self._ready: dict[Key, inputs.WorkspaceReady] = {}
+        self._post = post
+        self._counts = sometimes
+        self.is_heard = True
+        self.processes = SimulatedProcesses(
+            self.clock,
+            self.agenda,
+            self._process_reported,
+            self._process_began,
+            self._process_ended,
+            self.sometimes,
+        )
+
+    def sometimes(self, what: str) -> None:
+        """Count something that a test wants to see happen now and then."""
+        self._counts[what] += 1
+
+    def happens(self, likelihood: float) -> bool:
+        return self.rng.random() < likelihood
+
+    # --- effects ---------------------------------------------------------------------------------
+
+    def perform(self, state: State, effect: fx.Effect) -> None:
+        """Begin an effect."""
+        match effect:
+            case fx.CaptureBase():
+                self._later(effect, lambda: self._capture_base(effect))
+            case fx.PrepareWorkspace():
+                self._later(effect, lambda: self._prepare(state, effect))
+            case fx.StartProcess():
+                self.processes.start(effect.stream, effect.attempt, self._fate(state, effect))
+            case fx.StopProcess():
+                self.processes.stop(
+                    effect.stream, effect.attempt, effect.grace_seconds, self.rng
+                )
+            case fx.CaptureResult():
+                self._later(effect, lambda: self._capture(state, effect))
+            case fx.MergeResults():
+                self._later(effect, lambda: self._merge(state, effect))
+            case fx.ApproveResult():
+                self._later(effect, lambda: self._approve(state, effect))
+            case fx.WakeAt():
+                seconds = effect.at - self.clock() + self.rng.uniform(0.0, 0.05)
+                answer = inputs.TimeReached(cause=effect.cause)
+                self.agenda.after(seconds, lambda: self._post(answer, effect), volatile=True)
+
+    def crash(self) -> None:
+        """The engine's process dies: whatever it had under way is gone."""
+        self.is_heard = False
+        self.agenda.forget_volatile()
+        self.processes.lose_the_waiting(self.rng)
+
+    def _later(self, effect: fx.Effect, work: Callable[[], inputs.Input | None]) -> None:
+        """Do some work after a while, and answer; if it has no answer yet, try again later."""
+
+        def attempt() -> None:
+            answer = work()
+            if answer is None:
+                self.agenda.after(self.rng.uniform(0.5, 2.0), attempt, volatile=True)
+                return
+            self._post(answer, effect)
+            if self.happens(self.faults.report_twice):
+                self.sometimes("an answer came twice")
+                self._post_again(answer)
+
+        self.agenda.after(self.rng.uniform(0.01, 1.0), attempt, volatile=True)
+
+    def _post_again(self, answer: inputs.Input) -> None:
+        delay = self.rng.uniform(0.0, 0.3)
+        self.agenda.after(delay, lambda: self._post(answer, None), volatile=True)
+
+    def _capture_base(self, effect: fx.CaptureBase) -> inputs.Input:
+        if self.happens(self.faults.base_fails):
+            self.sometimes("there was no base")
+            return inputs.BaseNotFound(reason="no commit yet", cause=effect.cause)
+        commit, tree = self.git.commit({"README": "hello"}, "base")
+        return inputs.BaseFound(
+            commit=commit, tree=tree, branch="refs/heads/main", head=commit, cause=effect.cause
+        )
+
+    # --- workspaces ------------------------------------------------------------------------------
+
+    def _prepare(self, state: State, effect: fx.PrepareWorkspace) -> inputs.Input | None:
+        key = (effect.stream, effect.attempt)
+        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
+        if key in self._ready:
+            self.sometimes("a workspace was prepared again after a crash")
+            return msgspec.structs.replace(self._ready[key], cause=effect.cause)
+        if self.happens(self.faults.workspace_waits_for_room):
+            self.sometimes("a workspace waited for room")
+            self._post(inputs.EffectDelayed(reason="the disk is full", **about), None)
+            return None
+        if self.happens(self.faults.workspace_fails):
+            self.sometimes("a workspace could not be made")
+            return inputs.EffectFailed(reason="permission denied", **about)
+        assert state.base is not None
+        if state.stream_plan(effect.stream).workspace == "shared":
+            commit, tree = state.base.commit, state.base.tree
+        else:
+            merge = self.git.bring_together(state.base, inherited_by(state, effect.stream))
+            if merge.conflicts:
+                self.sometimes("what a stream starts from did not merge")
+                return inputs.WorkspaceConflicted(conflict=merge.conflicts[0], **about)
+            commit, tree = merge.commit, merge.tree
+        self.workspaces[key] = dict(self.git.tree(tree))
+        path = f"/workspaces/{effect.stream}.{effect.attempt}"
+        ready = inputs.WorkspaceReady(path=path, start_commit=commit, start_tree=tree, **about)
+        self._ready[key] = ready
+        return ready
+
+    def _capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input | None:
+        key = (effect.stream, effect.attempt)
+        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
+        if state.stream_plan(effect.stream).workspace == "shared":
+            return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
+        if self.happens(self.faults.capture_waits_for_room):
+            self.sometimes("a capture waited for room")
+            self._post(inputs.EffectDelayed(reason="the disk is full", **about), None)
+            return None
+        if self.happens(self.faults.capture_fails):
+            self.sometimes("a capture failed")
+            self.capture_failures.add(key)
+            return inputs.EffectFailed(reason="unreadable file", **about)
+        kind = "partial" if effect.is_partial else "result"
+        ref = f"refs/{kind}/{effect.stream}" + (f".{effect.attempt}" if effect.is_partial else "")
+        commit, tree = self.git.commit(self.workspaces[key], f"{effect.stream}.{effect.attempt}")
+        self.captured[key] = self.git.refs[ref] = commit
+        return inputs.ResultReady(commit=commit, tree=tree, files_changed=1, ref=ref, **about)
+
+    # --- merging and approving -------------------------------------------------------------------
+
+    def _merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:
+        if self.happens(self.faults.merge_fails):
+            self.sometimes("a merge could not be done at all")
+            return inputs.MergeFailed(
+                point=effect.point, reason="the store is gone", cause=effect.cause
+            )
+        assert state.base is not None
+        left_out: dict[StreamId, None] = {}
+        conflicts = []
+        while True:
+            streams = [s for s in state.points[effect.point].merging if s not in left_out]
+            merge = self.git.bring_together(state.base, inherited_from(state, streams))
+            conflicts += merge.conflicts
+            if not merge.conflicts:
+                break
+            for stream in merge.left_out:
+                left_out[stream] = None
+                left_out |= dict.fromkeys(state.topology.descendants(stream))
+        if conflicts:
+            policy = state.point_plan(effect.point).on_conflict
+            self.sometimes(f"results conflicted, and the policy was to {policy}")
+        return inputs.MergeFinished(
+            point=effect.point,
+            commit=merge.commit,
+            tree=merge.tree,
+            branch=f"anabranch/{state.run}" if effect.point == FINAL_POINT else None,
+            merged=tuple(streams),
+            conflicts=tuple(conflicts),
+            cause=effect.cause,
+        )
+
+    def _approve(self, state: State, effect: fx.ApproveResult) -> inputs.Input:
+        final = state.points[FINAL_POINT]
+        if final.commit is None or self.happens(self.faults.approval_refused):
+            self.sometimes("an approval was refused by git")
+            return inputs.ApprovalNotDone(
+                reason="your branch has moved", hint="merge it yourself", cause=effect.cause
+            )
+        return inputs.ApprovalDone(
+            branch="refs/heads/main",
+            commit=final.commit,
+            message="main has the result",
+            cause=effect.cause,
+        )
+
+    # --- processes -------------------------------------------------------------------------------
+
+    def _fate(self, state: State, effect: fx.StartProcess) -> Fate:
+        rng, faults = self.rng, self.faults
+        fate = Fate(rng.uniform(0.01, 0.5), rng.uniform(0.2, 6.0))
+        changes: dict[str, object] = {"ignores_stop": self.happens(faults.stop_ignored)}
+        if self.happens(faults.process_never_begins):
+            changes["never_begins"] = True
+        elif self.happens(faults.holder_killed):
+            changes["is_lost"] = True
+        elif self.happens(faults.process_fails):
+            code, signal, error = rng.choice(
+                ((1, None, None), (3, None, None), (None, 11, None), (127, None, "no such file"))
+            )
+            changes |= {"exit_code": code, "signal": signal, "error": error}
+        return msgspec.structs.replace(fate, **changes)
+
+    def _process_began(self, process: SimulatedProcess) -> None:
+        key = (process.stream, process.attempt)
+        self.starts[key] += 1
+        content = f"{process.stream}, attempt {process.attempt}"
+        self.written[key] = content
+        self.workspaces[key][f"{process.stream}.txt"] = content
+
+    def _process_ended(self, process: SimulatedProcess) -> None:
+        if self.happens(self.faults.edits_collide):
+            key = (process.stream, process.attempt)
+            path = f"common-{self.rng.randint(0, 1)}.txt"
+            self.workspaces[key][path] = f"{process.stream} was here"
+
+    def _process_reported(self, fact: inputs.AttemptObservation) -> None:
+        if not self.is_heard:
+            self.sometimes("a process went on while no engine was there")
+            return
+        delay = self.rng.uniform(0.0, 0.2)
+        self.agenda.after(delay, lambda: self._post(fact, None), volatile=True)
+        if self.happens(self.faults.report_twice):
+            self.sometimes("a process was reported twice")
+            self._post_again(fact)

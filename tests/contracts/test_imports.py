@@ -1,0 +1,57 @@
+"""Who may import whom: checked statically, and at run time where deferral hides imports."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def imported_by(statement: str) -> set[str]:
+    """Return the top-level names in ``sys.modules`` after a statement in a fresh interpreter."""
+    program = f"import sys\n{statement}\nprint('\\n'.join(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(done.stdout.splitlines())
+
+
+def test_the_import_contracts_hold() -> None:
+    """The layers of the architecture are what pyproject.toml says."""
+    program = "import sys; from importlinter.cli import lint_imports_command as c; sys.exit(c())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("statement", "forbidden"),
+    [
+        ("import anabranch.core.decide", {"asyncio", "subprocess", "socket", "pluggy", "apsw"}),
+        ("import anabranch.engine.host", {"textual", "rich", "pydantic"}),
+        ("import anabranch_console.cli.main", {"textual", "pydantic", "apsw", "asyncio"}),
+        ("import anabranch_console.cli.status", {"textual", "pydantic"}),
+        ("import anabranch_console.cli.hosting", {"textual", "pydantic"}),
+    ],
+)
+def test_what_is_not_needed_is_not_loaded(statement: str, forbidden: set[str]) -> None:
+    """A command pays only for what it uses."""
+    assert not imported_by(statement) & forbidden
+
+
+def test_the_holder_needs_only_the_standard_library() -> None:
+    """What keeps streams alive imports nothing of ours and nothing installed."""
+    folder = ROOT / "coordination/anabranch/holder"
+    for path in folder.glob("*.py"):
+        for line in path.read_text("utf-8").splitlines():
+            assert not line.strip().startswith(("import anabranch", "from anabranch")), path

@@ -1,0 +1,128 @@
+"""Style limits that hold from the first commit on; there is no list of exceptions."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOTS = ("coordination", "console", "plugins", "themes")
+LONGEST_FUNCTION_LINES = 70
+LONGEST_MODULE_LINES = 500
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "data"}
+LEFT_BEHIND = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+HOST = re.compile(r"https?://[^\s\"']*/simple\b|https?://\S+\.(whl|tar\.gz)\b")
+
+
+def own_modules() -> list[Path]:
+    """Return the product's Python files; the demonstration's own project is data."""
+    skipped = (ROOT / "console/anabranch_console/demo/project",)
+    skipped += (ROOT / "console/anabranch_console/demo/additions",)
+    found = [p for root in ROOTS for p in sorted((ROOT / root).rglob("*.py"))]
+    return [p for p in found if not any(p.is_relative_to(s) for s in skipped)]
+
+
+def functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[Path, tuple[str, ast.Module]]:
+    texts = {path: path.read_text("utf-8") for path in own_modules()}
+    return {path: (text, ast.parse(text)) for path, text in texts.items()}
+
+
+Modules = dict[Path, tuple[str, ast.Module]]
+
+
+def test_no_function_is_longer_than_a_screen(modules: Modules) -> None:
+    """A function fits on one screen, its docstring included."""
+    long = [
+        f"{path.relative_to(ROOT)}:{f.lineno} {f.name}"
+        for path, (_, tree) in modules.items()
+        for f in functions(tree)
+        if (f.end_lineno or f.lineno) - f.lineno + 1 > LONGEST_FUNCTION_LINES
+    ]
+    assert not long
+
+
+def test_no_module_is_longer_than_its_idea(modules: Modules) -> None:
+    """A module holds one idea and fits in 500 lines."""
+    long = [
+        str(path.relative_to(ROOT))
+        for path, (text, _) in modules.items()
+        if text.count("\n") > LONGEST_MODULE_LINES
+    ]
+    assert not long
+
+
+def test_no_module_has_a_vague_name(modules: Modules) -> None:
+    """A name says what is inside."""
+    vague = [str(p.relative_to(ROOT)) for p in modules if VAGUE_NAMES & set(p.stem.split("_"))]
+    assert not vague
+
+
+def test_every_module_says_what_it_is(modules: Modules) -> None:
+    """Each module opens with a docstring."""
+    silent = [str(p.relative_to(ROOT)) for p, (_, tree) in modules.items() if not _doc(tree)]
+    assert not silent
+
+
+def test_every_function_is_annotated(modules: Modules) -> None:
+    """Each function says what it takes and returns."""
+    bare = [
+        f"{path.relative_to(ROOT)}:{f.lineno} {f.name}"
+        for path, (_, tree) in modules.items()
+        for f in functions(tree)
+        if f.returns is None and f.name != "__init__" and not _is_script(path)
+    ]
+    assert not bare
+
+
+def test_nothing_is_left_behind(modules: Modules) -> None:
+    """No unfinished places, no download addresses."""
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path, (text, _) in modules.items()
+        for number, line in enumerate(text.splitlines(), 1)
+        if LEFT_BEHIND.search(line) or HOST.search(line)
+    ]
+    assert not found
+
+
+def test_every_module_is_used(modules: Modules) -> None:
+    """A module that nobody imports, names or registers is dead."""
+    everything = "\n".join(text for text, _ in modules.values())
+    everything += (ROOT / "pyproject.toml").read_text("utf-8")
+    dead = [
+        str(path.relative_to(ROOT))
+        for path in modules
+        if path.name not in ("__init__.py", "__main__.py")
+        and not _is_script(path)
+        and not _is_named(path, everything)
+    ]
+    assert not dead
+
+
+def _doc(tree: ast.Module) -> bool:
+    return bool(ast.get_docstring(tree)) or not tree.body
+
+
+def _is_script(path: Path) -> bool:
+    return "demo/work" in path.as_posix()
+
+
+def _is_named(path: Path, everything: str) -> bool:
+    if path.parent.name == "cli":
+        ways = (f'"{path.stem}"', f".{path.stem} import", f"cli import {path.stem}")
+        return any(way in everything for way in ways)
+    return bool(
+        re.search(rf"[.\s]{path.stem}\b", everything.replace(f'"""{path.stem}', ""))
+        or path.name in everything
+    )

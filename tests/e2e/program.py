@@ -1,0 +1,257 @@
+"""The program as a user has it: started as a process, in a scratch project with a state of its own.
+
+Everything that a test starts bears a mark in its environment, which streams, holders and zygotes
+inherit. What is left of a test is found by that mark, and nothing else is ever ended.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from anabranch.paths import RunFolder
+
+DEADLINE_SECONDS = 60.0
+LOOK_SECONDS = 0.02
+MARK = "ANABRANCH_TEST_MARK"
+PROGRAM = (sys.executable, "-c", "from anabranch_console.cli.main import main; main()")
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_SECONDS) -> None:
+    """Wait until a condition holds; fail, saying what was awaited, when time is up."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(LOOK_SECONDS)
+
+
+def first_of(items: Iterable[str], start: str) -> str:
+    """Return the first text that begins so, or nothing."""
+    return next((item for item in items if item.startswith(start)), "")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command said, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return the JSON document on stdout."""
+        return json.loads(self.out)
+
+    def json_lines(self) -> list[dict[str, Any]]:
+        """Return the JSON lines on stdout."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+class Running:
+    """A command that has been started, in a session of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes], place: Path) -> None:
+        self._process = process
+        self._place = place
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def out(self) -> str:
+        """What it has written to stdout so far."""
+        return self._place.with_suffix(".out").read_text("utf-8", "replace")
+
+    @property
+    def err(self) -> str:
+        """What it has written to stderr so far."""
+        return self._place.with_suffix(".err").read_text("utf-8", "replace")
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal it. It is our unreaped child, so its number means it and nobody else."""
+        self._process.send_signal(number)
+
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> Told:
+        """Wait for its end and return what it said."""
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it goes on after {seconds} s:\n{self.out}\n{self.err}") from None
+        return Told(code, self.out, self.err)
+
+    def kill(self) -> None:
+        """End it without a word, as ``kill -9`` does."""
+        self._process.kill()
+        self._process.wait(DEADLINE_SECONDS)
+
+
+class Program:
+    """The program, used in one project."""
+
+    def __init__(self, project: Path, state_home: Path, scratch: Path) -> None:
+        self.project = project
+        self.state_home = state_home
+        self.scratch = scratch
+        self.mark = f"{MARK}={secrets.token_hex(8)}"
+        self._begun: list[Running] = []
+        scratch.mkdir(parents=True, exist_ok=True)
+
+    # --- using it --------------------------------------------------------------------------------
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """Return the environment that commands get: the machine's, without what would colour it."""
+        left_out = ("GIT_", "ANABRANCH_", "XDG_", "NO_COLOR", "TERM", "CI")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(left_out)}
+        name, _, value = self.mark.partition("=")
+        own = {
+            "XDG_STATE_HOME": str(self.state_home),
+            "XDG_CONFIG_HOME": str(self.scratch / "config"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "LC_ALL": "C.UTF-8",
+            name: value,
+        }
+        return kept | own | more
+
+    def begin(self, *arguments: str, cwd: Path | None = None, **env: str) -> Running:
+        """Start a command and let it run."""
+        place = self.scratch / f"command-{len(self._begun)}"
+        with open(place.with_suffix(".out"), "wb") as out, open(
+            place.with_suffix(".err"), "wb"
+        ) as err:
+            process = subprocess.Popen(
+                [*PROGRAM, *arguments],
+                cwd=cwd or self.project,
+                env=self.environment(**env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+                start_new_session=True,
+            )
+        running = Running(process, place)
+        self._begun.append(running)
+        return running
+
+    def run(self, *arguments: str, cwd: Path | None = None, **env: str) -> Told:
+        """Run a command to its end."""
+        return self.begin(*arguments, cwd=cwd, **env).wait()
+
+    def expect(self, code: int, *arguments: str, cwd: Path | None = None) -> Told:
+        """Run a command to its end, which must be this exit code and never a traceback."""
+        told = self.run(*arguments, cwd=cwd)
+        assert "Traceback" not in told.out + told.err, told.err
+        assert told.code == code, f"{arguments}: {told}"
+        return told
+
+    def plan(
+        self, streams: Mapping[str, Any], *, name: str = "plan", **coordination: Any
+    ) -> Path:
+        """Write the project's plan. ``convergence`` goes to its own table."""
+        points = coordination.pop("convergence", {})
+        content: dict[str, Any] = {"version": 1, "name": name}
+        content |= {"coordination": coordination, "streams": streams, "convergence": points}
+        path = self.project / "anabranch.toml"
+        path.write_bytes(tomli_w.dumps(content).encode())
+        return path
+
+    # --- looking at it ---------------------------------------------------------------------------
+
+    def run_folders(self) -> list[RunFolder]:
+        """Return the runs' folders, oldest first."""
+        found = self.state_home.glob("anabranch/projects/*/runs/*")
+        return [RunFolder(path) for path in sorted(found)]
+
+    def folder(self) -> RunFolder:
+        """Return the folder of the latest run."""
+        return self.run_folders()[-1]
+
+    def status(self) -> Any:
+        """Return how the latest run stands."""
+        return self.expect(0, "status", "--json").json()
+
+    def streams(self) -> dict[str, dict[str, Any]]:
+        """Return the streams of the latest run by name."""
+        return {stream["stream"]: stream for stream in self.status()["streams"]}
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return the events of the latest run, having checked that no number is missing."""
+        events = self.expect(0, "events", "--json").json_lines()
+        assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+        return events
+
+    def log(self, stream: str, attempt: int = 1) -> str:
+        """Return what an attempt has written so far."""
+        path = self.folder().path / "logs" / f"{stream}.{attempt}.log"
+        return path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+
+    def await_log(self, stream: str, text: str, attempt: int = 1) -> None:
+        """Wait until a stream of the latest run has written a text."""
+        until(
+            lambda: self.run_folders() and text in self.log(stream, attempt),
+            f"{stream} has written {text!r}",
+        )
+
+    # --- what is left of it ----------------------------------------------------------------------
+
+    def processes(self) -> dict[int, str]:
+        """Return the living processes that bear the mark, by number, with their names."""
+        found = {}
+        for entry in os.listdir("/proc"):
+            if entry.isdecimal() and self.mark.encode() in _read(f"/proc/{entry}/environ"):
+                status = _read(f"/proc/{entry}/stat").decode("utf-8", "replace")
+                name, _, rest = status.partition("(")[2].rpartition(")")
+                if rest and rest.split()[0] not in "ZX":
+                    found[int(entry)] = name
+        return found
+
+    def await_quiet(self) -> None:
+        """Wait until nothing that was started here lives any more."""
+        until(lambda: not self.processes(), f"nothing is left: {self.processes()}")
+
+    def end_everything(self) -> None:
+        """Kill all that bears the mark, holders first: they would only note what we do."""
+        for running in self._begun:
+            if not running.has_ended:
+                running.kill()
+        for _ in range(20):
+            found = self.processes()
+            if not found:
+                return
+            for pid in sorted(found, key=lambda pid: found[pid] != "ab-holder"):
+                self.kill(pid)
+
+    def kill(self, pid: int, number: signal.Signals = signal.SIGKILL) -> None:
+        """Signal one process, if it is one of ours: it is pinned first, then recognised."""
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            return
+        try:
+            if self.mark.encode() in _read(f"/proc/{pid}/environ"):
+                signal.pidfd_send_signal(handle, number)
+        except OSError:
+            return
+        finally:
+            os.close(handle)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""

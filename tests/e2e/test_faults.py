@@ -1,0 +1,245 @@
+"""Parts of the machinery die, stop or are restarted: the run goes on, and every status is exact."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import apsw
+import msgspec
+import pytest
+from anabranch.engine.performers.process_records import StartRecord, read_attempt
+
+from tests.e2e.program import Program, Running, until
+
+STOPPED_SECONDS = 3.0
+
+
+def noting(program: Program, then: str) -> str:
+    """Return a command that leaves a line outside of its workspace, then goes on."""
+    return f'echo "$ANABRANCH_ATTEMPT" >> {program.scratch}/$ANABRANCH_STREAM.ran; {then}'
+
+
+def attempts(program: Program, stream: str) -> list[str]:
+    """Return the attempts that really ran, as they noted it themselves."""
+    path = program.scratch / f"{stream}.ran"
+    return path.read_text().split() if path.exists() else []
+
+
+def gated(program: Program, then: str = "exit 0") -> str:
+    """Return a command that says ``ready`` and waits until the test opens the gate."""
+    gate = program.scratch / "gate"
+    return noting(program, f"echo ready; until test -e {gate}; do sleep 0.05; done; {then}")
+
+
+def open_gate(program: Program) -> None:
+    """Let every stream that waits at the gate go on."""
+    (program.scratch / "gate").touch()
+
+
+def begin_gated(program: Program, count: int = 4, **coordination: object) -> Running:
+    """Start a run whose streams all wait at the gate, and wait until all of them do."""
+    streams = {f"s{n}": gated(program, f"echo {n} > {n}.txt") for n in range(count)}
+    program.plan(streams, max_parallel=count, **coordination)
+    host = program.begin("run", "--headless")
+    for name in streams:
+        program.await_log(name, "ready")
+    return host
+
+
+def start_of(program: Program, stream: str, attempt: int = 1) -> StartRecord:
+    """Return what the holder of an attempt wrote when it began."""
+    start = read_attempt(program.folder().path / "attempts" / f"{stream}.{attempt}").start
+    assert start is not None
+    return start
+
+
+def test_a_killed_zygote_is_replaced(program: Program) -> None:
+    """Streams run on, later streams start, and each runs once."""
+    program.plan(
+        {
+            "first": gated(program, "echo 1 > 1.txt"),
+            "second": {"command": noting(program, "echo 2 > 2.txt"), "depends_on": ["first"]},
+        }
+    )
+    host = program.begin("run", "--headless")
+    program.await_log("first", "ready")
+    (zygote,) = [pid for pid, name in program.processes().items() if name == "ab-zygote"]
+    program.kill(zygote)
+    until(lambda: zygote not in program.processes(), "the zygote has ended")
+    open_gate(program)
+    assert host.wait().code == 0
+    assert attempts(program, "first") == attempts(program, "second") == ["1"]
+    program.await_quiet()
+
+
+def test_a_stream_whose_holder_was_killed_is_tried_again(program: Program) -> None:
+    """It ends with its holder, is retried, and succeeds; the others do not notice."""
+    host = begin_gated(program, 3)
+    start = start_of(program, "s1")
+    program.kill(start.holder_pid)
+    program.await_log("s1", "ready", attempt=2)
+    assert start.pid not in program.processes()
+    open_gate(program)
+    told = host.wait()
+    assert told.code == 0, told
+    assert [attempts(program, f"s{n}") for n in range(3)] == [["1"], ["1", "2"], ["1"]]
+    assert "holder was killed" in told.err
+    program.await_quiet()
+
+
+def test_what_a_killed_holder_left_behind_is_ended_before_the_retry(program: Program) -> None:
+    """A grandchild that would write on beside the second attempt is gone before that begins."""
+    script = noting(program, 'setsid sh -c "echo $$ > $0; sleep 600" pid & echo ready; ')
+    gate = program.scratch / "gate"
+    program.plan({"s": f"{script} until test -e {gate}; do sleep 0.05; done; rm -f pid"})
+    host = program.begin("run", "--headless")
+    program.await_log("s", "ready")
+    before = set(program.processes())
+    start = start_of(program, "s")
+    program.kill(start.holder_pid)
+    program.await_log("s", "ready", attempt=2)
+    sleepers = [pid for pid in before if program.processes().get(pid) in ("sleep", "sh")]
+    assert not sleepers, "processes of the first attempt live beside the second"
+    open_gate(program)
+    assert host.wait().code == 0
+    program.await_quiet()
+
+
+def test_a_reboot_loses_only_what_ran(program: Program) -> None:
+    """After a restart of the machine what had ended stays; what ran is tried again, once."""
+    program.plan(
+        {
+            "done": noting(program, "echo done > done.txt"),
+            "ran": {"command": gated(program, "echo ran > ran.txt"), "depends_on": ["done"]},
+            "next": {"command": noting(program, "echo next > next.txt"), "depends_on": ["ran"]},
+        }
+    )
+    host = program.begin("run", "--headless")
+    program.await_log("ran", "ready")
+    host.kill()
+    program.end_everything()
+    pretend_reboot(program.folder().path)
+    open_gate(program)
+    told = program.run("resume", "--headless")
+    assert told.code == 0, told
+    assert attempts(program, "done") == ["1"]
+    assert attempts(program, "ran") == ["1", "2"]
+    assert attempts(program, "next") == ["1"]
+    assert "the machine was restarted" in told.err
+    times = [event["time"] for event in program.events()]
+    assert times == sorted(times)
+
+
+def pretend_reboot(run_folder: Path) -> None:
+    """Make everything on disk look as if it had been written before the last boot."""
+    another = str(uuid.uuid4())
+    journal = apsw.Connection(str(run_folder / "journal.db"))
+    journal.execute("UPDATE meta SET value = ? WHERE key = 'boot_id'", (another,))
+    journal.close()
+    for path in run_folder.glob("attempts/*/start"):
+        start = msgspec.json.decode(path.read_bytes(), type=StartRecord)
+        path.write_bytes(msgspec.json.encode(msgspec.structs.replace(start, boot_id=another)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_polite_end_leaves_the_streams_running(
+    program: Program, number: signal.Signals
+) -> None:
+    """Ctrl-C and its like end the console with 130 and say how to go on; nothing else ends."""
+    host = begin_gated(program)
+    host.send(number)
+    told = host.wait()
+    assert told.code == 130, told
+    run = program.folder().run
+    assert f"left: 4 streams run on. Go on with: anabranch resume {run}" in told.err
+    assert program.status()["state"] == "interrupted"
+    assert start_of(program, "s0").pid in program.processes()
+    open_gate(program)
+    assert program.run("resume", run, "--headless").code == 0
+    assert all(attempts(program, f"s{n}") == ["1"] for n in range(4))
+
+
+def test_a_second_interrupt_while_leaving_does_no_harm(program: Program) -> None:
+    """Impatient fingers: the streams run on all the same."""
+    host = begin_gated(program)
+    for _ in range(3):
+        host.send(signal.SIGINT)
+    assert host.wait().code == 130
+    assert "Traceback" not in host.err
+    open_gate(program)
+    assert program.run("resume", "--headless").code == 0
+    assert all(attempts(program, f"s{n}") == ["1"] for n in range(4))
+
+
+def test_a_host_that_was_suspended_goes_on(program: Program) -> None:
+    """Streams end while the host is stopped for three seconds; it finds out, and nothing is late."""
+    streams = {
+        f"s{n}": {"command": gated(program, f"exit {n}"), "success_exit_codes": [n]}
+        for n in range(4)
+    }
+    program.plan(streams, max_parallel=4)
+    host = program.begin("run", "--headless")
+    for name in streams:
+        program.await_log(name, "ready")
+    host.send(signal.SIGSTOP)
+    stopped = time.monotonic()
+    open_gate(program)
+    places = [program.folder().path / "attempts" / f"{name}.1" / "exit" for name in streams]
+    until(
+        lambda: all(p.exists() for p in places) and time.monotonic() > stopped + STOPPED_SECONDS,
+        "every stream has ended while the host was stopped",
+    )
+    assert program.status()["state"] == "running"
+    host.send(signal.SIGCONT)
+    assert host.wait().code == 0
+    assert [row["exit_code"] for row in program.status()["streams"]] == [0, 1, 2, 3]
+
+
+def test_a_run_that_was_killed_before_its_first_event_is_not_in_the_way(program: Program) -> None:
+    """An empty run folder is listed as what it is, and the next run does not mind."""
+    program.plan({"s": "echo x > x.txt"})
+    assert program.run("run", "--headless").code == 0
+    torn = program.folder().path.with_name("29990101-000000-abc")
+    for part in ("requests", "logs", "workspaces"):
+        (torn / part).mkdir(parents=True)
+    (torn / "engine.lock").touch()
+    assert program.expect(0, "runs", "--json").json()["runs"][0]["state"] == "unreadable"
+    for command in ("status", "streams", "events", "report", "resume", "stop"):
+        told = program.run(command)
+        assert told.code in (2, 3), (command, told)
+        assert "Traceback" not in told.err
+        assert "should not have happened" not in told.err
+    (torn / "journal.db").touch()
+    told = program.run("status")
+    assert told.code == 3
+    assert "should not have happened" not in told.err, told.err
+    assert program.run("run", "--headless").code == 0
+
+
+def test_a_damaged_journal_is_named_and_touched_by_nobody(program: Program) -> None:
+    """A journal whose bytes were overwritten is refused with words, for reading and for writing."""
+    program.plan({"s": "true"})
+    assert program.run("run", "--headless").code == 0
+    journal = program.folder().journal
+    broken = os.urandom(journal.stat().st_size)
+    journal.write_bytes(broken)
+    for command in ("status", "resume", "events", "report"):
+        told = program.run(command)
+        assert told.code == 3, (command, told)
+        assert "damaged" in told.err, (command, told)
+        assert "Traceback" not in told.err
+    assert journal.read_bytes() == broken
+    assert program.expect(0, "runs", "--json").json()["runs"][0]["state"] == "unreadable"
+
+
+def test_streams_see_nothing_of_the_hosts_descriptors(program: Program) -> None:
+    """A stream has its three standard descriptors and none of the journal or the locks."""
+    script = "import os; print(sorted(os.readlink(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd') if os.path.lexists(f'/proc/self/fd/{n}')))"
+    program.plan({"s": [sys.executable, "-I", "-S", "-c", script]} | {})
+    told = program.run("run", "--headless")
+    assert told.code == 2 or "journal" not in program.log("s")
