@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
@@ -25,6 +24,9 @@ from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.theming import DEFAULT_THEME, Palette, load_palettes, textual_theme
 from anabranch_console.verbs import VERBS
+
+_WIDTH_CLASSES = [(0, "-narrow"), (100, "-wide")]
+_HEIGHT_CLASSES = [(0, "-short"), (24, "-tall"), (34, "-very-tall")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class ConsoleApp(App[ConsoleExit]):
     TITLE = "anabranch"
     CSS_PATH = "screens/run_view.tcss"
     ENABLE_COMMAND_PALETTE = True
-    BINDINGS: ClassVar = []
+    HORIZONTAL_BREAKPOINTS = _WIDTH_CLASSES
+    VERTICAL_BREAKPOINTS = _HEIGHT_CLASSES
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ Words are joined by *and*. A word is one of::
     text        the row shows this text (any case)         !text     it does not
     re:x        a regular expression matches                !re:x     it does not
     state:fail  the state begins so                         id:api    the name contains it
-    cpu>50      also < >= <= =; for cpu (%), mem (1, 300m, 2g), files, age and time (90, 2m, 1h), try
+    cpu>50      also < >= <= =; for cpu (%), mem (300m, 2g), files, age, time (90, 2m, 1h), try
 
 A word that makes no sense is taken as plain text, and the filter says what was wrong with it.
 """
@@ -20,7 +20,9 @@ from anabranch_console.presenters.stream_row import StreamRow
 
 Predicate = Callable[[StreamRow], bool]
 
-_COMPARISON = re.compile(r"^(cpu|mem|files|age|time|try)(>=|<=|>|<|=)(\d+(?:\.\d+)?)([a-z]*)$", re.I)
+_COMPARISON = re.compile(
+    r"^(cpu|mem|files|age|time|try)(>=|<=|>|<|=)(\d+(?:\.\d+)?)([a-z]*)$", re.I
+)
 _LOOKS_LIKE_COMPARISON = re.compile(r"^(cpu|mem|files|age|time|try)[<>=]", re.I)
 
 _UNITS: dict[str, dict[str, float]] = {
@@ -96,9 +98,7 @@ def _compile_word(word: str) -> tuple[Predicate, str]:
 
 def _contains(word: str) -> Predicate:
     wanted = word.lower()
-    return lambda row: (
-        wanted in row.id.lower() or wanted in row.state or wanted in row.now.lower()
-    )
+    return lambda row: wanted in row.id.lower() or wanted in row.state or wanted in row.now.lower()
 
 
 def _regular_expression(word: str) -> tuple[Predicate, str]:

@@ -117,7 +117,5 @@ class RunModel:
         self._by_seq[record.seq] = record
         event = record.event
         for subject in {getattr(event, "stream", None), getattr(event, "point", None)} - {None}:
-            kept = self._by_subject.setdefault(
-                str(subject), deque(maxlen=EVENTS_KEPT_PER_SUBJECT)
-            )
+            kept = self._by_subject.setdefault(str(subject), deque(maxlen=EVENTS_KEPT_PER_SUBJECT))
             kept.append(record)

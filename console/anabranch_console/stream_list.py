@@ -82,7 +82,7 @@ class StreamList:
     def targets(self) -> list[StreamId]:
         """Return what a verb acts on: the marked streams, else the one under the cursor."""
         if self.marked:
-            return [s for s in self._in_order(self.marked)]
+            return list(self._in_order(self.marked))
         return [self.cursor] if self.cursor is not None else []
 
     def _in_order(self, streams: Iterable[StreamId]) -> list[StreamId]:

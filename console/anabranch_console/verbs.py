@@ -112,8 +112,7 @@ VERBS: tuple[Verb, ...] = (
     _V("first", "First line", ("home", "g"), _S.LISTS),
     _V("last", "Last line; a log follows again", ("end", "G"), _S.LISTS),
     _V("filter", "Filter the streams", ("slash",), _S.STREAMS, args="[FILTER]", footer="Filter"),
-    _V("sort", "Sort by…", ("o",), _S.STREAMS, args="[COLUMN]", completes="columns",
-       footer="Sort"),
+    _V("sort", "Sort by…", ("o",), _S.STREAMS, args="[COLUMN]", completes="columns", footer="Sort"),
     _V("sort-left", "Sort by the column to the left", ("less_than_sign",), _S.STREAMS),
     _V("sort-right", "Sort by the column to the right", ("greater_than_sign",), _S.STREAMS),
     _V("reverse", "Reverse the order", ("O",), _S.STREAMS),
@@ -126,10 +125,26 @@ VERBS: tuple[Verb, ...] = (
     _V("next-tab", "Next tab of the details", ("right_square_bracket",), _S.STREAM),
     _V("previous-tab", "Previous tab of the details", ("left_square_bracket",), _S.STREAM),
     _V("menu", "Actions…", ("x",), _S.STREAM, footer="Actions"),
-    _V("stop", "Stop the stream…", ("x s",), _S.STREAM, args="[STREAM]", completes="streams",
-       steers=True, is_dangerous=True),
-    _V("retry", "Try the stream again…", ("x r",), _S.STREAM, args="[STREAM]",
-       completes="streams", steers=True, is_dangerous=True),
+    _V(
+        "stop",
+        "Stop the stream…",
+        ("x s",),
+        _S.STREAM,
+        args="[STREAM]",
+        completes="streams",
+        steers=True,
+        is_dangerous=True,
+    ),
+    _V(
+        "retry",
+        "Try the stream again…",
+        ("x r",),
+        _S.STREAM,
+        args="[STREAM]",
+        completes="streams",
+        steers=True,
+        is_dangerous=True,
+    ),
     _V("copy", "Copy id or paths…", ("y",), _S.STREAM, footer="Copy"),
     _V("find", "Find in the log", ("slash",), _S.LOG, args="[TEXT]", footer="Find"),
     _V("find-next", "Next hit", ("n",), _S.LOG),
@@ -141,8 +156,9 @@ VERBS: tuple[Verb, ...] = (
 )
 
 _FOOTER = (
-    "open find filter sort mark log story menu copy wrap follow full command palette help quit"
-).split()
+    *("open", "find", "filter", "sort", "mark", "log", "story", "menu", "copy", "wrap"),
+    *("follow", "full", "command", "palette", "help", "quit"),
+)
 
 BY_ID = {verb.id: verb for verb in VERBS}
 _BY_WORD = {word: verb for verb in VERBS for word in (verb.id, *verb.aliases)}

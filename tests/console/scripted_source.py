@@ -1,4 +1,4 @@
-"""A run to look at without an engine: the real core, a scripted world and a clock that stands still.
+"""A run to look at without an engine: the real core, a scripted world, a clock by hand.
 
 Every event comes out of :func:`anabranch.core.decide.decide`, so what the console shows in a test
 is what it shows in life. The script says when a process starts, speaks and ends.
@@ -17,7 +17,7 @@ from msgspec.structs import replace as replaced
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.decide import decide
-from anabranch.core.events import Conflict, ConflictedPath, Recorded
+from anabranch.core.events import Conflict, ConflictedPath, Recorded, StreamEvent
 from anabranch.core.ids import FINAL_POINT, RunId, StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
@@ -97,7 +97,7 @@ class ScriptedSource:
 
     def take(self, cursor: int) -> Frame:
         fresh = tuple(self._records[cursor:])
-        touched = {getattr(r.event, "stream", None) for r in fresh} - {None}
+        touched = {r.event.stream for r in fresh if isinstance(r.event, StreamEvent)}
         return Frame(len(self._records), self.state, frozenset(touched), fresh, 0)
 
     def vitals(self) -> MappingProxyType[StreamId, Vitals]:
@@ -304,7 +304,9 @@ PYTEST = (
 
 def demo_source(folder: Path, *, read_only: bool = False) -> ScriptedSource:
     """Return a run in full swing: some done, one failed, one tried again, some running."""
-    source = ScriptedSource(plan_of(DEMO_STREAMS, parallel=5, keep_going=True), folder, read_only=read_only)
+    source = ScriptedSource(
+        plan_of(DEMO_STREAMS, parallel=5, keep_going=True), folder, read_only=read_only
+    )
     source.pass_time(4.2)
     source.speak("schema", "Running upgrade -> 3f9a, sessions", cpu_percent=12.0)
     source.speak("lint", "All checks passed!", cpu_percent=88.0)

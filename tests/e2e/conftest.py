@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.performers.processes import (
     Exited,
@@ -18,7 +19,6 @@ from anabranch.engine.performers.processes import (
     Report,
     Started,
 )
-
 from tests.e2e.program import Program
 from tests.engine.repositories import FAR_LINES, make_repository
 

@@ -19,6 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
+from anabranch.core.projections import event_line, status
+from anabranch.core.state import State
+from anabranch.engine.journal import Journal
+from anabranch.engine.runs import read_run
 from anabranch.paths import RunFolder
 
 DEADLINE_SECONDS = 60.0
@@ -180,9 +184,17 @@ class Program:
         """Return the folder of the latest run."""
         return self.run_folders()[-1]
 
-    def status(self) -> Any:
-        """Return how the latest run stands."""
-        return self.expect(0, "status", "--json").json()
+    def state(self) -> State:
+        """Return the state that the latest run's journal adds up to."""
+        found = read_run(self.folder())
+        assert found.state is not None, found.fault
+        return found.state
+
+    def status(self) -> dict[str, Any]:
+        """Return how the latest run stands, as ``status --json`` tells it."""
+        found = read_run(self.folder())
+        assert found.state is not None, found.fault
+        return status(found.state, found.is_hosted, None)
 
     def streams(self) -> dict[str, dict[str, Any]]:
         """Return the streams of the latest run by name."""
@@ -190,7 +202,12 @@ class Program:
 
     def events(self) -> list[dict[str, Any]]:
         """Return the events of the latest run, having checked that no number is missing."""
-        events = self.expect(0, "events", "--json").json_lines()
+        state, journal = self.state(), Journal.open(self.folder().journal, "read")
+        try:
+            lines = [json.dumps(event_line(state, record)) for record in journal.read()]
+        finally:
+            journal.close()
+        events = [json.loads(line) for line in lines]
         assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
         return events
 

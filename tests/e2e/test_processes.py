@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from anabranch.core.ids import StreamId
 from anabranch.engine.performers.processes import (
     Exited,

@@ -25,14 +25,16 @@ FOLLOW_SECONDS = 0.2
 def command(run: str | None, follow: bool, stream: str | None, as_json: bool) -> None:
     """List what happened in RUN (the latest)."""
     found, state = found_run(run)
+    told = 0
     journal = Journal.open(found.folder.journal, "read")
     try:
         for record in journal.read():
             _tell(state, record, stream, as_json)
+            told = record.seq
     finally:
         journal.close()
     if follow and not state.has_ended:
-        _follow(RunFollower(found.folder), state.seq, stream, as_json)
+        _follow(RunFollower(found.folder), told, stream, as_json)
 
 
 def _follow(follower: RunFollower, cursor: int, stream: str | None, as_json: bool) -> None:

@@ -73,8 +73,10 @@ def of_stopping_the_run(state: State) -> Consequences:
         "Stop the whole run?",
         (
             _line("ends", f"{len(running)} running: {wording.listing(running, 4)}"),
-            _line("skips", wording.count(waiting, "stream that has", "streams that have")
-                  + " not started"),
+            _line(
+                "skips",
+                wording.count(waiting, "stream that has", "streams that have") + " not started",
+            ),
             _line("keeps", "every workspace, log and result; nothing is merged"),
             _line("undo", f"anabranch resume {state.run}"),
         ),

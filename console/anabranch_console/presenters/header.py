@@ -60,8 +60,12 @@ def counts_line(rows: list[StreamRow], glyphs: Glyphs, *, has_words: bool) -> Li
     return tuple(spans)
 
 
-_COUNT_ORDER = ("running", "starting", "succeeded", *[s for s in URGENCY if s not in (
-    "running", "starting", "succeeded")])
+_COUNT_ORDER = (
+    "running",
+    "starting",
+    "succeeded",
+    *[s for s in URGENCY if s not in ("running", "starting", "succeeded")],
+)
 
 
 def run_words(state: State) -> tuple[str, str]:

@@ -21,8 +21,7 @@ def leaving_message(state: State, is_read_only: bool) -> str:
     if running:
         verb = "runs" if running == 1 else "run"
         return (
-            f"{wording.count(running, 'stream')} {verb} on. "
-            f"Come back with: anabranch console {run}"
+            f"{wording.count(running, 'stream')} {verb} on. Come back with: anabranch console {run}"
         )
     return f"The run is not over. Go on with: anabranch resume {run}"
 

@@ -57,14 +57,15 @@ class StreamRow:
 
 def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) -> StreamRow:
     """Return the row of one stream at run time ``now``."""
-    live = vitals if stream.is_active and _is_current(stream, vitals) else None
+    current = vitals if _is_current(stream, vitals) else None
+    live = current if stream.is_active else None
     files = stream.result.files_changed if stream.result else vitals and vitals.files_changed
     return StreamRow(
         id=stream.id,
         position=state.topology.position[stream.id],
         state=public_state(stream.phase),
         attempt=stream.attempt,
-        now=what_now(state, stream, live),
+        now=what_now(state, stream, current),
         age_seconds=None if live is None else _whole(live.progress_age_seconds),
         files=files or None,
         cpu=None if live is None or live.cpu_percent is None else round(live.cpu_percent),
@@ -78,7 +79,10 @@ def what_now(state: State, stream: Stream, vitals: Vitals | None) -> str:
     """Return what the stream says while it runs, and else why it is where it is."""
     if stream.phase is Phase.RUNNING and vitals is not None and vitals.last_line:
         return safe(vitals.last_line)
-    return safe(reason_for(state, stream))
+    reason = safe(reason_for(state, stream))
+    if stream.phase is Phase.FAILED and vitals is not None and vitals.last_line:
+        return f"{reason}: {safe(vitals.last_line)}"
+    return reason
 
 
 def elapsed(stream: Stream, now: float) -> float | None:

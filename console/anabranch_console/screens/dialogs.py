@@ -44,6 +44,7 @@ class Dialog(ModalScreen[str | None]):
         border-title-color: $ab-accent; border-title-style: bold;
         border-subtitle-color: $ab-muted;
     }
+    Dialog.-ascii > Container { border: ascii $ab-accent; }
     Dialog.-dangerous > Container { border: round $ab-failed; border-title-color: $ab-failed; }
     """
 
@@ -55,8 +56,11 @@ class Dialog(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Container() as box:
             yield self.body
-        box.border_title = Content(f" {self._title} ")
-        box.border_subtitle = Content(f" {self._hint} ")
+        box.border_title = Content(self._title)
+        box.border_subtitle = Content(self._hint)
+
+    def on_mount(self) -> None:
+        self.set_class(self.body.looks.glyphs.is_ascii, "-ascii")
 
     def show(self, lines: list[Line]) -> None:
         """Show lines, the box as large as they need."""

@@ -60,6 +60,7 @@ class HelpScreen(ModalScreen[None]):
         border-title-color: $ab-accent; border-title-style: bold;
         border-subtitle-color: $ab-muted;
     }
+    HelpScreen.-ascii > Container { border: ascii $ab-accent; }
     HelpScreen TextLines { height: 1fr; }
     """
 
@@ -71,10 +72,11 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Container() as box:
             yield self.body
-        box.border_title = Content(" Keys and commands ")
-        box.border_subtitle = Content(" j k scroll  esc close ")
+        box.border_title = Content("Keys and commands")
+        box.border_subtitle = Content("j k scroll  esc close")
 
     def on_mount(self) -> None:
+        self.set_class(self.body.looks.glyphs.is_ascii, "-ascii")
         self.body.show(help_lines(self._first))
         self.body.focus()
 

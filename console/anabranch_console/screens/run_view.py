@@ -6,6 +6,7 @@ each pane its part; a pane whose lines are the same as before paints nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -17,20 +18,21 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
 
-from anabranch.core.ids import StreamId
+from anabranch.core.events import Recorded
 from anabranch.core.lifecycle import public_state
 from anabranch.core.state import Stream
 from anabranch_console.lines import Line, Span
+from anabranch_console.presenters.columns import PLAN_ORDER
 from anabranch_console.presenters.ending import ending_lines
 from anabranch_console.presenters.facts import fact_lines, plan_lines
 from anabranch_console.presenters.header import header_line
 from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.run_model import Changes, RunModel
-from anabranch_console.stream_list import PLAN_ORDER, StreamList
+from anabranch_console.stream_list import SORTABLE, StreamList
 from anabranch_console.verbs import Scope, completions
 from anabranch_console.widgets.bars import Bar, Footer
-from anabranch_console.widgets.command_bar import CommandBar
+from anabranch_console.widgets.command_bar import CommandRow
 from anabranch_console.widgets.events_pane import EventsPane, Note
 from anabranch_console.widgets.keys import bindings_for
 from anabranch_console.widgets.line_view import LineView, Looks, TextLines
@@ -44,15 +46,12 @@ class RunView(Screen[None]):
     """Lays the panes out and keeps them true."""
 
     AUTO_FOCUS = "#streams"
-    HORIZONTAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [(0, "-narrow"), (100, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar[list[tuple[int, str]] | None] = [
-        (0, "-short"),
-        (24, "-tall"),
-        (34, "-tall -very-tall"),
-    ]
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(
         Scope.ANYWHERE, Scope.STREAMS, Scope.STREAM, Scope.RUN
     )
+
+    themes: Sequence[tuple[str, str]] = ()
+    """The names and titles of the themes there are; set by the app."""
 
     def __init__(self, model: RunModel) -> None:
         super().__init__()
@@ -68,7 +67,7 @@ class RunView(Screen[None]):
         self.plan = TextLines(id="plan")
         self.tabs = Container(self.log_view, self.story, self.plan, id="tabs", classes="panel")
         self.events_pane = EventsPane(model.state)
-        self.bar = CommandBar(self._completions)
+        self.bar = CommandRow(self._completions)
         self.footer = Footer()
         self.tab = "log"
         self._titles: dict[tuple[str, str], Line] = {}
@@ -120,7 +119,7 @@ class RunView(Screen[None]):
 
     def _add_events(self, changes: Changes) -> None:
         self.events_pane.state = self.model.state
-        entries: list[object] = []
+        entries: list[Recorded | Note] = []
         if changes.missed:
             told = f"{count(changes.missed, 'event')} came too fast to be shown"
             entries.append(Note(self.model.now, "warning", told))
@@ -128,16 +127,14 @@ class RunView(Screen[None]):
             told = f"the engine does not answer: {changes.problem}"
             entries.append(Note(self.model.now, "error", told))
         entries += changes.events
-        self.events_pane.add(entries)  # type: ignore[arg-type]
+        self.events_pane.add(entries)
 
     def rearrange(self) -> None:
         """Filter and sort the table anew."""
         before = self.listed.cursor
         if self.listed.rearrange(self.model.rows):
             self.table.order_changed()
-        self.table.say_when_empty(
-            (Span("  no stream matches; esc clears the filter", "muted"),)
-        )
+        self.table.say_when_empty((Span("  no stream matches; esc clears the filter", "muted"),))
         self.paint_table_title()
         if self.listed.cursor != before:
             self.paint_details()
@@ -164,7 +161,7 @@ class RunView(Screen[None]):
         self.banner.show([(edge, *line) for line in lines])
         if self.banner.display != bool(lines):
             self.banner.display = bool(lines)
-        if lines and self.banner.styles.height != len(lines):
+        if lines:
             self.banner.styles.height = len(lines)
 
     def paint_footer(self) -> None:
@@ -263,9 +260,9 @@ class RunView(Screen[None]):
             parts = [(glyphs.presentable(t), str(palette.style(s))) for t, s in line if t]
             content = Content.assemble(*parts)
         if side == "title":
-            widget.border_title = content  # type: ignore[assignment]
+            widget.border_title = content
         else:
-            widget.border_subtitle = content  # type: ignore[assignment]
+            widget.border_subtitle = content
 
     def repaint_everything(self) -> None:
         """Paint all panes again, in new colours."""
@@ -317,6 +314,10 @@ class RunView(Screen[None]):
     def _completions(self, text: str) -> list[str]:
         return completions(text, self.completable())
 
-    def completable(self) -> dict[str, list[StreamId]]:
+    def completable(self) -> dict[str, Sequence[str]]:
         """Return what arguments of commands complete to."""
-        return {"streams": list(self.model.rows)}
+        return {
+            "streams": list(self.model.rows),
+            "columns": SORTABLE,
+            "themes": [name for name, _ in self.themes],
+        }

@@ -42,7 +42,7 @@ class Footer(Bar):
         left = [v for v in verbs if v.id not in _RIGHT]
         right = [v for v in verbs if v.id in _RIGHT]
         ordered = [*left, *right]
-        parts = [Part(_priority(v, i), (_named(v), _key_only(v))) for i, v in enumerate(ordered)]
+        parts = [Part(_priority(v, i), (_named(v),)) for i, v in enumerate(ordered)]
         cells = max(self.content_size.width - 2, 0)
         fitted = fit_parts(parts, cells)
         line = bar(fitted[: len(left)], fitted[len(left) :], cells)
@@ -61,10 +61,6 @@ def _priority(verb: Verb, index: int) -> int:
 
 def _named(verb: Verb) -> Line:
     return (Span(shown_key(verb.keys[0]), "key"), Span(f" {verb.footer}", "muted"))
-
-
-def _key_only(verb: Verb) -> Line:
-    return (Span(shown_key(verb.keys[0]), "key"),)
 
 
 def _zones(line: Line, verbs: dict[str, str]) -> list[tuple[int, int, str]]:

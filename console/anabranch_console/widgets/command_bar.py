@@ -6,10 +6,15 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import ClassVar
 
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
 from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input
+
+from anabranch_console.lines import Span
+from anabranch_console.widgets.line_view import TextLines
 
 HISTORY_KEPT = 100
 
@@ -68,29 +73,22 @@ class CommandBar(Input):
         self.purpose = Purpose.COMMAND
         self._history: dict[Purpose, list[str]] = {purpose: [] for purpose in Purpose}
         self._recalled = 0
-        self.display = False
 
     def ask(self, purpose: Purpose, text: str = "") -> None:
         """Open the bar for a purpose, with some text in it."""
         self.purpose = purpose
-        self.border_title = None
         self.value = text
         self.cursor_position = len(text)
         self._recalled = len(self._history[purpose])
         self.placeholder = _HINTS[purpose]
-        self.display = True
         self.focus()
-
-    def close(self) -> None:
-        """Hide the bar."""
-        self.display = False
 
     def _complete(self, text: str) -> list[str]:
         return self._completions(text) if self.purpose is Purpose.COMMAND else []
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        if self.display:
+        if self.has_focus:
             self.post_message(self.Typed(self.purpose, self.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -118,6 +116,33 @@ class CommandBar(Input):
         self._recalled = max(0, min(self._recalled + step, len(history)))
         self.value = history[self._recalled] if self._recalled < len(history) else ""
         self.cursor_position = len(self.value)
+
+
+class CommandRow(Horizontal):
+    """The command bar with its prompt; hidden until something is to be typed."""
+
+    def __init__(self, completions: Callable[[str], list[str]]) -> None:
+        super().__init__(id="command-row")
+        self.bar = CommandBar(completions)
+        self.prompt = TextLines(id="prompt")
+        self.prompt.can_focus = False
+        self.prompt.background_name = "cursor"
+
+    def compose(self) -> ComposeResult:
+        yield self.prompt
+        yield self.bar
+
+    def ask(self, purpose: Purpose, text: str = "") -> None:
+        """Open the bar for a purpose, with some text in it."""
+        prompt = f" {purpose.value} "
+        self.prompt.styles.width = len(prompt)
+        self.prompt.show([(Span(prompt, "key"),)])
+        self.styles.display = "block"
+        self.bar.ask(purpose, text)
+
+    def close(self) -> None:
+        """Hide the bar."""
+        self.styles.display = "none"
 
 
 _HINTS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+
 from textual.events import Click
 from textual.message import Message
 from textual.strip import Strip

@@ -15,6 +15,7 @@ from rpds import HashTrieMap
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
+from anabranch.core.inheritance import to_inherit
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, next_phase
 from anabranch.core.state import (
     Approval,
@@ -89,6 +90,8 @@ def _run_reopened(state: State, record: ev.Recorded, event: ev.RunReopened) -> S
         ended_at=None,
         stop_reason=None,
         first_failure=None,
+        # What was approved is the result that was there; the next one is approved by itself.
+        approval=Approval(is_requested=state.approval.is_requested and not state.approval.is_done),
     )
 
 
@@ -121,11 +124,12 @@ def _approval_requested(state: State, record: ev.Recorded, event: Any) -> State:
 
 
 def _run_approved(state: State, record: ev.Recorded, event: ev.RunApproved) -> State:
-    return replace(state, approval=Approval(True, True, event.message))
+    return replace(state, approval=Approval(True, True, event.message), cause=record.seq)
 
 
 def _approval_refused(state: State, record: ev.Recorded, event: ev.ApprovalRefused) -> State:
-    return replace(state, approval=Approval(False, False, event.reason, event.hint))
+    refused = Approval(False, False, event.reason, event.hint)
+    return replace(state, approval=refused, cause=record.seq)
 
 
 _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
@@ -158,6 +162,8 @@ def _evolve_stream(state: State, record: ev.Recorded, event: ev.StreamEvent) -> 
         fold = _STREAM.get(type(event))
         if fold is not None:
             after = fold(after, record, event, record.at - before.since)
+        if isinstance(event, ev.StreamAdmitted):
+            after = replace(after, inherits=to_inherit(state, event.stream))
     return _with_stream(state, before, after)
 
 
@@ -262,9 +268,12 @@ def _stop_requested(
 
 
 def _exited(s: Stream, record: ev.Recorded, event: ev.StreamExited, spent: float) -> Stream:
-    worked = max(0.0, event.happened_at - (s.started_at or event.happened_at))
+    began = event.happened_at if s.started_at is None else s.started_at
+    has_run = event.error is None and s.first_started_at is None
+    worked = max(0.0, event.happened_at - began)
     return replace(
         s,
+        first_started_at=began if has_run else s.first_started_at,
         exit=Exit(event.exit_code, event.signal, event.error),
         ended_at=event.happened_at,
         reason="keeping its work",
@@ -314,7 +323,9 @@ def _captured(s: Stream, spent: float) -> Spent:
 
 
 def _retry(s: Stream, record: ev.Recorded, event: ev.RetryScheduled, spent: float) -> Stream:
-    return replace(s, not_before=event.retry_at, retries=s.retries + 1, reason=event.reason)
+    return replace(
+        s, not_before=event.retry_at, retries=s.retries + 1, reason=event.reason, stop=None
+    )
 
 
 def _ended(s: Stream, record: ev.Recorded, event: Any, spent: float) -> Stream:

@@ -1,34 +1,32 @@
 """Whose work a stream, or a convergence point, is built from.
 
 A stream starts from the base plus everything its dependencies brought. The result of a dependency
-already holds all that *it* started from, so the largest family is taken over whole, as a starting
-commit, and only what it does not contain is merged onto it. A chain is therefore never merged.
+already holds all that *it* started from, so the largest such result is taken over whole, as a
+starting commit, and only what it does not hold is merged onto it. A chain is therefore never merged.
+
+A result may be taken over whole only while everything in it still stands. Once a stream below it has
+been left out, run again or captured again, the result is merged like any other: against what it
+started from, so that it brings its own changes and nothing stale.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-import msgspec
+from collections.abc import Iterable, Iterator
 
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.state import Result, State
+from anabranch.core.state import Inheritance, Result, State
 
-
-class Inheritance(msgspec.Struct, frozen=True):
-    """Start from ``start`` (the base if None) and merge ``then`` onto it, in this order.
-
-    ``contained`` are the streams whose work is already in ``start``.
-    """
-
-    start: Result | None
-    contained: tuple[StreamId, ...]
-    then: tuple[tuple[StreamId, Result], ...]
+__all__ = ["Inheritance", "inherited_by", "inherited_from", "left_out_below", "to_inherit"]
 
 
 def inherited_by(state: State, stream: StreamId) -> Inheritance:
-    """Return what a stream starts from."""
+    """Return what an admitted stream starts from."""
+    return state.streams[stream].inherits
+
+
+def to_inherit(state: State, stream: StreamId) -> Inheritance:
+    """Return what a stream would start from if it were admitted now."""
     parents = [
         d.stream
         for d in state.stream_plan(stream).depends_on
@@ -39,22 +37,49 @@ def inherited_by(state: State, stream: StreamId) -> Inheritance:
 
 def inherited_from(state: State, parents: Iterable[StreamId]) -> Inheritance:
     """Return how the work of the given streams, and all they were built on, comes together."""
-    topology = state.topology
-    families = {p: topology.ancestors([p]) for p in parents}
-    whole = {p: family for p, family in families.items() if _result(state, p)}
-    first = max(whole, key=lambda p: (len(whole[p]), -topology.order[p]), default=None)
-    contained = whole[first] if first else set()
-    rest = set().union(*families.values()) - contained
+    parents, topology = list(parents), state.topology
+    held = {p: _held_by(state, p) for p in parents}
+    first = max(
+        (p for p in parents if held[p]),
+        key=lambda p: (len(held[p]), -topology.order[p]),
+        default=None,
+    )
+    rest = topology.ancestors(parents) - (held[first] if first else set())
     results = [(s, _result(state, s)) for s in topology.in_merge_order(rest)]
     return Inheritance(
+        heir_of=first,
         start=_result(state, first) if first else None,
-        contained=tuple(
-            s
-            for s in topology.in_merge_order(contained)
-            if state.streams[s].phase is Phase.SUCCEEDED
-        ),
         then=tuple((s, r) for s, r in results if r is not None),
     )
+
+
+def left_out_below(state: State, stream: StreamId) -> StreamId | None:
+    """Return a stream that another was built on and that has been left out, if there is one."""
+    below = (s for s, _ in _heritage(state, stream))
+    return next((s for s in below if state.streams[s].phase is Phase.QUARANTINED), None)
+
+
+def _held_by(state: State, stream: StreamId) -> set[StreamId]:
+    """Return whose work a result holds, or nobody if not all of it still stands."""
+    if _result(state, stream) is None:
+        return set()
+    held = {stream}
+    for other, taken in _heritage(state, stream):
+        if _result(state, other) != taken:
+            return set()
+        held.add(other)
+    return held
+
+
+def _heritage(state: State, stream: StreamId) -> Iterator[tuple[StreamId, Result]]:
+    """Yield every result that a stream was built on, as it was then, the nearest first."""
+    inherits = state.streams[stream].inherits
+    while True:
+        yield from inherits.then
+        if inherits.heir_of is None or inherits.start is None:
+            return
+        yield inherits.heir_of, inherits.start
+        inherits = state.streams[inherits.heir_of].inherits
 
 
 def _result(state: State, stream: StreamId) -> Result | None:

@@ -16,8 +16,10 @@ def broken_promises(state: State) -> list[str]:
 
 
 def _slots(state: State) -> Iterator[str]:
-    if state.counts.active > state.plan.max_parallel:
-        yield f"{state.counts.active} streams are active, {state.plan.max_parallel} may be"
+    # Work that is kept once more, after a person changed it, is kept beside the slots.
+    active = sum(s.is_active and s.result is None for s in state.streams.values())
+    if active > state.plan.max_parallel:
+        yield f"{active} streams are active, {state.plan.max_parallel} may be"
 
 
 def _queue(state: State) -> Iterator[str]:
@@ -56,6 +58,10 @@ def _stream(state: State, stream: Stream) -> Iterator[str]:
         yield f"{stream.id} is {stream.phase} in attempt {stream.attempt}"
     if stream.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED) and not stream.reason:
         yield f"{stream.id} is {stream.phase} without a reason"
+    if stream.phase in (Phase.QUEUED, Phase.RETRYING):
+        dependencies = state.stream_plan(stream.id).depends_on
+        if any(why_never(state, d) for d in dependencies):
+            yield f"{stream.id} is {stream.phase} though it can never have what it needs"
     if stream.phase is Phase.WAITING and state.base is not None and not state.has_ended:
         dependencies = state.stream_plan(stream.id).depends_on
         if any(why_never(state, d) for d in dependencies):

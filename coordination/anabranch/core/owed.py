@@ -17,7 +17,7 @@ from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
 
 def owed(state: State) -> tuple[fx.Effect, ...]:
     """Return everything the state owes, in plan order."""
-    return tuple(_owed_for(state, [s.id for s in state.plan.streams], state.points))
+    return tuple(_owed_for(state, state.topology.streams, state.topology.points))
 
 
 def newly_owed(

@@ -96,7 +96,7 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
     family = [stream.id, *state.topology.in_merge_order(state.topology.descendants(stream.id))]
     again = [s for s in family if s == stream.id or state.streams[s].phase is Phase.SKIPPED]
     for stream_id in again:
-        draft.emit(ev.StreamRequeued(stream_id, command.reason))
+        draft.cause = draft.emit(ev.StreamRequeued(stream_id, command.reason))
     points = {p: None for s in again for p in convergence.points_of(state, s)}
     for point_id in points:
         convergence.reopen(draft, point_id, command.reason)

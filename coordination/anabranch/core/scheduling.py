@@ -16,9 +16,12 @@ from anabranch.core.strategies import QueuedStream
 
 
 def reconsider(draft: Draft, stream_id: StreamId) -> None:
-    """Queue or skip a waiting stream if what it waits for is there, or can never come."""
+    """Queue or skip a waiting stream if what it waits for is there, or can never come.
+
+    One that is queued or delayed is skipped too, if what it needs has been taken away again.
+    """
     stream = draft.stream(stream_id)
-    if stream.phase is not Phase.WAITING:
+    if stream.phase not in (Phase.WAITING, Phase.QUEUED, Phase.RETRYING):
         return
     plan = draft.state.stream_plan(stream_id)
     unmet = 0
@@ -28,7 +31,7 @@ def reconsider(draft: Draft, stream_id: StreamId) -> None:
             draft.emit(ev.StreamSkipped(stream_id, never, dependency.stream))
             return
         unmet += not is_met(draft.state, dependency)
-    if not unmet:
+    if not unmet and stream.phase is Phase.WAITING:
         enqueue(draft, stream, draft.now + plan.after_seconds)
 
 

@@ -72,6 +72,17 @@ class Result(msgspec.Struct, frozen=True):
     ref: str
 
 
+class Inheritance(msgspec.Struct, frozen=True):
+    """What a workspace or a merge is made from: ``then`` merged, in this order, onto ``start``.
+
+    ``start`` is the whole result of ``heir_of``; without one it is the run's base.
+    """
+
+    heir_of: StreamId | None = None
+    start: Result | None = None
+    then: tuple[tuple[StreamId, Result], ...] = ()
+
+
 class Exit(msgspec.Struct, frozen=True):
     """How a process ended: a code or a signal, or an error that kept it from starting."""
 
@@ -98,7 +109,11 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class Stream(msgspec.Struct, frozen=True):
-    """Everything known about one stream. ``since`` is when its phase began, in run seconds."""
+    """Everything known about one stream. ``since`` is when its phase began, in run seconds.
+
+    ``inherits`` is what its newest attempt was given to start from; it is settled at admission, so
+    that what others do meanwhile changes nothing about it.
+    """
 
     id: StreamId
     phase: Phase
@@ -109,6 +124,7 @@ class Stream(msgspec.Struct, frozen=True):
     retries: int = 0
     rank: tuple[float, ...] = ()
     not_before: float = 0.0
+    inherits: Inheritance = Inheritance()
     workspace: Workspace | None = None
     pid: int | None = None
     holder_pid: int | None = None

@@ -8,6 +8,7 @@ from zlib import crc32
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.draft import Draft
+from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.owed import deadline_of, exited_well
 from anabranch.core.state import Exit, Stream
@@ -44,6 +45,9 @@ def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None
     """What the stream should start from does not merge: the point's policy says what follows."""
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.PREPARING:
+        return
+    if stream.stop:
+        end_without_process(draft, stream)
         return
     plan = draft.state.stream_plan(stream.id)
     draft.emit(ev.ConflictFound(plan.converge, fact.conflict, stream.id))
@@ -121,22 +125,8 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
     if stream.phase is not Phase.CAPTURING:
         return
     why = why_not_succeeded(draft, stream)
-    if why is None and not fact.commit:
-        draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, "exit 0, worked in your folder"))
-        return
     if why is None:
-        draft.emit(
-            ev.ResultCaptured(
-                stream.id,
-                stream.attempt,
-                fact.commit,
-                fact.tree,
-                fact.files_changed,
-                fact.ref,
-                fact.warnings,
-            )
-        )
-        draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(fact.files_changed)))
+        _succeed(draft, stream, fact)
         return
     if fact.commit:
         draft.emit(
@@ -148,6 +138,34 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
 def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
     """A clean-up gave the folder back."""
     draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
+
+
+def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
+    """Keep the result, unless what it was built on has been left out meanwhile."""
+    if not fact.commit:
+        draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, "exit 0, worked in your folder"))
+        return
+    draft.emit(
+        ev.ResultCaptured(
+            stream.id,
+            stream.attempt,
+            fact.commit,
+            fact.tree,
+            fact.files_changed,
+            fact.ref,
+            fact.warnings,
+        )
+    )
+    draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(fact.files_changed)))
+    below = left_out_below(draft.state, stream.id)
+    if below:
+        draft.emit(ev.StreamQuarantined(stream.id, f"built on {below}, which was left out"))
+
+
+def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
+    """A clean-up took the folder of an attempt that is over."""
+    if not draft.stream(fact.stream).is_active:
+        draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
 
 
 def _success(files_changed: int) -> str:

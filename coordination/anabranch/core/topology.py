@@ -23,6 +23,12 @@ class Topology:
         self.order: Mapping[StreamId, int] = _merge_order(plan, self.dependents)
         self.path_seconds: Mapping[StreamId, float] = upward_rank(plan)
 
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Topology) and self.plan == other.plan)
+
+    def __hash__(self) -> int:
+        return hash(self.plan.name)
+
     def in_merge_order(self, streams: Iterable[StreamId]) -> list[StreamId]:
         """Return streams so that each comes after all it depends on, and else in plan order."""
         return sorted(streams, key=self.order.__getitem__)

@@ -9,6 +9,7 @@ say all that the next host needs.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
 import threading
@@ -30,7 +31,7 @@ from anabranch.engine import requests
 from anabranch.engine.clock import RunClock
 from anabranch.engine.engine import Engine
 from anabranch.engine.feed import KEPT, Feed
-from anabranch.engine.journal import Journal
+from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
 from anabranch.engine.reporting import build_report
@@ -39,13 +40,14 @@ from anabranch.engine.source import Frame, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Repository
-from anabranch.errors import DiskFull
+from anabranch.errors import AnabranchError, DiskFull
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
 
 LARGEST_TURN = 2_000
 REQUEST_POLL_SECONDS = 0.25
+IDLE_SECONDS = 1.0
 DISK_FULL_RETRY_SECONDS = 1.0
 
 Answer = Future[Refusal | None]
@@ -83,6 +85,8 @@ class RunHost:
         self._fault: BaseException | None = None
         self._trouble: str | None = None
         self._feed: Feed | None = None
+        self._syncing: asyncio.Task[None] | None = None
+        self._last_turn = 0.0
         self._watcher = WorkspaceWatcher()
         self._sampler = VitalsSampler(self._running_streams, self._watcher)
 
@@ -249,12 +253,14 @@ class RunHost:
         batch = [self._mailbox.popleft() for _ in range(min(len(self._mailbox), LARGEST_TURN))]
         try:
             turn = self._engine.turn([given for given, _ in batch])
-            self._parts.journal.tidy(self._engine.state, is_idle=not self._mailbox)
+            self._parts.journal.tidy(self._engine.state)
         except DiskFull as error:
             self._mailbox.extendleft(reversed(batch))
             self._trouble = error.message
             return False
         self._trouble = None
+        self._last_turn = self.now()
+        self._sync_soon()
         self._published.publish(self._engine.state, turn.records)
         for position, (_, answer) in enumerate(batch):
             if answer is not None and not answer.cancelled():
@@ -262,6 +268,17 @@ class RunHost:
         for effect in turn.effects:
             performing.perform(effect)
         return True
+
+    def _sync_soon(self) -> None:
+        """Let what was appended reach the disk within moments, off the engine's thread."""
+        if self._syncing is None:
+            self._syncing = self._loop.create_task(self._sync())
+
+    async def _sync(self) -> None:
+        await asyncio.sleep(SYNC_SECONDS)
+        self._syncing = None
+        with contextlib.suppress(OSError):  # the next append tells of a disk in trouble
+            await asyncio.to_thread(self._parts.journal.sync)
 
     def _rest_or_not(self, performing: Performing) -> None:
         """Note whether the run has ended and everything it owed is done."""
@@ -279,6 +296,9 @@ class RunHost:
     async def _poll_requests(self) -> None:
         asked: set[Path] = set()
         while True:
+            if self.now() - self._last_turn > IDLE_SECONDS:
+                with contextlib.suppress(AnabranchError):  # a full disk is told by the next turn
+                    self._parts.journal.checkpoint()
             for path, request in requests.pending(self._parts.folder.requests):
                 if path in asked:
                     continue

@@ -53,7 +53,7 @@ def status_fields(pid: int) -> list[bytes]:
         status = read(f"/proc/{pid}/stat")
     except OSError:
         return []
-    return status[status.rindex(b")") + 2 :].split()
+    return status.rpartition(b")")[2].split()
 
 
 def start_ticks(pid: int) -> int | None:

@@ -66,6 +66,7 @@ class SimulatedWorld:
         self.capture_failures: set[Key] = set()
         self.starts: Counter[Key] = Counter()
         self._ready: dict[Key, inputs.WorkspaceReady] = {}
+        self._heard_at: dict[Key, float] = {}
         self._post = post
         self._counts = sometimes
         self.is_heard = True
@@ -275,8 +276,11 @@ class SimulatedWorld:
         if not self.is_heard:
             self.sometimes("a process went on while no engine was there")
             return
-        delay = self.rng.uniform(0.0, 0.2)
-        self.agenda.after(delay, lambda: self._post(fact, None), volatile=True)
+        # Late, but in order: nobody hears of an end before the beginning.
+        key = (fact.stream, fact.attempt)
+        moment = max(self.clock() + self.rng.uniform(0.0, 0.2), self._heard_at.get(key, 0.0))
+        self._heard_at[key] = moment
+        self.agenda.after(moment - self.clock(), lambda: self._post(fact, None), volatile=True)
         if self.happens(self.faults.report_twice):
             self.sometimes("a process was reported twice")
             self._post_again(fact)

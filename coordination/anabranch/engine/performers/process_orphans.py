@@ -31,7 +31,7 @@ def end_orphans(lost: Iterable[StartRecord]) -> None:
         signal_process(start.holder_pid, start.holder_starttime, signal.SIGKILL)
         signal_process(start.pid, start.starttime, signal.SIGKILL)
         marks.add(f"ANABRANCH_HOLDER={start.holder_pid}.{start.holder_starttime}".encode())
-    for _ in range(MOST_ROUNDS):  # a process may fork while we look
+    for _ in range(MOST_ROUNDS if marks else 0):  # a process may fork while we look
         found = _marked(marks)
         for pid, starttime in found:
             signal_process(pid, starttime, signal.SIGKILL)

@@ -83,8 +83,8 @@ def boot_id() -> str:
 
 def start_ticks(pid: int) -> int | None:
     """Return when a process started, in clock ticks since boot; None if it is gone."""
-    status = _read_small(f"/proc/{pid}/stat")
-    return int(status[status.rindex(b")") + 2 :].split()[19]) if status else None
+    fields = _read_small(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(fields[19]) if len(fields) > 19 else None
 
 
 def read_attempt(folder: Path) -> Reading:

@@ -1,0 +1,92 @@
+"""A person at the console: commands at random moments in trouble, and help afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from random import Random
+
+from anabranch.core import inputs
+from anabranch.core.events import Conflict
+from anabranch.core.lifecycle import Phase
+from anabranch.core.state import RunPhase, State
+from anabranch.testing.world import SimulatedWorld
+
+
+class Console(Protocol):
+    """What an operator needs of a simulation."""
+
+    rng: Random
+    world: SimulatedWorld
+
+    @property
+    def state(self) -> State: ...
+
+    def submit(self, command: inputs.Command) -> None: ...
+
+
+class Operator:
+    """Acts on one simulated run."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._has_resumed = False
+
+    def acts(self) -> None:
+        """Do something at a random moment."""
+        console = self._console
+        command = self._choose(console.state)
+        console.world.sometimes(f"the operator sent {type(command).__name__}")
+        console.submit(command)
+
+    def _choose(self, state: State) -> inputs.Command:
+        rng = self._console.rng
+        stream = rng.choice([plan.id for plan in state.plan.streams])
+        ended = [p.id for p in state.plan.streams if state.streams[p.id].has_ended]
+        return rng.choice(
+            (
+                inputs.StopStream(stream=stream, reason="stopped by you"),
+                inputs.StopStream(stream=stream, reason="stopped by you"),
+                inputs.RetryStream(stream=rng.choice(ended or [stream]), reason="retried by you"),
+                inputs.RetryStream(stream=rng.choice(ended or [stream]), reason="retried by you"),
+                inputs.StopRun(reason="stopped by you"),
+                inputs.ApproveRun(),
+                self._resume(),
+            )
+        )
+
+    def helps(self) -> bool:
+        """Bring a run that is at rest nearer to its end; return whether there was anything to do.
+
+        Conflicts are solved in the workspaces. A run that failed or was stopped is resumed once.
+        """
+        state, rng = self._console.state, self._console.rng
+        if state.phase is RunPhase.NEEDS_OPERATOR:
+            self._solve(c for p in state.plan.points for c in state.points[p.id].conflicts)
+            self._console.world.sometimes("the operator solved what needed him")
+            self._console.submit(self._resume())
+            return True
+        if state.phase is RunPhase.CONVERGED and not state.approval.is_done and rng.random() < 0.3:
+            self._console.submit(inputs.ApproveRun())
+            return True
+        if state.phase is not RunPhase.CONVERGED and not self._has_resumed and rng.random() < 0.5:
+            self._has_resumed = True
+            self._console.submit(self._resume())
+            return True
+        return False
+
+    def _resume(self) -> inputs.ResumeRun:
+        return inputs.ResumeRun(reason="resumed by you", adopted=0, retry_failed=True)
+
+    def _solve(self, conflicts: Iterable[Conflict]) -> None:
+        """Make the sides of each conflict agree, in the workspaces of those it names."""
+        console = self._console
+        for conflict in conflicts:
+            for stream in conflict.streams:
+                known = console.state.streams[stream]
+                if known.phase is not Phase.SUCCEEDED:
+                    continue
+                workspace = console.world.workspaces[stream, known.attempt]
+                for path in conflict.paths:
+                    workspace[path.path] = path.ours or path.theirs or ""

@@ -1,0 +1,174 @@
+"""What a simulation checks after every step: the engine's promises, seen from outside.
+
+The witness keeps a state of its own, folded from the events alone, and watches the row of events
+and the world for what no single state can show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from anabranch.core import effects as fx
+from anabranch.core import events as ev
+from anabranch.core.ids import FINAL_POINT, Seq, StreamId
+from anabranch.core.invariants import broken_promises
+from anabranch.core.lifecycle import Phase
+from anabranch.core.owed import owed
+from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.state import PointPhase, State
+from anabranch.testing.git import FakeGit
+from anabranch.testing.memory_store import replay
+from anabranch.testing.world import SimulatedWorld
+
+BEGINNINGS = (ev.StreamQueued, ev.StreamAdmitted, ev.RetryScheduled)
+FROM_OUTSIDE = (
+    ev.RunStarted,
+    ev.RunResumed,
+    ev.RunReopened,
+    ev.RunStopRequested,
+    ev.ApprovalRequested,
+    ev.StreamRequeued,
+    ev.StreamStopRequested,
+    ev.StreamStopped,
+)
+"""Events that an input without a cause, a command, may lead to directly."""
+
+
+class PromiseBroken(AssertionError):
+    """A simulation found something that must never be."""
+
+
+class Witness:
+    """Watches one simulated run."""
+
+    def __init__(self) -> None:
+        self.state: State | None = None
+        self._records: dict[Seq, ev.Recorded] = {}
+        self._stopped: set[StreamId] = set()
+
+    def see(self, records: Sequence[ev.Recorded], state: State, git: FakeGit) -> Iterator[str]:
+        """Yield what is wrong after a turn that brought ``records`` and led to ``state``."""
+        for record in records:
+            yield from self._see_record(record)
+        self.state = replay(records, self.state)
+        if self.state != state:
+            yield "folding the events gives another state"
+        yield from broken_promises(state)
+        for record in records:
+            if isinstance(record.event, ev.ConvergenceMerged):
+                yield from wrong_merge(state, record.event, git)
+
+    def _see_record(self, record: ev.Recorded) -> Iterator[str]:
+        if record.seq != len(self._records) + 1:
+            yield f"event {record.seq} follows event {len(self._records)}"
+        self._records[record.seq] = record
+        event = record.event
+        if record.cause is None and not isinstance(event, FROM_OUTSIDE):
+            yield f"event {record.seq}, {event}, has no cause"
+        if record.cause is not None and not 0 < record.cause < record.seq:
+            yield f"event {record.seq} was caused by event {record.cause}"
+        if isinstance(event, ev.StreamEvent):
+            yield from self._see_stream(record, event)
+
+    def _see_stream(self, record: ev.Recorded, event: ev.StreamEvent) -> Iterator[str]:
+        """What a person stopped is started again by a person only."""
+        asked = isinstance(event, ev.StreamStopRequested) and event.then == Phase.STOPPED
+        if asked or isinstance(event, ev.StreamStopped):
+            self._stopped.add(event.stream)
+        elif isinstance(event, ev.StreamRequeued):
+            if event.stream in self._stopped and not self._is_wanted(record):
+                yield f"{event.stream} was stopped by a person and requeued by nobody"
+            self._stopped.discard(event.stream)
+        elif isinstance(event, BEGINNINGS) and event.stream in self._stopped:
+            yield f"{event.stream} was stopped by a person, and then: {event}"
+
+    def _is_wanted(self, record: ev.Recorded) -> bool:
+        while record.cause is not None:
+            record = self._records[record.cause]
+        return isinstance(record.event, ev.RunResumed | ev.RunReopened | ev.StreamRequeued)
+
+
+def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Iterator[str]:
+    """The merged tree holds exactly what the merged streams themselves changed, over the base."""
+    assert state.base is not None
+    expected = dict(git.tree(state.base.tree))
+    for stream in state.topology.in_merge_order(merged.merged):
+        result = state.streams[stream].result
+        if result is None and state.stream_plan(stream).workspace != "shared":
+            return  # a command in the same turn has reopened it
+        if result is not None:
+            expected |= git.edits(result)
+    found = dict(git.tree(merged.tree))
+    if found != expected:
+        odd = sorted(p for p in {*found, *expected} if found.get(p) != expected.get(p))
+        told = ", ".join(f"{p}: {found.get(p)!r} for {expected.get(p)!r}" for p in odd[:4])
+        yield f"{merged.point} merged {merged.merged} to the wrong tree: {told}"
+
+
+def unmatched_effects(state: State, under_way: Iterable[fx.Effect], now: float) -> Iterator[str]:
+    """What is owed is under way, and nothing else is; cancelled timers may ring on."""
+    wanted, doing = set(owed(state)), set(under_way)
+    for effect in wanted - doing:
+        if not (isinstance(effect, fx.WakeAt) and effect.at <= now):
+            yield f"{effect} is owed, but nobody does it"
+    for effect in doing - wanted:
+        if not isinstance(effect, fx.WakeAt | fx.WriteReport):
+            yield f"{effect} is done, but not owed"
+
+
+def wrong_in_world(world: SimulatedWorld, state: State) -> Iterator[str]:
+    """No stream runs twice at once, and no attempt is started twice."""
+    running = [process.stream for process in world.processes.running()]
+    if len(running) != len(set(running)):
+        yield f"a stream runs twice at once: {sorted(running)}"
+    for key, times in world.starts.items():
+        if times > 1:
+            yield f"attempt {key} was started {times} times"
+    if len(running) > state.plan.max_parallel:
+        yield f"{len(running)} processes run, {state.plan.max_parallel} may"
+
+
+def not_stored(records: Sequence[ev.Recorded], state: State, cut: int) -> Iterator[str]:
+    """A replay from the first event, and one from a snapshot, give the same state."""
+    if replay(records) != state:
+        yield "a replay of all events gives another state"
+    early = replay(records[:cut])
+    if early is not None and replay(records[cut:], decode_state(encode_state(early))) != state:
+        yield f"a snapshot at event {cut} and the events after it give another state"
+
+
+def unfinished(world: SimulatedWorld, state: State) -> Iterator[str]:
+    """Once faults are over and nothing moves any more: all has ended, and nothing is lost."""
+    if not state.has_ended:
+        waiting = [f"{s.id} is {s.phase}" for s in state.streams.values() if not s.has_ended]
+        yield f"the run hangs ({state.phase}): {', '.join(sorted(waiting))}"
+    for process in world.processes.running():
+        yield f"{process.stream} still runs"
+    for stream_id, attempt in world.written:
+        yield from _lost_work(world, state, stream_id, attempt)
+    final = state.points[FINAL_POINT]
+    if final.phase is PointPhase.MERGED:
+        succeeded = {s.id for s in state.streams.values() if s.phase is Phase.SUCCEEDED}
+        if set(final.merged) != succeeded:
+            yield f"{sorted(succeeded)} succeeded, {sorted(final.merged)} were merged"
+
+
+def _lost_work(
+    world: SimulatedWorld, state: State, stream: StreamId, attempt: int
+) -> Iterator[str]:
+    """What a process wrote before its end is in a commit, unless keeping it failed for good."""
+    key = (stream, attempt)
+    if state.stream_plan(stream).workspace == "shared" or key in world.capture_failures:
+        return
+    kept = world.captured.get(key)
+    if kept is None:
+        yield f"the work of {stream}, attempt {attempt}, was never kept"
+    elif world.git.tree(kept).get(f"{stream}.txt") != world.written[key]:
+        yield f"{kept} does not hold what attempt {attempt} of {stream} wrote"
+
+
+def unsettled_points(state: State) -> Iterator[str]:
+    """In a run that ended by itself, nobody waits at a point any more."""
+    for point in state.points.values():
+        if not point.is_settled and state.base is not None:
+            yield f"the run is {state.phase}, but {point.id} is {point.phase}"

@@ -1,0 +1,69 @@
+"""The filter language of the streams table."""
+
+from __future__ import annotations
+
+import pytest
+
+from anabranch.core.ids import StreamId
+from anabranch_console.filtering import compile_filter
+from anabranch_console.presenters.stream_row import StreamRow
+
+ROWS = [
+    StreamRow(StreamId("api"), 0, "running", 1, "pytest tests/api", 3, 12, 64, 310 << 20, 75),
+    StreamRow(StreamId("docs"), 1, "failed", 3, "exit 1: [bold]no", None, 2, None, None, 4000),
+    StreamRow(StreamId("API-client"), 2, "waiting", 0, "waits for api"),
+    StreamRow(StreamId("lint"), 3, "running", 1, "quiet", 200, None, 0, 20 << 20, 200),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", "api docs API-client lint"),
+        ("api", "api API-client"),
+        ("!api", "docs lint"),
+        ("id:api", "api API-client"),
+        ("re:^a", "api API-client"),
+        ("!re:^a", "docs lint"),
+        ("state:failed", "docs"),
+        ("state:r", "api lint"),
+        ("!state:running", "docs API-client"),
+        ("state:running cpu>50", "api"),
+        ("cpu>50", "api"),
+        ("cpu<=0", "lint"),
+        ("mem>100m", "api"),
+        ("mem<=20", "lint"),
+        ("mem>0.2g", "api"),
+        ("files>=12", "api"),
+        ("files=2", "docs"),
+        ("age>2m", "lint"),
+        ("age<5s", "api"),
+        ("time>1h", "docs"),
+        ("try>1", "docs"),
+        ("TRY>1", "docs"),
+        ("[bold]", "docs"),
+        ("nothing-like-it", ""),
+        ("!", ""),
+    ],
+)
+def test_finds(text: str, found: str) -> None:
+    """Each word narrows the list, and all of them must hold."""
+    wanted = compile_filter(text)
+    assert " ".join(row.id for row in ROWS if wanted.matches(row)) == found
+    assert wanted.problem == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("re:(", "missing )"),
+        ("cpu>much", "no number"),
+        ("mem>3x", "unknown unit 'x'"),
+        ("cpu>5h", "unknown unit 'h'"),
+    ],
+)
+def test_says_what_it_did_not_understand(text: str, problem: str) -> None:
+    """A word without sense is plain text, and the filter says so instead of failing."""
+    wanted = compile_filter(text)
+    assert problem in wanted.problem
+    assert not any(wanted.matches(row) for row in ROWS)

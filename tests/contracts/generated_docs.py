@@ -1,0 +1,59 @@
+"""The parts of the documentation that are written by the code they describe.
+
+``python -m tests.contracts.generated_docs`` writes them; a test checks that they are up to date.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anabranch.core.events import event_types, wire_name
+from anabranch.core.lifecycle import diagram, public_state
+from anabranch.core.lifecycle import Phase
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def lifecycle() -> str:
+    """Return docs/lifecycle.md."""
+    rows = [f"| `{phase}` | `{public_state(phase)}` |" for phase in Phase]
+    return "\n".join(
+        [
+            "# A stream's life",
+            "",
+            "Drawn from the table in `coordination/anabranch/core/lifecycle.py`; `make docs` writes it.",
+            "",
+            "```mermaid",
+            diagram().rstrip(),
+            "```",
+            "",
+            "| phase | what people and scripts see |",
+            "| --- | --- |",
+            *rows,
+            "",
+        ]
+    )
+
+
+def events() -> str:
+    """Return docs/events.md."""
+    lines = ["# Events", "", "Every type that `anabranch events --json` can show. `make docs` writes this.", ""]
+    for kind in event_types():
+        fields = ", ".join(f"`{name}`" for name in kind.__struct_fields__)
+        said = (kind.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")
+        said = "" if said.startswith(f"{kind.__name__}(") else f" {' '.join(said.split())}"
+        lines.append(f"- **{wire_name(kind.__name__)}** ({fields or 'no fields'}).{said}")
+    return "\n".join(lines) + "\n"
+
+
+PARTS = {"lifecycle.md": lifecycle, "events.md": events}
+
+
+def main() -> None:
+    """Write all parts."""
+    for name, part in PARTS.items():
+        (DOCS / name).write_text(part(), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

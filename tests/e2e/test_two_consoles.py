@@ -1,0 +1,162 @@
+"""A run has one console that hosts it; every other one only looks, live."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from anabranch.core.inputs import StopRun
+from anabranch.core.state import RunPhase
+from anabranch.engine.follower import RunFollower
+
+from tests.e2e.program import Program, Running, until
+from tests.engine.repositories import git
+
+
+def gated(program: Program, then: str) -> str:
+    """Return a command that says ``ready`` and waits until the test opens the gate."""
+    gate = program.scratch / "gate"
+    return f"echo ready; until test -e {gate}; do sleep 0.05; done; {then}"
+
+
+@pytest.fixture
+def host(program: Program) -> Running:
+    """Give the host of a run of which one stream waits at the gate and one waits for it."""
+    program.plan(
+        {
+            "first": gated(program, "echo 1 > 1.txt"),
+            "second": {"command": "echo 2 > 2.txt", "depends_on": ["first"]},
+        }
+    )
+    host = program.begin("run", "--headless", "--json")
+    program.await_log("first", "ready")
+    return host
+
+
+def open_gate(program: Program) -> None:
+    """Let the stream that waits at the gate go on."""
+    (program.scratch / "gate").touch()
+
+
+def test_a_second_host_is_refused_with_words(program: Program, host: Running) -> None:
+    """``resume`` of a hosted run says who hosts it and what to do instead, and changes nothing."""
+    told = program.expect(2, "resume", "--headless")
+    run = program.folder().run
+    assert f"run {run} is hosted by process {host.pid}" in told.err
+    assert f"anabranch console {run}" in told.err
+    answer = program.expect(2, "resume", "--json").json()
+    assert answer["error"]["code"] == "already_hosted"
+    assert answer["error"]["hint"]
+    open_gate(program)
+    assert host.wait().code == 0
+    assert "run_resumed" not in [event["type"] for event in program.events()]
+
+
+def test_of_many_hosts_at_once_one_wins(program: Program, host: Running) -> None:
+    """Five ``resume`` at the same moment, after the host was killed: one hosts, four are refused."""
+    host.kill()
+    hosts = [program.begin("resume", "--headless") for _ in range(5)]
+    until(lambda: sum(h.has_ended for h in hosts) == 4, "all but one have been refused")
+    open_gate(program)
+    assert sorted(h.wait().code for h in hosts) == [0, 2, 2, 2, 2]
+    started = [e["stream"] for e in program.events() if e["type"] == "stream_started"]
+    assert started == ["first", "second"]
+
+
+def test_a_follower_sees_the_run_live_and_changes_nothing(program: Program, host: Running) -> None:
+    """It sees what is, then what happens, to the end; what it is told to do it refuses."""
+    follower = RunFollower(program.folder())
+    try:
+        assert follower.is_read_only
+        assert follower.state.streams["first"].pid is not None
+        refusal = follower.submit(StopRun(reason="no")).result()
+        assert refusal is not None
+        assert "only follows" in refusal.reason
+        cursor, seen = 0, list[int]()
+        open_gate(program)
+        while not follower.state.has_ended or seen[-1:] != [follower.state.seq]:
+            frame = follower.take(cursor)
+            cursor = frame.cursor
+            seen += [record.seq for record in frame.events]
+            assert frame.missed == 0
+        assert seen == list(range(1, len(seen) + 1))
+        assert follower.state.phase is RunPhase.CONVERGED
+    finally:
+        follower.close()
+    assert host.wait().code == 0
+
+
+def test_the_reading_commands_work_beside_a_running_console(
+    program: Program, host: Running
+) -> None:
+    """Status, streams, runs, events and report tell of the run while it runs."""
+    told = program.status()
+    assert told["state"] == "running"
+    assert {s["stream"]: s["state"] for s in told["streams"]} == {
+        "first": "running",
+        "second": "waiting",
+    }
+    assert program.expect(0, "runs", "--json").json()["runs"][0]["state"] == "running"
+    assert program.expect(0, "streams", "--json").json()["streams"][0]["pid"]
+    assert program.expect(0, "report", "--format", "json").json()["state"] == "running"
+    assert "running" in program.expect(0, "status").out
+    assert program.events()
+    open_gate(program)
+    assert host.wait().code == 0
+
+
+def test_following_events_tells_each_once_and_ends_with_the_run(
+    program: Program, host: Running
+) -> None:
+    """``events --follow`` tells what was and what comes; the host's own stream tells the same."""
+    followers = [program.begin("events", "--follow", "--json") for _ in range(3)]
+    until(lambda: all(f.out for f in followers), "the followers tell what was")
+    open_gate(program)
+    hosted = host.wait()
+    assert hosted.code == 0
+    for follower in followers:
+        told = follower.wait()
+        assert told.code == 0
+        assert told.json_lines() == hosted.json_lines() == program.events()
+
+
+def test_many_readers_never_keep_a_host_from_starting(program: Program, host: Running) -> None:
+    """Readers look at the lock all the time; ``resume`` gets it nevertheless."""
+    host.kill()
+    enough = threading.Event()
+
+    def look() -> int:
+        count = 0
+        while not enough.is_set():
+            assert program.status()["state"] in ("interrupted", "running", "converged")
+            count += 1
+        return count
+
+    with ThreadPoolExecutor(2) as readers:
+        looks = [readers.submit(look) for _ in range(2)]
+        resumed = program.begin("resume", "--headless")
+        open_gate(program)
+        code = resumed.wait().code
+        enough.set()
+        assert all(look.result() for look in looks)
+    assert code == 0
+
+
+def test_a_second_run_beside_the_first_is_a_run_of_its_own(
+    program: Program, host: Running
+) -> None:
+    """Two runs of one project at once do not disturb each other, in processes or in git."""
+    first = program.folder().run
+    program.plan({"other": "echo other > other.txt"})
+    told = program.expect(0, "run", "--headless", "--json")
+    second = json.loads(told.out.splitlines()[0])["run"]
+    assert first != second
+    open_gate(program)
+    assert host.wait().code == 0
+    names = git(program.project, "branch", "--list", "anabranch/*", "--format=%(refname:short)")
+    assert names.split() == sorted([f"anabranch/{first}", f"anabranch/{second}"])
+    files = git(program.project, "ls-tree", "--name-only", f"anabranch/{first}").split()
+    assert "1.txt" in files
+    assert "other.txt" not in files
