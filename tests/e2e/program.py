@@ -6,6 +6,7 @@ inherit. What is left of a test is found by that mark, and nothing else is ever 
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import secrets
@@ -13,17 +14,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tomli_w
 from anabranch.core.projections import event_line, status
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
 from anabranch.engine.runs import read_run
 from anabranch.paths import RunFolder
+from anabranch_console.cli.main import main
 
 DEADLINE_SECONDS = 60.0
 LOOK_SECONDS = 0.02
@@ -37,11 +41,6 @@ def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
         time.sleep(LOOK_SECONDS)
-
-
-def first_of(items: Iterable[str], start: str) -> str:
-    """Return the first text that begins so, or nothing."""
-    return next((item for item in items if item.startswith(start)), "")
 
 
 @dataclass(frozen=True)
@@ -159,6 +158,36 @@ class Program:
         """Run a command to its end, which must be this exit code and never a traceback."""
         told = self.run(*arguments, cwd=cwd)
         assert "Traceback" not in told.out + told.err, told.err
+        assert "should not have happened" not in told.out + told.err, told.err
+        assert told.code == code, f"{arguments}: {told}"
+        return told
+
+    def ask(self, *arguments: str) -> Told:
+        """Run a command inside this process, which is quicker; for those that host nothing."""
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
+        before, place = dict(os.environ), Path.cwd()
+        os.environ.clear()
+        os.environ.update(self.environment())
+        os.chdir(self.project)
+        try:
+            with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as ended:
+                main(list(arguments))
+        finally:
+            os.chdir(place)
+            os.environ.clear()
+            os.environ.update(before)
+        said = []
+        for stream in (out, err):
+            stream.flush()
+            stream.seek(0)
+            said.append(stream.read())
+        return Told(int(ended.value.code or 0), *said)
+
+    def asked(self, code: int, *arguments: str) -> Told:
+        """The same, and it must end with this exit code and never with a traceback."""
+        told = self.ask(*arguments)
+        assert "Traceback" not in told.out + told.err, told.err
+        assert "should not have happened" not in told.out + told.err, told.err
         assert told.code == code, f"{arguments}: {told}"
         return told
 

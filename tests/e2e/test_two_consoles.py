@@ -46,7 +46,7 @@ def test_a_second_host_is_refused_with_words(program: Program, host: Running) ->
     run = program.folder().run
     assert f"run {run} is hosted by process {host.pid}" in told.err
     assert f"anabranch console {run}" in told.err
-    answer = program.expect(2, "resume", "--json").json()
+    answer = program.asked(2, "resume", "--json").json()
     assert answer["error"]["code"] == "already_hosted"
     assert answer["error"]["hint"]
     open_gate(program)
@@ -98,10 +98,10 @@ def test_the_reading_commands_work_beside_a_running_console(
         "first": "running",
         "second": "waiting",
     }
-    assert program.expect(0, "runs", "--json").json()["runs"][0]["state"] == "running"
-    assert program.expect(0, "streams", "--json").json()["streams"][0]["pid"]
-    assert program.expect(0, "report", "--format", "json").json()["state"] == "running"
-    assert "running" in program.expect(0, "status").out
+    assert program.asked(0, "runs", "--json").json()["runs"][0]["state"] == "running"
+    assert program.asked(0, "streams", "--json").json()["streams"][0]["pid"]
+    assert program.asked(0, "report", "--format", "json").json()["state"] == "running"
+    assert "running" in program.asked(0, "status").out
     assert program.events()
     open_gate(program)
     assert host.wait().code == 0

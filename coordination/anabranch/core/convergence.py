@@ -11,6 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import Point, PointPhase, State, Stream
 from anabranch.core.strategies import Abandon, Converge, PointView
@@ -58,6 +59,8 @@ def consult(draft: Draft, point_id: PointId) -> None:
     state = draft.state
     if point.phase is not PointPhase.OPEN or state.base is None:
         return
+    if any(other.phase is PointPhase.MERGING for other in state.points.values()):
+        return  # one merge may leave out what another would take, so they follow each other
     plan = state.point_plan(point_id)
     view = PointView(
         point=point_id,
@@ -111,16 +114,21 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
         return
     assert fact.commit is not None
     assert fact.tree is not None
-    draft.emit(ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged))
     _quarantine_the_left_out(draft, fact)
+    draft.emit(ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged))
 
 
 def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:
+    """Take what did not merge out of the run, and with it what was built on that."""
     merged = set(fact.merged)
     reason = f"left out of {fact.point}: {conflicts_in_words(fact)}"
     for stream_id in draft.point(fact.point).merging:
         if stream_id not in merged and draft.stream(stream_id).phase is Phase.SUCCEEDED:
             draft.emit(ev.StreamQuarantined(stream_id, reason))
+    for plan in draft.state.plan.streams:
+        below = left_out_below(draft.state, plan.id)
+        if below and draft.stream(plan.id).phase is Phase.SUCCEEDED:
+            draft.emit(ev.StreamQuarantined(plan.id, f"built on {below}, which was left out"))
 
 
 def conflicts_in_words(fact: inputs.MergeFinished) -> str:
@@ -145,8 +153,8 @@ def recapture_conflicting(draft: Draft, reason: str) -> None:
     state = draft.state
     streams = [
         stream
-        for point in state.points.values()
-        for conflict in point.conflicts
+        for plan in state.plan.points
+        for conflict in state.points[plan.id].conflicts
         for stream in conflict.streams
     ]
     for stream_id in dict.fromkeys(streams):

@@ -54,7 +54,8 @@ def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
 def _settle(draft: Draft, is_start: bool) -> None:
     """Work off everything that follows, until nothing does."""
     if is_start:
-        _settle_everyone(draft)
+        with draft.because_of_the_latest():
+            _settle_everyone(draft)
     seen = 0
     while True:
         fresh = draft.events[seen:]
@@ -62,9 +63,10 @@ def _settle(draft: Draft, is_start: bool) -> None:
         for record in fresh:
             with draft.because_of(record.seq):
                 _follow(draft, record.event)
-        scheduling.admit(draft)
-        if len(draft.events) == seen:
-            runs.end_if_over(draft)
+        with draft.because_of_the_latest():
+            scheduling.admit(draft)
+            if len(draft.events) == seen:
+                runs.end_if_over(draft)
         if len(draft.events) == seen:
             return
 
@@ -82,7 +84,7 @@ def _follow(draft: Draft, event: ev.Event) -> None:
 def _settle_everyone(draft: Draft) -> None:
     for plan in draft.state.plan.streams:
         scheduling.reconsider(draft, plan.id)
-    for point in draft.state.points:
+    for point in draft.state.topology.points:
         convergence.consult(draft, point)
 
 
@@ -92,14 +94,18 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
         scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
-    if stream.has_ended or stream.phase is Phase.RUNNING:
+    if stream.has_ended or stream.phase in (Phase.RUNNING, Phase.CAPTURING):
         for other in draft.state.topology.dependents[stream_id]:
             scheduling.reconsider(draft, other)
 
 
 def _follow_point(draft: Draft, point_id: PointId) -> None:
     convergence.consult(draft, point_id)
-    if draft.point(point_id).is_settled and point_id != FINAL_POINT:
+    if not draft.point(point_id).is_settled:
+        return
+    for other_point in draft.state.topology.points:
+        convergence.consult(draft, other_point)
+    if point_id != FINAL_POINT:
         for stream_id in convergence.participants(draft.state, point_id):
             for other in draft.state.topology.dependents[stream_id]:
                 scheduling.reconsider(draft, other)
@@ -107,7 +113,8 @@ def _follow_point(draft: Draft, point_id: PointId) -> None:
 
 def _wake(draft: Draft, given: inputs.TimeReached) -> None:
     """Look at everything that a clock can change."""
-    for stream in draft.state.streams.values():
+    for plan in draft.state.plan.streams:
+        stream = draft.stream(plan.id)
         if stream.phase is Phase.RUNNING:
             streams.time_reached(draft, stream)
         elif stream.phase is Phase.RETRYING:
@@ -134,6 +141,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.WorkspaceGone: streams.workspace_gone,
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
+    inputs.WorkspaceGone: streams.workspace_gone,
     inputs.ApprovalDone: runs.approval_done,
     inputs.ApprovalNotDone: runs.approval_not_done,
     inputs.TimeReached: _wake,

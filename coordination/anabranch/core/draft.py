@@ -7,7 +7,7 @@ build on each other's events without folding twice.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from anabranch.core import events as ev
 from anabranch.core.evolve import evolve, first_state
@@ -52,6 +52,10 @@ class Draft:
         elif isinstance(event, ev.PointEvent):
             self.touched_points[event.point] = None
         return seq
+
+    def because_of_the_latest(self) -> AbstractContextManager[None]:
+        """Events emitted inside follow from the latest event of this decision, if it has one."""
+        return self.because_of(self.events[-1].seq) if self.events else nullcontext()
 
     @contextmanager
     def because_of(self, seq: Seq) -> Iterator[None]:

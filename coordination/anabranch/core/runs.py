@@ -66,9 +66,8 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
     if state.phase is RunPhase.NEEDS_OPERATOR:
         convergence.recapture_conflicting(draft, "resumed: captured again after the conflict")
     _requeue_unfinished(draft, command.reason)
-    for point_id, point in state.points.items():
-        if point.phase is not PointPhase.OPEN:
-            convergence.reopen(draft, point_id, command.reason)
+    for point_id in state.topology.points:
+        convergence.reopen(draft, point_id, command.reason)
     return None
 
 
@@ -80,7 +79,7 @@ def _requeue_unfinished(draft: Draft, reason: str) -> None:
 
 
 def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
-    """Run an ended stream once more, and with it those that were skipped because of it."""
+    """Run an ended stream once more, and with it those that were skipped or left out behind it."""
     state = draft.state
     stream = state.streams.get(command.stream)
     if stream is None:
@@ -89,12 +88,15 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal(f"{stream.id} has succeeded", "only a stream that did not can be retried")
     if not stream.has_ended and stream.phase is not Phase.BLOCKED:
         return Refusal(f"{stream.id} is {stream.phase}", "stop it first, then retry it")
+    if state.phase is RunPhase.STOPPING:
+        return Refusal("the run is stopping", "retry it when the run has stopped")
     if any(p.phase is PointPhase.MERGING for p in state.points.values()):
         return Refusal("results are being merged", "try again in a moment")
     if state.has_ended:
         draft.cause = draft.emit(ev.RunReopened(command.reason))
     family = [stream.id, *state.topology.in_merge_order(state.topology.descendants(stream.id))]
-    again = [s for s in family if s == stream.id or state.streams[s].phase is Phase.SKIPPED]
+    behind = (Phase.SKIPPED, Phase.QUARANTINED)
+    again = [s for s in family if s == stream.id or state.streams[s].phase in behind]
     for stream_id in again:
         draft.cause = draft.emit(ev.StreamRequeued(stream_id, command.reason))
     points = {p: None for s in again for p in convergence.points_of(state, s)}
@@ -110,11 +112,17 @@ def stop_stream(draft: Draft, command: inputs.StopStream) -> Refusal | None:
         return unknown_stream(draft.state, command.stream)
     if stream.has_ended:
         return Refusal(f"{stream.id} has already ended ({stream.phase})", "nothing to stop")
-    if stream.stop:
+    if stream.stop and stream.stop.then == Phase.STOPPED:
         return Refusal(f"{stream.id} is already being stopped", stream.stop.reason)
     if stream.phase is Phase.CAPTURING:
         return Refusal(f"{stream.id} has ended; its work is being kept", "wait a moment")
-    streams.request_stop(draft, stream, command.reason, Phase.STOPPED)
+    if draft.state.has_ended:
+        draft.cause = draft.emit(ev.RunReopened(command.reason))
+    if stream.stop:  # its time was up, and it would be tried again
+        stopped = Phase.STOPPED.value
+        draft.emit(ev.StreamStopRequested(stream.id, stream.attempt, command.reason, stopped))
+    else:
+        streams.request_stop(draft, stream, command.reason, Phase.STOPPED)
     return None
 
 
@@ -194,8 +202,10 @@ def _has_results(state: State) -> bool:
 
 def _needs_operator(draft: Draft) -> None:
     state = draft.state
-    reasons = [p.reason for p in state.points.values() if p.phase is PointPhase.BLOCKED]
-    reasons += [f"{s.id}: {s.reason}" for s in state.streams.values() if s.phase is Phase.BLOCKED]
+    points = [state.points[p.id] for p in state.plan.points]
+    streams = [state.streams[s.id] for s in state.plan.streams]
+    reasons = [p.reason for p in points if p.phase is PointPhase.BLOCKED]
+    reasons += [f"{s.id}: {s.reason}" for s in streams if s.phase is Phase.BLOCKED]
     hint = (
         f"change one side in its workspace so that they agree, then: anabranch resume {state.run}"
     )
@@ -213,7 +223,8 @@ def _trouble(state: State) -> str | None:
     if roots:
         told = "; ".join(f"{s.id}: {s.reason}" for s in roots[:3])
         return told + (f"; {len(bad) - len(roots[:3])} more" if len(bad) > len(roots[:3]) else "")
-    for point in state.points.values():
+    for plan in state.plan.points:
+        point = state.points[plan.id]
         if point.phase is PointPhase.ABANDONED and point.conflicts:
             return f"{point.id}: {point.reason}"
     return None
