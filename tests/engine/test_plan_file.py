@@ -63,6 +63,10 @@ sync_interval = 300
 interval = "1m"
 timeout = 600
 
+[coordination.resources]
+db = 2
+on_excess = "stop"
+
 [coordination.recovery]
 max_retries = 3
 timeout = 600
@@ -136,6 +140,62 @@ def test_every_key_of_the_contract_reaches_the_core() -> None:
     assert (unit.success_exit_codes, unit.priority, unit.tty) == ((0, 3), 5, True)
     assert (unit.optional, unit.workspace, unit.env) == (True, "clone", {"PYTHONHASHSEED": "0"})
     assert (unit.estimate_seconds, streams_of(plan)["lint"].estimate_seconds) == (12.5, 1.0)
+
+
+def test_resources_and_capabilities_reach_the_core() -> None:
+    """What there is, what each stream takes, and what happens to one that takes more."""
+    plan = loaded(FULL).plan
+    unit = streams_of(plan)["unit"]
+    assert (plan.resources, plan.on_excess) == ({"db": 2.0}, "stop")
+    assert unit.resources == {"cpu_cores": 2, "memory_mb": 1024, "db": 1}
+    assert unit.capabilities == ("code_gen",)
+    assert (plan.heartbeat_interval_seconds, plan.heartbeat_timeout_seconds) == (60, 600)
+
+
+ABLE = """\
+version = 1
+[streams.scan]
+command = "x"
+capabilities = ["analysis"]
+[streams.fix]
+command = "x"
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "condition"),
+    [
+        ('["scan", { capability = "analysis" }]', "succeeded"),
+        ('["scan", { capability = "analysis", condition = "started" }]', "started"),
+        ('{ scan = {}, any = { capability = "analysis" } }', "succeeded"),
+        ('{ scan = {}, fix = { capability = "analysis", condition = "started" } }', "started"),
+    ],
+)
+def test_a_dependency_may_name_a_capability(written: str, condition: str) -> None:
+    """In both forms; in the table the key is only a label then."""
+    plan = loaded(f"{ABLE}depends_on = {written}\n").plan
+    named, capable = streams_of(plan)["fix"].depends_on
+    assert (named.stream, named.capability) == ("scan", "")
+    assert (capable.capability, capable.condition) == ("analysis", condition)
+    assert capable.providers == ("scan",)
+    assert SCHEMA.is_valid(tomllib.loads(f"{ABLE}depends_on = {written}\n"))
+
+
+def test_a_capability_that_no_stream_has_is_worth_a_word() -> None:
+    """Somebody has to join from outside."""
+    (warning,) = loaded(f'{ABLE}depends_on = [{{ capability = "magic" }}]\n').warnings
+    assert (warning.code, warning.stream) == ("unknown-capability", "fix")
+
+
+def test_what_this_machine_has_not_got_is_worth_a_word() -> None:
+    """The plan may be meant for another; what it says itself counts more than the machine."""
+    text = f"{ABLE}resources = {{ cpu_cores = 8, memory_mb = 100 }}\n"
+    machine = {"cpu_cores": 2.0, "memory_mb": 4000.0}
+    (warning,) = loaded(text, machine=machine).warnings
+    assert (warning.code, warning.stream) == ("impossible-resources", "fix")
+    assert "needs 8 cpu_cores, and there are only 2" in warning.message
+    more = text.replace("[streams.scan]", "[coordination.resources]\ncpu_cores = 16\n[streams.scan]")
+    assert not loaded(more, machine=machine).warnings
 
 
 def test_a_bare_string_takes_every_default() -> None:
@@ -499,15 +559,10 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
         "coordination.checkpoint_interval",
         "coordination.protocols",
         "coordination.isolation.file_access",
-        "coordination.state_management",
-        "coordination.heartbeat",
         "coordination.recovery.timeout",
         "coordination.recovery.fallback",
         "coordination.recovery.soft_grace",
-        "streams.unit.capabilities",
-        "streams.unit.resources",
         "streams.unit.writes",
-        "streams.unit.heartbeat",
         "streams.unit.max_parallel",
         "convergence.tests.on_failure",
         "convergence.tests.timeout",

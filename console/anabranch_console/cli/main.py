@@ -37,6 +37,7 @@ COMMANDS = {
     "report": "Tell what a run did, cost and brought.",
     "stop": "Stop a run gracefully; its work is kept.",
     "gc": "Reclaim workspaces, with proof that nothing is lost.",
+    "mcp": "Serve a stream's tools to an agent, on stdin and stdout (MCP).",
     "doctor": "Check this machine, and say how to mend what is wrong.",
     "schema": "Print the JSON Schema of plan files.",
 }

@@ -21,6 +21,7 @@ from anabranch.config import (
 from anabranch.core.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.history import estimates
+from anabranch.engine.process_table import machine_capacity
 from anabranch.engine.runs import project_root
 from anabranch.paths import ProjectFolder, project_folder
 from anabranch.plugins import Loaded, load_plugins
@@ -67,6 +68,7 @@ def read_plan(
         known=known,
         auto_parallel=auto_parallel(),
         estimates=estimates(project),
+        machine=machine_capacity(),
     )
 
 

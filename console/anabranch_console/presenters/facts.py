@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from msgspec.structs import replace
 
-from anabranch.core.lifecycle import Phase, public_state
+from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import evidence_for, reason_for
 from anabranch.core.state import State, Stream
 from anabranch.engine.vitals import Vitals
@@ -41,7 +41,7 @@ def _fact(label: str, value: str, style: str) -> Line:
 def _facts(
     state: State, stream: Stream, vitals: Vitals | None, now: float
 ) -> list[tuple[str, str, str]]:
-    style = f"state.{public_state(stream.phase)}"
+    style = f"state.{stream.public_state}"
     facts = [("why", safe(reason_for(state, stream)), style)]
     facts += _live_facts(stream, vitals)
     facts += _graph_facts(state, stream)
@@ -66,7 +66,7 @@ def _graph_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
     facts = []
     if plan.depends_on:
         needs = [
-            d.stream if d.condition == "succeeded" else f"{d.stream} ({d.condition})"
+            d.words if d.condition == "succeeded" else f"{d.words} ({d.condition})"
             for d in plan.depends_on
         ]
         facts.append(("needs", wording.listing(needs, 6), "text"))
@@ -94,7 +94,7 @@ def _time(stream: Stream, now: float) -> str:
     total = elapsed(stream, now)
     told = ", ".join(parts)
     if total is None:
-        return told or f"{public_state(stream.phase)} for {wording.age(current)}"
+        return told or f"{stream.public_state} for {wording.age(current)}"
     return f"{wording.clock(total)}  {told}".rstrip()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from anabranch.core.ids import StreamId
-from anabranch.core.lifecycle import Phase, public_state
+from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import reason_for
 from anabranch.core.state import State, Stream
 from anabranch.engine.vitals import Vitals
@@ -63,7 +63,7 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
     return StreamRow(
         id=stream.id,
         position=state.topology.position[stream.id],
-        state=public_state(stream.phase),
+        state=stream.public_state,
         attempt=stream.attempt,
         now=what_now(state, stream, current),
         age_seconds=None if live is None else _whole(live.progress_age_seconds),

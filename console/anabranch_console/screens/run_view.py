@@ -19,7 +19,6 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from anabranch.core.events import Recorded
-from anabranch.core.lifecycle import public_state
 from anabranch.core.state import Stream
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters.columns import PLAN_ORDER
@@ -205,7 +204,7 @@ class RunView(Screen[None]):
         width = max(self.facts.content_size.width, 20)
         vitals = self.model.vitals_of(stream.id)
         self.facts.show(fact_lines(state, stream, vitals, self.model.now, width))
-        name = public_state(stream.phase)
+        name = stream.public_state
         attempt = f"  attempt {stream.attempt}" if stream.attempt > 1 else ""
         title = (
             Span(stream.id, "strong"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import combinations, zip_longest
 
 from anabranch.config.problems import PlanWarning, printable
@@ -15,9 +15,15 @@ _MOST_OVERLAPS = 100
 _WILD = "*?[{"
 
 
-def plan_warnings(plan: Plan) -> list[PlanWarning]:
-    """Everything that is doubtful about a valid plan."""
-    return [*_never_starts(plan), *_empty_points(plan), *_overlapping_writes(plan)]
+def plan_warnings(plan: Plan, machine: Mapping[str, float] | None = None) -> list[PlanWarning]:
+    """Everything that is doubtful about a valid plan, on a ``machine`` with so much of each."""
+    return [
+        *_never_starts(plan),
+        *_empty_points(plan),
+        *_impossible_resources(plan, machine or {}),
+        *_unknown_capabilities(plan),
+        *_overlapping_writes(plan),
+    ]
 
 
 def may_overlap(one: str, other: str) -> bool:
@@ -110,6 +116,29 @@ def _never_starts(plan: Plan) -> Iterator[PlanWarning]:
             f"`{name}` can never start: it waits for a convergence point that cannot be reached",
             name,
         )
+
+
+def _impossible_resources(plan: Plan, machine: Mapping[str, float]) -> Iterator[PlanWarning]:
+    whole = {**machine, **plan.resources}
+    for stream in plan.streams:
+        for name, amount in stream.resources.items():
+            if amount > whole.get(name, amount):
+                text = (
+                    f"`{stream.id}` can never start here: it needs {amount:g} {printable(name)}, "
+                    f"and there are only {whole[name]:g}"
+                )
+                yield PlanWarning("impossible-resources", text, stream.id)
+
+
+def _unknown_capabilities(plan: Plan) -> Iterator[PlanWarning]:
+    for stream in plan.streams:
+        for dependency in stream.depends_on:
+            if dependency.capability and not dependency.providers:
+                text = (
+                    f"`{stream.id}` waits for a stream with `{printable(dependency.capability)}`, "
+                    "which no stream before it has: one has to join the run from outside"
+                )
+                yield PlanWarning("unknown-capability", text, stream.id)
 
 
 def _empty_points(plan: Plan) -> Iterator[PlanWarning]:

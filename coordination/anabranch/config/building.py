@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from anabranch.config.model import PlanFile, PointTable, StreamTable
 from anabranch.config.support import StrategyNames
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
+from anabranch.core.plan import Dependency, Plan, PointPlan, SharedStatePlan, StreamPlan
+from anabranch.core.providers import with_providers
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,13 @@ class PlanContext:
     """What a plan depends on besides its file.
 
     ``auto_parallel`` is the width that ``"auto"`` begins with; ``estimates`` are the seconds that
-    streams took before, by name.
+    streams took before, by name; ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``.
     """
 
     known: StrategyNames = field(default_factory=StrategyNames)
     auto_parallel: int = 4
     estimates: Mapping[str, float] = field(default_factory=dict)
+    machine: Mapping[str, float] = field(default_factory=dict)
 
 
 def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
@@ -40,7 +42,17 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         balancer=coordination.balancer,
         recovery=fallback if is_chosen and fallback in context.known.recovery else "retry",
         include_uncommitted=coordination.isolation.include_uncommitted,
+        resources=dict(coordination.resources.__pydantic_extra__ or {}),
+        on_excess=coordination.resources.on_excess,
+        heartbeat_interval_seconds=float(coordination.heartbeat.interval),
+        heartbeat_timeout_seconds=float(coordination.heartbeat.timeout),
+        shared_state=_shared_state(file),
     )
+
+
+def _shared_state(file: PlanFile) -> SharedStatePlan:
+    table = file.coordination.state_management
+    return SharedStatePlan(table.type, float(table.sync_interval), table.keep_versions)
 
 
 def _streams(file: PlanFile, context: PlanContext) -> tuple[StreamPlan, ...]:
@@ -49,9 +61,11 @@ def _streams(file: PlanFile, context: PlanContext) -> tuple[StreamPlan, ...]:
         for name, point in file.convergence.items()
         for stream in point.streams
     }
-    return tuple(
-        _stream(file, StreamId(name), _as_table(entry), point_of, context.estimates)
-        for name, entry in file.streams.items()
+    return with_providers(
+        [
+            _stream(file, StreamId(name), _as_table(entry), point_of, context.estimates)
+            for name, entry in file.streams.items()
+        ]
     )
 
 
@@ -88,6 +102,7 @@ def _stream(
         after_seconds=float(table.after),
         workspace=defaults.isolation.workspace,
         capabilities=tuple(table.capabilities),
+        resources=dict(table.resources),
         writes=tuple(table.writes),
         estimate_seconds=_estimate(estimates.get(name)),
     )
@@ -101,9 +116,16 @@ def _command(command: str | list[str]) -> tuple[tuple[str, ...], str]:
 
 def _dependencies(table: StreamTable) -> tuple[Dependency, ...]:
     if isinstance(table.depends_on, list):
-        return tuple(Dependency(StreamId(name)) for name in table.depends_on)
+        return tuple(
+            Dependency(StreamId(item))
+            if isinstance(item, str)
+            else Dependency(condition=item.condition, capability=item.capability)
+            for item in table.depends_on
+        )
     return tuple(
         Dependency(StreamId(name), dependency.condition)
+        if dependency.capability is None
+        else Dependency(condition=dependency.condition, capability=dependency.capability)
         for name, dependency in table.depends_on.items()
     )
 

@@ -66,13 +66,15 @@ def load_plan(
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
     estimates: Mapping[str, float] | None = None,
+    machine: Mapping[str, float] | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Read the plan file at ``path``.
 
     ``known`` names the installed strategies, ``auto_parallel`` is the width of
-    ``max_parallel = "auto"``, and ``estimates`` are seconds by stream from earlier runs.
+    ``max_parallel = "auto"``, ``estimates`` are seconds by stream from earlier runs, and
+    ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``.
     """
-    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {})
+    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
     file = printable(os.fspath(path), limit=4096)
     text = _read(path)
     if isinstance(text, Problem):
@@ -87,9 +89,10 @@ def parse_plan(
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
     estimates: Mapping[str, float] | None = None,
+    machine: Mapping[str, float] | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Read a plan from TOML ``text``; ``file`` is what errors call it. See :func:`load_plan`."""
-    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {})
+    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
     return _load_text(text, file, "plan", context)
 
 
@@ -100,9 +103,10 @@ def plan_from_commands(
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
     estimates: Mapping[str, float] | None = None,
+    machine: Mapping[str, float] | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Make a plan of independent streams, each named after the first word of its command."""
-    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {})
+    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
     streams = dict(zip(_unique_names(map(_first_word, commands)), commands, strict=True))
     document = {"version": 1, "name": name, "streams": streams}
     return _load_document(document, COMMAND_LINE, name, context, dict)
@@ -206,7 +210,7 @@ def _load_document(
         return _errors(file, shown, problems, positions())
     plan = build_plan(typed, default_name, context)
     warnings = [*_without_effect(document, typed, context.known, positions)]
-    return LoadedPlan(plan, file, (*warnings, *plan_warnings(plan)))
+    return LoadedPlan(plan, file, (*warnings, *plan_warnings(plan, context.machine)))
 
 
 def _errors(

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from anabranch.config.values import (
-    STREAM_ID_PATTERN,
+    Amount,
     Command,
     Condition,
     Duration,
@@ -39,6 +39,7 @@ from anabranch.config.values import (
     sound_folder,
     sound_options,
 )
+from anabranch.core.ids import STREAM_ID_PATTERN
 
 _NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
 
@@ -77,6 +78,10 @@ class StateManagement(Table):
         default=300,
         description="How often state is synchronised.",
     )
+    keep_versions: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
+        default=None,
+        description="How many versions can still be read; all of a run if left out.",
+    )
 
 
 class CoordinationHeartbeat(Table):
@@ -103,6 +108,18 @@ class Recovery(Table):
     )
 
 
+class CoordinationResources(Table):
+    """How much there is of what streams ask for, and what happens to one that uses too much."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Amount]
+
+    on_excess: Literal["show", "tell", "stop"] = Field(
+        default="tell",
+        description="A stream that uses more than it was granted is shown, told, or stopped.",
+    )
+
+
 class Coordination(Table):
     """How the whole run is coordinated."""
 
@@ -126,15 +143,39 @@ class Coordination(Table):
     state_management: StateManagement = Field(default_factory=StateManagement)
     heartbeat: CoordinationHeartbeat = Field(default_factory=CoordinationHeartbeat)
     recovery: Recovery = Field(default_factory=Recovery)
+    resources: CoordinationResources = Field(
+        default_factory=lambda: CoordinationResources.model_validate({}),
+        description="What there is of each token; cpu_cores and memory_mb are the machine's.",
+    )
 
 
 class DependencyTable(Table):
-    """What a stream waits for in another one."""
+    """What a stream waits for in another one, or in any that has a capability."""
 
     condition: Condition = Field(
         default="succeeded",
         description="What the other stream must have done.",
     )
+    capability: Text | None = Field(
+        default=None,
+        description="Any stream with this capability will do; the key is only a label then.",
+    )
+
+
+class CapabilityTable(Table):
+    """A dependency on any stream that has a capability."""
+
+    capability: Text = Field(description="What the other stream must be able to do.")
+    condition: Condition = Field(
+        default="succeeded",
+        description="What the other stream must have done.",
+    )
+
+
+DependencyItem = Annotated[
+    Annotated[str, Tag("<string>")] | Annotated[CapabilityTable, Tag("<table>")],
+    one_of("a name or a table with a capability"),
+]
 
 
 class StreamHeartbeat(Table):
@@ -173,15 +214,18 @@ class StreamTable(Table):
 
     command: Command = Field(description="A string is run by sh -c, an array is run as is.")
     depends_on: Annotated[
-        Annotated[list[str], Tag("<array>")]
+        Annotated[list[DependencyItem], Tag("<array>")]
         | Annotated[dict[str, DependencyTable], Tag("<table>")],
         one_of("an array of names or a table of conditions"),
-    ] = Field(default=[], description="Names of streams, or a table of names with conditions.")
+    ] = Field(
+        default=[],
+        description='Names of streams, { capability = "..." }, or a table of conditions.',
+    )
     capabilities: list[Text] = Field(
         default=[],
-        description="What this stream needs to be able to do.",
+        description="What this stream is able to do; others may depend on it.",
     )
-    resources: dict[str, Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]] = Field(
+    resources: dict[str, Amount] = Field(
         default={}, description="cpu_cores, memory_mb, and any token of your own."
     )
     writes: list[Text] = Field(

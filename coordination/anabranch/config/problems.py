@@ -36,7 +36,14 @@ class PlanError:
     hint: str
 
 
-WarningCode = Literal["no-effect-yet", "overlapping-writes", "never-starts", "empty-point"]
+WarningCode = Literal[
+    "no-effect-yet",
+    "overlapping-writes",
+    "never-starts",
+    "empty-point",
+    "impossible-resources",
+    "unknown-capability",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,16 +6,13 @@ mistake in one key does not hide the mistakes in another.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
-from anabranch.config.values import STREAM_ID_PATTERN
 from anabranch.core.graph import find_cycles
-from anabranch.core.ids import FINAL_POINT, StreamId
-
-_STREAM_ID = re.compile(STREAM_ID_PATTERN)
+from anabranch.core.ids import FINAL_POINT, StreamId, id_fault
+from anabranch.core.reducing import REDUCERS
 
 
 def reference_problems(document: dict[str, Any]) -> list[Problem]:
@@ -28,18 +25,9 @@ def reference_problems(document: dict[str, Any]) -> list[Problem]:
         *_bad_dependencies(streams),
         *_cycles(streams),
         *_bad_points(streams, points),
+        *_impossible_amounts(document, streams),
+        *_bad_reducers(document, points),
     ]
-
-
-def id_fault(name: str) -> str | None:
-    """Why ``name`` cannot name a stream or a point, or ``None`` if it can."""
-    if not name or len(name) > 64:
-        return "must have 1 to 64 characters"
-    if not _STREAM_ID.fullmatch(name):
-        return "may hold only letters, digits, `.`, `_`, `-`, and begins with a letter or digit"
-    if name.endswith((".", ".lock")) or ".." in name:
-        return "must not hold `..` or end with `.` or `.lock`"
-    return None
 
 
 def _bad_names(table: str, names: dict[str, object], kind: str) -> Iterator[Problem]:
@@ -129,6 +117,39 @@ def _bad_members(
         seen.add(name)
 
 
+def _impossible_amounts(document: dict[str, Any], streams: dict[str, object]) -> Iterator[Problem]:
+    """A stream that asks for more than the plan itself says there is can never start."""
+    whole = _table(_table(document.get("coordination")).get("resources"))
+    for stream, entry in streams.items():
+        for name, amount in _table(_table(entry).get("resources")).items():
+            most = whole.get(name)
+            if name != "on_excess" and _is_more(amount, most):
+                yield Problem(
+                    ("streams", stream, "resources", name),
+                    f"it can never start: it needs {amount} {printable(name)} of {most}",
+                    "ask for less, or raise it in `[coordination.resources]`",
+                )
+
+
+def _is_more(amount: object, most: object) -> bool:
+    numbers = isinstance(amount, int | float) and isinstance(most, int | float)
+    return numbers and amount > most  # type: ignore[operator]
+
+
+def _bad_reducers(document: dict[str, Any], points: dict[str, object]) -> Iterator[Problem]:
+    default = _table(document.get("coordination")).get("convergence_type", "barrier")
+    for point, entry in points.items():
+        reducer = _table(_table(entry).get("options")).get("reduce", "collect")
+        is_barrier = _table(entry).get("type", default) == "barrier"
+        if is_barrier and reducer not in REDUCERS:
+            word = reducer if isinstance(reducer, str) else ""
+            yield Problem(
+                ("convergence", point, "options", "reduce"),
+                f"`{printable(str(reducer))}` is not one of {', '.join(REDUCERS)}",
+                suggest(word, REDUCERS, "use"),
+            )
+
+
 def _unknown_stream(path: KeyPath, name: str, streams: Iterable[str]) -> Problem:
     return Problem(
         path, f"there is no stream `{printable(name)}`", suggest(name, streams, "streams")
@@ -140,7 +161,9 @@ def _dependencies(streams: dict[str, object], stream: str) -> Iterator[tuple[Key
     path = ("streams", stream, "depends_on")
     depends_on = _table(streams[stream]).get("depends_on")
     if isinstance(depends_on, dict):
-        yield from (((*path, name), name) for name in depends_on)
+        for name, entry in depends_on.items():
+            if "capability" not in _table(entry):
+                yield (*path, name), name
     else:
         yield from _strings(path, depends_on)
 

@@ -21,8 +21,6 @@ from pydantic_core import PydanticCustomError
 LONGEST_SECONDS = 1e9
 """The longest duration that is accepted, some thirty years."""
 
-STREAM_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
-
 _DEEPEST_OPTION = 32
 
 _DURATION = re.compile(r"(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12})s)?\Z", re.ASCII)
@@ -154,6 +152,7 @@ Command = Annotated[
 Item = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
 ]
+Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 Retries = Annotated[int, Field(ge=0, le=1_000)]
 Condition = Literal["succeeded", "completed", "started", "converged"]

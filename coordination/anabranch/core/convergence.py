@@ -15,6 +15,7 @@ from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import Point, PointPhase, State, Stream
 from anabranch.core.strategies import Abandon, Converge, PointView
+from anabranch.core.violations import why_not_merged
 
 
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
@@ -88,6 +89,10 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
     family = state.topology.ancestors(decision.streams)
     streams = [s for s in family if state.streams[s].phase is Phase.SUCCEEDED]
     in_order = tuple(state.topology.in_merge_order(streams))
+    refusal = why_not_merged(state, in_order)
+    if refusal:
+        draft.emit(ev.ConvergenceBlocked(point_id, refusal))
+        return
     draft.emit(ev.ConvergenceStarted(point_id, in_order, decision.reason))
     if all(state.streams[s].result is None for s in in_order):
         assert state.base is not None

@@ -10,15 +10,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from anabranch.core import convergence, inputs, runs, scheduling, streams
+from anabranch.core import (
+    allowing,
+    arrivals,
+    convergence,
+    inputs,
+    leases,
+    liveness,
+    locks,
+    messages,
+    registration,
+    resources,
+    runs,
+    scheduling,
+    shared_state,
+    streams,
+    violations,
+)
+from anabranch.core import checkpoints
 from anabranch.core import events as ev
+from anabranch.core.answers import LIVE, Handler, answer_call, complete_answer
+from anabranch.core.calls import Call
 from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.leaving import leave
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Decision, Refusal
 from anabranch.core.owed import newly_owed
 from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
+from anabranch.core.wait_sources import SOURCES
+from anabranch.core.waits import break_rings
 
 
 def decide(
@@ -32,13 +54,24 @@ def decide(
     if state is not None and isinstance(given, inputs.StartRun):
         return Refusal(f"run {state.run} has already started", "resume it instead")
     if _is_about_something_known(draft, given):
-        refusal = _HANDLERS[type(given)](draft, given)
+        refusal = _let_in(draft, given)
         if refusal is not None:
             return refusal
         _settle(draft, is_start=state is None or state.base is None)
+        if isinstance(given, Call):
+            complete_answer(draft, given)
     after = draft.state
     effects = newly_owed(state, after, draft.touched_streams, draft.touched_points)
-    return Decision(tuple(draft.events), effects, after)
+    return Decision(tuple(draft.events), effects, after, draft.answer)
+
+
+def _let_in(draft: Draft, given: inputs.Input) -> Refusal | None:
+    """Let one input have its direct consequence."""
+    if isinstance(given, Call):
+        if answer_call(draft, given, CALLS):
+            leases.hear(draft, given.caller)
+        return None
+    return _HANDLERS[type(given)](draft, given)
 
 
 def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
@@ -64,11 +97,23 @@ def _settle(draft: Draft, is_start: bool) -> None:
             with draft.because_of(record.seq):
                 _follow(draft, record.event)
         with draft.because_of_the_latest():
+            resources.serve_queue(draft)
             scheduling.admit(draft)
             if len(draft.events) == seen:
                 runs.end_if_over(draft)
         if len(draft.events) == seen:
             return
+
+
+_WAITS = ev.CallEvent | ev.ConvergenceArrived | ev.StreamRequeued | ev.StreamQueued
+
+
+def _may_close_ring(draft: Draft, event: ev.Event) -> bool:
+    """Whether an event begins a wait, or changes for whom somebody waits already."""
+    if isinstance(event, ev.WaitBegan | ev.StreamRequeued | ev.StreamQueued):
+        return True
+    is_arrival = isinstance(event, ev.ConvergenceArrived) and event.waits
+    return is_arrival or locks.may_close_ring(draft.state, event)
 
 
 def _follow(draft: Draft, event: ev.Event) -> None:
@@ -77,6 +122,12 @@ def _follow(draft: Draft, event: ev.Event) -> None:
         _follow_stream(draft, event.stream)
     elif isinstance(event, ev.PointEvent):
         _follow_point(draft, event.point)
+    elif isinstance(event, ev.StreamJoined | ev.StreamReady | ev.StreamLeft):
+        _follow_joined(draft, event)
+    if isinstance(event, _WAITS) and _may_close_ring(draft, event):
+        break_rings(draft, event, SOURCES)
+    elif isinstance(event, ev.RunResumed):
+        leases.renew_all(draft)
     if isinstance(event, ev.StreamFailed):
         scheduling.give_up_the_rest(draft)
 
@@ -90,13 +141,27 @@ def _settle_everyone(draft: Draft) -> None:
 
 def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     stream = draft.stream(stream_id)
+    if stream.phase not in LIVE:
+        leave(draft, stream)
     if stream.phase is Phase.WAITING:
         scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
+        registration.reconsider_joined(draft, stream)
+    arrivals.report_end(draft, stream)
     if stream.has_ended or stream.phase in (Phase.RUNNING, Phase.CAPTURING):
         for other in draft.state.topology.dependents[stream_id]:
             scheduling.reconsider(draft, other)
+
+
+def _follow_joined(
+    draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.StreamLeft
+) -> None:
+    joined = draft.state.registry.joined[event.stream]
+    if joined.has_left:
+        leave(draft, registration.as_ended(joined, draft.now))
+    for stream_id in registration.dependents_of(draft.state, joined):
+        scheduling.reconsider(draft, stream_id)
 
 
 def _follow_point(draft: Draft, point_id: PointId) -> None:
@@ -113,6 +178,9 @@ def _follow_point(draft: Draft, point_id: PointId) -> None:
 
 def _wake(draft: Draft, given: inputs.TimeReached) -> None:
     """Look at everything that a clock can change."""
+    leases.time_reached(draft)
+    shared_state.time_reached(draft)
+    messages.time_reached(draft)
     for plan in draft.state.plan.streams:
         stream = draft.stream(plan.id)
         if stream.phase is Phase.RUNNING:
@@ -128,6 +196,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StopStream: runs.stop_stream,
     inputs.RetryStream: runs.retry_stream,
     inputs.ApproveRun: runs.approve,
+    inputs.AllowViolation: allowing.allow_violation,
     inputs.BaseFound: runs.base_found,
     inputs.BaseNotFound: runs.base_not_found,
     inputs.WorkspaceReady: streams.workspace_ready,
@@ -144,5 +213,25 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.WorkspaceGone: streams.workspace_gone,
     inputs.ApprovalDone: runs.approval_done,
     inputs.ApprovalNotDone: runs.approval_not_done,
+    inputs.MachineSeen: resources.machine_seen,
+    inputs.MachineLoad: resources.load_seen,
+    inputs.UsageSeen: resources.usage_seen,
+    inputs.LivenessSeen: liveness.seen,
+    inputs.JoinedStreamSilent: registration.fell_silent,
+    inputs.PathsWritten: violations.paths_written,
+    inputs.CheckpointReady: checkpoints.ready,
+    inputs.CheckpointNotTaken: checkpoints.not_taken,
     inputs.TimeReached: _wake,
 }
+
+CALLS: dict[type[Call], Handler] = {
+    **locks.CALLS,
+    **shared_state.CALLS,
+    **messages.CALLS,
+    **registration.CALLS,
+    **resources.CALLS,
+    **arrivals.CALLS,
+    **liveness.CALLS,
+    **checkpoints.CALLS,
+}
+"""Who deals with which call, one table a concern."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from anabranch.core import events as ev
+from anabranch.core.calls import Answer
 from anabranch.core.evolve import evolve, first_state
 from anabranch.core.ids import PointId, Seq, StreamId
 from anabranch.core.state import Point, State, Stream
@@ -17,7 +18,10 @@ from anabranch.core.strategies import Strategies
 
 
 class Draft:
-    """Collects events; ``touched_streams`` and ``touched_points`` say whom they were about."""
+    """Collects events; ``touched_streams`` and ``touched_points`` say whom they were about.
+
+    ``answer`` is what a call is answered, once its handler (or the event it emitted) says so.
+    """
 
     def __init__(
         self, state: State | None, now: float, strategies: Strategies, cause: Seq | None
@@ -27,6 +31,7 @@ class Draft:
         self.strategies = strategies
         self.cause = cause
         self.events: list[ev.Recorded] = []
+        self.answer: Answer | None = None
         self.touched_streams: dict[StreamId, None] = {}
         self.touched_points: dict[PointId, None] = {}
 
@@ -47,7 +52,7 @@ class Draft:
         record = ev.Recorded(seq, self.now, self.cause, event)
         self._state = evolve(self._state, record) if self._state else first_state(record)
         self.events.append(record)
-        if isinstance(event, ev.StreamEvent):
+        if isinstance(event, ev.StreamEvent | ev.CallEvent):
             self.touched_streams[event.stream] = None
         elif isinstance(event, ev.PointEvent):
             self.touched_points[event.point] = None

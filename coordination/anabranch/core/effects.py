@@ -45,6 +45,14 @@ class CaptureResult(Effect, frozen=True):
     is_partial: bool
 
 
+class TakeCheckpoint(Effect, frozen=True):
+    """Snapshot the workspace of a stream that runs."""
+
+    stream: StreamId
+    attempt: Attempt
+    number: int
+
+
 class MergeResults(Effect, frozen=True):
     point: PointId
 

@@ -6,11 +6,15 @@ The state is the fold of these. Each has a wire name (``stream_started``) that s
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 
-from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
+from anabranch.core.ids import Attempt, LockMode, PointId, RunId, Seq, StreamId
 from anabranch.core.plan import Plan
+
+OPERATOR: tuple[StreamId, Attempt] = (StreamId(""), 0)
+"""Whom the operator's calls are by."""
 
 
 def wire_name(class_name: str) -> str:
@@ -32,6 +36,41 @@ class PointEvent(Event, frozen=True):
     """A fact about one convergence point."""
 
     point: PointId
+
+
+class CallEvent(Event, frozen=True):
+    """What came of a call: ``attempt`` of ``stream`` asked for it under the id ``request``.
+
+    An operator's calls have an empty stream and attempt 0; an empty request: nobody asked.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    request: str
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        """Who remembers what the request was answered."""
+        return self.stream, self.attempt
+
+
+class WaitBegan(CallEvent, frozen=True):
+    """A call has to wait: a new edge in the wait-for graph, which may have closed a cycle."""
+
+
+class Edge(msgspec.Struct, frozen=True):
+    """``waiter`` cannot go on before ``holder`` gives ``what`` up or brings it.
+
+    ``since`` is when the wait began (run seconds), ``ticket`` the event that began it; ``kind``
+    names what sort of wait it is: lock, resource, point or dependency.
+    """
+
+    waiter: StreamId
+    holder: StreamId
+    what: str
+    since: float
+    kind: str
+    ticket: Seq = 0
 
 
 class ConflictedPath(msgspec.Struct, frozen=True):
@@ -127,7 +166,7 @@ class ApprovalRefused(Event, frozen=True):
 
 
 class StreamRegistered(StreamEvent, frozen=True):
-    pass
+    capabilities: tuple[str, ...] = ()
 
 
 class StreamQueued(StreamEvent, frozen=True):
@@ -277,7 +316,52 @@ class WorkspaceReclaimed(StreamEvent, frozen=True):
 
 
 class ConvergenceArrived(PointEvent, frozen=True):
+    """A participant is there: with its result at its end, or by a call with a value for a round.
+
+    ``round`` is 0 at a stream's end; from 1 on it is the round of the point that a call joined.
+    ``waits`` says whether the caller goes on only when the others have come.
+    """
+
     stream: StreamId
+    attempt: Attempt = 0
+    request: str = ""
+    round: int = 0
+    value: Any = None
+    waits: bool = False
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return self.stream, self.attempt
+
+
+class ConvergenceWithdrawn(PointEvent, frozen=True):
+    """A value does not count: its attempt ended badly, or its wait was part of a ``cycle``."""
+
+    stream: StreamId
+    reason: str
+    attempt: Attempt = 0
+    request: str = ""
+    hint: str = ""
+    cycle: tuple[Edge, ...] = ()
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return self.stream, self.attempt
+
+
+class ConvergenceAggregated(PointEvent, frozen=True):
+    """Everybody has arrived or departed: ``value`` is what the values of a round came to."""
+
+    round: int
+    value: Any
+    streams: tuple[StreamId, ...]
+
+
+class ArrivalReleased(CallEvent, frozen=True):
+    """A stream that arrived may go on; the value of the round is the answer to its request."""
+
+    point: PointId
+    round: int
 
 
 class ConvergenceDeparted(PointEvent, frozen=True):
@@ -318,6 +402,315 @@ class ConvergenceAbandoned(PointEvent, frozen=True):
 
 class ConvergenceReopened(PointEvent, frozen=True):
     reason: str
+
+
+# --- registration --------------------------------------------------------------------------------
+
+
+class StreamJoined(CallEvent, frozen=True):
+    """A stream that the plan does not know joined the run; an operator's token let it in."""
+
+    capabilities: tuple[str, ...]
+    depends_on: tuple[StreamId, ...]
+    is_ready: bool
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return OPERATOR
+
+
+class StreamReady(CallEvent, frozen=True):
+    """Everything that a joined stream depends on is there."""
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return OPERATOR
+
+
+class StreamLeft(CallEvent, frozen=True):
+    """A joined stream is not part of the run any more."""
+
+    has_succeeded: bool
+    reason: str
+
+
+# --- liveness ------------------------------------------------------------------------------------
+
+
+class StreamStalled(StreamEvent, frozen=True):
+    """It gives no sign of getting on; ``verdict`` is ``stalled`` or ``never_heard``."""
+
+    attempt: Attempt
+    verdict: str
+    evidence: str
+
+
+class StreamProgressed(StreamEvent, frozen=True):
+    """A stalled stream gives signs again."""
+
+    attempt: Attempt
+    evidence: str
+
+
+class StreamHeartbeat(CallEvent, frozen=True):
+    """A stream says what it is doing; beats that say nothing new are not recorded."""
+
+    status: str
+    progress: float | None = None
+
+
+# --- resources -----------------------------------------------------------------------------------
+
+
+class MachineMeasured(Event, frozen=True):
+    """What the machine has to give: ``cpu_cores`` and ``memory_mb``."""
+
+    capacity: dict[str, float]
+
+
+class MachineLoadChanged(Event, frozen=True):
+    """``shortage`` says why nothing new may start; it is empty when nothing speaks against it."""
+
+    memory_available_mb: float
+    memory_pressure: float | None
+    shortage: str = ""
+
+
+class ResourcesGranted(CallEvent, frozen=True):
+    """The amounts are the stream's until it gives them back or its process is gone.
+
+    ``ticket`` is the number of the queue event that this answers, 0 for none.
+    """
+
+    amounts: dict[str, float]
+    ticket: Seq = 0
+
+
+class ResourcesQueued(WaitBegan, frozen=True):
+    amounts: dict[str, float]
+
+
+class ResourcesReleased(CallEvent, frozen=True):
+    amounts: dict[str, float]
+    reason: str = ""
+
+
+class ResourcesWithdrawn(CallEvent, frozen=True):
+    """A queued request is not wanted any more; ``ticket`` is the number of its queue event."""
+
+    ticket: Seq
+    reason: str = ""
+    hint: str = ""
+    cycle: tuple[Edge, ...] = ()
+
+
+class ResourcesExceeded(Event, frozen=True):
+    """A stream uses more than it was granted; ``response`` is ``show``, ``tell`` or ``stop``."""
+
+    stream: StreamId
+    attempt: Attempt
+    resource: str
+    granted: float
+    used: float
+    response: str
+
+
+class ResourcesWithin(Event, frozen=True):
+    """A stream uses no more than it was granted again."""
+
+    stream: StreamId
+    attempt: Attempt
+    resource: str
+
+
+# --- locks ---------------------------------------------------------------------------------------
+
+
+class LockQueued(WaitBegan, frozen=True):
+    """The path is not free; the number of this event is the ticket of the wait.
+
+    ``upgrades`` is the fence of the read lock that shall become a write lock.
+    """
+
+    path: str
+    mode: LockMode
+    holder: StreamId
+    position: int
+    upgrades: Seq | None = None
+
+
+class LockGranted(CallEvent, frozen=True):
+    """A lease on a path; ``fence`` is the number of this event, so fences strictly grow."""
+
+    path: str
+    mode: LockMode
+    fence: Seq
+    ticket: Seq | None = None
+    waited_seconds: float = 0.0
+    upgrades: Seq | None = None
+
+
+class LockReleased(CallEvent, frozen=True):
+    path: str
+    mode: LockMode
+    fence: Seq
+    held_seconds: float
+    reason: str
+
+
+class LockExpired(CallEvent, frozen=True):
+    """Nothing was heard of its holder for too long; its fence is worth nothing any more."""
+
+    path: str
+    mode: LockMode
+    fence: Seq
+    held_seconds: float
+    reason: str
+
+
+class LockWithdrawn(CallEvent, frozen=True):
+    """A wait for a lock is over without a grant; ``request`` is the one that waited."""
+
+    path: str
+    mode: LockMode
+    ticket: Seq
+    waited_seconds: float
+    reason: str
+    hint: str
+    cycle: tuple[Edge, ...] = ()
+
+
+class LeaseRenewed(CallEvent, frozen=True):
+    """The holder was heard of; all its locks are good until then (run seconds)."""
+
+    until: float
+
+
+class LeaseDoubted(CallEvent, frozen=True):
+    """A lease has run out; what the holder said meanwhile is let in before it counts."""
+
+    until: float
+
+
+class DeadlockDetected(CallEvent, frozen=True):
+    """Streams wait for each other in a ring; the wait of ``victim`` is given up."""
+
+    victim: StreamId
+    cycle: tuple[Edge, ...]
+    reason: str
+
+
+class LockViolated(CallEvent, frozen=True):
+    """A stream wrote where it may not; ``holder`` has the lock, None: outside its ``writes``."""
+
+    path: str
+    holder: StreamId | None
+    fence: Seq | None
+    reason: str
+
+
+class ViolationAllowed(CallEvent, frozen=True):
+    """The operator lets what a stream wrote be merged; None means all of its paths."""
+
+    path: str | None
+    reason: str
+
+
+# --- checkpoints ---------------------------------------------------------------------------------
+
+
+class CheckpointRequested(CallEvent, frozen=True):
+    number: int
+    label: str
+
+
+class CheckpointTaken(CallEvent, frozen=True):
+    """The workspace as it was stands as a commit that a ref keeps."""
+
+    number: int
+    label: str
+    commit: str
+    tree: str
+    ref: str
+    files_changed: int
+
+
+class CheckpointFailed(CallEvent, frozen=True):
+    number: int
+    reason: str
+
+
+# --- shared state --------------------------------------------------------------------------------
+
+
+class StateChanged(CallEvent, frozen=True):
+    """One key of the shared state has another value since ``version``; None is "not there".
+
+    A version is what one call made; it may change several keys. ``hash`` chains each change to the
+    one before it.
+    """
+
+    version: int
+    key: str
+    before: Any
+    after: Any
+    hash: str
+
+
+class StateSynced(Event, frozen=True):
+    """Everybody has this version now; ``streams`` brought their own to it.
+
+    ``clashes`` are the keys that two of them changed differently.
+    """
+
+    version: int
+    reason: str
+    streams: tuple[StreamId, ...] = ()
+    clashes: tuple[str, ...] = ()
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+class MessageSent(CallEvent, frozen=True):
+    """A message, known by this event's number; without ``to`` it is for every other live stream.
+
+    An empty ``to`` is the operator. ``deadline`` is on the run clock.
+    """
+
+    to: StreamId | None
+    body: Any
+    recipients: int
+    deadline: float | None = None
+
+
+class MessageDelivered(CallEvent, frozen=True):
+    """The stream has read these messages for the first time."""
+
+    messages: tuple[Seq, ...]
+
+
+class MessageAcknowledged(CallEvent, frozen=True):
+    message: Seq
+
+
+class MessageDied(Event, frozen=True):
+    """Messages became dead letters for ``to``; without it, for all who had not acknowledged."""
+
+    messages: tuple[Seq, ...]
+    to: StreamId | None
+    reason: str
+
+
+class MessageRequeued(CallEvent, frozen=True):
+    """The operator sent a dead letter on its way again."""
+
+    message: Seq
+    to: tuple[StreamId, ...]
+
+
+Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn
+"""Events that may be the answer to a request."""
 
 
 class Recorded(msgspec.Struct, frozen=True):

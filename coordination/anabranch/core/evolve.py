@@ -13,7 +13,18 @@ from typing import Any
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
+from anabranch.core import checkpoints
 from anabranch.core import events as ev
+from anabranch.core import (
+    gathering,
+    liveness_folds,
+    lock_events,
+    mailboxes,
+    registry,
+    resource_table,
+    state_versions,
+)
+from anabranch.core.answers import Answering, remember
 from anabranch.core.ids import StreamId
 from anabranch.core.inheritance import to_inherit
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, next_phase
@@ -22,6 +33,7 @@ from anabranch.core.state import (
     Base,
     Counts,
     Exit,
+    Liveness,
     Point,
     PointPhase,
     Result,
@@ -66,6 +78,8 @@ def evolve(state: State, record: ev.Recorded) -> State:
         state = _evolve_point(state, record, event)
     else:
         state = _RUN[type(event)](state, record, event) if type(event) in _RUN else state
+    if isinstance(event, ev.Requested) and event.request and type(event) in _ANSWERS:
+        state = remember(state, event, _ANSWERS[type(event)](state, record))
     return replace(state, seq=record.seq, at=record.at)
 
 
@@ -144,7 +158,27 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.ApprovalRequested: _approval_requested,
     ev.RunApproved: _run_approved,
     ev.ApprovalRefused: _approval_refused,
+    **state_versions.FOLDS,
+    **lock_events.FOLDS,
+    **checkpoints.FOLDS,
+    **mailboxes.FOLDS,
+    **registry.FOLDS,
+    **resource_table.FOLDS,
+    **liveness_folds.FOLDS,
 }
+
+
+_ANSWERS: dict[type[Any], Answering] = {
+    **state_versions.ANSWERS,
+    **lock_events.ANSWERS,
+    **checkpoints.ANSWERS,
+    **mailboxes.ANSWERS,
+    **gathering.ANSWERS,
+    **registry.ANSWERS,
+    **resource_table.ANSWERS,
+    **liveness_folds.ANSWERS,
+}
+"""What the events of calls answer, one table a concern."""
 
 
 # --- streams -------------------------------------------------------------------------------------
@@ -174,6 +208,10 @@ def _with_stream(state: State, before: Stream | None, after: Stream) -> State:
         changed["counts"] = _recount(state.counts, old, after.phase)
         if old is Phase.QUEUED or after.phase is Phase.QUEUED:
             changed["ready"] = _requeue(state, before, after)
+        if old is None or (old in ENDED) != after.has_ended:
+            changed["messages"] = mailboxes.stream_moved(
+                state.messages, after.id, has_ended=after.has_ended
+            )
         if after.phase is Phase.FAILED and not state.first_failure:
             changed["first_failure"] = _failure_that_counts(state, after.id)
         elif state.first_failure == after.id:
@@ -224,6 +262,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         holder_pid=None,
         started_at=None,
         ended_at=None,
+        liveness=Liveness(),
     )
 
 
@@ -379,6 +418,7 @@ _STREAM: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, float], 
     ev.StreamRequeued: _requeued,
     ev.RecaptureRequested: _ended,
     ev.WorkspaceReclaimed: _reclaimed,
+    **liveness_folds.STREAM_FOLDS,
 }
 
 
@@ -394,10 +434,6 @@ def _evolve_point(state: State, record: ev.Recorded, event: ev.PointEvent) -> St
     if after.phase is not before.phase:
         after = replace(after, since=record.at, cause=record.seq)
     return replace(state, points=state.points.insert(after.id, after))
-
-
-def _arrived(p: Point, record: ev.Recorded, event: ev.ConvergenceArrived) -> Point:
-    return replace(p, arrived=(*p.arrived, event.stream))
 
 
 def _departed(p: Point, record: ev.Recorded, event: ev.ConvergenceDeparted) -> Point:
@@ -447,7 +483,7 @@ def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> P
 
 
 _POINT: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
-    ev.ConvergenceArrived: _arrived,
+    **gathering.POINT_FOLDS,
     ev.ConvergenceDeparted: _departed,
     ev.ConvergenceStarted: _merge_started,
     ev.ConvergenceMerged: _merged,

@@ -372,11 +372,12 @@ def _edges(plan: Plan) -> _Edges:
     waits_for: _Edges = [[] for _ in range(len(stream_node) + len(point_node))]
     for node, stream in enumerate(plan.streams):
         for dependency in stream.depends_on:
-            if dependency.condition == "converged":
-                source = (point_node[point_of[dependency.stream]], True)
-            else:
-                source = (stream_node[dependency.stream], dependency.condition != "started")
-            waits_for[node].append(source)
+            for other in dependency.streams:
+                if dependency.condition == "converged":
+                    source = (point_node[point_of[other]], True)
+                else:
+                    source = (stream_node[other], dependency.condition != "started")
+                waits_for[node].append(source)
         if stream.converge in point_node:
             waits_for[point_node[stream.converge]].append((node, True))
     if FINAL_POINT in point_node:

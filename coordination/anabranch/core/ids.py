@@ -1,6 +1,7 @@
 """The names of things. Each kind of name is a type of its own, so they cannot be mixed up."""
 
-from typing import NewType
+import re
+from typing import Literal, NewType
 
 RunId = NewType("RunId", str)
 """One execution of a plan, for example ``20261121-220412-k3f``."""
@@ -17,4 +18,20 @@ Attempt = int
 Seq = int
 """The number of an event in the journal, counted from 1 without gaps."""
 
+LockMode = Literal["read", "write"]
+"""Readers share a path; a writer has it alone."""
+
 FINAL_POINT = PointId("final")
+
+STREAM_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+def id_fault(name: str) -> str | None:
+    """Why ``name`` cannot name a stream or a point, or ``None`` if it can."""
+    if not name or len(name) > 64:
+        return "must have 1 to 64 characters"
+    if not re.fullmatch(STREAM_ID_PATTERN, name):
+        return "may hold only letters, digits, `.`, `_`, `-`, and begins with a letter or digit"
+    if name.endswith((".", ".lock")) or ".." in name:
+        return "must not hold `..` or end with `.` or `.lock`"
+    return None

@@ -28,11 +28,13 @@ def inherited_by(state: State, stream: StreamId) -> Inheritance:
 def to_inherit(state: State, stream: StreamId) -> Inheritance:
     """Return what a stream would start from if it were admitted now."""
     parents = [
-        d.stream
+        other
         for d in state.stream_plan(stream).depends_on
-        if d.condition != "started" and state.streams[d.stream].phase is Phase.SUCCEEDED
+        if d.condition != "started"
+        for other in d.streams
+        if state.streams[other].phase is Phase.SUCCEEDED
     ]
-    return inherited_from(state, parents)
+    return inherited_from(state, dict.fromkeys(parents))
 
 
 def inherited_from(state: State, parents: Iterable[StreamId]) -> Inheritance:

@@ -63,6 +63,14 @@ class ApproveRun(Command, frozen=True):
     pass
 
 
+class AllowViolation(Command, frozen=True):
+    """Let what a stream wrote against the locks be merged; without a path, all of it."""
+
+    stream: StreamId
+    path: str | None = None
+    reason: str = "allowed by the operator"
+
+
 # --- observations --------------------------------------------------------------------------------
 
 
@@ -162,10 +170,64 @@ class ApprovalNotDone(Observation, frozen=True):
     hint: str
 
 
+class PathsWritten(AttemptObservation, frozen=True):
+    """Files were changed in a workspace; paths are relative to it, as the file system has them."""
+
+    paths: tuple[str, ...]
+
+
+class CheckpointReady(AttemptObservation, frozen=True):
+    number: int
+    commit: str
+    tree: str
+    ref: str
+    files_changed: int
+
+
+class CheckpointNotTaken(AttemptObservation, frozen=True):
+    number: int
+    reason: str
+
+
 class WorkspaceGone(AttemptObservation, frozen=True):
     """A clean-up removed the folder, with proof that its content is reachable elsewhere."""
 
     rescue: tuple[str, ...] = ()
+
+
+class MachineSeen(Observation, frozen=True):
+    """What the machine has to give: ``cpu_cores`` and ``memory_mb``."""
+
+    capacity: dict[str, float]
+
+
+class MachineLoad(Observation, frozen=True):
+    """The machine's free memory, and the share of time (0..100) somebody waits for memory."""
+
+    memory_available_mb: float
+    memory_pressure: float | None
+
+
+class UsageSeen(AttemptObservation, frozen=True):
+    """What a stream's processes use that use more than they were granted, or did so before."""
+
+    memory_mb: float
+    cpu_cores: float
+
+
+class LivenessSeen(AttemptObservation, frozen=True):
+    """How a stream gets on: ``never_heard``, ``quiet``, ``stalled`` or ``back``, and why so."""
+
+    verdict: str
+    evidence: str
+
+
+class JoinedStreamSilent(Observation, frozen=True):
+    """A stream that joined by itself has sent nothing for longer than its timeout."""
+
+    stream: StreamId
+    attempt: Attempt
+    evidence: str
 
 
 class TimeReached(Observation, frozen=True):

@@ -6,13 +6,25 @@ from collections.abc import Iterator
 
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.lifecycle import Phase
+from anabranch.core.lock_invariants import broken_lock_promises
+from anabranch.core.resource_invariants import resource_promises
 from anabranch.core.scheduling import is_met, why_never
+from anabranch.core.sharing_invariants import broken_sharing_promises
 from anabranch.core.state import PointPhase, RunPhase, State, Stream
 
 
 def broken_promises(state: State) -> list[str]:
     """Return every promise that the state breaks, in words; an empty list is good."""
-    return [*_slots(state), *_queue(state), *_counts(state), *_streams(state), *_end(state)]
+    return [
+        *_slots(state),
+        *_queue(state),
+        *_counts(state),
+        *_streams(state),
+        *_end(state),
+        *resource_promises(state),
+        *broken_lock_promises(state),
+        *broken_sharing_promises(state),
+    ]
 
 
 def _slots(state: State) -> Iterator[str]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import msgspec
 
+from anabranch.core.calls import Answer
 from anabranch.core.effects import Effect
 from anabranch.core.events import Recorded
 from anabranch.core.state import State
 
 
 class Decision(msgspec.Struct, frozen=True):
-    """Events to append, effects newly owed, and the state after (so nobody folds twice)."""
+    """Events to append, effects newly owed, and the state after (so nobody folds twice).
+
+    ``answer`` is what a call is answered.
+    """
 
     events: tuple[Recorded, ...]
     effects: tuple[Effect, ...]
     state: State
+    answer: Answer | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True):

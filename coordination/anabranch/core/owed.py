@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from anabranch.core import checkpoints
 from anabranch.core import effects as fx
 from anabranch.core.ids import PointId, StreamId
+from anabranch.core.leases import owed_by_lease
 from anabranch.core.lifecycle import Phase
+from anabranch.core.registration import hoped_until
 from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
 
 
 def owed(state: State) -> tuple[fx.Effect, ...]:
     """Return everything the state owes, in plan order."""
-    return tuple(_owed_for(state, state.topology.streams, state.topology.points))
+    streams = dict.fromkeys((*state.topology.streams, *state.locks.holders))
+    return tuple(dict.fromkeys(_owed_for(state, streams, state.topology.points)))
 
 
 def newly_owed(
@@ -34,9 +38,11 @@ def _owed_for(
 ) -> Iterator[fx.Effect]:
     yield from _owed_by_run(state)
     for stream_id in streams:
+        yield from owed_by_lease(state, stream_id)
         stream = state.streams.get(stream_id)
         if stream is not None:
             yield from owed_by_stream(state, stream)
+            yield from checkpoints.owed_to(state, stream)
     for point_id in points:
         yield from _owed_by_point(state.points[point_id])
 
@@ -49,12 +55,27 @@ def _owed_by_run(state: State) -> Iterator[fx.Effect]:
     wants_approval = state.approval.is_requested and not state.approval.is_done
     if wants_approval and state.phase is RunPhase.CONVERGED:
         yield fx.ApproveResult(cause=state.cause)
+    if not state.has_ended:
+        yield from _owed_to_clocks(state)
+
+
+def _owed_to_clocks(state: State) -> Iterator[fx.Effect]:
+    """Yield when shared state is to be propagated, and when a message's deadline passes next."""
+    unsynced, deadlines = state.shared.unsynced, state.messages.deadlines
+    if unsynced is not None:
+        at = unsynced[0] + state.plan.shared_state.sync_interval_seconds
+        yield fx.WakeAt(at=at, subject="shared state", cause=unsynced[1])
+    if deadlines:
+        at, message = deadlines[0]
+        yield fx.WakeAt(at=at, subject="messages", cause=message)
 
 
 def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
     """Yield what one stream's phase asks for."""
     name, attempt, cause = stream.id, stream.attempt, stream.cause
     match stream.phase:
+        case Phase.WAITING if hoped_until(state, stream) > stream.since:
+            yield fx.WakeAt(at=hoped_until(state, stream), subject=name, cause=cause)
         case Phase.QUEUED if stream.not_before > stream.since:
             yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
         case Phase.PREPARING:

@@ -14,14 +14,34 @@ from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 
 DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
 WorkspaceKind = Literal["isolated", "clone", "shared"]
+FileAccess = Literal["exclusive_write", "shared"]
 ConflictPolicy = Literal["ask", "quarantine", "stop"]
 
 
-class Dependency(msgspec.Struct, frozen=True):
-    """One edge of the plan: this stream waits until ``stream`` meets ``condition``."""
+ExcessResponse = Literal["show", "tell", "stop"]
 
-    stream: StreamId
+
+class Dependency(msgspec.Struct, frozen=True):
+    """What a stream waits for: until ``stream``, or any that has a capability, meets ``condition``.
+
+    With a ``capability`` there is no ``stream``; ``providers`` are the plan's streams that have it
+    and do not themselves wait for the one that depends on them (:mod:`anabranch.core.providers`).
+    """
+
+    stream: StreamId = StreamId("")
     condition: DependencyCondition = "succeeded"
+    capability: str = ""
+    providers: tuple[StreamId, ...] = ()
+
+    @property
+    def streams(self) -> tuple[StreamId, ...]:
+        """The streams of the plan that can meet it."""
+        return self.providers if self.capability else (self.stream,)
+
+    @property
+    def words(self) -> str:
+        """Whom it waits for."""
+        return f'any stream with "{self.capability}"' if self.capability else self.stream
 
 
 class StreamPlan(msgspec.Struct, frozen=True):
@@ -49,6 +69,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     after_seconds: float = 0.0
     workspace: WorkspaceKind = "isolated"
     capabilities: tuple[str, ...] = ()
+    resources: dict[str, float] = {}
     writes: tuple[str, ...] = ()
     estimate_seconds: float = 1.0
 
@@ -64,8 +85,22 @@ class PointPlan(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
 
 
+class SharedStatePlan(msgspec.Struct, frozen=True):
+    """How shared state is kept: its mode, how soon changes are propagated, how many versions stay.
+
+    Without ``versions_kept`` all versions of a run stay.
+    """
+
+    type: Literal["immutable", "centralized"] = "immutable"
+    sync_interval_seconds: float = 300.0
+    versions_kept: int | None = None
+
+
 class Plan(msgspec.Struct, frozen=True):
-    """A whole plan. Streams and points keep the order of the file; the final point is last."""
+    """A whole plan. Streams and points keep the order of the file; the final point is last.
+
+    ``resources`` is what the plan itself says there is; the heartbeat is that of streams that join.
+    """
 
     name: str
     streams: tuple[StreamPlan, ...]
@@ -75,4 +110,10 @@ class Plan(msgspec.Struct, frozen=True):
     recovery: str = "retry"
     include_uncommitted: bool = False
     stop_grace_seconds: float = 10.0
+    file_access: FileAccess = "exclusive_write"
     keep_going: bool = False
+    shared_state: SharedStatePlan = SharedStatePlan()
+    resources: dict[str, float] = {}
+    on_excess: ExcessResponse = "tell"
+    heartbeat_interval_seconds: float = 60.0
+    heartbeat_timeout_seconds: float = 600.0

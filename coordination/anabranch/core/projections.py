@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from anabranch.core import events as ev
+from anabranch.core import resources
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.lifecycle import Phase, public_state
+from anabranch.core.lifecycle import Phase
+from anabranch.core.registry import JoinedStream
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
 
@@ -48,7 +50,7 @@ def run_state(state: State, is_hosted: bool) -> str:
 
 def stream_counts(state: State) -> dict[str, int]:
     """Return how many streams are in each public state; states nobody is in are left out."""
-    return dict(Counter(public_state(s.phase) for s in state.streams.values()))
+    return dict(Counter(s.public_state for s in state.streams.values()))
 
 
 def reason_for(state: State, stream: Stream) -> str:
@@ -57,14 +59,14 @@ def reason_for(state: State, stream: Stream) -> str:
         missing = missing_for(state, stream.id)
         return f"waits for {', '.join(missing)}" if missing else "waits for the run's base commit"
     if stream.phase is Phase.QUEUED and state.stop_reason is None:
-        return f"ready; waits for one of {state.plan.max_parallel} slots"
+        return resources.why_queued(state, stream)
     return stream.reason
 
 
-def missing_for(state: State, stream: StreamId) -> list[StreamId]:
+def missing_for(state: State, stream: StreamId) -> list[str]:
     """Return the dependencies whose condition does not hold yet."""
     plan = state.stream_plan(stream)
-    return [d.stream for d in plan.depends_on if not is_met(state, d)]
+    return [d.words for d in plan.depends_on if not is_met(state, d)]
 
 
 def evidence_for(stream: Stream) -> str:
@@ -96,7 +98,7 @@ def stream_status(state: State, stream: Stream, files_changed: int | None = None
     changed = stream.result.files_changed if stream.result else files_changed
     return {
         "stream": stream.id,
-        "state": public_state(stream.phase),
+        "state": stream.public_state,
         "attempt": stream.attempt,
         "exit_code": exit_code_of(stream),
         "reason": reason_for(state, stream),
@@ -110,6 +112,34 @@ def stream_status(state: State, stream: Stream, files_changed: int | None = None
         "partial": list(stream.partial),
         "rescue": list(stream.rescue),
         "warnings": list(stream.warnings),
+    }
+
+
+def joined_streams(state: State) -> list[JoinedStream]:
+    """Return the streams that joined from outside, in the order in which they came."""
+    return sorted(state.registry.joined.values(), key=lambda j: j.ticket)
+
+
+def joined_status(state: State, joined: JoinedStream) -> dict[str, Any]:
+    """Return a stream that joined from outside as ``status --json`` tells it."""
+    ended = "succeeded" if joined.has_succeeded else "stopped"
+    return {
+        "stream": joined.id,
+        "state": ended if joined.has_left else "joined",
+        "attempt": joined.attempt,
+        "exit_code": None,
+        "reason": joined.status or joined.reason,
+        "evidence": "told by itself; it has no process of ours",
+        "pid": None,
+        "started": wall_time(state, joined.since),
+        "ended": wall_time(state, joined.ended_at),
+        "files_changed": None,
+        "workspace": None,
+        "log": None,
+        "partial": [],
+        "rescue": [],
+        "warnings": [],
+        "capabilities": list(joined.capabilities),
     }
 
 
@@ -156,7 +186,10 @@ def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[
         "commit": final.commit if has_result else None,
         "approved": state.approval.is_done,
         "approval": state.approval.message,
-        "streams": [stream_status(state, state.streams[p.id]) for p in state.plan.streams],
+        "streams": [
+            *(stream_status(state, state.streams[p.id]) for p in state.plan.streams),
+            *(joined_status(state, joined) for joined in joined_streams(state)),
+        ],
         "convergence": [point_status(state, p) for p in in_plan_order(state)],
         "overhead_share": overhead_share,
     }

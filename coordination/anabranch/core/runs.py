@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.core import convergence, inputs, streams
+from anabranch.core import convergence, inputs, registration, streams
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, StreamId
@@ -24,7 +24,7 @@ def start(draft: Draft, command: inputs.StartRun) -> None:
         )
     )
     for plan in command.plan.streams:
-        draft.emit(ev.StreamRegistered(plan.id))
+        draft.emit(ev.StreamRegistered(plan.id, plan.capabilities))
 
 
 def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
@@ -170,14 +170,18 @@ def end_if_over(draft: Draft) -> None:
     if state.has_ended or state.base is None or not is_at_rest(state):
         return
     if state.stop_reason:
-        draft.emit(ev.RunStopped(state.stop_reason))
+        if not registration.dismiss_all(draft):
+            draft.emit(ev.RunStopped(state.stop_reason))
         return
     blocked = [p for p in state.points.values() if p.phase is PointPhase.BLOCKED]
     if blocked or state.counts.blocked:
         _needs_operator(draft)
         return
     if state.counts.ended < len(state.plan.streams):
-        _skip_what_can_never_start(draft)
+        if not _somebody_may_join(draft):
+            _skip_what_can_never_start(draft)
+        return
+    if registration.dismiss_all(draft):
         return
     trouble = _trouble(state)
     final = state.points[FINAL_POINT]
@@ -188,11 +192,21 @@ def end_if_over(draft: Draft) -> None:
         draft.emit(ev.RunConverged(final.commit, branch))
 
 
+def _somebody_may_join(draft: Draft) -> bool:
+    """Whether a waiting stream may hope for an outside stream with a capability."""
+    state = draft.state
+    return any(
+        registration.somebody_may_join_for(state, stream, draft.now)
+        for stream in state.streams.values()
+        if stream.phase is Phase.WAITING
+    )
+
+
 def _skip_what_can_never_start(draft: Draft) -> None:
     """The run is at rest and yet streams wait: they wait for each other, by way of a point."""
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase is Phase.WAITING:
-            needs = ", ".join(d.stream for d in plan.depends_on)
+            needs = ", ".join(d.words for d in plan.depends_on)
             draft.emit(ev.StreamSkipped(plan.id, f"needs {needs}, and nothing left can bring that"))
 
 

@@ -7,10 +7,11 @@ in a way that its condition excludes is skipped, with the reason, and so are tho
 from __future__ import annotations
 
 from anabranch.core import events as ev
+from anabranch.core import registration, resources
 from anabranch.core.draft import Draft
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.plan import Dependency
+from anabranch.core.plan import Dependency, DependencyCondition
 from anabranch.core.state import PointPhase, State, Stream
 from anabranch.core.strategies import QueuedStream
 
@@ -28,17 +29,28 @@ def reconsider(draft: Draft, stream_id: StreamId) -> None:
     for dependency in plan.depends_on:
         never = why_never(draft.state, dependency)
         if never:
-            draft.emit(ev.StreamSkipped(stream_id, never, dependency.stream))
+            draft.emit(ev.StreamSkipped(stream_id, never, dependency.stream or None))
             return
         unmet += not is_met(draft.state, dependency)
     if not unmet and stream.phase is Phase.WAITING:
-        enqueue(draft, stream, draft.now + plan.after_seconds)
+        never = resources.why_never(draft.state, stream_id, plan.resources)
+        if never:
+            draft.emit(ev.StreamSkipped(stream_id, never))
+        else:
+            enqueue(draft, stream, draft.now + plan.after_seconds)
 
 
 def is_met(state: State, dependency: Dependency) -> bool:
     """Whether a dependency's condition holds now."""
-    other = state.streams[dependency.stream]
-    match dependency.condition:
+    condition = dependency.condition
+    if any(_is_met_by(state, other, condition) for other in dependency.streams):
+        return True
+    return bool(dependency.capability) and registration.is_met(state, dependency)
+
+
+def _is_met_by(state: State, stream: StreamId, condition: DependencyCondition) -> bool:
+    other = state.streams[stream]
+    match condition:
         case "succeeded":
             return other.phase is Phase.SUCCEEDED
         case "completed":
@@ -52,10 +64,24 @@ def is_met(state: State, dependency: Dependency) -> bool:
 
 def why_never(state: State, dependency: Dependency) -> str | None:
     """Return why a dependency's condition can never hold any more, or None if it still can."""
-    other = state.streams[dependency.stream]
-    if dependency.condition == "completed" or is_met(state, dependency):
+    if dependency.condition == "completed" and not dependency.capability:
         return None
-    if dependency.condition == "converged":
+    if not dependency.capability:
+        return _why_never_by(state, dependency.stream, dependency.condition)
+    if registration.may_still_meet(state, dependency):
+        return None
+    reasons = [_why_never_by(state, s, dependency.condition) for s in dependency.streams]
+    told = [reason for reason in reasons if reason]
+    if len(told) < len(reasons):
+        return None
+    return f"needs {dependency.words}: {'; '.join(told[:3]) or 'none is left that could be it'}"
+
+
+def _why_never_by(state: State, stream: StreamId, condition: DependencyCondition) -> str | None:
+    other = state.streams[stream]
+    if condition == "completed" or _is_met_by(state, stream, condition):
+        return None
+    if condition == "converged":
         point = state.points[state.stream_plan(other.id).converge]
         if point.phase is PointPhase.ABANDONED:
             return f"{point.id} never converges: {point.reason}"
@@ -95,14 +121,27 @@ def admit(draft: Draft) -> None:
     free = state.plan.max_parallel - state.counts.active
     if free <= 0:
         return
+    reserved = resources.reservations(state, draft.now)
     for _, _, stream_id in state.ready:
         stream = state.streams[stream_id]
-        if stream.not_before > draft.now:
+        if stream.not_before > draft.now or _is_kept_waiting(draft, stream, reserved):
             continue
         draft.emit(ev.StreamAdmitted(stream_id, stream.attempt))
+        resources.grant_to_admitted(draft, stream)
         free -= 1
         if not free:
             return
+
+
+def _is_kept_waiting(draft: Draft, stream: Stream, reserved: list[resources.Reservation]) -> bool:
+    """Whether the machine has no room for a stream now; skip it if it never will have."""
+    never = resources.why_never(
+        draft.state, stream.id, draft.state.stream_plan(stream.id).resources
+    )
+    if never:
+        draft.emit(ev.StreamSkipped(stream.id, never))
+        return True
+    return resources.why_not_admitted(draft.state, stream, reserved) is not None
 
 
 def give_up_the_rest(draft: Draft) -> None:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from rpds import HashTrieMap
 
+from anabranch.core import lock_snapshots, mailboxes, registry, resource_table, state_versions
+from anabranch.core.answers import Remembered
+from anabranch.core.checkpoints import StreamCheckpoints
 from anabranch.core.ids import StreamId
 from anabranch.core.plan import Plan
 from anabranch.core.state import Approval, Base, Counts, Point, RunPhase, State, Stream
 from anabranch.core.topology import Topology
 
-SNAPSHOT_FORMAT = 1
+SNAPSHOT_FORMAT = 2
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def encode_state(state: State) -> bytes:
     """Return a state as MessagePack."""
     return msgspec.msgpack.encode(
-        {name: getattr(state, name) for name in state.__struct_fields__}, enc_hook=_flatten
+        {n: _PACK.get(n, _same)(getattr(state, n)) for n in state.__struct_fields__},
+        enc_hook=_flatten,
     )
 
 
@@ -37,7 +44,7 @@ def decode_state(data: bytes) -> State:
 
 def _flatten(value: object) -> object:
     if isinstance(value, HashTrieMap):
-        return sorted(value.values(), key=lambda item: item.id)
+        return sorted(value.items(), key=lambda pair: pair[0])
     if isinstance(value, Topology):
         return value.plan
     raise TypeError(f"cannot store a {type(value).__name__}")
@@ -47,19 +54,32 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _streams(value: Any) -> HashTrieMap[StreamId, Stream]:
-    return HashTrieMap({s.id: s for s in msgspec.convert(value, list[Stream])})
+def restore_map(pairs: Any, keys: type[K], values: type[V]) -> HashTrieMap[K, V]:
+    """Return a map from the (key, value) pairs that it was written as."""
+    return HashTrieMap(msgspec.convert(pairs, list[tuple[keys, values]]))  # type: ignore[valid-type]
 
 
 _Ready = tuple[tuple[tuple[float, ...], int, StreamId], ...]
 
+_PACK: dict[str, Callable[[Any], Any]] = {
+    "shared": state_versions.pack,
+    "messages": mailboxes.pack,
+}
+
 _RESTORE: dict[str, Callable[[Any], Any]] = {
+    "shared": state_versions.unpack,
+    "messages": mailboxes.unpack,
     "topology": lambda value: Topology(msgspec.convert(value, Plan)),
     "phase": RunPhase,
     "base": lambda value: msgspec.convert(value, Base | None),
-    "streams": _streams,
-    "points": lambda value: HashTrieMap({p.id: p for p in msgspec.convert(value, list[Point])}),
+    "streams": lambda value: restore_map(value, str, Stream),
+    "points": lambda value: restore_map(value, str, Point),
     "ready": lambda value: msgspec.convert(value, _Ready),
     "counts": lambda value: msgspec.convert(value, Counts),
     "approval": lambda value: msgspec.convert(value, Approval),
+    "registry": registry.unpack,
+    "resources": resource_table.unpack,
+    "locks": lock_snapshots.restore,
+    "checkpoints": lambda value: restore_map(value, str, StreamCheckpoints),
+    "answers": lambda value: restore_map(value, str, Remembered),
 }

@@ -11,10 +11,18 @@ from enum import StrEnum
 import msgspec
 from rpds import HashTrieMap
 
+from anabranch.core.answers import Remembered
+from anabranch.core.checkpoints import StreamCheckpoints
 from anabranch.core.events import Conflict
+from anabranch.core.gathering import Gathering
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
-from anabranch.core.lifecycle import ACTIVE, ENDED, Phase
+from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, public_state
+from anabranch.core.lock_table import LockTable
+from anabranch.core.mailboxes import Mailboxes
 from anabranch.core.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.registry import Registry
+from anabranch.core.resource_table import ResourceTable
+from anabranch.core.state_versions import SharedState
 from anabranch.core.topology import Topology
 
 
@@ -108,6 +116,20 @@ class Spent(msgspec.Struct, frozen=True):
     capturing: float = 0.0
 
 
+class Liveness(msgspec.Struct, frozen=True):
+    """What is known of a running stream's getting on; an empty verdict: nothing is wrong.
+
+    ``status`` is what its heartbeat said last; ``status_at`` when, on the run clock.
+    """
+
+    verdict: str = ""
+    evidence: str = ""
+    since: float = 0.0
+    status: str = ""
+    status_at: float | None = None
+    progress: float | None = None
+
+
 class Stream(msgspec.Struct, frozen=True):
     """Everything known about one stream. ``since`` is when its phase began, in run seconds.
 
@@ -141,6 +163,14 @@ class Stream(msgspec.Struct, frozen=True):
     partial: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     spent: Spent = Spent()
+    liveness: Liveness = Liveness()
+
+    @property
+    def public_state(self) -> str:
+        """The state that people and scripts see."""
+        if self.phase is Phase.RUNNING and self.liveness.verdict:
+            return "stalled"
+        return public_state(self.phase)
 
     @property
     def is_active(self) -> bool:
@@ -170,6 +200,7 @@ class Point(msgspec.Struct, frozen=True):
     commit: str | None = None
     tree: str | None = None
     merging_seconds: float = 0.0
+    gathering: Gathering = Gathering()
 
     @property
     def is_settled(self) -> bool:
@@ -219,6 +250,13 @@ class State(msgspec.Struct, frozen=True):
     ended_at: float | None = None
     approval: Approval = Approval()
     adoptions: int = 0
+    shared: SharedState = SharedState()
+    messages: Mailboxes = Mailboxes()
+    answers: HashTrieMap[StreamId, Remembered] = HashTrieMap()
+    locks: LockTable = LockTable()
+    checkpoints: HashTrieMap[StreamId, StreamCheckpoints] = HashTrieMap()
+    registry: Registry = Registry()
+    resources: ResourceTable = ResourceTable()
 
     @property
     def plan(self) -> Plan:

@@ -12,7 +12,16 @@ from anabranch.core.plan import Plan, PointPlan, StreamPlan
 class Topology:
     """Look-ups over an immutable plan. Never changes, so every state of a run shares one."""
 
-    __slots__ = ("dependents", "order", "path_seconds", "plan", "points", "position", "streams")
+    __slots__ = (
+        "dependents",
+        "largest_use",
+        "order",
+        "path_seconds",
+        "plan",
+        "points",
+        "position",
+        "streams",
+    )
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -22,6 +31,7 @@ class Topology:
         self.dependents: Mapping[StreamId, tuple[StreamId, ...]] = _dependents(plan)
         self.order: Mapping[StreamId, int] = _merge_order(plan, self.dependents)
         self.path_seconds: Mapping[StreamId, float] = upward_rank(plan)
+        self.largest_use: Mapping[str, float] = _largest_use(plan)
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Topology) and self.plan == other.plan)
@@ -46,7 +56,10 @@ class Topology:
                 continue
             found.add(stream)
             open_ends += [
-                d.stream for d in self.streams[stream].depends_on if d.condition != "started"
+                other
+                for d in self.streams[stream].depends_on
+                if d.condition != "started"
+                for other in d.streams
             ]
         return found
 
@@ -66,15 +79,25 @@ def _dependents(plan: Plan) -> Mapping[StreamId, tuple[StreamId, ...]]:
     found: dict[StreamId, list[StreamId]] = {s.id: [] for s in plan.streams}
     for stream in plan.streams:
         for dependency in stream.depends_on:
-            found[dependency.stream].append(stream.id)
+            for other in dependency.streams:
+                found[other].append(stream.id)
     return {stream: tuple(others) for stream, others in found.items()}
+
+
+def _largest_use(plan: Plan) -> Mapping[str, float]:
+    """Return the most that one stream of the plan asks for, by resource."""
+    most: dict[str, float] = {}
+    for stream in plan.streams:
+        for name, amount in stream.resources.items():
+            most[name] = max(amount, most.get(name, 0.0))
+    return most
 
 
 def _merge_order(
     plan: Plan, dependents: Mapping[StreamId, tuple[StreamId, ...]]
 ) -> Mapping[StreamId, int]:
     """Return a topological numbering (Kahn 1962) in which plan order breaks ties by level."""
-    missing = {s.id: len(s.depends_on) for s in plan.streams}
+    missing = {s.id: sum(len(d.streams) for d in s.depends_on) for s in plan.streams}
     level = [s.id for s in plan.streams if not missing[s.id]]
     order: dict[StreamId, int] = {}
     while level:

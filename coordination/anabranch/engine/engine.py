@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from anabranch.core.calls import Answer
 from anabranch.core.decide import decide
 from anabranch.core.effects import Effect
 from anabranch.core.events import Recorded
@@ -29,11 +30,12 @@ class EventStore(Protocol):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """What one turn brought. ``refusals`` are by the position of the input."""
+    """What one turn brought. ``refusals`` and ``answers`` are by the position of the input."""
 
     records: tuple[Recorded, ...]
     effects: tuple[Effect, ...]
     refusals: dict[int, Refusal]
+    answers: dict[int, Answer] = {}
 
 
 class Meter(msgspec.Struct):
@@ -74,6 +76,7 @@ class Engine:
         began = time.perf_counter()
         state, records, effects = self._state, list[Recorded](), dict[Effect, None]()
         refusals: dict[int, Refusal] = {}
+        answers: dict[int, Answer] = {}
         for position, given in enumerate(inputs):
             outcome = decide(state, given, self._now(), self._strategies)
             if isinstance(outcome, Refusal):
@@ -82,12 +85,14 @@ class Engine:
             state = outcome.state
             records += outcome.events
             effects |= dict.fromkeys(outcome.effects)
+            if outcome.answer is not None:
+                answers[position] = outcome.answer
         decided = time.perf_counter()
         self._store.append(records)
         self._state = state
         self.meter.deciding += decided - began
         self.meter.journalling += time.perf_counter() - decided
-        return Turn(tuple(records), tuple(effects), refusals)
+        return Turn(tuple(records), tuple(effects), refusals, answers)
 
     def owed(self) -> tuple[Effect, ...]:
         """Return everything that is to be done, as after a restart."""

@@ -14,7 +14,7 @@ import logging
 import resource
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import accounting, inputs
+from anabranch.core import accounting, calls, inputs
+from anabranch.core.answers import is_live
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
@@ -31,12 +32,17 @@ from anabranch.engine import requests
 from anabranch.engine.clock import RunClock
 from anabranch.engine.engine import Engine
 from anabranch.engine.feed import KEPT, Feed
+from anabranch.engine.gateway.desk import Reply
+from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.journal import SYNC_SECONDS, Journal
+from anabranch.engine.liveness import LivenessWatch, Verdict
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
+from anabranch.engine.process_table import machine_capacity
 from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.source import Frame, Overhead
+from anabranch.engine.usage import UsageWatch
 from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Repository
@@ -75,7 +81,7 @@ class RunHost:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._engine = Engine(parts.journal, parts.strategies, parts.clock.now, parts.state)
-        self._mailbox: deque[tuple[inputs.Input, Answer | None]] = deque()
+        self._mailbox: deque[tuple[inputs.Input, Reply | None]] = deque()
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="anabranch-engine", daemon=True)
@@ -85,10 +91,13 @@ class RunHost:
         self._fault: BaseException | None = None
         self._trouble: str | None = None
         self._feed: Feed | None = None
+        self._gateway: Gateway
         self._syncing: asyncio.Task[None] | None = None
         self._last_turn = 0.0
         self._watcher = WorkspaceWatcher()
-        self._sampler = VitalsSampler(self._running_streams, self._watcher)
+        self._liveness = LivenessWatch()
+        self._usage = UsageWatch()
+        self._sampler = VitalsSampler(self._running_streams, self._watcher, ticked=self._look)
 
     # --- from any thread -------------------------------------------------------------------------
 
@@ -143,6 +152,10 @@ class RunHost:
     def vitals(self) -> Mapping[StreamId, Vitals]:
         return self._sampler.vitals
 
+    def verdicts(self) -> Mapping[StreamId, Verdict]:
+        """Return how each running stream gets on, as it was judged last."""
+        return self._liveness.verdicts
+
     def overhead(self) -> Overhead:
         state = self.state
         work = accounting.work_seconds(state, self.now())
@@ -155,7 +168,7 @@ class RunHost:
 
     def submit(self, command: inputs.Command) -> Answer:
         answer: Answer = Future()
-        self._mailbox.append((command, answer))
+        self._mailbox.append((command, partial(_settle, answer)))
         self._wake()
         return answer
 
@@ -177,6 +190,16 @@ class RunHost:
     def _running_streams(self) -> list[Watched]:
         return watched_streams(self.state, self._parts.folder) if self._feed else []
 
+    def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
+        """After a tick of the sampler, in its thread: tell the engine what has changed."""
+        if self._feed is None:
+            return
+        state = self.state
+        news = [*self._liveness.look(state, vitals), *self._usage.look(state, vitals)]
+        if news:
+            self._mailbox.extend((given, None) for given in news)
+            self._wake()
+
     # --- on the engine's thread ------------------------------------------------------------------
 
     def _run(self) -> None:
@@ -196,6 +219,8 @@ class RunHost:
 
     async def _host(self) -> None:
         parts = self._parts
+        gateway = Gateway(parts.folder, lambda: self.state, self._post, parts.clock.now)
+        self._gateway = gateway
         performing = Performing(
             parts.folder,
             WorkspaceEffects(parts.repository, parts.folder),
@@ -204,12 +229,14 @@ class RunHost:
             lambda: self._engine.state,
             self._post,
             self._engine_overhead,
+            gateway.environment,
         )
         if parts.state is not None:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))
         else:
             self._begin(performing)
         try:
+            await gateway.open()
             await self._adopt(performing)
             self._ready.set()
             self._sampler.start()
@@ -217,13 +244,16 @@ class RunHost:
             await self._serve(performing)
             polling.cancel()
         finally:
+            await gateway.close()
             await performing.close()
+            if self._syncing is not None:
+                self._syncing.cancel()
             self._sampler.stop()
             self._watcher.close()
 
     def _begin(self, performing: Performing) -> None:
         """Take the first turn of a new run; there is nothing to adopt yet."""
-        turn = self._engine.turn([self._parts.first])
+        turn = self._engine.turn([self._parts.first, _machine_seen()])
         self._feed = Feed(self._engine.state, turn.records)
 
     async def _adopt(self, performing: Performing) -> None:
@@ -233,8 +263,9 @@ class RunHost:
             first = self._parts.first
             if isinstance(first, inputs.ResumeRun):
                 first = msgspec.structs.replace(first, adopted=_still_running(found))
-            turn = self._engine.turn([first, *found])
+            turn = self._engine.turn([first, _machine_seen(), *found])
             self._published.publish(self._engine.state, turn.records)
+            self._gateway.turned(turn.records)
         for effect in self._engine.owed():
             performing.perform(effect)
 
@@ -262,12 +293,23 @@ class RunHost:
         self._last_turn = self.now()
         self._sync_soon()
         self._published.publish(self._engine.state, turn.records)
-        for position, (_, answer) in enumerate(batch):
-            if answer is not None and not answer.cancelled():
-                answer.set_result(turn.refusals.get(position))
+        self._hear(given for given, _ in batch)
+        for position, (_, reply) in enumerate(batch):
+            if reply is not None:
+                _reply(reply, turn.refusals.get(position) or turn.answers.get(position))
+        self._gateway.turned(turn.records)
         for effect in turn.effects:
             performing.perform(effect)
         return True
+
+    def _hear(self, batch: Iterable[inputs.Input]) -> None:
+        """Note who has given a sign of life by calling."""
+        state = self._engine.state
+        for given in batch:
+            if isinstance(given, calls.Call):
+                caller = given.caller
+                if is_live(state, caller.stream, caller.attempt):
+                    self._liveness.heard(given)
 
     def _sync_soon(self) -> None:
         """Let what was appended reach the disk within moments, off the engine's thread."""
@@ -289,8 +331,8 @@ class RunHost:
         else:
             self._rested.clear()
 
-    def _post(self, given: inputs.Input) -> None:
-        self._mailbox.append((given, None))
+    def _post(self, given: inputs.Input, reply: Reply | None = None) -> None:
+        self._mailbox.append((given, reply))
         self._woken.set()
 
     async def _poll_requests(self) -> None:
@@ -312,14 +354,31 @@ class RunHost:
             await asyncio.sleep(REQUEST_POLL_SECONDS)
 
     def _fail_waiting(self) -> None:
-        for _, answer in self._mailbox:
-            if answer is not None and not answer.done():
-                answer.set_result(Refusal("the engine has stopped", "anabranch resume goes on"))
+        for _, reply in self._mailbox:
+            if reply is not None:
+                _reply(reply, Refusal("the engine has stopped", "anabranch resume goes on"))
+
+
+def _reply(reply: Reply, outcome: Refusal | calls.Answer | None) -> None:
+    """Tell whoever asked; a reply that goes wrong is no reason for the run to stop."""
+    try:
+        reply(outcome)
+    except Exception:
+        _log.exception("a reply could not be given")
+
+
+def _settle(answer: Answer, outcome: Refusal | calls.Answer | None) -> None:
+    if not answer.cancelled():
+        answer.set_result(outcome if isinstance(outcome, Refusal) else None)
 
 
 def _answer(path: Path, done: Answer) -> None:
     if not done.cancelled():
         requests.answer(path, done.result())
+
+
+def _machine_seen() -> inputs.Input:
+    return inputs.MachineSeen(capacity=machine_capacity())
 
 
 def _still_running(found: list[inputs.Input]) -> int:

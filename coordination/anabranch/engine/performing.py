@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import State
 from anabranch.engine.clock import RunClock
 from anabranch.engine.performers.launching import launch_spec
@@ -57,6 +58,7 @@ class Performing:
         state: Callable[[], State],
         post: Callable[[inputs.Input], None],
         engine_overhead: Callable[[], Mapping[str, float]],
+        told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
@@ -65,6 +67,7 @@ class Performing:
         self._state = state
         self._post = post
         self._engine_overhead = engine_overhead
+        self._told = told
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
@@ -119,6 +122,8 @@ class Performing:
                 await self._in_thread(effect, self._workspaces.prepare)
             case fx.CaptureResult():
                 await self._in_thread(effect, self._workspaces.capture)
+            case fx.TakeCheckpoint():
+                await self._in_thread(effect, self._workspaces.checkpoint)
             case fx.MergeResults():
                 await self._in_thread(effect, self._workspaces.merge)
             case fx.ApproveResult():
@@ -153,6 +158,7 @@ class Performing:
             effect.attempt,
             self._environment,
             self._workspaces.prefix,
+            self._told,
         )
         await self.processes.start(spec)
 
@@ -236,6 +242,16 @@ class Performing:
             case fx.ApproveResult():
                 hint = "the result stands on its branch; nothing was changed"
                 self._post(inputs.ApprovalNotDone(reason=reason, hint=hint, cause=effect.cause))
+            case fx.TakeCheckpoint():
+                self._post(
+                    inputs.CheckpointNotTaken(
+                        stream=effect.stream,
+                        attempt=effect.attempt,
+                        number=effect.number,
+                        reason=reason,
+                        cause=effect.cause,
+                    )
+                )
             case fx.PrepareWorkspace() | fx.StartProcess() | fx.CaptureResult():
                 self._post(
                     inputs.EffectFailed(

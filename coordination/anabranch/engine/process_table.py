@@ -136,6 +136,12 @@ def machine_load() -> MachineLoad:
     )
 
 
+def machine_capacity() -> dict[str, float]:
+    """Return what the machine has to give to streams: ``cpu_cores`` and ``memory_mb``."""
+    whole = psutil.virtual_memory().total // (1 << 20)
+    return {"cpu_cores": float(_usable_processors()), "memory_mb": float(whole)}
+
+
 def parse_stat(line: bytes) -> Process | None:
     """Read one ``/proc/PID/stat`` line, or return None if it is cut short.
 

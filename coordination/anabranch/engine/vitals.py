@@ -181,6 +181,7 @@ class VitalsSampler:
             streams come and go. None to do without.
         now: the monotonic clock.
         wall: the clock of the files' time stamps, for logs that were written before we looked.
+        ticked: called with the new vitals after each tick, in the sampler's thread.
     """
 
     def __init__(
@@ -190,7 +191,9 @@ class VitalsSampler:
         *,
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
+        ticked: Callable[[Mapping[StreamId, Vitals]], None] | None = None,
     ) -> None:
+        self._ticked = ticked
         self._streams = streams
         self._watcher = watcher
         self._now = now
@@ -245,6 +248,8 @@ class VitalsSampler:
         for stream in self._tracks.keys() - running.keys():
             after[stream] = self._settle(stream, now)
         self._publish(after)
+        if self._ticked is not None:
+            self._ticked(self._vitals)
         self.tick_seconds = time.perf_counter() - began
 
     def _run(self) -> None:

@@ -30,6 +30,11 @@ FROM_OUTSIDE = (
     ev.StreamRequeued,
     ev.StreamStopRequested,
     ev.StreamStopped,
+    ev.StateChanged,
+    ev.MessageSent,
+    ev.MessageDelivered,
+    ev.MessageAcknowledged,
+    ev.MessageRequeued,
 )
 """Events that an input without a cause, a command, may lead to directly."""
 

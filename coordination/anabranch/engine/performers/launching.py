@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from anabranch.core.ids import Attempt, StreamId
@@ -19,18 +19,23 @@ def launch_spec(
     attempt: Attempt,
     environment: Mapping[str, str],
     prefix: str,
+    told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
 ) -> ProcessSpec:
-    """Return what to run for an attempt. Raises OSError if its working folder is not to be had."""
+    """Return what to run for an attempt. Raises OSError if its working folder is not to be had.
+
+    ``told`` returns what the gateway wants an attempt to know, given the PATH it would have.
+    """
     plan = state.stream_plan(stream)
     workspace = state.streams[stream].workspace
     assert workspace is not None, "a stream starts in a prepared workspace"
     folder = Path(workspace.path)
+    env = stream_environment(state, stream, attempt, environment) | plan.env
     return ProcessSpec(
         stream=stream,
         attempt=attempt,
         argv=plan.command,
         cwd=str(working_directory(folder, prefix, plan.working_dir)),
-        env=stream_environment(state, stream, attempt, environment) | plan.env,
+        env=env | told(stream, attempt, env.get("PATH", "")),
         tty=plan.tty,
     )
 

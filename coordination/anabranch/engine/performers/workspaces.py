@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +22,7 @@ from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import Inheritance, inherited_by, inherited_from
 from anabranch.core.state import Result, State
 from anabranch.engine import workspaces as ws
+from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.workspaces.records import read_record
 from anabranch.paths import RunFolder
 
@@ -40,6 +43,7 @@ class WorkspaceEffects:
     def __init__(self, repository: ws.Repository, folder: RunFolder) -> None:
         self._repo = repository
         self._folder = folder
+        self._captures: dict[StreamId, threading.Lock] = {}
 
     @property
     def prefix(self) -> str:
@@ -119,9 +123,11 @@ class WorkspaceEffects:
         else:
             ref = ws.result_ref(run, effect.stream)
             message = f"{effect.stream}: {plan.command_text}"
-        result = ws.capture_result(
-            self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
-        )
+        with self._alone_in(effect.stream):
+            in_workspace(workspace.path).remove()
+            result = ws.capture_result(
+                self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
+            )
         if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
             ws.drop_ref(self._repo, ref)
             return inputs.ResultReady(
@@ -143,6 +149,35 @@ class WorkspaceEffects:
             attempt=effect.attempt,
             cause=effect.cause,
         )
+
+    def checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
+        """Keep a running stream's workspace as it is now."""
+        stream, attempt, run = effect.stream, effect.attempt, state.run
+        workspace = read_record(self._repo, run, stream, attempt)
+        if workspace is None:
+            raise OSError("the engine's note about the workspace is gone")
+        wanted = state.checkpoints[stream].wanted
+        label = next((w.label for w in wanted if w.number == effect.number), "")
+        message = f"{stream}: checkpoint {effect.number} {label}".rstrip()
+        ref = ws.checkpoint_ref(run, stream, effect.number)
+        with self._alone_in(stream):
+            result = ws.capture_result(
+                self._repo, run, stream, attempt, workspace, message[:200], ref
+            )
+        return inputs.CheckpointReady(
+            stream=stream,
+            attempt=attempt,
+            number=effect.number,
+            commit=result.commit,
+            tree=result.tree,
+            ref=ref,
+            files_changed=result.files_changed,
+            cause=effect.cause,
+        )
+
+    def _alone_in(self, stream: StreamId) -> AbstractContextManager[object]:
+        """Captures of one workspace share an index, so they come one after the other."""
+        return self._captures.setdefault(stream, threading.Lock())
 
     def merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:
         """Merge what met at a point, leaving conflicting streams and their dependents out."""

@@ -16,6 +16,7 @@ from anabranch.engine.workspaces.merging import (
 )
 from anabranch.engine.workspaces.names import (
     base_ref,
+    checkpoint_ref,
     partial_ref,
     rescue_ref,
     result_branch,
@@ -66,6 +67,7 @@ __all__ = [
     "capture_base",
     "capture_result",
     "changed_settings",
+    "checkpoint_ref",
     "choose_side",
     "drop_ref",
     "keep_ref",

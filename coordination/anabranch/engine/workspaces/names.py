@@ -30,6 +30,11 @@ def partial_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
     return f"refs/anabranch/partial/{run}/{component(stream)}.{attempt}"
 
 
+def checkpoint_ref(run: RunId, stream: StreamId, number: int) -> str:
+    """Keeps a version of a stream's workspace that was taken while it ran."""
+    return f"refs/anabranch/checkpoint/{run}/{component(stream)}.{number}"
+
+
 def rescue_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
     """Keeps what only a reclaimed workspace held."""
     return f"refs/anabranch/rescue/{run}/{component(stream)}.{attempt}"

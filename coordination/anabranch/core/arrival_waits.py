@@ -1,0 +1,61 @@
+"""Waits at convergence points, as a source of the wait-for graph.
+
+A stream that arrived and waits there waits for each participant that is still to come. One that
+arrived and goes on meanwhile waits for nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anabranch.core import arrivals, convergence
+from anabranch.core import events as ev
+from anabranch.core.draft import Draft
+from anabranch.core.events import Edge
+from anabranch.core.gathering import Arrival
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.state import State
+
+
+class PointWaits:
+    """A stream at a point waits for everybody who has neither arrived nor departed."""
+
+    kind = "point"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        for point, arrival in _waiting_at(state, stream):
+            for other in arrivals.missing(state, point):
+                what = f"{other} to arrive at {point}"
+                yield Edge(stream, other, what, arrival.since, self.kind, arrival.ticket)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        """Whoever has not come may be waited for, and so may all that lie before him."""
+        return any(p.gathering.arrivals for p in state.points.values())
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        for point, arrival in _waiting_at(draft.state, edge.waiter):
+            if arrival.ticket == edge.ticket:
+                draft.emit(
+                    ev.ConvergenceWithdrawn(
+                        point,
+                        arrival.stream,
+                        reason,
+                        arrival.attempt,
+                        arrival.request,
+                        hint,
+                        cycle,
+                    )
+                )
+
+
+def _waiting_at(state: State, stream: StreamId) -> Iterator[tuple[PointId, Arrival]]:
+    if stream in state.streams:
+        points = convergence.points_of(state, stream)
+    else:
+        points = tuple(p.id for p in state.plan.points)
+    for point in points:
+        arrival = state.points[point].gathering.arrival_of(stream)
+        if arrival is not None and arrival.waits:
+            yield point, arrival

@@ -1,0 +1,186 @@
+"""What a stream, or an operator, may ask of the engine while it runs: one verb set, many transports.
+
+A call comes from *somebody* (:class:`Caller`) and carries a request id. Asked again with the same id it
+gets the same answer and nothing happens twice, so a client that lost its connection just asks again.
+Calls that only read are answered from the published state and never come here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from anabranch.core.ids import Attempt, LockMode, PointId, StreamId
+from anabranch.core.inputs import Command
+
+Json = Any
+"""A JSON value: None, bool, int, float, str, list, dict."""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks: an attempt of a stream, or the operator (then ``stream`` is empty).
+
+    ``attempt`` is the fencing token: what an attempt that is over asks for is refused.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    is_operator: bool = False
+
+
+class Call(Command, frozen=True):
+    """A verb with a caller and a request id that makes it idempotent."""
+
+    caller: Caller
+    request: str
+
+
+class Heartbeat(Call, frozen=True):
+    """I live. Not journalled but for a change of ``status``."""
+
+    status: str | None = None
+    progress: float | None = None
+
+
+class Lock(Call, frozen=True):
+    """A lease on a path, a folder (ends in ``/``) or a glob; ``wait`` queues when it is not free."""
+
+    path: str
+    mode: LockMode = "write"
+    wait: bool = True
+
+
+class Unlock(Call, frozen=True):
+    """Give a lease back, by its path or its fence."""
+
+    path: str | None = None
+    fence: int | None = None
+
+
+class WithdrawLock(Call, frozen=True):
+    """Leave the queue of a lock (the wait was given up)."""
+
+    path: str
+
+
+class StateSet(Call, frozen=True):
+    """Set a key of the shared state; with ``if_version`` only if the key still has that version."""
+
+    key: str
+    value: Json
+    if_version: int | None = None
+
+
+class StateUpdate(Call, frozen=True):
+    """Merge an object into the object under a key, field by field."""
+
+    key: str
+    value: Json
+    if_version: int | None = None
+
+
+class StateCommit(Call, frozen=True):
+    """Propose a whole new version made from version ``base``: the keys it set and removed.
+
+    Concurrent versions are merged three ways; a key that both changed differently is a conflict.
+    """
+
+    base: int
+    changes: dict[str, Json]
+    removed: tuple[str, ...] = ()
+
+
+class Send(Call, frozen=True):
+    """A message to one stream; ``deadline_seconds`` from now it becomes a dead letter."""
+
+    to: StreamId
+    body: Json
+    deadline_seconds: float | None = None
+
+
+class Broadcast(Call, frozen=True):
+    """A message to every other stream that is not over."""
+
+    body: Json
+    deadline_seconds: float | None = None
+
+
+class ReadInbox(Call, frozen=True):
+    """Hand me what I have not acknowledged, ``limit`` messages at most."""
+
+    limit: int = 100
+
+
+class Acknowledge(Call, frozen=True):
+    """The message was dealt with."""
+
+    message: int
+
+
+class Requeue(Call, frozen=True):
+    """Operator: deliver a dead letter once more."""
+
+    message: int
+
+
+class RequestResources(Call, frozen=True):
+    """Ask for amounts of named resources; ``wait`` queues when they are not free."""
+
+    amounts: dict[str, float]
+    wait: bool = True
+
+
+class ReleaseResources(Call, frozen=True):
+    """Give amounts back."""
+
+    amounts: dict[str, float]
+
+
+class WithdrawResources(Call, frozen=True):
+    """Leave the queue of resources (the wait was given up); the ticket of the queued request."""
+
+    ticket: int
+
+
+class Arrive(Call, frozen=True):
+    """The stream is at a convergence point and brings a value for the others.
+
+    ``wait`` says that it goes on only when all the others have come; one that does not wait is
+    never part of a deadlock.
+    """
+
+    point: PointId
+    value: Json = None
+    wait: bool = True
+
+
+class Checkpoint(Call, frozen=True):
+    """Keep the workspace as it is now, as a version that can be restored."""
+
+    label: str = ""
+
+
+class Register(Call, frozen=True):
+    """A stream that joins by itself, started outside with an operator's token."""
+
+    id: StreamId
+    capabilities: tuple[str, ...] = ()
+    depends_on: tuple[StreamId, ...] = ()
+
+
+class Leave(Call, frozen=True):
+    """A stream that joined by itself is done."""
+
+    has_succeeded: bool = True
+    reason: str = ""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a call is answered: ``outcome`` is done, granted, waiting, offer, queued or refused.
+
+    ``facts`` go onto the wire beside it, word for word.
+    """
+
+    outcome: str
+    facts: dict[str, Json] = {}

@@ -1,0 +1,123 @@
+"""Who has come to a convergence point by a call, with what value: the value and its folds.
+
+A point gathers in rounds. A round is over when every participant has arrived or departed; what the
+values came to is kept until the next round is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from anabranch.core import events as ev
+from anabranch.core.calls import Answer
+from anabranch.core.ids import Attempt, PointId, Seq, StreamId
+from anabranch.core.resource_table import refused_wait
+
+if TYPE_CHECKING:
+    from anabranch.core.answers import Answering
+    from anabranch.core.state import Point, State
+
+
+AGGREGATED = "aggregated"
+"""The outcome that stands for a round's value where answers are kept; nobody hears it as such."""
+
+
+class Arrival(msgspec.Struct, frozen=True):
+    """One stream at the point; ``waits`` if it goes on only when the others have come."""
+
+    ticket: Seq
+    stream: StreamId
+    attempt: Attempt
+    request: str
+    value: Any
+    since: float
+    waits: bool
+
+
+class Gathering(msgspec.Struct, frozen=True):
+    """The round that is open, and what the one before it came to."""
+
+    round: int = 1
+    arrivals: tuple[Arrival, ...] = ()
+    aggregate: Any = None
+    streams: tuple[StreamId, ...] = ()
+
+    def arrival_of(self, stream: StreamId) -> Arrival | None:
+        """Return a stream's arrival in the open round."""
+        return next((a for a in self.arrivals if a.stream == stream), None)
+
+
+def _arrived(point: Point, record: ev.Recorded, event: ev.ConvergenceArrived) -> Point:
+    arrival = Arrival(
+        record.seq, event.stream, event.attempt, event.request, event.value, record.at, event.waits
+    )
+    gathering = point.gathering
+    return replace(point, gathering=replace(gathering, arrivals=(*gathering.arrivals, arrival)))
+
+
+def arrived(point: Point, record: ev.Recorded, event: ev.ConvergenceArrived) -> Point:
+    """Return the point after an arrival, be it by a call or at a stream's end."""
+    if event.round:
+        return _arrived(point, record, event)
+    return replace(point, arrived=(*point.arrived, event.stream))
+
+
+def _withdrawn(point: Point, record: ev.Recorded, event: ev.ConvergenceWithdrawn) -> Point:
+    gathering = point.gathering
+    stay = tuple(a for a in gathering.arrivals if a.stream != event.stream)
+    return replace(point, gathering=replace(gathering, arrivals=stay))
+
+
+def _aggregated(point: Point, record: ev.Recorded, event: ev.ConvergenceAggregated) -> Point:
+    return replace(point, gathering=Gathering(event.round + 1, (), event.value, event.streams))
+
+
+POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
+    ev.ConvergenceArrived: arrived,
+    ev.ConvergenceWithdrawn: _withdrawn,
+    ev.ConvergenceAggregated: _aggregated,
+}
+
+
+def _arrived_answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    facts = {"ticket": str(record.seq), "point": event.point, "round": event.round}
+    return Answer("waiting", facts)
+
+
+def _released_answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    return Answer(AGGREGATED, {"point": event.point, "round": event.round})
+
+
+def _withdrawn_answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    return refused_wait(event)
+
+
+ANSWERS: dict[type[ev.Event], Answering] = {
+    ev.ConvergenceArrived: _arrived_answer,
+    ev.ArrivalReleased: _released_answer,
+    ev.ConvergenceWithdrawn: _withdrawn_answer,
+}
+
+
+def with_aggregate(state: State, answer: Answer) -> Answer:
+    """Return the answer to an arrival with what its round came to.
+
+    A point keeps the value once, however many streams are told it, so answers only name the round.
+    """
+    if answer.outcome != AGGREGATED:
+        return answer
+    point = state.points.get(PointId(str(answer.facts["point"])))
+    gathering = point.gathering if point else Gathering()
+    facts = dict(answer.facts)
+    if gathering.round == answer.facts["round"] + 1:
+        facts |= {"state": gathering.aggregate, "streams": list(gathering.streams)}
+    else:
+        facts["hint"] = "a later round is over since; its value is in the events of the run"
+    return Answer("done", facts)

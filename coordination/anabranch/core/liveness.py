@@ -1,0 +1,76 @@
+"""Decisions about how a running stream gets on: the journal gets the turns only.
+
+What a stream's silence means is judged outside (:mod:`anabranch.engine.liveness`), from figures
+that change every second; in here come the verdicts when they change. Heartbeats are answered and
+forgotten, but for a new status, and of those at most one in :data:`STATUS_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from anabranch.core import calls, convergence, inputs
+from anabranch.core import events as ev
+from anabranch.core.answers import Handler, refused
+from anabranch.core.calls import Answer, Call
+from anabranch.core.draft import Draft
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.state import State
+
+STATUS_SECONDS = 10.0
+LONGEST_STATUS = 500
+
+_BAD = ("never_heard", "stalled")
+
+
+def seen(draft: Draft, fact: inputs.LivenessSeen) -> None:
+    """Record that a stream has stalled, or that it gets on again."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.RUNNING:
+        return
+    was = stream.liveness.verdict
+    if fact.verdict in _BAD and fact.verdict != was:
+        draft.emit(ev.StreamStalled(stream.id, stream.attempt, fact.verdict, fact.evidence))
+    elif fact.verdict not in _BAD and was:
+        draft.emit(ev.StreamProgressed(stream.id, stream.attempt, fact.evidence))
+
+
+def heartbeat(draft: Draft, call: calls.Heartbeat) -> None:
+    """Answer a heartbeat; record what it says if that is new."""
+    if call.caller.is_operator:
+        draft.answer = refused("only streams have a heartbeat", "send it from inside a stream")
+        return
+    status = None if call.status is None else call.status[:LONGEST_STATUS]
+    if status is None or not _is_news(draft, call, status):
+        draft.answer = Answer("done")
+        return
+    caller = call.caller
+    draft.emit(
+        ev.StreamHeartbeat(caller.stream, caller.attempt, call.request, status, call.progress)
+    )
+
+
+def _is_news(draft: Draft, call: calls.Heartbeat, status: str) -> bool:
+    joined = draft.state.registry.live(call.caller.stream)
+    known = joined or draft.stream(call.caller.stream).liveness
+    is_due = known.status_at is None or draft.now - known.status_at >= STATUS_SECONDS
+    return is_due and status != known.status
+
+
+def waiting_for(state: State, stream: StreamId) -> str:
+    """Return what a stream waits for from others; empty if nothing here keeps it waiting."""
+    holder = state.locks.holders.get(stream)
+    if holder is not None and len(holder.asked):
+        return f"the lock of {min(holder.asked.values())}"
+    for waiting in state.resources.queue:
+        if waiting.stream == stream:
+            return f"resources ({', '.join(waiting.amounts)})"
+    if stream not in state.streams:
+        return ""
+    for point in convergence.points_of(state, stream):
+        arrival = state.points[point].gathering.arrival_of(stream)
+        if arrival is not None and arrival.waits:
+            return f"the others at {point}"
+    return ""
+
+
+CALLS: dict[type[Call], Handler] = {calls.Heartbeat: heartbeat}

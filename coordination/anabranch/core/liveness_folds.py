@@ -1,0 +1,53 @@
+"""What is known of a stream's getting on: how events change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
+
+from anabranch.core import events as ev
+from anabranch.core import registry
+from anabranch.core.calls import Answer
+
+if TYPE_CHECKING:
+    from anabranch.core.answers import Answering
+    from anabranch.core.state import State, Stream
+
+
+def _said(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) -> State:
+    stream = state.streams.get(event.stream)
+    if stream is None:
+        return registry.with_status(state, record, event)
+    liveness = replace(
+        stream.liveness, status=event.status, status_at=record.at, progress=event.progress
+    )
+    after = replace(stream, liveness=liveness)
+    return replace(state, streams=state.streams.insert(after.id, after))
+
+
+def _stalled(s: Stream, record: ev.Recorded, event: ev.StreamStalled, spent: float) -> Stream:
+    liveness = replace(s.liveness, verdict=event.verdict, evidence=event.evidence, since=record.at)
+    return replace(s, liveness=liveness, reason=event.evidence)
+
+
+def _progressed(s: Stream, record: ev.Recorded, event: ev.StreamProgressed, spent: float) -> Stream:
+    liveness = replace(s.liveness, verdict="", evidence=event.evidence, since=record.at)
+    return replace(s, liveness=liveness, reason=f"process {s.pid} runs")
+
+
+def _heartbeat_answer(state: State, record: ev.Recorded) -> Answer:
+    return Answer("done")
+
+
+FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.StreamHeartbeat: _said,
+}
+
+STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, float], Stream]] = {
+    ev.StreamStalled: _stalled,
+    ev.StreamProgressed: _progressed,
+}
+
+ANSWERS: dict[type[ev.Event], Answering] = {ev.StreamHeartbeat: _heartbeat_answer}

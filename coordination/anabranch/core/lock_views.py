@@ -1,0 +1,118 @@
+"""The locks of a run as the console, ``anabranch locks`` and scripts see them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch.core.ids import StreamId
+from anabranch.core.lock_events import CONTENTION_SECONDS, edges_as_data
+from anabranch.core.lock_table import Ask, Entry, Grant
+from anabranch.core.state import State
+
+
+def locks_status(state: State, now: float | None = None) -> dict[str, Any]:
+    """Return every lock with its holders and its queue, and what has gone wrong.
+
+    Args:
+        state: the run's state.
+        now: the run clock in seconds, for what "the last minute" is; the last event's if None.
+    """
+    at = state.at if now is None else now
+    return {
+        "locks": locks(state),
+        "contentions": contentions(state, at),
+        "cycles": [edges_as_data(d.cycle) for d in state.locks.deadlocks],
+        "violations": violations(state),
+    }
+
+
+def locks(state: State) -> list[dict[str, Any]]:
+    """Return the locks, by path. Times are run seconds."""
+    entries = state.locks.entries
+    return [_lock(entries[path]) for path in sorted(entries)]
+
+
+def _lock(entry: Entry) -> dict[str, Any]:
+    modes = [g.mode for g in entry.grants] or [a.mode for a in entry.asks]
+    is_written = "write" in modes
+    return {
+        "path": entry.path,
+        "mode": "write" if is_written else "read",
+        "holders": [_holder(grant) for grant in entry.grants],
+        "waiting": [_waiting(ask, place) for place, ask in enumerate(entry.asks, 1)],
+    }
+
+
+def _holder(grant: Grant) -> dict[str, Any]:
+    return {
+        "stream": shown(grant.stream),
+        "attempt": grant.attempt,
+        "fence": grant.fence,
+        "since": grant.since,
+        "mode": grant.mode,
+    }
+
+
+def _waiting(ask: Ask, place: int) -> dict[str, Any]:
+    return {
+        "stream": shown(ask.stream),
+        "since": ask.since,
+        "position": place,
+        "mode": ask.mode,
+        "holder": shown(ask.holder),
+        "ticket": str(ask.ticket),
+    }
+
+
+def contentions(state: State, now: float) -> list[dict[str, Any]]:
+    """Return the waits of the last minute, those that go on first."""
+    entries = state.locks.entries
+    going_on = [
+        {
+            "path": ask.path,
+            "mode": ask.mode,
+            "stream": shown(ask.stream),
+            "holder": shown(ask.holder),
+            "since": ask.since,
+            "waited_seconds": now - ask.since,
+            "outcome": "waiting",
+        }
+        for path in sorted(entries)
+        for ask in entries[path].asks
+    ]
+    over = [
+        {
+            "path": c.path,
+            "mode": c.mode,
+            "stream": shown(c.stream),
+            "holder": shown(c.holder),
+            "since": c.since,
+            "waited_seconds": c.until - c.since,
+            "outcome": c.outcome,
+        }
+        for c in reversed(state.locks.contentions)
+        if c.until >= now - CONTENTION_SECONDS
+    ]
+    return going_on + over
+
+
+def violations(state: State) -> list[dict[str, Any]]:
+    """Return every write against the locks, the newest last."""
+    found = [v for known in state.locks.violations.values() for v in known]
+    return [
+        {
+            "stream": v.stream,
+            "attempt": v.attempt,
+            "path": v.path,
+            "holder": None if v.holder is None else shown(v.holder),
+            "at": v.at,
+            "reason": v.reason,
+            "allowed": v.is_allowed,
+        }
+        for v in sorted(found, key=lambda v: (v.at, v.stream, v.path))
+    ]
+
+
+def shown(stream: StreamId) -> str:
+    """Return a holder's name; the operator's is ``operator``."""
+    return stream or "operator"

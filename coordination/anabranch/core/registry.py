@@ -1,0 +1,137 @@
+"""Streams that joined a run by themselves: no process and no workspace of ours, only a heartbeat.
+
+They are kept apart from the plan's streams: nothing of them is started, captured or merged, and
+the run does not wait for them unless a stream of the plan needs a capability that they have.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+from rpds import HashTrieMap
+
+from anabranch.core import events as ev
+from anabranch.core.calls import Answer
+from anabranch.core.ids import Attempt, Seq, StreamId
+
+if TYPE_CHECKING:
+    from anabranch.core.answers import Answering
+    from anabranch.core.state import State
+
+
+class JoinedStream(msgspec.Struct, frozen=True):
+    """Everything known about a stream that joined; ``attempt`` counts how often it has."""
+
+    id: StreamId
+    attempt: Attempt
+    capabilities: tuple[str, ...]
+    depends_on: tuple[StreamId, ...]
+    since: float
+    ticket: Seq
+    request: str
+    is_ready: bool
+    has_left: bool = False
+    has_succeeded: bool = False
+    reason: str = "joined by itself"
+    status: str = ""
+    status_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is part of the run now."""
+        return not self.has_left
+
+
+class Registry(msgspec.Struct, frozen=True):
+    """The joined streams, those that left included."""
+
+    joined: HashTrieMap[StreamId, JoinedStream] = HashTrieMap()
+
+    def live(self, stream: StreamId) -> JoinedStream | None:
+        """Return a joined stream that has not left."""
+        found = self.joined.get(stream)
+        return found if found is not None and found.is_live else None
+
+
+def _joined(state: State, record: ev.Recorded, event: ev.StreamJoined) -> State:
+    return _with(
+        state,
+        JoinedStream(
+            event.stream,
+            event.attempt,
+            event.capabilities,
+            event.depends_on,
+            record.at,
+            record.seq,
+            event.request,
+            event.is_ready,
+        ),
+    )
+
+
+def _ready(state: State, record: ev.Recorded, event: ev.StreamReady) -> State:
+    found = state.registry.joined.get(event.stream)
+    return _with(state, replace(found, is_ready=True)) if found else state
+
+
+def _left(state: State, record: ev.Recorded, event: ev.StreamLeft) -> State:
+    found = state.registry.joined.get(event.stream)
+    if found is None:
+        return state
+    after = replace(
+        found,
+        has_left=True,
+        has_succeeded=event.has_succeeded,
+        reason=event.reason,
+        ended_at=record.at,
+    )
+    return _with(state, after)
+
+
+def with_status(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) -> State:
+    """Return the state in which a joined stream has said what it is doing."""
+    found = state.registry.joined.get(event.stream)
+    if found is None:
+        return state
+    return _with(state, replace(found, status=event.status, status_at=record.at))
+
+
+def _with(state: State, stream: JoinedStream) -> State:
+    joined = state.registry.joined.insert(stream.id, stream)
+    return replace(state, registry=Registry(joined))
+
+
+FOLDS: dict[type[ev.Event], Any] = {
+    ev.StreamJoined: _joined,
+    ev.StreamReady: _ready,
+    ev.StreamLeft: _left,
+}
+
+
+def _joined_answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    facts = {"stream": event.stream, "attempt": event.attempt}
+    if event.is_ready:
+        return Answer("done", facts)
+    return Answer("waiting", {**facts, "ticket": str(record.seq), "for": list(event.depends_on)})
+
+
+def _ready_answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    return Answer("done", {"stream": event.stream, "attempt": event.attempt})
+
+
+ANSWERS: dict[type[ev.Event], Answering] = {
+    ev.StreamJoined: _joined_answer,
+    ev.StreamReady: _ready_answer,
+}
+
+
+def unpack(raw: Any) -> Registry:
+    """Return the registry that a snapshot holds. Raises msgspec.ValidationError."""
+    return Registry(
+        HashTrieMap(msgspec.convert(raw["joined"], list[tuple[StreamId, JoinedStream]]))
+    )

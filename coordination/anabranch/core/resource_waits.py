@@ -1,0 +1,173 @@
+"""Waits for resources and for slots, as sources of the wait-for graph.
+
+What a request lacks may come back from several holders. A holder that the request cannot do without
+is an edge at once. If any of several would do, none of them is one, unless none of them can ever
+give anything back: that is found by letting everybody who can finish do so, in thought, until
+nobody more can (the reduction of Holt 1972). Whoever is left is stuck, and the edges lead to those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from anabranch.core import events as ev
+from anabranch.core.draft import Draft
+from anabranch.core.events import Edge
+from anabranch.core.ids import Seq, StreamId
+from anabranch.core.lifecycle import ACTIVE, Phase
+from anabranch.core.resources import (
+    capacity,
+    goes_before,
+    ready_since,
+    reservations,
+)
+from anabranch.core.state import State
+from anabranch.core.waits import WaitSource
+
+_ROUNDING = 1e-6
+
+
+class Shortfall(NamedTuple):
+    """What one wait lacks of one resource, and who could give how much of it back."""
+
+    what: str
+    amount: float
+    holders: Mapping[StreamId, float]
+    since: float
+    ticket: Seq
+
+
+class ResourceWaits:
+    """A stream whose request is queued waits for those who hold what it lacks."""
+
+    kind = "resource"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        for lack in self.lacks(state, stream):
+            yield from _edges(state, stream, lack, self.kind)
+        for w in state.resources.queue:
+            if w.stream == stream:
+                reserved = reservations(state, state.at)
+                older = goes_before(reserved, w.since, stream, w.amounts)
+                if older is not None and older.stream != stream:
+                    what = f"what {older.stream} has waited longer for"
+                    yield Edge(stream, older.stream, what, w.since, self.kind, w.ticket)
+
+    def lacks(self, state: State, stream: StreamId) -> Iterator[Shortfall]:
+        """Yield what a stream's queued requests lack by the accounts."""
+        for w in state.resources.queue:
+            if w.stream == stream:
+                yield from _shortfalls(state, stream, w.amounts, w.since, w.ticket)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        table = state.resources
+        return bool(table.queue) and (
+            stream in table.held or any(w.stream == stream for w in table.queue)
+        )
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        for w in draft.state.resources.queue:
+            if w.ticket == edge.ticket:
+                draft.emit(
+                    ev.ResourcesWithdrawn(
+                        w.stream, w.attempt, w.request, w.ticket, reason, hint, cycle
+                    )
+                )
+
+
+class AdmissionWaits:
+    """A stream of the plan that is ready waits for a slot and for what its plan asks for."""
+
+    kind = "dependency"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        for lack in self.lacks(state, stream):
+            yield from _edges(state, stream, lack, self.kind)
+
+    def lacks(self, state: State, stream: StreamId) -> Iterator[Shortfall]:
+        """Yield what a queued stream lacks: a slot, and resources by the accounts."""
+        found = state.streams.get(stream)
+        if found is None or found.phase is not Phase.QUEUED:
+            return
+        since = ready_since(found)
+        if state.counts.active >= state.plan.max_parallel:
+            holders = {s.id: 1.0 for s in state.streams.values() if s.phase in ACTIVE}
+            yield Shortfall("a slot", 1.0, holders, since, found.cause)
+        amounts = state.stream_plan(stream).resources
+        yield from _shortfalls(state, stream, amounts, since, found.cause)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        """Whoever is active holds a slot."""
+        found = state.streams.get(stream)
+        return bool(state.ready) and found is not None and found.phase in ACTIVE
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        """The plan's own waits stay."""
+
+
+def _shortfalls(
+    state: State, stream: StreamId, amounts: Mapping[str, float], since: float, ticket: Seq
+) -> Iterator[Shortfall]:
+    for name, amount in sorted(amounts.items()):
+        whole = capacity(state, name)
+        if whole is None:
+            continue
+        short = amount - (whole - state.resources.used.get(name, 0.0))
+        if short > _ROUNDING:
+            holders = {
+                s: held.amounts[name]
+                for s, held in state.resources.held.items()
+                if name in held.amounts and s != stream
+            }
+            yield Shortfall(name, short, holders, since, ticket)
+
+
+def _edges(state: State, stream: StreamId, lack: Shortfall, kind: str) -> Iterator[Edge]:
+    whole = sum(lack.holders.values())
+    needed = sorted(h for h, amount in lack.holders.items() if whole - amount < lack.amount)
+    if not needed:
+        stuck = stuck_streams(state)
+        if stream not in stuck:
+            return
+        left = sum(amount for h, amount in lack.holders.items() if h not in stuck)
+        needed = sorted(h for h in lack.holders if h in stuck) if left < lack.amount else []
+    for holder in needed:
+        what = f"{lack.what}, which {holder} holds"
+        yield Edge(stream, holder, what, lack.since, kind, lack.ticket)
+
+
+def stuck_streams(state: State) -> set[StreamId]:
+    """Return who can never go on, even if everybody who can go on finishes."""
+    from anabranch.core.wait_sources import SOURCES  # they are made of this module's classes
+
+    counting = [s for s in SOURCES if isinstance(s, ResourceWaits | AdmissionWaits)]
+    others = [s for s in SOURCES if not isinstance(s, ResourceWaits | AdmissionWaits)]
+    waiting = {s.id for s in state.streams.values() if not s.has_ended}
+    waiting |= {j.id for j in state.registry.joined.values() if j.is_live}
+    while True:
+        freed = {s for s in waiting if _can_go_on(state, s, waiting, counting, others)}
+        if not freed:
+            return waiting
+        waiting -= freed
+
+
+def _can_go_on(
+    state: State,
+    stream: StreamId,
+    waiting: set[StreamId],
+    counting: Sequence[ResourceWaits | AdmissionWaits],
+    others: Sequence[WaitSource],
+) -> bool:
+    if any(e.holder in waiting for source in others for e in source.edges_from(state, stream)):
+        return False
+    for source in counting:
+        for lack in source.lacks(state, stream):
+            back = sum(a for holder, a in lack.holders.items() if holder not in waiting)
+            if back < lack.amount - _ROUNDING:
+                return False
+    return True

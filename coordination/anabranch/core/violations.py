@@ -1,0 +1,89 @@
+"""Writes against the locks: seen by watching, told at once, and kept out of the merge.
+
+Locks are agreed on, so a stream can write without one. What it writes on a path that another
+stream holds, or outside what its plan lets it write, is a violation. Its result is then not merged
+before the operator has allowed it; another attempt begins with a clean slate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.draft import Draft
+from anabranch.core.globs import PatternRefused, covered_by_any, normalised
+from anabranch.core.ids import StreamId
+from anabranch.core.lock_table import Grant, Violation, entries_over
+from anabranch.core.state import State
+
+MOST_VIOLATIONS = 100
+"""How many violations of one attempt are recorded; one is enough to keep it from the merge."""
+
+
+def paths_written(draft: Draft, fact: inputs.PathsWritten) -> None:
+    """Record every new violation among the paths that an attempt wrote."""
+    if draft.state.plan.file_access != "exclusive_write":
+        return
+    known = {v.path for v in _of_attempt(draft.state, fact.stream)}
+    allowed = _writes(draft.state, fact.stream)
+    for path in dict.fromkeys(fact.paths):
+        if path in known or len(known) >= MOST_VIOLATIONS:
+            continue
+        violation = _violation(draft.state, fact, path, allowed)
+        if violation is not None:
+            known.add(path)
+            draft.emit(violation)
+
+
+def _violation(
+    state: State, fact: inputs.PathsWritten, path: str, allowed: tuple[str, ...]
+) -> ev.LockViolated | None:
+    grant = _held_by_another(state, fact.stream, path)
+    if grant is not None:
+        holder = grant.stream or "the operator"
+        reason = f"{fact.stream} wrote {path}, which {holder} holds (fence {grant.fence})"
+        return ev.LockViolated(
+            fact.stream, fact.attempt, "", path, grant.stream, grant.fence, reason
+        )
+    if allowed and not covered_by_any(path, allowed):
+        reason = f"{fact.stream} wrote {path}, outside the paths that its plan lets it write"
+        return ev.LockViolated(fact.stream, fact.attempt, "", path, None, None, reason)
+    return None
+
+
+def _held_by_another(state: State, stream: StreamId, path: str) -> Grant | None:
+    grants = (g for entry in entries_over(state.locks, path) for g in entry.grants)
+    others = (g for g in grants if g.stream != stream)
+    return min(others, key=lambda g: g.fence, default=None)
+
+
+def _writes(state: State, stream: StreamId) -> tuple[str, ...]:
+    """Return what a stream may write, as normalised patterns; nothing means anything."""
+    return tuple(_normalised(pattern) for pattern in state.stream_plan(stream).writes)
+
+
+def _normalised(pattern: str) -> str:
+    try:
+        return normalised(pattern)
+    except PatternRefused:
+        return pattern
+
+
+def unresolved(state: State, stream: StreamId) -> tuple[Violation, ...]:
+    """Return what keeps a stream's current attempt from being merged."""
+    return tuple(v for v in _of_attempt(state, stream) if not v.is_allowed)
+
+
+def _of_attempt(state: State, stream: StreamId) -> Iterator[Violation]:
+    attempt = state.streams[stream].attempt
+    return (v for v in state.locks.violations.get(stream) or () if v.attempt == attempt)
+
+
+def why_not_merged(state: State, streams: Iterable[StreamId]) -> str | None:
+    """Return why these results may not be merged, in words for the operator, or None."""
+    found = [v for stream in streams for v in unresolved(state, stream)]
+    if not found:
+        return None
+    more = f"; {len(found) - 2} more" if len(found) > 2 else ""
+    return f"not merged before you allow it: {'; '.join(v.reason for v in found[:2])}{more}"

@@ -1,0 +1,114 @@
+"""Everything a stream can wait for, as sources of the wait-for graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from anabranch.core import registration
+from anabranch.core.arrival_waits import PointWaits
+from anabranch.core.convergence import participants
+from anabranch.core.draft import Draft
+from anabranch.core.events import Edge
+from anabranch.core.globs import is_literal
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.lock_table import Ask, Grant, asks_of, essential_blockers
+from anabranch.core.locks import reconsider, withdraw_ask
+from anabranch.core.plan import Dependency
+from anabranch.core.resource_waits import AdmissionWaits, ResourceWaits
+from anabranch.core.scheduling import is_met
+from anabranch.core.state import State
+from anabranch.core.waits import WaitSource
+
+
+class LockWaits:
+    """A stream in the queue of a path waits for holders, and for those before it."""
+
+    kind = "lock"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        table = state.locks
+        for ask in sorted(asks_of(table, stream), key=lambda a: a.ticket):
+            for blocker in sorted(essential_blockers(table, ask), key=_number):
+                what = _what(blocker)
+                yield Edge(stream, blocker.stream, what, ask.since, self.kind, ask.ticket)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        table = state.locks
+        holder = table.holders.get(stream)
+        if holder is None:
+            return False
+        if len(holder.held):
+            return True
+        for ticket, path in holder.asked.items():
+            is_last = table.entries[path].asks[-1].ticket == ticket
+            if not is_last or len(table.patterns) or not is_literal(path):
+                return True
+        return False
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        asks = asks_of(draft.state.locks, edge.waiter)
+        ask = next((a for a in asks if a.ticket == edge.ticket), None)
+        if ask is not None:
+            withdraw_ask(draft, ask, reason, hint, cycle)
+            reconsider(draft, [ask.path])
+
+
+def _number(blocker: Grant | Ask) -> int:
+    return blocker.fence if isinstance(blocker, Grant) else blocker.ticket
+
+
+def _what(blocker: Grant | Ask) -> str:
+    who = blocker.stream or "the operator"
+    if isinstance(blocker, Grant):
+        return f"{blocker.path}, which {who} holds"
+    return f"{blocker.path}, which {who} asked for before"
+
+
+class DependencyWaits:
+    """A stream that has not begun waits for what the plan says it needs."""
+
+    kind = "dependency"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        found = state.streams.get(stream)
+        if found is None or found.phase is not Phase.WAITING:
+            return
+        for dependency in state.stream_plan(stream).depends_on:
+            if not is_met(state, dependency):
+                for holder in _who_can_meet(state, dependency):
+                    what = f"{holder}, which it depends on"
+                    yield Edge(stream, holder, what, found.since, self.kind, found.cause)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        """Somebody who has not begun holds nothing: only who waits at a point waits for him.
+
+        So whoever gives that wait its edges says that it is waited for.
+        """
+        return False
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        """The plan's own waits stay."""
+
+
+def _who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
+    if dependency.capability:
+        able = registration.who_can_meet(state, dependency)
+        return able if len(able) == 1 else []
+    if dependency.condition != "converged":
+        return [dependency.stream]
+    point = state.stream_plan(dependency.stream).converge
+    return [s for s in participants(state, point) if not state.streams[s].has_ended]
+
+
+SOURCES: Sequence[WaitSource] = (
+    LockWaits(),
+    DependencyWaits(),
+    ResourceWaits(),
+    AdmissionWaits(),
+    PointWaits(),
+)

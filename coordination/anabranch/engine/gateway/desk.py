@@ -1,0 +1,310 @@
+"""The desk behind every door: who asks, what, and what the engine says to it.
+
+A frame comes in as bytes and leaves as exactly one reply, at once or later. Whoever brought it
+holds a :class:`Visit`, to leave when the other end is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Sequence
+from itertools import count
+
+from anabranch.core import calls
+from anabranch.core.answers import refused, remembered, why_not_heard
+from anabranch.core.calls import Answer, Call, Caller
+from anabranch.core.decide import CALLS
+from anabranch.core.events import Recorded, Requested
+from anabranch.core.ids import StreamId
+from anabranch.core.outcome import Refusal
+from anabranch.core.state import State
+from anabranch.engine.gateway import reads, wire
+from anabranch.engine.gateway.rates import Bucket
+from anabranch.engine.gateway.tickets import Listener, Tell, Tickets, Wait, is_waiting
+from anabranch.engine.gateway.tokens import Tokens
+from anabranch.engine.gateway.wire import Asked, BadFrame
+
+_log = logging.getLogger(__name__)
+
+STREAMS_ONLY = (wire.Heartbeat, wire.Arrive, wire.Checkpoint, wire.Leave)
+OPERATOR_ONLY = (wire.Register, wire.Requeue)
+
+Reply = Callable[[Refusal | Answer | None], None]
+Say = Callable[[bytes], None]
+
+
+class Visit:
+    """One frame that was heard; ``pause_seconds`` is how long its sender should hold its breath."""
+
+    def __init__(self, say: Say) -> None:
+        self.say = say
+        self.is_gone = False
+        self.pause_seconds = 0.0
+        self.listener: Listener | None = None
+
+    def leave(self) -> None:
+        """Whoever asked is gone; what was asked for is still done."""
+        self.is_gone = True
+        if self.listener is not None:
+            self.listener.leave()
+
+
+class Errand:
+    """One well-formed frame on its way: who asked what, and how to answer."""
+
+    def __init__(self, caller: Caller, args: wire.Args, call: Call | None, visit: Visit) -> None:
+        self.caller = caller
+        self.args = args
+        self.call = call
+        self.visit = visit
+        self.tell: Tell = lambda _: None
+
+
+class Desk:
+    """Hears frames and replies to them. Lives in the engine's event loop.
+
+    Args:
+        tokens: the run's tokens.
+        state: returns the published state.
+        post: puts a call into the engine's mailbox; its reply comes after the commit.
+        now: the run clock.
+    """
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        state: Callable[[], State],
+        post: Callable[[Call, Reply], None],
+        now: Callable[[], float],
+    ) -> None:
+        self.tokens = tokens
+        self.heard_at: dict[StreamId, float] = {}
+        self._state = state
+        self._post = post
+        self._now = now
+        self._tickets = Tickets(self._give_up)
+        self._buckets: dict[Caller, Bucket] = {}
+        self._readers: dict[Errand, asyncio.TimerHandle] = {}
+        self._numbers = count(1)
+        self._mark = secrets.token_hex(6)
+
+    def hear(self, frame: bytes, say: Say, request: str = "", owner: Caller | None = None) -> Visit:
+        """Take a frame; ``say`` gets its reply, once.
+
+        ``request`` names it if it does not itself; ``owner`` is the only one who may send it.
+        """
+        visit = Visit(say)
+        i: calls.Json = None
+        try:
+            asked = wire.decode(frame)
+            i = asked.i
+            caller = self._admit(asked, visit)
+            if owner not in (None, caller):
+                raise BadFrame("not_yours", "this spool belongs to another attempt")
+            self._serve(asked, caller, asked.request or request or self._name(), visit)
+        except BadFrame as error:
+            say(wire.encode(error.i if i is None else i, error.answer()))
+        except Exception:  # whatever a stream sends, the engine goes on
+            _log.exception("a frame could not be served")
+            fault = BadFrame("engine_fault", "this call went wrong", "go on without it")
+            say(wire.encode(i, fault.answer()))
+        return visit
+
+    def turned(self, records: Sequence[Recorded]) -> None:
+        """The engine took a turn: tell those who waited for what came of it."""
+        state = self._state()
+        for record in records:
+            event = record.event
+            if isinstance(event, Requested) and event.request:
+                self._settle(state, event)
+        for errand in [e for e in self._readers if reads.has_news(state, e.caller)]:
+            self._read_inbox(errand)
+
+    def beat(self, caller: Caller, status: str | None) -> None:
+        """Count a sign of life that came without a frame."""
+        if self._bucket(caller).take(self._now()) > 0:
+            return
+        self._notice(caller)
+        if calls.Heartbeat in CALLS:
+            call = calls.Heartbeat(caller=caller, request=self._name(), status=status)
+            self._post(call, lambda _: None)
+
+    def forget(self, stream: StreamId) -> None:
+        """An attempt of a stream is over: what is kept for its calls can go."""
+        self._buckets = {c: b for c, b in self._buckets.items() if c.stream != stream}
+
+    def close(self) -> None:
+        """Stop all clocks."""
+        self._tickets.close()
+        for timer in self._readers.values():
+            timer.cancel()
+
+    # --- who -------------------------------------------------------------------------------------
+
+    def _admit(self, asked: Asked, visit: Visit) -> Caller:
+        """Return who asks. Raises BadFrame for somebody who may not."""
+        if not asked.token:
+            raise BadFrame("no_token", "argument 'token' is missing", "it is in $ANABRANCH_TOKEN")
+        caller = self.tokens.bearer(asked.token)
+        if caller is None:
+            raise BadFrame("bad_token", "this token is not of this run", "use $ANABRANCH_TOKEN")
+        visit.pause_seconds = self._bucket(caller).take(self._now())
+        if caller.is_operator and isinstance(asked.args, STREAMS_ONLY):
+            raise BadFrame("not_a_stream", f"only a stream can {asked.verb}")
+        if not caller.is_operator:
+            if isinstance(asked.args, OPERATOR_ONLY):
+                raise BadFrame("not_allowed", f"only the operator can {asked.verb}")
+            self._notice(caller)
+        return caller
+
+    def _notice(self, caller: Caller) -> None:
+        self.heard_at[caller.stream] = self._now()
+
+    def _bucket(self, caller: Caller) -> Bucket:
+        bucket = self._buckets.get(caller)
+        if bucket is None:
+            bucket = self._buckets[caller] = Bucket(self._now())
+        return bucket
+
+    def _name(self) -> str:
+        return f"{self._mark}.{next(self._numbers)}"
+
+    # --- what ------------------------------------------------------------------------------------
+
+    def _serve(self, asked: Asked, caller: Caller, request: str, visit: Visit) -> None:
+        args = asked.args
+        is_resumed = isinstance(args, wire.WaitingArgs) and args.ticket is not None
+        errand = Errand(caller, args, None if is_resumed else args.call(caller, request), visit)
+
+        def tell(answer: Answer) -> None:
+            if not visit.is_gone:
+                visit.say(self._worded(errand, asked.i, answer))
+
+        errand.tell = tell
+        if isinstance(args, wire.Heartbeat) and calls.Heartbeat not in CALLS:
+            tell(why_not_heard(self._state(), caller) or Answer("done"))
+        elif is_resumed:
+            self._resume(errand)
+        elif isinstance(args, wire.Inbox) and self._has_to_wait(errand, args):
+            self._await_news(errand, args)
+        elif errand.call is None:
+            state = self._state()
+            tell(why_not_heard(state, caller) or reads.READS[type(args)](state, caller, args))
+        else:
+            self._ask(errand, errand.call)
+
+    def _ask(self, errand: Errand, call: Call) -> None:
+        self._post(call, lambda outcome: self._replied(errand, call, outcome))
+
+    def _replied(self, errand: Errand, call: Call, outcome: Refusal | Answer | None) -> None:
+        """The engine has answered; a call that waits may go on waiting."""
+        if not isinstance(outcome, Answer):
+            reason = outcome or Refusal("the engine did not answer", "ask again")
+            errand.tell(refused(reason.reason, reason.hint))
+        elif isinstance(errand.args, wire.WaitingArgs) and is_waiting(outcome):
+            self._wait(errand, errand.args, call, outcome)
+        else:
+            errand.tell(outcome)
+
+    def _worded(self, errand: Errand, i: calls.Json, answer: Answer) -> bytes:
+        """Return the reply to an errand, with what only the gateway knows."""
+        state = self._state()
+        facts: dict[str, calls.Json] = {}
+        if isinstance(errand.args, wire.Lock) and answer.outcome != "granted":
+            facts = reads.who_is_in_the_way(state, errand.caller, errand.args, self._now())
+        elif isinstance(errand.args, wire.Register) and "attempt" in answer.facts:
+            stream, attempt = StreamId(str(answer.facts["stream"])), int(answer.facts["attempt"])
+            facts = {"token": self.tokens.of_attempt(stream, attempt)}
+        facts["messages_waiting"] = reads.messages_waiting(state, errand.caller)
+        return wire.encode(i, answer, **facts)
+
+    # --- waiting ---------------------------------------------------------------------------------
+
+    def _wait(self, errand: Errand, args: wire.WaitingArgs, call: Call, answer: Answer) -> None:
+        ticket = str(answer.facts["ticket"])
+        request = self._request_of(call.caller, ticket) or call.request
+        wait = self._tickets.add(call, request, answer)
+        if wait is None:
+            self._withdraw(call, ticket)
+            hint = "wait for one of them first"
+            errand.tell(refused("too many of your calls wait already", hint))
+        elif errand.visit.is_gone:
+            self._tickets.start_grace(wait)
+        elif not args.waits:
+            errand.tell(answer)
+            self._tickets.start_grace(wait)
+        else:
+            self._listen(errand, args, wait)
+
+    def _listen(self, errand: Errand, args: wire.WaitingArgs, wait: Wait) -> None:
+        seconds = _bounded(args.wait_seconds)
+        errand.visit.listener = self._tickets.listen(wait, seconds, errand.tell)
+
+    def _resume(self, errand: Errand) -> None:
+        """Go on with a wait by its ticket."""
+        args = errand.args
+        assert isinstance(args, wire.WaitingArgs)
+        ticket = args.ticket or ""
+        wait = self._tickets.find(errand.caller, ticket)
+        if wait is None:
+            errand.tell(refused(f"there is no ticket {ticket!r}", "ask again with the same words"))
+        else:
+            self._listen(errand, args, wait)
+
+    def _settle(self, state: State, event: Requested) -> None:
+        """Tell whoever waits for the request of an event what it is answered now."""
+        stream, attempt = event.caller
+        key = (stream, event.request)
+        if self._tickets.knows(key):
+            caller = Caller(stream, attempt, not stream)
+            answer = remembered(state, caller, event.request)
+            if answer is not None:
+                self._tickets.settle(key, answer)
+
+    def _request_of(self, caller: Caller, ticket: str) -> str | None:
+        """Return the request that a ticket was given for, when it was asked for by another one."""
+        memory = self._state().answers.get(caller.stream)
+        if memory is not None:
+            for request, answer in zip(memory.requests, memory.answers, strict=True):
+                if is_waiting(answer) and str(answer.facts["ticket"]) == ticket:
+                    return request
+        return None
+
+    def _give_up(self, wait: Wait) -> None:
+        """Nobody asks for a queued call any more."""
+        self._withdraw(wait.call, wait.ticket)
+
+    def _withdraw(self, call: Call, ticket: str) -> None:
+        caller, request = call.caller, self._name()
+        withdrawal: Call
+        if isinstance(call, calls.Lock):
+            withdrawal = calls.WithdrawLock(caller=caller, request=request, path=call.path)
+        elif isinstance(call, calls.RequestResources):
+            withdrawal = calls.WithdrawResources(caller=caller, request=request, ticket=int(ticket))
+        else:
+            return
+        self._post(withdrawal, lambda _: None)
+
+    # --- reading the inbox -----------------------------------------------------------------------
+
+    def _has_to_wait(self, errand: Errand, args: wire.Inbox) -> bool:
+        state = self._state()
+        is_heard = why_not_heard(state, errand.caller) is None
+        return is_heard and args.waits and not reads.has_news(state, errand.caller)
+
+    def _await_news(self, errand: Errand, args: wire.Inbox) -> None:
+        loop = asyncio.get_running_loop()
+        seconds = _bounded(args.wait_seconds)
+        self._readers[errand] = loop.call_later(seconds, self._read_inbox, errand)
+
+    def _read_inbox(self, errand: Errand) -> None:
+        """Read what there is now, unless the reader has left: then it stays unread."""
+        self._readers.pop(errand).cancel()
+        if not errand.visit.is_gone and errand.call is not None:
+            self._ask(errand, errand.call)
+
+
+def _bounded(seconds: float) -> float:
+    return min(seconds, wire.LONGEST_WAIT_SECONDS)

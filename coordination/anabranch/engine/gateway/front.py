@@ -1,0 +1,133 @@
+"""The gateway of one run: its doors, its desk, and what a stream is told about them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from anabranch.client.stub import write_stubs
+from anabranch.core.answers import LIVE
+from anabranch.core.calls import Call, Caller
+from anabranch.core.events import Recorded, StreamEvent
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.state import State
+from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.gateway.desk import Desk, Reply
+from anabranch.engine.gateway.notify_socket import NotifySockets
+from anabranch.engine.gateway.socket_server import SocketServer
+from anabranch.engine.gateway.spool import Spools
+from anabranch.engine.gateway.spool_folder import SpoolFolder, in_workspace
+from anabranch.engine.gateway.tokens import Tokens
+from anabranch.paths import RunFolder
+
+_log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Opens the doors of a run. Lives in the engine's event loop.
+
+    Args:
+        folder: the run's folder.
+        state: returns the published state.
+        post: puts a call into the engine's mailbox; its reply comes after the commit.
+        now: the run clock.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        state: Callable[[], State],
+        post: Callable[[Call, Reply], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._folder = folder
+        self._state = state
+        self.desk = Desk(Tokens.of_run(folder.path), state, post, now)
+        self._doors = door_folder(folder.path)
+        self._socket = SocketServer(self.desk, self._doors / "socket")
+        self._spools = Spools(self.desk)
+        self._notify = NotifySockets(self._doors, self.desk.beat)
+        self._bin = folder.path / "bin"
+
+    @property
+    def heard_at(self) -> dict[StreamId, float]:
+        """When each stream last called, by whatever door, on the run clock."""
+        return self.desk.heard_at
+
+    async def open(self) -> None:
+        """Open every door; those of streams that run already, too. Raises OSError."""
+        write_stubs(self._bin)
+        await self._socket.open()
+        self._spools.open()
+        for stream in self._state().streams.values():
+            if stream.phase in LIVE:
+                self._open_doors_of(stream.id, stream.attempt)
+
+    async def close(self) -> None:
+        """Close every door; what waits in spools is found by the next host."""
+        await self._socket.close()
+        self._spools.close()
+        self._notify.close()
+        self.desk.close()
+
+    def turned(self, records: Sequence[Recorded]) -> None:
+        """The engine took a turn that was published; nothing here may keep it from the next."""
+        try:
+            self._turned(records)
+        except Exception:
+            _log.exception("the gateway could not follow a turn")
+
+    def _turned(self, records: Sequence[Recorded]) -> None:
+        self.desk.turned(records)
+        state = self._state()
+        for stream in {r.event.stream for r in records if isinstance(r.event, StreamEvent)}:
+            known = state.streams.get(stream)
+            if known is not None and known.phase not in LIVE:
+                self._close_doors_of(stream)
+
+    def environment(self, stream: StreamId, attempt: Attempt, path: str) -> dict[str, str]:
+        """Return what an attempt is told, and open the doors that are its own.
+
+        ``path`` is the PATH it would have; the engine's commands are put before it. Raises OSError.
+        """
+        spool = self._open_doors_of(stream, attempt)
+        return {
+            "ANABRANCH_TOKEN": self.desk.tokens.of_attempt(stream, attempt),
+            "ANABRANCH_SOCKET": str(self._socket.path),
+            "ANABRANCH_SPOOL": str(spool.path) if spool is not None else "",
+            "NOTIFY_SOCKET": str(self._notify.path(stream, attempt)),
+            "PATH": f"{self._bin}:{path}" if path else str(self._bin),
+        }
+
+    # --- one attempt's own doors ----------------------------------------------------------------
+
+    def _open_doors_of(self, stream: StreamId, attempt: Attempt) -> SpoolFolder | None:
+        """Listen for one attempt; return its spool, if there is room for one."""
+        owner = Caller(stream, attempt)
+        self._notify.add(owner)
+        folder = self._spool_of(stream, attempt)
+        if folder is None:
+            return None
+        try:
+            folder.make()
+        except OSError as error:
+            _log.warning("stream %s has no spool: %s", stream, error)
+            return None
+        self._spools.add(owner, folder)
+        return folder
+
+    def _close_doors_of(self, stream: StreamId) -> None:
+        self._notify.drop(stream)
+        self._spools.drop(stream)
+        self.desk.forget(stream)
+
+    def _spool_of(self, stream: StreamId, attempt: Attempt) -> SpoolFolder | None:
+        """Return where an attempt's spool lies: never in the user's own folder."""
+        state = self._state()
+        workspace = state.streams[stream].workspace
+        if workspace is None:
+            return None
+        if state.stream_plan(stream).workspace == "shared":
+            return SpoolFolder(self._folder.path, ("spools", f"{stream}.{attempt}"))
+        return in_workspace(Path(workspace.path))

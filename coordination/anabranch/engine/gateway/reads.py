@@ -1,0 +1,94 @@
+"""Answers to what only reads, from the published state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from anabranch.core import lock_views, message_views, state_views
+from anabranch.core.answers import refused
+from anabranch.core.calls import Answer, Caller, Json
+from anabranch.core.globs import PatternRefused, normalised
+from anabranch.core.lifecycle import public_state
+from anabranch.core.lock_table import Ask, conflict, entries_over
+from anabranch.core.mailboxes import OPERATOR_NAME
+from anabranch.core.outcome import Refusal
+from anabranch.core.projections import reason_for
+from anabranch.core.state import State
+from anabranch.engine.gateway import wire
+
+MOST_HOLDERS = 16
+
+
+def messages_waiting(state: State, caller: Caller) -> int:
+    """Return how many messages lie in a caller's inbox."""
+    return message_views.waiting_for(state, caller.stream)
+
+
+def has_news(state: State, caller: Caller) -> bool:
+    """Say whether a caller's inbox holds something that it has not read yet."""
+    return message_views.has_new_for(state, caller.stream)
+
+
+def who_is_in_the_way(state: State, caller: Caller, args: wire.Lock, now: float) -> dict[str, Json]:
+    """Tell who holds what a caller did not get, how, and for how many seconds already."""
+    try:
+        path = normalised(args.path or "")
+    except PatternRefused:
+        return {}
+    ask = Ask(caller.stream, caller.attempt, path, args.mode)
+    grants = (g for entry in entries_over(state.locks, path) for g in entry.grants)
+    holders = [
+        {
+            "stream": g.stream or OPERATOR_NAME,
+            "path": g.path,
+            "mode": g.mode,
+            "seconds": round(now - g.since, 1),
+        }
+        for g in grants
+        if conflict(g, ask)
+    ]
+    return {"holders": holders[:MOST_HOLDERS]} if holders else {}
+
+
+def _streams(state: State, caller: Caller, args: wire.Streams) -> Answer:
+    told = [
+        {
+            "stream": s.id,
+            "state": public_state(s.phase),
+            "attempt": s.attempt,
+            "reason": reason_for(state, s),
+        }
+        for s in state.streams.values()
+    ]
+    return Answer("done", {"run": state.run, "streams": told})
+
+
+def _state_get(state: State, caller: Caller, args: wire.StateGet) -> Answer:
+    found = state_views.value_at(state, args.key, args.version)
+    if isinstance(found, Refusal):
+        return refused(found.reason, found.hint)
+    return Answer("done", msgspec.structs.asdict(found))
+
+
+def _state_log(state: State, caller: Caller, args: wire.StateLog) -> Answer:
+    return _done(state_views.state_log(state, args.since, args.key, args.limit))
+
+
+def _locks(state: State, caller: Caller, args: wire.Locks) -> Answer:
+    return _done(lock_views.locks_status(state))
+
+
+def _done(view: dict[str, Json]) -> Answer:
+    return Answer("done", {name: value for name, value in view.items() if name != "schema"})
+
+
+READS: dict[type[wire.Args], Callable[[State, Caller, Any], Answer]] = {
+    wire.Locks: _locks,
+    wire.Streams: _streams,
+    wire.StateGet: _state_get,
+    wire.StateLog: _state_log,
+}
+"""How each verb that reads is answered."""

@@ -1,0 +1,144 @@
+"""The door for programs that may open no socket: files in a folder of the workspace.
+
+A program writes ``NAME.request`` (under another name first, then renamed) and waits for
+``NAME.answer``. The name makes the request idempotent, and a request stays until it is answered, so
+the next host finds what this one left. Folders are looked at by one timer: those in use often, the
+others four times a second, and only a folder that changed is read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from functools import partial
+
+from anabranch.core.calls import Caller
+from anabranch.core.ids import StreamId
+from anabranch.engine.gateway import wire
+from anabranch.engine.gateway.desk import Desk, Visit
+from anabranch.engine.gateway.spool_folder import SpoolFolder
+from anabranch.engine.gateway.wire import BadFrame
+
+_log = logging.getLogger(__name__)
+
+EAGER_SECONDS = 0.02
+LOOK_SECONDS = 0.25
+IN_USE_SECONDS = 10.0
+SETTLED_SECONDS = 0.1
+MOST_AT_ONCE = 64
+
+
+class Spool:
+    """The spool of one attempt, and what was asked in it."""
+
+    def __init__(self, desk: Desk, owner: Caller, folder: SpoolFolder) -> None:
+        self.owner = owner
+        self.folder = folder
+        self._desk = desk
+        self._seen_ns = -1
+        self._used_at = 0.0
+        self._heard: dict[str, Visit] = {}
+
+    def is_in_use(self, now: float) -> bool:
+        return bool(self._heard) or now - self._used_at < IN_USE_SECONDS
+
+    def look(self, now: float) -> None:
+        """Hear new requests, if the folder changed."""
+        changed_ns = self.folder.changed_ns()
+        if changed_ns == self._seen_ns:
+            return
+        try:
+            names = self.folder.requests()
+        except OSError as error:
+            _log.debug("the spool %s cannot be read: %s", self.folder.path, error)
+            self._seen_ns = changed_ns
+            return
+        for name in [name for name in self._heard if name not in names]:
+            self._heard.pop(name).leave()
+        fresh = [name for name in names if name not in self._heard]
+        if fresh:
+            self._used_at = now
+        for name in fresh[: MOST_AT_ONCE - len(self._heard)]:
+            self._hear(name)
+        is_settled = time.time_ns() - changed_ns > SETTLED_SECONDS * 1e9
+        if is_settled and len(fresh) <= MOST_AT_ONCE and not self._unheard(fresh):
+            self._seen_ns = changed_ns
+
+    def close(self) -> None:
+        """Nobody reads answers here any more."""
+        for visit in self._heard.values():
+            visit.leave()
+        self._heard.clear()
+
+    def _unheard(self, names: list[str]) -> bool:
+        return any(name not in self._heard for name in names)
+
+    def _hear(self, name: str) -> None:
+        try:
+            data = self.folder.read(name)
+        except OSError as error:
+            self._answer(name, wire.encode(None, BadFrame("bad_request", str(error)).answer()))
+            return
+        except BadFrame as error:
+            self._answer(name, wire.encode(None, error.answer()))
+            return
+        if data is None:
+            return
+        said: list[bytes] = []
+        visit = self._desk.hear(data, said.append, request=name, owner=self.owner)
+        if said:
+            self._answer(name, said[0])
+        else:
+            visit.say = partial(self._answer, name)
+            self._heard[name] = visit
+
+    def _answer(self, name: str, reply: bytes) -> None:
+        self._heard.pop(name, None)
+        try:
+            self.folder.answer(name, reply)
+        except OSError as error:
+            _log.debug("no answer can be left in %s: %s", self.folder.path, error)
+
+
+class Spools:
+    """The spools of all attempts that live. Lives in the engine's event loop."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._spools: dict[StreamId, Spool] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._all_at = 0.0
+
+    def open(self) -> None:
+        """Begin to look."""
+        self._look()
+
+    def close(self) -> None:
+        """Stop looking; what was not answered stays for the next host."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for spool in self._spools.values():
+            spool.close()
+
+    def add(self, owner: Caller, folder: SpoolFolder) -> None:
+        """Look at the folder of an attempt from now on."""
+        self._spools[owner.stream] = Spool(self._desk, owner, folder)
+
+    def drop(self, stream: StreamId) -> None:
+        """Look no more at a stream's folder."""
+        spool = self._spools.pop(stream, None)
+        if spool is not None:
+            spool.close()
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        is_full = now - self._all_at >= LOOK_SECONDS
+        for spool in list(self._spools.values()):
+            if is_full or spool.is_in_use(now):
+                spool.look(now)
+        if is_full:
+            self._all_at = now
+        is_eager = any(spool.is_in_use(now) for spool in self._spools.values())
+        self._timer = loop.call_later(EAGER_SECONDS if is_eager else LOOK_SECONDS, self._look)

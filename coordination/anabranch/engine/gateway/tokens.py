@@ -1,0 +1,83 @@
+"""Who may ask: tokens that are worked out, never stored, from one secret of the run.
+
+An attempt's token is a keyed hash of its stream and number, so a console that takes a run over
+knows the tokens of the streams it adopts, and an attempt's token is worth nothing once the attempt
+is over. Tokens keep streams from acting for each other by mistake; a program of the same user that
+reads other processes' memory is not kept out by them.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from hashlib import blake2b
+from pathlib import Path
+
+from anabranch.core.calls import Caller
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.errors import WorldError
+
+SECRET_BYTES = 32
+LONGEST_TOKEN = 512
+_OPERATOR = "operator"
+
+
+class Tokens:
+    """The tokens of one run."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    @classmethod
+    def of_run(cls, folder: Path) -> Tokens:
+        """Return a run's tokens; a new run gets its secret and a file with the operator's token.
+
+        Both files are readable by their owner alone. Raises WorldError.
+        """
+        try:
+            tokens = cls(_kept(folder / "secret", secrets.token_bytes(SECRET_BYTES)))
+            _kept(folder / "operator.token", tokens.operator().encode())
+        except OSError as error:
+            raise WorldError(f"{error.strerror}: {error.filename}", "look at the disk") from error
+        return tokens
+
+    def of_attempt(self, stream: StreamId, attempt: Attempt) -> str:
+        """Return the token of one attempt of a stream."""
+        return f"{stream}.{attempt}.{self._hash(f'{stream}/{attempt}')}"
+
+    def operator(self) -> str:
+        """Return the token of whoever operates the run."""
+        return f"{_OPERATOR}.{self._hash(_OPERATOR)}"
+
+    def bearer(self, token: str) -> Caller | None:
+        """Return whom a token belongs to, living or not; None if it is not genuine."""
+        if len(token) > LONGEST_TOKEN or not token.isascii():
+            return None
+        name, _, _ = token.rpartition(".")
+        if name == _OPERATOR:
+            is_genuine = hmac.compare_digest(token, self.operator())
+            return Caller(StreamId(""), 0, is_operator=True) if is_genuine else None
+        stream, _, number = name.rpartition(".")
+        if not stream or not number.isdecimal() or len(number) > 9:
+            return None
+        expected = self.of_attempt(StreamId(stream), int(number))
+        is_genuine = hmac.compare_digest(token, expected)
+        return Caller(StreamId(stream), int(number)) if is_genuine else None
+
+    def _hash(self, subject: str) -> str:
+        return blake2b(subject.encode(), key=self._secret, digest_size=32).hexdigest()
+
+
+def _kept(path: Path, content: bytes) -> bytes:
+    """Return what a private file holds; it is made with ``content`` if there is none."""
+    if not path.exists():
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(fresh, flags, 0o600)
+        with open(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(path)
+    return path.read_bytes()

@@ -1,0 +1,269 @@
+"""How each running stream gets on, from what can be seen of it: two clocks, and what excuses it.
+
+Once a tick every running stream is judged from its *signs*: output, changed files and calls are
+progress; work of its processes is none, but excuses silence; so does waiting for a lock, for
+resources or for others at a point. A stream that has sent a heartbeat has made a promise, and from
+then on its heartbeats alone count. What has never given a sign is a case of its own: it is not
+very old silence.
+
+Ages are counted here, tick by tick, and no tick counts for more than :data:`LONGEST_TICK_SECONDS`.
+So time in which nobody looked (the console was stopped, the machine slept, another engine hosted
+the run) makes no stream any older, and nobody is declared stalled for it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from anabranch.core import calls, inputs
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.liveness import waiting_for
+from anabranch.core.plan import StreamPlan
+from anabranch.core.registry import JoinedStream
+from anabranch.core.state import State, Stream
+from anabranch.engine.vitals import Vitals
+
+LONGEST_TICK_SECONDS = 3.0
+
+VerdictName = Literal["lively", "quiet", "never_heard", "stalled"]
+_BAD = ("never_heard", "stalled")
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What is known of one stream; ages in seconds in which somebody looked.
+
+    ``silent_seconds`` count since progress, ``idle_seconds`` since progress or work, or else since
+    the first look; ``has_progressed`` tells the two apart. ``beat_seconds`` count since the last
+    heartbeat, None for a stream that never sent one. ``seen`` are the sampler's words.
+    """
+
+    silent_seconds: float = 0.0
+    idle_seconds: float = 0.0
+    has_progressed: bool = False
+    beat_seconds: float | None = None
+    is_alive: bool | None = None
+    waits_for: str = ""
+    seen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a stream gets on, and the evidence for it."""
+
+    name: VerdictName
+    evidence: str
+
+
+def judge(signs: Signs, plan: StreamPlan) -> Verdict:
+    """Return how a stream gets on. In doubt it does: unknown means alive."""
+    interval, timeout = plan.heartbeat_interval_seconds, plan.heartbeat_timeout_seconds
+    if signs.is_alive is False:  # its end is on its way, and is told by its holder's record
+        return Verdict("lively", "its holder is gone; how it ended will be known in a moment")
+    if signs.waits_for:
+        return Verdict("quiet", f"waits for {signs.waits_for}")
+    if signs.beat_seconds is not None:
+        return _judge_beats(signs.beat_seconds, interval, timeout)
+    seen = f" ({signs.seen})" if signs.seen else ""
+    if signs.silent_seconds < min(interval, timeout):
+        return Verdict("lively", signs.seen)
+    if signs.silent_seconds < timeout or signs.idle_seconds < timeout:
+        excuse = ", but it works" if signs.idle_seconds < interval else ""
+        return Verdict("quiet", f"no progress for {_age(signs.silent_seconds)}{excuse}{seen}")
+    if plan.tty:  # it may well wait for a person, and nobody can tell
+        return Verdict("quiet", f"no progress for {_age(signs.silent_seconds)} on its terminal")
+    limit = f"its timeout is {_age(timeout)}"
+    if not signs.has_progressed:
+        told = f"never heard from in {_age(signs.silent_seconds)}; {limit}{seen}"
+        return Verdict("never_heard", told)
+    told = f"neither progress nor work for {_age(signs.idle_seconds)}; {limit}{seen}"
+    return Verdict("stalled", told)
+
+
+def _judge_beats(age: float, interval: float, timeout: float) -> Verdict:
+    told = f"last heartbeat {_age(age)} ago"
+    if age >= timeout:
+        return Verdict("stalled", f"{told}; its timeout is {_age(timeout)}")
+    return Verdict("quiet" if age >= 2 * interval else "lively", told)
+
+
+def _age(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+@dataclass(slots=True)
+class _Track:
+    """The ages of one attempt's signs."""
+
+    attempt: Attempt
+    signs: tuple[float | None, ...] = (None, None)
+    busy_at: float | None = None
+    calls: int = 0
+    beats: int = 0
+    silent: float = 0.0
+    idle: float = 0.0
+    beat: float | None = None
+    has_progressed: bool = False
+    has_changed: bool = False
+
+    def look(self, vitals: Vitals, heard: _Heard, passed: float) -> None:
+        """Let time pass, and notice what is new."""
+        signs = (vitals.last_output_at, vitals.last_change_at)
+        is_progress = signs != self.signs or heard.calls != self.calls
+        is_busy = vitals.busy or vitals.last_busy_at != self.busy_at
+        self.silent = 0.0 if is_progress else self.silent + passed
+        self.idle = 0.0 if is_progress or is_busy else self.idle + passed
+        if heard.beats != self.beats:
+            self.beat = 0.0
+        elif self.beat is not None:
+            self.beat = 0.0 if heard.calls != self.calls else self.beat + passed
+        self.has_progressed |= is_progress
+        self.has_changed |= is_progress or is_busy
+        self.signs, self.busy_at = signs, vitals.last_busy_at
+        self.calls, self.beats = heard.calls, heard.beats
+
+    def as_signs(self, vitals: Vitals, waits_for: str) -> Signs:
+        return Signs(
+            self.silent,
+            self.idle,
+            self.has_progressed,
+            self.beat,
+            vitals.alive,
+            waits_for,
+            vitals.evidence,
+        )
+
+
+@dataclass(slots=True)
+class _Heard:
+    """What one attempt has said by calls; ``beats`` are its heartbeats."""
+
+    attempt: Attempt = 0
+    calls: int = 0
+    beats: int = 0
+    status: str = ""
+    progress: float | None = None
+
+
+@dataclass(slots=True)
+class _Outside:
+    """The silence of one stream that joined by itself."""
+
+    attempt: Attempt
+    calls: int
+    silent: float = 0.0
+
+
+@dataclass(slots=True)
+class LivenessWatch:
+    """Judges all streams once a tick. :meth:`heard` may be called from any thread."""
+
+    now: Callable[[], float] = time.monotonic
+    _tracks: dict[StreamId, _Track] = field(default_factory=dict)
+    _outside: dict[StreamId, _Outside] = field(default_factory=dict)
+    _heard: dict[StreamId, _Heard] = field(default_factory=dict)
+    _verdicts: Mapping[StreamId, Verdict] = field(default_factory=dict)
+    _looked_at: float | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def verdicts(self) -> Mapping[StreamId, Verdict]:
+        """The latest verdict on every running stream. A snapshot."""
+        return self._verdicts
+
+    def heard(self, call: calls.Call) -> None:
+        """A stream has made a call: a sign of life, and of progress."""
+        caller = call.caller
+        if caller.is_operator:
+            return
+        with self._lock:
+            known = self._heard.get(caller.stream)
+            if known is None or known.attempt != caller.attempt:
+                known = self._heard[caller.stream] = _Heard(caller.attempt)
+            known.calls += 1
+            if isinstance(call, calls.Heartbeat):
+                known.beats += 1
+                known.status = call.status if call.status is not None else known.status
+                known.progress = call.progress if call.progress is not None else known.progress
+
+    def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> list[inputs.Input]:
+        """Judge everybody; return what the engine has to know."""
+        now = self.now()
+        before = now if self._looked_at is None else self._looked_at
+        passed = min(max(0.0, now - before), LONGEST_TICK_SECONDS)
+        self._looked_at = now
+        found: list[inputs.Input] = []
+        verdicts: dict[StreamId, Verdict] = {}
+        for stream in state.streams.values():
+            seen = vitals.get(stream.id)
+            if stream.phase is Phase.RUNNING and seen and seen.attempt == stream.attempt:
+                verdicts[stream.id] = self._judge(state, stream, seen, passed)
+                found += self._news(stream, verdicts[stream.id])
+        for gone in self._tracks.keys() - verdicts.keys():
+            del self._tracks[gone]
+        for joined in state.registry.joined.values():
+            found += self._look_outside(state, joined, passed)
+        self._verdicts = MappingProxyType(verdicts)
+        return found
+
+    def _judge(self, state: State, stream: Stream, seen: Vitals, passed: float) -> Verdict:
+        heard = self._heard_of(stream.id, stream.attempt)
+        track = self._tracks.get(stream.id)
+        if track is None or track.attempt != stream.attempt:
+            track = self._tracks[stream.id] = _Track(stream.attempt, busy_at=seen.last_busy_at)
+        track.look(seen, heard, passed)
+        waits_for = waiting_for(state, stream.id)
+        return judge(track.as_signs(seen, waits_for), state.stream_plan(stream.id))
+
+    def _news(self, stream: Stream, verdict: Verdict) -> Iterator[inputs.Input]:
+        """A turn for worse is news; one for better only if the stream itself gave a sign."""
+        is_bad, was = verdict.name in _BAD, stream.liveness.verdict
+        if is_bad and verdict.name != was:
+            yield _seen(stream, verdict.name, verdict.evidence)
+        elif was and not is_bad and self._tracks[stream.id].has_changed:
+            name = "quiet" if verdict.name == "quiet" else "back"
+            yield _seen(stream, name, verdict.evidence)
+
+    def _look_outside(
+        self, state: State, joined: JoinedStream, passed: float
+    ) -> Iterator[inputs.Input]:
+        if joined.has_left:
+            self._outside.pop(joined.id, None)
+            return
+        heard = self._heard_of(joined.id, joined.attempt)
+        track = self._outside.get(joined.id)
+        if track is None or track.attempt != joined.attempt or track.calls != heard.calls:
+            self._outside[joined.id] = _Outside(joined.attempt, heard.calls)
+            return
+        track.silent += passed
+        limit = state.plan.heartbeat_timeout_seconds
+        if track.silent >= limit and not waiting_for(state, joined.id):
+            told = f"nothing heard of it for {_age(track.silent)}; the timeout is {_age(limit)}"
+            yield inputs.JoinedStreamSilent(
+                stream=joined.id, attempt=joined.attempt, evidence=told, cause=joined.ticket
+            )
+
+    def _heard_of(self, stream: StreamId, attempt: Attempt) -> _Heard:
+        with self._lock:
+            known = self._heard.get(stream)
+            if known is None or known.attempt != attempt:
+                return _Heard(attempt)
+            return _Heard(attempt, known.calls, known.beats, known.status, known.progress)
+
+
+def _seen(stream: Stream, verdict: str, evidence: str) -> inputs.Input:
+    return inputs.LivenessSeen(
+        stream=stream.id,
+        attempt=stream.attempt,
+        verdict=verdict,
+        evidence=evidence,
+        cause=stream.cause,
+    )

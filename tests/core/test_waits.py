@@ -1,0 +1,202 @@
+"""The wait-for graph: every ring is found as it closes, none is made up, the victim is right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anabranch.core import events as ev
+from anabranch.core.draft import Draft
+from anabranch.core.events import Edge
+from anabranch.core.ids import LockMode, StreamId
+from anabranch.core.lock_table import asks_of, blockers
+from anabranch.core.lock_views import locks_status
+from anabranch.core.state import State
+from anabranch.core.wait_sources import SOURCES
+from anabranch.core.waits import edges_from, find_ring, victim_of
+from anabranch.testing.plans import plan_of, stream
+from tests.core.locking import Run, begun, running, started
+
+
+class ScriptedWaits:
+    """Waits of one kind, as a test says they are."""
+
+    def __init__(self, kind: str, edges: Mapping[str, list[str]]) -> None:
+        self.kind = kind
+        self._edges = edges
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        for holder in self._edges.get(stream, []):
+            yield Edge(stream, StreamId(holder), f"what {holder} has", 0.0, self.kind, 1)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        return any(stream in holders for holders in self._edges.values())
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        raise AssertionError("nothing is given up here")
+
+
+@pytest.mark.parametrize("size", range(2, 9))
+def test_a_ring_of_locks_is_broken_as_it_closes(size: int) -> None:
+    """Each holds its own path and wants the next one's; the last to ask closes the ring."""
+    run = Run(running(size))
+    for number in range(size):
+        run.lock(f"s{number}", f"p{number}")
+    for number in range(size - 1):
+        assert run.lock(f"s{number}", f"p{number + 1}").outcome == "waiting"
+    assert not run.events(ev.DeadlockDetected)
+    answer = run.lock(f"s{size - 1}", "p0")
+    (found,) = run.events(ev.DeadlockDetected)
+    assert len(found.cycle) == size
+    assert {edge.waiter for edge in found.cycle} == {f"s{n}" for n in range(size)}
+    assert all(a.holder == b.waiter for a, b in zip(found.cycle, found.cycle[1:], strict=False))
+    assert answer.outcome == "refused", "all worked as long: the last one to wait gives up"
+    assert len(answer.facts["cycle"]) == size
+    assert answer.facts["reason"].startswith("deadlock: ")
+    assert len(locks_status(run.state)["cycles"]) == 1
+
+
+def test_the_victim_is_who_has_worked_least() -> None:
+    """A stream that began later loses less, though another one closed the ring."""
+    members = [stream("old"), stream("young", after_seconds=5.0)]
+    run = Run(started(plan_of(*members), ["old"]))
+    run.wake(5.0)
+    run.state = begun(run.state, "young", 5.0)
+    run.now = 6.0
+    run.lock("old", "a")
+    run.lock("young", "b")
+    run.lock("young", "a", request="wish")
+    answer = run.lock("old", "b", request="mine")
+    assert answer.outcome == "waiting"
+    (found,) = run.events(ev.DeadlockDetected)
+    assert found.victim == "young"
+    assert run.lock("young", "a", request="wish").outcome == "refused"
+    assert run.holds("young", "b"), "what a victim holds is never taken away"
+    run.unlock("young", "b")
+    assert run.lock("old", "b", request="mine").outcome == "granted"
+
+
+def test_waiting_behind_each_other_in_one_queue_is_no_ring() -> None:
+    """A crowd that wants one path, and lets go of it, never deadlocks."""
+    run = Run(running(5))
+    for number in range(5):
+        run.lock(f"s{number}", "hot", "read" if number % 2 else "write")
+    for number in range(5):
+        run.unlock(f"s{number}", "hot")
+    assert not run.events(ev.DeadlockDetected)
+    assert len(run.events(ev.LockGranted)) == 5
+
+
+def test_a_holder_passes_by_who_waits_for_it() -> None:
+    """Who holds a folder gets a file in it, though another stream queued for that before."""
+    run = Run(running(2))
+    run.lock("s0", "src/")
+    assert run.lock("s1", "src/a").outcome == "waiting"
+    assert run.lock("s0", "src/a").outcome == "granted"
+    assert not run.events(ev.DeadlockDetected)
+
+
+PATHS = ("a", "b", "c", "d/", "d/x", "*")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 2**32))
+def test_every_ring_of_locks_is_found_and_none_is_made_up(seed: int) -> None:
+    """After every step the whole graph, drawn without short cuts, has no ring left; and when a
+    deadlock was reported, the graph before it was broken had that ring."""
+    rng = Random(seed)
+    run = Run(running(5))
+    for number in range(30):
+        run.now = float(number) / 10
+        name, path = f"s{rng.randrange(5)}", rng.choice(PATHS)
+        mode: LockMode = rng.choice(("read", "write"))
+        if rng.random() < 0.75:
+            run.lock(name, path, mode)
+        else:
+            run.unlock(name, path)
+        graph = _full_graph(run.state)
+        assert not _has_ring(graph)
+        assert _reachable(graph) == _reachable(_reported_graph(run.state))
+    for found in run.events(ev.DeadlockDetected):
+        ring = [edge.waiter for edge in found.cycle]
+        assert [edge.holder for edge in found.cycle] == [*ring[1:], ring[0]]
+        assert len(set(ring)) == len(ring) >= 2
+
+
+def _full_graph(state: State) -> dict[str, set[str]]:
+    """Return whom each stream waits for, by the rules alone."""
+    table = state.locks
+    return {
+        name: {b.stream for ask in asks_of(table, name) for b in blockers(table, ask)}
+        for name in state.streams
+    }
+
+
+def _reported_graph(state: State) -> dict[str, set[str]]:
+    return {name: {e.holder for e in edges_from(state, name, SOURCES)} for name in state.streams}
+
+
+def _reachable(graph: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    found = {name: set(others) for name, others in graph.items()}
+    for _ in graph:
+        for name in graph:
+            found[name] |= {far for near in found[name] for far in found.get(near, set())}
+    return found
+
+
+def _has_ring(graph: Mapping[str, set[str]]) -> bool:
+    return any(name in far for name, far in _reachable(graph).items())
+
+
+KINDS = ("lock", "resource", "point", "dependency")
+STATE = running(2)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(2, 8), st.integers(0, 2**32))
+def test_rings_over_all_kinds_of_waits_are_found(size: int, seed: int) -> None:
+    """One ring among random edges that make none: it is found, whole, from its new edge."""
+    rng = Random(seed)
+    names = [f"n{number}" for number in range(size + 6)]
+    ring, others = names[:size], names[size:]
+    edges = [(ring[i], ring[(i + 1) % size]) for i in range(size)]
+    edges += [(rng.choice(ring), far) for far in others]
+    edges += [(a, b) for a in others for b in others if a < b and rng.random() < 0.4]
+    sources = _scripted(rng, edges)
+    found = find_ring(STATE, StreamId(ring[0]), sources)
+    assert [edge.waiter for edge in found] == ring
+    closing = edges[rng.randrange(size)]
+    without = _scripted(rng, [edge for edge in edges if edge != closing])
+    for name in names:
+        assert find_ring(STATE, StreamId(name), without) == ()
+
+
+def _scripted(rng: Random, edges: list[tuple[str, str]]) -> list[ScriptedWaits]:
+    by_kind: dict[str, dict[str, list[str]]] = {kind: {} for kind in KINDS}
+    for waiter, holder in edges:
+        by_kind[rng.choice(KINDS)].setdefault(waiter, []).append(holder)
+    return [ScriptedWaits(kind, by_kind[kind]) for kind in KINDS]
+
+
+def test_what_the_plan_says_is_never_given_up() -> None:
+    """The victim is somebody whose wait can end; in a ring of the plan alone there is none."""
+
+    def edge(waiter: str, holder: str, kind: str, ticket: int) -> Edge:
+        return Edge(StreamId(waiter), StreamId(holder), "it", 0.0, kind, ticket)
+
+    ring = [edge("s0", "s1", "dependency", 9), edge("s1", "s0", "point", 3)]
+    assert victim_of(STATE, ring, 1.0) == ring[1]
+    assert victim_of(STATE, ring[:1], 1.0) is None
+
+
+def test_a_ring_through_the_plan_itself_is_seen() -> None:
+    """A stream that has not begun waits for what it depends on; that is an edge like any other."""
+    state = started(plan_of(stream("first"), stream("then", "first")), ["first"])
+    (found,) = edges_from(state, StreamId("then"), SOURCES)
+    assert (found.holder, found.kind) == ("first", "dependency")
