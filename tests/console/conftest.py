@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -47,9 +47,8 @@ class Console:
 
     def shown(self) -> str:
         """Return the screen as text."""
-        width, height = self.app.size
         strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips[:height]) + "\n" * (width < 0)
+        return "\n".join(strip.text.rstrip() for strip in strips)
 
     def toasts(self) -> list[str]:
         """Return what the toasts say."""
@@ -57,11 +56,11 @@ class Console:
 
 
 @pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let every clock on screen show UTC."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    yield  # type: ignore[misc]
+    yield
     monkeypatch.undo()
     time.tzset()
 

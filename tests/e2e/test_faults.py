@@ -40,10 +40,10 @@ def open_gate(program: Program) -> None:
     (program.scratch / "gate").touch()
 
 
-def begin_gated(program: Program, count: int = 4, **coordination: object) -> Running:
+def begin_gated(program: Program, count: int = 4) -> Running:
     """Start a run whose streams all wait at the gate, and wait until all of them do."""
     streams = {f"s{n}": gated(program, f"echo {n} > {n}.txt") for n in range(count)}
-    program.plan(streams, max_parallel=count, **coordination)
+    program.plan(streams, max_parallel=count)
     host = program.begin("run", "--headless")
     for name in streams:
         program.await_log(name, "ready")

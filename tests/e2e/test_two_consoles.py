@@ -7,6 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from anabranch.core.ids import StreamId
 from anabranch.core.inputs import StopRun
 from anabranch.core.state import RunPhase
 from anabranch.engine.follower import RunFollower
@@ -70,7 +71,7 @@ def test_a_follower_sees_the_run_live_and_changes_nothing(program: Program, host
     follower = RunFollower(program.folder())
     try:
         assert follower.is_read_only
-        assert follower.state.streams["first"].pid is not None
+        assert follower.state.streams[StreamId("first")].pid is not None
         refusal = follower.submit(StopRun(reason="no")).result()
         assert refusal is not None
         assert "only follows" in refusal.reason

@@ -7,7 +7,8 @@ import sys
 import click
 
 from anabranch.engine.follower import RunFollower
-from anabranch.engine.runs import AlreadyHosted, find_run, resume_run
+from anabranch.engine.hosting import AlreadyHosted, resume_run
+from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError
 from anabranch_console.cli.hosting import exit_code, finish
 from anabranch_console.cli.main import here

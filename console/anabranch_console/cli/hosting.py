@@ -57,6 +57,7 @@ def _host_in_console(host: RunHost) -> int:
 def _host_as_text(host: RunHost, as_json: bool, time_limit_seconds: float | None) -> int:
     cursor = _where_to_begin(host)
     told = progress.Progress(host.state) if not as_json else None
+    trouble = progress.Trouble()
     with _interruptible() as interrupted:
         limit_reached = False
         while True:
@@ -68,8 +69,7 @@ def _host_as_text(host: RunHost, as_json: bool, time_limit_seconds: float | None
                     print_json_line(event_line(frame.state, record))
                 elif told:
                     told.tell(frame.state, record)
-            if host.trouble and told:
-                told.trouble(host.trouble)
+            trouble.tell(host.trouble)
             if ended and host.state.seq == cursor:
                 break
             if interrupted.is_set():

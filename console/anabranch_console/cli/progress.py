@@ -22,7 +22,6 @@ class Progress:
     def __init__(self, state: State) -> None:
         names = [len(p.id) for p in state.plan.streams]
         self._width = min(NAME_WIDTH_MAX, max([*names, len("converge")]))
-        self._trouble = ""
         count = len(state.plan.streams)
         noun = "stream" if count == 1 else "streams"
         width = state.plan.max_parallel
@@ -36,12 +35,6 @@ class Progress:
         subject, public, text = words
         sign = paint(glyph(public), public, sys.stderr)
         say(f"{_clock(record.at)}  {sign} {subject:<{self._width}}  {shown(text)}")
-
-    def trouble(self, reason: str) -> None:
-        """Tell what keeps the engine from going on, once."""
-        if reason != self._trouble:
-            self._trouble = reason
-            say(f"         ! {reason}; waiting for room")
 
     def _words(self, state: State, event: ev.Event) -> tuple[str, str, str] | None:
         match event:
@@ -80,6 +73,20 @@ class Progress:
             case ev.RunStopRequested():
                 return "run", "stopped", f"stopping: {event.reason}"
         return None
+
+
+class Trouble:
+    """Tells what keeps the engine from going on, once, and when it is over."""
+
+    def __init__(self) -> None:
+        self._told: str | None = None
+
+    def tell(self, reason: str | None) -> None:
+        """Take what there is to tell now; None if all is well."""
+        if reason == self._told:
+            return
+        self._told = reason
+        say(f"         ! {reason}; waiting for room" if reason else "         ! going on")
 
 
 def tell_outcome(host: RunHost) -> None:

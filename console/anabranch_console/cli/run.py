@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from anabranch.engine.runs import start_run
+from anabranch.engine.hosting import start_run
 from anabranch_console.cli.hosting import finish, host_run
 from anabranch_console.cli.main import here
 from anabranch_console.cli.planning import (

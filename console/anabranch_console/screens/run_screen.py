@@ -14,6 +14,7 @@ from textual.message import Message
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
 from anabranch.core.outcome import Refusal
+from anabranch_console.lines import cut_left
 from anabranch_console.presenters import consequences
 from anabranch_console.presenters.consequences import Consequences
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
@@ -119,7 +120,7 @@ class RunScreen(LookingScreen):
         texts = {"id": str(stream.id), "log": str(log or ""), "workspace": work, "commit": commit}
         keys = {"id": "i", "log": "l", "workspace": "w", "commit": "c"}
         choices = [
-            Choice(name, keys[name], name, safe(text)[-60:], None if text else "has none yet")
+            Choice(name, keys[name], name, cut_left(safe(text), 60), None if text else "has none yet")
             for name, text in texts.items()
         ]
         self.app.push_screen(Choose("Copy", choices), lambda name: self._copy(name, texts))

@@ -94,9 +94,13 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
         scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
-    if stream.has_ended or stream.phase in (Phase.RUNNING, Phase.CAPTURING):
+    if stream.has_ended or stream.phase in _BEGUN:
         for other in draft.state.topology.dependents[stream_id]:
             scheduling.reconsider(draft, other)
+
+
+_BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
+"""Phases that a stream may be in once its beginning has been told, as ``started`` asks for."""
 
 
 def _follow_point(draft: Draft, point_id: PointId) -> None:

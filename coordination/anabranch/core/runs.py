@@ -92,6 +92,8 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal("the run is stopping", "retry it when the run has stopped")
     if any(p.phase is PointPhase.MERGING for p in state.points.values()):
         return Refusal("results are being merged", "try again in a moment")
+    if is_being_approved(state):
+        return Refusal("the result is on its way to your branch", "try again in a moment")
     if state.has_ended:
         draft.cause = draft.emit(ev.RunReopened(command.reason))
     family = [stream.id, *state.topology.in_merge_order(state.topology.descendants(stream.id))]
@@ -151,6 +153,12 @@ def approval_done(draft: Draft, fact: inputs.ApprovalDone) -> None:
 def approval_not_done(draft: Draft, fact: inputs.ApprovalNotDone) -> None:
     if draft.state.approval.is_requested:
         draft.emit(ev.ApprovalRefused(fact.reason, fact.hint))
+
+
+def is_being_approved(state: State) -> bool:
+    """Whether the result is being brought to the user's branch right now."""
+    wanted = state.approval.is_requested and not state.approval.is_done
+    return wanted and state.phase is RunPhase.CONVERGED
 
 
 def is_at_rest(state: State) -> bool:

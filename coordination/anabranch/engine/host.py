@@ -85,7 +85,7 @@ class RunHost:
         self._fault: BaseException | None = None
         self._trouble: str | None = None
         self._feed: Feed | None = None
-        self._syncing: asyncio.Task[None] | None = None
+        self._appended = asyncio.Event()
         self._last_turn = 0.0
         self._watcher = WorkspaceWatcher()
         self._sampler = VitalsSampler(self._running_streams, self._watcher)
@@ -209,14 +209,20 @@ class RunHost:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))
         else:
             self._begin(performing)
+        beside: list[asyncio.Task[None]] = []
         try:
             await self._adopt(performing)
             self._ready.set()
             self._sampler.start()
-            polling = self._loop.create_task(self._poll_requests())
+            beside += [
+                self._loop.create_task(self._poll_requests()),
+                self._loop.create_task(self._sync_forever()),
+            ]
             await self._serve(performing)
-            polling.cancel()
         finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await performing.close()
             self._sampler.stop()
             self._watcher.close()
@@ -260,7 +266,7 @@ class RunHost:
             return False
         self._trouble = None
         self._last_turn = self.now()
-        self._sync_soon()
+        self._appended.set()
         self._published.publish(self._engine.state, turn.records)
         for position, (_, answer) in enumerate(batch):
             if answer is not None and not answer.cancelled():
@@ -269,16 +275,14 @@ class RunHost:
             performing.perform(effect)
         return True
 
-    def _sync_soon(self) -> None:
+    async def _sync_forever(self) -> None:
         """Let what was appended reach the disk within moments, off the engine's thread."""
-        if self._syncing is None:
-            self._syncing = self._loop.create_task(self._sync())
-
-    async def _sync(self) -> None:
-        await asyncio.sleep(SYNC_SECONDS)
-        self._syncing = None
-        with contextlib.suppress(OSError):  # the next append tells of a disk in trouble
-            await asyncio.to_thread(self._parts.journal.sync)
+        while True:
+            await self._appended.wait()
+            await asyncio.sleep(SYNC_SECONDS)
+            self._appended.clear()
+            with contextlib.suppress(OSError):  # the next append tells of a disk in trouble
+                await asyncio.to_thread(self._parts.journal.sync)
 
     def _rest_or_not(self, performing: Performing) -> None:
         """Note whether the run has ended and everything it owed is done."""

@@ -50,7 +50,7 @@ class Operator:
                 inputs.StopStream(stream=stream, reason="stopped by you"),
                 inputs.RetryStream(stream=rng.choice(ended or [stream]), reason="retried by you"),
                 inputs.RetryStream(stream=rng.choice(ended or [stream]), reason="retried by you"),
-                inputs.StopRun(reason="stopped by you"),
+                inputs.StopRun(reason="stopped by you") if rng.random() < 0.5 else self._resume(),
                 inputs.ApproveRun(),
                 self._resume(),
             )
@@ -80,8 +80,9 @@ class Operator:
         return inputs.ResumeRun(reason="resumed by you", adopted=0, retry_failed=True)
 
     def _solve(self, conflicts: Iterable[Conflict]) -> None:
-        """Make the sides of each conflict agree, in the workspaces of those it names."""
+        """Make all sides agree on one content a path, in the workspaces of those it names."""
         console = self._console
+        agreed: dict[str, str] = {}
         for conflict in conflicts:
             for stream in conflict.streams:
                 known = console.state.streams[stream]
@@ -89,4 +90,5 @@ class Operator:
                     continue
                 workspace = console.world.workspaces[stream, known.attempt]
                 for path in conflict.paths:
-                    workspace[path.path] = path.ours or path.theirs or ""
+                    content = path.ours or path.theirs or ""
+                    workspace[path.path] = agreed.setdefault(path.path, content)

@@ -54,7 +54,7 @@ def random_trouble(rng: Random) -> Trouble:
         return rng.choice((0.0, most / 4, most))
 
     return Trouble(
-        seconds=rng.uniform(5.0, 60.0),
+        seconds=rng.uniform(10.0, 120.0),
         faults=Faults(
             workspace_fails=chance(0.1),
             workspace_waits_for_room=chance(0.2),
@@ -62,13 +62,13 @@ def random_trouble(rng: Random) -> Trouble:
             capture_waits_for_room=chance(0.2),
             merge_fails=chance(0.2),
             base_fails=chance(0.05),
-            approval_refused=chance(0.5),
+            approval_refused=rng.choice((0.0, 0.5, 1.0)),
             process_fails=chance(0.4),
             process_never_begins=chance(0.1),
             holder_killed=chance(0.1),
             stop_ignored=chance(0.6),
             report_twice=chance(0.2),
-            edits_collide=chance(0.4),
+            edits_collide=rng.choice((0.0, 0.2, 0.9)),
         ),
         crash=chance(0.06),
         commands=rng.choice((0, 0, 2, 6)),
@@ -145,7 +145,7 @@ class Simulation:
             project="/project",
             plan_path=None,
             plan=self.plan,
-            approve=self.rng.random() < 0.2,
+            approve=self.rng.random() < 0.4,
             wall=0.0,
         )
         self._take_turn([(start, None)], may_crash=False)

@@ -121,6 +121,10 @@ def _bring_along(
                 copy.unlink(missing_ok=True)
                 if index.exists():
                     shutil.copyfile(index, copy)
+            if index.exists():
+                # A split index is whole only beside its shared part.
+                whole = Git(git_dir=repo.checkout_dir, index=private, cwd=repo.root)
+                whole.run("update-index", "--no-split-index")
             git = frozen_view(repo, run).at(work_tree=repo.root, index=private)
             if _brought_along(git, tree):
                 move_ref(repo, done.branch or "", done.commit, base.head)
@@ -161,7 +165,7 @@ def _brought_along(git: Git, tree: str) -> bool:
 
 def _dirty_files(git: Git) -> tuple[str, ...]:
     git.run("update-index", "-q", "--refresh", accept=(0, 1))
-    return git.run("diff-files", "--name-only", "-z").fields
+    return git.run("diff-files", "--name-only", "--ignore-submodules=dirty", "-z").fields
 
 
 def _unclean(git: Git, base: Base, changed: Sequence[Change]) -> Refusal | None:

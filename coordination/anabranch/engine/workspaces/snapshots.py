@@ -18,6 +18,7 @@ import msgspec
 from anabranch.engine.git import Git, GitError
 
 _MOST_NESTED = 64
+_LINK_MODE = (0o160000).to_bytes(4, "big")
 _NO_COMMIT = "/' does not have a commit checked out"
 
 
@@ -34,8 +35,9 @@ def take_snapshot(git: Git) -> Snapshot:
     Raises GitError when a file cannot be read or converted.
     """
     left_out: list[str] = []
+    links = _nested_with_commit(git)
     while True:
-        excluded = [f":(exclude,top,literal){path}" for path in left_out]
+        excluded = [f":(exclude,top,literal){path}" for path in (*links, *left_out)]
         try:
             git.run("add", "-A", "--", ":/", *excluded)
         except GitError as error:
@@ -44,7 +46,24 @@ def take_snapshot(git: Git) -> Snapshot:
                 raise
             left_out.append(nested)
         else:
-            return Snapshot(git.run("write-tree").text, tuple(left_out))
+            break
+    if links:
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in links)
+        git.run("update-index", "--remove", "-z", "--stdin", stdin=stdin)
+    return Snapshot(git.run("write-tree").text, tuple(left_out))
+
+
+def _nested_with_commit(git: Git) -> list[str]:
+    """Nested repositories that the index knows already.
+
+    `git add` would start `git status` in each of them, with *their* configuration, whoever wrote
+    it; their commit can be read without.
+    """
+    assert git.index is not None
+    if not git.index.is_file() or _LINK_MODE not in git.index.read_bytes():
+        return []
+    entries = git.run("ls-files", "-s", "-z").fields
+    return [entry.split("\t", 1)[1] for entry in entries if entry.startswith("160000 ")]
 
 
 def _nested_without_commit(stderr: str) -> str | None:
