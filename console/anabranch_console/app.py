@@ -10,20 +10,25 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
 from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
 from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
-from anabranch.engine.source import Source
 from anabranch_console.frame_clock import FrameClock, writes_waiting
 from anabranch_console.glyphs import Glyphs, choose_glyphs
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.theming import DEFAULT_THEME, Palette, load_palettes, textual_theme
 from anabranch_console.verbs import VERBS
+
+if TYPE_CHECKING:
+    from anabranch.engine.source import Source
 
 _WIDTH_CLASSES = [(0, "-narrow"), (100, "-wide")]
 _HEIGHT_CLASSES = [(0, "-short"), (24, "-tall"), (34, "-very-tall")]
@@ -47,8 +52,10 @@ class ConsoleApp(App[ConsoleExit]):
     """
 
     TITLE = "anabranch"
-    CSS_PATH = "screens/run_view.tcss"
+    CSS_PATH = Path(__file__).parent / "screens" / "run_view.tcss"
     ENABLE_COMMAND_PALETTE = True
+    # Not the library's own binding, which would reach into dialogs.
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p", "command_palette", show=False)]
     HORIZONTAL_BREAKPOINTS = _WIDTH_CLASSES
     VERTICAL_BREAKPOINTS = _HEIGHT_CLASSES
 
@@ -103,7 +110,7 @@ class ConsoleApp(App[ConsoleExit]):
     def on_app_focus(self, event: AppFocus) -> None:
         self.clock.is_focused = True
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Return the verbs for the palette."""
         situation = self.run_screen.situation()
         for verb in VERBS:

@@ -8,10 +8,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from tests.console.scripted_source import ScriptedSource, demo_source
 from textual.pilot import Pilot
 
 from anabranch_console.app import ConsoleApp, ConsoleExit
+from tests.console.scripted_source import ScriptedSource, demo_source
 
 OpenConsole = Callable[..., AbstractAsyncContextManager["Console"]]
 

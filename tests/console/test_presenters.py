@@ -5,15 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.console.scripted_source import (
-    DEMO_STREAMS,
-    ScriptedSource,
-    conflict_between,
-    demo_source,
-    finish_everything,
-    plan_of,
-    stream,
-)
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
@@ -32,6 +23,15 @@ from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.stream_row import URGENCY, stream_row
 from anabranch_console.run_model import RunModel
 from anabranch_console.stream_list import StreamList
+from tests.console.scripted_source import (
+    DEMO_STREAMS,
+    ScriptedSource,
+    conflict_between,
+    demo_source,
+    finish_everything,
+    plan_of,
+    stream,
+)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_columns_come_back_with_the_width() -> None:
 
 def test_a_row_says_why_a_stream_waits(model: RunModel) -> None:
     """The last column has the last line of output, the missing streams, or the failure."""
-    told = {row.id: row.now for row in model.rows.values()}
+    told = {str(row.id): row.now for row in model.rows.values()}
     assert told["unit"] == "rerunning 1 failed test (1 of 3)"
     assert told["cart"] == "waits for billing-tax"
     assert told["types"].startswith("exit 1: src/cart/model.py:39")

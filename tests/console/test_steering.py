@@ -6,6 +6,10 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+
+from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
+from anabranch.core.outcome import Refusal
+from anabranch_console.app import ConsoleExit
 from tests.console.conftest import Console, OpenConsole
 from tests.console.scripted_source import (
     ScriptedSource,
@@ -14,10 +18,6 @@ from tests.console.scripted_source import (
     plan_of,
     stream,
 )
-
-from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
-from anabranch.core.outcome import Refusal
-from anabranch_console.app import ConsoleExit
 
 
 async def _choose(console: Console, name: str) -> None:
@@ -74,7 +74,7 @@ async def test_retrying_a_failed_stream(open_console: OpenConsole) -> None:
         await console.press("y")
         await console.frame()
         assert isinstance(console.source.commands[0], RetryStream)
-        assert console.source.state.streams[console.source.commands[0].stream].attempt == 1
+        assert console.source.state.streams[console.source.commands[0].stream].attempt == 2
         assert "retry types: asked for" in console.toasts()
 
 

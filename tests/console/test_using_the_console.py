@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.console.conftest import OpenConsole
-from tests.console.scripted_source import ScriptedSource, demo_source, plan_of, stream
 
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.verbs import VERBS
+from anabranch_console.widgets.command_bar import CommandBar, Purpose
+from tests.console.conftest import OpenConsole
+from tests.console.scripted_source import ScriptedSource, demo_source, plan_of, stream
 
 
 async def test_the_first_picture_has_everything(open_console: OpenConsole) -> None:
@@ -57,9 +58,11 @@ async def test_every_verb_is_reachable_by_command(
     """By its name in the command bar."""
     async with open_console() as console:
         for verb in VERBS:
-            await console.command(verb.id)
+            console.screen.bar.bar.post_message(CommandBar.Entered(Purpose.COMMAND, verb.id))
+            await console.pilot.pause()
             assert done[-1] == verb.id
-            await console.press("escape")
+            if verb.id in ("menu", "command"):
+                await console.press("escape")
 
 
 async def test_the_palette_offers_every_verb(open_console: OpenConsole) -> None:
@@ -323,5 +326,3 @@ async def test_a_click_in_the_footer_does_the_verb(open_console: OpenConsole) ->
         await console.pilot.click("#footer", offset=(at, 0))
         await console.pilot.pause()
         assert "Actions on lint" in console.shown()
-
-

@@ -93,9 +93,7 @@ def test_completion_knows_commands_and_arguments() -> None:
 
 def test_why_a_verb_cannot_be_used() -> None:
     """The reason is told in words, not by doing nothing."""
-    reasons = {
-        verb.id: verb.why_not(Situation(is_read_only=True)) for verb in VERBS if verb.steers
-    }
+    reasons = {verb.id: verb.why_not(Situation(is_read_only=True)) for verb in VERBS if verb.steers}
     assert set(reasons) == {"stop", "retry", "approve", "stop-run"}
     assert all(reason and "read-only" in reason for reason in reasons.values())
     by_id = {verb.id: verb for verb in VERBS}

@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import tomli_w
+
 from anabranch.core.projections import event_line, status
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
@@ -134,9 +135,10 @@ class Program:
     def begin(self, *arguments: str, cwd: Path | None = None, **env: str) -> Running:
         """Start a command and let it run."""
         place = self.scratch / f"command-{len(self._begun)}"
-        with open(place.with_suffix(".out"), "wb") as out, open(
-            place.with_suffix(".err"), "wb"
-        ) as err:
+        with (
+            open(place.with_suffix(".out"), "wb") as out,
+            open(place.with_suffix(".err"), "wb") as err,
+        ):
             process = subprocess.Popen(
                 [*PROGRAM, *arguments],
                 cwd=cwd or self.project,
@@ -191,9 +193,7 @@ class Program:
         assert told.code == code, f"{arguments}: {told}"
         return told
 
-    def plan(
-        self, streams: Mapping[str, Any], *, name: str = "plan", **coordination: Any
-    ) -> Path:
+    def plan(self, streams: Mapping[str, Any], *, name: str = "plan", **coordination: Any) -> Path:
         """Write the project's plan. ``convergence`` goes to its own table."""
         points = coordination.pop("convergence", {})
         content: dict[str, Any] = {"version": 1, "name": name}

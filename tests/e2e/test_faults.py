@@ -11,8 +11,8 @@ from pathlib import Path
 import apsw
 import msgspec
 import pytest
-from anabranch.engine.performers.process_records import StartRecord, read_attempt
 
+from anabranch.engine.performers.process_records import StartRecord, read_attempt
 from tests.e2e.program import Program, Running, until
 
 STOPPED_SECONDS = 3.0
@@ -146,9 +146,7 @@ def pretend_reboot(run_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_polite_end_leaves_the_streams_running(
-    program: Program, number: signal.Signals
-) -> None:
+def test_a_polite_end_leaves_the_streams_running(program: Program, number: signal.Signals) -> None:
     """Ctrl-C and its like end the console with 130 and say how to go on; nothing else ends."""
     host = begin_gated(program)
     host.send(number)
@@ -176,7 +174,7 @@ def test_a_second_interrupt_while_leaving_does_no_harm(program: Program) -> None
 
 
 def test_a_host_that_was_suspended_goes_on(program: Program) -> None:
-    """Streams end while the host is stopped for three seconds; it finds out, and nothing is late."""
+    """Streams end while the host is stopped for three seconds; it finds out all the same."""
     streams = {
         f"s{n}": {"command": gated(program, f"exit {n}"), "success_exit_codes": [n]}
         for n in range(4)

@@ -1,4 +1,4 @@
-"""The disk fills up during a run: the run says so, loses nothing it has told, and goes on by itself.
+"""The disk fills up during a run: it says so, loses nothing it has told, and goes on by itself.
 
 The disk is a small file system in memory. Where mounting one is not allowed the tests are skipped.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from anabranch.core.state import RunPhase
 
+from anabranch.core.state import RunPhase
 from tests.e2e.program import Program, until
 from tests.engine.repositories import git, make_repository
 
@@ -89,7 +90,7 @@ def open_gate(program: Program) -> None:
 
 
 def plan_of_six(program: Program) -> None:
-    """Write a plan of six streams that wait, then write to their log and workspace, and two more."""
+    """Write a plan of six streams that wait, then write log and workspace, and of two more."""
     work = "seq 1 2000; seq 1 2000 > $ANABRANCH_STREAM.txt"
     streams: dict[str, object] = {f"s{n}": gated(program, work) for n in range(6)}
     streams["after"] = {"command": "echo after > after.txt", "depends_on": ["s0", "s1"]}
@@ -130,7 +131,7 @@ def test_a_run_waits_for_room_and_goes_on_by_itself(program: Program, disk: Disk
 
 
 def test_what_was_told_as_an_event_is_in_the_journal(program: Program, disk: Disk) -> None:
-    """Every event that ``--json`` printed, before, in and after the shortage, is there afterwards."""
+    """Every event that ``--json`` printed, before, in and after the shortage, is there."""
     plan_of_six(program)
     host = program.begin("run", "--headless", "--json")
     for n in range(6):
@@ -157,7 +158,7 @@ def test_a_console_that_dies_on_a_full_disk_can_be_followed_by_another(
     open_gate(program)
     until(lambda: "disk is full" in host.err, "the full disk is told")
     host.kill()
-    acknowledged = [line for line in host.out.splitlines() if line.endswith("}")]
+    acknowledged = [json.loads(line) for line in host.out.splitlines()]
     refused = program.run("resume", "--headless")
     assert refused.code != 0
     assert "full" in refused.err, refused
@@ -165,8 +166,22 @@ def test_a_console_that_dies_on_a_full_disk_can_be_followed_by_another(
     disk.make_room()
     told = program.run("resume", "--headless")
     assert told.code == 0, told
-    assert len(program.events()) > len(acknowledged)
+    assert program.events()[: len(acknowledged)] == acknowledged
     assert_result(program)
+
+
+def test_stopping_a_run_on_a_full_disk_is_answered(program: Program, disk: Disk) -> None:
+    """With no room for the request, ``stop`` says so; with room again it stops the run."""
+    program.plan({"s": gated(program, "true")})
+    host = program.begin("run", "--headless")
+    program.await_log("s", "ready")
+    disk.fill()
+    assert "full" in program.asked(3, "stop").err
+    assert not host.has_ended
+    disk.make_room()
+    program.expect(0, "stop")
+    assert host.wait().code == 1
+    assert program.status()["state"] == "stopped"
 
 
 def test_a_run_that_cannot_begin_for_want_of_room_leaves_nothing(

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from anabranch.engine.run_lock import holder_of
 from anabranch.engine.runs import read_run
-
 from tests.e2e.program import Program, Running, until
 from tests.engine.repositories import git, make_repository
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import msgspec
 import pytest
+
 from anabranch.core.events import event_types, wire_name
 from anabranch.core.strategies import Strategies
 from anabranch.plugins import load_plugins

@@ -105,10 +105,16 @@ def next_steps(state: State) -> list[str]:
             return [state.approval.message]
         if state.approval.hint:
             return [f"not approved: {state.approval.message}", f"  {state.approval.hint}"]
-        return [f"take it with: git merge anabranch/{state.run}"] if _has_result(state) else []
+        return [_how_to_take_it(state)] if _has_result(state) else []
     if state.phase is RunPhase.NEEDS_OPERATOR:
         return [state.hint]
     return [f"after mending: anabranch resume {state.run}"]
+
+
+def _how_to_take_it(state: State) -> str:
+    if state.base is not None and state.base.head is None:
+        return f"take it with: anabranch approve {state.run}"
+    return f"take it with: git merge anabranch/{state.run} (or anabranch approve)"
 
 
 def _has_result(state: State) -> bool:

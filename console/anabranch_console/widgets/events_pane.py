@@ -49,7 +49,7 @@ class EventsPane(LineView):
         before = len(self._entries)
         self._entries += entries
         dropped = self._drop_oldest()
-        if self.is_following and self.last_top != self.top:
+        if self.is_following and (dropped or self.last_top != self.top):
             self.top = self.last_top
             self.refresh()
         elif dropped:

@@ -20,7 +20,7 @@ from anabranch.core.strategies import Abandon, Converge, PointView
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
     """Return who meets at a point, in plan order."""
     if point == FINAL_POINT:
-        return tuple(s.id for s in state.plan.streams)
+        return state.topology.everyone
     return state.point_plan(point).streams
 
 
@@ -31,9 +31,16 @@ def points_of(state: State, stream: StreamId) -> tuple[PointId, ...]:
 
 
 def report_end(draft: Draft, stream: Stream) -> None:
-    """Let an ended stream arrive at, or depart from, each of its points."""
-    for point_id in points_of(draft.state, stream.id):
+    """Let an ended stream arrive at, or depart from, each of its points.
+
+    Other points may be held up by it too, because their streams were built on it.
+    """
+    own = points_of(draft.state, stream.id)
+    for point_id in own:
         _report_end_at(draft, stream, draft.point(point_id))
+    for point_id in draft.state.topology.points:
+        if point_id not in own:
+            consult(draft, point_id)
 
 
 def _report_end_at(draft: Draft, stream: Stream, point: Point) -> None:
@@ -86,6 +93,8 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
     """Merge the chosen streams and all they were built on, each after what it depends on."""
     state = draft.state
     family = state.topology.ancestors(decision.streams)
+    if any(state.streams[s].phase is Phase.CAPTURING for s in family):
+        return  # its work is being kept once more; :func:`consult` is called again after that
     streams = [s for s in family if state.streams[s].phase is Phase.SUCCEEDED]
     in_order = tuple(state.topology.in_merge_order(streams))
     draft.emit(ev.ConvergenceStarted(point_id, in_order, decision.reason))

@@ -142,7 +142,6 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ProcessExited: streams.process_exited,
     inputs.ProcessLost: streams.process_lost,
     inputs.ResultReady: streams.result_ready,
-    inputs.WorkspaceGone: streams.workspace_gone,
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
     inputs.WorkspaceGone: streams.workspace_gone,

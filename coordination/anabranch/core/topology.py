@@ -12,10 +12,20 @@ from anabranch.core.plan import Plan, PointPlan, StreamPlan
 class Topology:
     """Look-ups over an immutable plan. Never changes, so every state of a run shares one."""
 
-    __slots__ = ("dependents", "order", "path_seconds", "plan", "points", "position", "streams")
+    __slots__ = (
+        "dependents",
+        "everyone",
+        "order",
+        "path_seconds",
+        "plan",
+        "points",
+        "position",
+        "streams",
+    )
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.everyone: tuple[StreamId, ...] = tuple(s.id for s in plan.streams)
         self.streams: Mapping[StreamId, StreamPlan] = {s.id: s for s in plan.streams}
         self.points: Mapping[PointId, PointPlan] = {p.id: p for p in plan.points}
         self.position: Mapping[StreamId, int] = {s.id: i for i, s in enumerate(plan.streams)}

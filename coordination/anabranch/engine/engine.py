@@ -7,6 +7,7 @@ what is owed. That makes one turn one transaction, and lets a simulation drive t
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -43,6 +44,14 @@ class Meter(msgspec.Struct):
     journalling: float = 0.0
 
 
+AtHand = Callable[[State, Effect], Input | None]
+"""Gives what comes of an effect that asks nothing of the world; None if it has to be performed."""
+
+
+def nothing_at_hand(state: State, effect: Effect) -> None:
+    """Leave every effect to be performed."""
+
+
 class Engine:
     """Holds the state of one run; the only one who changes it."""
 
@@ -52,11 +61,13 @@ class Engine:
         strategies: Strategies,
         now: Callable[[], float],
         state: State | None = None,
+        at_hand: AtHand = nothing_at_hand,
     ) -> None:
         self._store = store
         self._strategies = strategies
         self._now = now
         self._state = state
+        self._at_hand = at_hand
         self.meter = Meter()
 
     @property
@@ -68,20 +79,28 @@ class Engine:
     def turn(self, inputs: Sequence[Input]) -> Turn:
         """Work off inputs in their order, as one transaction.
 
+        What comes of an effect that is at hand is worked off in the same transaction.
         Raises DiskFull or WorldError if the events could not be made durable; then nothing has
         happened, and the same inputs can be given again.
         """
         began = time.perf_counter()
         state, records, effects = self._state, list[Recorded](), dict[Effect, None]()
         refusals: dict[int, Refusal] = {}
-        for position, given in enumerate(inputs):
+        waiting = deque(enumerate(inputs))
+        while waiting:
+            position, given = waiting.popleft()
             outcome = decide(state, given, self._now(), self._strategies)
             if isinstance(outcome, Refusal):
                 refusals[position] = outcome
                 continue
             state = outcome.state
             records += outcome.events
-            effects |= dict.fromkeys(outcome.effects)
+            for effect in outcome.effects:
+                answer = self._at_hand(state, effect)
+                if answer is None:
+                    effects[effect] = None
+                else:
+                    waiting.append((position, answer))
         decided = time.perf_counter()
         self._store.append(records)
         self._state = state

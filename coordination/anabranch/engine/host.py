@@ -54,7 +54,7 @@ Answer = Future[Refusal | None]
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a host is made of; :mod:`anabranch.engine.runs` puts it together."""
+    """What a host is made of; :mod:`anabranch.engine.hosting` puts it together."""
 
     folder: RunFolder
     lock: RunLock
@@ -74,7 +74,14 @@ class RunHost:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._engine = Engine(parts.journal, parts.strategies, parts.clock.now, parts.state)
+        self._workspaces = WorkspaceEffects(parts.repository, parts.folder)
+        self._engine = Engine(
+            parts.journal,
+            parts.strategies,
+            parts.clock.now,
+            parts.state,
+            self._workspaces.at_hand,
+        )
         self._mailbox: deque[tuple[inputs.Input, Answer | None]] = deque()
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
@@ -198,7 +205,7 @@ class RunHost:
         parts = self._parts
         performing = Performing(
             parts.folder,
-            WorkspaceEffects(parts.repository, parts.folder),
+            self._workspaces,
             parts.clock,
             parts.environment,
             lambda: self._engine.state,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from datetime import datetime
@@ -17,7 +18,7 @@ from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.runs import project_root
 from anabranch.engine.workspaces import GitError, Repository, open_repository
-from anabranch.errors import AnabranchError, UsageError, WorldError
+from anabranch.errors import AnabranchError, UsageError, WorldError, machine_errors
 from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder
 
 
@@ -27,6 +28,7 @@ class AlreadyHosted(UsageError):
     code = "already_hosted"
 
 
+@machine_errors()
 def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
     """Return the project that a folder belongs to: its repository, or the folder itself.
 
@@ -38,8 +40,6 @@ def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
         return open_repository(folder, state.store, state.git_lock), state
     except GitError as error:
         raise UsageError(error.reason, error.hint) from error
-    except OSError as error:
-        raise WorldError(f"{error.strerror}: {error.filename}") from error
 
 
 def start_run(
@@ -59,15 +59,6 @@ def start_run(
     """
     repository, project = open_project(folder)
     home = project.run(new_run_id(datetime.now()))
-    try:
-        home.create()
-    except OSError as error:
-        raise WorldError(f"{error.strerror}: {error.filename}", "look at the disk") from error
-    clock = RunClock.begin()
-    lock = RunLock.acquire(home.lock)
-    assert lock is not None, "nobody else knows a run that has just got its name"
-    facts = {"project": str(repository.root), "folder": str(folder), **clock.facts()}
-    journal = Journal.create(home.journal, facts)
     command = inputs.StartRun(
         run=home.run,
         project=str(repository.root),
@@ -77,11 +68,35 @@ def start_run(
         wall=time.time(),
     )
     env = dict(os.environ if environment is None else environment)
-    host = RunHost(Parts(home, lock, journal, clock, repository, strategies, env, None, command))
+    try:
+        with machine_errors():
+            return _host_new(home, repository, folder, strategies, env, command)
+    except AnabranchError:
+        shutil.rmtree(home.path, ignore_errors=True)
+        raise
+
+
+def _host_new(
+    home: RunFolder,
+    repository: Repository,
+    folder: Path,
+    strategies: Strategies,
+    environment: Mapping[str, str],
+    command: inputs.StartRun,
+) -> RunHost:
+    home.create()
+    clock = RunClock.begin()
+    lock = RunLock.acquire(home.lock)
+    assert lock is not None, "nobody else knows a run that has just got its name"
+    facts = {"project": str(repository.root), "folder": str(folder), **clock.facts()}
+    journal = Journal.create(home.journal, facts)
+    parts = Parts(home, lock, journal, clock, repository, strategies, environment, None, command)
+    host = RunHost(parts)
     host.open()
     return host
 
 
+@machine_errors()
 def resume_run(
     home: RunFolder,
     strategies: Strategies,
@@ -99,7 +114,7 @@ def resume_run(
     if lock is None:
         pid = holder_of(home.lock)
         raise AlreadyHosted(
-            f"run {home.run} is hosted by process {pid}",
+            f"run {home.run} is hosted by {f'process {pid}' if pid else 'another process'}",
             f"follow it with: anabranch console {home.run}",
         )
     try:

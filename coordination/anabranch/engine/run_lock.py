@@ -27,7 +27,8 @@ class RunLock:
         It is tried for half a second, because somebody who only looks (:func:`holder_of`) may have
         it for an instant.
         """
-        file = open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - open as long as the lock
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _try(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:

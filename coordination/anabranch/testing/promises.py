@@ -102,7 +102,9 @@ def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Ite
     for path in sorted({*base, *found, *editors}):
         allowed = _newest(state, editors[path]) if path in editors else {base.get(path)}
         if found.get(path) not in allowed:
-            told = f"{path} is {found.get(path)!r}, and should be one of {sorted(map(str, allowed))}"
+            told = (
+                f"{path} is {found.get(path)!r}, and should be one of {sorted(map(str, allowed))}"
+            )
             yield f"{merged.point} merged {merged.merged} to the wrong tree: {told}"
 
 

@@ -99,9 +99,7 @@ class Simulation:
         self.trouble = trouble or random_trouble(self.rng)
         self.sometimes: Counter[str] = Counter()
         self.store = MemoryStore()
-        self.world = SimulatedWorld(
-            self.rng, self.trouble.faults, self._post, self.sometimes
-        )
+        self.world = SimulatedWorld(self.rng, self.trouble.faults, self._post, self.sometimes)
         self.operator = Operator(self)
         self._strategies = strategies
         self._witness = Witness()
@@ -160,7 +158,8 @@ class Simulation:
         agenda.after(trouble.seconds, self._end_trouble)
 
     def _end_trouble(self) -> None:
-        self.world.faults = NO_FAULTS
+        # A refused approval keeps nobody from coming to an end.
+        self.world.faults = Faults(approval_refused=self.trouble.faults.approval_refused)
         self._crash = 0.0
         self._fill_disk(False)
 

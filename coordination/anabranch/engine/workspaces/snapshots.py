@@ -90,10 +90,21 @@ def renew_index(git: Git, source: Path, fallback_tree: str) -> None:
         git.run("read-tree", fallback_tree)
 
 
+def copy_index(source: Path, target: Path) -> None:
+    """Copies an index with its time; raises OSError.
+
+    git looks into a file that is no older than the index, because it compares whole seconds: such a
+    file may have been written again in the same second. A younger copy would lose those changes.
+    """
+    found = source.stat()
+    shutil.copyfile(source, target)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
 def _copy_index(git: Git, source: Path, index: Path) -> bool:
     fresh = index.with_name(index.name + ".new")
     try:
-        shutil.copyfile(source, fresh)
+        copy_index(source, fresh)
         trial = git.at(index=fresh)
         _clear_hiding_flags(trial)
     except (OSError, GitError):
