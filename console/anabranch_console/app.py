@@ -7,16 +7,14 @@ never waits for it; when the app closes, streams go on running.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import App, SystemCommand
-from textual.binding import Binding, BindingType
+from textual.app import App
 from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
@@ -25,7 +23,6 @@ from anabranch_console.glyphs import Glyphs, choose_glyphs
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.theming import DEFAULT_THEME, Palette, load_palettes, textual_theme
-from anabranch_console.verbs import VERBS
 
 if TYPE_CHECKING:
     from anabranch.engine.source import Source
@@ -53,9 +50,7 @@ class ConsoleApp(App[ConsoleExit]):
 
     TITLE = "anabranch"
     CSS_PATH = Path(__file__).parent / "screens" / "run_view.tcss"
-    ENABLE_COMMAND_PALETTE = True
-    # Not the library's own binding, which would reach into dialogs.
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+p", "command_palette", show=False)]
+    ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = _WIDTH_CLASSES
     VERTICAL_BREAKPOINTS = _HEIGHT_CLASSES
 
@@ -109,15 +104,6 @@ class ConsoleApp(App[ConsoleExit]):
 
     def on_app_focus(self, event: AppFocus) -> None:
         self.clock.is_focused = True
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        """Return the verbs for the palette."""
-        situation = self.run_screen.situation()
-        for verb in VERBS:
-            why_not = verb.why_not(situation)
-            told = why_not or f":{verb.id} {verb.args}".rstrip()
-            act = partial(self.run_screen.action_verb, verb.id)
-            yield SystemCommand(verb.title, told, act)
 
     async def action_quit(self) -> None:
         """Quit by the verb, which asks first."""

@@ -81,6 +81,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "engine.lock"
 
     @property
+    def diary(self) -> Path:
+        """What the engine notes for its maintainers; usually not there at all."""
+        return self.path / "engine.log"
+
+    @property
     def requests(self) -> Path:
         """Where other commands leave requests for the engine that hosts the run."""
         return self.path / "requests"

@@ -175,7 +175,7 @@ def test_the_story_names_causes(model: RunModel) -> None:
     told = text(story_lines(model.state, "unit", records, model.event, UNICODE))
     assert "because run started" in told
     assert "because lint" in told
-    assert told.index("stream queued") < told.index("stream started")
+    assert told.index("queued") < told.index("· started")
 
 
 def test_every_event_has_words() -> None:
@@ -208,13 +208,22 @@ def test_the_events_of_whole_runs_can_be_told(tmp_path: Path) -> None:
 def test_the_banner_of_a_converged_run(tmp_path: Path) -> None:
     """Outcome, branch, and that it waits for approval."""
     source = ScriptedSource(plan_of([stream("a"), stream("b", "a")]), tmp_path)
-    assert ending_lines(source.state, UNICODE) == []
+    assert ending_lines(source.state, UNICODE, 116) == []
     finish_everything(source)
-    told = text(ending_lines(source.state, UNICODE))
+    told = text(ending_lines(source.state, UNICODE, 116))
     assert "✓ Converged" in told
     assert "2 streams merged into anabranch/20261121-140211-k3f" in told
     assert "A brings it to your branch" in told
     assert "anabranch report" in told
+
+
+def test_the_banner_says_what_fits(tmp_path: Path) -> None:
+    """The first step always stands there; further ones where there is room."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    finish_everything(source)
+    told = text(ending_lines(source.state, UNICODE, 40))
+    assert "A brings it to your branch" in told
+    assert "anabranch report" not in told
 
 
 def test_the_banner_of_a_conflict(tmp_path: Path) -> None:
@@ -222,7 +231,7 @@ def test_the_banner_of_a_conflict(tmp_path: Path) -> None:
     source = ScriptedSource(plan_of([stream("a"), stream("b")]), tmp_path)
     source.conflict = conflict_between("a", "b", "src/cart.py")
     finish_everything(source)
-    told = text(ending_lines(source.state, ASCII))
+    told = text(ending_lines(source.state, ASCII, 116))
     assert source.state.phase is RunPhase.NEEDS_OPERATOR
     assert "B Needs you" in told
     assert "a and b conflict in src/cart.py" in told

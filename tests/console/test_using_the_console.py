@@ -66,16 +66,29 @@ async def test_every_verb_is_reachable_by_command(
 
 
 async def test_the_palette_offers_every_verb(open_console: OpenConsole) -> None:
-    """ctrl+p opens the palette, and each verb is a hit in it."""
+    """ctrl+p opens the palette; each verb is in it, and enter does the best hit."""
     async with open_console() as console:
-        titles = {c.title for c in console.app.get_system_commands(console.screen)}
-        assert titles == {verb.title for verb in VERBS}
+        offered = {hit.id for hit in console.screen.palette_hits()}
+        assert {verb.id for verb in VERBS} <= offered
         await console.press("ctrl+p")
-        await console.type("reverse the")
-        await console.pilot.app.workers.wait_for_complete()
+        assert "Find a command" in console.shown()
+        await console.type("reverse")
         await console.press("enter")
-        await console.pilot.pause()
         assert console.screen.listed.is_reversed
+        await console.press("ctrl+p")
+        await console.type("zzz")
+        assert "nothing is called so" in console.shown()
+        await console.press("enter", "escape")
+
+
+async def test_the_palette_goes_to_streams(open_console: OpenConsole) -> None:
+    """A stream's name is a hit as well, also when the filter hides it."""
+    async with open_console() as console:
+        await console.command("filter lint")
+        await console.press("ctrl+p")
+        await console.type("go e2e")
+        await console.press("enter")
+        assert console.screen.listed.cursor == "e2e"
 
 
 async def test_moving_by_keys_and_mouse(open_console: OpenConsole) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from anabranch_console.screens.help import help_lines
+from anabranch_console.screens.palette import Hit, best
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.verbs import (
     VERBS,
@@ -108,3 +109,14 @@ def test_the_footer_belongs_to_the_pane() -> None:
     log = [verb.id for verb in footer_verbs((Scope.LOG, Scope.ANYWHERE))]
     assert "find" in log
     assert "filter" not in log
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [("st", "stop"), ("run", "stop-run"), ("retr", "retry"), ("copy", "copy"), ("fnlg", "find")],
+)
+def test_the_palette_ranks(text: str, first: str) -> None:
+    """Beginnings of titles come first, then beginnings of words, then parts, then letters."""
+    hits = [Hit(verb.id, "", verb.title, "") for verb in VERBS]
+    assert best(text, hits)[0].id == first
+    assert best("", hits) == hits

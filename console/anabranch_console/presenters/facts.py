@@ -56,7 +56,7 @@ def _facts(
 
 
 def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, str]]:
-    evidence = safe(evidence_for(replace(stream, partial=())))
+    evidence = safe(evidence_for(replace(stream, partial=(), result=None)))
     facts = [("evidence", evidence, "text")]
     is_live = stream.phase is Phase.RUNNING and vitals is not None
     if is_live and vitals is not None and vitals.attempt == stream.attempt and vitals.evidence:

@@ -44,6 +44,7 @@ from anabranch.errors import AnabranchError, DiskFull
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
+_log_root = logging.getLogger("anabranch")
 
 LARGEST_TURN = 2_000
 REQUEST_POLL_SECONDS = 0.25
@@ -102,6 +103,7 @@ class RunHost:
     def open(self) -> None:
         """Start hosting; returns once the first turn is durable. Raises AnabranchError."""
         _raise_file_limit()
+        self._diary = keep_diary(self._parts.folder.diary)
         self._thread.start()
         self._ready.wait()
         if self._fault is not None:
@@ -195,6 +197,7 @@ class RunHost:
             _log.exception("the engine stopped")
         finally:
             self._fail_waiting()
+            _log_root.removeHandler(self._diary)
             self._parts.journal.close()
             self._parts.lock.release()
             self._ready.set()
@@ -355,6 +358,15 @@ def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
         for s in state.streams.values()
         if s.is_active and s.pid is not None
     ]
+
+
+def keep_diary(path: Path) -> logging.Handler:
+    """Let what the engine has to say to its maintainers go to a file, never to a terminal."""
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    _log_root.addHandler(handler)
+    _log_root.propagate = False
+    return handler
 
 
 def _raise_file_limit() -> None:
