@@ -198,6 +198,7 @@ class RunHost:
         finally:
             self._fail_waiting()
             _log_root.removeHandler(self._diary)
+            self._diary.close()
             self._parts.journal.close()
             self._parts.lock.release()
             self._ready.set()
