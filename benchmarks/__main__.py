@@ -19,6 +19,7 @@ from benchmarks.measuring import BenchmarkFailed, Table, as_data, drawn
 BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "startup": startup.tables,
     "plans": plans.tables,
+    "workload": plans.workload,
     "spawning": spawning.tables,
     "workspaces": workspaces.tables,
     "journal": journal.tables,

@@ -22,7 +22,13 @@ from anabranch_console.frame_clock import FrameClock, writes_waiting
 from anabranch_console.glyphs import Glyphs, choose_glyphs
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
-from anabranch_console.theming import DEFAULT_THEME, Palette, load_palettes, textual_theme
+from anabranch_console.theming import (
+    DEFAULT_THEME,
+    Palette,
+    default_theme,
+    load_palettes,
+    textual_theme,
+)
 
 if TYPE_CHECKING:
     from anabranch.engine.source import Source
@@ -62,9 +68,10 @@ class ConsoleApp(App[ConsoleExit]):
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.palettes: dict[str, Palette] = load_palettes()
-        wanted = environ.get("ANABRANCH_THEME", DEFAULT_THEME)
-        self.palette = self.palettes.get(wanted) or self.palettes[DEFAULT_THEME]
+        self.palette = self.palettes[DEFAULT_THEME]
         super().__init__()
+        wanted = environ.get("ANABRANCH_THEME") or default_theme(self.console.color_system)
+        self.palette = self.palettes.get(wanted, self.palette)
         self.glyphs: Glyphs = choose_glyphs(environ)
         self.clock = FrameClock()
         self._is_paced = is_paced

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.console.conftest import Console, OpenConsole
+from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.scripted_source import ScriptedSource, plan_of, stream
 
 HOSTILE = (
@@ -84,7 +84,7 @@ async def test_wrapping(open_console: OpenConsole, tmp_path: Path) -> None:
         assert "<199>" in _log_text(console)
         assert console.screen.log_view.line_count > 10
         await console.pilot.resize_terminal(160, 45)
-        await console.pilot.pause()
+        await settle(console.pilot)
         assert "<199>" in _log_text(console)
         await console.press("w", "right")
         assert "<000>" not in _log_text(console)

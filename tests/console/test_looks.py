@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from anabranch_console.theming import _STYLES, Palette, load_palettes, parse_palette
+from anabranch_console.theming import (
+    _STYLES,
+    Palette,
+    default_theme,
+    load_palettes,
+    parse_palette,
+)
 from tests.console.conftest import OpenConsole
 
 READABLE = 4.5
@@ -40,6 +46,21 @@ def test_there_is_a_dark_and_a_light_theme() -> None:
     palettes = load_palettes()
     assert palettes["delta"].is_dark
     assert not palettes["floodplain"].is_dark
+
+
+def test_sixteen_colours_get_a_theme_of_their_own() -> None:
+    """Where there are only sixteen, no two meanings may fall together with the ground."""
+    from rich.color import Color, ColorSystem
+
+    name = default_theme("standard")
+    colours = load_palettes()[name].colours
+    shown = {n: Color.parse(c).downgrade(ColorSystem.STANDARD).number for n, c in colours.items()}
+    grounds = {shown["background"], shown["panel"], shown["cursor"]}
+    for colour, _ in _STYLES.values():
+        assert shown[colour] not in grounds
+    states = ("running", "succeeded", "failed", "recovering", "waiting", "quarantined")
+    assert len({shown[state] for state in states}) == len(states)
+    assert default_theme("truecolor") == default_theme(None) == "delta"
 
 
 def test_a_theme_that_lacks_a_colour_is_refused_by_name() -> None:

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 
 from anabranch_console.app import ConsoleApp
+from tests.console.conftest import settle
 from tests.console.scripted_source import demo_source, finish_everything
 
 Compare = Callable[..., bool]
@@ -18,14 +19,19 @@ def _app(folder: Path, environ: dict[str, str], *, has_ended: bool = False) -> C
     source = demo_source(folder)
     if has_ended:
         finish_everything(source)
-    return ConsoleApp(source, is_paced=False, environ={"ANABRANCH_GLYPHS": "unicode", **environ})
+    return ConsoleApp(
+        source,
+        is_paced=False,
+        environ={"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ},
+    )
 
 
 def _press(*keys: str) -> Callable[[Pilot[object]], Awaitable[None]]:
     async def press(pilot: Pilot[object]) -> None:
-        await pilot.pause()
-        await pilot.press(*keys)
-        await pilot.pause()
+        await settle(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await settle(pilot)
 
     return press
 

@@ -10,7 +10,7 @@ import pytest
 from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
 from anabranch.core.outcome import Refusal
 from anabranch_console.app import ConsoleExit
-from tests.console.conftest import Console, OpenConsole
+from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.scripted_source import (
     ScriptedSource,
     demo_source,
@@ -24,7 +24,7 @@ async def _choose(console: Console, name: str) -> None:
     position = console.screen.listed.position_of(name)  # type: ignore[arg-type]
     assert position is not None
     console.screen.table.put_cursor(position)
-    await console.pilot.pause()
+    await settle(console.pilot)
 
 
 async def test_stopping_a_stream_asks_first(open_console: OpenConsole) -> None:

@@ -9,7 +9,7 @@ import pytest
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.verbs import VERBS
 from anabranch_console.widgets.command_bar import CommandBar, Purpose
-from tests.console.conftest import OpenConsole
+from tests.console.conftest import OpenConsole, settle
 from tests.console.scripted_source import ScriptedSource, demo_source, plan_of, stream
 
 
@@ -44,7 +44,7 @@ async def test_every_verb_is_reachable_by_key(open_console: OpenConsole, done: l
         for verb in VERBS:
             console.screen.listed.move_to(1 if verb.id == "retry" else 3)
             (console.screen.log_view if verb.scope == "log" else console.screen.table).focus()
-            await console.pilot.pause()
+            await settle(console.pilot)
             for key in verb.keys:
                 await console.press(*key.split())
                 assert done[-1] == verb.id, key
@@ -59,7 +59,7 @@ async def test_every_verb_is_reachable_by_command(
     async with open_console() as console:
         for verb in VERBS:
             console.screen.bar.bar.post_message(CommandBar.Entered(Purpose.COMMAND, verb.id))
-            await console.pilot.pause()
+            await settle(console.pilot)
             assert done[-1] == verb.id
             if verb.id in ("menu", "command"):
                 await console.press("escape")
@@ -197,7 +197,7 @@ async def test_resizing_keeps_the_cursor_in_sight(open_console: OpenConsole) -> 
     async with open_console(size=(160, 45)) as console:
         await console.press("G")
         await console.pilot.resize_terminal(60, 12)
-        await console.pilot.pause()
+        await settle(console.pilot)
         assert "release-notes" in console.shown()
 
 
@@ -232,7 +232,7 @@ async def test_the_theme_picker_previews(open_console: OpenConsole) -> None:
         await console.press("ctrl+t", "j")
         assert console.app.palette.name == "floodplain"
         await console.press("escape")
-        await console.pilot.pause()
+        await settle(console.pilot)
         assert console.app.palette.name == "delta"
         await console.command("theme floodplain")
         assert console.app.theme == "floodplain"
@@ -337,5 +337,5 @@ async def test_a_click_in_the_footer_does_the_verb(open_console: OpenConsole) ->
         footer = console.screen.footer.lines[0]
         at = "".join(span.text for span in footer).index("Actions")
         await console.pilot.click("#footer", offset=(at, 0))
-        await console.pilot.pause()
+        await settle(console.pilot)
         assert "Actions on lint" in console.shown()

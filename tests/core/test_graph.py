@@ -6,6 +6,9 @@ import time
 from itertools import pairwise, permutations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from anabranch.core.graph import (
     critical_path,
     descendants,
@@ -20,8 +23,6 @@ from anabranch.core.graph import (
 )
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plan import Dependency, DependencyCondition, Plan, PointPlan, StreamPlan
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 def stream(

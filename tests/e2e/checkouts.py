@@ -114,6 +114,8 @@ def likeness(folder: Path) -> dict[str, str]:
         relative = path.relative_to(folder)
         if relative.parts[0] != ".git" or _is_the_users(relative):
             found[str(relative)] = _likeness_of(path)
+    if not (folder / ".git").exists():
+        return found
     found["(status)"] = git(
         folder, "--no-optional-locks", "status", "--porcelain=v2", "--ignored", "--branch"
     )

@@ -132,7 +132,7 @@ class Program:
         }
         return kept | own | more
 
-    def begin(self, *arguments: str, cwd: Path | None = None, **env: str) -> Running:
+    def begin(self, *arguments: str, cwd: str = "", **env: str) -> Running:
         """Start a command and let it run."""
         place = self.scratch / f"command-{len(self._begun)}"
         with (
@@ -141,7 +141,7 @@ class Program:
         ):
             process = subprocess.Popen(
                 [*PROGRAM, *arguments],
-                cwd=cwd or self.project,
+                cwd=self.project / cwd,
                 env=self.environment(**env),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -152,11 +152,11 @@ class Program:
         self._begun.append(running)
         return running
 
-    def run(self, *arguments: str, cwd: Path | None = None, **env: str) -> Told:
-        """Run a command to its end."""
-        return self.begin(*arguments, cwd=cwd, **env).wait()
+    def run(self, *arguments: str, cwd: str = "") -> Told:
+        """Run a command to its end, in the project or in another folder."""
+        return self.begin(*arguments, cwd=cwd).wait()
 
-    def expect(self, code: int, *arguments: str, cwd: Path | None = None) -> Told:
+    def expect(self, code: int, *arguments: str, cwd: str = "") -> Told:
         """Run a command to its end, which must be this exit code and never a traceback."""
         told = self.run(*arguments, cwd=cwd)
         assert "Traceback" not in told.out + told.err, told.err

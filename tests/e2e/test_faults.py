@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 import uuid
@@ -239,3 +240,23 @@ def test_streams_inherit_no_descriptor_of_the_host(program: Program) -> None:
         assert "journal" not in seen
         assert ".lock" not in seen
         assert "socket:" not in seen
+
+
+@pytest.mark.parametrize("left", ["raw", ".raw-left", ".frozen-left"])
+def test_a_kill_while_the_configuration_is_recorded_is_made_good(
+    program: Program, left: str
+) -> None:
+    """Half of what is recorded about the repository is there: the next console records the rest."""
+    host = begin_gated(program, 1)
+    host.kill()
+    (records,) = program.state_home.glob(
+        f"anabranch/projects/*/store.git/runs/{program.folder().run}"
+    )
+    if left == "raw":
+        shutil.rmtree(records / "frozen")
+    else:
+        (records / "frozen").rename(records / left)
+    open_gate(program)
+    program.expect(0, "resume", "--headless")
+    assert {path.name for path in records.iterdir()} >= {"frozen", "raw"}
+    assert not list(records.glob(".*-*"))

@@ -9,9 +9,9 @@ from anabranch.core.state import State
 from anabranch.engine.hosting import AlreadyHosted, resume_run
 from anabranch.engine.runs import find_run, read_run
 from anabranch.errors import LossRefused, UsageError
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument, say
-from anabranch_console.cli.planning import installed
 
 
 @click.command

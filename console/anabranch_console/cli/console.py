@@ -11,9 +11,9 @@ from anabranch.engine.hosting import AlreadyHosted, resume_run
 from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError
 from anabranch_console.cli.hosting import exit_code, finish
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument, say
-from anabranch_console.cli.planning import installed
 
 
 @click.command

@@ -9,8 +9,8 @@ from anabranch.core.state import RunPhase
 from anabranch.engine.hosting import start_run
 from anabranch_console import demo
 from anabranch_console.cli.hosting import exit_code, finish, host_run
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import say
-from anabranch_console.cli.planning import installed
 
 
 @click.command

@@ -7,9 +7,9 @@ import click
 from anabranch.engine.hosting import resume_run
 from anabranch.engine.runs import find_run
 from anabranch_console.cli.hosting import finish, host_run
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument
-from anabranch_console.cli.planning import installed
 
 
 @click.command

@@ -33,7 +33,7 @@ from anabranch_console.widgets.streams_table import StreamsTable
 if TYPE_CHECKING:
     from anabranch_console.screens.palette import Hit
 
-_GO_TO = "stream:"
+_GO_TO = ">"
 _FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
 _SEVERITIES: dict[str, SeverityLevel] = {
     "info": "information",
@@ -114,7 +114,7 @@ class LookingScreen(RunView):
             why_not = verb.why_not(situation)
             hint = why_not or f":{verb.id} {verb.args}".rstrip()
             hits.append(Hit(verb.id, shown_keys(verb), verb.title, hint, why_not is None))
-        rows = self.model.rows.values()
+        rows = sorted(self.model.rows.values(), key=lambda row: row.position)
         return hits + [Hit(_GO_TO + r.id, "", f"Go to {r.id}", r.state) for r in rows]
 
     def _do_hit(self, name: str | None) -> None:

@@ -50,9 +50,14 @@ def rank(text: str, title: str) -> int | None:
 
 def best(text: str, hits: Sequence[Hit]) -> list[Hit]:
     """Return the hits for a text, the best first; all of them in their own order for none."""
-    ranked = [(rank(text, f"{hit.title} {hit.id}"), hit) for hit in hits]
-    found = [(order, index, hit) for index, (order, hit) in enumerate(ranked) if order is not None]
-    return [hit for _, _, hit in sorted(found, key=lambda item: item[:2])]
+    if not text.strip():
+        return list(hits)
+    found = [
+        (hit.id != text.strip(), not hit.is_usable, order, index)
+        for index, hit in enumerate(hits)
+        if (order := rank(text, f"{hit.title} {hit.id}")) is not None
+    ]
+    return [hits[index] for *_, index in sorted(found)]
 
 
 class Palette(ModalScreen[str | None]):
@@ -74,7 +79,7 @@ class Palette(ModalScreen[str | None]):
     Palette.-ascii > Container { border: ascii $ab-accent; }
     Palette Input {
         height: 1; border: none; padding: 0; margin: 0 0 1 2;
-        background: $ab-background; color: $ab-foreground;
+        background: $ab-background; background-tint: $ab-background 0%; color: $ab-foreground;
     }
     Palette Input > .input--placeholder { color: $ab-muted; }
     Palette TextLines { height: 1fr; }

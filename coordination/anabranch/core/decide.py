@@ -90,8 +90,7 @@ def _settle_everyone(draft: Draft) -> None:
 
 def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     stream = draft.stream(stream_id)
-    if stream.phase is Phase.WAITING:
-        scheduling.reconsider(draft, stream_id)
+    scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
     if stream.has_ended or stream.phase in _BEGUN:

@@ -275,7 +275,11 @@ class RunHost:
             self._mailbox.extendleft(reversed(batch))
             self._trouble = error.message
             return False
+        except BaseException:
+            self._mailbox.extendleft(reversed(batch))  # whoever waits for an answer gets one
+            raise
         self._trouble = None
+        self._rested.clear()  # before anybody who asked hears the answer and waits for the rest
         self._last_turn = self.now()
         self._appended.set()
         self._published.publish(self._engine.state, turn.records)

@@ -38,6 +38,7 @@ class ByHand:
         self.clock = FakeClock()
         self.records: list[ev.Recorded] = []
         self.effects: tuple[Effect, ...] = ()
+        self.all_effects: list[Effect] = []
         self.refusal: Refusal | None = None
         self._strategies = strategies
         self._state: State | None = None
@@ -74,6 +75,7 @@ class ByHand:
         self._state = outcome.state
         self.records += outcome.events
         self.effects = outcome.effects
+        self.all_effects += outcome.effects
         for promise in broken_promises(outcome.state):
             raise PromiseBroken(promise)
         return [in_words(r.event) for r in outcome.events if not isinstance(r.event, SILENT)]

@@ -262,9 +262,9 @@ def told(error: Exception) -> str:
     """Return an error in words for people: what happened, and the next step if there is one."""
     if isinstance(error, ws.GitError):
         return f"{error.reason} ({error.hint})" if error.hint else error.reason
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{where}"
+        return f"{error.strerror}{where}" if error.strerror else str(error)
     return f"{type(error).__name__}: {error}"
 
 
