@@ -100,7 +100,7 @@ def test_columns_never_overflow(cells: int) -> None:
 def test_columns_come_back_with_the_width() -> None:
     """A wide table has all columns; narrower ones lose the least important first."""
     assert len(layout(130, 14)) == 9
-    assert [c.id for c, _ in layout(56, 14)] == ["id", "state", "attempt", "age", "now"]
+    assert [c.id for c, _ in layout(56, 14)] == ["id", "state", "age", "time", "now"]
 
 
 def test_a_row_says_why_a_stream_waits(model: RunModel) -> None:

@@ -20,7 +20,7 @@ def lifecycle() -> str:
         [
             "# A stream's life",
             "",
-            "Drawn from the table in `coordination/anabranch/core/lifecycle.py`; `make docs` writes it.",
+            "Drawn from the table in `anabranch.core.lifecycle`; `make docs` writes it.",
             "",
             "```mermaid",
             diagram().rstrip(),

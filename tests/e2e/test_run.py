@@ -178,6 +178,15 @@ def test_a_failed_run_goes_on_after_mending(program: Program) -> None:
     assert content(program, program.status()["commit"], "last.txt") == "last\n"
 
 
+def test_resuming_a_converged_run_tells_so_and_ends(program: Program) -> None:
+    """There is nothing left to do: exit 0 again, as often as one likes, and the result stays."""
+    program.plan({"s": "echo x > x.txt"})
+    commit = converged(program)
+    for _ in range(2):
+        assert "converged" in program.expect(0, "resume", "--headless").out
+    assert program.status()["commit"] == commit
+
+
 def test_conditions_and_windows(program: Program) -> None:
     """``completed`` waits for any end, ``started`` for the beginning, ``after`` for the time."""
     gate = program.scratch / "gate"

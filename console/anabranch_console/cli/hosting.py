@@ -40,15 +40,20 @@ def host_run(
     try:
         if as_json or headless or not has_terminal():
             return _host_as_text(host, as_json, time_limit_seconds)
-        return _host_in_console(host)
+        return host_in_console(host)
     finally:
         host.close()
 
 
-def _host_in_console(host: RunHost) -> int:
+def host_in_console(host: RunHost) -> int:
+    """Show the console until the person leaves it; return the exit code."""
     from anabranch_console.app import run_console
 
     left = run_console(host)
+    if left.wants_stop:
+        say(f"stopping run {host.run}; streams get their grace time")
+        host.submit(inputs.StopRun(reason="stopped by you")).result()
+        host.wait()
     if left.message:
         say(left.message)
     return exit_code(host.state)

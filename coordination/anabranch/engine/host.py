@@ -256,6 +256,7 @@ class RunHost:
             performing.perform(effect)
 
     async def _serve(self, performing: Performing) -> None:
+        self._woken.set()  # a run that had ended before gets no more news, and may rest
         while not self._leaving:
             await self._woken.wait()
             self._woken.clear()

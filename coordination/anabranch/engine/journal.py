@@ -174,7 +174,7 @@ class Journal:
         return state
 
     def tidy(self, state: State) -> None:
-        """Take a snapshot when there is much to replay; fold back a write-ahead log that is long."""
+        """Take a snapshot when there is much to replay; fold a long write-ahead log back."""
         # A run that has ended is only read from now on.
         bound = SNAPSHOT_AT_END if state.has_ended else SNAPSHOT_EVERY
         if state.seq - self._last_snapshot >= bound:
