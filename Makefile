@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := coordination console plugins themes tests benchmarks
 
-.PHONY: help demo run test check format lint types contracts bench docs clean
+.PHONY: help demo run test check format lint types contracts bench docs picture clean
 .DEFAULT_GOAL := help
 
 help:            ## list the targets
@@ -37,6 +37,9 @@ bench: $(VENV)/.developing    ## measure beside peers, in one run
 
 docs: $(VENV)/.developing     ## write the generated parts of the documentation anew
 	$(BIN)/python -m tests.contracts.generated_docs
+
+picture: $(VENV)/.developing  ## take the picture in the README anew, from a real run
+	$(BIN)/python docs/picture.py
 
 clean:           ## remove what was installed here
 	rm -rf $(VENV)

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from benchmarks.measuring import timed
+
+_NOT_INHERITED = ("GIT_", "MAKE", "XDG_", "PYTHON")
 _PACKAGES = {"ninja": "ninja-build", "cc": "gcc"}
 _SPIN = """
 #include <stdlib.h>
@@ -42,20 +45,30 @@ class Machine:
 
     @cached_property
     def environment(self) -> Mapping[str, str]:
-        """The environment of every contestant: the user's, with state of its own."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "MAKE", "XDG_"))}
+        """The environment of every contestant: the user's, with state of its own.
+
+        Bytecode is kept in the scratch folder, as an installed package keeps it beside itself.
+        """
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
         names = {f"GIT_{role}_NAME": "Bench" for role in ("AUTHOR", "COMMITTER")}
         mails = {f"GIT_{role}_EMAIL": "bench@localhost" for role in ("AUTHOR", "COMMITTER")}
-        state = {"XDG_STATE_HOME": str(self.scratch / "state"), "GIT_CONFIG_GLOBAL": os.devnull}
+        state = {
+            "XDG_STATE_HOME": str(self.scratch / "state"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "PYTHONPYCACHEPREFIX": str(self.scratch / "bytecode"),
+        }
         return {**kept, **names, **mails, **state}
 
     @cached_property
     def anabranch(self) -> tuple[str, ...]:
-        """How to start the product: as installed beside this interpreter, or from the source."""
+        """How to start the product, which has run once: its bytecode is there."""
         installed = Path(sys.executable).with_name("anabranch")
-        if installed.exists():
-            return (str(installed),)
-        return (sys.executable, "-m", "anabranch_console.cli.main")
+        from_source = (sys.executable, "-m", "anabranch_console.cli.main")
+        argv = (str(installed),) if installed.exists() else from_source
+        folder = self.repository("warm-up", 1)
+        for words in (("run", "--headless", "--", "true"), ("status",), ("--help",)):
+            timed((*argv, *words), folder, self.environment)
+        return argv
 
     @cached_property
     def true(self) -> str:

@@ -15,8 +15,8 @@ from benchmarks.graphs import FORMS, SLOTS, Graph, as_plan, chain, flat, layered
 from benchmarks.machine import Machine
 from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_turns, timed
 
-REPEATS = 5
-BUDGET_SECONDS = 25.0
+REPEATS = 3
+BUDGET_SECONDS = 15.0
 ISOLATED_STREAMS = 100
 REPOSITORY_FILES = 300
 OURS = "anabranch, shared"
@@ -25,16 +25,28 @@ Samples = Mapping[str, tuple[float, ...]]
 
 
 def tables(machine: Machine) -> Iterator[Table]:
-    """Yield one table a graph."""
+    """Yield one table a graph, and what isolation adds."""
     nothing = (machine.true,)
-    once = _measured(machine, flat(1, nothing), repeats=7)
+    once = _measured(machine, flat(1, nothing), repeats=5)
     yield _table("A plan of one task (what a plan costs)", once, {}, 1)
     for graph in (flat(1000, nothing), chain(200, nothing), layered(20, 50, nothing)):
         samples = _measured(machine, graph)
         yield _table(f"Plan {graph.name}, {SLOTS} slots", samples, once, len(graph.tasks))
     yield _isolated(machine)
-    if machine.workload is not None:
-        yield _real(machine, machine.workload, once)
+
+
+def workload(machine: Machine) -> Iterator[Table]:
+    """Yield a recorded workload, if one was given; its tasks burn processor time."""
+    if machine.workload is None:
+        return
+    spin = machine.spin
+    if spin is None:
+        raise BenchmarkFailed("a recorded workload needs a C compiler for its tasks")
+    graph = read_workload(machine.workload, spin)
+    samples = _measured(machine, graph)
+    bound = graph.work_seconds / SLOTS
+    note = f"{graph.work_seconds:.1f} s of work; {SLOTS} slots cannot be faster than {bound:.1f} s"
+    yield _table(f"Workload {graph.name}, {SLOTS} slots", samples, {}, len(graph.tasks), (note,))
 
 
 def _measured(machine: Machine, graph: Graph, repeats: int = REPEATS) -> Samples:
@@ -113,15 +125,3 @@ def _isolated(machine: Machine) -> Table:
         "ms a task",
         (f"a workspace, its capture and its merge add {added:.0f} ms a stream",),
     )
-
-
-def _real(machine: Machine, path: Path, once: Samples) -> Table:
-    """Run a recorded workload; its tasks burn processor time."""
-    spin = machine.spin
-    if spin is None:
-        raise BenchmarkFailed("a recorded workload needs a C compiler for its tasks")
-    graph = read_workload(path, spin)
-    samples = in_turns(_contestants(machine, graph), 2, 3 * BUDGET_SECONDS)
-    bound = graph.work_seconds / SLOTS
-    note = f"{graph.work_seconds:.1f} s of work; {SLOTS} slots cannot be faster than {bound:.1f} s"
-    return _table(f"Workload {graph.name}", samples, once, len(graph.tasks), (note,))

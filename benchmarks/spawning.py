@@ -26,7 +26,7 @@ from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_tur
 
 COUNT = 300
 REPEATS = 5
-BUDGET_SECONDS = 20.0
+BUDGET_SECONDS = 10.0
 
 _LIMIT = """
 #include <spawn.h>

@@ -15,7 +15,7 @@ COUNT = 100
 FILES = 300
 FILES_CHANGED = 4
 REPEATS = 3
-BUDGET_SECONDS = 25.0
+BUDGET_SECONDS = 15.0
 
 
 def tables(machine: Machine) -> Iterator[Table]:

@@ -7,23 +7,31 @@ never waits for it; when the app closes, streams go on running.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from textual import on
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
-from anabranch.engine.source import Source
 from anabranch_console.frame_clock import FrameClock, writes_waiting
 from anabranch_console.glyphs import Glyphs, choose_glyphs
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
-from anabranch_console.theming import DEFAULT_THEME, Palette, load_palettes, textual_theme
-from anabranch_console.verbs import VERBS
+from anabranch_console.theming import (
+    DEFAULT_THEME,
+    Palette,
+    default_theme,
+    load_palettes,
+    textual_theme,
+)
+
+if TYPE_CHECKING:
+    from anabranch.engine.source import Source
 
 _WIDTH_CLASSES = [(0, "-narrow"), (100, "-wide")]
 _HEIGHT_CLASSES = [(0, "-short"), (24, "-tall"), (34, "-very-tall")]
@@ -47,8 +55,8 @@ class ConsoleApp(App[ConsoleExit]):
     """
 
     TITLE = "anabranch"
-    CSS_PATH = "screens/run_view.tcss"
-    ENABLE_COMMAND_PALETTE = True
+    CSS_PATH = Path(__file__).parent / "screens" / "run_view.tcss"
+    ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = _WIDTH_CLASSES
     VERTICAL_BREAKPOINTS = _HEIGHT_CLASSES
 
@@ -60,9 +68,10 @@ class ConsoleApp(App[ConsoleExit]):
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         self.palettes: dict[str, Palette] = load_palettes()
-        wanted = environ.get("ANABRANCH_THEME", DEFAULT_THEME)
-        self.palette = self.palettes.get(wanted) or self.palettes[DEFAULT_THEME]
+        self.palette = self.palettes[DEFAULT_THEME]
         super().__init__()
+        wanted = environ.get("ANABRANCH_THEME") or default_theme(self.console.color_system)
+        self.palette = self.palettes.get(wanted, self.palette)
         self.glyphs: Glyphs = choose_glyphs(environ)
         self.clock = FrameClock()
         self._is_paced = is_paced
@@ -102,15 +111,6 @@ class ConsoleApp(App[ConsoleExit]):
 
     def on_app_focus(self, event: AppFocus) -> None:
         self.clock.is_focused = True
-
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Return the verbs for the palette."""
-        situation = self.run_screen.situation()
-        for verb in VERBS:
-            why_not = verb.why_not(situation)
-            told = why_not or f":{verb.id} {verb.args}".rstrip()
-            act = partial(self.run_screen.action_verb, verb.id)
-            yield SystemCommand(verb.title, told, act)
 
     async def action_quit(self) -> None:
         """Quit by the verb, which asks first."""

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from anabranch.core.events import Recorded
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.state import State
-from anabranch.engine.source import Overhead, Source
-from anabranch.engine.vitals import Vitals
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
+
+if TYPE_CHECKING:
+    from anabranch.engine.source import Overhead, Source
+    from anabranch.engine.vitals import Vitals
 
 EVENTS_KEPT = 20_000
 EVENTS_KEPT_PER_SUBJECT = 500

@@ -15,6 +15,7 @@ from rich.style import Style
 from textual.theme import Theme
 
 DEFAULT_THEME = "delta"
+SIXTEEN_COLOUR_THEME = "basalt"
 
 _STATES = {
     "waiting": "waiting",
@@ -100,6 +101,11 @@ class Palette:
         return Style(
             color=self.colours[colour], bgcolor=self.colours[background], bold=is_bold or None
         )
+
+
+def default_theme(colour_system: str | None) -> str:
+    """Return the theme for a terminal, by what the library says about its colours."""
+    return SIXTEEN_COLOUR_THEME if colour_system == "standard" else DEFAULT_THEME
 
 
 def load_palettes() -> dict[str, Palette]:

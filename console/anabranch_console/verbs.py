@@ -6,7 +6,7 @@ it, the second chooses. The screen carries a verb out in the method ``do_`` plus
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
@@ -205,7 +205,7 @@ def _only_one_beginning_with(word: str) -> Verb | None:
     return next(iter(found.values())) if len(found) == 1 else None
 
 
-def completions(line: str, names: dict[str, Sequence[str]]) -> list[str]:
+def completions(line: str, names: Mapping[str, Sequence[str]]) -> list[str]:
     """Return the command lines that ``line`` may become; ``names`` has what arguments complete to.
 
     ``names`` maps what a verb completes (``streams``) to the names there are.

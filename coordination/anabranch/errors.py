@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class AnabranchError(Exception):
     """Anything that ends a command. ``exit_code`` is what the command exits with."""
@@ -40,3 +44,15 @@ class DiskFull(WorldError):
     """There is no room; the operation can be tried again once there is."""
 
     code = "disk_full"
+
+
+@contextmanager
+def machine_errors() -> Iterator[None]:
+    """Turn what the machine refuses into an error with the next step."""
+    try:
+        yield
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"the disk is full{where}", "make room, then try again") from error
+        raise WorldError(f"{error.strerror}{where}", "anabranch doctor looks closer") from error

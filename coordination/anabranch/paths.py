@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
@@ -36,7 +35,7 @@ def project_folder(project: Path) -> Path:
 
 def new_run_id(now: datetime) -> RunId:
     """Return a run id that sorts by time and can be told over the phone."""
-    tail = "".join(secrets.choice(_RUN_ALPHABET) for _ in range(3))
+    tail = "".join(_RUN_ALPHABET[byte % len(_RUN_ALPHABET)] for byte in os.urandom(3))
     return RunId(f"{now:%Y%m%d-%H%M%S}-{tail}")
 
 
@@ -80,6 +79,11 @@ class RunFolder(msgspec.Struct, frozen=True):
     def lock(self) -> Path:
         """Held (flock) by the one engine that may write."""
         return self.path / "engine.lock"
+
+    @property
+    def diary(self) -> Path:
+        """What the engine notes for its maintainers; usually not there at all."""
+        return self.path / "engine.log"
 
     @property
     def requests(self) -> Path:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol, TypeVar
+from typing import Any
 
 import msgspec
 import pluggy
@@ -21,16 +21,6 @@ from anabranch.core.strategies import (
     Strategies,
 )
 from anabranch.hookspecs import PROJECT, EngineHooks
-
-
-class Named(Protocol):
-    """Anything that users choose by name."""
-
-    @property
-    def name(self) -> str: ...
-
-
-S = TypeVar("S", bound=Named)
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -56,24 +46,31 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(EngineHooks)
     set_aside: list[SetAside] = []
-    for point in entry_points(group=PROJECT) if points is None else points:
+    found = entry_points(group=PROJECT) if points is None else points
+    for point in sorted(found, key=_place):
         reason = _register(manager, point)
         if reason:
             set_aside.append(SetAside(point.name, reason))
-    hook = manager.hook
-    convergence: dict[str, ConvergenceType] = _by_name(
-        hook.anabranch_convergence_types(), set_aside
+    convergence: dict[str, ConvergenceType] = _strategies(
+        manager, "anabranch_convergence_types", set_aside
     )
-    balancers: dict[str, LoadBalancer] = _by_name(hook.anabranch_load_balancers(), set_aside)
-    recovery: dict[str, RecoveryStrategy] = _by_name(
-        hook.anabranch_recovery_strategies(), set_aside
+    balancers: dict[str, LoadBalancer] = _strategies(manager, "anabranch_load_balancers", set_aside)
+    recovery: dict[str, RecoveryStrategy] = _strategies(
+        manager, "anabranch_recovery_strategies", set_aside
     )
     names = tuple(name for name, _ in manager.list_name_plugin())
     return Loaded(Strategies(convergence, balancers, recovery), names, tuple(set_aside))
 
 
+def _place(point: EntryPoint) -> tuple[bool, str]:
+    """Built-in plugins come first, so that nobody can take a name of theirs; else by name."""
+    return not point.name.startswith("builtin."), point.name
+
+
 def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
     """Load one plugin; return why it could not be, or None."""
+    if manager.has_plugin(point.name):
+        return "another plugin has the same name"
     try:
         plugin = point.load()
         manager.register(plugin, name=point.name)
@@ -85,14 +82,23 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
     return None
 
 
-def _by_name(batches: Iterable[Iterable[S]], set_aside: list[SetAside]) -> dict[str, S]:
-    found: dict[str, S] = {}
-    for batch in batches:
-        for strategy in batch:
-            if strategy.name in found:
-                set_aside.append(
-                    SetAside(type(strategy).__module__, f"{strategy.name!r} is already taken")
-                )
+def _strategies(
+    manager: pluggy.PluginManager, hook: str, set_aside: list[SetAside]
+) -> dict[str, Any]:
+    """Ask each plugin by itself what it brings, so that one that fails spoils no other's answer."""
+    found: dict[str, Any] = {}
+    plugins = manager.list_name_plugin()
+    for name, plugin in plugins:
+        others = [other for _, other in plugins if other is not plugin]
+        try:
+            batches = manager.subset_hook_caller(hook, others)()
+            brought = {strategy.name: strategy for batch in batches for strategy in batch}
+        except (Exception, SystemExit) as error:
+            set_aside.append(SetAside(name, f"{type(error).__name__}: {error}"))
+            continue
+        for strategy in brought:
+            if strategy in found:
+                set_aside.append(SetAside(name, f"{strategy!r} is already taken"))
             else:
-                found[strategy.name] = strategy
+                found[strategy] = brought[strategy]
     return found

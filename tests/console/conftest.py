@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.console.scripted_source import ScriptedSource, demo_source
+from textual.app import App
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from anabranch_console.app import ConsoleApp, ConsoleExit
+from tests.console.scripted_source import ScriptedSource, demo_source
 
 OpenConsole = Callable[..., AbstractAsyncContextManager["Console"]]
+
+
+QUIET_ROUNDS = 2
+SETTLING_SECONDS = 20.0
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Wait until every message is handled and nothing is left to lay out or paint."""
+    quiet = 0
+    async with asyncio.timeout(SETTLING_SECONDS):
+        while quiet < QUIET_ROUNDS and not pilot.app._exit:
+            await pilot._wait_for_screen()
+            quiet = quiet + 1 if _is_quiet(pilot.app) else 0
+            await asyncio.sleep(0.001)
+
+
+def _is_quiet(app: App[Any]) -> bool:
+    screen = app.screen
+    pumps = [app, *app.screen_stack, *screen.walk_children()]
+    is_painted = not (screen._layout_required or screen._dirty_widgets)
+    return is_painted and not any(pump.message_queue_size for pump in pumps)
 
 
 class Console:
@@ -28,16 +53,20 @@ class Console:
     async def frame(self) -> None:
         """Pull one frame, and let everything that follows from it happen."""
         self.app.advance()
-        await self.pilot.pause()
+        await settle(self.pilot)
 
     async def press(self, *keys: str) -> None:
         """Press keys, and let everything that follows from them happen."""
-        await self.pilot.press(*keys)
-        await self.pilot.pause()
+        for key in keys:
+            await self.pilot.press(key)
+            await settle(self.pilot)
 
     async def type(self, text: str) -> None:
-        """Type a text, character by character."""
-        await self.press(*text)
+        """Type a text into the input that has the focus."""
+        focused = self.app.focused
+        assert isinstance(focused, Input)
+        focused.insert_text_at_cursor(text)
+        await settle(self.pilot)
 
     async def command(self, line: str) -> None:
         """Type a command into the command bar."""
@@ -47,9 +76,8 @@ class Console:
 
     def shown(self) -> str:
         """Return the screen as text."""
-        width, height = self.app.size
         strips = self.app.screen._compositor.render_strips()
-        return "\n".join(strip.text.rstrip() for strip in strips[:height]) + "\n" * (width < 0)
+        return "\n".join(strip.text.rstrip() for strip in strips)
 
     def toasts(self) -> list[str]:
         """Return what the toasts say."""
@@ -57,18 +85,20 @@ class Console:
 
 
 @pytest.fixture(autouse=True)
-def _utc(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let every clock on screen show UTC."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
-    yield  # type: ignore[misc]
+    yield
     monkeypatch.undo()
     time.tzset()
 
 
 @pytest.fixture
-def open_console(tmp_path: Path) -> OpenConsole:
+def open_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenConsole:
     """Return a function that opens a console of some size over a source."""
+    # The pilot guesses from the processor's idleness; waiting is what `settle` is for.
+    monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 0.002)
 
     @asynccontextmanager
     async def opened(
@@ -77,11 +107,12 @@ def open_console(tmp_path: Path) -> OpenConsole:
         **environ: str,
     ) -> AsyncIterator[Console]:
         source = source or demo_source(tmp_path)
-        environ = {"ANABRANCH_GLYPHS": "unicode", **environ}
+        environ = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
         app = ConsoleApp(source, is_paced=False, environ=environ)
         app.run_screen.hold_off_seconds = 0.0
         async with app.run_test(size=size) as pilot:
             console = Console(app, source, pilot)
+            await settle(pilot)
             await console.frame()
             yield console
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from anabranch.core.events import event_types, wire_name
-from anabranch.core.lifecycle import diagram, public_state
-from anabranch.core.lifecycle import Phase
+from anabranch.core.lifecycle import Phase, diagram, public_state
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -21,7 +20,7 @@ def lifecycle() -> str:
         [
             "# A stream's life",
             "",
-            "Drawn from the table in `coordination/anabranch/core/lifecycle.py`; `make docs` writes it.",
+            "Drawn from the table in `anabranch.core.lifecycle`; `make docs` writes it.",
             "",
             "```mermaid",
             diagram().rstrip(),
@@ -37,7 +36,12 @@ def lifecycle() -> str:
 
 def events() -> str:
     """Return docs/events.md."""
-    lines = ["# Events", "", "Every type that `anabranch events --json` can show. `make docs` writes this.", ""]
+    lines = [
+        "# Events",
+        "",
+        "Every type that `anabranch events --json` can show. `make docs` writes this.",
+        "",
+    ]
     for kind in event_types():
         fields = ", ".join(f"`{name}`" for name in kind.__struct_fields__)
         said = (kind.__doc__ or "").strip().split("\n\n")[0].replace("\n", " ")

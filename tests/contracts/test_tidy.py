@@ -20,8 +20,8 @@ HOST = re.compile(r"https?://[^\s\"']*/simple\b|https?://\S+\.(whl|tar\.gz)\b")
 
 def own_modules() -> list[Path]:
     """Return the product's Python files; the demonstration's own project is data."""
-    skipped = (ROOT / "console/anabranch_console/demo/project",)
-    skipped += (ROOT / "console/anabranch_console/demo/additions",)
+    demo = ROOT / "console/anabranch_console/demo"
+    skipped = (demo / "project", demo / "additions")
     found = [p for root in ROOTS for p in sorted((ROOT / root).rglob("*.py"))]
     return [p for p in found if not any(p.is_relative_to(s) for s in skipped)]
 

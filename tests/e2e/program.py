@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import tomli_w
+
 from anabranch.core.projections import event_line, status
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
@@ -131,15 +132,16 @@ class Program:
         }
         return kept | own | more
 
-    def begin(self, *arguments: str, cwd: Path | None = None, **env: str) -> Running:
+    def begin(self, *arguments: str, cwd: str = "", **env: str) -> Running:
         """Start a command and let it run."""
         place = self.scratch / f"command-{len(self._begun)}"
-        with open(place.with_suffix(".out"), "wb") as out, open(
-            place.with_suffix(".err"), "wb"
-        ) as err:
+        with (
+            open(place.with_suffix(".out"), "wb") as out,
+            open(place.with_suffix(".err"), "wb") as err,
+        ):
             process = subprocess.Popen(
                 [*PROGRAM, *arguments],
-                cwd=cwd or self.project,
+                cwd=self.project / cwd,
                 env=self.environment(**env),
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -150,11 +152,11 @@ class Program:
         self._begun.append(running)
         return running
 
-    def run(self, *arguments: str, cwd: Path | None = None, **env: str) -> Told:
-        """Run a command to its end."""
-        return self.begin(*arguments, cwd=cwd, **env).wait()
+    def run(self, *arguments: str, cwd: str = "") -> Told:
+        """Run a command to its end, in the project or in another folder."""
+        return self.begin(*arguments, cwd=cwd).wait()
 
-    def expect(self, code: int, *arguments: str, cwd: Path | None = None) -> Told:
+    def expect(self, code: int, *arguments: str, cwd: str = "") -> Told:
         """Run a command to its end, which must be this exit code and never a traceback."""
         told = self.run(*arguments, cwd=cwd)
         assert "Traceback" not in told.out + told.err, told.err
@@ -191,9 +193,7 @@ class Program:
         assert told.code == code, f"{arguments}: {told}"
         return told
 
-    def plan(
-        self, streams: Mapping[str, Any], *, name: str = "plan", **coordination: Any
-    ) -> Path:
+    def plan(self, streams: Mapping[str, Any], *, name: str = "plan", **coordination: Any) -> Path:
         """Write the project's plan. ``convergence`` goes to its own table."""
         points = coordination.pop("convergence", {})
         content: dict[str, Any] = {"version": 1, "name": name}

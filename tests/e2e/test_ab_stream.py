@@ -200,4 +200,11 @@ def test_stubs_are_private(tmp_path: Path) -> None:
         stub.write_stubs(folder)
     assert folder.stat().st_mode & 0o077 == 0
     names = sorted(path.name for path in folder.iterdir())
-    assert names == ["ab-stream", "ab_stream.pyc", "anabranch-mcp", "mcp.pyc", "mcp_tools.pyc"]
+    assert names == [
+        "ab-stream",
+        "ab_locked.pyc",
+        "ab_stream.pyc",
+        "anabranch-mcp",
+        "mcp.pyc",
+        "mcp_tools.pyc",
+    ]

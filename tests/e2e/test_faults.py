@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import time
 import uuid
@@ -11,8 +12,8 @@ from pathlib import Path
 import apsw
 import msgspec
 import pytest
-from anabranch.engine.performers.process_records import StartRecord, read_attempt
 
+from anabranch.engine.performers.process_records import StartRecord, read_attempt
 from tests.e2e.program import Program, Running, until
 
 STOPPED_SECONDS = 3.0
@@ -40,10 +41,10 @@ def open_gate(program: Program) -> None:
     (program.scratch / "gate").touch()
 
 
-def begin_gated(program: Program, count: int = 4, **coordination: object) -> Running:
+def begin_gated(program: Program, count: int = 4) -> Running:
     """Start a run whose streams all wait at the gate, and wait until all of them do."""
     streams = {f"s{n}": gated(program, f"echo {n} > {n}.txt") for n in range(count)}
-    program.plan(streams, max_parallel=count, **coordination)
+    program.plan(streams, max_parallel=count)
     host = program.begin("run", "--headless")
     for name in streams:
         program.await_log(name, "ready")
@@ -146,9 +147,7 @@ def pretend_reboot(run_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_polite_end_leaves_the_streams_running(
-    program: Program, number: signal.Signals
-) -> None:
+def test_a_polite_end_leaves_the_streams_running(program: Program, number: signal.Signals) -> None:
     """Ctrl-C and its like end the console with 130 and say how to go on; nothing else ends."""
     host = begin_gated(program)
     host.send(number)
@@ -176,7 +175,7 @@ def test_a_second_interrupt_while_leaving_does_no_harm(program: Program) -> None
 
 
 def test_a_host_that_was_suspended_goes_on(program: Program) -> None:
-    """Streams end while the host is stopped for three seconds; it finds out, and nothing is late."""
+    """Streams end while the host is stopped for three seconds; it finds out all the same."""
     streams = {
         f"s{n}": {"command": gated(program, f"exit {n}"), "success_exit_codes": [n]}
         for n in range(4)
@@ -241,3 +240,23 @@ def test_streams_inherit_no_descriptor_of_the_host(program: Program) -> None:
         assert "journal" not in seen
         assert ".lock" not in seen
         assert "socket:" not in seen
+
+
+@pytest.mark.parametrize("left", ["raw", ".raw-left", ".frozen-left"])
+def test_a_kill_while_the_configuration_is_recorded_is_made_good(
+    program: Program, left: str
+) -> None:
+    """Half of what is recorded about the repository is there: the next console records the rest."""
+    host = begin_gated(program, 1)
+    host.kill()
+    (records,) = program.state_home.glob(
+        f"anabranch/projects/*/store.git/runs/{program.folder().run}"
+    )
+    if left == "raw":
+        shutil.rmtree(records / "frozen")
+    else:
+        (records / "frozen").rename(records / left)
+    open_gate(program)
+    program.expect(0, "resume", "--headless")
+    assert {path.name for path in records.iterdir()} >= {"frozen", "raw"}
+    assert not list(records.glob(".*-*"))

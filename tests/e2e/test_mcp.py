@@ -14,6 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from anabranch.client import mcp as mcp_server
 from anabranch.client import mcp_tools
 from anabranch.engine.gateway import wire
 from tests.engine.knocking import DEADLINE_SECONDS, Bench
@@ -201,13 +202,11 @@ def _lock(path: str, seconds: float) -> dict[str, Any]:
     return {"name": "lock", "arguments": {"path": path, "wait_seconds": seconds}}
 
 
-async def test_progress_is_told_to_those_who_want_it(bench: Bench) -> None:
+def test_progress_is_told_to_those_who_want_it() -> None:
     """With a token a waiting call says every few seconds that it goes on."""
-    from anabranch.client import mcp
-
     read, write = os.pipe()
-    server = mcp.Server(0, write)
-    call = mcp.Call("k", "lock", {"path": "x", "wait_seconds": 40}, False)
+    server = mcp_server.Server(0, write)
+    call = mcp_server.Call("k", "lock", {"path": "x", "wait_seconds": 40}, False)
     server._tell_progress(call, 10.0)
     call.token = "t"
     server._tell_progress(call, 20.0)

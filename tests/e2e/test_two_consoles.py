@@ -7,10 +7,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
+from anabranch.core.ids import StreamId
 from anabranch.core.inputs import StopRun
 from anabranch.core.state import RunPhase
 from anabranch.engine.follower import RunFollower
-
 from tests.e2e.program import Program, Running, until
 from tests.engine.repositories import git
 
@@ -55,7 +56,7 @@ def test_a_second_host_is_refused_with_words(program: Program, host: Running) ->
 
 
 def test_of_many_hosts_at_once_one_wins(program: Program, host: Running) -> None:
-    """Five ``resume`` at the same moment, after the host was killed: one hosts, four are refused."""
+    """Five ``resume`` at the same moment after the host was killed: one hosts the run."""
     host.kill()
     hosts = [program.begin("resume", "--headless") for _ in range(5)]
     until(lambda: sum(h.has_ended for h in hosts) == 4, "all but one have been refused")
@@ -70,7 +71,7 @@ def test_a_follower_sees_the_run_live_and_changes_nothing(program: Program, host
     follower = RunFollower(program.folder())
     try:
         assert follower.is_read_only
-        assert follower.state.streams["first"].pid is not None
+        assert follower.state.streams[StreamId("first")].pid is not None
         refusal = follower.submit(StopRun(reason="no")).result()
         assert refusal is not None
         assert "only follows" in refusal.reason
@@ -144,9 +145,7 @@ def test_many_readers_never_keep_a_host_from_starting(program: Program, host: Ru
     assert code == 0
 
 
-def test_a_second_run_beside_the_first_is_a_run_of_its_own(
-    program: Program, host: Running
-) -> None:
+def test_a_second_run_beside_the_first_is_a_run_of_its_own(program: Program, host: Running) -> None:
     """Two runs of one project at once do not disturb each other, in processes or in git."""
     first = program.folder().run
     program.plan({"other": "echo other > other.txt"})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import tempfile
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -203,8 +202,3 @@ def plain_socket(path: str) -> socket.socket:
     found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     found.connect(path)
     return found
-
-
-def short_folder() -> Path:
-    """Return a fresh folder with a short name."""
-    return Path(tempfile.mkdtemp(prefix="ab-"))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from anabranch.engine.workspaces import (
     Approved,
     Refusal,
@@ -14,7 +15,6 @@ from anabranch.engine.workspaces import (
     merge_results,
     result_branch,
 )
-
 from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
 
 FILES: dict[str, str | bytes | None] = {
@@ -128,6 +128,24 @@ def test_branch_that_is_not_checked_out_moves_alone(project: Project) -> None:
     assert isinstance(outcome, Approved)
     assert git(project.user, "rev-parse", "main").strip() == outcome.commit
     assert files_below(project.user) == before
+    assert git(project.user, "status", "--porcelain") == ""
+
+
+def test_sparse_checkout_stays_clean(project: Project) -> None:
+    """Files that the user does not have checked out are changed all the same, in the commit."""
+    git(project.user, "sparse-checkout", "set", "n")
+    workspace = project.workspace("one")
+    write(workspace.path, {"d/c.txt": "new c\n", "a.txt": "new a\n"})
+    result = project.capture(workspace)
+    assert isinstance(approve(project.repo, RUN, project.base, result.commit), Approved)
+    assert git(project.user, "status", "--porcelain") == ""
+    assert git(project.user, "show", "HEAD:d/c.txt") == "new c\n"
+
+
+def test_split_index_comes_along(project: Project) -> None:
+    """An index in two parts is no obstacle."""
+    git(project.user, "update-index", "--split-index")
+    assert isinstance(approve_run(project), Approved)
     assert git(project.user, "status", "--porcelain") == ""
 
 

@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from anabranch.engine.git import Git, GitError, decode, encode, repository_lock
 
+from anabranch.engine.git import Git, GitError, decode, encode, repository_lock
 from tests.engine.repositories import git, make_repository
 
 

@@ -8,6 +8,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from anabranch.engine.log_reading import (
     LINE_CELLS_LIMIT,
     RAW_LINE_LIMIT,
@@ -18,8 +21,6 @@ from anabranch.engine.log_reading import (
     read_tail,
 )
 from anabranch.hostile_text import cut_to_cells, escape_for_terminal
-from hypothesis import given
-from hypothesis import strategies as st
 
 HOSTILE_PIECES = st.sampled_from(
     ["\x1b[31m", "\x1b]0;t\x07", "\x1b]52;c;aGk=\x1b\\", "\x9b2J", "\x90q\x9c", "\x1b", "\u202e",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+
 from anabranch.core.ids import StreamId
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces import (
@@ -28,7 +29,6 @@ from anabranch.engine.workspaces import (
 from anabranch.engine.workspaces.objects import Drafts, ObjectReader, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.union import Extent, Leaf, apply_leaves
-
 from tests.engine.repositories import (
     FAR_LINES,
     RUN,
@@ -330,7 +330,7 @@ def test_union_equals_gits_merge_on_random_trees(tmp_path: Path) -> None:
     project = open_project(make_repository(tmp_path / "user", FILES), tmp_path / "out")
     bodies = ["\n".join(chance.choice("abcdefgh") * 5 for _ in range(12)) for _ in range(6)]
     united = 0
-    for number in range(60):
+    for number in range(40):
         start = {name: chance.choice(bodies) for name in chance.sample(NAMES, 6)}
         trees = [start, changed(chance, start, bodies), changed(chance, start, bodies)]
         base, ours, theirs = (tree_of(project, number, files) for files in trees)
@@ -352,7 +352,7 @@ def test_union_equals_gits_merge_on_random_trees(tmp_path: Path) -> None:
         if clean:
             assert merged.tree == answer[0], (trees, certain)
         assert clean or not certain
-    assert united >= 10
+    assert united >= 8
 
 
 def changed(chance: random.Random, start: dict[str, str], bodies: list[str]) -> dict[str, str]:

@@ -11,10 +11,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import msgspec
 import pytest
 import tomli_w
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from anabranch.config import (
     LoadedPlan,
     PlanErrors,
@@ -32,8 +35,6 @@ from anabranch.config.positions import key_positions
 from anabranch.config.support import NOT_YET
 from anabranch.config.values import duration_seconds
 from anabranch.core.plan import Dependency, Plan, StreamPlan
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 MALFORMED = sorted((Path(__file__).parent.parent / "fixtures" / "malformed_plans").glob("*.toml"))
 SCHEMA = jsonschema.Draft202012Validator(plan_schema())

@@ -185,7 +185,7 @@ async def test_the_folder_goes_with_its_attempt(bench: Bench) -> None:
 
 
 def test_nothing_of_a_spool_enters_a_commit(tmp_path: Path) -> None:
-    """Even a stream's own ``git add -A`` leaves it out, and it can be taken away without a trace."""
+    """Even a stream's own ``git add -A`` leaves it out, and it goes without a trace."""
     project = make_repository(tmp_path / "project", {"a.txt": "a"})
     folder = in_workspace(project)
     folder.make()

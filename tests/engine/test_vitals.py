@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from anabranch.core.ids import StreamId
 from anabranch.engine.process_table import machine_load, parse_stat, sample_trees
 from anabranch.engine.vitals import VitalsSampler, Watched

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from anabranch.core.ids import StreamId
 from anabranch.engine.watching import WorkspaceWatcher, emitter, inotify, watch_table
 from anabranch.engine.watching.polling import is_silent_file_system

@@ -1,29 +1,24 @@
-"""Bases, workspaces and captures on real repositories, friendly and hostile."""
+"""Bases and workspaces on real repositories of every shape."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from anabranch.core.ids import StreamId
 from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces import (
     Workspace,
-    capture_base,
-    changed_settings,
     merge_results,
     open_repository,
     publish_result_folder,
-    read_ref,
     result_branch,
-    result_ref,
 )
 from anabranch.engine.workspaces.records import record_path
-
 from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
 
 FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", "d/b.txt": "b\n", ".gitignore": "*.o\n"}
@@ -298,242 +293,3 @@ def test_submodules_and_large_files_are_said(tmp_path: Path) -> None:
     git(user, "commit", "-qm", "attributes")
     workspace = open_project(user, tmp_path / "out").workspace("one")
     assert len(workspace.warnings) == 2
-
-
-def commits(folder: Path) -> None:
-    write(folder, {"own": "1\n"})
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "own")
-
-
-def orphan(folder: Path) -> None:
-    git(folder, "switch", "-q", "--orphan", "fresh")
-    write(folder, {"own": "1\n"})
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", "orphan")
-
-
-def amends_base(folder: Path) -> None:
-    write(folder, {"own": "1\n"})
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "--amend", "-m", "amended")
-
-
-def on_other_branch(folder: Path) -> None:
-    git(folder, "switch", "-qc", "other")
-    commits(folder)
-
-
-def leaves_index_lock(folder: Path) -> None:
-    write(folder, {"own": "1\n"})
-    git_dir = Path(git(folder, "rev-parse", "--absolute-git-dir").strip())
-    (git_dir / "index.lock").touch()
-
-
-def hides_from_index(folder: Path) -> None:
-    git(folder, "update-index", "--assume-unchanged", "a.txt")
-    git(folder, "update-index", "--skip-worktree", "d/b.txt")
-    write(folder, {"own": "1\n", "a.txt": "hidden\n", "d/b.txt": "hidden\n"})
-
-
-def forces_ignored(folder: Path) -> None:
-    write(folder, {"own": "1\n", "wanted.o": "o\n"})
-    git(folder, "add", "-f", "wanted.o")
-
-
-def untracks(folder: Path) -> None:
-    write(folder, {"own": "1\n", ".gitignore": "*.o\na.txt\n"})
-    git(folder, "rm", "-q", "--cached", "a.txt")
-
-
-BEHAVIOURS: dict[Callable[[Path], None], dict[str, str | None]] = {
-    commits: {"own": "1\n", "a.txt": "a\n"},
-    orphan: {"own": "1\n", "a.txt": None},
-    amends_base: {"own": "1\n", "a.txt": "a\n"},
-    on_other_branch: {"own": "1\n"},
-    leaves_index_lock: {"own": "1\n"},
-    hides_from_index: {"own": "1\n", "a.txt": "hidden\n", "d/b.txt": "hidden\n"},
-    forces_ignored: {"own": "1\n", "wanted.o": "o\n"},
-    untracks: {"own": "1\n", "a.txt": None},
-}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda behaviour: behaviour.__name__)
-def test_capture_takes_work_however_it_was_done(
-    behaviour: Callable[[Path], None], kind: WorkspaceKind, project: Project
-) -> None:
-    """Committed or not, on whatever history: the files are in the result, the stream untouched."""
-    workspace = project.workspace("one", kind=kind)
-    behaviour(workspace.path)
-    head = git(workspace.path, "rev-parse", "HEAD")
-    status = git(workspace.path, "--no-optional-locks", "status", "--porcelain=v2", "--branch")
-    write(workspace.path, {"late": "uncommitted\n"})
-    result = project.capture(workspace)
-    (workspace.path / "late").unlink()
-    files = project.files_of(result.commit)
-    for path, content in {**BEHAVIOURS[behaviour], "late": "uncommitted\n"}.items():
-        assert (path in files) is (content is not None), path
-        assert content is None or project.content(result.commit, path) == content
-    assert git(workspace.path, "rev-parse", "HEAD") == head
-    now = git(workspace.path, "--no-optional-locks", "status", "--porcelain=v2", "--branch")
-    assert now == status
-    assert read_ref(project.repo, result_ref(RUN, StreamId("one"))) == result.commit
-    grown = git(project.user, "merge-base", project.base.commit, result.commit).strip()
-    assert grown == project.base.commit
-    rewritten = behaviour in (orphan, amends_base)
-    assert any("history" in warning for warning in result.warnings) is rewritten
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_capture_without_work_is_the_start(kind: WorkspaceKind, project: Project) -> None:
-    """Nothing done, nothing committed."""
-    result = project.capture(project.workspace("one", kind=kind))
-    assert (result.commit, result.files_changed) == (project.base.commit, 0)
-
-
-def test_capture_sees_edits_again_and_again(project: Project) -> None:
-    """A warm index never hides an edit, even one that keeps size and time."""
-    workspace = project.workspace("one")
-    path = workspace.path / "a.txt"
-    for letter in "bcdef":
-        before = path.stat()
-        path.write_text(f"{letter}\n")
-        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-        assert project.content(project.capture(workspace).commit, "a.txt") == f"{letter}\n"
-
-
-WARNED: dict[str, tuple[dict[str, str | bytes | None], str]] = {
-    "markers": ({"a.txt": "<<<<<<< A\n1\n=======\n2\n>>>>>>> B\n"}, "markers are left in a.txt"),
-    "case twins": ({"A.TXT": "x\n"}, "only in case: A.TXT"),
-    "folder twins": ({"D/x": "x\n"}, "only in case: D/x"),
-    "ignored": ({"x.o": "x\n", "build/y.o": "x\n"}, "2 ignored files or folders"),
-    "headline": ({"r.rst": "Title\n=======\n"}, ""),
-}
-
-
-@pytest.mark.parametrize("case", WARNED)
-def test_what_git_takes_without_a_word_is_said(case: str, project: Project) -> None:
-    """Silent traps become warnings, and innocent files do not."""
-    files, words = WARNED[case]
-    result = project.result("one", files)
-    assert bool(result.warnings) is bool(words)
-    assert words in " ".join(result.warnings)
-
-
-@pytest.mark.parametrize("with_commit", [True, False])
-def test_nested_repositories_are_said(with_commit: bool, project: Project) -> None:
-    """A repository inside the workspace does not vanish silently, nor stop the capture."""
-    workspace = project.workspace("one")
-    write(workspace.path, {"own": "1\n", "n/inner": "x\n"})
-    git(workspace.path / "n", "init", "-q")
-    if with_commit:
-        git(workspace.path / "n", "add", "-A")
-        git(workspace.path / "n", "commit", "-qm", "inner")
-    result = project.capture(workspace)
-    assert "own" in project.files_of(result.commit)
-    assert any("nested" in warning and "n" in warning for warning in result.warnings)
-
-
-def test_file_that_cannot_be_converted_keeps_the_workspace(project: Project) -> None:
-    """A broken working-tree-encoding is an error with a hint, and nothing is lost."""
-    workspace = project.workspace("one")
-    write(workspace.path, {".gitattributes": "*.u working-tree-encoding=UTF-16\n"})
-    write(workspace.path, {"x.u": b"\xff\xfe\x00"})
-    with pytest.raises(GitError) as caught:
-        project.capture(workspace)
-    assert caught.value.hint
-    assert (workspace.path / "x.u").exists()
-
-
-@pytest.mark.parametrize(
-    "key", ["core.hooksPath", "core.fsmonitor", "filter.x.clean", "core.pager"]
-)
-def test_a_streams_settings_run_nothing_in_the_engine(
-    key: str, project: Project, tmp_path: Path
-) -> None:
-    """Programs that a stream puts into shared settings are never started, and are named."""
-    mark = tmp_path / "ran"
-    program = tmp_path / "hooks" / "post-checkout"
-    program.parent.mkdir()
-    for name in ("post-checkout", "reference-transaction", "post-index-change"):
-        (program.parent / name).write_text(f"#!/bin/sh\ntouch {mark}\ncat\n")
-        (program.parent / name).chmod(0o755)
-    one = project.workspace("one")
-    value = program.parent if key == "core.hooksPath" else program
-    git(one.path, "config", key, str(value))
-    write(one.path, {".gitattributes": "* filter=x\n", "a.txt": "changed\n"})
-    whole_run_result = project.capture(one)
-    project.workspace("two", whole_run_result)
-    project.workspace("three", kind="clone")
-    merge_results(
-        project.repo, RUN, project.base, [whole_run_result], message="m",
-        ref=result_branch(RUN), expected=None,
-    )  # fmt: skip
-    assert not mark.exists()
-    assert key.lower() in changed_settings(project.repo, RUN)
-
-
-def test_filters_trusted_when_the_run_began_still_work(tmp_path: Path) -> None:
-    """The user's own filter applies, whatever a stream makes of it later."""
-    user = make_repository(
-        tmp_path / "user", {"a.txt": "a\n", ".gitattributes": "*.up filter=up\n"}
-    )
-    git(user, "config", "filter.up.clean", "tr a-z A-Z")
-    git(user, "config", "filter.up.smudge", "tr A-Z a-z")
-    project = open_project(user, tmp_path / "out")
-    workspace = project.workspace("one")
-    git(workspace.path, "config", "filter.up.clean", "false")
-    write(workspace.path, {"x.up": "shout\n"})
-    result = project.capture(workspace)
-    assert project.content(result.commit, "x.up") == "SHOUT\n"
-    assert (project.workspace("two", result).path / "x.up").read_text() == "shout\n"
-
-
-def test_a_worktree_pointed_elsewhere_is_not_believed(project: Project, tmp_path: Path) -> None:
-    """Rewriting .git does not make the engine read another repository."""
-    other = make_repository(tmp_path / "other", {"secret": "s\n"})
-    workspace = project.workspace("one")
-    (workspace.path / ".git").write_text(f"gitdir: {other / '.git'}\n")
-    write(workspace.path, {"own": "1\n"})
-    result = project.capture(workspace)
-    assert sorted(project.files_of(result.commit)) == [".gitignore", "a.txt", "d/b.txt", "own"]
-
-
-def test_links_out_of_the_workspace_are_captured_as_links(project: Project, tmp_path: Path) -> None:
-    """What a symbolic link points at never gets in."""
-    write(tmp_path / "private", {"key": "secret\n"})
-    workspace = project.workspace("one")
-    (workspace.path / "link").symlink_to(tmp_path / "private")
-    files = project.files_of(project.capture(workspace).commit)
-    assert files["link"].startswith("120000")
-    assert "link/key" not in files
-
-
-def test_refs_and_stashes_of_streams_do_not_touch_results(project: Project) -> None:
-    """A stream that deletes every ref it sees loses its own work at most, not the base."""
-    one = project.workspace("one")
-    write(one.path, {"a.txt": "1\n"})
-    git(one.path, "stash")
-    git(one.path, "stash", "pop", "-q")
-    result = project.capture(one)
-    assert project.content(result.commit, "a.txt") == "1\n"
-
-
-def test_names_that_are_no_utf8_are_captured(project: Project) -> None:
-    """Bytes in names go through base, workspace, capture and merge as they are."""
-    workspace = project.workspace("one")
-    name = os.fsdecode(b"caf\xe9 \xff")
-    write(workspace.path, {name: "x\n", "über/ñ": "y\n"})
-    result = project.capture(workspace)
-    assert {name, "über/ñ"} <= project.files_of(result.commit).keys()
-    again = project.workspace("two", result)
-    assert (again.path / name).read_text() == "x\n"
-
-
-def test_base_stands_by_a_ref(project: Project) -> None:
-    """Garbage collection in between takes nothing away."""
-    write(project.user, {"a.txt": "dirty\n"})
-    base = capture_base(project.repo, RUN, True)
-    git(project.user, "gc", "-q", "--prune=now")
-    assert project.content(base.commit, "a.txt") == "dirty\n"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from anabranch.config import PlanErrors, check_report, check_text
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import json_option, print_json, say
-from anabranch_console.cli.planning import installed, read_plan
+from anabranch_console.cli.planning import read_plan
 
 
 @click.command

@@ -6,11 +6,11 @@ import click
 
 from anabranch.config import LoadedPlan, StrategyNames, load_plan
 from anabranch.core.state import RunPhase
-from anabranch.engine.runs import start_run
+from anabranch.engine.hosting import start_run
 from anabranch_console import demo
 from anabranch_console.cli.hosting import exit_code, finish, host_run
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import say
-from anabranch_console.cli.planning import installed
 
 
 @click.command

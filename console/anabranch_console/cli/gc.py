@@ -9,9 +9,9 @@ from anabranch.core.projections import SCHEMA
 from anabranch.engine.cleaning import CleanedRun, clean_run
 from anabranch.engine.runs import find_run, run_folders
 from anabranch_console.cli.hosting import EXIT_WOULD_LOSE_WORK, finish
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
-from anabranch_console.cli.planning import installed
 
 
 @click.command

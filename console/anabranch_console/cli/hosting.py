@@ -40,15 +40,20 @@ def host_run(
     try:
         if as_json or headless or not has_terminal():
             return _host_as_text(host, as_json, time_limit_seconds)
-        return _host_in_console(host)
+        return host_in_console(host)
     finally:
         host.close()
 
 
-def _host_in_console(host: RunHost) -> int:
+def host_in_console(host: RunHost) -> int:
+    """Show the console until the person leaves it; return the exit code."""
     from anabranch_console.app import run_console
 
     left = run_console(host)
+    if left.wants_stop:
+        say(f"stopping run {host.run}; streams get their grace time")
+        host.submit(inputs.StopRun(reason="stopped by you")).result()
+        host.wait()
     if left.message:
         say(left.message)
     return exit_code(host.state)
@@ -57,6 +62,7 @@ def _host_in_console(host: RunHost) -> int:
 def _host_as_text(host: RunHost, as_json: bool, time_limit_seconds: float | None) -> int:
     cursor = _where_to_begin(host)
     told = progress.Progress(host.state) if not as_json else None
+    trouble = progress.Trouble()
     with _interruptible() as interrupted:
         limit_reached = False
         while True:
@@ -68,8 +74,7 @@ def _host_as_text(host: RunHost, as_json: bool, time_limit_seconds: float | None
                     print_json_line(event_line(frame.state, record))
                 elif told:
                     told.tell(frame.state, record)
-            if host.trouble and told:
-                told.trouble(host.trouble)
+            trouble.tell(host.trouble)
             if ended and host.state.seq == cursor:
                 break
             if interrupted.is_set():

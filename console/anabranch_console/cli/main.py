@@ -35,6 +35,7 @@ COMMANDS = {
     "streams": "List a run's streams.",
     "events": "List what happened in a run; --follow goes on.",
     "report": "Tell what a run did, cost and brought.",
+    "approve": "Bring a run's result to your branch.",
     "stop": "Stop a run gracefully; its work is kept.",
     "gc": "Reclaim workspaces, with proof that nothing is lost.",
     "mcp": "Serve a stream's tools to an agent, on stdin and stdout (MCP).",

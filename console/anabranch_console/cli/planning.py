@@ -24,7 +24,6 @@ from anabranch.engine.history import estimates
 from anabranch.engine.process_table import machine_capacity
 from anabranch.engine.runs import project_root
 from anabranch.paths import ProjectFolder, project_folder
-from anabranch.plugins import Loaded, load_plugins
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import print_json, say
 
@@ -39,14 +38,6 @@ def auto_parallel() -> int:
     as there are, and never fewer than four.
     """
     return max(LEAST_PARALLEL, 2 * (os.cpu_count() or 1))
-
-
-def installed() -> Loaded:
-    """Load the plugins and tell of those that were set aside."""
-    loaded = load_plugins()
-    for plugin in loaded.set_aside:
-        say(f"plugin {plugin.plugin} was set aside: {plugin.reason}")
-    return loaded
 
 
 def read_plan(

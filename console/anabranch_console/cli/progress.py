@@ -22,7 +22,6 @@ class Progress:
     def __init__(self, state: State) -> None:
         names = [len(p.id) for p in state.plan.streams]
         self._width = min(NAME_WIDTH_MAX, max([*names, len("converge")]))
-        self._trouble = ""
         count = len(state.plan.streams)
         noun = "stream" if count == 1 else "streams"
         width = state.plan.max_parallel
@@ -36,12 +35,6 @@ class Progress:
         subject, public, text = words
         sign = paint(glyph(public), public, sys.stderr)
         say(f"{_clock(record.at)}  {sign} {subject:<{self._width}}  {shown(text)}")
-
-    def trouble(self, reason: str) -> None:
-        """Tell what keeps the engine from going on, once."""
-        if reason != self._trouble:
-            self._trouble = reason
-            say(f"         ! {reason}; waiting for room")
 
     def _words(self, state: State, event: ev.Event) -> tuple[str, str, str] | None:
         match event:
@@ -82,6 +75,20 @@ class Progress:
         return None
 
 
+class Trouble:
+    """Tells what keeps the engine from going on, once, and when it is over."""
+
+    def __init__(self) -> None:
+        self._told: str | None = None
+
+    def tell(self, reason: str | None) -> None:
+        """Take what there is to tell now; None if all is well."""
+        if reason == self._told:
+            return
+        self._told = reason
+        say(f"         ! {reason}; waiting for room" if reason else "         ! going on")
+
+
 def tell_outcome(host: RunHost) -> None:
     """Tell how the run ended and what to do next; the report goes to stdout."""
     state = host.state
@@ -98,10 +105,16 @@ def next_steps(state: State) -> list[str]:
             return [state.approval.message]
         if state.approval.hint:
             return [f"not approved: {state.approval.message}", f"  {state.approval.hint}"]
-        return [f"take it with: git merge anabranch/{state.run}"] if _has_result(state) else []
+        return [_how_to_take_it(state)] if _has_result(state) else []
     if state.phase is RunPhase.NEEDS_OPERATOR:
         return [state.hint]
     return [f"after mending: anabranch resume {state.run}"]
+
+
+def _how_to_take_it(state: State) -> str:
+    if state.base is not None and state.base.head is None:
+        return f"take it with: anabranch approve {state.run}"
+    return f"take it with: git merge anabranch/{state.run} (or anabranch approve)"
 
 
 def _has_result(state: State) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
-from anabranch.engine.runs import find_run, resume_run
+from anabranch.engine.hosting import resume_run
+from anabranch.engine.runs import find_run
 from anabranch_console.cli.hosting import finish, host_run
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument
-from anabranch_console.cli.planning import installed
 
 
 @click.command

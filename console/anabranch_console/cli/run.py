@@ -6,16 +6,11 @@ from pathlib import Path
 
 import click
 
-from anabranch.engine.runs import start_run
+from anabranch.engine.hosting import start_run
 from anabranch_console.cli.hosting import finish, host_run
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
-from anabranch_console.cli.planning import (
-    DEFAULT_PLAN,
-    installed,
-    read_plan,
-    valid_plan,
-    with_choices,
-)
+from anabranch_console.cli.planning import DEFAULT_PLAN, read_plan, valid_plan, with_choices
 
 
 class PlanOrCommands(click.Command):

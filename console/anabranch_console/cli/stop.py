@@ -9,12 +9,13 @@ import click
 from anabranch.core import inputs
 from anabranch.engine import requests
 from anabranch.engine.host import RunHost
-from anabranch.engine.runs import AlreadyHosted, find_run, read_run, resume_run
+from anabranch.engine.hosting import AlreadyHosted, resume_run
+from anabranch.engine.runs import find_run, read_run
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.paths import RunFolder
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument, say
-from anabranch_console.cli.planning import installed
 
 ANSWER_SECONDS = 10.0
 MARGIN_SECONDS = 20.0

@@ -45,20 +45,21 @@ def _numbers(
 
 
 def _now(row: StreamRow, glyphs: Glyphs) -> Span:
-    return Span(row.now, f"state.{row.state}" if row.state == "failed" else "muted")
+    again = f"#{row.attempt} " if row.attempt > 1 else ""
+    return Span(again + row.now, f"state.{row.state}" if row.state == "failed" else "muted")
 
 
 def _or_less(value: int | None) -> int:
     return -1 if value is None else value
 
 
-MOST_URGENT_NOW = 22
+MOST_URGENT_NOW = 14
 """The cells that the last column gets before the next of lower priority may be shown."""
 
 COLUMNS: tuple[Column, ...] = (
     Column("id", "STREAM", 16, 100, lambda r, g: Span(r.id, "strong"), lambda r: r.id),
     Column("state", "STATE", 13, 90, _state, lambda r: (r.urgency, r.position)),
-    Column("attempt", "TRY", 3, 65, _attempt, lambda r: r.attempt, "right", True),
+    Column("attempt", "TRY", 3, 25, _attempt, lambda r: r.attempt, "right", True),
     Column(
         "age",
         "AGE",

@@ -6,14 +6,16 @@ from anabranch.core.ids import FINAL_POINT
 from anabranch.core.projections import run_state
 from anabranch.core.state import RunPhase, State
 from anabranch_console.glyphs import Glyphs
-from anabranch_console.lines import Line, Span
+from anabranch_console.lines import Line, Span, line_cells
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.header import RUN_WORDS
 from anabranch_console.presenters.wording import safe
 
 
-def ending_lines(state: State, glyphs: Glyphs, is_read_only: bool = False) -> list[Line]:
-    """Return the banner of an ended run, no lines while it lives."""
+def ending_lines(
+    state: State, glyphs: Glyphs, cells: int, is_read_only: bool = False
+) -> list[Line]:
+    """Return the banner of an ended run, ``cells`` wide, and no lines while it lives."""
     if not state.has_ended:
         return []
     name = run_state(state, is_hosted=True)
@@ -24,7 +26,8 @@ def ending_lines(state: State, glyphs: Glyphs, is_read_only: bool = False) -> li
     lines = [head]
     if reason and state.phase is not RunPhase.CONVERGED:
         lines.append((Span(reason, "muted"),))
-    lines.append(_next_step(state, is_read_only))
+    steps = [*_next_steps(state, is_read_only), (Span(f"anabranch report {state.run}", "accent"),)]
+    lines.append(_as_many_as_fit(steps, cells))
     return lines
 
 
@@ -38,18 +41,30 @@ def _what(state: State) -> str:
     return f"{succeeded} of {wording.count(len(state.plan.streams), 'stream')} succeeded {took}"
 
 
-def _next_step(state: State, is_read_only: bool) -> Line:
-    report = (Span("  ·  "), Span(f"anabranch report {state.run}", "accent"))
-    if state.phase is RunPhase.CONVERGED:
-        if state.approval.is_done:
-            return (Span(safe(state.approval.message), "state.succeeded"), *report)
-        if state.approval.message:
-            told = f"not approved: {state.approval.message}; {state.approval.hint}"
-            return (Span(safe(told), "level.warning"), *report)
-        if is_read_only:
-            return (Span("approve it where the run is hosted", "muted"), *report)
-        return (Span("A", "key"), Span(" brings it to your branch", "text"), *report)
+def _next_steps(state: State, is_read_only: bool) -> list[Line]:
+    approval = state.approval
     if state.phase is RunPhase.NEEDS_OPERATOR:
-        return (Span(safe(state.hint), "text"), *report)
-    again = f"anabranch resume {state.run}"
-    return (Span("x r", "key"), Span(" tries a stream again  ·  "), Span(again, "accent"), *report)
+        return [(Span(safe(state.hint), "text"),)]
+    if state.phase is not RunPhase.CONVERGED:
+        again = f"anabranch resume {state.run}"
+        return [
+            (Span("x r", "key"), Span(" tries a stream again", "text")),
+            (Span(again, "accent"),),
+        ]
+    if approval.is_done:
+        return [(Span(safe(approval.message), "state.succeeded"),)]
+    if approval.message:
+        told = f"not approved: {approval.message}; {approval.hint}"
+        return [(Span(safe(told), "level.warning"),)]
+    if is_read_only:
+        return [(Span("approve it where the run is hosted", "muted"),)]
+    return [(Span("A", "key"), Span(" brings it to your branch", "text"))]
+
+
+def _as_many_as_fit(steps: list[Line], cells: int) -> Line:
+    line = steps[0]
+    for step in steps[1:]:
+        longer = (*line, Span("  ·  ", "muted"), *step)
+        if line_cells(longer) <= cells:
+            line = longer
+    return line

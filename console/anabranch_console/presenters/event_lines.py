@@ -110,7 +110,8 @@ def _exited(event: ev.StreamExited) -> str:
     told = exit_in_words(Exit(event.exit_code, event.signal, event.error))
     extras = []
     if event.survivors_ended:
-        extras.append(f"{wording.count(event.survivors_ended, 'left-over process')} ended")
+        ended = wording.count(event.survivors_ended, "left-over process", "left-over processes")
+        extras.append(f"{ended} ended")
     if event.lost_bytes:
         extras.append(f"{event.lost_bytes} bytes of output lost")
     return ", ".join([told, *extras])

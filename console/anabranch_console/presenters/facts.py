@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import evidence_for, reason_for
 from anabranch.core.state import State, Stream
-from anabranch.engine.vitals import Vitals
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import elapsed
 from anabranch_console.presenters.wording import safe
+
+if TYPE_CHECKING:
+    from anabranch.engine.vitals import Vitals
 
 LABEL_CELLS = 10
 
@@ -53,7 +56,7 @@ def _facts(
 
 
 def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, str]]:
-    evidence = safe(evidence_for(replace(stream, partial=())))
+    evidence = safe(evidence_for(replace(stream, partial=(), result=None)))
     facts = [("evidence", evidence, "text")]
     is_live = stream.phase is Phase.RUNNING and vitals is not None
     if is_live and vitals is not None and vitals.attempt == stream.attempt and vitals.evidence:
@@ -89,7 +92,7 @@ def _time(stream: Stream, now: float) -> str:
     parts = []
     for name in ("preparing", "starting", "working", "capturing"):
         seconds = getattr(spent, name) + (current if name == phase else 0.0)
-        if seconds >= 0.05:
+        if seconds >= 0.5:
             parts.append(f"{name} {wording.seconds_spent(seconds)}")
     total = elapsed(stream, now)
     told = ", ".join(parts)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TYPE_CHECKING
 
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.projections import run_state
 from anabranch.core.state import State
-from anabranch.engine.source import Overhead
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import URGENCY, StreamRow
 from anabranch_console.presenters.wording import safe
+
+if TYPE_CHECKING:
+    from anabranch.engine.source import Overhead
 
 BAR_CELLS = 10
 RUN_WORDS = {"needs_operator": "needs you"}

@@ -41,7 +41,7 @@ def _what(state: State, record: ev.Recorded, glyphs: Glyphs) -> Line:
     return (
         Span(wording.wall_clock(state.started_wall, record.at), "muted"),
         Span(f" {glyphs.level(words.level)} ", style),
-        Span(words.type, "strong" if words.level == "info" else style),
+        Span(words.type.removeprefix("stream "), "strong" if words.level == "info" else style),
         Span(f"  {words.detail}" if words.detail else "", "muted"),
     )
 

@@ -7,13 +7,16 @@ processor time moved by a thousandth is not painted again.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import reason_for
 from anabranch.core.state import State, Stream
-from anabranch.engine.vitals import Vitals
 from anabranch_console.presenters.wording import safe
+
+if TYPE_CHECKING:
+    from anabranch.engine.vitals import Vitals
 
 _MEBIBYTE = 2**20
 

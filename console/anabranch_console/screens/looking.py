@@ -6,6 +6,7 @@ Every verb of the registry has its ``do_`` method, here or in :mod:`.run_screen`
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.events import DescendantFocus
@@ -21,7 +22,7 @@ from anabranch_console.presenters.wording import count, safe
 from anabranch_console.screens.dialogs import Choice, Choose
 from anabranch_console.screens.run_view import TABS, RunView
 from anabranch_console.stream_list import SORTABLE
-from anabranch_console.verbs import BY_ID, Situation, parse_command
+from anabranch_console.verbs import BY_ID, VERBS, Situation, parse_command, shown_keys
 from anabranch_console.widgets.bars import Footer
 from anabranch_console.widgets.command_bar import CommandBar, Purpose
 from anabranch_console.widgets.events_pane import EventsPane, Note
@@ -29,6 +30,10 @@ from anabranch_console.widgets.line_view import LineView
 from anabranch_console.widgets.log_view import LogView
 from anabranch_console.widgets.streams_table import StreamsTable
 
+if TYPE_CHECKING:
+    from anabranch_console.screens.palette import Hit
+
+_GO_TO = ">"
 _FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
 _SEVERITIES: dict[str, SeverityLevel] = {
     "info": "information",
@@ -95,7 +100,35 @@ class LookingScreen(RunView):
         self.bar.ask(Purpose.COMMAND, argument)
 
     def do_palette(self, argument: str) -> None:
-        self.app.action_command_palette()
+        from anabranch_console.screens.palette import Palette
+
+        self.app.push_screen(Palette(self.palette_hits()), self._do_hit)
+
+    def palette_hits(self) -> list[Hit]:
+        """Return what the palette offers: every verb, and every stream to go to."""
+        from anabranch_console.screens.palette import Hit
+
+        situation = self.situation()
+        hits = []
+        for verb in VERBS:
+            why_not = verb.why_not(situation)
+            hint = why_not or f":{verb.id} {verb.args}".rstrip()
+            hits.append(Hit(verb.id, shown_keys(verb), verb.title, hint, why_not is None))
+        rows = sorted(self.model.rows.values(), key=lambda row: row.position)
+        return hits + [Hit(_GO_TO + r.id, "", f"Go to {r.id}", r.state) for r in rows]
+
+    def _do_hit(self, name: str | None) -> None:
+        if name is None:
+            return
+        if not name.startswith(_GO_TO):
+            self.action_verb(name)
+            return
+        stream = StreamId(name.removeprefix(_GO_TO))
+        if self.listed.position_of(stream) is None:
+            self.apply_filter("")
+        position = self.listed.position_of(stream)
+        if position is not None:
+            self.table.put_cursor(position)
 
     def do_theme(self, argument: str) -> None:
         names = [name for name, _ in self.themes]

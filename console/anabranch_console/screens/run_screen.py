@@ -14,6 +14,7 @@ from textual.message import Message
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
 from anabranch.core.outcome import Refusal
+from anabranch_console.lines import cut_left
 from anabranch_console.presenters import consequences
 from anabranch_console.presenters.consequences import Consequences
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
@@ -22,7 +23,8 @@ from anabranch_console.screens.dialogs import HOLD_OFF_SECONDS, Choice, Choose, 
 from anabranch_console.screens.looking import LookingScreen, can_be_retried
 from anabranch_console.verbs import BY_ID
 
-_BY_PERSON = "asked for in the console"
+_STOPPED = "stopped from the console"
+_RETRIED = "tried again from the console"
 _MENU = (("stop", "s"), ("retry", "r"), ("copy", "y"), ("story", "e"), ("stop-run", "S"))
 
 
@@ -91,7 +93,7 @@ class RunScreen(LookingScreen):
         living = [s for s in streams if not state.streams[s].has_ended]
         if living:
             asked = consequences.of_stopping(state, living, now)
-            self._after_yes(asked, [StopStream(stream=s, reason=_BY_PERSON) for s in living])
+            self._after_yes(asked, [StopStream(stream=s, reason=_STOPPED) for s in living])
 
     def do_retry(self, argument: str) -> None:
         streams, state = self._known(argument), self.model.state
@@ -99,7 +101,7 @@ class RunScreen(LookingScreen):
         again = [s for s, facts in found if can_be_retried(facts.phase, facts.has_ended)]
         if again:
             asked = consequences.of_retrying(state, again)
-            self._after_yes(asked, [RetryStream(stream=s, reason=_BY_PERSON) for s in again])
+            self._after_yes(asked, [RetryStream(stream=s, reason=_RETRIED) for s in again])
 
     def _known(self, argument: str) -> list[StreamId]:
         streams = [StreamId(argument)] if argument else self.listed.targets()
@@ -119,7 +121,9 @@ class RunScreen(LookingScreen):
         texts = {"id": str(stream.id), "log": str(log or ""), "workspace": work, "commit": commit}
         keys = {"id": "i", "log": "l", "workspace": "w", "commit": "c"}
         choices = [
-            Choice(name, keys[name], name, safe(text)[-60:], None if text else "has none yet")
+            Choice(
+                name, keys[name], name, cut_left(safe(text), 60), None if text else "has none yet"
+            )
             for name, text in texts.items()
         ]
         self.app.push_screen(Choose("Copy", choices), lambda name: self._copy(name, texts))
@@ -136,7 +140,7 @@ class RunScreen(LookingScreen):
 
     def do_stop_run(self, argument: str) -> None:
         asked = consequences.of_stopping_the_run(self.model.state)
-        self._after_yes(asked, [StopRun(reason=_BY_PERSON)])
+        self._after_yes(asked, [StopRun(reason=_STOPPED)])
 
     def _after_yes(self, asked: Consequences, commands: Sequence[Command]) -> None:
         def answered(answer: str | None) -> None:

@@ -155,7 +155,9 @@ class RunView(Screen[None]):
         self.header.show([line])
 
     def _paint_banner(self) -> None:
-        lines = ending_lines(self.model.state, self.looks.glyphs, self.model.source.is_read_only)
+        lines = ending_lines(
+            self.model.state, self.looks.glyphs, self.size.width - 4, self.model.source.is_read_only
+        )
         edge = Span(f" {self.looks.glyphs.edge} ", f"state.{self.model.state.phase}")
         self.banner.show([(edge, *line) for line in lines])
         if self.banner.display != bool(lines):
@@ -286,6 +288,7 @@ class RunView(Screen[None]):
     def fit_to_size(self) -> None:
         """Fit to the new size what is cut to a width."""
         self.paint_header()
+        self._paint_banner()
         self.paint_table_title()
         self.paint_details()
         self.paint_footer()

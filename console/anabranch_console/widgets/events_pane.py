@@ -36,7 +36,7 @@ class EventsPane(LineView):
         self.is_following = True
         self._entries: list[Recorded | Note] = []
         self._strips: dict[int, Strip] = {}
-        self._subject_cells = min(max((len(s) for s in state.streams), default=8), 20)
+        self._subject_cells = min(max([len("final"), *map(len, state.streams)]), 20)
 
     @property
     def line_count(self) -> int:
@@ -49,7 +49,7 @@ class EventsPane(LineView):
         before = len(self._entries)
         self._entries += entries
         dropped = self._drop_oldest()
-        if self.is_following and self.last_top != self.top:
+        if self.is_following and (dropped or self.last_top != self.top):
             self.top = self.last_top
             self.refresh()
         elif dropped:

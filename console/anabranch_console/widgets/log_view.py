@@ -95,7 +95,7 @@ class LogView(LineView):
             fresh = range(before, len(self._lines))
             self.hits += [i for i in fresh if self._pattern.search(self._lines[i])]
         self._strips = {i: s for i, s in self._strips.items() if i < start and not dropped}
-        if self.is_following and self.last_top != self.top:
+        if self.is_following and (dropped or self.last_top != self.top):
             self.top = self.last_top
             self.refresh()
         elif dropped:

@@ -37,6 +37,10 @@ ANSWER_SECONDS = 15.0
 NO_ENGINE_SECONDS = 1.5
 LARGEST_REPLY = 64 * 1024 * 1024
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 Frame = dict[str, str]
 """The arguments of a verb, as JSON texts by name."""
 
@@ -462,7 +466,9 @@ def run_locked(frame: Frame, command: list[str]) -> int:
     fence = {"fence": str(granted["fence"])}
     os.environ["ANABRANCH_FENCE"] = fence["fence"]
     try:
-        return _run(command, float(granted.get("lease_seconds") or 60.0))
+        lease_seconds = float(granted.get("lease_seconds") or 60.0)
+        ended: int = _locked_module().run(command, lease_seconds, _beat)
+        return ended
     finally:
         try:
             ask("unlock", fence, posix.urandom(12).hex())
@@ -470,32 +476,21 @@ def run_locked(frame: Frame, command: list[str]) -> int:
             complain(f"the lock is left to its lease: {error}")
 
 
-def _run(command: list[str], lease_seconds: float) -> int:
-    import os
-    import select
-    import signal
+def _locked_module() -> "Any":
+    """Return the part that only a command under a lock needs; it lies beside this file."""
+    if __package__:
+        from anabranch.client import ab_locked
 
-    child = os.fork()
-    if child == 0:
-        try:
-            os.execvp(command[0], command)
-        except OSError as error:
-            complain(f"cannot run {command[0]!r}: {error.strerror}")
-            os._exit(127 if isinstance(error, FileNotFoundError) else 126)
-    handle = os.pidfd_open(child)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda n, _: signal.pidfd_send_signal(handle, n))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells the command itself
-    ended = select.poll()
-    ended.register(handle, select.POLLIN)
-    while not ended.poll(max(0.2, lease_seconds / 3) * 1000):
-        try:
-            ask("heartbeat", {}, posix.urandom(12).hex())
-        except Unreachable:
-            continue
-    status = os.waitpid(child, 0)[1]
-    code = os.waitstatus_to_exitcode(status)
-    return code if code >= 0 else 128 - code
+        return ab_locked
+    sys.path.insert(0, __file__.rpartition("/")[0])
+    return __import__("ab_locked")
+
+
+def _beat() -> None:
+    try:
+        ask("heartbeat", {}, posix.urandom(12).hex())
+    except Unreachable:
+        return
 
 
 # --- telling --------------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ class AsyncClient(Verbs[Awaitable[Reply]]):
                 await self._reading
         self._drop()
 
-    async def _ask(self, verb: str, **arguments: Json) -> Reply:  # type: ignore[override]
+    async def _ask(self, verb: str, **arguments: Json) -> Reply:
         question = Question(next(self._numbers), self._address.token, verb, arguments)
         deadline = asyncio.get_running_loop().time() + self._reconnect_seconds
         while True:

@@ -22,7 +22,10 @@ else:  # started as a file, from the run's own folder of commands
     ab_stream = __import__("ab_stream")
     mcp_tools = __import__("mcp_tools")
 
-socket = ab_stream.socket
+try:
+    import _socket as socket
+except ImportError:
+    import socket  # type: ignore[no-redef]
 
 NAME, VERSION = "anabranch", "1"
 MODERN = ("2026-07-28",)
@@ -119,9 +122,9 @@ class Server:
         for call in self._calls.values():
             call.close()
 
-    def _readable(self) -> list[object]:
+    def _readable(self) -> list[int]:
         sockets = (c.connection for c in self._calls.values() if c.connection is not None)
-        return [self._source, *sockets]
+        return [self._source, *(connection.fileno() for connection in sockets)]
 
     def _patience(self) -> "float | None":
         if not self._calls:
@@ -221,7 +224,7 @@ class Server:
         else:
             self._calls[_key(key)] = call
 
-    def _look_at(self, call: Call, ready: list[object]) -> None:
+    def _look_at(self, call: Call, ready: list[int]) -> None:
         """Take a call a step on: its reply, its end, or a word on how long it waits already."""
         now = time.monotonic()
         try:
@@ -366,7 +369,7 @@ def main() -> None:
     try:
         Server(0, 1).serve()
     except (BrokenPipeError, KeyboardInterrupt):
-        pass
+        return
 
 
 if __name__ == "__main__":

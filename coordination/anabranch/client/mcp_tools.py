@@ -54,7 +54,7 @@ _LOCKING = [
     _tool(
         "lock",
         "Lock a path",
-        "Take a lock before you change files that other streams may change too. PATH is relative to "
+        "Take a lock before you change files that others may change too. The path is relative to "
         "your workspace: a file, a folder (ends in /) or a glob. Refused or waiting means that you "
         "must not write there yet. Heartbeats keep the lock; unlock when you are done.",
         {
@@ -238,9 +238,9 @@ _COORDINATION = [
 TOOLS: list[Tool] = _LOCKING + _SHARED_STATE + _MESSAGES + _COORDINATION
 
 INSTRUCTIONS = (
-    "You are one of several streams that work side by side on one project. Before you change a file "
-    "that others may change, lock it; if the lock is refused or waiting, work on something else and "
-    "ask again. Answers carry messages_waiting: when it is not 0, read your inbox."
+    "You are one of several streams that work side by side on one project. Before you change a "
+    "file that others may change, lock it; if the lock is refused or waiting, work on something "
+    "else and ask again. Answers carry messages_waiting: when it is not 0, read your inbox."
 )
 
 
@@ -270,8 +270,8 @@ def _told(
         return f"Refused: {reply.get('reason')}. {_sentence(reply.get('hint'))}"
     if outcome in ("waiting", "queued"):
         return (
-            f"Not yet ({_position(reply)}). Work on something else, then call {tool} again with the "
-            f'same arguments, or with {{"ticket": "{reply.get("ticket")}", "wait_seconds": 45}}.'
+            f"Not yet ({_position(reply)}). Work on something else, then call {tool} again with "
+            f'the same arguments, or with {{"ticket": "{reply.get("ticket")}", "wait_seconds": 45}}.'
         )
     if outcome == "offer":
         return f"There is not that much; you can have {reply.get('offer')}. Ask for that, or wait."

@@ -87,7 +87,7 @@ class Question:
             if value is not None
         }
         self.number = number
-        self.wait_seconds = min(float(given.get("wait_seconds", 0.0)), LONGEST_WAIT_SECONDS)
+        self.wait_seconds = min(float(given.get("wait_seconds") or 0.0), LONGEST_WAIT_SECONDS)
         if verb == "checkpoint" and "wait_seconds" not in given:
             self.wait_seconds = LONGEST_WAIT_SECONDS
         whole = {

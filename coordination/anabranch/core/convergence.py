@@ -21,7 +21,7 @@ from anabranch.core.violations import why_not_merged
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
     """Return who meets at a point, in plan order."""
     if point == FINAL_POINT:
-        return tuple(s.id for s in state.plan.streams)
+        return state.topology.everyone
     return state.point_plan(point).streams
 
 
@@ -32,9 +32,16 @@ def points_of(state: State, stream: StreamId) -> tuple[PointId, ...]:
 
 
 def report_end(draft: Draft, stream: Stream) -> None:
-    """Let an ended stream arrive at, or depart from, each of its points."""
-    for point_id in points_of(draft.state, stream.id):
+    """Let an ended stream arrive at, or depart from, each of its points.
+
+    Other points may be held up by it too, because their streams were built on it.
+    """
+    own = points_of(draft.state, stream.id)
+    for point_id in own:
         _report_end_at(draft, stream, draft.point(point_id))
+    for point_id in draft.state.topology.points:
+        if point_id not in own:
+            consult(draft, point_id)
 
 
 def _report_end_at(draft: Draft, stream: Stream, point: Point) -> None:
@@ -87,6 +94,8 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
     """Merge the chosen streams and all they were built on, each after what it depends on."""
     state = draft.state
     family = state.topology.ancestors(decision.streams)
+    if any(state.streams[s].phase is Phase.CAPTURING for s in family):
+        return  # its work is being kept once more; :func:`consult` is called again after that
     streams = [s for s in family if state.streams[s].phase is Phase.SUCCEEDED]
     in_order = tuple(state.topology.in_merge_order(streams))
     refusal = why_not_merged(state, in_order)
@@ -103,7 +112,7 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
 
 def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
     """Record what merged, and deal with what did not as the plan says."""
-    if draft.point(fact.point).phase is not PointPhase.MERGING:
+    if not _is_awaited(draft, fact):
         return
     for conflict in fact.conflicts:
         draft.emit(ev.ConflictFound(fact.point, conflict))
@@ -126,14 +135,22 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
 def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:
     """Take what did not merge out of the run, and with it what was built on that."""
     merged = set(fact.merged)
+    if merged.issuperset(draft.point(fact.point).merging):
+        return
     reason = f"left out of {fact.point}: {conflicts_in_words(fact)}"
     for stream_id in draft.point(fact.point).merging:
         if stream_id not in merged and draft.stream(stream_id).phase is Phase.SUCCEEDED:
-            draft.emit(ev.StreamQuarantined(stream_id, reason))
+            _leave_out(draft, stream_id, reason)
     for plan in draft.state.plan.streams:
         below = left_out_below(draft.state, plan.id)
         if below and draft.stream(plan.id).phase is Phase.SUCCEEDED:
-            draft.emit(ev.StreamQuarantined(plan.id, f"built on {below}, which was left out"))
+            _leave_out(draft, plan.id, f"built on {below}, which was left out")
+
+
+def _leave_out(draft: Draft, stream: StreamId, reason: str) -> None:
+    """Quarantine a stream, and let its points know before one of them merges."""
+    draft.emit(ev.StreamQuarantined(stream, reason))
+    report_end(draft, draft.stream(stream))
 
 
 def conflicts_in_words(fact: inputs.MergeFinished) -> str:
@@ -143,14 +160,20 @@ def conflicts_in_words(fact: inputs.MergeFinished) -> str:
         paths = ", ".join(p.path for p in conflict.paths[:3])
         more = f" and {len(conflict.paths) - 3} more" if len(conflict.paths) > 3 else ""
         told.append(f"{' and '.join(conflict.streams)} conflict in {paths}{more}")
-    more = f"; {len(fact.conflicts) - 2} more conflicts" if len(fact.conflicts) > 2 else ""
+    more = f"; {len(fact.conflicts) - 2} more" if len(fact.conflicts) > 2 else ""
     return "; ".join(told) + more
 
 
 def merge_failed(draft: Draft, fact: inputs.MergeFailed) -> None:
     """The merge could not be done at all: nothing is lost, a person has to look."""
-    if draft.point(fact.point).phase is PointPhase.MERGING:
+    if _is_awaited(draft, fact):
         draft.emit(ev.ConvergenceBlocked(fact.point, fact.reason))
+
+
+def _is_awaited(draft: Draft, fact: inputs.MergeFinished | inputs.MergeFailed) -> bool:
+    """Whether a point waits for just this merge, and not for one after it was opened again."""
+    point = draft.point(fact.point)
+    return point.phase is PointPhase.MERGING and fact.cause in (None, point.cause)
 
 
 def recapture_conflicting(draft: Draft, reason: str) -> None:

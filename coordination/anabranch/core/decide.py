@@ -143,15 +143,18 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     stream = draft.stream(stream_id)
     if stream.phase not in LIVE:
         leave(draft, stream)
-    if stream.phase is Phase.WAITING:
-        scheduling.reconsider(draft, stream_id)
+    scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
         registration.reconsider_joined(draft, stream)
     arrivals.report_end(draft, stream)
-    if stream.has_ended or stream.phase in (Phase.RUNNING, Phase.CAPTURING):
+    if stream.has_ended or stream.phase in _BEGUN:
         for other in draft.state.topology.dependents[stream_id]:
             scheduling.reconsider(draft, other)
+
+
+_BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
+"""Phases that a stream may be in once its beginning has been told, as ``started`` asks for."""
 
 
 def _follow_joined(
@@ -207,7 +210,6 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ProcessExited: streams.process_exited,
     inputs.ProcessLost: streams.process_lost,
     inputs.ResultReady: streams.result_ready,
-    inputs.WorkspaceGone: streams.workspace_gone,
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
     inputs.WorkspaceGone: streams.workspace_gone,

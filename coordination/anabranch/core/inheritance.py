@@ -2,10 +2,10 @@
 
 A stream starts from the base plus everything its dependencies brought. The result of a dependency
 already holds all that *it* started from, so the largest such result is taken over whole, as a
-starting commit, and only what it does not hold is merged onto it. A chain is therefore never merged.
+starting commit, and only what it does not hold is merged onto it. So a chain is never merged.
 
-A result may be taken over whole only while everything in it still stands. Once a stream below it has
-been left out, run again or captured again, the result is merged like any other: against what it
+A result may be taken over whole only while everything in it still stands. Once a stream below it
+has been left out, run again or captured again, the result is merged like any other: against what it
 started from, so that it brings its own changes and nothing stale.
 """
 
@@ -17,7 +17,14 @@ from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import Inheritance, Result, State
 
-__all__ = ["Inheritance", "inherited_by", "inherited_from", "left_out_below", "to_inherit"]
+__all__ = [
+    "Inheritance",
+    "held_by",
+    "inherited_by",
+    "inherited_from",
+    "left_out_below",
+    "to_inherit",
+]
 
 
 def inherited_by(state: State, stream: StreamId) -> Inheritance:
@@ -34,25 +41,40 @@ def to_inherit(state: State, stream: StreamId) -> Inheritance:
         for other in d.streams
         if state.streams[other].phase is Phase.SUCCEEDED
     ]
-    return inherited_from(state, dict.fromkeys(parents))
+    parents = list(dict.fromkeys(parents))
+    return _come_together(state, parents, state.topology.ancestors(parents))
 
 
-def inherited_from(state: State, parents: Iterable[StreamId]) -> Inheritance:
-    """Return how the work of the given streams, and all they were built on, comes together."""
-    parents, topology = list(parents), state.topology
-    held = {p: _held_by(state, p) for p in parents}
+def inherited_from(state: State, streams: Iterable[StreamId]) -> Inheritance:
+    """Return how the work of exactly these streams comes together."""
+    streams = list(streams)
+    return _come_together(state, streams, set(streams))
+
+
+def _come_together(state: State, heads: Iterable[StreamId], everyone: set[StreamId]) -> Inheritance:
+    """Take over the largest result among ``heads`` that holds nobody else, and merge the rest."""
+    topology = state.topology
+    held = {head: _held_by(state, head) for head in heads}
     first = max(
-        (p for p in parents if held[p]),
-        key=lambda p: (len(held[p]), -topology.order[p]),
+        (head for head, family in held.items() if family and family <= everyone),
+        key=lambda head: (len(held[head]), -topology.order[head]),
         default=None,
     )
-    rest = topology.ancestors(parents) - (held[first] if first else set())
+    rest = everyone - (held[first] if first else set())
     results = [(s, _result(state, s)) for s in topology.in_merge_order(rest)]
     return Inheritance(
         heir_of=first,
         start=_result(state, first) if first else None,
         then=tuple((s, r) for s, r in results if r is not None),
     )
+
+
+def held_by(state: State, inheritance: Inheritance) -> list[tuple[StreamId, Result]]:
+    """Return whose work is in what an inheritance starts from, each with its result."""
+    if inheritance.heir_of is None:
+        return []
+    held = state.topology.in_merge_order(_held_by(state, inheritance.heir_of))
+    return [(s, r) for s in held if (r := _result(state, s)) is not None]
 
 
 def left_out_below(state: State, stream: StreamId) -> StreamId | None:

@@ -10,6 +10,12 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import PointPhase, RunPhase, State
 
+HELD_UP = frozenset({Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED})
+"""Streams that something else kept from going on; a resumed run tries them again."""
+
+UNFINISHED = frozenset({Phase.FAILED, Phase.STOPPED})
+"""Streams that ended badly by themselves; only a run that ended for that tries them again."""
+
 
 def start(draft: Draft, command: inputs.StartRun) -> None:
     """Begin a run: every stream of the plan is registered."""
@@ -65,16 +71,17 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
     draft.cause = draft.emit(ev.RunReopened(command.reason))
     if state.phase is RunPhase.NEEDS_OPERATOR:
         convergence.recapture_conflicting(draft, "resumed: captured again after the conflict")
-    _requeue_unfinished(draft, command.reason)
+        _requeue(draft, HELD_UP, command.reason)
+    else:
+        _requeue(draft, HELD_UP | UNFINISHED, command.reason)
     for point_id in state.topology.points:
         convergence.reopen(draft, point_id, command.reason)
     return None
 
 
-def _requeue_unfinished(draft: Draft, reason: str) -> None:
-    again = (Phase.FAILED, Phase.STOPPED, Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED)
+def _requeue(draft: Draft, phases: frozenset[Phase], reason: str) -> None:
     for plan in draft.state.plan.streams:
-        if draft.stream(plan.id).phase in again:
+        if draft.stream(plan.id).phase in phases:
             draft.emit(ev.StreamRequeued(plan.id, reason))
 
 
@@ -92,6 +99,8 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal("the run is stopping", "retry it when the run has stopped")
     if any(p.phase is PointPhase.MERGING for p in state.points.values()):
         return Refusal("results are being merged", "try again in a moment")
+    if is_being_approved(state):
+        return Refusal("the result is on its way to your branch", "try again in a moment")
     if state.has_ended:
         draft.cause = draft.emit(ev.RunReopened(command.reason))
     family = [stream.id, *state.topology.in_merge_order(state.topology.descendants(stream.id))]
@@ -151,6 +160,12 @@ def approval_done(draft: Draft, fact: inputs.ApprovalDone) -> None:
 def approval_not_done(draft: Draft, fact: inputs.ApprovalNotDone) -> None:
     if draft.state.approval.is_requested:
         draft.emit(ev.ApprovalRefused(fact.reason, fact.hint))
+
+
+def is_being_approved(state: State) -> bool:
+    """Whether the result is being brought to the user's branch right now."""
+    wanted = state.approval.is_requested and not state.approval.is_done
+    return wanted and state.phase is RunPhase.CONVERGED
 
 
 def is_at_rest(state: State) -> bool:
@@ -220,10 +235,18 @@ def _needs_operator(draft: Draft) -> None:
     streams = [state.streams[s.id] for s in state.plan.streams]
     reasons = [p.reason for p in points if p.phase is PointPhase.BLOCKED]
     reasons += [f"{s.id}: {s.reason}" for s in streams if s.phase is Phase.BLOCKED]
-    hint = (
-        f"change one side in its workspace so that they agree, then: anabranch resume {state.run}"
-    )
+    hint = f"make both sides agree{_where_to_mend(state)}, then: anabranch resume {state.run}"
     draft.emit(ev.RunNeedsOperator(reasons[0], hint))
+
+
+def _where_to_mend(state: State) -> str:
+    """Return where a person can change the side that came too late, if its workspace stands."""
+    for point in (state.points[p.id] for p in state.plan.points):
+        for conflict in point.conflicts:
+            late = state.streams[conflict.streams[-1]]
+            if late.workspace is not None:
+                return f", for example in {late.workspace.path} ({late.id})"
+    return ""
 
 
 def _trouble(state: State) -> str | None:

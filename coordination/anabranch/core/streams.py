@@ -135,11 +135,6 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
     conclude(draft, draft.stream(stream.id), why)
 
 
-def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
-    """A clean-up gave the folder back."""
-    draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
-
-
 def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
     """Keep the result, unless what it was built on has been left out meanwhile."""
     if not fact.commit:
@@ -197,6 +192,11 @@ def exit_in_words(exit_: Exit | None) -> str:
     return f"exit {exit_.code}"
 
 
+def cannot_start(exit_: Exit | None) -> bool:
+    """Whether the command is not there or cannot be run (a shell says so by 127 and 126)."""
+    return exit_ is not None and (bool(exit_.error) or exit_.code in (126, 127))
+
+
 def conclude(draft: Draft, stream: Stream, reason: str) -> None:
     """Decide what an attempt without success becomes: stopped, tried again, or failed."""
     if stream.stop and stream.stop.then == Phase.STOPPED:
@@ -220,7 +220,7 @@ def _recovery(draft: Draft, stream: Stream, reason: str) -> RecoveryDecision:
         retries=stream.retries,
         max_retries=plan.max_retries,
         reason=reason,
-        is_permanent=bool(stream.exit and stream.exit.error),
+        is_permanent=cannot_start(stream.exit),
         seed=crc32(f"{draft.state.run}/{stream.id}/{stream.attempt}".encode()),
     )
     return draft.strategies.recovery[draft.state.plan.recovery].after_failure(view)

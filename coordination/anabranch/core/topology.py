@@ -14,6 +14,7 @@ class Topology:
 
     __slots__ = (
         "dependents",
+        "everyone",
         "largest_use",
         "order",
         "path_seconds",
@@ -25,6 +26,7 @@ class Topology:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.everyone: tuple[StreamId, ...] = tuple(s.id for s in plan.streams)
         self.streams: Mapping[StreamId, StreamPlan] = {s.id: s for s in plan.streams}
         self.points: Mapping[PointId, PointPlan] = {p.id: p for p in plan.points}
         self.position: Mapping[StreamId, int] = {s.id: i for i, s in enumerate(plan.streams)}

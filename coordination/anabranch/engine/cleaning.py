@@ -18,9 +18,9 @@ from anabranch.core.state import RunPhase, State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
 from anabranch.engine.engine import Engine
+from anabranch.engine.hosting import open_project
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import RunLock
-from anabranch.engine.runs import open_project
 from anabranch.engine.workspaces import Kept, Parked, Repository, Workspace, reclaim_workspace
 from anabranch.engine.workspaces.records import read_record
 from anabranch.errors import AnabranchError

@@ -7,6 +7,7 @@ what is owed. That makes one turn one transaction, and lets a simulation drive t
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -45,6 +46,14 @@ class Meter(msgspec.Struct):
     journalling: float = 0.0
 
 
+AtHand = Callable[[State, Effect], Input | None]
+"""Gives what comes of an effect that asks nothing of the world; None if it has to be performed."""
+
+
+def nothing_at_hand(state: State, effect: Effect) -> None:
+    """Leave every effect to be performed."""
+
+
 class Engine:
     """Holds the state of one run; the only one who changes it."""
 
@@ -54,11 +63,13 @@ class Engine:
         strategies: Strategies,
         now: Callable[[], float],
         state: State | None = None,
+        at_hand: AtHand = nothing_at_hand,
     ) -> None:
         self._store = store
         self._strategies = strategies
         self._now = now
         self._state = state
+        self._at_hand = at_hand
         self.meter = Meter()
 
     @property
@@ -70,6 +81,7 @@ class Engine:
     def turn(self, inputs: Sequence[Input]) -> Turn:
         """Work off inputs in their order, as one transaction.
 
+        What comes of an effect that is at hand is worked off in the same transaction.
         Raises DiskFull or WorldError if the events could not be made durable; then nothing has
         happened, and the same inputs can be given again.
         """
@@ -77,16 +89,23 @@ class Engine:
         state, records, effects = self._state, list[Recorded](), dict[Effect, None]()
         refusals: dict[int, Refusal] = {}
         answers: dict[int, Answer] = {}
-        for position, given in enumerate(inputs):
+        waiting = deque(enumerate(inputs))
+        while waiting:
+            position, given = waiting.popleft()
             outcome = decide(state, given, self._now(), self._strategies)
             if isinstance(outcome, Refusal):
                 refusals[position] = outcome
                 continue
             state = outcome.state
             records += outcome.events
-            effects |= dict.fromkeys(outcome.effects)
             if outcome.answer is not None:
                 answers[position] = outcome.answer
+            for effect in outcome.effects:
+                at_hand = self._at_hand(state, effect)
+                if at_hand is None:
+                    effects[effect] = None
+                else:
+                    waiting.append((position, at_hand))
         decided = time.perf_counter()
         self._store.append(records)
         self._state = state

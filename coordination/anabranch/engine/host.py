@@ -50,6 +50,7 @@ from anabranch.errors import AnabranchError, DiskFull
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
+_log_root = logging.getLogger("anabranch")
 
 LARGEST_TURN = 2_000
 REQUEST_POLL_SECONDS = 0.25
@@ -60,7 +61,7 @@ Answer = Future[Refusal | None]
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a host is made of; :mod:`anabranch.engine.runs` puts it together."""
+    """What a host is made of; :mod:`anabranch.engine.hosting` puts it together."""
 
     folder: RunFolder
     lock: RunLock
@@ -80,7 +81,14 @@ class RunHost:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._engine = Engine(parts.journal, parts.strategies, parts.clock.now, parts.state)
+        self._workspaces = WorkspaceEffects(parts.repository, parts.folder)
+        self._engine = Engine(
+            parts.journal,
+            parts.strategies,
+            parts.clock.now,
+            parts.state,
+            self._workspaces.at_hand,
+        )
         self._mailbox: deque[tuple[inputs.Input, Reply | None]] = deque()
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
@@ -92,7 +100,7 @@ class RunHost:
         self._trouble: str | None = None
         self._feed: Feed | None = None
         self._gateway: Gateway
-        self._syncing: asyncio.Task[None] | None = None
+        self._appended = asyncio.Event()
         self._last_turn = 0.0
         self._watcher = WorkspaceWatcher()
         self._liveness = LivenessWatch()
@@ -104,6 +112,7 @@ class RunHost:
     def open(self) -> None:
         """Start hosting; returns once the first turn is durable. Raises AnabranchError."""
         _raise_file_limit()
+        self._diary = keep_diary(self._parts.folder.diary)
         self._thread.start()
         self._ready.wait()
         if self._fault is not None:
@@ -211,6 +220,8 @@ class RunHost:
             _log.exception("the engine stopped")
         finally:
             self._fail_waiting()
+            _log_root.removeHandler(self._diary)
+            self._diary.close()
             self._parts.journal.close()
             self._parts.lock.release()
             self._ready.set()
@@ -223,7 +234,7 @@ class RunHost:
         self._gateway = gateway
         performing = Performing(
             parts.folder,
-            WorkspaceEffects(parts.repository, parts.folder),
+            self._workspaces,
             parts.clock,
             parts.environment,
             lambda: self._engine.state,
@@ -235,19 +246,23 @@ class RunHost:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))
         else:
             self._begin(performing)
+        beside: list[asyncio.Task[None]] = []
         try:
             await gateway.open()
             await self._adopt(performing)
             self._ready.set()
             self._sampler.start()
-            polling = self._loop.create_task(self._poll_requests())
+            beside += [
+                self._loop.create_task(self._poll_requests()),
+                self._loop.create_task(self._sync_forever()),
+            ]
             await self._serve(performing)
-            polling.cancel()
         finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await gateway.close()
             await performing.close()
-            if self._syncing is not None:
-                self._syncing.cancel()
             self._sampler.stop()
             self._watcher.close()
 
@@ -270,6 +285,7 @@ class RunHost:
             performing.perform(effect)
 
     async def _serve(self, performing: Performing) -> None:
+        self._woken.set()  # a run that had ended before gets no more news, and may rest
         while not self._leaving:
             await self._woken.wait()
             self._woken.clear()
@@ -289,9 +305,13 @@ class RunHost:
             self._mailbox.extendleft(reversed(batch))
             self._trouble = error.message
             return False
+        except BaseException:
+            self._mailbox.extendleft(reversed(batch))  # whoever waits for an answer gets one
+            raise
         self._trouble = None
+        self._rested.clear()  # before anybody who asked hears the answer and waits for the rest
         self._last_turn = self.now()
-        self._sync_soon()
+        self._appended.set()
         self._published.publish(self._engine.state, turn.records)
         self._hear(given for given, _ in batch)
         for position, (_, reply) in enumerate(batch):
@@ -311,16 +331,14 @@ class RunHost:
                 if is_live(state, caller.stream, caller.attempt):
                     self._liveness.heard(given)
 
-    def _sync_soon(self) -> None:
+    async def _sync_forever(self) -> None:
         """Let what was appended reach the disk within moments, off the engine's thread."""
-        if self._syncing is None:
-            self._syncing = self._loop.create_task(self._sync())
-
-    async def _sync(self) -> None:
-        await asyncio.sleep(SYNC_SECONDS)
-        self._syncing = None
-        with contextlib.suppress(OSError):  # the next append tells of a disk in trouble
-            await asyncio.to_thread(self._parts.journal.sync)
+        while True:
+            await self._appended.wait()
+            await asyncio.sleep(SYNC_SECONDS)
+            self._appended.clear()
+            with contextlib.suppress(OSError):  # the next append tells of a disk in trouble
+                await asyncio.to_thread(self._parts.journal.sync)
 
     def _rest_or_not(self, performing: Performing) -> None:
         """Note whether the run has ended and everything it owed is done."""
@@ -403,6 +421,15 @@ def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
         for s in state.streams.values()
         if s.is_active and s.pid is not None
     ]
+
+
+def keep_diary(path: Path) -> logging.Handler:
+    """Let what the engine has to say to its maintainers go to a file, never to a terminal."""
+    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    _log_root.addHandler(handler)
+    _log_root.propagate = False
+    return handler
 
 
 def _raise_file_limit() -> None:

@@ -32,6 +32,7 @@ from anabranch.errors import DiskFull, WorldError
 
 FORMAT = 1
 SNAPSHOT_EVERY = 10_000
+SNAPSHOT_AT_END = 500
 CHECKPOINT_EVERY = 2_000
 SYNC_SECONDS = 0.05
 
@@ -173,8 +174,10 @@ class Journal:
         return state
 
     def tidy(self, state: State) -> None:
-        """Take a snapshot and fold the write-ahead log back when it has become long."""
-        if state.seq - self._last_snapshot >= SNAPSHOT_EVERY:
+        """Take a snapshot when there is much to replay; fold a long write-ahead log back."""
+        # A run that has ended is only read from now on.
+        bound = SNAPSHOT_AT_END if state.has_ended else SNAPSHOT_EVERY
+        if state.seq - self._last_snapshot >= bound:
             self.save_snapshot(state)
         if self._since_checkpoint >= CHECKPOINT_EVERY:
             self.checkpoint()

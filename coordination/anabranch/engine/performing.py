@@ -70,6 +70,7 @@ class Performing:
         self._told = told
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
+        self._reporting = asyncio.Lock()
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
         self.processes = Processes(folder.path, self._process_reported)
 
@@ -148,8 +149,9 @@ class Performing:
                 await asyncio.sleep(ROOM_RETRY_SECONDS)
 
     async def _write_report(self) -> None:
-        overhead = self._engine_overhead()
-        await write_report(self._folder, self._state(), self._clock.now(), overhead)
+        async with self._reporting:
+            overhead = self._engine_overhead()
+            await write_report(self._folder, self._state(), self._clock.now(), overhead)
 
     async def _start(self, effect: fx.StartProcess) -> None:
         spec = launch_spec(

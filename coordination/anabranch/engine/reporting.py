@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import aiofiles
-import aiofiles.os
 import msgspec
 
 from anabranch.core.accounting import report
@@ -47,6 +44,11 @@ async def write_report(
     folder: RunFolder, state: State, now: float, engine_overhead: Mapping[str, float]
 ) -> None:
     """Write ``report.json``, whole or not at all."""
+    import asyncio  # here, because commands that only read reports start twice as fast without
+
+    import aiofiles
+    import aiofiles.os
+
     content = await asyncio.to_thread(build_report, folder, state, now, engine_overhead)
     temporary = folder.report.with_suffix(".new")
     async with aiofiles.open(temporary, "wb") as file:

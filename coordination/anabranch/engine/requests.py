@@ -7,6 +7,7 @@ left while nobody hosted the run is found by the next host.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import time
@@ -18,6 +19,7 @@ import msgspec
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
 from anabranch.core.outcome import Refusal
+from anabranch.errors import machine_errors
 
 LARGEST_REQUEST_BYTES = 64 * 1024
 
@@ -52,8 +54,9 @@ def command_for(request: Request) -> Command | Refusal:
     return Refusal(f"unknown request {request.verb!r}", "this version knows stop, retry, approve")
 
 
+@machine_errors()
 def leave(folder: Path, request: Request) -> Path:
-    """Leave a request and return where its answer will appear."""
+    """Leave a request and return where its answer will appear. Raises WorldError."""
     name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
     _write(folder / f"{name}.request", msgspec.json.encode(request))
     return folder / f"{name}.answer"
@@ -75,10 +78,11 @@ def pending(folder: Path) -> Iterator[tuple[Path, Request | Refusal]]:
 
 
 def answer(request: Path, refusal: Refusal | None) -> None:
-    """Answer a request and take it away."""
+    """Answer a request and take it away; who gets no answer gives up by itself."""
     told = Answer(refusal.reason, refusal.hint) if refusal else Answer()
-    _write(request.with_suffix(".answer"), msgspec.json.encode(told))
-    request.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        _write(request.with_suffix(".answer"), msgspec.json.encode(told))
+        request.unlink(missing_ok=True)
 
 
 def await_answer(path: Path, timeout_seconds: float) -> Answer | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -10,12 +11,13 @@ from pathlib import Path
 from typing import IO
 
 _PATIENCE_SECONDS = 0.5
+NOTE_BYTES = 80
 
 
 class RunLock:
     """The right to write one run's journal. Never stolen, only given back or left by the dead."""
 
-    def __init__(self, file: IO[str]) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
 
     @classmethod
@@ -25,16 +27,15 @@ class RunLock:
         It is tried for half a second, because somebody who only looks (:func:`holder_of`) may have
         it for an instant.
         """
-        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115 - held open as long as the lock
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - open as long as the lock
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _try(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 file.close()
                 return None
             time.sleep(0.02)
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
-        file.flush()
+        _note_owner(file.fileno())
         return cls(file)
 
     def release(self) -> None:
@@ -56,7 +57,18 @@ def holder_of(path: Path) -> int | None:
         return None
 
 
-def _try(file: IO[str], kind: int) -> bool:
+def _note_owner(lock: int) -> None:
+    """Write down who holds the lock, for people.
+
+    In place and always as long, so that a full disk refuses it only to the first owner, who holds
+    the lock all the same.
+    """
+    note = json.dumps({"pid": os.getpid(), "since": time.time()}).ljust(NOTE_BYTES)
+    with contextlib.suppress(OSError):
+        os.pwrite(lock, note.encode(), 0)
+
+
+def _try(file: IO[str] | IO[bytes], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:

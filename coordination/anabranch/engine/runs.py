@@ -1,32 +1,19 @@
-"""Starting, resuming and finding runs: where a host's parts come together."""
+"""Finding and reading runs, without anything that hosting one needs."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
-from anabranch.core import inputs
-from anabranch.core.plan import Plan
 from anabranch.core.state import State
-from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
-from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
-from anabranch.engine.run_lock import RunLock, holder_of
-from anabranch.engine.workspaces import GitError, Repository, open_repository
-from anabranch.errors import AnabranchError, UsageError, WorldError
-from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder, state_home
-
-
-class AlreadyHosted(UsageError):
-    """Another process hosts the run."""
-
-    code = "already_hosted"
+from anabranch.engine.run_lock import holder_of
+from anabranch.errors import AnabranchError, UsageError
+from anabranch.paths import ProjectFolder, RunFolder, project_folder, state_home
 
 
 class FoundRun(msgspec.Struct, frozen=True):
@@ -38,21 +25,6 @@ class FoundRun(msgspec.Struct, frozen=True):
     fault: str = ""
 
 
-def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
-    """Return the project that a folder belongs to: its repository, or the folder itself.
-
-    Raises UsageError if there is no such folder or it cannot be used.
-    """
-    try:
-        state = ProjectFolder(project_folder(project_root(folder)))
-        state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return open_repository(folder, state.store, state.git_lock), state
-    except GitError as error:
-        raise UsageError(error.reason, error.hint) from error
-    except OSError as error:
-        raise WorldError(f"{error.strerror}: {error.filename}") from error
-
-
 def project_root(folder: Path) -> Path:
     """Return the top of the checkout that a folder lies in, or the folder itself."""
     real = Path(os.path.realpath(folder))
@@ -60,84 +32,6 @@ def project_root(folder: Path) -> Path:
         if (candidate / ".git").exists():
             return candidate
     return real
-
-
-def start_run(
-    folder: Path,
-    plan: Plan,
-    strategies: Strategies,
-    *,
-    plan_path: str | None = None,
-    approve: bool = False,
-    environment: Mapping[str, str] | None = None,
-) -> RunHost:
-    """Begin a new run of a plan in a project and host it.
-
-    ``folder`` is where the plan lies; streams work in the same place inside their workspaces.
-    Raises AnabranchError if the project or the machine does not allow it; then nothing is left
-    behind.
-    """
-    repository, project = open_project(folder)
-    home = project.run(new_run_id(datetime.now()))
-    try:
-        home.create()
-    except OSError as error:
-        raise WorldError(f"{error.strerror}: {error.filename}", "look at the disk") from error
-    clock = RunClock.begin()
-    lock = RunLock.acquire(home.lock)
-    assert lock is not None, "nobody else knows a run that has just got its name"
-    facts = {"project": str(repository.root), "folder": str(folder), **clock.facts()}
-    journal = Journal.create(home.journal, facts)
-    command = inputs.StartRun(
-        run=home.run,
-        project=str(repository.root),
-        plan_path=plan_path,
-        plan=plan,
-        approve=approve,
-        wall=time.time(),
-    )
-    env = dict(os.environ if environment is None else environment)
-    host = RunHost(Parts(home, lock, journal, clock, repository, strategies, env, None, command))
-    host.open()
-    return host
-
-
-def resume_run(
-    home: RunFolder,
-    strategies: Strategies,
-    *,
-    reason: str,
-    retry_failed: bool,
-    environment: Mapping[str, str] | None = None,
-) -> RunHost:
-    """Take a run over: adopt what lives, settle what ended, go on with what is left.
-
-    With ``retry_failed`` a run that ended without converging is opened again. Raises AlreadyHosted,
-    WorldError.
-    """
-    lock = RunLock.acquire(home.lock)
-    if lock is None:
-        pid = holder_of(home.lock)
-        raise AlreadyHosted(
-            f"run {home.run} is hosted by process {pid}",
-            f"follow it with: anabranch console {home.run}",
-        )
-    try:
-        journal = Journal.open(home.journal, "write")
-        state = journal.load()
-        if state is None:
-            raise WorldError(f"run {home.run} has no events", "it can be deleted")
-        clock = RunClock.of_journal(journal, state)
-        journal.set_meta(**clock.facts())
-        repository, _ = open_project(Path(journal.meta("folder") or state.project))
-    except AnabranchError:
-        lock.release()
-        raise
-    command = inputs.ResumeRun(reason=reason, adopted=0, retry_failed=retry_failed)
-    env = dict(os.environ if environment is None else environment)
-    host = RunHost(Parts(home, lock, journal, clock, repository, strategies, env, state, command))
-    host.open()
-    return host
 
 
 def run_folders(project: Path | None) -> list[RunFolder]:

@@ -1,9 +1,10 @@
 """For testing the engine, and strategies that plugins bring, without a machine under them.
 
 - :class:`FakeClock`: time that stands still until it is moved.
-- :func:`plan_of`, :func:`stream`, :func:`point`: plans in a few words; :func:`random_plan`: any plan.
+- :func:`plan_of`, :func:`stream`, :func:`point`: plans in a few words; :func:`random_plan`.
 - :class:`FakeGit`: trees as dictionaries, merged three ways.
 - :class:`SimulatedWorld`: performs effects on a virtual clock, with delays and faults from a seed.
+- :class:`ByHand`: one run, driven input by input, for tests of single decisions.
 - :class:`Simulation`: the real engine over that world, with crashes and an operator, checked after
   every step.
 
@@ -15,6 +16,7 @@ Everything is deterministic: a seed always tells the same story.
 """
 
 from anabranch.testing.agenda import Agenda
+from anabranch.testing.by_hand import ByHand
 from anabranch.testing.clock import FakeClock
 from anabranch.testing.git import FakeGit
 from anabranch.testing.memory_store import MemoryStore
@@ -25,6 +27,7 @@ from anabranch.testing.world import Faults, SimulatedWorld
 
 __all__ = [
     "Agenda",
+    "ByHand",
     "FakeClock",
     "FakeGit",
     "Faults",

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
-
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from random import Random
+from typing import Protocol
 
 from anabranch.core import inputs
 from anabranch.core.events import Conflict
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import RunPhase, State
 from anabranch.testing.world import SimulatedWorld
+
+PATIENCE = 3
 
 
 class Console(Protocol):
@@ -32,6 +34,7 @@ class Operator:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._has_resumed = False
+        self._agreed: Counter[str] = Counter()
 
     def acts(self) -> None:
         """Do something at a random moment."""
@@ -50,7 +53,7 @@ class Operator:
                 inputs.StopStream(stream=stream, reason="stopped by you"),
                 inputs.RetryStream(stream=rng.choice(ended or [stream]), reason="retried by you"),
                 inputs.RetryStream(stream=rng.choice(ended or [stream]), reason="retried by you"),
-                inputs.StopRun(reason="stopped by you"),
+                inputs.StopRun(reason="stopped by you") if rng.random() < 0.5 else self._resume(),
                 inputs.ApproveRun(),
                 self._resume(),
             )
@@ -80,13 +83,31 @@ class Operator:
         return inputs.ResumeRun(reason="resumed by you", adopted=0, retry_failed=True)
 
     def _solve(self, conflicts: Iterable[Conflict]) -> None:
-        """Make the sides of each conflict agree, in the workspaces of those it names."""
+        """Make all sides agree on one content a path, in the workspaces of those it names.
+
+        Where that has not helped, because two points want different things, edits are taken back.
+        """
         console = self._console
+        agreed: dict[str, str] = {}
         for conflict in conflicts:
             for stream in conflict.streams:
                 known = console.state.streams[stream]
                 if known.phase is not Phase.SUCCEEDED:
                     continue
+                if known.result is None:
+                    continue
                 workspace = console.world.workspaces[stream, known.attempt]
+                start = console.world.git.tree(known.result.start_tree)
                 for path in conflict.paths:
-                    workspace[path.path] = path.ours or path.theirs or ""
+                    content = path.ours or path.theirs or ""
+                    workspace[path.path] = agreed.setdefault(path.path, content)
+                    if self._agreed[path.path] >= PATIENCE:
+                        _take_back(workspace, start, path.path)
+        self._agreed.update(agreed.keys())
+
+
+def _take_back(workspace: dict[str, str], start: Mapping[str, str], path: str) -> None:
+    if path in start:
+        workspace[path] = start[path]
+    else:
+        del workspace[path]

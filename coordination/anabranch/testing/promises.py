@@ -6,7 +6,7 @@ and the world for what no single state can show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
@@ -94,20 +94,31 @@ class Witness:
 
 
 def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Iterator[str]:
-    """The merged tree holds exactly what the merged streams themselves changed, over the base."""
+    """The merged tree holds the base and what the merged streams changed: all, and no more."""
     assert state.base is not None
-    expected = dict(git.tree(state.base.tree))
-    for stream in state.topology.in_merge_order(merged.merged):
+    base, found = git.tree(state.base.tree), git.tree(merged.tree)
+    editors: dict[str, dict[StreamId, str]] = {}
+    for stream in merged.merged:
         result = state.streams[stream].result
         if result is None and state.stream_plan(stream).workspace != "shared":
             return  # a command in the same turn has reopened it
-        if result is not None:
-            expected |= git.edits(result)
-    found = dict(git.tree(merged.tree))
-    if found != expected:
-        odd = sorted(p for p in {*found, *expected} if found.get(p) != expected.get(p))
-        told = ", ".join(f"{p}: {found.get(p)!r} for {expected.get(p)!r}" for p in odd[:4])
-        yield f"{merged.point} merged {merged.merged} to the wrong tree: {told}"
+        for path, content in git.edits(result).items() if result else ():
+            editors.setdefault(path, {})[stream] = content
+    for path in sorted({*base, *found, *editors}):
+        allowed = _newest(state, editors[path]) if path in editors else {base.get(path)}
+        if found.get(path) not in allowed:
+            told = (
+                f"{path} is {found.get(path)!r}, and should be one of {sorted(map(str, allowed))}"
+            )
+            yield f"{merged.point} merged {merged.merged} to the wrong tree: {told}"
+
+
+def _newest(state: State, editors: Mapping[StreamId, str]) -> set[str | None]:
+    """Return the contents that nobody has changed further; sides that agree make several."""
+    changed_further: set[StreamId] = set()
+    for stream in editors:
+        changed_further |= state.topology.ancestors([stream]) - {stream}
+    return {content for s, content in editors.items() if s not in changed_further}
 
 
 def unmatched_effects(state: State, under_way: Iterable[fx.Effect], now: float) -> Iterator[str]:

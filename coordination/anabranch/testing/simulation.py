@@ -54,7 +54,7 @@ def random_trouble(rng: Random) -> Trouble:
         return rng.choice((0.0, most / 4, most))
 
     return Trouble(
-        seconds=rng.uniform(5.0, 60.0),
+        seconds=rng.uniform(10.0, 120.0),
         faults=Faults(
             workspace_fails=chance(0.1),
             workspace_waits_for_room=chance(0.2),
@@ -62,13 +62,13 @@ def random_trouble(rng: Random) -> Trouble:
             capture_waits_for_room=chance(0.2),
             merge_fails=chance(0.2),
             base_fails=chance(0.05),
-            approval_refused=chance(0.5),
+            approval_refused=rng.choice((0.0, 0.5, 1.0)),
             process_fails=chance(0.4),
             process_never_begins=chance(0.1),
             holder_killed=chance(0.1),
             stop_ignored=chance(0.6),
             report_twice=chance(0.2),
-            edits_collide=chance(0.4),
+            edits_collide=rng.choice((0.0, 0.2, 0.9)),
         ),
         crash=chance(0.06),
         commands=rng.choice((0, 0, 2, 6)),
@@ -99,9 +99,7 @@ class Simulation:
         self.trouble = trouble or random_trouble(self.rng)
         self.sometimes: Counter[str] = Counter()
         self.store = MemoryStore()
-        self.world = SimulatedWorld(
-            self.rng, self.trouble.faults, self._post, self.sometimes
-        )
+        self.world = SimulatedWorld(self.rng, self.trouble.faults, self._post, self.sometimes)
         self.operator = Operator(self)
         self._strategies = strategies
         self._witness = Witness()
@@ -145,7 +143,7 @@ class Simulation:
             project="/project",
             plan_path=None,
             plan=self.plan,
-            approve=self.rng.random() < 0.2,
+            approve=self.rng.random() < 0.4,
             wall=0.0,
         )
         self._take_turn([(start, None)], may_crash=False)
@@ -160,7 +158,8 @@ class Simulation:
         agenda.after(trouble.seconds, self._end_trouble)
 
     def _end_trouble(self) -> None:
-        self.world.faults = NO_FAULTS
+        # A refused approval keeps nobody from coming to an end.
+        self.world.faults = Faults(approval_refused=self.trouble.faults.approval_refused)
         self._crash = 0.0
         self._fill_disk(False)
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from random import Random
+from typing import TypedDict
 
 import msgspec
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.events import Conflict
+from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
 from anabranch.core.inheritance import inherited_by, inherited_from
 from anabranch.core.state import State
 from anabranch.testing.agenda import Agenda
@@ -43,6 +45,17 @@ class Faults(msgspec.Struct, frozen=True):
 
 
 NO_FAULTS = Faults()
+
+
+class _About(TypedDict):
+    stream: StreamId
+    attempt: Attempt
+    cause: Seq
+
+
+def _about(effect: fx.PrepareWorkspace | fx.CaptureResult) -> _About:
+    """Return what an answer says of the attempt that its effect was for."""
+    return {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
 
 
 class SimulatedWorld:
@@ -98,9 +111,7 @@ class SimulatedWorld:
             case fx.StartProcess():
                 self.processes.start(effect.stream, effect.attempt, self._fate(state, effect))
             case fx.StopProcess():
-                self.processes.stop(
-                    effect.stream, effect.attempt, effect.grace_seconds, self.rng
-                )
+                self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds, self.rng)
             case fx.CaptureResult():
                 self._later(effect, lambda: self._capture(state, effect))
             case fx.MergeResults():
@@ -127,7 +138,9 @@ class SimulatedWorld:
                 self.agenda.after(self.rng.uniform(0.5, 2.0), attempt, volatile=True)
                 return
             self._post(answer, effect)
-            if self.happens(self.faults.report_twice):
+            # A base is asked for again in the same words, so its answer must not come late.
+            is_base = isinstance(effect, fx.CaptureBase)
+            if not is_base and self.happens(self.faults.report_twice):
                 self.sometimes("an answer came twice")
                 self._post_again(answer)
 
@@ -150,7 +163,7 @@ class SimulatedWorld:
 
     def _prepare(self, state: State, effect: fx.PrepareWorkspace) -> inputs.Input | None:
         key = (effect.stream, effect.attempt)
-        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
+        about = _about(effect)
         if key in self._ready:
             self.sometimes("a workspace was prepared again after a crash")
             return msgspec.structs.replace(self._ready[key], cause=effect.cause)
@@ -178,7 +191,7 @@ class SimulatedWorld:
 
     def _capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input | None:
         key = (effect.stream, effect.attempt)
-        about = {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
+        about = _about(effect)
         if state.stream_plan(effect.stream).workspace == "shared":
             return inputs.ResultReady(commit="", tree="", files_changed=0, ref="", **about)
         if self.happens(self.faults.capture_waits_for_room):
@@ -205,7 +218,7 @@ class SimulatedWorld:
             )
         assert state.base is not None
         left_out: dict[StreamId, None] = {}
-        conflicts = []
+        conflicts: list[Conflict] = []
         while True:
             streams = [s for s in state.points[effect.point].merging if s not in left_out]
             merge = self.git.bring_together(state.base, inherited_from(state, streams))

@@ -13,8 +13,8 @@ import unittest
 PAUSE_SECONDS = 0.25
 
 
-class Telling(unittest.TextTestResult):
-    """Tells each test as it passes, at a speed that can be read."""
+class Telling(unittest.TestResult):
+    """Tells each test as it ends, at a speed that can be read."""
 
     def startTest(self, test: unittest.TestCase) -> None:
         super().startTest(test)
@@ -22,7 +22,7 @@ class Telling(unittest.TextTestResult):
 
     def addSuccess(self, test: unittest.TestCase) -> None:
         super().addSuccess(test)
-        print(f"ok  {test.id()}", flush=True)
+        print(f"ok    {test.id()}", flush=True)
 
 
 def main(arguments: list[str]) -> int:
@@ -38,8 +38,11 @@ def main(arguments: list[str]) -> int:
         if modules
         else loader.discover("tests", top_level_dir=".")
     )
-    runner = unittest.TextTestRunner(stream=sys.stdout, resultclass=Telling, verbosity=0)
-    outcome = runner.run(suite)
+    outcome = Telling()
+    suite.run(outcome)
+    for test, trouble in [*outcome.failures, *outcome.errors]:
+        print(f"FAIL  {test.id()}\n{trouble}", flush=True)
+    print(f"{outcome.testsRun} tests, {len(outcome.failures + outcome.errors)} failed", flush=True)
     return 0 if outcome.wasSuccessful() and outcome.testsRun else 1
 
 

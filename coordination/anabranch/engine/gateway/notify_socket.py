@@ -1,5 +1,4 @@
-"""The door for daemons: ``sd_notify`` datagrams, so that a program which speaks to systemd is
-heard.
+"""The door for daemons: ``sd_notify`` datagrams, as they are sent to systemd.
 
 Each attempt has a socket of its own, which says who it is even when the sender is gone by the time
 the datagram is read. ``READY=1``, ``WATCHDOG=1`` and ``STATUS=text`` count as heartbeats.

@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from anabranch.core import calls
-from anabranch.core.calls import Answer, Call, Caller, Json, LockMode
-from anabranch.core.ids import PointId, StreamId
+from anabranch.core.calls import Answer, Call, Caller, Json
+from anabranch.core.ids import LockMode, PointId, StreamId
 
 LARGEST_FRAME_BYTES = 1024 * 1024
 DEEPEST_JSON = 32

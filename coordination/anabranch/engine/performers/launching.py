@@ -35,7 +35,7 @@ def launch_spec(
         attempt=attempt,
         argv=plan.command,
         cwd=str(working_directory(folder, prefix, plan.working_dir)),
-        env=env | told(stream, attempt, env.get("PATH", "")),
+        env=env | dict(told(stream, attempt, env.get("PATH", ""))),
         tty=plan.tty,
     )
 

@@ -15,11 +15,13 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.inheritance import Inheritance, inherited_by, inherited_from
+from anabranch.core.inheritance import Inheritance, held_by, inherited_by, inherited_from
 from anabranch.core.state import Result, State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
@@ -49,6 +51,30 @@ class WorkspaceEffects:
     def prefix(self) -> str:
         """The plan's sub-folder inside the repository."""
         return self._repo.prefix
+
+    def at_hand(self, state: State, effect: fx.Effect) -> inputs.Input | None:
+        """Return what comes of an effect that asks nothing of git or the disk.
+
+        A stream that works in the user's own folder has its workspace already, and its work too.
+        """
+        if not isinstance(effect, fx.PrepareWorkspace | fx.CaptureResult):
+            return None
+        if state.stream_plan(effect.stream).workspace != "shared":
+            return None
+        if isinstance(effect, fx.CaptureResult):
+            return _nothing_captured(effect)
+        inheritance = inherited_by(state, effect.stream)
+        if inheritance.start or inheritance.then:
+            return None
+        base = _base(state)
+        return inputs.WorkspaceReady(
+            path=str(self._repo.root),
+            start_commit=base.commit,
+            start_tree=base.tree,
+            stream=effect.stream,
+            attempt=effect.attempt,
+            cause=effect.cause,
+        )
 
     def capture_base(self, state: State, effect: fx.CaptureBase) -> inputs.Input:
         """Find the commit that streams start from."""
@@ -80,6 +106,7 @@ class WorkspaceEffects:
             _results(inheritance),
         )
         if isinstance(outcome, ws.Conflict):
+            outcome = self._with_other_side(state, inheritance, outcome)
             return inputs.WorkspaceConflicted(
                 conflict=_conflict(outcome),
                 stream=effect.stream,
@@ -102,15 +129,7 @@ class WorkspaceEffects:
         plan = state.stream_plan(effect.stream)
         at = stream.workspace
         if plan.workspace == "shared" or at is None:
-            return inputs.ResultReady(
-                commit="",
-                tree="",
-                files_changed=0,
-                ref="",
-                stream=effect.stream,
-                attempt=effect.attempt,
-                cause=effect.cause,
-            )
+            return _nothing_captured(effect)
         workspace = read_record(self._repo, run, effect.stream, effect.attempt)
         if workspace is None:
             reason = f"the engine's note about {at.path} is gone; the folder itself is untouched"
@@ -130,15 +149,7 @@ class WorkspaceEffects:
             )
         if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
             ws.drop_ref(self._repo, ref)
-            return inputs.ResultReady(
-                commit="",
-                tree="",
-                files_changed=0,
-                ref="",
-                stream=effect.stream,
-                attempt=effect.attempt,
-                cause=effect.cause,
-            )
+            return _nothing_captured(effect)
         return inputs.ResultReady(
             commit=result.commit,
             tree=result.tree,
@@ -194,12 +205,22 @@ class WorkspaceEffects:
                 message=f"anabranch {state.plan.name}",
                 stop_early=False,
             )
-            conflicts += outcome.conflicts
+            conflicts += [self._with_other_side(state, inheritance, c) for c in outcome.conflicts]
             if not outcome.conflicts:
                 return self._merged(state, effect, streams, outcome, conflicts)
             for conflict in outcome.conflicts:
                 left_out[conflict.stream] = None
                 left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
+
+    def _with_other_side(
+        self, state: State, inheritance: Inheritance, conflict: ws.Conflict
+    ) -> ws.Conflict:
+        """Name who holds the other side when it was in what the merge started from."""
+        if conflict.against:
+            return conflict
+        held = [_result(s, r) for s, r in held_by(state, inheritance)]
+        paths = {p.path for p in conflict.paths}
+        return replace(conflict, against=ws.who_touched(self._repo, state.run, held, paths))
 
     def _merged(
         self,
@@ -276,9 +297,9 @@ def told(error: Exception) -> str:
     """Return an error in words for people: what happened, and the next step if there is one."""
     if isinstance(error, ws.GitError):
         return f"{error.reason} ({error.hint})" if error.hint else error.reason
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror}{where}"
+        return f"{error.strerror}{where}" if error.strerror else str(error)
     return f"{type(error).__name__}: {error}"
 
 
@@ -297,6 +318,18 @@ def _raise_if_full(error: Exception) -> None:
     text = error.stderr + error.reason if isinstance(error, ws.GitError) else str(error)
     if any(words in text for words in _FULL_WORDS):
         raise OutOfRoom("the disk is full") from error
+
+
+def _nothing_captured(effect: fx.CaptureResult) -> inputs.ResultReady:
+    return inputs.ResultReady(
+        commit="",
+        tree="",
+        files_changed=0,
+        ref="",
+        stream=effect.stream,
+        attempt=effect.attempt,
+        cause=effect.cause,
+    )
 
 
 def _base(state: State) -> ws.Base:

@@ -13,6 +13,7 @@ from anabranch.engine.workspaces.merging import (
     merge_resolved,
     merge_results,
     merge_trees,
+    who_touched,
 )
 from anabranch.engine.workspaces.names import (
     base_ref,
@@ -86,4 +87,5 @@ __all__ = [
     "result_branch",
     "result_ref",
     "start_ref",
+    "who_touched",
 ]

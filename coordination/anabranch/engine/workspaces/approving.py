@@ -9,7 +9,6 @@ put back. Anything unexpected is refused beforehand, with the reason and the nex
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,7 +20,7 @@ from anabranch.engine.workspaces.names import result_branch
 from anabranch.engine.workspaces.objects import Change, changes
 from anabranch.engine.workspaces.refs import RefMoved, move_ref, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view, run_folder
-from anabranch.engine.workspaces.snapshots import take_snapshot
+from anabranch.engine.workspaces.snapshots import copy_index, take_snapshot
 from anabranch.engine.workspaces.values import Approved, Base, Refusal, Repository
 
 _IN_PROGRESS = {
@@ -120,7 +119,11 @@ def _bring_along(
             for copy in (private, before):
                 copy.unlink(missing_ok=True)
                 if index.exists():
-                    shutil.copyfile(index, copy)
+                    copy_index(index, copy)
+            if index.exists():
+                # A split index is whole only beside its shared part.
+                whole = Git(git_dir=repo.checkout_dir, index=private, cwd=repo.root)
+                whole.run("update-index", "--no-split-index")
             git = frozen_view(repo, run).at(work_tree=repo.root, index=private)
             if _brought_along(git, tree):
                 move_ref(repo, done.branch or "", done.commit, base.head)
@@ -161,7 +164,7 @@ def _brought_along(git: Git, tree: str) -> bool:
 
 def _dirty_files(git: Git) -> tuple[str, ...]:
     git.run("update-index", "-q", "--refresh", accept=(0, 1))
-    return git.run("diff-files", "--name-only", "-z").fields
+    return git.run("diff-files", "--name-only", "--ignore-submodules=dirty", "-z").fields
 
 
 def _unclean(git: Git, base: Base, changed: Sequence[Change]) -> Refusal | None:
@@ -231,14 +234,14 @@ def _write_and_move(
     git.run("read-tree", "-m", "-u", "-n", base.tree, tree)
     try:
         git.run("read-tree", "-m", "-u", base.tree, tree)
-        shutil.copyfile(git.index, lock)
+        copy_index(git.index, lock)
         _sync(lock)
         lock.replace(index)
         move_ref(repo, done.branch or "", done.commit, base.head)
     except (GitError, OSError) as error:
         _put_back(git, base, tree, changed)
         if before.exists():
-            shutil.copyfile(before, lock)
+            copy_index(before, lock)
             lock.replace(index)
         else:
             index.unlink(missing_ok=True)

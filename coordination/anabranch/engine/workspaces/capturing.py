@@ -8,6 +8,8 @@ The stream's folder is not believed about where its repository lies; the engine 
 
 from __future__ import annotations
 
+import os
+import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +23,9 @@ from anabranch.engine.workspaces.refs import keep_ref, resolve_head
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
 from anabranch.engine.workspaces.values import Repository, Result, Workspace
+
+_COMMIT_ID = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
+_LONGEST_HEAD_BYTES = 80
 
 
 def capture_result(
@@ -47,7 +52,7 @@ def capture_result(
     snapshot = take_snapshot(git)
     changed = changes(git, workspace.start_tree, snapshot.tree)
     head, finding = _parent(git, git_dir, workspace)
-    commit = _commit(git, repo, head, snapshot.tree, message)
+    commit = _commit(git, repo, workspace, head, snapshot.tree, message)
     if workspace.kind == "clone":
         bring_objects(repo, run, git_dir, (commit,), (workspace.start_commit,))
     keep_ref(repo, ref, commit)
@@ -95,7 +100,7 @@ def bring_objects(
 
 def _parent(git: Git, git_dir: Path, workspace: Workspace) -> tuple[str, tuple[Finding, ...]]:
     start = workspace.start_commit
-    head = resolve_head(Git(git_dir=git_dir, cwd=git_dir))
+    head = _detached_head(git_dir) or resolve_head(Git(git_dir=git_dir, cwd=git_dir))
     if head is None or head == start or head not in existing(git, (head,)):
         return start, ()
     grown = git.run("merge-base", "--is-ancestor", start, head, accept=(0, 1, 128))
@@ -104,8 +109,28 @@ def _parent(git: Git, git_dir: Path, workspace: Workspace) -> tuple[str, tuple[F
     return start, ("its history was rewritten; the work was put onto its start as one commit",)
 
 
-def _commit(git: Git, repo: Repository, parent: str, tree: str, message: str) -> str:
-    if git.run("rev-parse", f"{parent}^{{tree}}").text == tree:
+def _detached_head(git_dir: Path) -> str | None:
+    """The commit that HEAD names by itself, without asking git; None if it names a branch.
+
+    The file is the stream's to write, so nothing but a short regular file of digits is believed.
+    """
+    try:
+        descriptor = os.open(git_dir / "HEAD", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            found = _COMMIT_ID.fullmatch(file.read(_LONGEST_HEAD_BYTES) or b"")
+    except OSError:
+        return None
+    return found[1].decode() if found else None
+
+
+def _commit(
+    git: Git, repo: Repository, workspace: Workspace, parent: str, tree: str, message: str
+) -> str:
+    if parent == workspace.start_commit:
+        before = workspace.start_tree
+    else:
+        before = git.run("rev-parse", f"{parent}^{{tree}}").text
+    if before == tree:
         return parent
     drafts = Drafts(repo.object_format)
     content = commit_content(tree, (parent,), message, int(time.time()))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -92,6 +92,15 @@ def merge_trees(
                 if stop_early:
                     break
         return merge.finish(conflicts)
+
+
+def who_touched(
+    repo: Repository, run: RunId, results: Sequence[Result], paths: Container[str]
+) -> tuple[StreamId, ...]:
+    """The streams whose results changed one of these paths, in the order given."""
+    pairs = [(result.start_tree, result.tree) for result in results]
+    listed = zip(results, many_changes(frozen_view(repo, run), pairs), strict=True)
+    return tuple(r.stream for r, changed in listed if any(c.path in paths for c in changed))
 
 
 def merge_resolved(

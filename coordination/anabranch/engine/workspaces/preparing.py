@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
@@ -78,7 +79,7 @@ def prepare_workspace(
     private = index_path(repo, run, stream, attempt)
     private.with_name(private.name + ".source").unlink(missing_ok=True)
     private.unlink(missing_ok=True)
-    warnings = _warnings(repo, run, start)
+    warnings = _warnings(repo, run, start.tree)
     workspace = Workspace(
         run, stream, attempt, kind, folder, start.commit, start.tree, git_dir, warnings
     )
@@ -164,12 +165,14 @@ def _free_name(folder: Path) -> Path:
     return aside
 
 
-def _warnings(repo: Repository, run: RunId, start: Standing) -> tuple[str, ...]:
+@lru_cache(maxsize=64)
+def _warnings(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
+    """What to tell of workspaces that start from this tree; most streams of a run share one."""
     warnings = []
     with ObjectReader(frozen_view(repo, run)) as reader:
-        if reader.read(f"{start.tree}:.gitmodules"):
+        if reader.read(f"{tree}:.gitmodules"):
             warnings.append("submodules are empty folders in this workspace")
-        attributes = reader.read(f"{start.tree}:.gitattributes")
+        attributes = reader.read(f"{tree}:.gitattributes")
     if attributes and "filter=lfs" in decode(attributes[1]):
         warnings.append("large files (LFS) are pointers in this workspace")
     return tuple(warnings)

@@ -143,13 +143,16 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
     with repository_lock(folder / "freezing.lock"):
         if (folder / "frozen").is_dir():
             return
+        for unfinished in folder.glob(".*-*"):  # of an engine that was killed in the middle of this
+            shutil.rmtree(unfinished, ignore_errors=True)
         (folder / "empty").mkdir(exist_ok=True)
         (folder / "index").mkdir(exist_ok=True)
         listed = _list_settings(repo)
         _write_seen(folder / "settings.json", listed)
         info = repo.git_dir / "info"
         attributes = _read_text(info / "attributes")
-        _build_git_dir(folder / "raw", repo.object_format, _kept(listed), _RAW_ATTRIBUTES, repo)
+        if not (folder / "raw").is_dir():
+            _build_git_dir(folder / "raw", repo.object_format, _kept(listed), _RAW_ATTRIBUTES, repo)
         _build_git_dir(folder / "frozen", repo.object_format, _kept(listed), attributes, repo)
 
 

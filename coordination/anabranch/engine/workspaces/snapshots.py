@@ -18,6 +18,7 @@ import msgspec
 from anabranch.engine.git import Git, GitError
 
 _MOST_NESTED = 64
+_LINK_MODE = (0o160000).to_bytes(4, "big")
 _NO_COMMIT = "/' does not have a commit checked out"
 
 
@@ -34,8 +35,9 @@ def take_snapshot(git: Git) -> Snapshot:
     Raises GitError when a file cannot be read or converted.
     """
     left_out: list[str] = []
+    links = _nested_with_commit(git)
     while True:
-        excluded = [f":(exclude,top,literal){path}" for path in left_out]
+        excluded = [f":(exclude,top,literal){path}" for path in (*links, *left_out)]
         try:
             git.run("add", "-A", "--", ":/", *excluded)
         except GitError as error:
@@ -44,7 +46,24 @@ def take_snapshot(git: Git) -> Snapshot:
                 raise
             left_out.append(nested)
         else:
-            return Snapshot(git.run("write-tree").text, tuple(left_out))
+            break
+    if links:
+        stdin = b"".join(os.fsencode(path) + b"\0" for path in links)
+        git.run("update-index", "--remove", "-z", "--stdin", stdin=stdin)
+    return Snapshot(git.run("write-tree").text, tuple(left_out))
+
+
+def _nested_with_commit(git: Git) -> list[str]:
+    """Nested repositories that the index knows already.
+
+    `git add` would start `git status` in each of them, with *their* configuration, whoever wrote
+    it; their commit can be read without.
+    """
+    assert git.index is not None
+    if not git.index.is_file() or _LINK_MODE not in git.index.read_bytes():
+        return []
+    entries = git.run("ls-files", "-s", "-z").fields
+    return [entry.split("\t", 1)[1] for entry in entries if entry.startswith("160000 ")]
 
 
 def _nested_without_commit(stderr: str) -> str | None:
@@ -71,10 +90,21 @@ def renew_index(git: Git, source: Path, fallback_tree: str) -> None:
         git.run("read-tree", fallback_tree)
 
 
+def copy_index(source: Path, target: Path) -> None:
+    """Copies an index with its time; raises OSError.
+
+    git looks into a file that is no older than the index, because it compares whole seconds: such a
+    file may have been written again in the same second. A younger copy would lose those changes.
+    """
+    found = source.stat()
+    shutil.copyfile(source, target)
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
 def _copy_index(git: Git, source: Path, index: Path) -> bool:
     fresh = index.with_name(index.name + ".new")
     try:
-        shutil.copyfile(source, fresh)
+        copy_index(source, fresh)
         trial = git.at(index=fresh)
         _clear_hiding_flags(trial)
     except (OSError, GitError):

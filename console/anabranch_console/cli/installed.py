@@ -1,0 +1,14 @@
+"""The installed strategies, for commands that host a run without reading a plan."""
+
+from __future__ import annotations
+
+from anabranch.plugins import Loaded, load_plugins
+from anabranch_console.cli.output import say
+
+
+def installed() -> Loaded:
+    """Load the plugins and tell of those that were set aside."""
+    loaded = load_plugins()
+    for plugin in loaded.set_aside:
+        say(f"plugin {plugin.plugin} was set aside: {plugin.reason}")
+    return loaded

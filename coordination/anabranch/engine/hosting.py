@@ -1,0 +1,135 @@
+"""Starting and resuming runs: where a host's parts come together."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from anabranch.core import inputs
+from anabranch.core.plan import Plan
+from anabranch.core.strategies import Strategies
+from anabranch.engine.clock import RunClock
+from anabranch.engine.host import Parts, RunHost
+from anabranch.engine.journal import Journal
+from anabranch.engine.run_lock import RunLock, holder_of
+from anabranch.engine.runs import project_root
+from anabranch.engine.workspaces import GitError, Repository, open_repository
+from anabranch.errors import AnabranchError, UsageError, WorldError, machine_errors
+from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder
+
+
+class AlreadyHosted(UsageError):
+    """Another process hosts the run."""
+
+    code = "already_hosted"
+
+
+@machine_errors()
+def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
+    """Return the project that a folder belongs to: its repository, or the folder itself.
+
+    Raises UsageError if there is no such folder or it cannot be used.
+    """
+    try:
+        state = ProjectFolder(project_folder(project_root(folder)))
+        state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return open_repository(folder, state.store, state.git_lock), state
+    except GitError as error:
+        raise UsageError(error.reason, error.hint) from error
+
+
+def start_run(
+    folder: Path,
+    plan: Plan,
+    strategies: Strategies,
+    *,
+    plan_path: str | None = None,
+    approve: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> RunHost:
+    """Begin a new run of a plan in a project and host it.
+
+    ``folder`` is where the plan lies; streams work in the same place inside their workspaces.
+    Raises AnabranchError if the project or the machine does not allow it; then nothing is left
+    behind.
+    """
+    repository, project = open_project(folder)
+    home = project.run(new_run_id(datetime.now()))
+    command = inputs.StartRun(
+        run=home.run,
+        project=str(repository.root),
+        plan_path=plan_path,
+        plan=plan,
+        approve=approve,
+        wall=time.time(),
+    )
+    env = dict(os.environ if environment is None else environment)
+    try:
+        with machine_errors():
+            return _host_new(home, repository, folder, strategies, env, command)
+    except AnabranchError:
+        shutil.rmtree(home.path, ignore_errors=True)
+        raise
+
+
+def _host_new(
+    home: RunFolder,
+    repository: Repository,
+    folder: Path,
+    strategies: Strategies,
+    environment: Mapping[str, str],
+    command: inputs.StartRun,
+) -> RunHost:
+    home.create()
+    clock = RunClock.begin()
+    lock = RunLock.acquire(home.lock)
+    assert lock is not None, "nobody else knows a run that has just got its name"
+    facts = {"project": str(repository.root), "folder": str(folder), **clock.facts()}
+    journal = Journal.create(home.journal, facts)
+    parts = Parts(home, lock, journal, clock, repository, strategies, environment, None, command)
+    host = RunHost(parts)
+    host.open()
+    return host
+
+
+@machine_errors()
+def resume_run(
+    home: RunFolder,
+    strategies: Strategies,
+    *,
+    reason: str,
+    retry_failed: bool,
+    environment: Mapping[str, str] | None = None,
+) -> RunHost:
+    """Take a run over: adopt what lives, settle what ended, go on with what is left.
+
+    With ``retry_failed`` a run that ended without converging is opened again. Raises AlreadyHosted,
+    WorldError.
+    """
+    lock = RunLock.acquire(home.lock)
+    if lock is None:
+        pid = holder_of(home.lock)
+        raise AlreadyHosted(
+            f"run {home.run} is hosted by {f'process {pid}' if pid else 'another process'}",
+            f"follow it with: anabranch console {home.run}",
+        )
+    try:
+        journal = Journal.open(home.journal, "write")
+        state = journal.load()
+        if state is None:
+            raise WorldError(f"run {home.run} has no events", "it can be deleted")
+        clock = RunClock.of_journal(journal, state)
+        journal.set_meta(**clock.facts())
+        repository, _ = open_project(Path(journal.meta("folder") or state.project))
+    except AnabranchError:
+        lock.release()
+        raise
+    command = inputs.ResumeRun(reason=reason, adopted=0, retry_failed=retry_failed)
+    env = dict(os.environ if environment is None else environment)
+    host = RunHost(Parts(home, lock, journal, clock, repository, strategies, env, state, command))
+    host.open()
+    return host

@@ -1,0 +1,72 @@
+"""Take the picture in the README from the running product: ``make picture``.
+
+Runs the demonstration for real, looks at it through the console, and turns the screen into a PNG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from anabranch.config import LoadedPlan, load_plan
+from anabranch.engine.host import RunHost
+from anabranch.engine.hosting import start_run
+from anabranch.plugins import load_plugins
+from anabranch_console import demo
+from anabranch_console.app import ConsoleApp
+
+TARGET = Path(__file__).parent / "console.png"
+SIZE = (120, 36)
+MOMENT_SECONDS = 4.3
+SHARP = "1.4"
+
+
+def main() -> None:
+    """Take the picture and write docs/console.png."""
+    os.environ |= {"COLORTERM": "truecolor", "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"}
+    loaded = load_plan(demo.PLAN)
+    assert isinstance(loaded, LoadedPlan)
+    host = start_run(
+        demo.make_project(),
+        loaded.plan,
+        load_plugins().strategies,
+        plan_path=str(demo.PLAN),
+        environment=demo.environment(),
+    )
+    try:
+        svg = asyncio.run(look(host))
+    finally:
+        host.wait(60)
+        host.close()
+    TARGET.write_bytes(as_png(svg))
+    print(f"wrote {TARGET}", file=sys.stderr)
+
+
+async def look(host: RunHost) -> str:
+    """Return the console's screen as SVG, a few seconds into the run."""
+    app = ConsoleApp(host)
+    async with app.run_test(size=SIZE) as pilot:
+        await pilot.press("down", "down", "down", "down")
+        while host.now() < MOMENT_SECONDS:
+            await pilot.pause(0.1)
+        return app.export_screenshot(title="anabranch demo")
+
+
+def as_png(svg: str) -> bytes:
+    """Return a terminal picture as PNG, with a font that Debian has and cells that meet exactly."""
+    svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
+    svg = svg.replace("Fira Code, monospace", "DejaVu Sans Mono")
+    svg = svg.replace("font-size: 20px", "font-size: 20.266px")
+    svg = svg.replace("<svg ", '<svg xml:space="preserve" ', 1)
+    done = subprocess.run(
+        ["rsvg-convert", "--zoom", SHARP], input=svg.encode(), capture_output=True, check=True
+    )
+    return done.stdout
+
+
+if __name__ == "__main__":
+    main()

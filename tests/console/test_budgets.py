@@ -1,0 +1,169 @@
+"""What painting may cost: in painted lines, layouts and bytes, which do not depend on load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from anabranch_console.frame_clock import (
+    BLURRED_PERIOD_SECONDS,
+    PERIOD_SECONDS,
+    SLOWEST_PERIOD_SECONDS,
+    FrameClock,
+    writes_waiting,
+)
+from anabranch_console.screens.run_screen import RunScreen
+from anabranch_console.widgets.line_view import LineView
+from tests.console.conftest import Console, OpenConsole
+from tests.console.scripted_source import ScriptedSource, plan_of, stream
+
+FULL_FRAME_BYTES_LIMIT = 24 * 1024
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the painted lines of each pane, and the layouts of the screen."""
+    counts: Counter[str] = Counter()
+    render_line, layout = LineView.render_line, RunScreen._refresh_layout
+
+    def count_line(self: LineView, y: int) -> object:
+        counts[self.id or ""] += 1
+        return render_line(self, y)
+
+    def count_layout(self: RunScreen, *args: object, **kwargs: object) -> None:
+        counts["layout"] += 1
+        layout(self, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LineView, "render_line", count_line)
+    monkeypatch.setattr(RunScreen, "_refresh_layout", count_layout)
+    return counts
+
+
+async def _settle(console: Console, painted: Counter[str]) -> None:
+    for _ in range(3):
+        await console.frame()
+    painted.clear()
+
+
+def _thousand(folder: Path) -> ScriptedSource:
+    plan = plan_of([stream(f"s-{n:04}") for n in range(1000)], parallel=1000)
+    return ScriptedSource(plan, folder)
+
+
+async def test_nothing_is_painted_when_nothing_changed(
+    open_console: OpenConsole, painted: Counter[str]
+) -> None:
+    """Unchanged ticks paint no line and lay nothing out."""
+    async with open_console() as console:
+        await _settle(console, painted)
+        for _ in range(10):
+            await console.frame()
+        assert painted == Counter()
+
+
+async def test_only_the_changed_row_is_painted(
+    open_console: OpenConsole, painted: Counter[str]
+) -> None:
+    """One stream's new line of output paints its row, and nothing else of the table."""
+    async with open_console() as console:
+        await _settle(console, painted)
+        console.source.speak("unit", "something new", cpu_percent=97.0, files_changed=1)
+        await console.frame()
+        assert painted["streams"] == 1
+        assert painted["header"] == painted["footer"] == painted["events"] == 0
+        assert painted["layout"] == 0
+
+
+async def test_invisible_rows_are_not_painted(
+    open_console: OpenConsole, painted: Counter[str], tmp_path: Path
+) -> None:
+    """Of a thousand streams that all speak, only the visible rows are painted, once each."""
+    source = _thousand(tmp_path)
+    async with open_console(source) as console:
+        await _settle(console, painted)
+        for number in range(500, 1000):
+            source._vitals[f"s-{number:04}"] = None  # type: ignore[index,assignment]
+        source.speak("s-0999", "far below")
+        await console.frame()
+        assert painted["streams"] == 0
+        for number in range(200):
+            source.speak(f"s-{number:04}", "hello")
+        await console.frame()
+        assert 0 < painted["streams"] <= console.screen.table.size.height
+        assert painted["layout"] == 0
+
+
+async def test_a_key_paints_two_rows(open_console: OpenConsole, painted: Counter[str]) -> None:
+    """Moving the cursor paints the row it left and the row it reached, not the table."""
+    async with open_console() as console:
+        await _settle(console, painted)
+        await console.press("j")
+        assert painted["streams"] == 2
+        assert painted["events"] == painted["header"] == 0
+        assert painted["layout"] == 0
+
+
+async def test_a_full_frame_is_small(open_console: OpenConsole) -> None:
+    """Painting the whole screen anew sends less than 24 KiB to the terminal."""
+    async with open_console() as console:
+        console.screen.refresh()
+        update = console.screen._compositor.render_full_update()
+        sent = update.render_segments(console.app.console)
+        assert len(sent.encode()) <= FULL_FRAME_BYTES_LIMIT
+
+
+def test_the_clock_slows_down_when_painting_is_dear() -> None:
+    """A frame that eats its period halves the rate, down to one a second; cheap ones restore it."""
+    clock = FrameClock()
+    for _ in range(6):
+        clock.after_frame(0.5)
+    assert clock.period_seconds == SLOWEST_PERIOD_SECONDS
+    for _ in range(6):
+        clock.after_frame(0.001)
+    assert clock.period_seconds == PERIOD_SECONDS
+
+
+def test_the_clock_is_slow_while_nobody_looks() -> None:
+    """A window without focus gets one frame a second."""
+    clock = FrameClock()
+    clock.is_focused = False
+    assert clock.after_frame(0.001) == BLURRED_PERIOD_SECONDS
+
+
+def test_a_stalled_terminal_skips_frames() -> None:
+    """While writes wait for the terminal nothing more is painted; a headless driver never waits."""
+    clock = FrameClock()
+    assert clock.may_paint(0)
+    assert not clock.may_paint(10)
+    assert clock.skipped == 1
+
+    class Queue:
+        def qsize(self) -> int:
+            return 7
+
+    class Thread:
+        _queue = Queue()
+
+    class Driver:
+        _writer_thread = Thread()
+
+    assert writes_waiting(Driver()) == 7
+    assert writes_waiting(object()) == 0
+
+
+def test_importing_the_app_loads_nothing_heavy() -> None:
+    """What the first picture does not need is not imported for it."""
+    code = (
+        "import sys, anabranch_console.app;"
+        "heavy = {'pydantic', 'psutil', 'apsw', 'click', 'watchdog', 'textual.widgets._markdown',"
+        " 'textual.widgets._text_area', 'textual.widgets._data_table'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,65 @@
+"""Pictures of the console: few, of a run that stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from anabranch_console.app import ConsoleApp
+from tests.console.conftest import settle
+from tests.console.scripted_source import demo_source, finish_everything
+
+Compare = Callable[..., bool]
+
+
+def _app(folder: Path, environ: dict[str, str], *, has_ended: bool = False) -> ConsoleApp:
+    source = demo_source(folder)
+    if has_ended:
+        finish_everything(source)
+    return ConsoleApp(
+        source,
+        is_paced=False,
+        environ={"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ},
+    )
+
+
+def _press(*keys: str) -> Callable[[Pilot[object]], Awaitable[None]]:
+    async def press(pilot: Pilot[object]) -> None:
+        await settle(pilot)
+        for key in keys:
+            await pilot.press(key)
+            await settle(pilot)
+
+    return press
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "keys", "environ"),
+    [
+        ("dark", (120, 36), ("j",) * 9, {}),
+        ("light wide", (160, 45), (*("j",) * 5, "e"), {"ANABRANCH_THEME": "floodplain"}),
+        ("ascii", (120, 36), ("x",), {"ANABRANCH_GLYPHS": "ascii"}),
+        ("narrow drawer", (80, 24), (*("j",) * 9, "enter"), {}),
+        ("small", (60, 16), ("j", "space"), {}),
+    ],
+)
+def test_the_console_looks_as_it_did(
+    name: str,
+    size: tuple[int, int],
+    keys: tuple[str, ...],
+    environ: dict[str, str],
+    snap_compare: Compare,
+    tmp_path: Path,
+) -> None:
+    """A run in full swing, in the sizes and styles that matter."""
+    app = _app(tmp_path, environ)
+    assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
+
+
+def test_the_end_of_a_run_looks_as_it_did(snap_compare: Compare, tmp_path: Path) -> None:
+    """The banner of a failed run."""
+    app = _app(tmp_path, {}, has_ended=True)
+    assert snap_compare(app, terminal_size=(120, 36), run_before=_press())

@@ -1,0 +1,332 @@
+"""What panes say, tested as values: no terminal here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anabranch.core import events as ev
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import StopRun
+from anabranch.core.state import RunPhase
+from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
+from anabranch_console.lines import Line, Part, Span, bar, cut_left, fit, fit_parts, plain, wrap
+from anabranch_console.presenters import consequences, wording
+from anabranch_console.presenters.columns import layout
+from anabranch_console.presenters.ending import ending_lines
+from anabranch_console.presenters.event_lines import event_words
+from anabranch_console.presenters.facts import fact_lines, plan_lines
+from anabranch_console.presenters.header import header_line
+from anabranch_console.presenters.leaving import leaving_message
+from anabranch_console.presenters.story_lines import story_lines
+from anabranch_console.presenters.stream_row import URGENCY, stream_row
+from anabranch_console.run_model import RunModel
+from anabranch_console.stream_list import StreamList
+from tests.console.scripted_source import (
+    DEMO_STREAMS,
+    ScriptedSource,
+    conflict_between,
+    demo_source,
+    finish_everything,
+    plan_of,
+    stream,
+)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> RunModel:
+    """Return what the console knows of the demo run."""
+    model = RunModel(demo_source(tmp_path))
+    model.pull()
+    return model
+
+
+def text(lines: list[Line]) -> str:
+    return "\n".join(plain(line) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "age", "clock"),
+    [
+        (None, "—", "—"),
+        (0.4, "0s", "00:00"),
+        (61, "1m", "01:01"),
+        (3720, "1h", "1h02m"),
+        (200_000, "2d", "2d07h"),
+    ],
+)
+def test_times_are_short(seconds: float | None, age: str, clock: str) -> None:
+    """Ages and durations fit their columns at every magnitude."""
+    assert (wording.age(seconds), wording.clock(seconds)) == (age, clock)
+
+
+def test_memory_is_short() -> None:
+    """Memory is told in mebibytes or gibibytes, nothing as a dash."""
+    told = [wording.memory(n) for n in (None, 0, 1, 96 << 20, 999 << 20, 3 << 30)]
+    assert told == ["—", "—", "1M", "96M", "999M", "3.0G"]
+
+
+def test_text_is_fitted_by_cells() -> None:
+    """Wide characters count as two cells, and the result has exactly the cells asked for."""
+    assert fit("日本語", 5) == "日本…"
+    assert fit("ab", 4, "right") == "  ab"
+    assert cut_left("/a/very/long/path", 8) == "…ng/path"
+    assert wrap("a quick brown fox", 7) == ["a quick", "brown", "fox"]
+    assert wrap("", 7) == [""]
+
+
+def test_the_dearest_parts_of_a_bar_stay_longest() -> None:
+    """Everything gets shorter before anything goes, and what is left over is used."""
+    long, short, keep = (Span("long-long"),), (Span("sh"),), (Span("keep"),)
+    parts = [Part(10, (long, short)), Part(90, (keep,))]
+    assert fit_parts(parts, 20) == [long, keep]
+    assert fit_parts(parts, 9) == [short, keep]
+    assert fit_parts(parts, 5) == [(), keep]
+    assert plain(bar([keep], [short], 10)) == "keep    sh"
+
+
+@pytest.mark.parametrize("cells", range(20, 200, 7))
+def test_columns_never_overflow(cells: int) -> None:
+    """Whatever the width: id and state are there, and the sum fits."""
+    columns = layout(cells, 14)
+    names = [column.id for column, _ in columns]
+    assert "id" in names
+    assert sum(width for _, width in columns) + len(columns) - 1 <= cells
+    if cells >= 40:
+        assert {"state", "now"} <= set(names)
+
+
+def test_columns_come_back_with_the_width() -> None:
+    """A wide table has all columns; narrower ones lose the least important first."""
+    assert len(layout(130, 14)) == 9
+    assert [c.id for c, _ in layout(56, 14)] == ["id", "state", "age", "time", "now"]
+
+
+def test_a_row_says_why_a_stream_waits(model: RunModel) -> None:
+    """The last column has the last line of output, the missing streams, or the failure."""
+    told = {str(row.id): row.now for row in model.rows.values()}
+    assert told["unit"] == "rerunning 1 failed test (1 of 3)"
+    assert told["cart"] == "waits for billing-tax"
+    assert told["types"].startswith("exit 1: src/cart/model.py:39")
+    assert told["lint"] == "exit 0, 2 files changed"
+
+
+def test_a_row_changes_only_when_it_looks_different(model: RunModel) -> None:
+    """A pull that brings nothing new for the eye marks no row."""
+    assert isinstance(model.source, ScriptedSource)
+    assert model.pull().is_nothing
+    model.source.pass_time(0.3)
+    assert not model.pull().rows
+    model.source.pass_time(1.0)
+    changed = model.pull().rows
+    assert "unit" in changed
+    assert "lint" not in changed
+
+
+def test_a_failing_source_is_told_once(model: RunModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console survives whatever the source does, and keeps the last picture."""
+
+    def broken(cursor: int) -> None:
+        raise RuntimeError("journal closed")
+
+    monkeypatch.setattr(model.source, "take", broken)
+    assert model.pull().problem == "RuntimeError: journal closed"
+    assert model.pull().is_nothing
+    assert len(model.rows) == len(DEMO_STREAMS)
+
+
+def test_the_header_fits_every_width(model: RunModel) -> None:
+    """What matters least gives way first; the run's state stays."""
+    for cells in (50, 60, 80, 100, 120, 160, 220):
+        rows = list(model.rows.values())
+        line = header_line(model.state, rows, 151.0, model.overhead, True, UNICODE, cells)
+        told = plain(line)
+        assert len(told) == cells
+        assert "● running" in told
+        assert "read-only" in told
+    assert "20261121-140211-k3f" in told
+    assert "3/13 arrived" in told
+    assert "overhead 1.2 %" in told
+
+
+def test_the_facts_answer_what_how_and_where(model: RunModel) -> None:
+    """Reason, evidence, dependencies, times, retries, commit, workspace and kept work."""
+    state = model.state
+    facts = text(fact_lines(state, state.streams[StreamId("billing-tax")], None, 151.0, 60))
+    for needed in ("why ", "attempt 2, pid", "feeds", "cart", "retries   1", "partial/billing"):
+        assert needed in facts
+    done = text(fact_lines(state, state.streams[StreamId("lint")], None, 151.0, 60))
+    assert "commit    c0ffee0000  2 files" in done
+    assert "…" in done
+    assert done.count("workspaces/lint") == 1
+
+
+def test_the_plan_tab_shows_the_command(model: RunModel) -> None:
+    """The command as the user wrote it, and the limits that apply."""
+    lines = text(plan_lines(model.state, model.state.streams[StreamId("billing-tax")], 60))
+    assert "codemod money src/billing" in lines
+    assert "up to 1" in lines
+
+
+def test_the_story_names_causes(model: RunModel) -> None:
+    """A stream that could start because another one ended says so."""
+    records = model.story("unit")
+    told = text(story_lines(model.state, "unit", records, model.event, UNICODE))
+    assert "because run started" in told
+    assert "because lint" in told
+    assert told.index("queued") < told.index("· started")
+
+
+def test_every_event_has_words() -> None:
+    """Each class of event is told with a known level, and failures are told as failures."""
+    samples = {
+        ev.StreamFailed(StreamId("a"), 1, "exit 1"): "error",
+        ev.StreamExited(StreamId("a"), 1, 3, None, None, 0.0, 2, 10): "warning",
+        ev.ConvergenceMerged("final", "c" * 40, "t", "b", ()): "good",  # type: ignore[arg-type]
+        ev.RunNeedsOperator("conflict", "resume"): "warning",
+    }
+    for event, level in samples.items():
+        words = event_words(event)
+        assert words.level == level
+        assert words.type.replace(" ", "_") == ev.wire_name(type(event).__name__)
+    assert event_words(ev.StreamExited(StreamId("a"), 1, 3, None, None, 0.0, 2, 10)).detail == (
+        "exit 3, 2 left-over processes ended, 10 bytes of output lost"
+    )
+
+
+def test_the_events_of_whole_runs_can_be_told(tmp_path: Path) -> None:
+    """Whatever the core says in a run from start to end has a level and harmless words."""
+    source = demo_source(tmp_path)
+    finish_everything(source)
+    for record in source.take(0).events:
+        words = event_words(record.event)
+        assert words.level in UNICODE.levels
+        assert words.detail.isprintable()
+
+
+def test_the_banner_of_a_converged_run(tmp_path: Path) -> None:
+    """Outcome, branch, and that it waits for approval."""
+    source = ScriptedSource(plan_of([stream("a"), stream("b", "a")]), tmp_path)
+    assert ending_lines(source.state, UNICODE, 116) == []
+    finish_everything(source)
+    told = text(ending_lines(source.state, UNICODE, 116))
+    assert "✓ Converged" in told
+    assert "2 streams merged into anabranch/20261121-140211-k3f" in told
+    assert "A brings it to your branch" in told
+    assert "anabranch report" in told
+
+
+def test_the_banner_says_what_fits(tmp_path: Path) -> None:
+    """The first step always stands there; further ones where there is room."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    finish_everything(source)
+    told = text(ending_lines(source.state, UNICODE, 40))
+    assert "A brings it to your branch" in told
+    assert "anabranch report" not in told
+
+
+def test_the_banner_of_a_conflict(tmp_path: Path) -> None:
+    """A run that needs a person says between whom, over what, and what to do."""
+    source = ScriptedSource(plan_of([stream("a"), stream("b")]), tmp_path)
+    source.conflict = conflict_between("a", "b", "src/cart.py")
+    finish_everything(source)
+    told = text(ending_lines(source.state, ASCII, 116))
+    assert source.state.phase is RunPhase.NEEDS_OPERATOR
+    assert "B Needs you" in told
+    assert "a and b conflict in src/cart.py" in told
+    assert "anabranch resume" in told
+
+
+def test_the_consequences_of_stopping(model: RunModel) -> None:
+    """What ends, what is kept, and who is skipped because of it."""
+    asked = consequences.of_stopping(model.state, [StreamId("unit")], 151.0)
+    told = text(list(asked.lines))
+    assert asked.title == "Stop unit?"
+    assert "unit (pid 41009, 02:22)" in told
+    assert "integration, e2e: skipped" in told
+    assert "partial work" in told
+
+
+def test_the_consequences_of_retrying(model: RunModel) -> None:
+    """Which attempt it will be, and that earlier work stays."""
+    told = text(list(consequences.of_retrying(model.state, [StreamId("types")]).lines))
+    assert "types as attempt 2" in told
+    assert "no others" in told
+
+
+def test_what_is_said_after_leaving(tmp_path: Path) -> None:
+    """Running streams go on, and the way back is named."""
+    source = demo_source(tmp_path)
+    assert leaving_message(source.state, False) == (
+        "5 streams run on. Come back with: anabranch console 20261121-140211-k3f"
+    )
+    assert "goes on elsewhere" in leaving_message(source.state, True)
+    source.feed(StopRun(reason="enough"))
+    assert leaving_message(source.state, False).startswith("split-auth: stopped (enough)")
+
+
+def test_the_cursor_stays_with_its_stream(model: RunModel) -> None:
+    """Sorting and filtering move rows; the chosen stream stays chosen while it is shown."""
+    listed = StreamList()
+    listed.rearrange(model.rows)
+    listed.move_to(9)
+    assert listed.cursor == "unit"
+    listed.set_sort("state")
+    listed.rearrange(model.rows)
+    assert listed.cursor == "unit"
+    assert listed.order[0] == "types"
+    listed.set_sort("state")
+    listed.rearrange(model.rows)
+    assert listed.order[-1] == "types"
+    listed.set_sort("cpu")
+    listed.rearrange(model.rows)
+    assert listed.order[0] == "unit"
+
+
+def test_verbs_act_on_marks_first(model: RunModel) -> None:
+    """Marked streams are the targets, in the order of the table; else the one under the cursor."""
+    listed = StreamList()
+    listed.rearrange(model.rows)
+    assert listed.targets() == ["lint"]
+    for index in (5, 3):
+        listed.move_to(index)
+        listed.toggle_mark()
+    assert listed.targets() == ["auth-session", "billing-tax"]
+
+
+def test_glyphs_are_one_cell_and_complete() -> None:
+    """Both sets know every state and level, each sign one cell wide."""
+    from rich.cells import cell_len
+
+    for glyphs in (UNICODE, ASCII):
+        signs = [*glyphs.states.values(), *glyphs.levels.values(), glyphs.cursor, glyphs.bar_on]
+        assert all(cell_len(sign) == 1 for sign in signs)
+        assert set(URGENCY) <= set(glyphs.states)
+    assert all(sign.isascii() for sign in ASCII.states.values())
+    assert UNICODE.states.keys() == ASCII.states.keys()
+
+
+@pytest.mark.parametrize(
+    ("environ", "encoding", "expected"),
+    [
+        ({}, "UTF-8", UNICODE),
+        ({}, "ANSI_X3.4-1968", ASCII),
+        ({"ANABRANCH_GLYPHS": "ascii"}, "UTF-8", ASCII),
+        ({"ANABRANCH_GLYPHS": "unicode"}, "ascii", UNICODE),
+    ],
+)
+def test_choosing_glyphs(environ: dict[str, str], encoding: str, expected: object) -> None:
+    """The setting wins over the locale."""
+    assert choose_glyphs(environ, encoding) is expected
+
+
+def test_rows_of_a_large_run_are_cheap(tmp_path: Path) -> None:
+    """A thousand streams make a thousand rows, and a quiet pull touches none of them."""
+    many = [stream(f"s-{number:04}") for number in range(1000)]
+    source = ScriptedSource(plan_of(many, parallel=1000), tmp_path)
+    model = RunModel(source)
+    assert len(model.pull().rows) == 1000
+    assert model.pull().is_nothing
+    row = stream_row(source.state, source.state.streams[StreamId("s-0000")], None, 1.0)
+    assert row.state == "running"

@@ -1,0 +1,234 @@
+"""Commands to the engine: asked for, confirmed, sent, and answered word for word."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
+from anabranch.core.outcome import Refusal
+from anabranch_console.app import ConsoleExit
+from tests.console.conftest import Console, OpenConsole, settle
+from tests.console.scripted_source import (
+    ScriptedSource,
+    demo_source,
+    finish_everything,
+    plan_of,
+    stream,
+)
+
+
+async def _choose(console: Console, name: str) -> None:
+    position = console.screen.listed.position_of(name)  # type: ignore[arg-type]
+    assert position is not None
+    console.screen.table.put_cursor(position)
+    await settle(console.pilot)
+
+
+async def test_stopping_a_stream_asks_first(open_console: OpenConsole) -> None:
+    """The menu, the question with its consequences, y, and the command is sent."""
+    async with open_console() as console:
+        await _choose(console, "unit")
+        await console.press("x", "s")
+        shown = console.shown()
+        assert "Stop unit?" in shown
+        assert "integration, e2e: skipped" in shown
+        assert "[ Cancel ]" in shown
+        await console.press("y")
+        await console.frame()
+        (command,) = console.source.commands
+        assert isinstance(command, StopStream)
+        assert command.stream == "unit"
+        assert console.source.state.streams[command.stream].phase == "stopped"
+        assert "■ stopped" in console.shown()
+
+
+@pytest.mark.parametrize("keys", [("enter",), ("escape",), ("n",), ("x", "s", "enter")])
+async def test_cancel_is_what_happens_by_itself(
+    keys: tuple[str, ...], open_console: OpenConsole
+) -> None:
+    """Enter, escape, n and repeating the same keys all cancel."""
+    async with open_console() as console:
+        await _choose(console, "unit")
+        await console.press("x", "s", *keys)
+        assert console.source.commands == []
+
+
+async def test_a_hasty_yes_is_no_yes(open_console: OpenConsole) -> None:
+    """A y in the first moment was typed for something else."""
+    async with open_console() as console:
+        console.screen.hold_off_seconds = 60.0
+        await _choose(console, "unit")
+        await console.press("x", "s", "y", "tab", "enter")
+        assert console.source.commands == []
+        assert "Stop unit?" in console.shown()
+
+
+async def test_retrying_a_failed_stream(open_console: OpenConsole) -> None:
+    """By command, with the name completed; the stream runs again."""
+    async with open_console() as console:
+        await console.command("retry types")
+        assert "types as attempt 2" in console.shown()
+        await console.press("y")
+        await console.frame()
+        assert isinstance(console.source.commands[0], RetryStream)
+        assert console.source.state.streams[console.source.commands[0].stream].attempt == 2
+        assert "retry types: asked for" in console.toasts()
+
+
+async def test_marked_streams_are_stopped_together(open_console: OpenConsole) -> None:
+    """Verbs act on the marks, and the question says so."""
+    async with open_console() as console:
+        await _choose(console, "auth-session")
+        await console.press("space", "space")
+        assert "2 marked" in console.shown()
+        await console.command("stop")
+        assert "Stop 2 marked streams?" in console.shown()
+        await console.press("y")
+        assert [c.stream for c in console.source.commands if isinstance(c, StopStream)] == [
+            "auth-session",
+            "auth-tokens",
+        ]
+        assert console.screen.listed.marked == set()
+
+
+async def test_a_refusal_is_shown_word_for_word(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reason and hint stand in a toast and in the events."""
+    async with open_console() as console:
+
+        def refuse(command: Command) -> Future[Refusal | None]:
+            answer: Future[Refusal | None] = Future()
+            answer.set_result(Refusal("unit is [red]holy[/]", "leave it"))
+            return answer
+
+        monkeypatch.setattr(console.source, "submit", refuse)
+        await _choose(console, "unit")
+        await console.press("x", "s", "y")
+        assert console.toasts()[-1] == "unit is [red]holy[/]; leave it"
+        assert "unit is [red]holy[/]; leave it" in console.shown()
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+async def test_an_engine_that_fails_is_told(
+    is_late: bool, open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command that cannot be sent, or whose answer is an error, is no traceback."""
+    async with open_console() as console:
+
+        def fail(command: Command) -> Future[Refusal | None]:
+            if not is_late:
+                raise RuntimeError("engine closed")
+            answer: Future[Refusal | None] = Future()
+            answer.set_exception(RuntimeError("engine closed"))
+            return answer
+
+        monkeypatch.setattr(console.source, "submit", fail)
+        await console.command("stop unit")
+        await console.press("y")
+        assert console.toasts()[-1] == "stop unit: RuntimeError: engine closed"
+
+
+async def test_what_cannot_be_done_says_why(open_console: OpenConsole) -> None:
+    """Stopping what has ended, retrying what runs, and streams that do not exist."""
+    async with open_console() as console:
+        for command, told in (
+            ("stop lint", "it has ended"),
+            ("retry unit", "it has not ended; stop it first"),
+            ("retry lint", "it has succeeded"),
+            ("stop nobody", "there is no stream 'nobody' in this run"),
+            ("approve", "only a converged run can be approved"),
+        ):
+            await console.command(command)
+            assert told in console.toasts()[-1]
+        assert console.source.commands == []
+
+
+async def test_a_read_only_console_steers_nothing(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """The header says read-only, and steering says why not."""
+    async with open_console(demo_source(tmp_path, read_only=True)) as console:
+        assert "read-only" in console.shown()
+        for command in ("stop unit", "retry types", "stop-run"):
+            await console.command(command)
+            assert "read-only" in console.toasts()[-1]
+        await console.press("q")
+        result = console.app.return_value
+        assert result is not None
+        assert "goes on elsewhere" in result.message
+        assert console.source.commands == []
+
+
+async def test_approving_a_converged_run(open_console: OpenConsole, tmp_path: Path) -> None:
+    """The banner offers it, A asks, y does it, and the banner says it is done."""
+    source = ScriptedSource(plan_of([stream("a"), stream("b", "a")]), tmp_path)
+    finish_everything(source)
+    async with open_console(source) as console:
+        assert "A brings it to your branch" in console.shown()
+        await console.press("A")
+        assert "main to the merged result" in console.shown()
+        await console.press("y")
+        await console.frame()
+        assert isinstance(console.source.commands[0], ApproveRun)
+        assert "main moved to mmmm" in console.shown()
+        await console.press("A")
+        assert "only a converged run" in console.toasts()[-1]
+
+
+async def test_stopping_the_whole_run(open_console: OpenConsole) -> None:
+    """Through the menu, with a question that counts what ends."""
+    async with open_console() as console:
+        await console.press("x", "S")
+        assert "5 running" in console.shown()
+        await console.press("y")
+        await console.frame()
+        assert isinstance(console.source.commands[0], StopRun)
+        assert "■ Stopped" in console.shown()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message", "wants_stop"),
+    [
+        (("q", "enter"), "5 streams run on. Come back with: anabranch console 2026", False),
+        (("q", "l"), "5 streams run on", False),
+        (("ctrl+q", "s"), "Stopping 5 streams", True),
+    ],
+)
+async def test_quitting_while_streams_run(
+    keys: tuple[str, ...], message: str, wants_stop: bool, open_console: OpenConsole
+) -> None:
+    """The dialog offers to leave them running, which is also what enter does, or to stop all."""
+    async with open_console() as console:
+        await console.press(*keys)
+        result = console.app.return_value
+        assert isinstance(result, ConsoleExit)
+        assert result.message.startswith(message)
+        assert result.wants_stop is wants_stop
+        assert console.source.commands == []
+
+
+async def test_quitting_can_be_cancelled(open_console: OpenConsole) -> None:
+    """c and escape stay."""
+    async with open_console() as console:
+        await console.press("q", "c", "q", "escape", "q", "j", "j", "enter")
+        assert console.app.return_value is None
+        assert console.app.is_running
+        await console.command("q")
+        assert "5 streams are running" in console.shown()
+
+
+async def test_quitting_asks_nothing_when_nothing_runs(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """A run that has ended is left at once, with its outcome and its report."""
+    source = demo_source(tmp_path)
+    finish_everything(source)
+    async with open_console(source) as console:
+        await console.press("q")
+        result = console.app.return_value
+        assert result is not None
+        assert "split-auth: failed (types: exit 1)" in result.message

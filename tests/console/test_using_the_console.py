@@ -1,0 +1,341 @@
+"""The console in use: keys, commands, palette, mouse and narrow terminals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anabranch_console.screens.run_screen import RunScreen
+from anabranch_console.verbs import VERBS
+from anabranch_console.widgets.command_bar import CommandBar, Purpose
+from tests.console.conftest import OpenConsole, settle
+from tests.console.scripted_source import ScriptedSource, demo_source, plan_of, stream
+
+
+async def test_the_first_picture_has_everything(open_console: OpenConsole) -> None:
+    """Header, table, facts, log, events and footer are there at once."""
+    async with open_console(size=(160, 45)) as console:
+        shown = console.shown()
+        for needed in ("split-auth", "● running", "Streams 13", "FILES", "Log", "Events", "Quit"):
+            assert needed in shown
+        assert "overhead 1.2 %" in shown
+        assert console.screen.focused is console.screen.table
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the verbs that were asked for; only those that open something are really done."""
+    done: list[str] = []
+    original = RunScreen.action_verb
+
+    def note(self: RunScreen, name: str, argument: str = "") -> None:
+        done.append(name)
+        if name in ("menu", "command"):
+            original(self, name, argument)
+
+    monkeypatch.setattr(RunScreen, "action_verb", note)
+    return done
+
+
+async def test_every_verb_is_reachable_by_key(open_console: OpenConsole, done: list[str]) -> None:
+    """By its own keys, or by the menu's key and then its own."""
+    async with open_console() as console:
+        for verb in VERBS:
+            console.screen.listed.move_to(1 if verb.id == "retry" else 3)
+            (console.screen.log_view if verb.scope == "log" else console.screen.table).focus()
+            await settle(console.pilot)
+            for key in verb.keys:
+                await console.press(*key.split())
+                assert done[-1] == verb.id, key
+                if verb.id in ("menu", "command"):
+                    await console.press("escape")
+
+
+async def test_every_verb_is_reachable_by_command(
+    open_console: OpenConsole, done: list[str]
+) -> None:
+    """By its name in the command bar."""
+    async with open_console() as console:
+        for verb in VERBS:
+            console.screen.bar.bar.post_message(CommandBar.Entered(Purpose.COMMAND, verb.id))
+            await settle(console.pilot)
+            assert done[-1] == verb.id
+            if verb.id in ("menu", "command"):
+                await console.press("escape")
+
+
+async def test_the_palette_offers_every_verb(open_console: OpenConsole) -> None:
+    """ctrl+p opens the palette; each verb is in it, and enter does the best hit."""
+    async with open_console() as console:
+        offered = {hit.id for hit in console.screen.palette_hits()}
+        assert {verb.id for verb in VERBS} <= offered
+        await console.press("ctrl+p")
+        assert "Find a command" in console.shown()
+        await console.type("reverse")
+        await console.press("enter")
+        assert console.screen.listed.is_reversed
+        await console.press("ctrl+p")
+        await console.type("zzz")
+        assert "nothing is called so" in console.shown()
+        await console.press("enter", "escape")
+
+
+async def test_the_palette_goes_to_streams(open_console: OpenConsole) -> None:
+    """A stream's name is a hit as well, also when the filter hides it."""
+    async with open_console() as console:
+        await console.command("filter lint")
+        await console.press("ctrl+p")
+        await console.type("go e2e")
+        await console.press("enter")
+        assert console.screen.listed.cursor == "e2e"
+
+
+async def test_moving_by_keys_and_mouse(open_console: OpenConsole) -> None:
+    """vim keys, arrows, page keys, a click and the wheel."""
+    async with open_console(size=(80, 16)) as console:
+        listed = console.screen.listed
+        await console.press("j", "j", "down", "k")
+        assert listed.cursor == "schema"
+        await console.press("G")
+        assert listed.cursor == "release-notes"
+        assert console.screen.table.top > 0
+        await console.press("g")
+        assert (listed.cursor, console.screen.table.top) == ("lint", 0)
+        await console.press("pagedown")
+        assert listed.cursor_index == console.screen.table.visible_lines - 1
+        await console.pilot.click("#streams", offset=(5, 4))
+        assert listed.cursor_index == console.screen.table.top + 2
+        await console.pilot._post_mouse_events([_wheel()], "#streams", (5, 5))
+        assert console.screen.table.top > 0
+
+
+def _wheel() -> type:
+    from textual.events import MouseScrollDown
+
+    return MouseScrollDown
+
+
+async def test_filtering_live(open_console: OpenConsole) -> None:
+    """Rows follow the typing, the count is shown, escape brings everything back."""
+    async with open_console() as console:
+        await console.press("slash")
+        await console.type("state:run")
+        assert "5 of 13" in console.shown()
+        await console.press("enter")
+        assert "/state:run" in console.shown()
+        assert console.screen.focused is console.screen.table
+        await console.press("escape")
+        assert len(console.screen.listed.order) == 13
+        await console.command("filter cpu>90")
+        assert console.screen.listed.order == ["unit"]
+        await console.command("filter nothing-like-it")
+        assert "no stream matches" in console.shown()
+
+
+async def test_a_filter_follows_the_streams(open_console: OpenConsole) -> None:
+    """A stream that no longer matches leaves within a second of the run clock."""
+    async with open_console() as console:
+        await console.command("filter state:running")
+        console.source.finish("unit")
+        console.source.pass_time(1.0)
+        await console.frame()
+        assert "unit" not in console.screen.listed.order
+
+
+async def test_sorting(open_console: OpenConsole) -> None:
+    """By picker, by command, by < and >, reversed, and by a click on a title."""
+    async with open_console(size=(160, 36)) as console:
+        listed = console.screen.listed
+        await console.command("sort state")
+        assert listed.order[0] == "types"
+        await console.press("O")
+        assert listed.order[-1] == "types"
+        await console.press("greater_than_sign")
+        assert listed.sort == "attempt"
+        assert listed.order[0] == "billing-tax"
+        await console.press("o", "2")
+        assert listed.sort == "id"
+        await console.pilot.click("#streams", offset=(20, 1))
+        assert listed.sort == "state"
+        await console.command("sort nonsense")
+        assert "no column 'nonsense'" in console.toasts()[-1]
+
+
+async def test_the_drawer_on_a_narrow_terminal(open_console: OpenConsole) -> None:
+    """Below 100 columns the details open over the table with enter, and escape closes them."""
+    async with open_console(size=(80, 24)) as console:
+        assert not console.screen.facts.region
+        await console.press("enter")
+        assert console.screen.facts.region
+        assert console.screen.focused is console.screen.log_view
+        await console.press("escape")
+        assert not console.screen.facts.region
+
+
+@pytest.mark.parametrize("size", [(60, 16), (80, 24), (100, 24), (120, 36), (200, 50)])
+async def test_every_size_is_usable(size: tuple[int, int], open_console: OpenConsole) -> None:
+    """Nothing fails, nothing overflows, and the chosen stream is in sight."""
+    async with open_console(size=size) as console:
+        await console.press("G", "enter", "escape", "question_mark", "escape", "x", "escape")
+        shown = console.shown()
+        assert "release-" in shown
+        assert max(map(len, shown.splitlines())) <= size[0]
+        if size[1] < 24:
+            assert not console.screen.events_pane.region
+
+
+async def test_a_tiny_terminal_is_no_failure(open_console: OpenConsole) -> None:
+    """Where hardly anything fits, the names and states of streams are what is left."""
+    async with open_console(size=(24, 8)) as console:
+        await console.press("G", "enter", "escape", "x", "escape")
+        assert "running" in console.shown()
+
+
+async def test_resizing_keeps_the_cursor_in_sight(open_console: OpenConsole) -> None:
+    """From large to small and back, the chosen stream stays visible."""
+    async with open_console(size=(160, 45)) as console:
+        await console.press("G")
+        await console.pilot.resize_terminal(60, 12)
+        await settle(console.pilot)
+        assert "release-notes" in console.shown()
+
+
+async def test_a_full_pane(open_console: OpenConsole) -> None:
+    """f gives a pane the whole screen, and takes it back."""
+    async with open_console() as console:
+        await console.press("f")
+        assert console.screen.table.region.width == 120
+        await console.press("f", "tab", "tab", "f")
+        assert console.screen.events_pane.region.height > 30
+        await console.press("escape")
+        assert console.screen.events_pane.region.height < 12
+
+
+async def test_tabs_answer_why(open_console: OpenConsole) -> None:
+    """e tells the story, p the plan, l the log; [ and ] go round."""
+    async with open_console(size=(160, 45)) as console:
+        await console.command("filter id:unit")
+        await console.press("e")
+        assert "because lint" in console.shown()
+        await console.press("p")
+        assert "pytest -q tests/unit" in console.shown()
+        await console.press("right_square_bracket")
+        assert "rerunning 1 failed test" in console.shown()
+        await console.press("left_square_bracket")
+        assert console.screen.tab == "plan"
+
+
+async def test_the_theme_picker_previews(open_console: OpenConsole) -> None:
+    """Moving shows a theme at once; escape goes back to the one before, enter keeps it."""
+    async with open_console() as console:
+        await console.press("ctrl+t", "j")
+        assert console.app.palette.name == "floodplain"
+        await console.press("escape")
+        await settle(console.pilot)
+        assert console.app.palette.name == "delta"
+        await console.command("theme floodplain")
+        assert console.app.theme == "floodplain"
+        await console.command("theme plaid")
+        assert "no theme 'plaid'" in console.toasts()[-1]
+
+
+async def test_copying(open_console: OpenConsole) -> None:
+    """y offers id and paths; what is chosen goes to the clipboard."""
+    async with open_console() as console:
+        await console.press("y", "i")
+        assert console.app.clipboard == "lint"
+        await console.press("y", "w")
+        assert console.app.clipboard.endswith("/workspaces/lint")
+        await console.press("y", "l")
+        assert console.app.clipboard.endswith("/logs/lint.1.log")
+
+
+async def test_ctrl_c_copies_or_hints_and_never_quits(open_console: OpenConsole) -> None:
+    """With a selection it copies; without one it says how to."""
+    async with open_console() as console:
+        await console.press("ctrl+c")
+        assert "nothing is selected" in console.toasts()[-1]
+        await console.press("x", "ctrl+c", "escape")
+        assert console.app.is_running
+        console.screen.log_view.text_select_all()
+        await console.press("ctrl+c")
+        assert console.app.clipboard.startswith("All checks passed!")
+
+
+async def test_a_failing_engine_is_no_traceback(
+    open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure is told in the events; the console goes on."""
+    async with open_console() as console:
+
+        def broken(cursor: int) -> None:
+            raise OSError("journal is gone")
+
+        monkeypatch.setattr(console.source, "take", broken)
+        await console.frame()
+        assert "journal is gone" in console.shown()
+        await console.press("j")
+        assert console.screen.listed.cursor == "types"
+
+
+async def test_events_follow_until_somebody_scrolls_up(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """New events push old ones up; a reader who scrolled up is left alone until they go back."""
+    many = [stream(f"s{number}") for number in range(30)]
+    source = ScriptedSource(plan_of(many, parallel=30), tmp_path)
+    async with open_console(source) as console:
+        pane = console.screen.events_pane
+        assert pane.top == pane.last_top
+        pane.focus()
+        await console.press("g")
+        source.finish("s3")
+        await console.frame()
+        assert pane.top == 0
+        assert "paused" in console.shown()
+        await console.press("G")
+        assert "s3" in console.shown()
+
+
+async def test_a_run_that_has_ended_says_what_next(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """The banner names outcome, reason and next step."""
+    source = demo_source(tmp_path)
+    async with open_console(source) as console:
+        from tests.console.scripted_source import finish_everything
+
+        finish_everything(source)
+        await console.frame()
+        shown = console.shown()
+        assert "✗ Failed" in shown
+        assert "types: exit 1" in shown
+        assert "anabranch report" in shown
+
+
+async def test_completion_and_history_of_commands(open_console: OpenConsole) -> None:
+    """Tab completes, up brings back what was entered before."""
+    async with open_console() as console:
+        await console.press("colon")
+        await console.type("the")
+        await console.press("tab")
+        assert console.screen.bar.bar.value == "theme"
+        await console.type(" d")
+        await console.press("tab")
+        assert console.screen.bar.bar.value == "theme delta"
+        await console.press("enter", "colon", "up")
+        assert console.screen.bar.bar.value == "theme delta"
+        await console.press("escape")
+        await console.command("xyzzy")
+        assert "there is no command 'xyzzy'" in console.toasts()[-1]
+
+
+async def test_a_click_in_the_footer_does_the_verb(open_console: OpenConsole) -> None:
+    """Keys named in the footer are buttons as well."""
+    async with open_console() as console:
+        footer = console.screen.footer.lines[0]
+        at = "".join(span.text for span in footer).index("Actions")
+        await console.pilot.click("#footer", offset=(at, 0))
+        await settle(console.pilot)
+        assert "Actions on lint" in console.shown()

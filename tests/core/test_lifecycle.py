@@ -1,0 +1,135 @@
+"""A stream's life is a table, and nothing but the table."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from anabranch.core import events as ev
+from anabranch.core.evolve import evolve
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import (
+    ACTIVE,
+    ENDED,
+    TRANSITIONS,
+    Phase,
+    diagram,
+    next_phase,
+    public_state,
+)
+from anabranch.testing import stream
+from anabranch.testing.memory_store import replay
+from tests.core.given import given
+
+STREAM_EVENTS = ev.event_types(ev.StreamEvent)
+CONTRACT_STATES = {
+    *("waiting", "queued", "starting", "running", "stalled", "recovering"),
+    *("succeeded", "failed", "skipped", "quarantined", "stopped"),
+}
+A = StreamId("a")
+ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
+    ev.StreamRegistered: ev.StreamRegistered(A),
+    ev.StreamQueued: ev.StreamQueued(A, 1, (0.0,), 0.0),
+    ev.StreamAdmitted: ev.StreamAdmitted(A, 1),
+    ev.WorkspacePrepared: ev.WorkspacePrepared(A, 1, "/w", "c", "t"),
+    ev.StreamStarted: ev.StreamStarted(A, 1, 2, 3, "log", 1.0),
+    ev.StreamDelayed: ev.StreamDelayed(A, 1, "full"),
+    ev.StreamStopRequested: ev.StreamStopRequested(A, 1, "why", "stopped"),
+    ev.StreamExited: ev.StreamExited(A, 1, 0, None, None, 1.0),
+    ev.StreamLost: ev.StreamLost(A, 1, "gone"),
+    ev.AttemptFailed: ev.AttemptFailed(A, 1, "no"),
+    ev.ResultCaptured: ev.ResultCaptured(A, 1, "c", "t", 1, "ref"),
+    ev.PartialCaptured: ev.PartialCaptured(A, 1, "c", "ref", 1),
+    ev.RetryScheduled: ev.RetryScheduled(A, 1, 2.0, "again"),
+    ev.StreamSucceeded: ev.StreamSucceeded(A, 1, "exit 0"),
+    ev.StreamFailed: ev.StreamFailed(A, 1, "exit 1"),
+    ev.StreamSkipped: ev.StreamSkipped(A, "no need"),
+    ev.StreamStopped: ev.StreamStopped(A, "by you"),
+    ev.StreamQuarantined: ev.StreamQuarantined(A, "left out"),
+    ev.StreamBlocked: ev.StreamBlocked(A, "conflict"),
+    ev.StreamRequeued: ev.StreamRequeued(A, "again"),
+    ev.RecaptureRequested: ev.RecaptureRequested(A, "solved"),
+    ev.WorkspaceReclaimed: ev.WorkspaceReclaimed(A, 1),
+}
+
+
+def test_there_is_one_event_of_each_kind_to_try() -> None:
+    """The pairs below leave no event out."""
+    assert set(ONE_OF_EACH) == set(STREAM_EVENTS)
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_an_event_moves_a_stream_as_the_table_says_and_not_otherwise(phase: Phase) -> None:
+    """Every pair of phase and event: the table's answer, or the same phase."""
+    for kind, event in ONE_OF_EACH.items():
+        assert next_phase(phase, event) is TRANSITIONS.get((phase, kind), phase)
+
+
+def test_folding_is_total() -> None:
+    """Any event fits any state that any two events led to; nothing raises."""
+    start = given(stream("a")).records
+    state = replay(start)
+    assert state is not None
+    for kinds in itertools.product(ONE_OF_EACH, repeat=2):
+        after = state
+        for kind in kinds:
+            after = evolve(after, ev.Recorded(after.seq + 1, 1.0, 1, ONE_OF_EACH[kind]))
+        assert after.seq == state.seq + 2
+        assert after.counts.active == sum(s.is_active for s in after.streams.values())
+
+
+def test_every_phase_is_reached() -> None:
+    """No phase stands in the table for nothing."""
+    reached = {Phase.WAITING}
+    while True:
+        further = reached | {
+            after for (before, _), after in TRANSITIONS.items() if before in reached
+        }
+        if further == reached:
+            break
+        reached = further
+    assert reached == set(Phase)
+
+
+@pytest.mark.parametrize("phase", [p for p in Phase if p not in ENDED])
+def test_every_phase_can_come_to_an_end(phase: Phase) -> None:
+    """From wherever a stream is, some row of events ends it."""
+    open_ends, seen = [phase], {phase}
+    while open_ends:
+        here = open_ends.pop()
+        for (before, _), after in TRANSITIONS.items():
+            if before is here and after not in seen:
+                seen.add(after)
+                open_ends.append(after)
+    assert seen & ENDED
+
+
+def test_only_asking_again_leads_out_of_an_end() -> None:
+    """What has ended goes on only when somebody wants it, or when it is left out of a merge."""
+    ways_out = {event for before, event in TRANSITIONS if before in ENDED}
+    assert ways_out == {ev.StreamRequeued, ev.RecaptureRequested, ev.StreamQuarantined}
+
+
+def test_active_and_ended_phases_do_not_overlap() -> None:
+    assert not ACTIVE & ENDED
+
+
+def test_the_diagram_is_the_table() -> None:
+    """The documentation draws each transition, each once, and no other."""
+    drawn = set()
+    for line in diagram().splitlines():
+        arrow, _, names = line.strip().partition(": ")
+        before, _, after = arrow.partition(" --> ")
+        if before and after and "[*]" not in arrow:
+            drawn |= {(before, name, after) for name in names.split(", ")}
+    table = {
+        (before.value, ev.wire_name(event.__name__), after.value)
+        for (before, event), after in TRANSITIONS.items()
+    }
+    assert drawn == table
+
+
+def test_people_see_only_the_states_that_scripts_rely_on() -> None:
+    """Each phase has a public state of the contract."""
+    assert {public_state(phase) for phase in Phase} <= CONTRACT_STATES

@@ -1,0 +1,216 @@
+"""Approval brings the result to the user's branch, or refuses and changes nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.checkouts import likeness
+from tests.e2e.program import Program, until
+from tests.engine.repositories import git, write
+
+Spoil = Callable[[Program], None]
+
+
+def plan(program: Program, then: str = "true") -> None:
+    """Write a plan that changes a file, adds one, removes one, and makes one executable."""
+    work = "echo changed > src/a.txt; echo new > new.txt; git rm -q gone.txt; chmod +x tool.sh"
+    write(program.project, {"gone.txt": "gone\n", "tool.sh": "#!/bin/sh\n", "same.txt": "abc\n"})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-q", "-m", "more")
+    program.plan({"work": f"{work}; {then}"})
+    git(program.project, "add", "anabranch.toml")
+    git(program.project, "commit", "-q", "-m", "plan")
+
+
+def test_a_clean_checkout_is_brought_along(program: Program) -> None:
+    """The branch stands on the result, the files are there, and the checkout is clean."""
+    plan(program)
+    told = program.expect(0, "run", "--headless", "--approve")
+    assert "main has the result" in told.err
+    project, status = program.project, program.status()
+    assert status["approved"]
+    assert git(project, "rev-parse", "main").strip() == status["commit"]
+    assert git(project, "status", "--porcelain") == ""
+    assert git(project, "branch", "--show-current").strip() == "main"
+    assert (project / "src/a.txt").read_text() == "changed\n"
+    assert (project / "new.txt").read_text() == "new\n"
+    assert not (project / "gone.txt").exists()
+    assert (project / "tool.sh").stat().st_mode & 0o111
+
+
+def change_a_file(program: Program) -> None:
+    """The user has changed a file that the result changes too."""
+    write(program.project, {"src/a.txt": "mine\n"})
+
+
+def stage_a_file(program: Program) -> None:
+    """The user has staged a change."""
+    write(program.project, {"src/a.txt": "mine\n"})
+    git(program.project, "add", "-A")
+
+
+def leave_a_file_in_the_way(program: Program) -> None:
+    """The user has an untracked file where the result has a new one."""
+    write(program.project, {"new.txt": "mine, and nowhere else\n"})
+
+
+def leave_an_ignored_file_in_the_way(program: Program) -> None:
+    """The file in the way is ignored, so ``git status`` does not show it."""
+    write(program.project, {".git/info/exclude": "new.txt\n", "new.txt": "mine\n"})
+
+
+def move_the_branch(program: Program) -> None:
+    """The user has committed meanwhile."""
+    git(program.project, "commit", "-q", "--allow-empty", "-m", "meanwhile")
+
+
+def check_the_branch_out_elsewhere(program: Program) -> None:
+    """The user has the branch in another work tree, which would not be brought along."""
+    git(program.project, "checkout", "-q", "--detach")
+    git(program.project, "worktree", "add", "-q", str(program.scratch / "elsewhere"), "main")
+
+
+def begin_a_merge(program: Program) -> None:
+    """The user is in the middle of a merge with a conflict."""
+    project = program.project
+    for branch, text in (("left", "left\n"), ("right", "right\n")):
+        git(project, "checkout", "-q", "-b", branch, "main")
+        write(project, {"same.txt": text})
+        git(project, "commit", "-q", "-a", "-m", branch)
+    git(project, "checkout", "-q", "main")
+    git(project, "merge", "-q", "--no-commit", "--no-ff", "left")
+    git(project, "merge", "right", check=False)
+
+
+SPOILERS = (
+    change_a_file,
+    stage_a_file,
+    leave_a_file_in_the_way,
+    leave_an_ignored_file_in_the_way,
+    move_the_branch,
+    check_the_branch_out_elsewhere,
+    begin_a_merge,
+)
+
+
+@pytest.mark.parametrize("spoil", SPOILERS, ids=lambda spoil: spoil.__name__)
+def test_what_would_lose_work_is_refused(program: Program, spoil: Spoil) -> None:
+    """Done while the stream runs: exit 5, words and a next step, and nothing is changed."""
+    gate = program.scratch / "gate"
+    plan(program, f"echo ready; until test -e {gate}; do sleep 0.05; done")
+    host = program.begin("run", "--headless", "--approve")
+    program.await_log("work", "ready")
+    spoil(program)
+    before = likeness(program.project)
+    gate.touch()
+    told = host.wait()
+    assert told.code == 5, told
+    assert "not approved:" in told.err
+    assert "Traceback" not in told.err
+    assert likeness(program.project) == before
+    status = program.status()
+    assert status["state"] == "converged"
+    assert not status["approved"]
+    assert git(program.project, "show", f"{status['commit']}:new.txt") == "new\n"
+
+
+def test_a_run_that_began_on_no_branch_is_not_approved(program: Program) -> None:
+    """With a detached HEAD there is no branch to move: exit 5, and the result stays."""
+    plan(program)
+    git(program.project, "checkout", "-q", "--detach")
+    before = likeness(program.project)
+    told = program.run("run", "--headless", "--approve")
+    assert told.code == 5, told
+    assert "not approved:" in told.err
+    assert likeness(program.project) == before
+    assert program.status()["commit"]
+
+
+def test_a_change_in_the_second_of_the_commit_is_seen(program: Program) -> None:
+    """git compares whole seconds; the user's change of the same size and second is not lost."""
+    plan(program, "echo '# ' > same.txt; sleep 1.1")
+    path = program.project / "same.txt"
+
+    def changed_at_once() -> bool:
+        git(program.project, "rm", "-q", "--cached", "same.txt")
+        path.write_text("abc\n")
+        git(program.project, "add", "same.txt")
+        with open(path, "r+b") as file:
+            file.write(b"xyz\n")
+        index = program.project / ".git" / "index"
+        return int(path.stat().st_mtime) == int(index.stat().st_mtime)
+
+    until(changed_at_once, "file and index are changed within one second")
+    told = program.run("run", "--headless", "--approve")
+    assert told.code == 5, told
+    assert path.read_text() == "xyz\n"
+
+
+def test_a_refused_result_is_approved_after_tidying_up(program: Program) -> None:
+    """``approve`` is refused as long as something is in the way, then brings the branch along."""
+    plan(program)
+    write(program.project, {"new.txt": "in the way\n"})
+    assert program.run("run", "--headless", "--approve").code == 5
+    refused = program.expect(5, "approve")
+    assert "new.txt" in refused.err
+    assert (program.project / "new.txt").read_text() == "in the way\n"
+    (program.project / "new.txt").unlink()
+    told = program.expect(0, "approve")
+    assert "main has the result" in told.err
+    assert (program.project / "new.txt").read_text() == "new\n"
+    assert git(program.project, "status", "--porcelain") == ""
+    again = program.expect(2, "approve")
+    assert "already" in again.err
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Program:
+    """Give the program in a folder that is no repository."""
+    project = tmp_path / "plain"
+    write_plain = {"a.txt": "a\n", "sub/b.txt": "b\n", "ünï.txt": "non-ASCII\n"}
+    project.mkdir()
+    write(project, write_plain)
+    (project / "link").symlink_to("a.txt")
+    return Program(project, tmp_path / "state", tmp_path / "scratch")
+
+
+def test_a_plain_folder_gets_its_result_beside_it(plain: Program) -> None:
+    """Without approval the folder stays as it is; the result lies in the run's folder."""
+    plain.plan({"s": "echo more >> a.txt; echo new > new.txt; rm sub/b.txt"})
+    before = likeness(plain.project)
+    plain.expect(0, "run", "--headless")
+    assert likeness(plain.project) == before
+    result = plain.folder().path / "result"
+    assert (result / "a.txt").read_text() == "a\nmore\n"
+    assert (result / "new.txt").read_text() == "new\n"
+    assert not (result / "sub/b.txt").exists()
+    assert (result / "link").is_symlink()
+
+
+def test_a_plain_folder_can_be_approved(plain: Program) -> None:
+    """File by file: changed, new and removed ones; what nobody touched keeps its time."""
+    plain.plan({"s": "echo more >> a.txt; echo new > new.txt; rm sub/b.txt"})
+    untouched = (plain.project / "ünï.txt").stat().st_mtime_ns
+    told = plain.expect(0, "run", "--headless", "--approve")
+    assert "has the result" in told.err
+    assert (plain.project / "a.txt").read_text() == "a\nmore\n"
+    assert (plain.project / "new.txt").read_text() == "new\n"
+    assert not (plain.project / "sub/b.txt").exists()
+    assert (plain.project / "ünï.txt").stat().st_mtime_ns == untouched
+    assert not (plain.project / ".git").exists()
+
+
+def test_a_plain_folder_changed_meanwhile_is_refused(plain: Program) -> None:
+    """The user has edited the same file while the run went: exit 5, and the edit stays."""
+    gate = plain.scratch / "gate"
+    plain.plan({"s": f"echo ready; until test -e {gate}; do sleep 0.05; done; echo s >> a.txt"})
+    host = plain.begin("run", "--headless", "--approve")
+    plain.await_log("s", "ready")
+    write(plain.project, {"a.txt": "mine\n"})
+    gate.touch()
+    told = host.wait()
+    assert told.code == 5, told
+    assert (plain.project / "a.txt").read_text() == "mine\n"

@@ -1,0 +1,371 @@
+"""What scripts rely on: keys, types, times, exit codes, and what goes to which stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import shlex
+import subprocess
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.program import PROGRAM, Program, until
+from tests.engine.repositories import git, make_repository
+
+RUN_STATES = {"running", "interrupted", "needs_operator", "converged", "failed", "stopped"}
+STREAM_STATES = {
+    "waiting",
+    "queued",
+    "starting",
+    "running",
+    "stalled",
+    "recovering",
+    "succeeded",
+    "failed",
+    "skipped",
+    "quarantined",
+    "stopped",
+}
+Shape = dict[str, type | tuple[type, ...]]
+OPTIONAL_TEXT = (str, type(None))
+OPTIONAL_NUMBER = (int, type(None))
+STATUS: Shape = {
+    "schema": int,
+    "run": str,
+    "plan": str,
+    "state": str,
+    "branch": OPTIONAL_TEXT,
+    "commit": OPTIONAL_TEXT,
+    "streams": list,
+    "convergence": list,
+    "overhead_share": (int, float),
+}
+STREAM: Shape = {
+    "stream": str,
+    "state": str,
+    "attempt": int,
+    "exit_code": OPTIONAL_NUMBER,
+    "reason": str,
+    "evidence": str,
+    "pid": OPTIONAL_NUMBER,
+    "started": OPTIONAL_TEXT,
+    "ended": OPTIONAL_TEXT,
+    "files_changed": OPTIONAL_NUMBER,
+    "workspace": OPTIONAL_TEXT,
+    "log": OPTIONAL_TEXT,
+    "rescue": list,
+}
+POINT: Shape = {
+    "point": str,
+    "type": str,
+    "state": str,
+    "arrived": list,
+    "waiting_for": list,
+    "merged": list,
+    "quarantined": list,
+    "conflicts": list,
+}
+REPORT: Shape = {
+    **STATUS,
+    "wall_seconds": (int, float),
+    "work_seconds": (int, float),
+    "speedup": (int, float, type(None)),
+    "lower_bound_seconds": (int, float, type(None)),
+    "efficiency": (int, float, type(None)),
+    "utilisation": (int, float, type(None)),
+    "overhead": dict,
+    "critical_path": dict,
+    "recoveries": list,
+    "integrity": dict,
+    "partial": list,
+    "rescue": list,
+}
+
+
+def assert_shape(told: dict[str, Any], shape: Shape) -> None:
+    """Check that every promised key is there, with a value of its type."""
+    for key, kinds in shape.items():
+        assert key in told, f"{key} is missing: {sorted(told)}"
+        assert isinstance(told[key], kinds), (key, told[key])
+
+
+def moment(text: str) -> datetime:
+    """Read a time, which must be in the form of RFC 3339 and have an offset."""
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", text), text
+    found = datetime.fromisoformat(text)
+    assert found.utcoffset() == timedelta(0)
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """Give the program in a project with one run that is over, and of everything a little."""
+    place = tmp_path_factory.mktemp("finished")
+    project = make_repository(place / "project", {"README.md": "a project\n"})
+    program = Program(project, place / "state", place / "scratch")
+    program.plan(
+        {
+            "one": "echo one > one.txt",
+            "two": {"command": "echo two > two.txt", "depends_on": ["one"]},
+            "again": {"command": 'echo x > x.txt; test "$ANABRANCH_ATTEMPT" = 2', "retries": 1},
+            "bad": {"command": "exit 3", "retries": 0, "optional": True},
+        },
+        name="shapes",
+    )
+    program.expect(0, "run", "--headless")
+    yield program
+    program.end_everything()
+
+
+def test_check_tells_the_plan(finished: Program) -> None:
+    """Names, waves, critical path and estimate of a valid plan; exit 0."""
+    told = finished.asked(0, "check", "--json").json()
+    assert told["schema"] == 1
+    assert told["name"] == "shapes"
+    assert told["streams"] == ["one", "two", "again", "bad"]
+    assert told["waves"] == [["one", "again", "bad"], ["two"]]
+    assert told["critical_path"]
+    assert set(told["critical_path"]) <= set(told["streams"])
+    assert isinstance(told["estimated_seconds"], int | float)
+    assert told["errors"] == []
+    assert all({"code", "message"} <= warning.keys() for warning in told["warnings"])
+
+
+def test_runs_tells_every_run_newest_first(finished: Program) -> None:
+    """Run, plan, project, state, times and how many streams are in which state."""
+    told = finished.asked(0, "runs", "--json").json()
+    assert told["schema"] == 1
+    (run,) = told["runs"]
+    assert run["plan"] == "shapes"
+    assert run["project"] == str(finished.project)
+    assert run["state"] in RUN_STATES
+    assert moment(run["started"]) <= moment(run["ended"])
+    assert run["streams"] == {"succeeded": 3, "failed": 1}
+
+
+def test_status_has_the_promised_shape(finished: Program) -> None:
+    """Every key of the contract, of the run, its streams and its points."""
+    told = finished.asked(0, "status", "--json").json()
+    assert_shape(told, STATUS)
+    assert told["state"] == "converged"
+    assert told["branch"] == f"anabranch/{told['run']}"
+    assert git(finished.project, "rev-parse", told["branch"]).strip() == told["commit"]
+    assert 0 <= told["overhead_share"] <= 1
+    for stream in told["streams"]:
+        assert_shape(stream, STREAM)
+        assert stream["state"] in STREAM_STATES
+        assert moment(stream["started"]) <= moment(stream["ended"])
+        assert Path(stream["log"]).is_file()
+        assert Path(stream["workspace"]).is_dir()
+        assert stream["pid"] is None
+    assert [s["exit_code"] for s in told["streams"]] == [0, 0, 0, 3]
+    (point,) = told["convergence"]
+    assert_shape(point, POINT)
+    assert sorted(point["merged"]) == ["again", "one", "two"]
+    assert point["waiting_for"] == []
+
+
+def test_streams_tells_the_same_streams(finished: Program) -> None:
+    """``streams --json`` is the streams of ``status --json``."""
+    told = finished.asked(0, "streams", "--json").json()
+    assert told["schema"] == 1
+    assert told["streams"] == finished.asked(0, "status", "--json").json()["streams"]
+
+
+def test_events_are_numbered_without_gaps(finished: Program) -> None:
+    """Each line is an object with schema, seq, time, type, run and cause."""
+    events = finished.asked(0, "events", "--json").json_lines()
+    run = finished.folder().run
+    assert [event["seq"] for event in events] == list(range(1, len(events) + 1))
+    times = [moment(event["time"]) for event in events]
+    assert times == sorted(times)
+    for event in events:
+        assert event["schema"] == 1
+        assert event["run"] == run
+        assert re.fullmatch(r"[a-z_]+", event["type"])
+        assert event["cause"] is None or event["cause"] < event["seq"]
+    kinds = {event["type"] for event in events}
+    assert kinds >= {
+        "run_started",
+        "stream_registered",
+        "stream_started",
+        "stream_succeeded",
+        "stream_failed",
+        "convergence_arrived",
+        "convergence_merged",
+        "partial_captured",
+        "run_converged",
+    }
+    only = finished.asked(0, "events", "--json", "--stream", "two").json_lines()
+    assert {event["stream"] for event in only} == {"two"}
+
+
+def test_report_has_the_promised_shape(finished: Program) -> None:
+    """As JSON every key of the contract; as text and Markdown the same facts."""
+    told = finished.asked(0, "report", "--format", "json").json()
+    assert_shape(told, REPORT)
+    assert told == finished.asked(0, "report", "--json").json()
+    assert told == json.loads(finished.folder().report.read_bytes())
+    assert told["critical_path"].keys() >= {"predicted", "actual"}
+    assert told["integrity"].keys() >= {"journal", "state", "events"}
+    assert told["integrity"]["journal"] == "ok"
+    assert all(isinstance(seconds, int | float) for seconds in told["overhead"].values())
+    assert len(told["recoveries"]) == 1
+    assert len(told["partial"]) == 1
+    assert git(finished.project, "show", f"{told['partial'][0]}:x.txt") == "x\n"
+    for form in ("text", "md"):
+        text = finished.asked(0, "report", "--format", form).out
+        assert all(name in text for name in ("one", "two", "again", "bad", "exit 3"))
+
+
+def test_schema_is_a_json_schema_of_plans(finished: Program) -> None:
+    """It names its dialect and knows the tables."""
+    told = finished.asked(0, "schema").json()
+    assert told["$schema"].startswith("https://json-schema.org/")
+    assert {"streams", "coordination", "convergence"} <= told["properties"].keys()
+
+
+def test_init_writes_a_plan_that_runs_and_never_overwrites(program: Program) -> None:
+    """``init``, then ``check``; a second ``init`` is refused and the file is as it was."""
+    program.asked(0, "init")
+    path = program.project / "anabranch.toml"
+    written = path.read_bytes()
+    assert "schema" in written.decode().splitlines()[0]
+    program.asked(0, "check")
+    program.asked(2, "init")
+    assert path.read_bytes() == written
+
+
+def waiting_plan(program: Program) -> None:
+    """Write a plan of two streams that go on until they are ended, and one that waits for them."""
+    wait = "trap 'echo asked > asked.txt; exit 0' TERM; echo ready; while :; do sleep 0.05; done"
+    program.plan({"a": wait, "b": wait, "c": {"command": "true", "depends_on": ["a"]}})
+
+
+def test_a_time_limit_stops_the_run(program: Program) -> None:
+    """Exit 124; the streams were asked to end, and their work is kept."""
+    waiting_plan(program)
+    told = program.expect(124, "run", "--headless", "--time-limit", "2s")
+    assert "time limit" in told.err
+    assert program.status()["state"] == "stopped"
+    assert {s["state"] for s in program.status()["streams"]} == {"stopped"}
+    program.await_quiet()
+
+
+def test_stopping_a_hosted_run_is_done_by_its_host(program: Program) -> None:
+    """``stop`` returns when the run has ended; the host ends with 1; partial work is kept."""
+    waiting_plan(program)
+    host = program.begin("run", "--headless")
+    for name in ("a", "b"):
+        program.await_log(name, "ready")
+    told = program.asked(0, "stop")
+    assert "is stopped" in told.err
+    assert program.status()["state"] == "stopped"
+    assert host.wait().code == 1
+    streams = program.streams()
+    assert [streams[name]["state"] for name in "abc"] == ["stopped"] * 3
+    kept = streams["a"]["partial"]
+    assert git(program.project, "show", f"{kept[0]}:asked.txt") == "asked\n"
+    program.await_quiet()
+    assert "already ended" in program.asked(0, "stop").err
+
+
+def test_stopping_a_run_that_nobody_hosts(program: Program) -> None:
+    """``stop`` hosts it for as long as that takes; afterwards it can be resumed."""
+    waiting_plan(program)
+    host = program.begin("run", "--headless")
+    for name in ("a", "b"):
+        program.await_log(name, "ready")
+    host.kill()
+    assert program.status()["state"] == "interrupted"
+    program.expect(0, "stop")
+    assert program.status()["state"] == "stopped"
+    program.await_quiet()
+    resumed = program.begin("resume", "--headless")
+    program.await_log("a", "ready", attempt=2)
+    program.expect(0, "stop")
+    assert resumed.wait().code == 1
+
+
+def test_progress_without_a_terminal_is_plain_text(program: Program) -> None:
+    """No colours, no cursor movements; the report on stdout, everything else on stderr."""
+    program.plan({"s": "echo x > x.txt"}, name="plain")
+    for name, value in (("TERM", "dumb"), ("CI", "1"), ("LC_ALL", "C")):
+        told = program.begin("run", **{name: value}).wait()
+        assert told.code == 0, told
+        assert "\x1b" not in told.out + told.err
+        assert "started, pid" in told.err
+        assert "plain converged" in told.out
+        assert "started, pid" not in told.out
+
+
+def test_json_of_a_run_is_its_events_and_nothing_else(program: Program) -> None:
+    """``run --json``: each line of stdout an event, the last one how it ended."""
+    program.plan({"s": "echo x > x.txt; exit 1"}, recovery={"max_retries": 0})
+    told = program.run("run", "--json")
+    assert told.code == 1
+    assert told.json_lines() == program.events()
+    assert told.json_lines()[-1]["type"] == "run_failed"
+
+
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}, {"NO_COLOR": "1"}, {}])
+def test_headless_on_a_terminal_needs_nothing_of_it(program: Program, env: dict[str, str]) -> None:
+    """On a terminal that shows no console, or with --headless: text and no screen."""
+    program.plan({"s": "echo x > x.txt"}, name="terminal")
+    arguments = ["run"] if env else ["run", "--headless"]
+    ours, theirs = pty.openpty()
+    environment = program.environment(**({"TERM": "xterm-256color"} | env))
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        cwd=program.project,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    said = bytearray()
+
+    def has_ended() -> bool:
+        while select.select([ours], [], [], 0)[0]:
+            try:
+                said.extend(os.read(ours, 65536))
+            except OSError:
+                break
+        return process.poll() is not None
+
+    try:
+        until(has_ended, "the command ends")
+    finally:
+        process.kill()
+        os.close(ours)
+    text = said.decode()
+    assert process.returncode == 0, text
+    assert "terminal converged" in text
+    assert "\x1b[?1049h" not in text
+    assert "\x1b[2J" not in text
+
+
+def test_a_closed_pipe_is_no_error(program: Program) -> None:
+    """``anabranch events | head -1`` ends quietly."""
+    program.plan({f"s{n}": "true" for n in range(20)})
+    program.expect(0, "run", "--headless")
+    script = f"{shlex.join(PROGRAM)} events --json | head -1"
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=program.project,
+        env=program.environment(),
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(done.stdout)["type"] == "run_started"
+    assert done.stderr == b""

@@ -1,0 +1,220 @@
+"""The disk fills up during a run: it says so, loses nothing it has told, and goes on by itself.
+
+The disk is a small file system in memory. Where mounting one is not allowed the tests are skipped.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from anabranch.core.state import RunPhase
+from tests.e2e.program import Program, until
+from tests.engine.repositories import git, make_repository
+
+MEBIBYTE = 1024 * 1024
+DISK_MEBIBYTES = 24
+UNMOUNT_LAZILY = 2
+
+
+class Disk:
+    """A small disk that can be filled, and emptied again."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._ballast = path / "ballast"
+
+    def fill(self) -> None:
+        """Take all the room there is, to the last block."""
+        with open(self._ballast, "ab", buffering=0) as file:
+            for size in (MEBIBYTE, 4096, 1):
+                _write_until_full(file.fileno(), bytes(size))
+
+    def make_room(self) -> None:
+        """Give all of it back."""
+        self._ballast.unlink()
+
+    @property
+    def is_full(self) -> bool:
+        return os.statvfs(self.path).f_bavail == 0
+
+
+def _write_until_full(file: int, block: bytes) -> None:
+    try:
+        while os.write(file, block):
+            continue
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    """Give a small disk; unmounted in the end, whatever happened."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    options = f"size={DISK_MEBIBYTES}m".encode()
+    if libc.mount(b"none", bytes(place), b"tmpfs", 0, options) != 0:
+        pytest.skip(f"may not mount a small tmpfs: {os.strerror(ctypes.get_errno())}")
+    try:
+        yield Disk(place)
+    finally:
+        libc.umount2(bytes(place), UNMOUNT_LAZILY)
+
+
+@pytest.fixture
+def program(disk: Disk, tmp_path: Path) -> Iterator[Program]:
+    """Give the program in a project on a big disk, with its state on the small one."""
+    project = make_repository(tmp_path / "project", {"README.md": "a project\n"})
+    program = Program(project, disk.path / "state", tmp_path / "scratch")
+    yield program
+    program.end_everything()
+
+
+def gated(program: Program, then: str) -> str:
+    """Return a command that waits until the test opens the gate."""
+    gate = program.scratch / "gate"
+    return f"echo ready; until test -e {gate}; do sleep 0.05; done; {then}"
+
+
+def open_gate(program: Program) -> None:
+    """Let every stream that waits at the gate go on."""
+    (program.scratch / "gate").touch()
+
+
+def plan_of_six(program: Program) -> None:
+    """Write a plan of six streams that wait, then write log and workspace, and of two more."""
+    work = "seq 1 2000; seq 1 2000 > $ANABRANCH_STREAM.txt"
+    streams: dict[str, object] = {f"s{n}": gated(program, work) for n in range(6)}
+    streams["after"] = {"command": "echo after > after.txt", "depends_on": ["s0", "s1"]}
+    streams["last"] = {"command": "echo last > last.txt", "depends_on": ["after"]}
+    program.plan(streams, max_parallel=6, recovery={"max_retries": 5})
+
+
+def assert_result(program: Program) -> None:
+    """Check that the run converged with the work of every stream in it."""
+    assert program.state().phase is RunPhase.CONVERGED
+    commit = program.status()["commit"]
+    files = git(program.project, "ls-tree", "--name-only", commit).split()
+    expected = [f"s{n}.txt" for n in range(6)] + ["after.txt", "last.txt", "README.md"]
+    assert sorted(files) == sorted(expected)
+    lines = "".join(f"{n}\n" for n in range(1, 2001))
+    for n in range(6):
+        assert git(program.project, "show", f"{commit}:s{n}.txt") == lines
+
+
+def test_a_run_waits_for_room_and_goes_on_by_itself(program: Program, disk: Disk) -> None:
+    """Filled while streams run: it is told clearly, and with room again the run converges."""
+    plan_of_six(program)
+    host = program.begin("run", "--headless")
+    for n in range(6):
+        program.await_log(f"s{n}", "ready")
+    disk.fill()
+    assert disk.is_full
+    open_gate(program)
+    until(lambda: "disk is full" in host.err, "the full disk is told")
+    assert not host.has_ended
+    assert program.asked(0, "status").out
+    disk.make_room()
+    told = host.wait()
+    assert told.code == 0, told
+    assert "Traceback" not in told.err
+    assert_result(program)
+    program.events()
+
+
+def test_what_was_told_as_an_event_is_in_the_journal(program: Program, disk: Disk) -> None:
+    """Every event that ``--json`` printed, before, in and after the shortage, is there."""
+    plan_of_six(program)
+    host = program.begin("run", "--headless", "--json")
+    for n in range(6):
+        program.await_log(f"s{n}", "ready")
+    disk.fill()
+    open_gate(program)
+    until(lambda: "disk is full" in host.err, "the full disk is told")
+    disk.make_room()
+    told = host.wait()
+    assert told.code == 0, told
+    assert told.json_lines() == program.events()
+    assert_result(program)
+
+
+def test_a_console_that_dies_on_a_full_disk_can_be_followed_by_another(
+    program: Program, disk: Disk
+) -> None:
+    """Killed in the shortage, what it had told stays; resuming says why not, later it works."""
+    plan_of_six(program)
+    host = program.begin("run", "--headless", "--json")
+    for n in range(6):
+        program.await_log(f"s{n}", "ready")
+    disk.fill()
+    open_gate(program)
+    until(lambda: "disk is full" in host.err, "the full disk is told")
+    host.kill()
+    acknowledged = [json.loads(line) for line in host.out.splitlines()]
+    refused = program.run("resume", "--headless")
+    assert refused.code != 0
+    assert "full" in refused.err, refused
+    assert "Traceback" not in refused.err
+    disk.make_room()
+    told = program.run("resume", "--headless")
+    assert told.code == 0, told
+    assert program.events()[: len(acknowledged)] == acknowledged
+    assert_result(program)
+
+
+def test_stopping_a_run_on_a_full_disk_is_answered(program: Program, disk: Disk) -> None:
+    """With no room for the request, ``stop`` says so; with room again it stops the run."""
+    program.plan({"s": gated(program, "true")})
+    host = program.begin("run", "--headless")
+    program.await_log("s", "ready")
+    disk.fill()
+    assert "full" in program.asked(3, "stop").err
+    assert not host.has_ended
+    disk.make_room()
+    program.expect(0, "stop")
+    assert host.wait().code == 1
+    assert program.status()["state"] == "stopped"
+
+
+def test_a_run_that_cannot_begin_for_want_of_room_leaves_nothing(
+    program: Program, disk: Disk
+) -> None:
+    """No room for even the journal: exit 3 with words and a hint, and no half a run in the way."""
+    program.plan({"s": "true"})
+    disk.fill()
+    told = program.expect(3, "run", "--headless")
+    assert "full" in told.err or "No space left" in told.err
+    disk.make_room()
+    assert program.run_folders() == []
+    assert program.asked(0, "runs", "--json").json()["runs"] == []
+    assert program.run("run", "--headless").code == 0
+
+
+def test_a_project_on_a_full_disk_waits_for_room(disk: Disk, tmp_path: Path) -> None:
+    """The repository's own disk is full: results wait for room; the run says so, then converges."""
+    project = make_repository(disk.path / "project", {"README.md": "a project\n"})
+    program = Program(project, tmp_path / "state", tmp_path / "scratch")
+    try:
+        plan_of_six(program)
+        host = program.begin("run", "--headless")
+        for n in range(6):
+            program.await_log(f"s{n}", "ready")
+        disk.fill()
+        open_gate(program)
+        until(lambda: "disk is full" in host.err, "the full disk is told")
+        assert any("full" in s["reason"] for s in program.status()["streams"])
+        disk.make_room()
+        told = host.wait()
+        assert told.code == 0, told
+        assert_result(program)
+        assert git(project, "status", "--porcelain") == "?? anabranch.toml\n"
+    finally:
+        program.end_everything()

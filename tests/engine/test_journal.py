@@ -1,0 +1,331 @@
+"""The journal keeps what it acknowledged, through kills, damage and full disks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import apsw
+import pytest
+
+from anabranch.core import events as ev
+from anabranch.core.ids import StreamId
+from anabranch.core.state import State
+from anabranch.engine.journal import Journal, JournalDamaged
+from anabranch.errors import DiskFull, WorldError
+from anabranch.plugins import load_plugins
+from anabranch.testing import ByHand, plan_of, stream
+from anabranch.testing.memory_store import replay
+
+KILLS = 30
+TMPFS_BYTES = 1_000_000
+
+WIRE_NAMES = """
+    approval_refused approval_requested attempt_failed base_captured conflict_found
+    convergence_abandoned convergence_arrived convergence_blocked convergence_departed
+    convergence_merged convergence_reopened convergence_started partial_captured
+    recapture_requested result_captured retry_scheduled run_approved run_converged run_failed
+    run_needs_operator run_reopened run_resumed run_started run_stop_requested run_stopped
+    stream_admitted stream_blocked stream_delayed stream_exited stream_failed stream_lost
+    stream_quarantined stream_queued stream_registered stream_requeued stream_skipped
+    stream_started stream_stop_requested stream_stopped stream_succeeded workspace_prepared
+    workspace_reclaimed
+"""
+
+# Appends events one a transaction, and says each number once it is acknowledged.
+WRITER = """
+import sys
+from pathlib import Path
+from anabranch.core import events as ev
+from anabranch.engine.journal import Journal
+journal = Journal.open(Path(sys.argv[1]), "write")
+seq = int(sys.argv[2])
+while True:
+    seq += 1
+    journal.append([ev.Recorded(seq, float(seq), None, ev.StreamDelayed("a", 1, "x" * 200))])
+    if seq % 50 == 0:
+        journal._db.wal_checkpoint()
+    sys.stdout.write(f"{seq}\\n")
+    sys.stdout.flush()
+"""
+
+
+@pytest.fixture
+def run() -> ByHand:
+    """A run that has come to its end."""
+    run = ByHand(plan_of(stream("a"), stream("b", "a")), load_plugins().strategies)
+    run.succeed("a", "b")
+    run.merged()
+    return run
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+def written(path: Path, run: ByHand) -> Journal:
+    """Return a new journal that holds a run's events."""
+    journal = Journal.create(path, {"project": "/p"})
+    journal.append(run.records)
+    return journal
+
+
+def delay(seq: int, size: int = 10) -> ev.Recorded:
+    return ev.Recorded(seq, float(seq), None, ev.StreamDelayed(StreamId("a"), 1, "x" * size))
+
+
+# --- reading what was written --------------------------------------------------------------------
+
+
+def test_what_is_appended_is_read_again(path: Path, run: ByHand) -> None:
+    """Event by event, from anywhere, by another connection."""
+    written(path, run).close()
+    journal = Journal.open(path, "read")
+    assert list(journal.read()) == run.records
+    assert list(journal.read(after=5, limit=2)) == run.records[5:7]
+    assert journal.meta("project") == "/p"
+    assert journal.meta("nobody") is None
+    journal.close()
+
+
+def test_a_journal_adds_up_to_the_state(path: Path, run: ByHand) -> None:
+    journal = written(path, run)
+    assert journal.load() == run.state
+    journal.close()
+
+
+def test_a_new_journal_adds_up_to_nothing(path: Path) -> None:
+    journal = Journal.create(path, {})
+    assert journal.load() is None
+    journal.close()
+
+
+def test_a_snapshot_shortens_the_way_and_changes_nothing(path: Path, run: ByHand) -> None:
+    """Loading begins at the newest snapshot: the events before it are not needed for it."""
+    journal = written(path, run)
+    early = replay(run.records[:10])
+    assert early is not None
+    journal.save_snapshot(early)
+    assert journal.load() == run.state
+    with raw(path) as db:
+        db.execute("DELETE FROM event WHERE seq < 10")
+    assert journal.load() == run.state
+    journal.close()
+
+
+@pytest.mark.parametrize("body", [b"", b"rubbish", b"x\x9cK\x04\x00\x00b\x00b"])
+def test_a_snapshot_that_cannot_be_read_is_passed_over(
+    path: Path, run: ByHand, body: bytes
+) -> None:
+    journal = written(path, run)
+    journal.save_snapshot(run.state)
+    with raw(path) as db:
+        db.execute("UPDATE snapshot SET body = ?", (body,))
+    assert journal.load() == run.state
+    journal.close()
+
+
+def test_a_turn_is_appended_whole_or_not_at_all(path: Path) -> None:
+    """The second event has a number that is taken, so the first is not kept either."""
+    journal = Journal.create(path, {})
+    journal.append([delay(1)])
+    with pytest.raises(WorldError):
+        journal.append([delay(2), delay(1)])
+    assert [r.seq for r in journal.read()] == [1]
+    journal.append([])
+    journal.append([delay(2)])
+    assert journal.is_whole() == []
+    journal.close()
+
+
+def test_a_reader_sees_whole_turns_while_a_writer_writes(path: Path) -> None:
+    """Neither waits for the other, and what is there is always a gapless beginning."""
+    writer = Journal.create(path, {})
+    reader = Journal.open(path, "read")
+    seen = 0
+    for turn in range(40):
+        writer.append([delay(turn * 5 + n) for n in range(1, 6)])
+        before = reader.changes()
+        found = [r.seq for r in reader.read(after=seen)]
+        assert found == list(range(turn * 5 + 1, turn * 5 + 6))
+        seen = found[-1]
+        assert reader.changes() == before
+    reader.close()
+    writer.close()
+
+
+# --- what can go wrong ---------------------------------------------------------------------------
+
+
+def test_thirty_kills_lose_nothing_that_was_acknowledged(path: Path) -> None:
+    """A writer is killed at random moments; what is there is gapless and holds every promise."""
+    Journal.create(path, {}).close()
+    rng, last = Random(1), 0
+    for _ in range(KILLS):
+        acknowledged = kill_a_writer(path, last, rng.randint(1, 80))
+        journal = Journal.open(path, "write")
+        assert journal.is_whole() == []
+        numbers = [r.seq for r in journal.read()]
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert len(numbers) >= acknowledged
+        last = len(numbers)
+        journal.close()
+
+
+def kill_a_writer(path: Path, after: int, count: int) -> int:
+    """Let a writer acknowledge some events, kill it, and return the last one it acknowledged."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path), str(after)], stdout=subprocess.PIPE
+    )
+    assert writer.stdout is not None
+    try:
+        for _ in range(count):
+            assert writer.stdout.readline()
+        os.kill(writer.pid, signal.SIGKILL)
+        rest = writer.stdout.read().split(b"\n")
+        whole = [line for line in rest[:-1] if line]
+        return int(whole[-1]) if whole else after + count
+    finally:
+        writer.kill()
+        writer.wait()
+        writer.stdout.close()
+
+
+def test_a_log_that_was_cut_off_costs_only_its_last_turn(path: Path, tmp_path: Path) -> None:
+    """A torn write-ahead log, as after a power cut, still gives a gapless beginning."""
+    journal = Journal.create(path, {})
+    for seq in range(1, 51):
+        journal.append([delay(seq, 300)])
+    torn = tmp_path / "torn.db"
+    torn.write_bytes(path.read_bytes())
+    log = Path(f"{path}-wal").read_bytes()
+    Path(f"{torn}-wal").write_bytes(log[: len(log) - 1000])
+    found = Journal.open(torn, "write")
+    numbers = [r.seq for r in found.read()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert 40 < len(numbers) < 50
+    found.close()
+    journal.close()
+
+
+def test_a_damaged_file_is_refused_in_words(path: Path) -> None:
+    path.write_bytes(b"this is no journal at all, but it is long enough to look like one" * 100)
+    with pytest.raises(JournalDamaged, match="is damaged") as caught:
+        Journal.open(path, "read")
+    assert caught.value.hint
+
+
+def test_an_event_of_a_newer_kind_is_refused_in_words(path: Path) -> None:
+    journal = Journal.create(path, {})
+    with raw(path) as db:
+        db.execute("INSERT INTO event VALUES (1, 0, NULL, ?)", (b'{"type":"stars_aligned"}',))
+    with pytest.raises(JournalDamaged, match="event 1 cannot be read"):
+        journal.load()
+    journal.close()
+
+
+def test_a_newer_format_is_refused_in_words(path: Path) -> None:
+    Journal.create(path, {}).close()
+    with raw(path) as db:
+        db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
+    with pytest.raises(JournalDamaged, match="format 99, this version reads 1") as caught:
+        Journal.open(path, "write")
+    assert caught.value.hint == "use the version of Anabranch that wrote it"
+
+
+def test_a_journal_that_is_not_there_is_refused_in_words(path: Path) -> None:
+    with pytest.raises(WorldError, match="there is no journal"):
+        Journal.open(path, "read")
+
+
+def test_a_missing_event_is_found(path: Path) -> None:
+    journal = Journal.create(path, {})
+    journal.append([delay(n) for n in range(1, 6)])
+    with raw(path) as db:
+        db.execute("DELETE FROM event WHERE seq = 3")
+    assert journal.is_whole() == ["5 events were numbered, 4 are there"]
+    journal.close()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of about a megabyte, if we may mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_BYTES}", "tmpfs", str(folder)]
+    try:
+        mounted = subprocess.run(mount, capture_output=True, check=False, timeout=10)
+    except OSError as error:
+        pytest.skip(f"mount cannot be run: {error}")
+    if mounted.returncode:
+        pytest.skip(f"mounting is not permitted: {mounted.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True, timeout=10)
+
+
+def fill(journal: Journal) -> None:
+    """Append until nothing more goes in."""
+    for seq in range(1, 1000):
+        journal.append([delay(seq, 2000)])
+
+
+def test_a_full_disk_is_no_end(small_disk: Path) -> None:
+    """Appending fails without a trace; with room again the same turn goes in, and nothing lacks."""
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"\0" * (TMPFS_BYTES // 2))
+    journal = Journal.create(small_disk / "journal.db", {})
+    with pytest.raises(DiskFull) as caught:
+        fill(journal)
+    assert "the run goes on by itself" in caught.value.hint
+    kept = [r.seq for r in journal.read()]
+    seq = len(kept)
+    assert kept == list(range(1, seq + 1))
+    ballast.unlink()
+    journal.append([delay(seq + 1, 2000)])
+    assert journal.is_whole() == []
+    journal.close()
+
+
+# --- names that scripts rely on ------------------------------------------------------------------
+
+
+def test_the_wire_names_of_events_are_stable() -> None:
+    """Journals and scripts hold these names; one may come, none may go or change."""
+    assert sorted(ev.wire_name(kind.__name__) for kind in ev.event_types()) == WIRE_NAMES.split()
+
+
+def test_an_event_stands_in_the_journal_under_its_wire_name(path: Path) -> None:
+    journal = Journal.create(path, {})
+    journal.append([delay(1)])
+    with raw(path) as db:
+        ((body,),) = db.execute("SELECT body FROM event").fetchall()
+    expected = b'{"type":"stream_delayed","stream":"a","attempt":1,"reason":"xxxxxxxxxx"}'
+    assert body == expected
+    journal.close()
+
+
+def test_every_kind_of_event_comes_back_as_it_was(path: Path, run: ByHand) -> None:
+    journal = written(path, run)
+    assert list(journal.read()) == run.records
+    state: State | None = replay(list(journal.read()))
+    assert state == run.state
+    journal.close()
+
+
+class raw:
+    """A second connection to the file, as somebody who tampers with it has."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = apsw.Connection(str(path))
+
+    def __enter__(self) -> apsw.Connection:
+        return self._db
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()

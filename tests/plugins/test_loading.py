@@ -1,0 +1,145 @@
+"""Loading plugins: a broken one is set aside with its reason and harms nobody else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from anabranch.plugins import Loaded, load_plugins
+
+BUILT_IN = [
+    EntryPoint("builtin.convergence", "anabranch_plugins.convergence", "anabranch"),
+    EntryPoint("builtin.recovery", "anabranch_plugins.recovery", "anabranch"),
+    EntryPoint("builtin.balancing", "anabranch_plugins.balancing", "anabranch"),
+]
+HEAD = "from anabranch.hookspecs import hookimpl\n"
+GOOD = (
+    HEAD
+    + """
+class Quorum:
+    name = "quorum"
+    def next_step(self, view):
+        raise AssertionError("not asked in this test")
+@hookimpl
+def anabranch_convergence_types():
+    return [Quorum()]
+"""
+)
+
+Plugin = Callable[[str], EntryPoint]
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plugin:
+    """Write a module and return an entry point to it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    written: list[str] = []
+
+    def write(source: str) -> EntryPoint:
+        name = f"anabranch_test_plugin_{tmp_path.name}_{len(written)}".replace("-", "_")
+        written.append(name)
+        (tmp_path / f"{name}.py").write_text(source, "utf-8")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        return EntryPoint(f"test{len(written)}", name, "anabranch")
+
+    return write
+
+
+def reasons(loaded: Loaded) -> list[str]:
+    return [aside.reason for aside in loaded.set_aside]
+
+
+def test_the_installed_plugins_bring_a_strategy_of_each_kind() -> None:
+    loaded = load_plugins()
+    assert {"barrier"} <= loaded.strategies.convergence.keys()
+    assert {"longest-first", "plan-order"} <= loaded.strategies.balancers.keys()
+    assert {"retry"} <= loaded.strategies.recovery.keys()
+    assert loaded.set_aside == ()
+
+
+def test_a_strangers_plugin_comes_in_by_the_same_door(plugin: Plugin) -> None:
+    loaded = load_plugins([*BUILT_IN, plugin(GOOD)])
+    assert loaded.strategies.convergence.keys() >= {"barrier", "quorum"}
+    assert "test1" in loaded.plugins
+    assert loaded.set_aside == ()
+
+
+BROKEN = [
+    pytest.param("import no_such_module_anywhere", "ModuleNotFoundError", id="import error"),
+    pytest.param("def broken(:", "SyntaxError", id="syntax error"),
+    pytest.param("raise SystemExit(3)", "SystemExit: 3", id="exits"),
+    pytest.param("1 / 0", "ZeroDivisionError", id="raises"),
+    pytest.param(
+        HEAD + "@hookimpl\ndef anabranch_flavours():\n    return []",
+        "PluginValidationError",
+        id="unknown hook",
+    ),
+    pytest.param(
+        HEAD + "@hookimpl\ndef anabranch_load_balancers(flavour):\n    return []",
+        "PluginValidationError",
+        id="wrong arguments",
+    ),
+    pytest.param(
+        HEAD + "@hookimpl\ndef anabranch_load_balancers():\n    raise OSError('gone')",
+        "OSError: gone",
+        id="hook raises",
+    ),
+    pytest.param(
+        HEAD + "@hookimpl\ndef anabranch_load_balancers():\n    raise SystemExit(4)",
+        "SystemExit: 4",
+        id="hook exits",
+    ),
+    pytest.param(
+        HEAD + "@hookimpl\ndef anabranch_load_balancers():\n    return 7",
+        "TypeError",
+        id="hook returns no list",
+    ),
+    pytest.param(
+        HEAD + "@hookimpl\ndef anabranch_load_balancers():\n    return None\n",
+        "",
+        id="hook returns nothing",
+    ),
+    pytest.param(
+        HEAD + "@hookimpl\ndef anabranch_load_balancers():\n    return [object()]",
+        "AttributeError",
+        id="strategy without a name",
+    ),
+]
+
+
+@pytest.mark.parametrize(("source", "reason"), BROKEN)
+def test_a_broken_plugin_is_set_aside_and_the_others_stay(
+    plugin: Plugin, source: str, reason: str
+) -> None:
+    """However it is broken, and wherever it stands in the row."""
+    broken = plugin(source)
+    for points in ([broken, *BUILT_IN], [*BUILT_IN, broken], [*BUILT_IN, broken, plugin(GOOD)]):
+        loaded = load_plugins(points)
+        assert "barrier" in loaded.strategies.convergence
+        assert {"longest-first", "plan-order"} == set(loaded.strategies.balancers)
+        assert "retry" in loaded.strategies.recovery
+        if reason:
+            assert any(reason in told for told in reasons(loaded)), reasons(loaded)
+            assert {aside.plugin for aside in loaded.set_aside} == {broken.name}
+
+
+def test_an_entry_point_to_nothing_is_set_aside() -> None:
+    missing = EntryPoint("ghost", "anabranch_plugins.balancing:nothing_here", "anabranch")
+    assert reasons(load_plugins([missing]))[0].startswith("AttributeError")
+
+
+def test_a_plugin_that_is_named_twice_is_set_aside_once(plugin: Plugin) -> None:
+    loaded = load_plugins([*BUILT_IN, BUILT_IN[0]])
+    assert len(loaded.set_aside) == 1
+    assert "barrier" in loaded.strategies.convergence
+
+
+def test_a_name_that_is_taken_is_set_aside_and_the_first_stays(plugin: Plugin) -> None:
+    """A built-in strategy cannot be replaced by accident."""
+    loaded = load_plugins([*BUILT_IN, plugin(GOOD.replace('"quorum"', '"barrier"'))])
+    assert type(loaded.strategies.convergence["barrier"]).__module__.startswith("anabranch_plugins")
+    assert reasons(loaded) == ["'barrier' is already taken"]
