@@ -9,12 +9,15 @@ import locale
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-_ASCII_FOR = str.maketrans({"…": "~", "·": "-", "—": "-", "→": ">", "←": "<", "│": "|"})
+_ASCII_FOR = str.maketrans({"…": "~", "·": "-", "—": "-", "→": ">", "←": "<", "↔": "=", "│": "|"})
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
-    """One set of signs, each exactly one cell wide."""
+    """One set of signs, each exactly one cell wide; ``branch`` and its like are two.
+
+    ``spark`` goes from nothing to full.
+    """
 
     is_ascii: bool
     product: str
@@ -27,6 +30,12 @@ class Glyphs:
     separator: str
     rule: str
     edge: str
+    past: str
+    held: str
+    spark: str
+    branch: str
+    last_branch: str
+    trunk: str
     states: Mapping[str, str] = field(default_factory=dict)
     levels: Mapping[str, str] = field(default_factory=dict)
 
@@ -57,6 +66,12 @@ UNICODE = Glyphs(
     separator="·",
     rule="─",
     edge="▌",
+    past="◷",
+    held="■",
+    spark=" ▁▂▃▄▅▆▇█",
+    branch="├─",
+    last_branch="└─",
+    trunk="│ ",
     states={
         "waiting": "○",
         "queued": "◌",
@@ -89,6 +104,12 @@ ASCII = Glyphs(
     separator="-",
     rule="-",
     edge="|",
+    past="@",
+    held="#",
+    spark=" .:-=+*#@",
+    branch="|-",
+    last_branch="`-",
+    trunk="| ",
     states={
         "waiting": "W",
         "queued": "Q",

@@ -15,6 +15,7 @@ from anabranch.core.events import Recorded
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.state import State
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
+from anabranch_console.time_travel import TimeSource
 
 if TYPE_CHECKING:
     from anabranch.engine.source import Overhead, Source
@@ -32,19 +33,27 @@ class Changes:
     events: tuple[Recorded, ...] = ()
     missed: int = 0
     is_new_second: bool = False
+    is_other_time: bool = False
     problem: str | None = None
 
     @property
     def is_nothing(self) -> bool:
         """Whether there is nothing to paint."""
-        return not (self.rows or self.events or self.missed or self.is_new_second or self.problem)
+        return not (
+            self.rows
+            or self.events
+            or self.missed
+            or self.is_new_second
+            or self.is_other_time
+            or self.problem
+        )
 
 
 class RunModel:
     """The newest state, the rows of all streams, and the events that are still kept."""
 
     def __init__(self, source: Source) -> None:
-        self.source = source
+        self.source = TimeSource(source)
         self.state: State = source.state
         self.now = source.now()
         self.overhead: Overhead | None = None
@@ -57,6 +66,17 @@ class RunModel:
         self._cursor: Seq = 0
         self._second = -1
         self._problem: str | None = None
+        self._shown: State | None = None
+
+    @property
+    def live_state(self) -> State:
+        """The newest state, also while the past is shown."""
+        return self.source.live.state
+
+    @property
+    def vitals(self) -> Mapping[StreamId, Vitals]:
+        """The newest live facts of all streams."""
+        return self._vitals
 
     def pull(self) -> Changes:
         """Take what is new from the source and return what changed since the last pull."""
@@ -77,8 +97,9 @@ class RunModel:
         return None if seq is None else self._by_seq.get(seq)
 
     def story(self, subject: str) -> list[Recorded]:
-        """Return the kept events about one stream or point, oldest first."""
-        return list(self._by_subject.get(subject, ()))
+        """Return the kept events about one stream or point, oldest first, up to the state shown."""
+        until = self.state.seq
+        return [r for r in self._by_subject.get(subject, ()) if r.seq <= until]
 
     def _pull(self) -> Changes:
         frame = self.source.take(self._cursor)
@@ -93,15 +114,20 @@ class RunModel:
             dirty |= {s for s, row in self.rows.items() if row.elapsed_seconds is not None}
         if is_new_second or is_first or frame.events:
             self.overhead = self.source.overhead()
+        is_other_time = self.source.past is not self._shown
+        if is_other_time:
+            self._shown = self.source.past
+            self.rows.clear()
         self.state, self._vitals, self._cursor = frame.state, dict(vitals), frame.cursor
         self._second = second
         self._problem = None
         self.missed += frame.missed
         for record in frame.events:
             self._keep(record)
-        return Changes(self._refreshed(dirty, frame), frame.events, frame.missed, is_new_second)
+        rows = self._refreshed(dirty)
+        return Changes(rows, frame.events, frame.missed, is_new_second, is_other_time)
 
-    def _refreshed(self, dirty: set[StreamId], frame: object) -> set[StreamId]:
+    def _refreshed(self, dirty: set[StreamId]) -> set[StreamId]:
         changed: set[StreamId] = set()
         for stream_id in dirty:
             stream = self.state.streams.get(stream_id)

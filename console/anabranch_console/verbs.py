@@ -17,15 +17,20 @@ class Scope(StrEnum):
 
     ANYWHERE = "anywhere"
     LISTS = "in every pane"
+    TABLES = "in every table"
     STREAMS = "streams"
     STREAM = "the chosen stream"
     LOG = "log"
     RUN = "the run"
+    LOCKS = "locks"
+    HISTORY = "history"
+    MESSAGES = "messages"
+    TRAVEL = "time travel"
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What decides whether a verb can be used now."""
+    """What decides whether a verb can be used now; ``viewing`` names the past that is shown."""
 
     is_read_only: bool = False
     has_stream: bool = True
@@ -34,6 +39,11 @@ class Situation:
     run_has_ended: bool = False
     can_be_approved: bool = False
     is_stopping: bool = False
+    viewing: str = ""
+    has_lock: bool = True
+    has_violation: bool = True
+    has_dead_letter: bool = True
+    has_version: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,8 @@ class Verb:
 
     def why_not(self, situation: Situation) -> str | None:
         """Return why the verb cannot be used now, None if it can."""
+        if self.steers and situation.viewing:
+            return f"viewing {situation.viewing}: esc goes back to live"
         if self.steers and situation.is_read_only:
             return "read-only: another console hosts this run"
         if self.scope is Scope.STREAM and not situation.has_stream:
@@ -89,7 +101,37 @@ def _approve(situation: Situation) -> str | None:
     return None if situation.can_be_approved else "only a converged run can be approved"
 
 
-_NOT_NOW = {"stop": _stop, "retry": _retry, "stop-run": _stop_run, "approve": _approve}
+def _revoke(situation: Situation) -> str | None:
+    return None if situation.has_lock else "nobody holds it; give a lock's path"
+
+
+def _allow(situation: Situation) -> str | None:
+    return None if situation.has_violation else "there is no violation left to allow"
+
+
+def _requeue(situation: Situation) -> str | None:
+    return None if situation.has_dead_letter else "no dead letter is chosen"
+
+
+def _travel(situation: Situation) -> str | None:
+    return None if situation.has_version else "no version is chosen; give its number"
+
+
+def _live(situation: Situation) -> str | None:
+    return None if situation.viewing else "this is live"
+
+
+_NOT_NOW = {
+    "stop": _stop,
+    "retry": _retry,
+    "stop-run": _stop_run,
+    "approve": _approve,
+    "revoke": _revoke,
+    "allow": _allow,
+    "requeue": _requeue,
+    "travel": _travel,
+    "live": _live,
+}
 
 _V, _S = Verb, Scope
 
@@ -105,26 +147,31 @@ VERBS: tuple[Verb, ...] = (
     _V("back", "Back: close, clear, return", ("escape",), _S.ANYWHERE),
     _V("copy-selection", "Copy the selected text", ("ctrl+c",), _S.ANYWHERE),
     _V("quit", "Quit", ("q", "ctrl+q"), _S.ANYWHERE, aliases=("q", "exit"), footer="Quit"),
+    _V("streams", "Streams", ("1",), _S.ANYWHERE, aliases=("home",)),
+    _V("locks", "Locks", ("2",), _S.ANYWHERE),
+    _V("history", "History of the shared state", ("3",), _S.ANYWHERE),
+    _V("messages", "Messages", ("4",), _S.ANYWHERE),
+    _V("resources", "Resources", ("5",), _S.ANYWHERE),
     _V("down", "Down", ("down", "j"), _S.LISTS),
     _V("up", "Up", ("up", "k"), _S.LISTS),
     _V("page-down", "Page down", ("pagedown", "ctrl+f"), _S.LISTS),
     _V("page-up", "Page up", ("pageup",), _S.LISTS),
     _V("first", "First line", ("home", "g"), _S.LISTS),
     _V("last", "Last line; a log follows again", ("end", "G"), _S.LISTS),
-    _V("filter", "Filter the streams", ("slash",), _S.STREAMS, args="[FILTER]", footer="Filter"),
+    _V("filter", "Filter the rows", ("slash",), _S.TABLES, args="[FILTER]", footer="Filter"),
+    _V("open", "Open the details", ("enter",), _S.TABLES, footer="Open"),
+    _V("menu", "Actions…", ("x",), _S.TABLES, footer="Actions"),
     _V("sort", "Sort by…", ("o",), _S.STREAMS, args="[COLUMN]", completes="columns", footer="Sort"),
     _V("sort-left", "Sort by the column to the left", ("less_than_sign",), _S.STREAMS),
     _V("sort-right", "Sort by the column to the right", ("greater_than_sign",), _S.STREAMS),
     _V("reverse", "Reverse the order", ("O",), _S.STREAMS),
     _V("mark", "Mark for the next action", ("space",), _S.STREAMS, footer="Mark"),
     _V("unmark", "Take all marks away", ("V",), _S.STREAMS),
-    _V("open", "Open the details", ("enter",), _S.STREAM, footer="Open"),
     _V("log", "Its log", ("l",), _S.STREAM, footer="Log"),
     _V("story", "Its story: why is it so?", ("e",), _S.STREAM, aliases=("why",), footer="Why"),
     _V("plan", "What the plan says about it", ("p",), _S.STREAM),
     _V("next-tab", "Next tab of the details", ("right_square_bracket",), _S.STREAM),
     _V("previous-tab", "Previous tab of the details", ("left_square_bracket",), _S.STREAM),
-    _V("menu", "Actions…", ("x",), _S.STREAM, footer="Actions"),
     _V(
         "stop",
         "Stop the stream…",
@@ -151,12 +198,73 @@ VERBS: tuple[Verb, ...] = (
     _V("find-previous", "Previous hit", ("N",), _S.LOG),
     _V("wrap", "Wrap long lines", ("w",), _S.LOG, footer="Wrap"),
     _V("follow", "Follow the log", ("F",), _S.LOG, footer="Follow"),
+    _V(
+        "revoke",
+        "Take the lock away…",
+        ("x v",),
+        _S.LOCKS,
+        args="[PATH]",
+        completes="locks",
+        steers=True,
+        is_dangerous=True,
+    ),
+    _V(
+        "allow",
+        "Let violations be merged…",
+        ("x a",),
+        _S.LOCKS,
+        args="[STREAM]",
+        completes="violators",
+        steers=True,
+        is_dangerous=True,
+    ),
+    _V("older", "One version back", ("left_square_bracket",), _S.HISTORY, footer="Older"),
+    _V("newer", "One version on", ("right_square_bracket",), _S.HISTORY, footer="Newer"),
+    _V("version", "Go to a version", ("v",), _S.HISTORY, args="NUMBER", footer="Version"),
+    _V(
+        "travel",
+        "Show the run as it was",
+        ("t",),
+        _S.TRAVEL,
+        args="[VERSION | event N]",
+        footer="Travel",
+    ),
+    _V("live", "Back to live", ("L",), _S.TRAVEL, footer="Live"),
+    _V(
+        "send",
+        "Send a message",
+        ("m",),
+        _S.MESSAGES,
+        args="STREAM TEXT",
+        completes="streams",
+        footer="Send",
+        steers=True,
+    ),
+    _V(
+        "broadcast",
+        "Send a message to all",
+        ("b",),
+        _S.MESSAGES,
+        args="TEXT",
+        footer="Broadcast",
+        steers=True,
+    ),
+    _V(
+        "requeue",
+        "Send a dead letter again",
+        ("r",),
+        _S.MESSAGES,
+        args="[NUMBER]",
+        footer="Requeue",
+        steers=True,
+    ),
     _V("approve", "Approve the result…", ("A",), _S.RUN, steers=True, is_dangerous=True),
     _V("stop-run", "Stop the whole run…", ("x S",), _S.RUN, steers=True, is_dangerous=True),
 )
 
 _FOOTER = (
     *("open", "find", "filter", "sort", "mark", "log", "story", "menu", "copy", "wrap"),
+    *("older", "newer", "version", "travel", "live", "send", "broadcast", "requeue"),
     *("follow", "full", "command", "palette", "help", "quit"),
 )
 

@@ -10,7 +10,10 @@ import pytest
 HEAVY = ("textual", "pydantic", "asyncio", "watchdog", "psutil")
 
 
-@pytest.mark.parametrize("name", ["status", "streams", "runs", "report"])
+READING = "status streams runs report locks state messages convergence".split()
+
+
+@pytest.mark.parametrize("name", READING)
 def test_a_reading_command_imports_nothing_heavy(name: str) -> None:
     """People wait for every import; these commands are typed often, and by scripts."""
     program = (

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from anabranch.core import events as ev
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.reducing import REDUCERS, reduce_values, why_not_reducible
 from anabranch.testing import plan_of, point, stream
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.core.working import Crew
 
 
@@ -37,7 +37,7 @@ def test_everybody_gets_everybodys_value_when_all_have_come() -> None:
     assert (last.outcome, last.facts["state"]) == ("done", expected)
     crew.remembers()
     assert crew.hears_again("a", "mine").facts["state"] == expected
-    assert [e.request for e in crew.events(ev.ArrivalReleased)][0] == "mine"
+    assert next(e.request for e in crew.events(ev.ArrivalReleased)) == "mine"
     assert all(crew.phase(n) == "running" for n in "abc")
 
 
@@ -154,6 +154,20 @@ def test_an_outside_stream_is_heard_if_it_comes_in_time() -> None:
     (left,) = crew.events(ev.StreamLeft)
     assert left.has_succeeded
     assert crew.state.registry.live(StreamId("scout")) is None
+
+
+def test_the_end_of_a_round_is_a_sync_point_of_the_shared_state() -> None:
+    """Snapshots become one version for all; what clashes is named, and the earlier one stands."""
+    crew = crew_at("p", "a", "b", "c")
+    base = crew.sets("a", "n", 0).facts["version"]
+    crew.arrives("a", "p", {"base": base, "changes": {"n": 1, "x": 1}})
+    crew.arrives("b", "p", {"base": base, "changes": {"n": 2, "y": 2}})
+    answer = crew.arrives("c", "p", {"n": 5})
+    assert answer.facts["version"] == crew.state.shared.head
+    assert answer.facts["clashes"] == ["n"]
+    texts = {key: crew.state.shared.text(key) for key in ("n", "x", "y")}
+    assert texts == {"n": "1", "x": "1", "y": "2"}
+    crew.remembers()
 
 
 # ------------------------------------------------------------------ reducers

@@ -51,6 +51,8 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamRequeued: ev.StreamRequeued(A, "again"),
     ev.RecaptureRequested: ev.RecaptureRequested(A, "solved"),
     ev.WorkspaceReclaimed: ev.WorkspaceReclaimed(A, 1),
+    ev.StreamStalled: ev.StreamStalled(A, 1, "stalled", "silence"),
+    ev.StreamProgressed: ev.StreamProgressed(A, 1, "output"),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.calls import Caller, Heartbeat
@@ -17,7 +18,6 @@ from anabranch.engine.usage import UsageWatch
 from anabranch.engine.vitals import Vitals
 from anabranch.testing import plan_of, stream
 from anabranch.testing.clock import FakeClock
-
 from tests.core.working import Crew
 
 SILENT = Signs(700.0, 700.0, True, None, True)

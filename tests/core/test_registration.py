@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
+
 from anabranch.core import calls
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
@@ -12,8 +14,6 @@ from anabranch.core.plan import Dependency, DependencyCondition, Plan, StreamPla
 from anabranch.core.projections import status
 from anabranch.core.providers import with_providers
 from anabranch.testing import plan_of, stream
-from msgspec.structs import replace
-
 from tests.core.working import Crew
 
 

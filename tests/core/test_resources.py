@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+
 from anabranch.core import calls
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId

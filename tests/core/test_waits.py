@@ -200,3 +200,27 @@ def test_a_ring_through_the_plan_itself_is_seen() -> None:
     state = started(plan_of(stream("first"), stream("then", "first")), ["first"])
     (found,) = edges_from(state, StreamId("then"), SOURCES)
     assert (found.holder, found.kind) == ("first", "dependency")
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(2, 8), st.integers(0, 2**32))
+def test_the_victim_loses_no_more_than_anybody_in_the_ring(size: int, seed: int) -> None:
+    """Streams that began at random moments: the one with the least work since then gives up."""
+    rng = Random(seed)
+    begins = [float(rng.randrange(4)) for _ in range(size)]
+    members = [stream(f"s{n}", after_seconds=begins[n]) for n in range(size)]
+    run = Run(started(plan_of(*members, max_parallel=size), []))
+    for number in sorted(range(size), key=begins.__getitem__):
+        run.wake(begins[number])
+        run.state = begun(run.state, f"s{number}", run.now)
+    run.now = 10.0
+    for number in range(size):
+        run.lock(f"s{number}", f"p{number}")
+    asking = rng.sample(range(size), size)
+    for number in asking:
+        run.lock(f"s{number}", f"p{(number + 1) % size}")
+    (found,) = run.events(ev.DeadlockDetected)
+    latest = max(begins)
+    expected = [f"s{number}" for number in asking if begins[number] == latest][-1]
+    assert found.victim == expected
+    assert run.events(ev.LockWithdrawn)[0].stream == expected

@@ -30,9 +30,7 @@ class Crew(Talk):
         self._step(inputs.MachineSeen(capacity=capacity))
 
     def is_loaded(self, available_mb: float, pressure: float | None = 0.0) -> None:
-        self._step(
-            inputs.MachineLoad(memory_available_mb=available_mb, memory_pressure=pressure)
-        )
+        self._step(inputs.MachineLoad(memory_available_mb=available_mb, memory_pressure=pressure))
 
     def uses(self, name: str, memory_mb: float, cores: float = 0.0) -> None:
         attempt = self.state.streams[StreamId(name)].attempt

@@ -203,6 +203,7 @@ def test_stubs_are_private(tmp_path: Path) -> None:
     assert names == [
         "ab-stream",
         "ab_locked.pyc",
+        "ab_spool.pyc",
         "ab_stream.pyc",
         "anabranch-mcp",
         "mcp.pyc",

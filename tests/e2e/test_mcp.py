@@ -249,8 +249,8 @@ async def test_the_program_serves_the_same(bench: Bench) -> None:
     """``anabranch mcp`` is the same server."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "anabranch_console.cli.main",
+        "-c",
+        "from anabranch_console.start import main; main()",
         "mcp",
         env={**os.environ, **bench.environment("a"), "PATH": os.environ["PATH"]},
         stdin=asyncio.subprocess.PIPE,

@@ -195,8 +195,8 @@ def test_what_this_machine_has_not_got_is_worth_a_word() -> None:
     (warning,) = loaded(text, machine=machine).warnings
     assert (warning.code, warning.stream) == ("impossible-resources", "fix")
     assert "needs 8 cpu_cores, and there are only 2" in warning.message
-    more = text.replace("[streams.scan]", "[coordination.resources]\ncpu_cores = 16\n[streams.scan]")
-    assert not loaded(more, machine=machine).warnings
+    more = "[coordination.resources]\ncpu_cores = 16\n[streams.scan]"
+    assert not loaded(text.replace("[streams.scan]", more), machine=machine).warnings
 
 
 def test_a_bare_string_takes_every_default() -> None:

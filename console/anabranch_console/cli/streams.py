@@ -7,8 +7,16 @@ from typing import Any
 import click
 
 from anabranch.core.accounting import worked_seconds
-from anabranch.core.projections import SCHEMA, stream_status
-from anabranch.core.state import State
+from anabranch.core.ids import StreamId
+from anabranch.core.liveness import waiting_for
+from anabranch.core.projections import (
+    SCHEMA,
+    joined_status,
+    joined_streams,
+    stream_status,
+    wall_time,
+)
+from anabranch.core.state import State, Stream
 from anabranch.engine.runs import run_clock
 from anabranch_console.cli.output import (
     duration,
@@ -27,11 +35,29 @@ from anabranch_console.cli.reading import found_run
 def command(run: str | None, as_json: bool) -> None:
     """List the streams of RUN (the latest) and why each is where it is."""
     found, state = found_run(run)
-    rows = [stream_status(state, state.streams[p.id]) for p in state.plan.streams]
+    rows = [_planned(state, state.streams[p.id]) for p in state.plan.streams]
+    rows += [joined_status(state, joined) for joined in joined_streams(state)]
+    rows = [{**row, "waits_for": waiting_for(state, row["stream"])} for row in rows]
     if as_json:
         print_json({"schema": SCHEMA, "run": state.run, "streams": rows})
     else:
         print_streams(state, rows, run_clock(found.folder, state).now())
+
+
+def _planned(state: State, stream: Stream) -> dict[str, Any]:
+    """Return a stream of the plan with what it can do and how it gets on."""
+    seen = stream.liveness
+    return {
+        **stream_status(state, stream),
+        "capabilities": list(state.stream_plan(stream.id).capabilities),
+        "liveness": {
+            "verdict": seen.verdict,
+            "evidence": seen.evidence,
+            "status": seen.status,
+            "status_time": wall_time(state, seen.status_at),
+            "progress": seen.progress,
+        },
+    }
 
 
 def print_streams(state: State, rows: list[dict[str, Any]], now: float) -> None:
@@ -43,11 +69,25 @@ def print_streams(state: State, rows: list[dict[str, Any]], now: float) -> None:
                 f"{glyph(row['state'])} {row['state']}",
                 row["stream"],
                 str(row["attempt"] or ""),
-                duration(worked_seconds(state.streams[row["stream"]], now)),
+                duration(_seconds(state, row["stream"], now)),
                 str(row["files_changed"] if row["files_changed"] is not None else ""),
-                row["reason"],
+                _why(row),
             ]
             for row in rows
         ],
         state_column=0,
     )
+
+
+def _seconds(state: State, stream: StreamId, now: float) -> float:
+    """Return how long a stream has worked; one that joined, how long it has been there."""
+    joined = state.registry.joined.get(stream)
+    if joined is None:
+        return worked_seconds(state.streams[stream], now)
+    return (now if joined.ended_at is None else joined.ended_at) - joined.since
+
+
+def _why(row: dict[str, Any]) -> str:
+    status = row.get("liveness", {}).get("status", "")
+    waits = f"waits for {row['waits_for']}" if row.get("waits_for") else ""
+    return "; ".join(part for part in (row["reason"], waits, status) if part)

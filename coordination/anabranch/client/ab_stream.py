@@ -338,7 +338,7 @@ def ask(verb: str, frame: Frame, request: str) -> bytes:
     except OSError as error:
         is_forbidden = error.errno in (1, 13, 97)  # EPERM, EACCES, EAFNOSUPPORT: a sandbox
         patience = wait + ANSWER_SECONDS if is_forbidden else NO_ENGINE_SECONDS
-        answer = by_spool(data, request, patience)
+        answer: bytes | None = part("ab_spool").ask(variable("SPOOL"), data, request, patience)
         if answer is not None:
             return answer
         where = "a sandbox forbids sockets" if is_forbidden else "nobody listens on the socket"
@@ -365,62 +365,16 @@ def by_socket(data: bytes, patience_seconds: float) -> bytes:
     return reply
 
 
-def by_spool(data: bytes, request: str, patience_seconds: float) -> "bytes | None":
-    """Ask through files; None if there is no spool or nobody answers in time."""
-    import time
+def part(name: str) -> "Any":
+    """Return a part that is not always needed; it lies beside this file."""
+    if __package__:
+        import importlib
 
-    spool = variable("SPOOL")
-    if not spool:
-        return None
-    name = spool + b"/" + request.encode()
-    if not left_in_spool(name, data):
-        return None
-    deadline = time.monotonic() + patience_seconds
-    pause = 0.005
-    while True:
-        answer = taken_from_spool(name + b".answer")
-        if answer is not None:
-            return answer
-        if time.monotonic() > deadline:
-            withdraw_from_spool(name + b".request")
-            return None
-        time.sleep(pause)
-        pause = min(0.1, pause * 1.5)
-
-
-def left_in_spool(name: bytes, data: bytes) -> bool:
-    """Leave a request in the spool: written under another name, then renamed."""
-    try:
-        place = posix.open(name + b".new", posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL, 0o600)
-        while data:
-            data = data[posix.write(place, data) :]
-        posix.close(place)
-        posix.rename(name + b".new", name + b".request")
-    except OSError:
-        return False
-    return True
-
-
-def taken_from_spool(name: bytes) -> "bytes | None":
-    """Return an answer and remove it; None if there is none yet."""
-    try:
-        place = posix.open(name, posix.O_RDONLY)
-    except OSError:
-        return None
-    parts = []
-    while part := posix.read(place, 1048576):
-        parts.append(part)
-    posix.close(place)
-    posix.unlink(name)
-    return b"".join(parts)
-
-
-def withdraw_from_spool(name: bytes) -> None:
-    """Take a request back that was not answered; a wait that it began is given up."""
-    try:
-        posix.unlink(name)
-    except OSError:
-        return
+        return importlib.import_module(f"{__package__}.{name}")
+    folder = __file__.rpartition("/")[0]
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return __import__(name)
 
 
 def exit_code(reply: bytes) -> int:
@@ -467,23 +421,13 @@ def run_locked(frame: Frame, command: list[str]) -> int:
     os.environ["ANABRANCH_FENCE"] = fence["fence"]
     try:
         lease_seconds = float(granted.get("lease_seconds") or 60.0)
-        ended: int = _locked_module().run(command, lease_seconds, _beat)
+        ended: int = part("ab_locked").run(command, lease_seconds, _beat)
         return ended
     finally:
         try:
             ask("unlock", fence, posix.urandom(12).hex())
         except Unreachable as error:
             complain(f"the lock is left to its lease: {error}")
-
-
-def _locked_module() -> "Any":
-    """Return the part that only a command under a lock needs; it lies beside this file."""
-    if __package__:
-        from anabranch.client import ab_locked
-
-        return ab_locked
-    sys.path.insert(0, __file__.rpartition("/")[0])
-    return __import__("ab_locked")
 
 
 def _beat() -> None:

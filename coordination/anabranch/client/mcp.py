@@ -16,9 +16,10 @@ import sys
 import time
 
 if __package__:
-    from anabranch.client import ab_stream, mcp_tools
+    from anabranch.client import ab_spool, ab_stream, mcp_tools
 else:  # started as a file, from the run's own folder of commands
     sys.path.insert(0, __file__.rpartition("/")[0])
+    ab_spool = __import__("ab_spool")
     ab_stream = __import__("ab_stream")
     mcp_tools = __import__("mcp_tools")
 
@@ -78,13 +79,13 @@ class Call:
         try:
             self.connection = _connected(data)
         except OSError:
-            if not _left_in_spool(self.request, data):
+            if not ab_spool.leave(ab_stream.variable("SPOOL"), data, self.request):
                 raise
 
     def receive(self) -> bool:
         """Take what has come; True once the reply is whole. Raises OSError."""
         if self.connection is None:
-            answer = ab_stream.taken_from_spool(_spool_name(self.request) + b".answer")
+            answer = ab_spool.take(ab_stream.variable("SPOOL"), self.request)
             self.reply = answer or b""
             return answer is not None
         data = self.connection.recv(1048576)
@@ -98,7 +99,7 @@ class Call:
         if self.connection is not None:
             self.connection.close()
         else:
-            ab_stream.withdraw_from_spool(_spool_name(self.request) + b".request")
+            ab_spool.withdraw(ab_stream.variable("SPOOL"), self.request)
 
 
 class Server:
@@ -228,7 +229,7 @@ class Server:
         """Take a call a step on: its reply, its end, or a word on how long it waits already."""
         now = time.monotonic()
         try:
-            if (call.connection is None or call.connection in ready) and call.receive():
+            if (call.connection is None or call.connection.fileno() in ready) and call.receive():
                 self._finish(call, json.loads(call.reply))
                 return
             if now > call.deadline:
@@ -351,17 +352,6 @@ def _connected(data: bytes) -> "socket.socket":
     while view:
         view = view[connection.send(view) :]
     return connection
-
-
-def _spool_name(request: str) -> bytes:
-    spool: bytes = ab_stream.variable("SPOOL")
-    return spool + b"/" + request.encode()
-
-
-def _left_in_spool(request: str, data: bytes) -> bool:
-    if not ab_stream.variable("SPOOL"):
-        return False
-    return bool(ab_stream.left_in_spool(_spool_name(request), data))
 
 
 def main() -> None:

@@ -82,9 +82,9 @@ _SHARED_STATE = [
     _tool(
         "state_get",
         "Read shared state",
-        "Read a key of the state that all streams share, with its version.",
+        "Read a key of the state that all streams share, with its version; without a key "
+        "all of it.",
         {"key": _text("The key."), "version": {**VERSION, "description": "An older version."}},
-        ("key",),
         reads=True,
     ),
     _tool(
@@ -270,8 +270,8 @@ def _told(
         return f"Refused: {reply.get('reason')}. {_sentence(reply.get('hint'))}"
     if outcome in ("waiting", "queued"):
         return (
-            f"Not yet ({_position(reply)}). Work on something else, then call {tool} again with "
-            f'the same arguments, or with {{"ticket": "{reply.get("ticket")}", "wait_seconds": 45}}.'
+            f"Not yet ({_position(reply)}). Work on something else, then call {tool} again, with "
+            f'the same words or {{"ticket": "{reply.get("ticket")}", "wait_seconds": 45}}.'
         )
     if outcome == "offer":
         return f"There is not that much; you can have {reply.get('offer')}. Ask for that, or wait."

@@ -33,6 +33,16 @@ class Refused(Exception):
         super().__init__(f"{reply.get('reason', 'refused')}; {reply.get('hint', '')}".rstrip("; "))
         self.reply = reply
 
+    @property
+    def reason(self) -> str:
+        """Why."""
+        return str(self.reply.get("reason", "refused"))
+
+    @property
+    def hint(self) -> str:
+        """What to do now."""
+        return str(self.reply.get("hint", ""))
+
 
 class Reply(dict[str, Json]):
     """An answer of the engine: a dictionary that knows what it means."""
@@ -135,11 +145,11 @@ class Verbs(Generic[T]):
         return self._ask("locks")
 
     def streams(self) -> T:
-        """Tell the run's streams and where each stands."""
+        """Tell the run's streams and convergence points, and where each stands."""
         return self._ask("streams")
 
-    def state_get(self, key: str, *, version: int | None = None) -> T:
-        """Read a key of the shared state, as it is or as it was in a version."""
+    def state_get(self, key: str | None = None, *, version: int | None = None) -> T:
+        """Read a key of the shared state (None: all of it), as it is or was in a version."""
         return self._ask("state_get", key=key, version=version)
 
     def state_set(self, key: str, value: Json, *, if_version: int | None = None) -> T:

@@ -42,6 +42,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         balancer=coordination.balancer,
         recovery=fallback if is_chosen and fallback in context.known.recovery else "retry",
         include_uncommitted=coordination.isolation.include_uncommitted,
+        file_access=coordination.isolation.file_access,
         resources=dict(coordination.resources.__pydantic_extra__ or {}),
         on_excess=coordination.resources.on_excess,
         heartbeat_interval_seconds=float(coordination.heartbeat.interval),

@@ -14,6 +14,7 @@ from anabranch.core.draft import Draft
 from anabranch.core.events import Edge
 from anabranch.core.gathering import Arrival
 from anabranch.core.ids import PointId, StreamId
+from anabranch.core.lifecycle import Phase
 from anabranch.core.state import State
 
 
@@ -29,8 +30,20 @@ class PointWaits:
                 yield Edge(stream, other, what, arrival.since, self.kind, arrival.ticket)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whoever has not come may be waited for, and so may all that lie before him."""
-        return any(p.gathering.arrivals for p in state.points.values())
+        """Whoever has not come is waited for, and so is whom one that has not begun depends on."""
+        if stream not in state.streams:
+            return any(p.gathering.arrivals for p in state.points.values())
+        points = convergence.points_of(state, stream)
+        if not any(_is_waited_for_at(state, p) for p in points):
+            return False
+        is_missing = any(
+            _is_waited_for_at(state, p) and state.points[p].gathering.arrival_of(stream) is None
+            for p in points
+        )
+        return is_missing or any(
+            state.streams[other].phase is Phase.WAITING
+            for other in state.topology.dependents[stream]
+        )
 
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
@@ -48,6 +61,10 @@ class PointWaits:
                         cycle,
                     )
                 )
+
+
+def _is_waited_for_at(state: State, point: PointId) -> bool:
+    return any(arrival.waits for arrival in state.points[point].gathering.arrivals)
 
 
 def _waiting_at(state: State, stream: StreamId) -> Iterator[tuple[PointId, Arrival]]:

@@ -5,9 +5,14 @@ round is over when every participant has arrived or can come no more: those that
 departed, so nobody waits for a corpse. An attempt that ends badly takes its value along, and the
 next attempt arrives by itself. Streams that joined from outside may arrive at any point, and are
 heard with the others if they come in time; nobody waits for them.
+
+The end of a round is a sync point of the shared state too: the snapshots that streams brought are
+merged into one version, and its number is part of everybody's answer.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -20,6 +25,7 @@ from anabranch.core.gathering import Arrival
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.reducing import reduce_values, why_not_reducible
+from anabranch.core.shared_state import Contribution, synchronise
 from anabranch.core.state import PointPhase, State, Stream
 
 LARGEST_VALUE_BYTES = 64 * 1024
@@ -104,7 +110,11 @@ def consult(draft: Draft, point: PointId) -> None:
         return
     values = _in_plan_order(draft.state, gathering.arrivals)
     value = reduce_values(reducer_of(draft.state, point), values)
-    aggregated = ev.ConvergenceAggregated(point, gathering.round, value, tuple(values))
+    synced = synchronise(draft, point, _snapshots(values))
+    clashes = tuple(sorted({clash.key for _, clash in synced.clashes}))
+    aggregated = ev.ConvergenceAggregated(
+        point, gathering.round, value, tuple(values), synced.version, clashes
+    )
     with draft.because_of(draft.emit(aggregated)):
         for arrival in gathering.arrivals:
             draft.emit(
@@ -120,6 +130,26 @@ def _in_plan_order(state: State, arrivals: tuple[Arrival, ...]) -> dict[StreamId
     position, last = state.topology.position, len(state.plan.streams)
     ordered = sorted(arrivals, key=lambda a: (position.get(a.stream, last), a.stream))
     return {a.stream: a.value for a in ordered}
+
+
+def _snapshots(values: Mapping[StreamId, calls.Json]) -> list[Contribution]:
+    """Return what each stream brings to the shared state.
+
+    A value of the form ``{"base": VERSION, "changes": {KEY: VALUE}}`` is a snapshot, made from that
+    version; any other value is for the others to read and leaves the shared state as it is.
+    """
+    return [
+        Contribution(stream, value["base"], value["changes"])
+        if _is_snapshot(value)
+        else Contribution(stream, 0, {})
+        for stream, value in values.items()
+    ]
+
+
+def _is_snapshot(value: calls.Json) -> bool:
+    if not isinstance(value, dict) or value.keys() != {"base", "changes"}:
+        return False
+    return type(value["base"]) is int and isinstance(value["changes"], dict)
 
 
 def give_back(draft: Draft, stream: Stream) -> None:

@@ -350,11 +350,17 @@ class ConvergenceWithdrawn(PointEvent, frozen=True):
 
 
 class ConvergenceAggregated(PointEvent, frozen=True):
-    """Everybody has arrived or departed: ``value`` is what the values of a round came to."""
+    """Everybody has arrived or departed: ``value`` is what the values of a round came to.
+
+    ``version`` of the shared state is the one that all have now; ``clashes`` are the keys of which
+    a later snapshot was left out.
+    """
 
     round: int
     value: Any
     streams: tuple[StreamId, ...]
+    version: int = 0
+    clashes: tuple[str, ...] = ()
 
 
 class ArrivalReleased(CallEvent, frozen=True):

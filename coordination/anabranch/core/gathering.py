@@ -45,6 +45,8 @@ class Gathering(msgspec.Struct, frozen=True):
     arrivals: tuple[Arrival, ...] = ()
     aggregate: Any = None
     streams: tuple[StreamId, ...] = ()
+    version: int = 0
+    clashes: tuple[str, ...] = ()
 
     def arrival_of(self, stream: StreamId) -> Arrival | None:
         """Return a stream's arrival in the open round."""
@@ -73,7 +75,12 @@ def _withdrawn(point: Point, record: ev.Recorded, event: ev.ConvergenceWithdrawn
 
 
 def _aggregated(point: Point, record: ev.Recorded, event: ev.ConvergenceAggregated) -> Point:
-    return replace(point, gathering=Gathering(event.round + 1, (), event.value, event.streams))
+    return replace(
+        point,
+        gathering=Gathering(
+            event.round + 1, (), event.value, event.streams, event.version, event.clashes
+        ),
+    )
 
 
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
@@ -117,7 +124,12 @@ def with_aggregate(state: State, answer: Answer) -> Answer:
     gathering = point.gathering if point else Gathering()
     facts = dict(answer.facts)
     if gathering.round == answer.facts["round"] + 1:
-        facts |= {"state": gathering.aggregate, "streams": list(gathering.streams)}
+        facts |= {
+            "state": gathering.aggregate,
+            "streams": list(gathering.streams),
+            "version": gathering.version,
+            "clashes": list(gathering.clashes),
+        }
     else:
         facts["hint"] = "a later round is over since; its value is in the events of the run"
     return Answer("done", facts)

@@ -166,7 +166,8 @@ def _asks_before(table: LockTable, entry: Entry, ask: Ask) -> Iterator[Ask]:
 
 def waits_for_stream(table: LockTable, ask: Ask, stream: StreamId) -> bool:
     """Whether an ask is kept waiting by a grant of a stream."""
-    return any(conflict(grant, ask) for grant in grants_of(table, stream))
+    grants = (grant for entry in entries_over(table, ask.path) for grant in entry.grants)
+    return any(grant.stream == stream and conflict(grant, ask) for grant in grants)
 
 
 def grants_of(table: LockTable, stream: StreamId) -> Iterator[Grant]:

@@ -7,6 +7,7 @@ from typing import Any
 from anabranch.core.ids import StreamId
 from anabranch.core.lock_events import CONTENTION_SECONDS, edges_as_data
 from anabranch.core.lock_table import Ask, Entry, Grant
+from anabranch.core.projections import SCHEMA, wall_time
 from anabranch.core.state import State
 
 
@@ -24,6 +25,17 @@ def locks_status(state: State, now: float | None = None) -> dict[str, Any]:
         "cycles": [edges_as_data(d.cycle) for d in state.locks.deadlocks],
         "violations": violations(state),
     }
+
+
+def locks_told(state: State, now: float | None = None) -> dict[str, Any]:
+    """Return the same as :func:`locks_status` as ``locks --json`` tells it: times as RFC 3339."""
+    view = locks_status(state, now)
+    held = [one for lock in view["locks"] for side in ("holders", "waiting") for one in lock[side]]
+    for line in (*held, *view["contentions"]):
+        line["since"] = wall_time(state, line["since"])
+    for line in view["violations"]:
+        line["time"] = wall_time(state, line.pop("at"))
+    return {"schema": SCHEMA, **view}
 
 
 def locks(state: State) -> list[dict[str, Any]]:

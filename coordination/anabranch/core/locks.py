@@ -104,8 +104,12 @@ def may_close_ring(state: State, event: ev.Event) -> bool:
     """
     if not isinstance(event, ev.LockGranted | ev.LockReleased):
         return False
-    holder = state.locks.holders.get(event.stream)
-    return holder is not None and len(holder.asked) > 0
+    table = state.locks
+    holder = table.holders.get(event.stream)
+    if holder is None or not len(holder.asked):
+        return False
+    asks = (ask for entry in entries_over(table, event.path) for ask in entry.asks)
+    return any(ask.stream != event.stream for ask in asks)
 
 
 def give_back(draft: Draft, stream: Stream) -> None:

@@ -93,6 +93,8 @@ def messages_of(records: Iterable[ev.Recorded], state: State) -> dict[str, Any]:
                 "body": event.body,
                 "sent": wall_time(state, record.at),
                 "state": "queued",
+                "deadline": wall_time(state, event.deadline),
+                "reason": None,
             }
         else:
             for number, now in _became(event):
@@ -101,7 +103,7 @@ def messages_of(records: Iterable[ev.Recorded], state: State) -> dict[str, Any]:
     kept = state.messages.messages
     for number in kept:
         if number in lines:
-            lines[number]["state"] = kept[number].state
+            lines[number] = message_line(state, kept[number])
     return {"schema": SCHEMA, "messages": list(lines.values())}
 
 

@@ -9,6 +9,7 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import PointPhase, RunPhase, State
+from anabranch.core.violations import why_not_merged
 
 HELD_UP = frozenset({Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED})
 """Streams that something else kept from going on; a resumed run tries them again."""
@@ -236,6 +237,8 @@ def _needs_operator(draft: Draft) -> None:
     reasons = [p.reason for p in points if p.phase is PointPhase.BLOCKED]
     reasons += [f"{s.id}: {s.reason}" for s in streams if s.phase is Phase.BLOCKED]
     hint = f"make both sides agree{_where_to_mend(state)}, then: anabranch resume {state.run}"
+    if why_not_merged(state, state.streams):
+        hint = f"allow what was written, or change it, then: anabranch resume {state.run}"
     draft.emit(ev.RunNeedsOperator(reasons[0], hint))
 
 

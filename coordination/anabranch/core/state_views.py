@@ -85,6 +85,24 @@ def _value(values: Values, key: str) -> Json:
     return None if text is None else value_of(text)
 
 
+def value_in(
+    records: Iterable[ev.Recorded], state: State, key: str, version: int | None = None
+) -> Reading | Refusal:
+    """Return the same from the journal's events, also for versions that the state let go."""
+    head = state.shared.head
+    wanted = head if version is None else version
+    if not 0 <= wanted <= head:
+        told = f"there is no version {wanted} of the shared state"
+        return Refusal(told, f"versions 0 to {head} can be read")
+    last = None
+    for change in changes_in(records):
+        if change.key == key and change.version <= wanted:
+            last = change
+    if last is None or last.after is None:
+        return Reading(key, None, 0, head)
+    return Reading(key, value_of(last.after), last.version, head)
+
+
 # --- the change log ------------------------------------------------------------------------------
 
 

@@ -10,8 +10,8 @@ and a stream that nobody waits for is in no ring, so most waits need no search a
 
 A ring is broken by giving up one *wait* in it, never by taking away what somebody holds: its
 stream is refused, told the whole ring and what others wait for, and has to act on that. The victim
-is who loses least: the one with the fewest seconds of work since its start; of equals, the one
-whose wait began last. Waits that are part of the plan cannot be given up.
+is who loses least: the one with the fewest seconds of work since its last checkpoint, or its start;
+of equals, the one whose wait began last. Waits that are part of the plan cannot be given up.
 """
 
 from __future__ import annotations
@@ -69,6 +69,8 @@ def break_rings(
         if edge is None:
             return
         _break(draft, event, ring, edge, sources)
+        if edge in edges_from(draft.state, edge.waiter, sources):
+            return  # its source would not end it; asking again would change nothing
 
 
 def find_ring(state: State, start: StreamId, sources: Sequence[WaitSource]) -> tuple[Edge, ...]:
@@ -101,7 +103,11 @@ def victim_of(state: State, ring: Sequence[Edge], now: float) -> Edge | None:
 def at_stake(state: State, stream: StreamId, now: float) -> float:
     """Return how many seconds of work a stream would lose (none, for the operator)."""
     found = state.streams.get(stream)
-    return max(0.0, now - found.started_at) if found and found.started_at is not None else 0.0
+    if found is None or found.started_at is None:
+        return 0.0
+    kept = state.checkpoints.get(stream)
+    own = [t.at for t in kept.taken if t.attempt == found.attempt] if kept else []
+    return max(0.0, now - max([found.started_at, *own]))
 
 
 def in_words(ring: Sequence[Edge]) -> str:

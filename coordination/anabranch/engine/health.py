@@ -16,13 +16,14 @@ import apsw
 import msgspec
 import psutil
 
-from anabranch.engine.runs import project_root, read_run, run_folders
+from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
 from anabranch.paths import state_home
 from anabranch.plugins import load_plugins
 
 OLDEST_GIT = (2, 38)
 LEAST_FREE_BYTES = 1 << 30
 LEAST_FILES = 4096
+RUNS_PROVED = 3
 LEAST_WATCHES = 32_768
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs"})
 
@@ -154,6 +155,24 @@ def _journal(folder: Path) -> Iterator[Finding]:
         yield Finding("journal", "ok", f"SQLite {version}")
 
 
+def _history(folder: Path) -> Iterator[Finding]:
+    """Prove for the latest runs that the history of their shared state is whole."""
+    looked = 0
+    for home in run_folders(folder)[:RUNS_PROVED]:
+        found = read_run(home)
+        if found.state is None:
+            message = f"run {home.run} cannot be read: {found.fault}"
+            yield Finding("history", "fault", message, "its workspaces and logs are still there")
+            continue
+        faults = history_faults(home, found.state)
+        if faults:
+            message = f"the state's history in run {home.run} is not whole: {'; '.join(faults)}"
+            yield Finding("history", "fault", message, "somebody has changed its journal")
+        looked += not faults
+    if looked:
+        yield Finding("history", "ok", f"the state's history is whole in the latest {looked} runs")
+
+
 def _terminal(folder: Path) -> Iterator[Finding]:
     term = os.environ.get("TERM", "")
     encoding = sys.stdout.encoding or "unknown"
@@ -184,6 +203,7 @@ _LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
     _limits,
     _machine,
     _journal,
+    _history,
     _terminal,
     _plugins,
 )

@@ -11,6 +11,7 @@ import msgspec
 from anabranch.core.accounting import report
 from anabranch.core.invariants import broken_promises
 from anabranch.core.state import State
+from anabranch.core.state_views import verify_history
 from anabranch.engine.journal import Journal
 from anabranch.paths import RunFolder
 
@@ -28,12 +29,14 @@ def build_report(
         faults = journal.is_whole()
     finally:
         journal.close()
+    told = [r for r in records if r.seq <= state.seq]
+    broken = [*broken_promises(state), *verify_history(told, state.shared.hash)]
     gaps = [r.seq for i, r in enumerate(records, 1) if r.seq != i]
     return {
         **report(state, records, now, engine_overhead),
         "integrity": {
             "journal": "ok" if not faults else "; ".join(faults),
-            "state": "; ".join(broken_promises(state)) or "ok",
+            "state": "; ".join(broken) or "ok",
             "events": len(records),
             "gaps": gaps,
         },

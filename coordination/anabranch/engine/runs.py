@@ -8,7 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from anabranch.core.events import Recorded
 from anabranch.core.state import State
+from anabranch.core.state_views import verify_history
 from anabranch.engine.clock import RunClock
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import holder_of
@@ -76,6 +78,20 @@ def read_run(home: RunFolder) -> FoundRun:
         return FoundRun(home, None, hosted, error.message)
     finally:
         journal.close()
+
+
+def run_records(home: RunFolder, state: State) -> list[Recorded]:
+    """Return the events that a state was made of. Raises WorldError."""
+    journal = Journal.open(home.journal, "read")
+    try:
+        return [record for record in journal.read() if record.seq <= state.seq]
+    finally:
+        journal.close()
+
+
+def history_faults(home: RunFolder, state: State) -> list[str]:
+    """Return where a run's history of its shared state is not whole. Raises WorldError."""
+    return verify_history(run_records(home, state), state.shared.hash)
 
 
 def run_clock(home: RunFolder, state: State) -> RunClock:

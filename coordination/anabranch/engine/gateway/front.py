@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,6 +71,9 @@ class Gateway:
         self._spools.close()
         self._notify.close()
         self.desk.close()
+        if self._doors.parent != self._folder.path:
+            with contextlib.suppress(OSError):
+                self._doors.rmdir()
 
     def turned(self, records: Sequence[Recorded]) -> None:
         """The engine took a turn that was published; nothing here may keep it from the next."""

@@ -15,7 +15,13 @@ from anabranch.core.lifecycle import public_state
 from anabranch.core.lock_table import Ask, conflict, entries_over
 from anabranch.core.mailboxes import OPERATOR_NAME
 from anabranch.core.outcome import Refusal
-from anabranch.core.projections import reason_for
+from anabranch.core.projections import (
+    in_plan_order,
+    joined_status,
+    joined_streams,
+    point_status,
+    reason_for,
+)
 from anabranch.core.state import State
 from anabranch.engine.gateway import wire
 
@@ -63,14 +69,32 @@ def _streams(state: State, caller: Caller, args: wire.Streams) -> Answer:
         }
         for s in state.streams.values()
     ]
-    return Answer("done", {"run": state.run, "streams": told})
+    told += [
+        {name: line[name] for name in ("stream", "state", "attempt", "reason")}
+        for line in (joined_status(state, joined) for joined in joined_streams(state))
+    ]
+    points = [point_status(state, point) for point in in_plan_order(state)]
+    return Answer("done", {"run": state.run, "streams": told, "convergence": points})
 
 
 def _state_get(state: State, caller: Caller, args: wire.StateGet) -> Answer:
+    if args.key is None:
+        return _whole_state(state, args.version)
     found = state_views.value_at(state, args.key, args.version)
     if isinstance(found, Refusal):
         return refused(found.reason, found.hint)
     return Answer("done", msgspec.structs.asdict(found))
+
+
+def _whole_state(state: State, version: int | None) -> Answer:
+    """Tell every key with its value in one version; commits are made from it."""
+    values = state_views.values_at(state, version)
+    if isinstance(values, Refusal):
+        return refused(values.reason, values.hint)
+    head = state.shared.head
+    return Answer(
+        "done", {"values": values, "version": head if version is None else version, "head": head}
+    )
 
 
 def _state_log(state: State, caller: Caller, args: wire.StateLog) -> Answer:
@@ -78,7 +102,7 @@ def _state_log(state: State, caller: Caller, args: wire.StateLog) -> Answer:
 
 
 def _locks(state: State, caller: Caller, args: wire.Locks) -> Answer:
-    return _done(lock_views.locks_status(state))
+    return _done(lock_views.locks_told(state))
 
 
 def _done(view: dict[str, Json]) -> Answer:

@@ -49,6 +49,7 @@ class SocketServer:
 
     async def open(self) -> None:
         """Begin to listen. Raises OSError."""
+        self.path.parent.mkdir(mode=0o700, exist_ok=True)
         self.path.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         listener.bind(str(self.path))

@@ -57,8 +57,9 @@ class SpoolFolder:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.top.joinpath(*self.parts[: depth + 1]), 0o700)
         with self._opened() as folder, contextlib.suppress(FileExistsError):
-            with open(os.open(".gitignore", _WRITE, 0o600, dir_fd=folder), "wb") as ignore:
-                ignore.write(b"*\n")
+            ignore = os.open(".gitignore", _WRITE, 0o600, dir_fd=folder)
+            os.write(ignore, b"*\n")
+            os.close(ignore)
 
     def remove(self) -> None:
         """Take the folder away: what a stream left here is no work. A missing one is no error."""

@@ -83,7 +83,7 @@ class Unlock(Args, frozen=True):
 
 
 class StateGet(Args, frozen=True):
-    key: Key
+    key: Key | None = None
     version: Number | None = None
 
 

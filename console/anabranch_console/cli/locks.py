@@ -1,0 +1,88 @@
+"""``anabranch locks``: who holds what, who waits for whom, and what has gone wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from anabranch.core.lock_views import locks_told
+from anabranch.core.state import State
+from anabranch.engine.runs import FoundRun, run_clock
+from anabranch_console.cli.output import (
+    duration,
+    json_option,
+    print_json,
+    print_table,
+    run_argument,
+    shown,
+)
+from anabranch_console.cli.reading import found_run
+
+
+@click.command
+@run_argument
+@json_option
+def command(run: str | None, as_json: bool) -> None:
+    """List the locks of RUN (the latest), the waits of its last minute, deadlocks, violations."""
+    found, state = found_run(run)
+    told = {**locks_told(state, _last_moment(found, state)), "run": state.run}
+    if as_json:
+        print_json(told)
+        return
+    _print_locks(told["locks"])
+    _print_contentions(told["contentions"])
+    for cycle in told["cycles"]:
+        edges = (f"{e['stream']} waits for {e['waits_for']} ({e['what']})" for e in cycle)
+        click.echo(f"deadlock, broken: {shown('; '.join(edges))}")
+    for wrong in told["violations"]:
+        allowed = " (let by you)" if wrong["allowed"] else ""
+        told_so = f"{wrong['stream']} wrote {wrong['path']}: {wrong['reason']}"
+        click.echo(f"violation{allowed}: {shown(told_so)}")
+
+
+def _last_moment(found: FoundRun, state: State) -> float:
+    """Return the moment whose last minute counts: now, or the end of a run that is over."""
+    if state.has_ended or not found.is_hosted:
+        return state.at
+    return run_clock(found.folder, state).now()
+
+
+def _print_locks(locks: list[dict[str, Any]]) -> None:
+    if not locks:
+        click.echo("no lock is held, and nobody waits for one")
+        return
+    rows = []
+    for lock in locks:
+        path = lock["path"]
+        for holder in lock["holders"]:
+            since = _clock(holder["since"])
+            rows.append([path, holder["mode"], "holds", holder["stream"], _fence(holder), since])
+            path = ""
+        for waiting in lock["waiting"]:
+            place, since = f"#{waiting['position']}", _clock(waiting["since"])
+            rows.append([path, waiting["mode"], "waits", waiting["stream"], place, since])
+            path = ""
+    print_table(["PATH", "MODE", "", "STREAM", "FENCE/PLACE", "SINCE"], rows)
+
+
+def _print_contentions(waits: list[dict[str, Any]]) -> None:
+    if not waits:
+        return
+    click.echo()
+    print_table(
+        ["WAITED", "FOR", "STREAM", "HELD BY", "OUTCOME"],
+        [
+            [duration(w["waited_seconds"]), w["path"], w["stream"], w["holder"], w["outcome"]]
+            for w in waits
+        ],
+    )
+
+
+def _fence(holder: dict[str, Any]) -> str:
+    return f"fence {holder['fence']}"
+
+
+def _clock(time: str) -> str:
+    """Return the time of day in a timestamp, in UTC."""
+    return time[11:19] + "Z"

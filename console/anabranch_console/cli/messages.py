@@ -1,0 +1,70 @@
+"""``anabranch messages``: who wrote what to whom, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from anabranch.core.message_views import messages_of
+from anabranch.engine.runs import run_records
+from anabranch_console.cli.output import (
+    json_option,
+    print_json,
+    print_table,
+    run_argument,
+    say,
+    shown,
+)
+from anabranch_console.cli.reading import found_run
+
+DEAD = ("dead", "expired")
+
+
+@click.command
+@run_argument
+@click.option("--stream", help="Only what one stream sent or was sent.")
+@click.option("--dead", "only_dead", is_flag=True, help="Only dead letters.")
+@json_option
+def command(run: str | None, stream: str | None, only_dead: bool, as_json: bool) -> None:
+    """List the messages of RUN (the latest), oldest first, and how each one ended."""
+    found, state = found_run(run)
+    told = messages_of(run_records(found.folder, state), state)
+    told["messages"] = [
+        message
+        for message in told["messages"]
+        if _concerns(message, stream) and (not only_dead or message["state"] in DEAD)
+    ]
+    if as_json:
+        print_json({**told, "run": state.run})
+    elif not told["messages"]:
+        say("no message to list")
+    else:
+        _print_messages(told["messages"])
+
+
+def _concerns(message: dict[str, Any], stream: str | None) -> bool:
+    return stream is None or stream == message["from"] or message["to"] in (stream, "*")
+
+
+def _print_messages(messages: list[dict[str, Any]]) -> None:
+    print_table(
+        ["ID", "SENT", "FROM", "TO", "STATE", "BODY"],
+        [
+            [
+                str(message["id"]),
+                message["sent"][11:19] + "Z",
+                message["from"],
+                message["to"],
+                message["state"],
+                _brief(message["body"]),
+            ]
+            for message in messages
+        ],
+    )
+
+
+def _brief(body: Any) -> str:
+    text = body if isinstance(body, str) else msgspec.json.encode(body).decode()
+    return shown(text, 60)

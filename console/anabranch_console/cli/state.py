@@ -1,0 +1,99 @@
+"""``anabranch state``: the shared state of a run, its values and its history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from anabranch.core.outcome import Refusal
+from anabranch.core.projections import SCHEMA
+from anabranch.core.state_views import state_log_of, value_in, verify_history
+from anabranch.engine.runs import run_records
+from anabranch.errors import UsageError
+from anabranch_console.cli.output import (
+    json_option,
+    print_json,
+    print_table,
+    run_argument,
+    say,
+    shown,
+)
+from anabranch_console.cli.reading import found_run
+
+EXIT_NOT_WHOLE = 3
+
+
+@click.group
+def command() -> None:
+    """Read the state that the streams of a run share: its history, and any version of it."""
+
+
+@command.command
+@run_argument
+@click.option("--since", default=0, metavar="N", help="Only what came after version N.")
+@click.option("--key", help="Only one key.")
+@json_option
+def log(run: str | None, since: int, key: str | None, as_json: bool) -> None:
+    """List every change in RUN (the latest): version, who, when, before, after.
+
+    The chain of hashes over all changes is checked; the exit code is 3 if the history is not whole.
+    """
+    found, state = found_run(run)
+    records = run_records(found.folder, state)
+    faults = verify_history(records, state.shared.hash)
+    told = {**state_log_of(records, state, since, key), "run": state.run, "faults": faults}
+    if as_json:
+        print_json(told)
+    else:
+        _print_changes(told["changes"], told["head"])
+    for fault in faults:
+        say(f"the history is not whole: {shown(fault)}")
+    if faults:
+        click.get_current_context().exit(EXIT_NOT_WHOLE)
+
+
+@command.command
+@click.argument("key")
+@run_argument
+@click.option("--version", type=int, metavar="N", help="As it was in version N.")
+@json_option
+def get(key: str, run: str | None, version: int | None, as_json: bool) -> None:
+    """Print what KEY holds in RUN (the latest), as it is or was in a version."""
+    found, state = found_run(run)
+    reading = value_in(run_records(found.folder, state), state, key, version)
+    if isinstance(reading, Refusal):
+        raise UsageError(reading.reason, reading.hint)
+    if as_json:
+        told = {"schema": SCHEMA, "run": state.run, **msgspec.structs.asdict(reading)}
+        print_json(told)
+    elif not reading.version:
+        say(f"{key!r} is not there; anabranch state log --key lists what became of it")
+        click.get_current_context().exit(1)
+    else:
+        print_json(reading.value)
+
+
+def _print_changes(changes: list[dict[str, Any]], head: int) -> None:
+    if not changes:
+        say(f"no change to list; the state is at version {head}")
+        return
+    print_table(
+        ["VERSION", "TIME", "STREAM", "KEY", "BEFORE", "AFTER"],
+        [
+            [
+                str(change["version"]),
+                change["time"][11:19] + "Z",
+                change["stream"],
+                change["key"],
+                _brief(change["before"]),
+                _brief(change["after"]),
+            ]
+            for change in changes
+        ],
+    )
+
+
+def _brief(value: Any) -> str:
+    return "-" if value is None else shown(msgspec.json.encode(value).decode(), 40)

@@ -1,0 +1,21 @@
+"""The entry point of ``anabranch``: what has to start fast is told apart before anything is loaded.
+
+An agent starts ``anabranch mcp`` for every session and waits for it; the rest of the command line
+costs several times what the server itself does.
+"""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    """Run the program and exit with the contract's code."""
+    if sys.argv[1:] == ["mcp"]:
+        from anabranch.client.mcp import main as serve
+
+        serve()
+        return
+    from anabranch_console.cli.main import main as run
+
+    run()

@@ -1,0 +1,254 @@
+"""A table of anything: rows are values, columns say how to show them, only visible rows are shown.
+
+Handing over new rows costs nothing by itself: each visible row is formatted and compared with what
+is on the screen, and painted if it differs. The cursor belongs to a row's key, not to its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from textual.events import Click, Resize
+from textual.message import Message
+from textual.strip import Strip
+
+from anabranch_console.lines import Align, Line, Span, cut_left, fit, line_cells, plain
+from anabranch_console.widgets.line_view import LineView
+
+Row = TypeVar("Row")
+_MARGIN = 2
+_LEAST_FLEXIBLE_CELLS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class GridColumn(Generic[Row]):
+    """One column. Those of higher priority stay longer; width 0 takes what is left.
+
+    ``is_path`` cuts what is too long at its beginning.
+    """
+
+    title: str
+    width: int
+    priority: int
+    show: Callable[[Row], Span | Line]
+    align: Align = "left"
+    is_path: bool = False
+
+
+def chosen_columns(
+    columns: Sequence[GridColumn[Row]], cells: int
+) -> list[tuple[GridColumn[Row], int]]:
+    """Return the columns that fit into ``cells`` and their widths, in their order."""
+    chosen: list[GridColumn[Row]] = []
+    used = 0
+    for column in sorted(columns, key=lambda c: -c.priority):
+        width = column.width or min(_LEAST_FLEXIBLE_CELLS, max(cells, 1))
+        if used + width + bool(chosen) <= cells:
+            used += width + bool(chosen)
+            chosen.append(column)
+    shown = [c for c in columns if c in chosen]
+    left = cells - sum(c.width for c in shown) - max(len(shown) - 1, 0)
+    return [(c, c.width or max(left, 0)) for c in shown]
+
+
+class Grid(LineView, Generic[Row]):
+    """Draws rows with a cursor.
+
+    Args:
+        columns: what there is to show of a row.
+        key: what a row is known by.
+    """
+
+    fixed_lines = 1
+
+    class CursorMoved(Message):
+        """Another row is chosen."""
+
+    class Opened(Message):
+        """The chosen row was clicked once more."""
+
+    class Changed(Message):
+        """Other rows are visible, or their widths have changed."""
+
+    def __init__(
+        self,
+        columns: Sequence[GridColumn[Row]],
+        key: Callable[[Row], Hashable],
+        *,
+        id: str,
+    ) -> None:
+        super().__init__(id=id, classes="panel rows")
+        self.columns = columns
+        self.key = key
+        self.rows: Sequence[Row] = ()
+        self.cursor: Hashable | None = None
+        self.cursor_index = 0
+        self.marked: Hashable | None = None
+        self._painted: dict[int, tuple[Line, bool, Strip]] = {}
+        self._fitting: list[tuple[GridColumn[Row], int]] = []
+
+    # --- rows ------------------------------------------------------------------------------------
+
+    @property
+    def line_count(self) -> int:
+        return len(self.rows)
+
+    @property
+    def chosen(self) -> Row | None:
+        """The row under the cursor."""
+        return self.rows[self.cursor_index] if self.cursor_index < len(self.rows) else None
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Show other rows, or the same ones with other facts."""
+        before, self.rows = len(self.rows), rows
+        self._place_cursor()
+        if self.top > self.last_top:
+            self.top = self.last_top
+        if before != len(rows):
+            self.post_message(self.Changed())
+        self.compare()
+
+    def compare(self) -> None:
+        """Paint the visible rows that do not look as they did."""
+        for index in range(self.top, self.top + self.visible_lines):
+            painted = self._painted.get(index)
+            if index >= len(self.rows):
+                if self._painted.pop(index, None):
+                    self.refresh_index(index)
+            elif painted is None or painted[:2] != (self._line(index), self._is_cursor(index)):
+                self._painted.pop(index, None)
+                self.refresh_index(index)
+
+    def _place_cursor(self) -> None:
+        rows, at = self.rows, self.cursor_index
+        if self.cursor is not None and at < len(rows) and self.key(rows[at]) == self.cursor:
+            return
+        found = self.index_of(self.cursor) if self.cursor is not None else None
+        if found is None:
+            found = min(at, max(len(rows) - 1, 0))
+        elif self.top:  # what is above has grown or shrunk: the eye stays where it was
+            self.top = max(0, min(self.top + found - at, self.last_top))
+        self.cursor_index = found
+        self.cursor = self.key(rows[found]) if rows else None
+        self.keep_cursor_in_sight()
+
+    def index_of(self, key: Hashable) -> int | None:
+        """Return where the row with a key stands."""
+        return next((i for i, row in enumerate(self.rows) if self.key(row) == key), None)
+
+    def put_cursor(self, index: int) -> None:
+        """Choose a row, the nearest one there is."""
+        index = max(0, min(index, len(self.rows) - 1))
+        if not self.rows or index == self.cursor_index:
+            return
+        before, self.cursor_index = self.cursor_index, index
+        self.cursor = self.key(self.rows[index])
+        self.refresh_index(before)
+        self.refresh_index(index)
+        self.keep_cursor_in_sight()
+        self.post_message(self.CursorMoved())
+
+    def keep_cursor_in_sight(self) -> None:
+        """Scroll as little as shows the cursor."""
+        at = self.cursor_index
+        if at < self.top:
+            self.scroll_to_line(at)
+        elif at >= self.top + self.visible_lines:
+            self.scroll_to_line(at - self.visible_lines + 1)
+
+    def move(self, verb: str) -> None:
+        page = max(self.visible_lines - 1, 1)
+        steps = {"down": 1, "up": -1, "page-down": page, "page-up": -page}
+        ends = {"first": 0, "last": len(self.rows) - 1}
+        self.put_cursor(self.cursor_index + steps[verb] if verb in steps else ends[verb])
+
+    # --- painting --------------------------------------------------------------------------------
+
+    def forget_strips(self) -> None:
+        self._painted.clear()
+        self._fitting = []
+
+    @property
+    def fitting(self) -> list[tuple[GridColumn[Row], int]]:
+        """The columns that fit, with their widths."""
+        if not self._fitting:
+            self._fitting = chosen_columns(self.columns, self.content_size.width - _MARGIN)
+        return self._fitting
+
+    def fixed_strip(self, y: int) -> Strip:
+        titles = [Span(fit(c.title, width, c.align), "muted") for c, width in self.fitting]
+        return self.paint((Span(" " * _MARGIN), *_spaced(titles)), self.content_size.width)
+
+    def strip_at(self, index: int) -> Strip:
+        line, is_cursor = self._line(index), self._is_cursor(index)
+        painted = self._painted.get(index)
+        if painted and painted[:2] == (line, is_cursor):
+            return painted[2]
+        background = "cursor" if is_cursor else self.background_name
+        strip = self.paint(line, self.content_size.width, background)
+        if len(self._painted) > 4 * self.visible_lines:
+            self._painted.clear()
+        self._painted[index] = (line, is_cursor, strip)
+        return strip
+
+    def text_at(self, index: int) -> str:
+        return plain(self._line(index)).rstrip()
+
+    def _is_cursor(self, index: int) -> bool:
+        return index == self.cursor_index
+
+    def _line(self, index: int) -> Line:
+        row = self.rows[index]
+        cursor = self.looks.glyphs.cursor if self._is_cursor(index) else " "
+        is_marked = self.marked is not None and self.key(row) == self.marked
+        mark = self.looks.glyphs.past if is_marked else " "
+        cells = [_cell(column, column.show(row), width) for column, width in self.fitting]
+        spans: list[Span] = [Span(cursor, "key"), Span(mark, "badge.warning")]
+        for cell in cells:
+            spans += [*cell, Span(" ")]
+        return tuple(spans[:-1])
+
+    # --- what happens to it ----------------------------------------------------------------------
+
+    def on_scrolled(self) -> None:
+        self.post_message(self.Changed())
+
+    def on_resize(self, event: Resize) -> None:
+        self.forget_strips()
+        self.top = min(self.top, self.last_top)
+        self.keep_cursor_in_sight()
+        self.post_message(self.Changed())
+
+    def on_click(self, event: Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y < self.fixed_lines:
+            return
+        index = self.top + offset.y - self.fixed_lines
+        if index >= len(self.rows):
+            return
+        was_chosen = index == self.cursor_index
+        self.put_cursor(index)
+        if was_chosen and event.chain == 2:
+            self.post_message(self.Opened())
+
+
+def _cell(column: GridColumn[Row], shown: Span | Line, width: int) -> Line:
+    if isinstance(shown, Span):
+        text = cut_left(shown.text, width) if column.is_path else shown.text
+        return (Span(fit(text, width, column.align), shown.style),)
+    spans: list[Span] = []
+    left = width
+    for span in shown:
+        text = fit(span.text, min(left, line_cells((span,))))
+        spans.append(Span(text, span.style))
+        left -= line_cells((spans[-1],))
+    return (*spans, Span(" " * left))
+
+
+def _spaced(spans: Sequence[Span]) -> Line:
+    line: list[Span] = []
+    for span in spans:
+        line += [span, Span(" ")]
+    return tuple(line[:-1])

@@ -1,0 +1,149 @@
+"""As whom this process acts in a run, and how it reaches the engine.
+
+Inside a stream the environment says it: the process acts as its own stream and as nobody else. In
+the process of an engine, ``with anabranch.hosting(host):`` says it: there it may act as any stream,
+or as the operator. Either way a call goes through the run's socket, so both have the same rules,
+the same waiting and the same refusals.
+
+A call has a connection of its own. That costs a fraction of a millisecond, and threads that wait,
+and processes that fork, are never in each other's way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Protocol
+
+from anabranch.client.sync import Client
+from anabranch.client.verbs import Refused, Reply, Unreachable
+from anabranch.core.ids import StreamId
+
+if TYPE_CHECKING:
+    from anabranch.core.state import State
+
+OPERATOR = "operator"
+
+
+class Hosted(Protocol):
+    """What is needed of a host: :class:`anabranch.engine.host.RunHost` is one."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+
+    @property
+    def state(self) -> State:
+        """The newest state that was made durable."""
+
+
+_hosts: list[Hosted] = []
+_joined: dict[str, str] = {}
+"""The tokens of the streams that this process has registered."""
+
+
+@contextmanager
+def hosting(host: Hosted) -> Iterator[None]:
+    """Let the names of this package mean a run that this process hosts, in all its threads.
+
+    Blocks can be nested; the innermost run is meant. Outside of any, the environment of a stream
+    says which run is meant.
+    """
+    _hosts.append(host)
+    try:
+        yield
+    finally:
+        _hosts.remove(host)
+
+
+def hosted() -> Hosted | None:
+    """Return the run that this process hosts, if the names mean one."""
+    return _hosts[-1] if _hosts else None
+
+
+def client(stream_id: str | None = None) -> Client:
+    """Return a client that acts as a stream; as this process itself without one.
+
+    Raises Refused if this process may not act as that stream, Unreachable outside of any run.
+    """
+    host = hosted()
+    return _as_stream(stream_id) if host is None else _as_host(host, stream_id)
+
+
+def joined(stream_id: str, token: str) -> None:
+    """Remember the token of a stream that this process has registered."""
+    _joined[stream_id] = token
+
+
+def own_stream() -> str:
+    """Return the stream that this process is part of; empty if it is part of none."""
+    return "" if hosted() else os.environ.get("ANABRANCH_STREAM", "")
+
+
+def workspace(stream_id: str) -> Path:
+    """Return the folder that a stream works in. Raises Refused."""
+    host = hosted()
+    if host is None:
+        _as_stream(stream_id)
+        return Path(os.environ.get("ANABRANCH_WORKSPACE", ""))
+    stream = host.state.streams.get(StreamId(stream_id))
+    if stream is None:
+        raise _unknown(host, stream_id)
+    if stream.workspace is None:
+        hint = f"it is {stream.public_state}; it gets one when it starts"
+        raise refusal(f"{stream_id} has no workspace yet", hint)
+    return Path(stream.workspace.path)
+
+
+def lock_path(file: str | os.PathLike[str]) -> str:
+    """Return a path as locks name it: relative to the top of the workspace, or of the project."""
+    name = os.fspath(file)
+    host = hosted()
+    root = os.environ.get("ANABRANCH_WORKSPACE", "") if host is None else host.state.project
+    if not root or not os.path.isabs(name) or not PurePath(name).is_relative_to(root):
+        return name
+    return os.path.relpath(name, root) + ("/" if name.endswith("/") else "")
+
+
+def refusal(reason: str, hint: str) -> Refused:
+    """Return a refusal that needed no engine."""
+    return Refused(Reply(ok=False, outcome="refused", reason=reason, hint=hint))
+
+
+def _as_stream(stream_id: str | None) -> Client:
+    own = own_stream()
+    if stream_id is None or stream_id == (own or OPERATOR):
+        return Client()
+    if stream_id in _joined:
+        return Client(token=_joined[stream_id])
+    if not os.environ.get("ANABRANCH_SOCKET"):
+        raise Unreachable(
+            "this process is part of no run: start it as a stream, or use anabranch.hosting(host)"
+        )
+    whose = f"stream {own}" if own else "the operator's"
+    raise refusal(
+        f"this process is {whose} and cannot act as {stream_id}",
+        f"use {own!r}" if own else f"register it first: register_stream({{'id': {stream_id!r}}})",
+    )
+
+
+def _as_host(host: Hosted, stream_id: str | None) -> Client:
+    from anabranch.engine.gateway.addresses import door_folder
+    from anabranch.engine.gateway.tokens import Tokens
+
+    tokens = Tokens.of_run(host.folder)
+    token = tokens.operator()
+    if stream_id not in (None, OPERATOR):
+        name = StreamId(stream_id)
+        known = host.state.registry.joined.get(name) or host.state.streams.get(name)
+        if known is None:
+            raise _unknown(host, name)
+        token = tokens.of_attempt(name, known.attempt)
+    return Client(str(door_folder(host.folder) / "socket"), token)
+
+
+def _unknown(host: Hosted, stream_id: str) -> Refused:
+    known = ", ".join(list(host.state.streams)[:8])
+    return refusal(f"there is no stream {stream_id!r}", f"the plan's streams: {known}")
