@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import journal, plans, spawning, startup, workspaces
+from benchmarks import coordination, journal, plans, spawning, startup, workspaces
 from benchmarks.machine import Machine, described
 from benchmarks.measuring import BenchmarkFailed, Table, as_data, drawn
 
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "spawning": spawning.tables,
     "workspaces": workspaces.tables,
     "journal": journal.tables,
+    "coordination": coordination.tables,
 }
 WORKLOAD_VARIABLE = "ANABRANCH_WORKLOAD"
 MOST_SECONDS = 200.0

@@ -140,6 +140,8 @@ def _as_host(host: Hosted, stream_id: str | None) -> Client:
         known = host.state.registry.joined.get(name) or host.state.streams.get(name)
         if known is None:
             raise _unknown(host, name)
+        if not known.attempt:
+            raise refusal(f"{name} has not started yet", "act as it once it runs")
         token = tokens.of_attempt(name, known.attempt)
     return Client(str(door_folder(host.folder) / "socket"), token)
 

@@ -186,7 +186,7 @@ class _SharedState:
                 changes, removed = _difference(seen["values"], after)
                 if not changes and not removed:
                     return int(seen["head"])
-                reply = engine.state_commit(int(seen["head"]), changes, removed)
+                reply = engine.state_commit(int(seen["head"]), changes, removed, exact=True)
                 if reply.ok:
                     return int(reply["version"])
                 if "head" not in reply:

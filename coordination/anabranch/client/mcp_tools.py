@@ -110,6 +110,10 @@ _SHARED_STATE = [
             "base": VERSION,
             "changes": {"type": "object"},
             "removed": {"type": "array", "items": {"type": "string"}},
+            "exact": {
+                "type": "boolean",
+                "description": "Do not merge: refuse if a key of it was changed meanwhile.",
+            },
         },
         ("base",),
     ),

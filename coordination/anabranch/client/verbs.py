@@ -163,10 +163,21 @@ class Verbs(Generic[T]):
         return self._ask("state_update", key=key, value=dict(value), if_version=if_version)
 
     def state_commit(
-        self, base: int, changes: Mapping[str, Json], removed: Sequence[str] = ()
+        self,
+        base: int,
+        changes: Mapping[str, Json],
+        removed: Sequence[str] = (),
+        *,
+        exact: bool = False,
     ) -> T:
-        """Propose a version made from version ``base``; concurrent ones are merged."""
-        return self._ask("state_commit", base=base, changes=dict(changes), removed=list(removed))
+        """Propose a version made from version ``base``; concurrent ones are merged.
+
+        An ``exact`` one is refused instead if somebody else has changed one of its keys.
+        """
+        gone = list(removed)
+        return self._ask(
+            "state_commit", base=base, changes=dict(changes), removed=gone, exact=exact
+        )
 
     def state_log(self, *, since: int = 0, key: str | None = None, limit: int = 200) -> T:
         """List the changes after a version."""

@@ -84,11 +84,14 @@ class StateCommit(Call, frozen=True):
     """Propose a whole new version made from version ``base``: the keys it set and removed.
 
     Concurrent versions are merged three ways; a key that both changed differently is a conflict.
+    An ``exact`` one is not merged: what somebody else changed meanwhile, even to the same value, is
+    a conflict, so that whoever made the new values from the old ones can make them again.
     """
 
     base: int
     changes: dict[str, Json]
     removed: tuple[str, ...] = ()
+    exact: bool = False
 
 
 class Send(Call, frozen=True):

@@ -108,7 +108,7 @@ def commit(draft: Draft, call: StateCommit) -> None:
         draft.answer = problem
         return
     base = _lookup(shared, call.base)
-    if draft.state.plan.shared_state.type == "centralized":
+    if call.exact or draft.state.plan.shared_state.type == "centralized":
         moved = sorted(key for key in proposed if base(key) != shared.text(key))
         if moved:
             draft.answer = _moved_keys(shared, call.base, moved)

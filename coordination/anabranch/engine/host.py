@@ -46,6 +46,7 @@ from anabranch.engine.usage import UsageWatch
 from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Repository
+from anabranch.engine.write_watch import WriteWatch
 from anabranch.errors import AnabranchError, DiskFull
 from anabranch.paths import RunFolder
 
@@ -105,6 +106,7 @@ class RunHost:
         self._watcher = WorkspaceWatcher()
         self._liveness = LivenessWatch()
         self._usage = UsageWatch()
+        self._writes = WriteWatch(self._watcher)
         self._sampler = VitalsSampler(self._running_streams, self._watcher, ticked=self._look)
 
     # --- from any thread -------------------------------------------------------------------------
@@ -204,7 +206,11 @@ class RunHost:
         if self._feed is None:
             return
         state = self.state
-        news = [*self._liveness.look(state, vitals), *self._usage.look(state, vitals)]
+        news = [
+            *self._liveness.look(state, vitals),
+            *self._usage.look(state, vitals),
+            *self._writes.look(state),
+        ]
         if news:
             self._mailbox.extend((given, None) for given in news)
             self._wake()

@@ -121,6 +121,7 @@ class StateCommit(Args, frozen=True):
     base: Number
     changes: dict[str, Json] = {}
     removed: tuple[Key, ...] = ()
+    exact: bool = False
 
     def call(self, caller: Caller, request: str) -> Call:
         return calls.StateCommit(
@@ -129,6 +130,7 @@ class StateCommit(Args, frozen=True):
             base=self.base,
             changes=self.changes,
             removed=self.removed,
+            exact=self.exact,
         )
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,8 @@ _log = logging.getLogger(__name__)
 
 # A stream that writes more files than this is counted as having changed this many.
 PATHS_LIMIT = 100_000
+# Of a storm of writes between two looks, this many are told.
+WRITTEN_LIMIT = 10_000
 
 
 class Tally(FileSystemEventHandler):
@@ -44,6 +47,7 @@ class Tally(FileSystemEventHandler):
     ) -> None:
         self.changed: set[str] = set(already_changed)
         self.last_change_at: float | None = None
+        self.written: deque[str] = deque(maxlen=WRITTEN_LIMIT)
         self._created: set[str] = set()
         self._prefix = root + "/"
         self._now = now
@@ -58,6 +62,8 @@ class Tally(FileSystemEventHandler):
             self._forget({path})
         else:
             self._add(path, is_new=isinstance(event, FileCreatedEvent))
+        if not event.is_directory:
+            self.written.append(path)
         self.last_change_at = self._now()
         self._on_touch()
 
@@ -157,6 +163,14 @@ class WorkspaceWatcher:
         if tally is None:
             return []
         return list(itertools.islice(sorted(tally.changed.copy()), limit))
+
+    def take_written(self, stream: StreamId) -> tuple[str, ...]:
+        """Return the files written or removed since the last call, each once, in their order."""
+        tally = self._tally(stream)
+        if tally is None:
+            return ()
+        written = tally.written
+        return tuple(dict.fromkeys(written.popleft() for _ in range(len(written))))
 
     def last_change_at(self, stream: StreamId) -> float | None:
         """Return when a file last changed, by the monotonic clock; None if none ever did."""

@@ -1,0 +1,178 @@
+"""Messages in words: a row for each, and the thread it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from anabranch.core.ids import StreamId
+from anabranch.core.mailboxes import OPERATOR, OPERATOR_NAME, Message
+from anabranch.core.message_views import delivery_counts
+from anabranch.core.state import State
+from anabranch_console.glyphs import UNICODE, Glyphs
+from anabranch_console.lines import Line, Span, hard_wrap, wrap
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.wording import safe
+from anabranch_console.widgets.grid import GridColumn
+
+MOST_OF_A_BODY = 4000
+MOST_OF_A_THREAD = 100
+_SHORT = 300
+_LABEL_CELLS = 10
+
+_STYLES = {
+    "queued": ("waiting", "state.waiting"),
+    "delivered": ("running", "state.running"),
+    "acked": ("succeeded", "state.succeeded"),
+    "expired": ("failed", "state.failed"),
+    "dead": ("failed", "state.failed"),
+}
+
+
+@dataclass(slots=True)
+class MessageLook:
+    """What messages are shown with."""
+
+    state: State
+    now: float
+    glyphs: Glyphs = UNICODE
+
+
+def message_rows(state: State) -> list[Message]:
+    """Return the messages: dead letters first, then those that wait, then the newest."""
+    return sorted(state.messages.messages.values(), key=_row_order)
+
+
+def _row_order(message: Message) -> tuple[int, int]:
+    if message.died:
+        return (0, -message.id)
+    return (1, message.id) if message.open else (2, -message.id)
+
+
+def message_text(message: Message) -> str:
+    """Return what a filter of messages looks at."""
+    return f"{message.id} {_name(message.sender)} {_to(message)} {message.state} {message.body}"
+
+
+def thread_of(message: Message) -> tuple[str, ...]:
+    """Return what thread a message is part of: a pair of streams, or somebody's broadcasts."""
+    if message.to is None:
+        return (message.sender, "*")
+    return tuple(sorted((message.sender, message.to)))
+
+
+def message_columns(look: Callable[[], MessageLook]) -> list[GridColumn[Message]]:
+    """Return the columns of the messages."""
+    return [
+        GridColumn("NO", 5, 45, lambda m: Span(str(m.id), "muted"), "right"),
+        GridColumn("STATE", 11, 100, lambda m: _state(look(), m)),
+        GridColumn("FROM → TO", 24, 90, _from_to),
+        GridColumn("AGE", 4, 60, lambda m: Span(wording.age(look().now - m.at), "text"), "right"),
+        GridColumn("MESSAGE", 0, 95, _said),
+    ]
+
+
+def _state(look: MessageLook, message: Message) -> Span:
+    sign, style = _STYLES[message.state]
+    return Span(f"{look.glyphs.state(sign)} {message.state}", style)
+
+
+def _from_to(message: Message) -> Line:
+    to = Span("all", "accent") if message.to is None else Span(_to(message), "strong")
+    return (Span(_name(message.sender), "strong"), Span(" → ", "faint"), to)
+
+
+def _said(message: Message) -> Line:
+    body = Span(safe(body_text(message.body)[:_SHORT]), "text")
+    if not message.died:
+        return (body,)
+    return (Span(f"{safe(reason_of(message))}: ", "level.error"), body)
+
+
+def reason_of(message: Message) -> str:
+    """Return why somebody never got a message."""
+    died = (d.reason for d in message.deliveries.values() if d.has_died)
+    return next((reason for reason in died if reason), "its deadline passed")
+
+
+def body_text(body: str) -> str:
+    """Return a body as people write it: a text without its quotes, anything else as JSON."""
+    value = msgspec.json.decode(body)
+    return value if isinstance(value, str) else body
+
+
+def _name(stream: StreamId) -> str:
+    return safe(stream or OPERATOR_NAME)
+
+
+def _to(message: Message) -> str:
+    return "all" if message.to is None else _name(message.to)
+
+
+# --- the panel beside ----------------------------------------------------------------------------
+
+
+def message_detail(look: MessageLook, message: Message, cells: int) -> list[Line]:
+    """Return one message in full, then the thread it is part of."""
+    wall = look.state.started_wall
+    lines: list[Line] = [_from_to(message)]
+    facts = [
+        ("number", str(message.id)),
+        ("sent", wording.wall_clock(wall, message.at)),
+        ("state", _how_far(message)),
+    ]
+    if message.deadline is not None:
+        facts.append(("deadline", wording.wall_clock(wall, message.deadline)))
+    lines += [(Span(name.ljust(_LABEL_CELLS), "muted"), Span(told)) for name, told in facts]
+    if message.died:
+        for piece in wrap(safe(reason_of(message)), max(cells - _LABEL_CELLS, 8)):
+            lines.append((Span("why".ljust(_LABEL_CELLS), "muted"), Span(piece, "level.error")))
+    return [*lines, (), *_body(message.body, cells), (), *_thread(look, message)]
+
+
+def _how_far(message: Message) -> str:
+    if message.to is not None:
+        return message.state
+    counts = delivery_counts(message)
+    return ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "to nobody"
+
+
+def _body(body: str, cells: int) -> list[Line]:
+    text = body_text(body)
+    if text is body:
+        text = msgspec.json.format(body, indent=2)
+    cut = text[:MOST_OF_A_BODY]
+    lines = [
+        (Span(piece, "strong"),)
+        for line in cut.splitlines() or [""]
+        for piece in hard_wrap(safe(line), cells)
+    ]
+    more = len(text) - len(cut)
+    return [*lines, (Span(f"and {more} more characters", "muted"),)] if more else list(lines)
+
+
+def _thread(look: MessageLook, message: Message) -> list[Line]:
+    thread = thread_of(message)
+    known = look.state.messages.messages
+    numbers = sorted(n for n in known if thread_of(known[n]) == thread)
+    who = [safe(name or OPERATOR_NAME) for name in thread]
+    name = f"{who[0]} → all" if message.to is None else " ↔ ".join(who)
+    told = wording.count(len(numbers), "message")
+    lines: list[Line] = [(Span(f"Thread {name}", "title"), Span(f"  {told}", "muted"))]
+    for number in numbers[-MOST_OF_A_THREAD:]:
+        one = known[number]
+        is_this = number == message.id
+        sign, style = _STYLES[one.state]
+        lines.append(
+            (
+                Span(look.glyphs.cursor if is_this else " ", "key"),
+                Span(wording.wall_clock(look.state.started_wall, one.at), "muted"),
+                Span(f" {look.glyphs.state(sign)} ", style),
+                Span(_name(one.sender), "accent" if one.sender == OPERATOR else "text"),
+                Span("  "),
+                Span(safe(body_text(one.body)[:_SHORT]), "strong" if is_this else "text"),
+            )
+        )
+    return lines

@@ -1,0 +1,242 @@
+"""Resources in words: who holds and wants what, what there is, and what is really used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.projections import reason_for
+from anabranch.core.resource_table import CPU, MEMORY, Amounts, by_age, excess_key
+from anabranch.core.resources import capacity, free, known_names, lacking
+from anabranch.core.state import State
+from anabranch_console.glyphs import UNICODE, Glyphs
+from anabranch_console.lines import Line, Span, wrap
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.wording import safe
+from anabranch_console.widgets.grid import GridColumn
+
+if TYPE_CHECKING:
+    from anabranch.engine.vitals import Vitals
+
+BAR_CELLS = 12
+_LABEL_CELLS = 12
+
+
+class Claim(NamedTuple):
+    """What one stream holds or waits for; ``place`` is its place in the queue, 0 for a holder."""
+
+    stream: StreamId
+    attempt: Attempt
+    amounts: Mapping[str, float]
+    place: int = 0
+    since: float | None = None
+    ticket: int = 0
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What a row is known by."""
+        return (self.stream, self.ticket)
+
+
+@dataclass(slots=True)
+class ResourceLook:
+    """What resources are shown with."""
+
+    state: State
+    now: float
+    vitals: Mapping[StreamId, Vitals] = field(default_factory=dict)
+    glyphs: Glyphs = UNICODE
+
+
+def claim_rows(state: State, now: float) -> list[Claim]:
+    """Return the queue, who goes next first, then the holders, who holds most first."""
+    queue = [
+        Claim(w.stream, w.attempt, w.amounts, place, w.since, w.ticket)
+        for place, w in enumerate(by_age(state, now), 1)
+    ]
+    ready = [
+        Claim(s, state.streams[s].attempt, amounts, len(queue) + place, state.streams[s].since, -1)
+        for place, (s, amounts) in enumerate(_ready(state), 1)
+    ]
+    held = [Claim(s, h.attempt, h.amounts) for s, h in state.resources.held.items()]
+    held.sort(key=lambda c: (-_share(state, c.amounts), c.stream))
+    return [*queue, *ready, *held]
+
+
+def _ready(state: State) -> list[tuple[StreamId, Amounts]]:
+    """Return the streams that could start if what they ask for were free."""
+    waiting = [s for _, _, s in state.ready if state.streams[s].phase is Phase.QUEUED]
+    return [(s, state.stream_plan(s).resources) for s in waiting if state.stream_plan(s).resources]
+
+
+def _share(state: State, amounts: Mapping[str, float]) -> float:
+    return max((a / (capacity(state, n) or 1.0) for n, a in amounts.items()), default=0.0)
+
+
+def claim_text(claim: Claim) -> str:
+    """Return what a filter of claims looks at."""
+    return f"{claim.stream} {'waiting' if claim.place else 'granted'} {amounts_text(claim.amounts)}"
+
+
+def amount(name: str, value: float) -> str:
+    """Return an amount with its unit: ``512M``, ``1.5``."""
+    return wording.memory(int(value * 2**20)) if name == MEMORY else f"{value:g}"
+
+
+def amounts_text(amounts: Mapping[str, float]) -> str:
+    """Return amounts in one phrase."""
+    return ", ".join(f"{amount(n, a)} {_short(n)}" for n, a in sorted(amounts.items()))
+
+
+def _short(name: str) -> str:
+    return {CPU: "cores", MEMORY: "memory"}.get(name, name)
+
+
+def claim_columns(look: Callable[[], ResourceLook]) -> list[GridColumn[Claim]]:
+    """Return the columns of the claims."""
+    return [
+        GridColumn("STREAM", 18, 100, lambda c: _stream(look(), c)),
+        GridColumn("CLAIM", 11, 90, lambda c: _claim(look(), c)),
+        GridColumn("CORES", 6, 80, lambda c: _granted(c, CPU), "right"),
+        GridColumn("USED", 5, 75, lambda c: _used(look(), c, CPU), "right"),
+        GridColumn("MEMORY", 6, 70, lambda c: _granted(c, MEMORY), "right"),
+        GridColumn("USED", 6, 65, lambda c: _used(look(), c, MEMORY), "right"),
+        GridColumn("ALSO, OR WHY IT WAITS", 0, 85, lambda c: _why(look(), c)),
+    ]
+
+
+def _stream(look: ResourceLook, claim: Claim) -> Span:
+    found = look.state.streams.get(claim.stream)
+    name = safe(claim.stream) + (f"#{claim.attempt}" if claim.attempt > 1 else "")
+    if found is None:
+        return Span(name, "strong")
+    state = found.public_state
+    return Span(f"{look.glyphs.state(state)} {name}", f"state.{state}")
+
+
+def _claim(look: ResourceLook, claim: Claim) -> Span:
+    if not claim.place:
+        return Span("granted", "state.succeeded")
+    age = wording.age(look.now - claim.since) if claim.since is not None else ""
+    return Span(f"queue {claim.place}  {age}", "state.recovering")
+
+
+def _granted(claim: Claim, name: str) -> Span:
+    value = claim.amounts.get(name)
+    style = "muted" if claim.place else "text"
+    return Span("" if value is None else amount(name, value), style)
+
+
+def real_use(look: ResourceLook, stream: StreamId, name: str) -> float | None:
+    """Return how much of a resource a stream really uses now, None if nobody can tell."""
+    vitals = look.vitals.get(stream)
+    if vitals is None or name not in (CPU, MEMORY):
+        return None
+    if name == MEMORY:
+        return vitals.memory_bytes / 2**20
+    return None if vitals.cpu_percent is None else vitals.cpu_percent / 100
+
+
+def _used(look: ResourceLook, claim: Claim, name: str) -> Span:
+    used = None if claim.place else real_use(look, claim.stream, name)
+    if used is None:
+        return Span("", "muted")
+    is_too_much = excess_key(claim.stream, name) in look.state.resources.exceeded
+    is_over = name in claim.amounts and used > claim.amounts[name] * 1.1
+    style = "level.error" if is_too_much else "level.warning" if is_over else "text"
+    return Span(amount(name, round(used, 1)), style)
+
+
+def _why(look: ResourceLook, claim: Claim) -> Span:
+    if claim.place:
+        return Span(safe(why_waiting(look.state, claim)), "level.warning")
+    others = {n: a for n, a in claim.amounts.items() if n not in (CPU, MEMORY)}
+    return Span(safe(amounts_text(others)), "text")
+
+
+def why_waiting(state: State, claim: Claim) -> str:
+    """Return what a claim waits for."""
+    if claim.ticket < 0:
+        return reason_for(state, state.streams[claim.stream])
+    missing = lacking(state, claim.amounts)
+    if missing:
+        parts = [
+            f"{amount(n, a)} {_short(n)} short of {amount(n, claim.amounts[n])}"
+            for n, a in missing.items()
+        ]
+        return ", ".join(parts)
+    return "somebody who has waited longer goes first"
+
+
+# --- the panel beside ----------------------------------------------------------------------------
+
+
+def resource_detail(look: ResourceLook, claim: Claim | None, cells: int) -> list[Line]:
+    """Return what there is of everything, how the machine is, and the chosen claim."""
+    lines: list[Line] = []
+    for name in known_names(look.state):
+        lines += _capacity(look, name)
+    lines += [(), *_machine(look, cells)]
+    return [*lines, (), *_chosen(look, claim, cells)] if claim else lines
+
+
+def _capacity(look: ResourceLook, name: str) -> list[Line]:
+    state = look.state
+    whole, granted = capacity(state, name), state.resources.used.get(name, 0.0)
+    uses = [u for s in state.resources.held if (u := real_use(look, s, name)) is not None]
+    head: Line = (Span(_short(name), "strong"),)
+    if whole is None:
+        return [(*head, Span("  not measured yet", "muted"))]
+    on = min(BAR_CELLS, round(BAR_CELLS * granted / whole)) if whole else BAR_CELLS
+    told = f"  {amount(name, granted) if granted else 0} of {amount(name, whole)} granted"
+    told += f", {amount(name, free(state, name)) if free(state, name) else 0} free"
+    waiting = sum(name in w.amounts for w in state.resources.queue)
+    tail = [Span(f"  {waiting} waiting", "level.warning")] if waiting else []
+    gauge = (Span(look.glyphs.bar_on * on, "bar.on"), Span(look.glyphs.bar_off * (BAR_CELLS - on)))
+    line: Line = (gauge[0], Span(gauge[1].text, "bar.off"), Span(told, "text"), *tail)
+    used = f"  {amount(name, round(sum(uses), 1))} really used" if uses else ""
+    return [(*head, Span(used, "muted")), line]
+
+
+def _machine(look: ResourceLook, cells: int) -> list[Line]:
+    table = look.state.resources
+    lines: list[Line] = [(Span("The machine", "title"),)]
+    if not table.machine:
+        return [*lines, (Span("not measured yet", "muted"),)]
+    has = amounts_text(table.machine)
+    lines.append(_fact("has", has, "text"))
+    if table.memory_available_mb is not None:
+        lines.append(_fact("free memory", amount(MEMORY, table.memory_available_mb), "text"))
+    if table.memory_pressure is not None:
+        lines.append(_fact("pressure", f"{table.memory_pressure:.0f} %", "text"))
+    for piece in wrap(safe(table.shortage), max(cells, 8)) if table.shortage else ():
+        lines.append((Span(piece, "level.error"),))
+    return lines
+
+
+def _fact(name: str, told: str, style: str) -> Line:
+    return (Span(name.ljust(_LABEL_CELLS), "muted"), Span(told, style))
+
+
+def _chosen(look: ResourceLook, claim: Claim, cells: int) -> list[Line]:
+    lines: list[Line] = [(_stream(look, claim),)]
+    held = look.state.resources.held_by(claim.stream)
+    lines.append(_fact("holds", safe(amounts_text(held)) or "nothing", "text"))
+    for name in (CPU, MEMORY):
+        used = real_use(look, claim.stream, name)
+        if used is not None:
+            told = f"{amount(name, round(used, 1))} {_short(name)}"
+            lines.append(_fact("really uses" if name == CPU else "", told, "text"))
+    for name in held:
+        excess = look.state.resources.exceeded.get(excess_key(claim.stream, name))
+        if excess:
+            told = f"more {_short(name)} than granted; answer: {excess.response}"
+            lines.append(_fact("uses", safe(told), "level.error"))
+    if claim.place:
+        lines.append(_fact("asks for", safe(amounts_text(claim.amounts)), "text"))
+        why = wrap(safe(why_waiting(look.state, claim)), max(cells - _LABEL_CELLS, 8))
+        lines += [_fact("" if i else "waits", p, "level.warning") for i, p in enumerate(why)]
+    return lines

@@ -1,0 +1,55 @@
+"""Events of signs of life, and of streams that joined from outside."""
+
+from __future__ import annotations
+
+from anabranch.core.events.base import OPERATOR, CallEvent, StreamEvent
+from anabranch.core.ids import Attempt, StreamId
+
+
+class StreamJoined(CallEvent, frozen=True):
+    """A stream that the plan does not know joined the run; an operator's token let it in."""
+
+    capabilities: tuple[str, ...]
+    depends_on: tuple[StreamId, ...]
+    is_ready: bool
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return OPERATOR
+
+
+class StreamReady(CallEvent, frozen=True):
+    """Everything that a joined stream depends on is there."""
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return OPERATOR
+
+
+class StreamLeft(CallEvent, frozen=True):
+    """A joined stream is not part of the run any more."""
+
+    has_succeeded: bool
+    reason: str
+
+
+class StreamStalled(StreamEvent, frozen=True):
+    """It gives no sign of getting on; ``verdict`` is ``stalled`` or ``never_heard``."""
+
+    attempt: Attempt
+    verdict: str
+    evidence: str
+
+
+class StreamProgressed(StreamEvent, frozen=True):
+    """A stalled stream gives signs again."""
+
+    attempt: Attempt
+    evidence: str
+
+
+class StreamHeartbeat(CallEvent, frozen=True):
+    """A stream says what it is doing; beats that say nothing new are not recorded."""
+
+    status: str
+    progress: float | None = None

@@ -1,0 +1,103 @@
+"""Events of convergence points."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch.core.events.base import CallEvent, Conflict, Edge, PointEvent
+from anabranch.core.ids import Attempt, PointId, StreamId
+
+
+class ConvergenceArrived(PointEvent, frozen=True):
+    """A participant is there: with its result at its end, or by a call with a value for a round.
+
+    ``round`` is 0 at a stream's end; from 1 on it is the round of the point that a call joined.
+    ``waits`` says whether the caller goes on only when the others have come.
+    """
+
+    stream: StreamId
+    attempt: Attempt = 0
+    request: str = ""
+    round: int = 0
+    value: Any = None
+    waits: bool = False
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return self.stream, self.attempt
+
+
+class ConvergenceWithdrawn(PointEvent, frozen=True):
+    """A value does not count: its attempt ended badly, or its wait was part of a ``cycle``."""
+
+    stream: StreamId
+    reason: str
+    attempt: Attempt = 0
+    request: str = ""
+    hint: str = ""
+    cycle: tuple[Edge, ...] = ()
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return self.stream, self.attempt
+
+
+class ConvergenceAggregated(PointEvent, frozen=True):
+    """Everybody has arrived or departed: ``value`` is what the values of a round came to.
+
+    ``version`` of the shared state is the one that all have now; ``clashes`` are the keys of which
+    a later snapshot was left out.
+    """
+
+    round: int
+    value: Any
+    streams: tuple[StreamId, ...]
+    version: int = 0
+    clashes: tuple[str, ...] = ()
+
+
+class ArrivalReleased(CallEvent, frozen=True):
+    """A stream that arrived may go on; the value of the round is the answer to its request."""
+
+    point: PointId
+    round: int
+
+
+class ConvergenceDeparted(PointEvent, frozen=True):
+    """A participant ended without a result; nobody waits for it any more."""
+
+    stream: StreamId
+    reason: str
+
+
+class ConvergenceStarted(PointEvent, frozen=True):
+    streams: tuple[StreamId, ...]
+    reason: str
+
+
+class ConvergenceMerged(PointEvent, frozen=True):
+    commit: str
+    tree: str
+    branch: str | None
+    merged: tuple[StreamId, ...]
+
+
+class ConflictFound(PointEvent, frozen=True):
+    """Results do not merge; ``stream`` is set when it happened while preparing that stream."""
+
+    conflict: Conflict
+    stream: StreamId | None = None
+
+
+class ConvergenceBlocked(PointEvent, frozen=True):
+    """The point cannot go on by itself."""
+
+    reason: str
+
+
+class ConvergenceAbandoned(PointEvent, frozen=True):
+    reason: str
+
+
+class ConvergenceReopened(PointEvent, frozen=True):
+    reason: str

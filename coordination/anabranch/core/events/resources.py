@@ -1,0 +1,67 @@
+"""Events of resources."""
+
+from __future__ import annotations
+
+from anabranch.core.events.base import CallEvent, Edge, Event, WaitBegan
+from anabranch.core.ids import Attempt, Seq, StreamId
+
+
+class MachineMeasured(Event, frozen=True):
+    """What the machine has to give: ``cpu_cores`` and ``memory_mb``."""
+
+    capacity: dict[str, float]
+
+
+class MachineLoadChanged(Event, frozen=True):
+    """``shortage`` says why nothing new may start; it is empty when nothing speaks against it."""
+
+    memory_available_mb: float
+    memory_pressure: float | None
+    shortage: str = ""
+
+
+class ResourcesGranted(CallEvent, frozen=True):
+    """The amounts are the stream's until it gives them back or its process is gone.
+
+    ``ticket`` is the number of the queue event that this answers, 0 for none.
+    """
+
+    amounts: dict[str, float]
+    ticket: Seq = 0
+
+
+class ResourcesQueued(WaitBegan, frozen=True):
+    amounts: dict[str, float]
+
+
+class ResourcesReleased(CallEvent, frozen=True):
+    amounts: dict[str, float]
+    reason: str = ""
+
+
+class ResourcesWithdrawn(CallEvent, frozen=True):
+    """A queued request is not wanted any more; ``ticket`` is the number of its queue event."""
+
+    ticket: Seq
+    reason: str = ""
+    hint: str = ""
+    cycle: tuple[Edge, ...] = ()
+
+
+class ResourcesExceeded(Event, frozen=True):
+    """A stream uses more than it was granted; ``response`` is ``show``, ``tell`` or ``stop``."""
+
+    stream: StreamId
+    attempt: Attempt
+    resource: str
+    granted: float
+    used: float
+    response: str
+
+
+class ResourcesWithin(Event, frozen=True):
+    """A stream uses no more than it was granted again."""
+
+    stream: StreamId
+    attempt: Attempt
+    resource: str

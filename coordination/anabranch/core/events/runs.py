@@ -1,0 +1,73 @@
+"""Events of the run as a whole."""
+
+from __future__ import annotations
+
+from anabranch.core.events.base import Event
+from anabranch.core.ids import RunId
+from anabranch.core.plan import Plan
+
+
+class RunStarted(Event, frozen=True):
+    run: RunId
+    project: str
+    plan_path: str | None
+    plan: Plan
+    approve: bool
+    wall: float
+
+
+class BaseCaptured(Event, frozen=True):
+    """The commit that every stream starts from is known and kept alive by a ref."""
+
+    commit: str
+    tree: str
+    branch: str | None
+    head: str | None
+
+
+class RunResumed(Event, frozen=True):
+    """Another engine took the run over."""
+
+    reason: str
+    adopted: int
+
+
+class RunStopRequested(Event, frozen=True):
+    reason: str
+
+
+class RunReopened(Event, frozen=True):
+    reason: str
+
+
+class RunNeedsOperator(Event, frozen=True):
+    reason: str
+    hint: str
+
+
+class RunConverged(Event, frozen=True):
+    commit: str | None
+    branch: str | None
+
+
+class RunFailed(Event, frozen=True):
+    reason: str
+
+
+class RunStopped(Event, frozen=True):
+    reason: str
+
+
+class ApprovalRequested(Event, frozen=True):
+    pass
+
+
+class RunApproved(Event, frozen=True):
+    branch: str | None
+    commit: str
+    message: str
+
+
+class ApprovalRefused(Event, frozen=True):
+    reason: str
+    hint: str

@@ -1,0 +1,71 @@
+"""Events of the shared state and of messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch.core.events.base import CallEvent, Event
+from anabranch.core.ids import Seq, StreamId
+
+
+class StateChanged(CallEvent, frozen=True):
+    """One key of the shared state has another value since ``version``; None is "not there".
+
+    A version is what one call made; it may change several keys. ``hash`` chains each change to the
+    one before it.
+    """
+
+    version: int
+    key: str
+    before: Any
+    after: Any
+    hash: str
+
+
+class StateSynced(Event, frozen=True):
+    """Everybody has this version now; ``streams`` brought their own to it.
+
+    ``clashes`` are the keys that two of them changed differently.
+    """
+
+    version: int
+    reason: str
+    streams: tuple[StreamId, ...] = ()
+    clashes: tuple[str, ...] = ()
+
+
+class MessageSent(CallEvent, frozen=True):
+    """A message, known by this event's number; without ``to`` it is for every other live stream.
+
+    An empty ``to`` is the operator. ``deadline`` is on the run clock.
+    """
+
+    to: StreamId | None
+    body: Any
+    recipients: int
+    deadline: float | None = None
+
+
+class MessageDelivered(CallEvent, frozen=True):
+    """The stream has read these messages for the first time."""
+
+    messages: tuple[Seq, ...]
+
+
+class MessageAcknowledged(CallEvent, frozen=True):
+    message: Seq
+
+
+class MessageDied(Event, frozen=True):
+    """Messages became dead letters for ``to``; without it, for all who had not acknowledged."""
+
+    messages: tuple[Seq, ...]
+    to: StreamId | None
+    reason: str
+
+
+class MessageRequeued(CallEvent, frozen=True):
+    """The operator sent a dead letter on its way again."""
+
+    message: Seq
+    to: tuple[StreamId, ...]

@@ -1,0 +1,174 @@
+"""Events of streams: their attempts, workspaces, processes and results."""
+
+from __future__ import annotations
+
+from anabranch.core.events.base import CallEvent, StreamEvent
+from anabranch.core.ids import Attempt, StreamId
+
+
+class StreamRegistered(StreamEvent, frozen=True):
+    capabilities: tuple[str, ...] = ()
+
+
+class StreamQueued(StreamEvent, frozen=True):
+    """Everything it waited for is there; it may start from ``not_before`` on, in order of rank."""
+
+    attempt: Attempt
+    rank: tuple[float, ...]
+    not_before: float
+
+
+class StreamAdmitted(StreamEvent, frozen=True):
+    """It holds a slot now, and its workspace is being made."""
+
+    attempt: Attempt
+
+
+class WorkspacePrepared(StreamEvent, frozen=True):
+    attempt: Attempt
+    path: str
+    start_commit: str
+    start_tree: str
+    warnings: tuple[str, ...] = ()
+
+
+class StreamStarted(StreamEvent, frozen=True):
+    attempt: Attempt
+    pid: int
+    holder_pid: int
+    log: str
+    happened_at: float
+
+
+class StreamDelayed(StreamEvent, frozen=True):
+    """Something it needs is not to be had for now (a full disk, say); it is being tried again."""
+
+    attempt: Attempt
+    reason: str
+
+
+class StreamStopRequested(StreamEvent, frozen=True):
+    """The stream shall end; ``then`` is what it becomes: ``stopped`` or ``failed``."""
+
+    attempt: Attempt
+    reason: str
+    then: str
+
+
+class StreamExited(StreamEvent, frozen=True):
+    attempt: Attempt
+    exit_code: int | None
+    signal: int | None
+    error: str | None
+    happened_at: float
+    survivors_ended: int = 0
+    lost_bytes: int = 0
+
+
+class StreamLost(StreamEvent, frozen=True):
+    """The process and its exit status are gone: its holder was killed or the machine restarted."""
+
+    attempt: Attempt
+    reason: str
+
+
+class AttemptFailed(StreamEvent, frozen=True):
+    """The attempt never came to run: no workspace, no process, or its result was not captured."""
+
+    attempt: Attempt
+    reason: str
+
+
+class ResultCaptured(StreamEvent, frozen=True):
+    """The stream's work stands as a commit that a ref keeps."""
+
+    attempt: Attempt
+    commit: str
+    tree: str
+    files_changed: int
+    ref: str
+    warnings: tuple[str, ...] = ()
+
+
+class PartialCaptured(StreamEvent, frozen=True):
+    """The work of an attempt that did not succeed is kept; it is never merged by itself."""
+
+    attempt: Attempt
+    commit: str
+    ref: str
+    files_changed: int
+
+
+class RetryScheduled(StreamEvent, frozen=True):
+    attempt: Attempt
+    retry_at: float
+    reason: str
+
+
+class StreamSucceeded(StreamEvent, frozen=True):
+    attempt: Attempt
+    reason: str
+
+
+class StreamFailed(StreamEvent, frozen=True):
+    attempt: Attempt
+    reason: str
+
+
+class StreamSkipped(StreamEvent, frozen=True):
+    reason: str
+    because_of: StreamId | None = None
+
+
+class StreamStopped(StreamEvent, frozen=True):
+    reason: str
+
+
+class StreamQuarantined(StreamEvent, frozen=True):
+    reason: str
+
+
+class StreamBlocked(StreamEvent, frozen=True):
+    """What the stream starts from does not merge; a person has to decide."""
+
+    reason: str
+
+
+class StreamRequeued(StreamEvent, frozen=True):
+    """A person, or a resumed run, wants it tried again from the start."""
+
+    reason: str
+
+
+class RecaptureRequested(StreamEvent, frozen=True):
+    """Its workspace was changed after it ended (a conflict resolved by hand): capture it again."""
+
+    reason: str
+
+
+class WorkspaceReclaimed(StreamEvent, frozen=True):
+    """The folder is gone; all it held is reachable, and ``rescue`` lists refs made for that."""
+
+    attempt: Attempt
+    rescue: tuple[str, ...] = ()
+
+
+class CheckpointRequested(CallEvent, frozen=True):
+    number: int
+    label: str
+
+
+class CheckpointTaken(CallEvent, frozen=True):
+    """The workspace as it was stands as a commit that a ref keeps."""
+
+    number: int
+    label: str
+    commit: str
+    tree: str
+    ref: str
+    files_changed: int
+
+
+class CheckpointFailed(CallEvent, frozen=True):
+    number: int
+    reason: str

@@ -1,0 +1,36 @@
+"""Tells the core which files streams write, where that can be against the locks.
+
+Runs after each tick of the sampler, in its thread. Nothing is told while no lock is held and the plan
+lets the stream write anywhere; what was written before a lock was granted is never told later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anabranch.core import inputs
+from anabranch.core.state import State, Stream
+from anabranch.engine.watching import WorkspaceWatcher
+
+
+class WriteWatch:
+    """Turns what the watcher noticed into observations."""
+
+    def __init__(self, watcher: WorkspaceWatcher) -> None:
+        self._watcher = watcher
+
+    def look(self, state: State) -> Iterator[inputs.PathsWritten]:
+        """Yield what each running stream has written since the last look."""
+        for stream in state.streams.values():
+            if not stream.is_active:
+                continue
+            written = self._watcher.take_written(stream.id)
+            if written and matters(state, stream):
+                yield inputs.PathsWritten(stream=stream.id, attempt=stream.attempt, paths=written)
+
+
+def matters(state: State, stream: Stream) -> bool:
+    """Whether what a stream writes can be against the locks, or against its own plan."""
+    if state.plan.file_access != "exclusive_write":
+        return False
+    return bool(state.locks.entries) or bool(state.stream_plan(stream.id).writes)
