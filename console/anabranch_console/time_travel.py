@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,5 +190,3 @@ class TimeSource:
         answer: Future[Refusal | None] = Future()
         answer.set_result(Refusal(f"this is {self.moment.words}, the past", BACK_TO_LIVE))
         return answer
-
-

@@ -25,6 +25,7 @@ class Scope(StrEnum):
     LOCKS = "locks"
     HISTORY = "history"
     MESSAGES = "messages"
+    RESOURCES = "resources"
     TRAVEL = "time travel"
 
 

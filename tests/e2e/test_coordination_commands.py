@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import sqlite3
@@ -11,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from anabranch.config import LoadedPlan, parse_plan
 from tests.e2e.program import Program, until
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "coordination.md"
 HOLDER = """set -e
 ab-stream heartbeat --status 'holding on' --progress 0.25
 ab-stream lock src/a.txt
@@ -47,7 +50,7 @@ DISTURBER = (
 @pytest.fixture
 def run(program: Program) -> Program:
     """Give a project whose plan has streams that coordinate until they are told to go on."""
-    waiter = f"until ab-stream state get notes | grep -q sh; do :; done; {python(WAITER)}"
+    waiter = f"until ab-stream state get notes | grep -q 'from sh'; do :; done; {python(WAITER)}"
     program.plan(
         {
             "holder": {"command": HOLDER, "capabilities": ["holding"]},
@@ -248,3 +251,19 @@ def test_a_run_in_which_nobody_coordinated_has_nothing_to_tell(program: Program)
         error = program.asked(2, *name, "no-such-run", "--json").json()["error"]
         assert error["code"] == "usage"
         assert error["hint"]
+
+
+def test_the_examples_of_the_documentation_run(program: Program) -> None:
+    """What people copy from the page works as it stands."""
+    text = DOCUMENT.read_text("utf-8")
+    plan, shell, code = (
+        "\n".join(re.findall(rf"```{kind}\n(.*?)```", text, re.DOTALL))
+        for kind in ("toml", "sh", "python")
+    )
+    assert isinstance(parse_plan(plan), LoadedPlan)
+    program.plan({"unit": f"set -e\n{shell}", "docs": python(code)}, resources={"db": 1})
+    done = program.run("run", "--headless")
+    assert done.code == 0, (done, program.log("unit"), program.log("docs"))
+    assert "I hold it, fence " in program.log("unit")
+    assert "docs None 1" in program.log("docs")
+    assert "docs 1 2" in program.log("docs")

@@ -40,6 +40,7 @@ COMMANDS = {
     "events": "List what happened in a run; --follow goes on.",
     "report": "Tell what a run did, cost and brought.",
     "approve": "Bring a run's result to your branch.",
+    "allow": "Let what a stream wrote against the locks be merged.",
     "stop": "Stop a run gracefully; its work is kept.",
     "gc": "Reclaim workspaces, with proof that nothing is lost.",
     "mcp": "Serve a stream's tools to an agent, on stdin and stdout (MCP).",

@@ -13,8 +13,8 @@ from anabranch.core.state_versions import Change
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap
 from anabranch_console.presenters import wording
+from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.wording import safe
-from anabranch_console.widgets.grid import GridColumn
 
 SHORT_CELLS = 400
 MOST_DIFF_LINES = 600

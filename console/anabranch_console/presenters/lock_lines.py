@@ -16,8 +16,8 @@ from anabranch.core.waits import edges_from
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording
+from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.wording import safe
-from anabranch_console.widgets.grid import GridColumn
 
 SPARK_CELLS = 12
 MOST_LINES_A_TREE = 100
@@ -202,9 +202,7 @@ def _of_rank(ask: Ask, place: int, entry: Entry, seen: frozenset[str]) -> str:
     return told if len(seen) == 1 else f"{told} for {safe(entry.path)}"
 
 
-def _behind(
-    look: LockLook, stream: StreamId, before: str, seen: frozenset[str]
-) -> Iterator[Line]:
+def _behind(look: LockLook, stream: StreamId, before: str, seen: frozenset[str]) -> Iterator[Line]:
     """Yield who waits for what somebody in the queue holds."""
     holder = look.state.locks.holders.get(stream)
     if holder is None or len(seen) > DEEPEST:
@@ -252,4 +250,3 @@ def _violation(look: LockLook, violation: Violation, cells: int) -> list[Line]:
     pieces = wrap(safe(f"{at}  {told}"), max(cells - 2, 8))
     first = (Span(f"{sign} ", style), Span(pieces[0], style))
     return [first, *[(Span(f"  {piece}", style),) for piece in pieces[1:]]]
-

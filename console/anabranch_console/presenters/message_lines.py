@@ -14,8 +14,8 @@ from anabranch.core.state import State
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap, wrap
 from anabranch_console.presenters import wording
+from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.wording import safe
-from anabranch_console.widgets.grid import GridColumn
 
 MOST_OF_A_BODY = 4000
 MOST_OF_A_THREAD = 100

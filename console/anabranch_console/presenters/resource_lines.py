@@ -15,8 +15,8 @@ from anabranch.core.state import State
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
+from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.wording import safe
-from anabranch_console.widgets.grid import GridColumn
 
 if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals

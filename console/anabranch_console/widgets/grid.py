@@ -7,50 +7,18 @@ is on the screen, and painted if it differs. The cursor belongs to a row's key, 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from textual.events import Click, Resize
 from textual.message import Message
 from textual.strip import Strip
 
-from anabranch_console.lines import Align, Line, Span, cut_left, fit, line_cells, plain
+from anabranch_console.lines import Line, Span, cut_left, fit, line_cells, plain
+from anabranch_console.presenters.grid_columns import GridColumn, chosen_columns
 from anabranch_console.widgets.line_view import LineView
 
 Row = TypeVar("Row")
 _MARGIN = 2
-_LEAST_FLEXIBLE_CELLS = 14
-
-
-@dataclass(frozen=True, slots=True)
-class GridColumn(Generic[Row]):
-    """One column. Those of higher priority stay longer; width 0 takes what is left.
-
-    ``is_path`` cuts what is too long at its beginning.
-    """
-
-    title: str
-    width: int
-    priority: int
-    show: Callable[[Row], Span | Line]
-    align: Align = "left"
-    is_path: bool = False
-
-
-def chosen_columns(
-    columns: Sequence[GridColumn[Row]], cells: int
-) -> list[tuple[GridColumn[Row], int]]:
-    """Return the columns that fit into ``cells`` and their widths, in their order."""
-    chosen: list[GridColumn[Row]] = []
-    used = 0
-    for column in sorted(columns, key=lambda c: -c.priority):
-        width = column.width or min(_LEAST_FLEXIBLE_CELLS, max(cells, 1))
-        if used + width + bool(chosen) <= cells:
-            used += width + bool(chosen)
-            chosen.append(column)
-    shown = [c for c in columns if c in chosen]
-    left = cells - sum(c.width for c in shown) - max(len(shown) - 1, 0)
-    return [(c, c.width or max(left, 0)) for c in shown]
 
 
 class Grid(LineView, Generic[Row]):

@@ -13,6 +13,7 @@ from typing import Any
 from anabranch.core import (
     allowing,
     arrivals,
+    checkpoints,
     convergence,
     inputs,
     leases,
@@ -27,7 +28,6 @@ from anabranch.core import (
     streams,
     violations,
 )
-from anabranch.core import checkpoints
 from anabranch.core import events as ev
 from anabranch.core.answers import LIVE, Handler, answer_call, complete_answer
 from anabranch.core.calls import Call
@@ -157,9 +157,7 @@ _BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
 """Phases that a stream may be in once its beginning has been told, as ``started`` asks for."""
 
 
-def _follow_joined(
-    draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.StreamLeft
-) -> None:
+def _follow_joined(draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.StreamLeft) -> None:
     joined = draft.state.registry.joined[event.stream]
     if joined.has_left:
         leave(draft, registration.as_ended(joined, draft.now))

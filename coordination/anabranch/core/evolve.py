@@ -13,9 +13,8 @@ from typing import Any
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
-from anabranch.core import checkpoints
-from anabranch.core import events as ev
 from anabranch.core import (
+    checkpoints,
     gathering,
     liveness_folds,
     lock_events,
@@ -24,6 +23,7 @@ from anabranch.core import (
     resource_table,
     state_versions,
 )
+from anabranch.core import events as ev
 from anabranch.core.answers import Answering, remember
 from anabranch.core.ids import StreamId
 from anabranch.core.inheritance import to_inherit

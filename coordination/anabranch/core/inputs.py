@@ -136,11 +136,14 @@ class ProcessLost(AttemptObservation, frozen=True):
 
 
 class ResultReady(AttemptObservation, frozen=True):
+    """A stream's work is kept; ``strays`` are files outside what its plan lets it write."""
+
     commit: str
     tree: str
     files_changed: int
     ref: str
     warnings: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
 
 class MergeFinished(Observation, frozen=True):

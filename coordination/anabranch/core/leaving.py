@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anabranch.core import arrivals, locks, messages, resources
-from anabranch.core import checkpoints
+from anabranch.core import arrivals, checkpoints, locks, messages, resources
 from anabranch.core.draft import Draft
 from anabranch.core.state import Stream
 

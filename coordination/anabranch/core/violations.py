@@ -36,6 +36,12 @@ def paths_written(draft: Draft, fact: inputs.PathsWritten) -> None:
             draft.emit(violation)
 
 
+def strays_kept(draft: Draft, stream: StreamId, attempt: int, strays: Iterable[str]) -> None:
+    """Record files in a result that lie outside what the plan lets the stream write."""
+    paths = tuple(strays)[:MOST_VIOLATIONS]
+    paths_written(draft, inputs.PathsWritten(stream=stream, attempt=attempt, paths=paths))
+
+
 def _violation(
     state: State, fact: inputs.PathsWritten, path: str, allowed: tuple[str, ...]
 ) -> ev.LockViolated | None:

@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core import accounting, calls, inputs
+from anabranch.core import events as ev
 from anabranch.core.answers import is_live
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.outcome import Refusal
@@ -287,6 +288,8 @@ class RunHost:
             turn = self._engine.turn([first, _machine_seen(), *found])
             self._published.publish(self._engine.state, turn.records)
             self._gateway.turned(turn.records)
+        if any(isinstance(r.event, ev.StreamStarted) for r in turn.records):
+            self._sampler.nudge()
         for effect in self._engine.owed():
             performing.perform(effect)
 

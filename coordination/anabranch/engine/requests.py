@@ -17,7 +17,14 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
+from anabranch.core.inputs import (
+    AllowViolation,
+    ApproveRun,
+    Command,
+    RetryStream,
+    StopRun,
+    StopStream,
+)
 from anabranch.core.outcome import Refusal
 from anabranch.errors import machine_errors
 
@@ -25,11 +32,12 @@ LARGEST_REQUEST_BYTES = 64 * 1024
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is asked for: ``stop-run``, ``stop``, ``retry`` or ``approve``."""
+    """What is asked for: ``stop-run``, ``stop``, ``retry``, ``approve`` or ``allow``."""
 
     verb: str
     reason: str = ""
     stream: str = ""
+    path: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -51,7 +59,11 @@ def command_for(request: Request) -> Command | Refusal:
             return RetryStream(stream=stream, reason=request.reason)
         case "approve":
             return ApproveRun()
-    return Refusal(f"unknown request {request.verb!r}", "this version knows stop, retry, approve")
+        case "allow":
+            path = request.path or None
+            return AllowViolation(stream=stream, path=path, reason=request.reason)
+    known = "stop-run, stop, retry, approve, allow"
+    return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
 
 
 @machine_errors()

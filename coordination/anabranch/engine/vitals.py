@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
 SLOW_TICK_SECONDS = 2.0
+SHORTEST_TICK_SECONDS = 0.1
 MANY_STREAMS = 300
 BUSY_CPU_PERCENT = 2.0
 # The kernel counts processor time in hundredths of a second: less than this tells nothing.
@@ -203,6 +204,7 @@ class VitalsSampler:
         self._dirty: set[StreamId] = set()
         self._dirty_lock = threading.Lock()
         self._stopping = threading.Event()
+        self._nudged = threading.Event()
         self._thread: threading.Thread | None = None
         self.tick_seconds = 0.0
         """How long the last tick took."""
@@ -226,9 +228,14 @@ class VitalsSampler:
     def stop(self) -> None:
         """End the thread; the last vitals stay readable."""
         self._stopping.set()
+        self._nudged.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+
+    def nudge(self) -> None:
+        """Let the next tick be soon: a stream has just begun, and wants to be watched."""
+        self._nudged.set()
 
     def sample(self) -> None:
         """Do one tick now, in the calling thread; not to be called while the thread runs."""
@@ -259,7 +266,9 @@ class VitalsSampler:
             except Exception:
                 _log.exception("sampling vitals: one tick failed")
             many = len(self._tracks) > MANY_STREAMS
-            self._stopping.wait(SLOW_TICK_SECONDS if many else TICK_SECONDS)
+            self._stopping.wait(SHORTEST_TICK_SECONDS)
+            self._nudged.wait((SLOW_TICK_SECONDS if many else TICK_SECONDS) - SHORTEST_TICK_SECONDS)
+            self._nudged.clear()
 
     def _publish(self, after: dict[StreamId, Vitals]) -> None:
         before = self._vitals

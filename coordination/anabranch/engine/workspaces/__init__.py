@@ -9,6 +9,7 @@ from anabranch.engine.workspaces.approving import approve
 from anabranch.engine.workspaces.basing import capture_base
 from anabranch.engine.workspaces.capturing import capture_result
 from anabranch.engine.workspaces.merging import (
+    changed_paths,
     choose_side,
     merge_resolved,
     merge_results,
@@ -67,6 +68,7 @@ __all__ = [
     "base_ref",
     "capture_base",
     "capture_result",
+    "changed_paths",
     "changed_settings",
     "checkpoint_ref",
     "choose_side",

@@ -94,6 +94,12 @@ def merge_trees(
         return merge.finish(conflicts)
 
 
+def changed_paths(repo: Repository, run: RunId, result: Result) -> tuple[str, ...]:
+    """The paths that a result changed, against the tree it started from."""
+    listed = changes(frozen_view(repo, run), result.start_tree, result.tree)
+    return tuple(change.path for change in listed)
+
+
 def who_touched(
     repo: Repository, run: RunId, results: Sequence[Result], paths: Container[str]
 ) -> tuple[StreamId, ...]:

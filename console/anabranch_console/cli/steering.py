@@ -1,0 +1,73 @@
+"""Steering a run from a command: through whoever hosts it, or by hosting it for that long."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from anabranch.core.outcome import Refusal
+from anabranch.core.state import State
+from anabranch.engine import requests
+from anabranch.engine.host import RunHost
+from anabranch.engine.hosting import AlreadyHosted, resume_run
+from anabranch.engine.runs import read_run
+from anabranch.errors import AnabranchError, UsageError, WorldError
+from anabranch.paths import RunFolder
+from anabranch_console.cli.installed import installed
+
+ANSWER_SECONDS = 10.0
+POLL_SECONDS = 0.1
+
+
+def state_of(home: RunFolder) -> State:
+    """Return a run's newest state. Raises WorldError if its journal cannot be read."""
+    found = read_run(home)
+    if found.state is None:
+        raise WorldError(f"run {home.run} cannot be read: {found.fault}", "see anabranch doctor")
+    return found.state
+
+
+def steer(home: RunFolder, request: requests.Request) -> State:
+    """Have a request carried out and return the state after it; a refusal is a UsageError.
+
+    If nobody hosts the run, this process does until the run is at rest again.
+    """
+    try:
+        host = resume_run(home, installed().strategies, reason=request.reason, retry_failed=False)
+    except AlreadyHosted:
+        _ask_the_host(home, request)
+        return state_of(home)
+    try:
+        return _steer_here(host, request)
+    finally:
+        host.close()
+
+
+def await_state(home: RunFolder, is_so: Callable[[State], bool], patience_seconds: float) -> State:
+    """Return the state once something is so, or the newest one when patience is over."""
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        state = state_of(home)
+        if is_so(state) or time.monotonic() > deadline:
+            return state
+        time.sleep(POLL_SECONDS)
+
+
+def _steer_here(host: RunHost, request: requests.Request) -> State:
+    command = requests.command_for(request)
+    refusal = command if isinstance(command, Refusal) else host.submit(command).result()
+    if isinstance(refusal, Refusal):
+        raise UsageError(refusal.reason, refusal.hint)
+    host.wait()
+    return host.state
+
+
+def _ask_the_host(home: RunFolder, request: requests.Request) -> None:
+    answer = requests.await_answer(requests.leave(home.requests, request), ANSWER_SECONDS)
+    if answer is None:
+        raise AnabranchError(
+            "the console that hosts the run does not answer",
+            "it will do so when it wakes up; is it suspended?",
+        )
+    if answer.reason is not None:
+        raise UsageError(answer.reason, answer.hint)

@@ -1,0 +1,95 @@
+"""The history of the shared state: every change, what it changed, and any version of the whole.
+
+The log is always that of the present: while a version of the past is shown everywhere else, it is
+marked here, and one can step on from it in both directions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from anabranch.core.state_versions import Change, SharedState
+from anabranch_console.lines import Line, Span
+from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.presenters.change_lines import change_columns, change_detail, change_text
+from anabranch_console.run_model import RunModel
+from anabranch_console.verbs import Scope
+
+
+class HistoryPane(Pane[Change]):
+    """One row a change, the newest first."""
+
+    name_of = "history"
+    title = "History"
+    scope = Scope.HISTORY
+    told_when_empty = "nobody has changed the shared state yet"
+
+    def __init__(self, model: RunModel) -> None:
+        super().__init__(
+            model, change_columns(lambda: model.state.started_wall), lambda c: (c.version, c.key)
+        )
+        self._changes: list[Change] = []
+        self._detail: tuple[object, int, list[Line]] | None = None
+
+    def source_of_rows(self) -> SharedState:
+        return self.model.live_state.shared
+
+    def all_rows(self) -> Sequence[Change]:
+        shared, changes = self.model.live_state.shared, self._changes
+        if changes and (changes[-1].version > shared.head or changes[0].version <= shared.floor):
+            changes.clear()
+        since = changes[-1].version if changes else 0
+        while changes and changes[-1].version == since:  # it may have had more changes since
+            changes.pop()
+        changes.extend(shared.changes(max(since - 1, 0)))
+        return changes[::-1]
+
+    def before_update(self) -> None:
+        past = self.model.source.past
+        chosen = self.grid.marked
+        marked = None
+        if past is not None and past.shared.head:
+            version = past.shared.versions[past.shared.head]
+            marked = (version.number, version.changes[0].key) if version.changes else None
+        if marked != chosen:
+            self.grid.marked = marked
+
+    def text_of(self, row: Change) -> str:
+        return change_text(row)
+
+    def standing(self) -> Line:
+        head, dot = self.model.live_state.shared.head, f" {self.glyphs.separator} "
+        return (Span(f"{dot}version {head}", "muted"),) if head else ()
+
+    def detail_title(self, row: Change | None) -> Line:
+        return (Span("What changed", "title"),)
+
+    def detail_lines(self, row: Change | None, cells: int) -> list[Line]:
+        if row is None:
+            return [(Span("versions of the shared state appear here", "muted"),)]
+        known = self._detail
+        if known and known[0] is row and known[1] == cells:
+            return known[2]
+        lines = change_detail(self.model.live_state, row, self.glyphs, cells)
+        self._detail = (row, cells, lines)
+        return lines
+
+    def index_of_version(self, version: int) -> int | None:
+        """Return the first row of a version."""
+        rows = self.grid.rows
+        return next((i for i, row in enumerate(rows) if row.version == version), None)
+
+    def step(self, versions: int) -> None:
+        """Choose the nearest row of another version: older with -1, newer with 1."""
+        row = self.chosen
+        if row is None:
+            return
+        index, step = self.grid.cursor_index, -versions
+        while 0 <= index < len(self.grid.rows) and self.grid.rows[index].version == row.version:
+            index += step
+        self.grid.put_cursor(index)
+
+    def menu(self) -> list[MenuItem]:
+        row = self.chosen
+        told = f"version {row.version}" if row else ""
+        return [MenuItem("travel", "t", detail=told), MenuItem("live", "l")]
