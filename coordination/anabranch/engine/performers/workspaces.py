@@ -149,11 +149,19 @@ class WorkspaceEffects:
             tree=result.tree,
             files_changed=result.files_changed,
             ref=ref,
-            warnings=result.warnings,
+            warnings=(*result.warnings, *self._meddled_settings(state)),
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
         )
+
+    def _meddled_settings(self, state: State) -> tuple[str, ...]:
+        """Say which git settings that start programs have changed since the run began."""
+        changed = ws.changed_settings(self._repo, state.run)
+        if not changed:
+            return ()
+        names = ", ".join(changed[:5])
+        return (f"git settings of your repository were changed during the run: {names}",)
 
     def merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:
         """Merge what met at a point, leaving conflicting streams and their dependents out."""
