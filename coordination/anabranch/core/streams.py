@@ -7,6 +7,7 @@ from zlib import crc32
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.convergence import conflict_that_stops
 from anabranch.core.draft import Draft
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
@@ -203,7 +204,8 @@ def conclude(draft: Draft, stream: Stream, reason: str) -> None:
         draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
         return
     decision = _recovery(draft, stream, reason)
-    if isinstance(decision, GiveUp) or draft.state.stop_reason:
+    is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
+    if isinstance(decision, GiveUp) or is_called_off:
         draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
         return
     retry_at = draft.now + decision.delay_seconds
