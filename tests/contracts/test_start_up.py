@@ -10,7 +10,7 @@ import pytest
 HEAVY = ("textual", "pydantic", "asyncio", "watchdog", "psutil")
 
 
-READING = "status streams runs report locks state messages convergence".split()
+READING = ["status", "streams", "runs", "report", "locks", "state", "messages", "convergence"]
 
 
 @pytest.mark.parametrize("name", READING)

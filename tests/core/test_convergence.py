@@ -114,6 +114,24 @@ def test_points_merge_one_after_the_other() -> None:
     assert at(run).departed.keys() == {"b"}
 
 
+def test_a_conflict_that_stops_the_run_calls_everything_else_off() -> None:
+    """Nothing is merged behind its back, nothing new begins, and a resumed run looks again."""
+    run = given(
+        *(stream("a", converge=P), stream("b", converge=P), stream("c"), stream("d", "c")),
+        point("p", on_conflict="stop"),
+    )
+    run.succeed("a", "b")
+    run.merged("p", without=("b",))
+    assert run.phase("d") == "skipped"
+    assert at(run).phase is PointPhase.OPEN
+    run.succeed("c")
+    assert at(run).phase is PointPhase.ABANDONED
+    assert run.state.phase == "failed"
+    assert run.state.reason == "b conflict in f.txt"
+    run.resume()
+    assert (run.phase("b"), run.phase("d")) == ("capturing", "preparing")
+
+
 def test_what_was_built_on_a_stream_that_is_left_out_is_left_out_too() -> None:
     """Its work holds the other's, wherever it has got to by then."""
     run = given(

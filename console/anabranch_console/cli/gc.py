@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from anabranch.core.projections import SCHEMA
-from anabranch.engine.cleaning import CleanedRun, clean_run
+from anabranch.engine.cleaning import CleanedRun, clean_run, rescues_of
 from anabranch.engine.runs import find_run, run_folders
 from anabranch_console.cli.hosting import EXIT_WOULD_LOSE_WORK, finish
 from anabranch_console.cli.installed import installed
@@ -29,10 +29,14 @@ def command(run: str | None, dry_run: bool, as_json: bool) -> None:
     strategies = installed().strategies
     cleaned = [clean_run(home, strategies, is_rehearsal=dry_run) for home in homes]
     if as_json:
-        print_json({"schema": SCHEMA, "runs": msgspec.to_builtins(cleaned)})
+        rescued = [r.ref for r in rescues_of(here())]
+        runs = msgspec.to_builtins(cleaned)
+        print_json({"schema": SCHEMA, "runs": runs, "rescued": rescued})
     else:
         for done in cleaned:
             _tell(done)
+        for rescue in rescues_of(here()):
+            click.echo(f"rescued: {rescue.ref} at {rescue.commit[:10]}")
     kept = any(w.outcome == "kept" for done in cleaned for w in done.workspaces)
     finish(EXIT_WOULD_LOSE_WORK if kept and not dry_run else 0)
 

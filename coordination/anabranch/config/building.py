@@ -143,6 +143,7 @@ def _points(file: PlanFile, streams: tuple[StreamPlan, ...]) -> tuple[PointPlan,
         members.setdefault(stream.converge, []).append(stream.id)
     default = file.coordination.convergence_type
     named = {PointId(name): table for name, table in file.convergence.items()}
+    final = named.pop(FINAL_POINT, PointTable())
     return tuple(
         PointPlan(
             id=name,
@@ -152,5 +153,5 @@ def _points(file: PlanFile, streams: tuple[StreamPlan, ...]) -> tuple[PointPlan,
             timeout_seconds=table.timeout,
             options=dict(table.options),
         )
-        for name, table in {**named, FINAL_POINT: PointTable()}.items()
+        for name, table in {**named, FINAL_POINT: final}.items()
     )

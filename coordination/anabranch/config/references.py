@@ -90,10 +90,17 @@ def _bad_points(streams: dict[str, object], points: dict[str, object]) -> Iterat
                 else f"add `[convergence.{printable(point)}]`",
             )
     for point, entry in points.items():
-        if point.casefold() == FINAL_POINT:
+        if point == FINAL_POINT and "streams" in _table(entry):
+            yield Problem(
+                ("convergence", point, "streams"),
+                "the run's last convergence point merges every stream",
+                "leave `streams` out here",
+            )
+            continue
+        if point != FINAL_POINT and point.casefold() == FINAL_POINT:
             yield Problem(
                 ("convergence", point),
-                f"`{printable(point)}` is the name of the run's last convergence point",
+                f"`{printable(point)}` looks like `final`, the run's last convergence point",
                 "choose another name",
             )
         yield from _bad_members(point, _table(entry).get("streams"), streams, chosen)

@@ -23,7 +23,9 @@ LONGEST_SECONDS = 1e9
 
 _DEEPEST_OPTION = 32
 
-_DURATION = re.compile(r"(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12})s)?\Z", re.ASCII)
+_DURATION = re.compile(
+    r"(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12}(?:\.\d{1,9})?)s)?\Z", re.ASCII
+)
 _DURATION_HINT = 'write a number of seconds, or "90s", "10m", "2h", "1h30m"'
 
 
@@ -38,7 +40,7 @@ def duration_seconds(value: object) -> float:
         match = _DURATION.match(value)
         if not value or match is None:
             raise fault(f"{value[:40]!r} is not a duration", _DURATION_HINT)
-        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
         value = hours * 3600 + minutes * 60 + seconds
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise fault("expected a duration", _DURATION_HINT)

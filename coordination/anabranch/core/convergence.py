@@ -77,6 +77,10 @@ def consult(draft: Draft, point_id: PointId) -> None:
         departed=point.departed,
         options=plan.options,
     )
+    called_off = conflict_that_stops(state)
+    if called_off and not view.outstanding:
+        draft.emit(ev.ConvergenceAbandoned(point_id, f"called off: {called_off}"))
+        return
     if state.stop_reason and not view.outstanding:
         draft.emit(ev.ConvergenceAbandoned(point_id, f"the run was stopped: {state.stop_reason}"))
         return
@@ -88,6 +92,15 @@ def consult(draft: Draft, point_id: PointId) -> None:
     elif not view.outstanding:
         reason = f"{plan.type} still waits though nobody is left to come: {decision.reason}"
         draft.emit(ev.ConvergenceAbandoned(point_id, reason))
+
+
+def conflict_that_stops(state: State) -> str | None:
+    """Return the conflict after which the plan wants the whole run to end, if there was one."""
+    for plan in state.plan.points:
+        point = state.points[plan.id]
+        if plan.on_conflict == "stop" and point.phase is PointPhase.ABANDONED and point.conflicts:
+            return point.reason
+    return None
 
 
 def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:

@@ -130,6 +130,10 @@ def _follow(draft: Draft, event: ev.Event) -> None:
         leases.renew_all(draft)
     if isinstance(event, ev.StreamFailed):
         scheduling.give_up_the_rest(draft)
+    elif isinstance(event, ev.ConvergenceAbandoned):
+        called_off = convergence.conflict_that_stops(draft.state)
+        if called_off:
+            scheduling.call_off_the_rest(draft, called_off)
 
 
 def _settle_everyone(draft: Draft) -> None:

@@ -54,7 +54,8 @@ def _why_refused(state: State, call: calls.Register) -> tuple[str, str] | None:
         return f"{call.id[:64]!r} cannot name a stream: it {fault}", "choose another name"
     if call.id in state.streams or state.registry.live(call.id):
         return f"there is a stream {call.id!r} in this run already", "choose another name"
-    if sum(j.is_live for j in state.registry.joined.values()) >= MOST_JOINED:
+    joined = state.registry.joined
+    if len(joined) >= MOST_JOINED and sum(j.is_live for j in joined.values()) >= MOST_JOINED:
         return f"{MOST_JOINED} streams have joined already", "let some leave first"
     capabilities = call.capabilities
     is_long = any(not c or len(c) > LONGEST_CAPABILITY for c in capabilities)

@@ -70,7 +70,7 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
     if not state.has_ended or not command.retry_failed or state.phase is RunPhase.CONVERGED:
         return None
     draft.cause = draft.emit(ev.RunReopened(command.reason))
-    if state.phase is RunPhase.NEEDS_OPERATOR:
+    if state.phase is RunPhase.NEEDS_OPERATOR or convergence.conflict_that_stops(state):
         convergence.recapture_conflicting(draft, "resumed: captured again after the conflict")
         _requeue(draft, HELD_UP, command.reason)
     else:
@@ -254,6 +254,9 @@ def _where_to_mend(state: State) -> str:
 
 def _trouble(state: State) -> str | None:
     """Return what keeps the run from having converged, the first causes first."""
+    called_off = convergence.conflict_that_stops(state)
+    if called_off:
+        return called_off
     bad = [
         state.streams[p.id]
         for p in state.plan.streams
@@ -263,8 +266,4 @@ def _trouble(state: State) -> str | None:
     if roots:
         told = "; ".join(f"{s.id}: {s.reason}" for s in roots[:3])
         return told + (f"; {len(bad) - len(roots[:3])} more" if len(bad) > len(roots[:3]) else "")
-    for plan in state.plan.points:
-        point = state.points[plan.id]
-        if point.phase is PointPhase.ABANDONED and point.conflicts:
-            return f"{point.id}: {point.reason}"
     return None

@@ -156,6 +156,13 @@ def give_up_the_rest(draft: Draft) -> None:
             draft.emit(ev.StreamSkipped(plan.id, reason, failed))
 
 
+def call_off_the_rest(draft: Draft, reason: str) -> None:
+    """After a conflict that ends the run, start nothing any more."""
+    for plan in draft.state.plan.streams:
+        if draft.stream(plan.id).phase in (Phase.WAITING, Phase.QUEUED, Phase.RETRYING):
+            draft.emit(ev.StreamSkipped(plan.id, f"called off: {reason}"))
+
+
 def retry_due(draft: Draft, stream: Stream) -> None:
     """Queue a stream whose delay is over."""
     if stream.phase is Phase.RETRYING and draft.now >= stream.not_before:

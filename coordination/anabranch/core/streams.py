@@ -7,12 +7,14 @@ from zlib import crc32
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.convergence import conflict_that_stops
 from anabranch.core.draft import Draft
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.owed import deadline_of, exited_well
 from anabranch.core.state import Exit, Stream
 from anabranch.core.strategies import FailedAttempt, GiveUp, RecoveryDecision
+from anabranch.core.violations import strays_kept
 
 
 def is_current(draft: Draft, fact: inputs.AttemptObservation) -> bool:
@@ -151,6 +153,7 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
             fact.warnings,
         )
     )
+    strays_kept(draft, stream.id, stream.attempt, fact.strays)
     draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(fact.files_changed)))
     below = left_out_below(draft.state, stream.id)
     if below:
@@ -203,7 +206,8 @@ def conclude(draft: Draft, stream: Stream, reason: str) -> None:
         draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
         return
     decision = _recovery(draft, stream, reason)
-    if isinstance(decision, GiveUp) or draft.state.stop_reason:
+    is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
+    if isinstance(decision, GiveUp) or is_called_off:
         draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
         return
     retry_at = draft.now + decision.delay_seconds

@@ -8,6 +8,7 @@ before the operator has allowed it; another attempt begins with a clean slate.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
@@ -36,9 +37,16 @@ def paths_written(draft: Draft, fact: inputs.PathsWritten) -> None:
             draft.emit(violation)
 
 
+def outside(paths: Iterable[str], writes: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the paths that none of a plan's ``writes`` covers, the first hundred."""
+    allowed = tuple(_normalised(pattern) for pattern in writes)
+    found = (path for path in paths if not covered_by_any(path, allowed))
+    return tuple(islice(found, MOST_VIOLATIONS))
+
+
 def strays_kept(draft: Draft, stream: StreamId, attempt: int, strays: Iterable[str]) -> None:
     """Record files in a result that lie outside what the plan lets the stream write."""
-    paths = tuple(strays)[:MOST_VIOLATIONS]
+    paths = tuple(strays)
     paths_written(draft, inputs.PathsWritten(stream=stream, attempt=attempt, paths=paths))
 
 

@@ -21,7 +21,15 @@ from anabranch.engine.engine import Engine
 from anabranch.engine.hosting import open_project
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import RunLock
-from anabranch.engine.workspaces import Kept, Parked, Repository, Workspace, reclaim_workspace
+from anabranch.engine.workspaces import (
+    Kept,
+    Parked,
+    Repository,
+    Rescue,
+    Workspace,
+    list_rescues,
+    reclaim_workspace,
+)
 from anabranch.engine.workspaces.records import read_record
 from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
@@ -66,6 +74,12 @@ def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = Fals
         return CleanedRun(home.run, skipped=error.message)
     finally:
         lock.release()
+
+
+def rescues_of(folder: Path) -> tuple[Rescue, ...]:
+    """Return all that was kept from reclaimed workspaces of a project, over all its runs."""
+    repository, _ = open_project(folder)
+    return list_rescues(repository)
 
 
 def _clean(

@@ -23,6 +23,7 @@ from anabranch.core import inputs
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import Inheritance, held_by, inherited_by, inherited_from
 from anabranch.core.state import Result, State
+from anabranch.core.violations import outside
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.workspaces.records import read_record
@@ -155,7 +156,8 @@ class WorkspaceEffects:
             tree=result.tree,
             files_changed=result.files_changed,
             ref=ref,
-            warnings=result.warnings,
+            warnings=(*result.warnings, *self._meddled_settings(state)),
+            strays=self._strays(state, result),
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
@@ -189,6 +191,22 @@ class WorkspaceEffects:
     def _alone_in(self, stream: StreamId) -> AbstractContextManager[object]:
         """Captures of one workspace share an index, so they come one after the other."""
         return self._captures.setdefault(stream, threading.Lock())
+
+    def _strays(self, state: State, result: ws.Result) -> tuple[str, ...]:
+        """Return what a result changed outside the paths that its plan lets the stream write."""
+        allowed = state.stream_plan(result.stream).writes
+        if not allowed or not result.files_changed:
+            return ()
+        paths = ws.changed_paths(self._repo, state.run, result)
+        return outside(paths, allowed)
+
+    def _meddled_settings(self, state: State) -> tuple[str, ...]:
+        """Say which git settings that start programs have changed since the run began."""
+        changed = ws.changed_settings(self._repo, state.run)
+        if not changed:
+            return ()
+        names = ", ".join(changed[:5])
+        return (f"git settings of your repository were changed during the run: {names}",)
 
     def merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:
         """Merge what met at a point, leaving conflicting streams and their dependents out."""
