@@ -41,6 +41,7 @@ class Situation:
     can_be_approved: bool = False
     is_stopping: bool = False
     viewing: str = ""
+    has_row: bool = True
     has_lock: bool = True
     has_violation: bool = True
     has_dead_letter: bool = True
@@ -122,7 +123,12 @@ def _live(situation: Situation) -> str | None:
     return None if situation.viewing else "this is live"
 
 
+def _row(situation: Situation) -> str | None:
+    return None if situation.has_row else "nothing is chosen"
+
+
 _NOT_NOW = {
+    "open": _row,
     "stop": _stop,
     "retry": _retry,
     "stop-run": _stop_run,

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from anabranch.client import Client
 from anabranch.config import LoadedPlan, parse_plan
+from anabranch.engine.gateway.addresses import door_folder
 from tests.e2e.program import Program, until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "coordination.md"
@@ -24,6 +26,7 @@ ab-stream state set notes '"from sh"'
 ab-stream send waiter 'take care of a.txt'
 ab-stream send holder --deadline 0.05 'too late'
 ab-stream request db=1
+ab-stream arrive final --state '{"half": true}' || test $? = 75
 echo all is set
 until ab-stream inbox --wait 40 | grep -q 'go-now'; do :; done
 ab-stream unlock src/a.txt
@@ -42,7 +45,7 @@ for message in stream.inbox()["messages"]:
     stream.ack(message["id"])
 anabranch.coordinator.broadcast_message("waiter", {"done": [lock.fence]})
 """
-DISTURBER = (
+THIRD = "ab-stream lock other.txt --read && ab-stream unlock other.txt"
     "ab-stream lock other.txt --read && ab-stream arrive final && ab-stream unlock other.txt"
 )
 
@@ -55,7 +58,7 @@ def run(program: Program) -> Program:
         {
             "holder": {"command": HOLDER, "capabilities": ["holding"]},
             "waiter": waiter,
-            "third": DISTURBER,
+            "third": THIRD,
         },
         resources={"db": 1},
     )
@@ -85,6 +88,7 @@ def test_what_streams_do_is_seen_while_they_do_it_and_afterwards(run: Program) -
     running = run.begin("run", "--headless")
     run.await_log("holder", "all is set")
     until(lambda: any(e["type"] == "lock_queued" for e in run.events()), "somebody waits")
+    join_from_outside(run)
     look_at_locks(run)
     look_at_streams(run)
     look_at_points(run)
@@ -100,15 +104,23 @@ def test_what_streams_do_is_seen_while_they_do_it_and_afterwards(run: Program) -
     refuse_a_history_that_was_changed(run)
 
 
-def tell_to_go(run: Program) -> None:
-    """Send a message as the operator."""
-    from anabranch.client import Client
-    from anabranch.engine.gateway.addresses import door_folder
-
+def operator(run: Program) -> Client:
+    """Return a client with the operator's token, as somebody outside of all streams has it."""
     folder = run.folder().path
     token = (folder / "operator.token").read_text("ascii")
-    with Client(str(door_folder(folder) / "socket"), token) as operator:
-        operator.send("holder", "go-now").expect()
+    return Client(str(door_folder(folder) / "socket"), token)
+
+
+def join_from_outside(run: Program) -> None:
+    """Let a stream join that the plan does not know."""
+    with operator(run) as outside:
+        outside.register("guest", ["analysis"]).expect()
+
+
+def tell_to_go(run: Program) -> None:
+    """Send a message as the operator."""
+    with operator(run) as outside:
+        outside.send("holder", "go-now").expect()
 
 
 def look_at_locks(run: Program) -> None:
@@ -134,6 +146,10 @@ def look_at_streams(run: Program) -> None:
     assert streams["holder"]["liveness"]["status"] == "holding on"
     assert streams["holder"]["liveness"]["progress"] == 0.25
     assert streams["waiter"]["waits_for"] == "the lock of src/a.txt"
+    assert (streams["guest"]["state"], streams["guest"]["capabilities"]) == ("joined", ["analysis"])
+    for name in ("streams", "status"):
+        lines = run.asked(0, name).out.splitlines()
+        assert any("joined" in line and "guest" in line for line in lines)
     assert "waits for the lock of src/a.txt" in run.asked(0, "streams").out
 
 
@@ -141,9 +157,12 @@ def look_at_points(run: Program) -> None:
     (final,) = told(run, "convergence")["convergence"]
     assert (final["point"], final["type"], final["state"]) == ("final", "barrier", "waiting")
     assert {"holder", "waiter"} <= set(final["waiting_for"])
+    (arrival,) = final["gathering"]
+    assert (arrival["stream"], arrival["waits"]) == ("holder", False)
+    assert arrival["state"] == {"half": True}
     for name in ("arrived", "merged", "quarantined", "conflicts"):
         assert isinstance(final[name], list)
-    assert "final" in run.asked(0, "convergence").out
+    assert "holder has arrived and has gone on" in run.asked(0, "convergence").out
 
 
 def look_at_early_messages(run: Program) -> None:

@@ -17,6 +17,7 @@ import pytest
 import anabranch
 from anabranch.acting import client
 from anabranch.core import inputs
+from anabranch.core.ids import StreamId
 from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import start_run
 from anabranch.plugins import load_plugins
@@ -90,8 +91,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunHost]:
             patch.delenv(f"ANABRANCH_{name}", raising=False)
         host = start_run(project, plan, load_plugins().strategies)
         try:
-            until(lambda: host.state.streams["one"].pid and host.state.streams["two"].pid, "pids")
-            until(lambda: host.state.streams["three"].has_ended, "the third stream ends")
+            until(
+                lambda: (
+                    host.state.streams[StreamId("one")].pid
+                    and host.state.streams[StreamId("two")].pid
+                ),
+                "pids",
+            )
+            until(lambda: host.state.streams[StreamId("three")].has_ended, "the third stream ends")
             yield host
         finally:
             host.submit(inputs.StopRun(reason="the test is over")).result(DEADLINE_SECONDS)
@@ -238,7 +245,7 @@ def test_a_stream_registered_here_can_be_acted_as(hosted: RunHost) -> None:
 
 def test_inside_a_stream_all_of_them_work(host: RunHost) -> None:
     """The same names, through the socket that the environment names; as nobody but itself."""
-    log = Path(host.state.streams["three"].log or "").read_text("utf-8")
+    log = Path(host.state.streams[StreamId("three")].log or "").read_text("utf-8")
     assert "TOLD " in log, log
     told = json.loads(log.partition("TOLD ")[2].splitlines()[0])
     assert told["fence"] > 0

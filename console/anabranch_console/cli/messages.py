@@ -50,7 +50,7 @@ def _concerns(message: dict[str, Any], stream: str | None) -> bool:
 
 def _print_messages(messages: list[dict[str, Any]]) -> None:
     print_table(
-        ["ID", "SENT", "FROM", "TO", "STATE", "BODY"],
+        ["ID", "SENT", "FROM", "TO", "STATE", "BODY", "WHY"],
         [
             [
                 str(message["id"]),
@@ -59,6 +59,7 @@ def _print_messages(messages: list[dict[str, Any]]) -> None:
                 message["to"],
                 message["state"],
                 _brief(message["body"]),
+                message["reason"] or "",
             ]
             for message in messages
         ],

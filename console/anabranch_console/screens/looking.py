@@ -123,6 +123,7 @@ class LookingScreen(RunView):
         if not name.startswith(_GO_TO):
             self.action_verb(name)
             return
+        self.action_verb("streams")
         stream = StreamId(name.removeprefix(_GO_TO))
         if self.listed.position_of(stream) is None:
             self.apply_filter("")
@@ -147,11 +148,11 @@ class LookingScreen(RunView):
         self.post_message(self.ThemeChosen(name))
 
     def do_full(self, argument: str) -> None:
-        if any(self.has_class(name) for name in _FULL_CLASSES):
+        if self.is_full:
             self.remove_class(*_FULL_CLASSES)
         elif self.focused is self.events_pane:
             self.add_class("-full-events")
-        elif self.focused is self.tab_view:
+        elif self.focused is self.detail_view:
             self.add_class("-full-details")
         else:
             self.add_class("-full-streams")
@@ -161,7 +162,7 @@ class LookingScreen(RunView):
             self.toggle_class("-no-details")
         else:
             self.toggle_class("-drawer")
-        self.table.focus()
+        self.main_view.focus()
 
     def do_next_pane(self, argument: str) -> None:
         self.focus_next()
@@ -169,12 +170,16 @@ class LookingScreen(RunView):
     def do_previous_pane(self, argument: str) -> None:
         self.focus_previous()
 
+    @property
+    def is_full(self) -> bool:
+        """Whether one pane has the whole screen."""
+        return any(self.has_class(name) for name in _FULL_CLASSES)
+
     def do_back(self, argument: str) -> None:
-        full = [name for name in _FULL_CLASSES if self.has_class(name)]
         if self.selections:
             self.clear_selection()
-        elif full:
-            self.remove_class(*full)
+        elif self.is_full:
+            self.remove_class(*_FULL_CLASSES)
         elif self.focused is self.log_view and self.log_view.needle:
             self.log_view.find("")
         elif self.focused is not self.table:
@@ -198,7 +203,7 @@ class LookingScreen(RunView):
     # --- lists -----------------------------------------------------------------------------------
 
     def _move(self, verb: str) -> None:
-        target = self.focused if isinstance(self.focused, LineView) else self.table
+        target = self.focused if isinstance(self.focused, LineView) else self.main_view
         target.move(verb)
 
     def do_down(self, argument: str) -> None:
@@ -279,7 +284,7 @@ class LookingScreen(RunView):
     def do_open(self, argument: str) -> None:
         self.remove_class("-no-details")
         self.add_class("-drawer")
-        self.call_after_refresh(self.tab_view.focus)
+        self.call_after_refresh(self.detail_view.focus)
 
     def do_log(self, argument: str) -> None:
         self.show_tab("log")
@@ -380,7 +385,7 @@ class LookingScreen(RunView):
 
     def _close_bar(self, purpose: Purpose) -> None:
         self.bar.close()
-        (self.log_view if purpose is Purpose.FIND else self.table).focus()
+        (self.log_view if purpose is Purpose.FIND else self.main_view).focus()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         self.paint_footer()

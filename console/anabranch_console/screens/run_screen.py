@@ -7,28 +7,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from textual import on
 from textual.message import Message
 
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
+from anabranch.core.inputs import (
+    AllowViolation,
+    ApproveRun,
+    Command,
+    RetryStream,
+    StopRun,
+    StopStream,
+)
 from anabranch.core.outcome import Refusal
+from anabranch_console import operator_calls
 from anabranch_console.lines import cut_left
+from anabranch_console.panes.messages import MessagesPane
+from anabranch_console.panes.pane import Pane
 from anabranch_console.presenters import consequences
 from anabranch_console.presenters.consequences import Consequences
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.screens.dialogs import HOLD_OFF_SECONDS, Choice, Choose, Confirm
-from anabranch_console.screens.looking import LookingScreen, can_be_retried
+from anabranch_console.screens.looking import can_be_retried
+from anabranch_console.screens.modes import ModesScreen
 from anabranch_console.verbs import BY_ID
+from anabranch_console.widgets.command_bar import Purpose
 
 _STOPPED = "stopped from the console"
 _RETRIED = "tried again from the console"
 _MENU = (("stop", "s"), ("retry", "r"), ("copy", "y"), ("story", "e"), ("stop-run", "S"))
 
 
-class RunScreen(LookingScreen):
+class RunScreen(ModesScreen):
     """The screen of a run with everything that can be done there."""
 
     hold_off_seconds = HOLD_OFF_SECONDS
@@ -48,7 +61,7 @@ class RunScreen(LookingScreen):
             self.message, self.wants_stop = message, wants_stop
 
     def do_quit(self, argument: str) -> None:
-        state, is_read_only = self.model.state, self.model.source.is_read_only
+        state, is_read_only = self.model.live_state, self.model.source.is_read_only
         if is_read_only or not state.counts.active:
             self.post_message(self.Leaving(leaving_message(state, is_read_only), False))
             return
@@ -62,13 +75,19 @@ class RunScreen(LookingScreen):
         self.app.push_screen(Choose(f"{running} {verb} running", choices), self._leave)
 
     def _leave(self, choice: str | None) -> None:
-        state = self.model.state
+        state = self.model.live_state
         if choice == "leave":
             self.post_message(self.Leaving(leaving_message(state, False), False))
         elif choice == "stop":
             self.post_message(self.Leaving(stopping_message(state), True))
 
     def do_menu(self, argument: str) -> None:
+        if self.pane is not None:
+            self._open_menu_of(self.pane)
+            return
+        if not self.listed.targets():
+            self.tell("warning", "Actions: no stream is chosen")
+            return
         situation, targets = self.situation(), self.listed.targets()
         marked = len(targets) if self.listed.marked else 0
         whom = f"{marked} marked streams" if marked else str(targets[0])
@@ -86,6 +105,24 @@ class RunScreen(LookingScreen):
         chosen = next((c.id for c in choices if c.why_not is None), None)
         dialog = Choose(f"Actions on {whom}", choices, chosen)
         self.app.push_screen(dialog, lambda verb: self.action_verb(verb) if verb else None)
+
+    def _open_menu_of(self, pane: Pane[Any]) -> None:
+        items = {item.verb: item for item in pane.menu()}
+        choices = [
+            Choice(
+                item.verb,
+                item.key,
+                BY_ID[item.verb].title.rstrip("…"),
+                item.detail,
+                BY_ID[item.verb].why_not(self.situation(item.argument)),
+            )
+            for item in items.values()
+        ]
+        chosen = next((c.id for c in choices if c.why_not is None), None)
+        dialog = Choose(f"Actions in {pane.title.lower()}", choices, chosen)
+        self.app.push_screen(
+            dialog, lambda verb: self.action_verb(verb, items[verb].argument) if verb else None
+        )
 
     def do_stop(self, argument: str) -> None:
         streams = self._known(argument)
@@ -133,6 +170,57 @@ class RunScreen(LookingScreen):
             self.app.copy_to_clipboard(texts[name])
             self.tell("info", f"copied {texts[name]}")
 
+    # --- locks and messages ----------------------------------------------------------------------
+
+    def do_revoke(self, argument: str) -> None:
+        entry = self.model.state.locks.entries.get(argument) if argument else self._chosen("locks")
+        if entry is None or not entry.grants:
+            self.tell("warning", f"nobody holds {argument or 'it'}; :locks lists what is held")
+            return
+        asked = consequences.of_revoking(entry, self.model.now)
+        self._after_yes(asked, [operator_calls.revoke(entry.path)])
+
+    def do_allow(self, argument: str) -> None:
+        known = self.model.state.locks.violations
+        found = {s: [v for v in known[s] if not v.is_allowed] for s in sorted(known)}
+        wanted = [s for s in found if found[s] and argument in ("", s)]
+        if not wanted:
+            self.tell("warning", f"{argument} has no violation left to allow")
+            return
+        asked = consequences.of_allowing([v for s in wanted for v in found[s]])
+        self._after_yes(asked, [AllowViolation(stream=s) for s in wanted])
+
+    def do_send(self, argument: str) -> None:
+        name, _, text = argument.strip().partition(" ")
+        if not text.strip():
+            self.bar.ask(Purpose.COMMAND, f"send {name or self._correspondent()} ".lstrip())
+            return
+        state = self.model.state
+        if name in state.streams or name in state.registry.joined:
+            self.steer(operator_calls.send(StreamId(name), text))
+        else:
+            self.tell("warning", f"there is no stream {name!r} in this run")
+
+    def _correspondent(self) -> str:
+        pane = self.panes.get("messages")
+        if self.mode == "messages" and isinstance(pane, MessagesPane):
+            return pane.correspondent
+        return str(self.listed.cursor or "")
+
+    def do_broadcast(self, argument: str) -> None:
+        if argument.strip():
+            self.steer(operator_calls.broadcast(argument))
+        else:
+            self.bar.ask(Purpose.COMMAND, "broadcast ")
+
+    def do_requeue(self, argument: str) -> None:
+        row = self._chosen("messages")
+        number = argument.strip() or (str(row.id) if row else "")
+        if number.isascii() and number.isdigit():
+            self.steer(operator_calls.requeue(int(number)))
+        else:
+            self.tell("warning", f"{number!r} is no number of a message")
+
     # --- the run ---------------------------------------------------------------------------------
 
     def do_approve(self, argument: str) -> None:
@@ -152,7 +240,7 @@ class RunScreen(LookingScreen):
 
     def steer(self, command: Command) -> None:
         """Send a command; the answer comes back as a message, from whatever thread."""
-        told = _told(command)
+        told = operator_calls.told(command)
         try:
             answer = self.model.source.submit(command)
         except Exception as error:
@@ -177,15 +265,3 @@ class RunScreen(LookingScreen):
         else:
             self.tell("warning", f"{refusal.reason}; {refusal.hint}")
         self.advance()
-
-
-def _told(command: Command) -> str:
-    match command:
-        case StopStream(stream=stream):
-            return f"stop {stream}"
-        case RetryStream(stream=stream):
-            return f"retry {stream}"
-        case StopRun():
-            return "stop the run"
-        case _:
-            return "approve the result"

@@ -46,7 +46,7 @@ class RunView(Screen[None]):
 
     AUTO_FOCUS = "#streams"
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(
-        Scope.ANYWHERE, Scope.STREAMS, Scope.STREAM, Scope.RUN
+        *(scope for scope in Scope if scope not in (Scope.LISTS, Scope.LOG))
     )
 
     themes: Sequence[tuple[str, str]] = ()
@@ -100,18 +100,27 @@ class RunView(Screen[None]):
         """Pull what is new and let every pane that it concerns paint it."""
         changes = self.model.pull()
         if not changes.is_nothing:
-            self._apply(changes)
-        if self.tab == "log":
+            self.apply(changes)
+        if self.tab == "log" and self.is_home_shown:
             self.log_view.read_more()
         return changes
 
-    def _apply(self, changes: Changes) -> None:
-        self.table.rows_changed(changes.rows)
-        if changes.is_new_second or not self.listed.order or self.model.state.has_ended:
-            self.rearrange()
+    def apply(self, changes: Changes) -> None:
+        """Let the panes paint what changed; those that are hidden are brought up to date later."""
         self._add_events(changes)
         self.paint_header()
         self._paint_banner()
+        if self.is_home_shown:
+            self._apply_to_streams(changes)
+
+    def _apply_to_streams(self, changes: Changes) -> None:
+        self.table.rows_changed(changes.rows)
+        is_other_order = not self.listed.order or self.model.state.has_ended
+        if changes.is_new_second or changes.is_other_time or is_other_order:
+            self.rearrange()
+        if changes.is_other_time:
+            self.table.refresh()
+            self.paint_details()
         chosen = self.listed.cursor
         if chosen in changes.rows or changes.is_new_second or changes.events:
             self.paint_details()
@@ -167,9 +176,14 @@ class RunView(Screen[None]):
 
     def paint_footer(self) -> None:
         """Name the keys of the pane that has the focus."""
+        self.footer.show_verbs(self.footer_scopes())
+
+    def footer_scopes(self) -> Sequence[Scope]:
+        """Return what the footer names the keys of."""
         scope = self.focused.scope if isinstance(self.focused, LineView) else None
-        near = (Scope.LOG,) if scope is Scope.LOG else (Scope.STREAMS, Scope.STREAM)
-        self.footer.show_verbs((*near, Scope.ANYWHERE))
+        if scope is Scope.LOG:
+            return (Scope.LOG, Scope.ANYWHERE)
+        return (Scope.STREAMS, Scope.STREAM, Scope.TABLES, Scope.ANYWHERE)
 
     def paint_table_title(self) -> None:
         """Say how many streams are shown, filtered by what, sorted how."""
@@ -279,6 +293,21 @@ class RunView(Screen[None]):
     # --- what is chosen --------------------------------------------------------------------------
 
     @property
+    def is_home_shown(self) -> bool:
+        """Whether the streams are what is shown."""
+        return True
+
+    @property
+    def main_view(self) -> LineView:
+        """The table that has the focus by default."""
+        return self.table
+
+    @property
+    def detail_view(self) -> LineView:
+        """The pane about what is chosen."""
+        return self.tab_view
+
+    @property
     def chosen(self) -> Stream | None:
         """The stream under the cursor."""
         stream = self.listed.cursor
@@ -287,10 +316,15 @@ class RunView(Screen[None]):
     @on(TextLines.Resized)
     def fit_to_size(self) -> None:
         """Fit to the new size what is cut to a width."""
+        self.fit_bars()
+        if self.is_home_shown:
+            self.paint_table_title()
+            self.paint_details()
+
+    def fit_bars(self) -> None:
+        """Fit the bars at the edges to the width."""
         self.paint_header()
         self._paint_banner()
-        self.paint_table_title()
-        self.paint_details()
         self.paint_footer()
 
     def log_path(self, stream: Stream) -> Path | None:
@@ -322,4 +356,6 @@ class RunView(Screen[None]):
             "streams": list(self.model.rows),
             "columns": SORTABLE,
             "themes": [name for name, _ in self.themes],
+            "locks": sorted(self.model.state.locks.entries),
+            "violators": sorted(self.model.state.locks.violations),
         }

@@ -71,3 +71,30 @@ def _zones(line: Line, verbs: dict[str, str]) -> list[tuple[int, int, str]]:
             zones.append((at, end, verbs[span.text]))
         at += line_cells((span,))
     return zones
+
+
+class ModeTabs(Bar):
+    """Names the modes by their keys, the present one marked; a click goes there."""
+
+    def __init__(self) -> None:
+        super().__init__(id="modes")
+        self._zones: list[tuple[int, int, str]] = []
+
+    def show_modes(self, modes: Iterable[str], present: str) -> None:
+        """Show the modes, in the order of their digits."""
+        spans: list[Span] = []
+        self._zones, at = [], 1
+        for digit, mode in enumerate(modes, 1):
+            name = mode.capitalize()
+            is_present = mode == present
+            spans.append(Span(f"{digit} ", "key" if is_present else "muted"))
+            spans.append(Span(name, "title" if is_present else "text"))
+            spans.append(Span("  "))
+            self._zones.append((at, at + 2 + len(name), mode))
+            at += 4 + len(name)
+        self.show([(Span(" "), *spans)])
+
+    def on_click(self, event: Click) -> None:
+        for start, end, mode in self._zones:
+            if start <= event.x < end:
+                self.post_message(Footer.Clicked(mode))

@@ -8,6 +8,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from anabranch.core.events import Recorded
+from anabranch.core.ids import Seq
 from anabranch.core.state import State
 from anabranch_console.lines import Line, plain
 from anabranch_console.presenters.event_lines import event_line, note_line
@@ -36,11 +37,24 @@ class EventsPane(LineView):
         self.is_following = True
         self._entries: list[Recorded | Note] = []
         self._strips: dict[int, Strip] = {}
+        self._shown_count: int | None = None
         self._subject_cells = min(max([len("final"), *map(len, state.streams)]), 20)
 
     @property
     def line_count(self) -> int:
-        return len(self._entries)
+        count = len(self._entries)
+        return count if self._shown_count is None else min(count, self._shown_count)
+
+    def show_until(self, seq: Seq | None) -> None:
+        """Show only what came up to an event, or everything again with None."""
+        self._shown_count = None
+        if seq is not None:
+            later = (
+                i for i, e in enumerate(self._entries) if not isinstance(e, Note) and e.seq > seq
+            )
+            self._shown_count = next(later, None)
+        self.top = self.last_top if self.is_following else min(self.top, self.last_top)
+        self.refresh()
 
     def add(self, entries: list[Recorded | Note]) -> None:
         """Append entries, and paint what of them is visible."""

@@ -1,8 +1,9 @@
-"""What a stream, or an operator, may ask of the engine while it runs: one verb set, many transports.
+"""What a stream, or an operator, may ask of the engine while it runs.
 
-A call comes from *somebody* (:class:`Caller`) and carries a request id. Asked again with the same id it
-gets the same answer and nothing happens twice, so a client that lost its connection just asks again.
-Calls that only read are answered from the published state and never come here.
+One verb set, many transports. A call comes from *somebody* (:class:`Caller`) and carries a request
+id. Asked again with the same id it gets the same answer and nothing happens twice, so a client that
+lost its connection just asks again. Calls that only read are answered from the published state and
+never come here.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class Heartbeat(Call, frozen=True):
 
 
 class Lock(Call, frozen=True):
-    """A lease on a path, a folder (ends in ``/``) or a glob; ``wait`` queues when it is not free."""
+    """A lease on a path, a folder (ends in ``/``) or a glob; ``wait`` queues if it is not free."""
 
     path: str
     mode: LockMode = "write"

@@ -288,8 +288,6 @@ class RunHost:
             turn = self._engine.turn([first, _machine_seen(), *found])
             self._published.publish(self._engine.state, turn.records)
             self._gateway.turned(turn.records)
-        if any(isinstance(r.event, ev.StreamStarted) for r in turn.records):
-            self._sampler.nudge()
         for effect in self._engine.owed():
             performing.perform(effect)
 
@@ -327,6 +325,8 @@ class RunHost:
             if reply is not None:
                 _reply(reply, turn.refusals.get(position) or turn.answers.get(position))
         self._gateway.turned(turn.records)
+        if any(isinstance(r.event, ev.StreamStarted) for r in turn.records):
+            self._sampler.nudge()
         for effect in turn.effects:
             performing.perform(effect)
         return True
@@ -395,6 +395,8 @@ def _reply(reply: Reply, outcome: Refusal | calls.Answer | None) -> None:
 
 
 def _settle(answer: Answer, outcome: Refusal | calls.Answer | None) -> None:
+    if isinstance(outcome, calls.Answer) and outcome.outcome == "refused":
+        outcome = Refusal(str(outcome.facts["reason"]), str(outcome.facts.get("hint", "")))
     if not answer.cancelled():
         answer.set_result(outcome if isinstance(outcome, Refusal) else None)
 

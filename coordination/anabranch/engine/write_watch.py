@@ -1,7 +1,7 @@
 """Tells the core which files streams write, where that can be against the locks.
 
-Runs after each tick of the sampler, in its thread. Nothing is told while no lock is held and the plan
-lets the stream write anywhere; what was written before a lock was granted is never told later.
+Runs after each tick of the sampler, in its thread. Nothing is told while no lock is held and the
+plan lets the stream write anywhere; what was written before a lock was granted is never told later.
 """
 
 from __future__ import annotations

@@ -1,0 +1,81 @@
+"""What the operator asks of the engine in the verbs that streams use too, and how it is told."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import msgspec
+
+from anabranch.core.calls import Broadcast, Caller, Json, Requeue, Send, Unlock
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import (
+    AllowViolation,
+    ApproveRun,
+    Command,
+    RetryStream,
+    StopRun,
+    StopStream,
+)
+from anabranch.core.mailboxes import OPERATOR
+
+CALLER = Caller(OPERATOR, 0, is_operator=True)
+
+
+def send(to: StreamId, text: str) -> Send:
+    """Return the call that sends a message to one stream."""
+    return Send(CALLER, _request(), to=to, body=body_of(text))
+
+
+def broadcast(text: str) -> Broadcast:
+    """Return the call that sends a message to every stream that is not over."""
+    return Broadcast(CALLER, _request(), body=body_of(text))
+
+
+def requeue(message: int) -> Requeue:
+    """Return the call that sends a dead letter on its way again."""
+    return Requeue(CALLER, _request(), message=message)
+
+
+def revoke(path: str) -> Unlock:
+    """Return the call that takes a lock away from all who hold it."""
+    return Unlock(CALLER, _request(), path=path)
+
+
+def body_of(text: str) -> Json:
+    """Return what is sent: the JSON value if somebody typed an object or a list, else the text."""
+    text = text.strip()
+    if text[:1] in ("{", "["):
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            return text
+    return text
+
+
+def told(command: Command) -> str:
+    """Return a command in words."""
+    match command:
+        case StopStream(stream=stream):
+            return f"stop {stream}"
+        case RetryStream(stream=stream):
+            return f"retry {stream}"
+        case StopRun():
+            return "stop the run"
+        case ApproveRun():
+            return "approve the result"
+        case AllowViolation(stream=stream):
+            return f"let the violations of {stream} be merged"
+        case Unlock(path=path):
+            return f"take the lock of {path} away"
+        case Send(to=to):
+            return f"message to {to}"
+        case Broadcast():
+            return "message to all"
+        case Requeue(message=message):
+            return f"send {message} again"
+        case _:
+            return type(command).__name__
+
+
+def _request() -> str:
+    return f"console-{uuid4().hex}"

@@ -1,0 +1,36 @@
+"""The line that says that what is shown is the past."""
+
+from __future__ import annotations
+
+from anabranch.core.state import State
+from anabranch_console.glyphs import Glyphs
+from anabranch_console.lines import Line, Part, Span, bar, fit_parts
+from anabranch_console.presenters import wording
+from anabranch_console.time_travel import Moment
+
+
+def travel_line(moment: Moment, past: State, live: State, glyphs: Glyphs, cells: int) -> Line:
+    """Return which moment is shown, how far it is behind, and the way back."""
+    if moment.version is not None:
+        behind = wording.count(live.shared.head - past.shared.head, "version")
+    else:
+        behind = wording.count(live.seq - past.seq, "event")
+    at = wording.wall_clock(past.started_wall, past.at)
+    left = [
+        Part(100, ((Span(f"{glyphs.past} viewing {moment.words}", "badge.warning"),),)),
+        Part(80, ((Span(f"{behind} behind live", "text"),),)),
+        Part(30, ((Span(at, "text"),),)),
+        Part(10, ((Span(f"event {past.seq}", "muted"),),)),
+        Part(20, ((Span("read-only", "muted"),),)),
+    ]
+    right = [
+        Part(
+            90,
+            (
+                (Span("esc", "key"), Span(" back to live", "text")),
+                (Span("esc", "key"), Span(" live", "text")),
+            ),
+        )
+    ]
+    fitted = fit_parts([*left, *right], cells - 2)
+    return (Span(" "), *bar(fitted[:-1], fitted[-1:], cells - 2), Span(" "))
