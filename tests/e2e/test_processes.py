@@ -103,6 +103,10 @@ async def test_input_reaches_a_terminal(crew: Crew) -> None:
     assert "9000" in crew.log("typed")
 
 
+LIBC_SIGNALS = 0b11 << 31
+"""Signals 32 and 33: the C library keeps them to itself, so nobody can reset what it inherited."""
+
+
 async def test_a_command_starts_clean(crew: Crew) -> None:
     """It leads its own session and has three open files, default signals and a raised OOM score."""
     program = (
@@ -117,7 +121,8 @@ async def test_a_command_starts_clean(crew: Crew) -> None:
     await crew.start("clean", "/bin/sh", "-c", looked + f'exec {sys.executable} -c "$0"', program)
     await crew.exited("clean")
     log = crew.log("clean")
-    assert log.count("\t0000000000000000") == 2, log
+    masks = [int(line.split("\t")[1], 16) for line in log.splitlines()[:2]]
+    assert [mask & ~LIBC_SIGNALS for mask in masks] == [0, 0], log
     assert "0 1 2 3 " in log  # 3 is ls reading the folder
     files, leads_session, _, oom_raised = json.loads(log.splitlines()[-1].split(" ", 4)[-1])
     assert (files, leads_session, oom_raised) == ([0, 1, 2], True, True)
