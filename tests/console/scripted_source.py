@@ -122,12 +122,12 @@ class ScriptedSource:
             if isinstance(outcome, Refusal):
                 return outcome
             self._state = outcome.state
-            if outcome.answer is not None and outcome.answer.outcome == "refused":
-                facts = outcome.answer.facts
-                return Refusal(str(facts["reason"]), str(facts["hint"]))
             self._records += outcome.events
             for effect in outcome.effects:
                 queue.extend(self._perform(effect))
+            if outcome.answer is not None and outcome.answer.outcome == "refused":
+                facts = outcome.answer.facts
+                return Refusal(str(facts["reason"]), str(facts["hint"]))
         return None
 
     def pass_time(self, seconds: float) -> None:

@@ -25,9 +25,12 @@ UNSAFE = {"ctrl+a", "ctrl+b", "ctrl+s", "ctrl+z", "ctrl+h", "ctrl+i", "ctrl+j", 
 
 
 def test_no_key_means_two_things_in_one_place() -> None:
-    """Keys are unique; only the log gives some of them a meaning of its own."""
-    for near in (Scope.STREAMS, Scope.LOG):
-        verbs = [v for v in VERBS if v.scope is near or v.scope not in (Scope.STREAMS, Scope.LOG)]
+    """Keys are unique in each mode; the log gives some of them a meaning of its own."""
+    everywhere = {Scope.ANYWHERE, Scope.LISTS, Scope.RUN, Scope.TRAVEL}
+    modes = [{scope, Scope.TABLES} for scope in (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES)]
+    home = [{Scope.STREAMS, Scope.STREAM, Scope.TABLES}, {Scope.LOG, Scope.STREAM}]
+    for near in (*home, *modes):
+        verbs = [v for v in VERBS if v.scope in near | everywhere]
         keys = Counter(key for verb in verbs for key in verb.keys)
         assert [key for key, count in keys.items() if count > 1] == []
 
@@ -86,7 +89,7 @@ def test_an_unknown_command_names_a_near_one() -> None:
 def test_completion_knows_commands_and_arguments() -> None:
     """Command names first, then whatever the command takes."""
     names = {"streams": ["unit", "ui"], "columns": ["cpu"]}
-    assert completions("st", names) == ["stop", "stop-run", "story"]
+    assert completions("st", names) == ["stop", "stop-run", "story", "streams"]
     assert completions("stop u", names) == ["stop unit", "stop ui"]
     assert completions("sort c", names) == ["sort cpu"]
     assert completions("quit x", names) == []
@@ -95,7 +98,8 @@ def test_completion_knows_commands_and_arguments() -> None:
 def test_why_a_verb_cannot_be_used() -> None:
     """The reason is told in words, not by doing nothing."""
     reasons = {verb.id: verb.why_not(Situation(is_read_only=True)) for verb in VERBS if verb.steers}
-    assert set(reasons) == {"stop", "retry", "approve", "stop-run"}
+    calls = {"revoke", "allow", "send", "broadcast", "requeue"}
+    assert set(reasons) == {"stop", "retry", "approve", "stop-run"} | calls
     assert all(reason and "read-only" in reason for reason in reasons.values())
     by_id = {verb.id: verb for verb in VERBS}
     assert by_id["stop"].why_not(Situation(stream_has_ended=True)) == "it has ended"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from anabranch.core import events as ev
-from anabranch.core.calls import Caller, StateSet
+from anabranch.core.calls import Caller, StateCommit, StateSet
 from anabranch.core.decide import decide
 from anabranch.core.draft import Draft
 from anabranch.core.ids import PointId, StreamId
@@ -192,6 +192,18 @@ def test_a_commit_of_many_keys_is_one_version() -> None:
     assert values_at(talk.state, 1) == {"old": 1}
     assert values_at(talk.state, 2) == {"x": 1, "y": 2}
     assert [c["version"] for c in state_log(talk.state, since=1)["changes"]] == [2, 2, 2]
+
+
+def test_an_exact_commit_is_refused_where_a_merge_would_find_nothing_to_say() -> None:
+    """Two that count up at once come to the same value; one of them has to count again."""
+    talk = Talk("a", "b")
+    talk.sets("a", "n", 1)
+    assert talk.commits("a", 1, {"n": 2}).outcome == "done"
+    assert talk.commits("b", 1, {"n": 2}).outcome == "done"
+    exact = talk.call(StateCommit, "b", base=1, changes={"n": 2}, exact=True)
+    assert (exact.outcome, exact.facts["keys"]) == ("refused", ["n"])
+    other = talk.call(StateCommit, "b", base=1, changes={"m": 2}, exact=True)
+    assert other.outcome == "done"
 
 
 def test_concurrent_versions_merge_by_key_and_by_field() -> None:

@@ -173,10 +173,14 @@ def test_status_has_the_promised_shape(finished: Program) -> None:
 
 
 def test_streams_tells_the_same_streams(finished: Program) -> None:
-    """``streams --json`` is the streams of ``status --json``."""
+    """``streams --json`` is the streams of ``status --json``, and more about each."""
     told = finished.asked(0, "streams", "--json").json()
     assert told["schema"] == 1
-    assert told["streams"] == finished.asked(0, "status", "--json").json()["streams"]
+    status = finished.asked(0, "status", "--json").json()["streams"]
+    assert [one["stream"] for one in told["streams"]] == [one["stream"] for one in status]
+    for more, one in zip(told["streams"], status, strict=True):
+        assert more.items() >= one.items()
+        assert set(more) - set(one) == {"capabilities", "liveness", "waits_for"}
 
 
 def test_events_are_numbered_without_gaps(finished: Program) -> None:

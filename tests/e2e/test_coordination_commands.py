@@ -46,8 +46,6 @@ for message in stream.inbox()["messages"]:
 anabranch.coordinator.broadcast_message("waiter", {"done": [lock.fence]})
 """
 THIRD = "ab-stream lock other.txt --read && ab-stream unlock other.txt"
-    "ab-stream lock other.txt --read && ab-stream arrive final && ab-stream unlock other.txt"
-)
 
 
 @pytest.fixture

@@ -174,6 +174,38 @@ def test_a_lock_that_was_lost_meanwhile_is_told_at_the_end(hosted: RunHost) -> N
         pass
 
 
+def test_a_deadlock_is_refused_with_its_ring(hosted: RunHost) -> None:
+    """One of the two waits is given up and told why; the other gets what it waited for."""
+    locks = anabranch.lock_manager
+    refused: list[anabranch.Refused] = []
+    got: list[str] = []
+
+    def reach_for(path: str, name: str) -> None:
+        try:
+            with locks.acquire_file_lock(path, stream_id=name):
+                got.append(name)
+        except anabranch.Refused as error:
+            refused.append(error)
+
+    threads = [
+        threading.Thread(target=reach_for, args=("ring/2", "one")),
+        threading.Thread(target=reach_for, args=("ring/1", "two")),
+    ]
+    with (
+        locks.acquire_file_lock("ring/1", stream_id="one"),
+        locks.acquire_file_lock("ring/2", stream_id="two"),
+    ):
+        for thread in threads:
+            thread.start()
+        until(lambda: refused, "the ring is broken")
+        assert not got
+    for thread in threads:
+        thread.join(DEADLINE_SECONDS)
+    assert len(got) == 1
+    assert {edge["stream"] for edge in refused[0].reply["cycle"]} == {"one", "two"}
+    assert refused[0].hint
+
+
 def test_versions_made_at_once_are_all_there(hosted: RunHost) -> None:
     """No update is lost, whoever was quicker; the log tells who, before and after."""
     state = anabranch.state_manager

@@ -28,6 +28,7 @@ class HistoryPane(Pane[Change]):
         super().__init__(
             model, change_columns(lambda: model.state.started_wall), lambda c: (c.version, c.key)
         )
+        self.grid.is_marked = self._is_viewed
         self._changes: list[Change] = []
         self._detail: tuple[object, int, list[Line]] | None = None
 
@@ -44,15 +45,9 @@ class HistoryPane(Pane[Change]):
         changes.extend(shared.changes(max(since - 1, 0)))
         return changes[::-1]
 
-    def before_update(self) -> None:
+    def _is_viewed(self, row: Change) -> bool:
         past = self.model.source.past
-        chosen = self.grid.marked
-        marked = None
-        if past is not None and past.shared.head:
-            version = past.shared.versions[past.shared.head]
-            marked = (version.number, version.changes[0].key) if version.changes else None
-        if marked != chosen:
-            self.grid.marked = marked
+        return past is not None and past.shared.head == row.version
 
     def text_of(self, row: Change) -> str:
         return change_text(row)

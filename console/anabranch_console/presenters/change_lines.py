@@ -19,7 +19,8 @@ from anabranch_console.presenters.wording import safe
 SHORT_CELLS = 400
 MOST_DIFF_LINES = 600
 MOST_KEYS = 200
-_KEY_CELLS = 22
+_BEFORE_CELLS = 16
+_KEY_CELLS = 18
 
 
 def change_columns(wall: Callable[[], float]) -> list[GridColumn[Change]]:
@@ -50,7 +51,29 @@ def before_and_after(change: Change) -> Line:
     )
     if change.before is None:
         return (Span("new  ", "level.good"), after)
-    return (Span(_short(change.before, 24), "muted"), Span(" → ", "faint"), after)
+    return _fields(change) or _one(_short(change.before, _BEFORE_CELLS), after)
+
+
+def _one(before: str, after: Span) -> Line:
+    return (Span(before, "muted"), Span(" → ", "faint"), after)
+
+
+def _fields(change: Change) -> Line:
+    """Return the fields that differ, if an object became another one that is like it."""
+    both = (change.before or "", change.after or "")
+    if not all(text[:1] == "{" and len(text) <= SHORT_CELLS for text in both):
+        return ()
+    old, new = (msgspec.json.decode(text, type=dict[str, msgspec.Raw]) for text in both)
+    if not old.keys() & new.keys():
+        return ()
+    spans: list[Span] = []
+    for name in [*old, *(name for name in new if name not in old)]:
+        before, after = (bytes(side[name]).decode() if name in side else "" for side in (old, new))
+        if before != after:
+            spans.append(Span(f"{safe(name)} ", "text"))
+            spans += _one(_short(before) or "new", Span(_short(after) or "removed", "text"))
+            spans.append(Span("  "))
+    return tuple(spans)
 
 
 def _short(text: str, cells: int = SHORT_CELLS) -> str:
@@ -78,11 +101,11 @@ def diff_lines(before: str | None, after: str | None, cells: int) -> list[Line]:
     """Return how one JSON text became another, as lines of - and +."""
     old, new = _pretty(before), _pretty(after)
     lines: list[Line] = []
-    for tag, old_from, old_to, new_from, new_to in SequenceMatcher(
-        None, old, new, autojunk=False
-    ).get_opcodes():
+    alike = [[line.rstrip(",") for line in side] for side in (old, new)]
+    found = SequenceMatcher(None, *alike, autojunk=False).get_opcodes()
+    for tag, old_from, old_to, new_from, new_to in found:
         if tag == "equal":
-            lines += _signed("  ", old[old_from:old_to], "muted", cells)
+            lines += _signed("  ", new[new_from:new_to], "muted", cells)
             continue
         lines += _signed("- ", old[old_from:old_to], "level.error", cells)
         lines += _signed("+ ", new[new_from:new_to], "level.good", cells)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
+from anabranch.core.lock_table import Entry, Violation
+from anabranch.core.lock_views import shown
 from anabranch.core.state import State
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters import wording
@@ -95,6 +97,39 @@ def of_approving(state: State) -> Consequences:
             _line("guard", "only if the branch still stands where the run began"),
         ),
         "Approve",
+    )
+
+
+def of_revoking(entry: Entry, now: float) -> Consequences:
+    """Return what taking a lock away would do."""
+    holders = [
+        f"{shown(g.stream)} ({g.mode} for {wording.age(now - g.since)}, fence {g.fence})"
+        for g in entry.grants
+    ]
+    waiting = [str(shown(ask.stream)) for ask in entry.asks]
+    return Consequences(
+        f"Take the lock of {safe(entry.path)} away?",
+        (
+            _line("from", wording.listing(holders, 3)),
+            _line("then", "its fence is void: what it writes there is a violation"),
+            _line("gives to", wording.listing(waiting, 3) if waiting else "nobody: none waits"),
+            _line("undo", "not by itself: the holder must ask again"),
+        ),
+        "Take away",
+    )
+
+
+def of_allowing(found: Sequence[Violation]) -> Consequences:
+    """Return what letting violations be merged would do."""
+    writes = [f"{v.stream}: {v.path}" for v in found]
+    return Consequences(
+        f"Let {wording.count(len(found), 'violation')} be merged?",
+        (
+            _line("writes", wording.listing(writes, 3)),
+            _line("then", "points that were kept back by them go on"),
+            _line("undo", "none"),
+        ),
+        "Allow",
     )
 
 

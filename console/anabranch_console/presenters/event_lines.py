@@ -12,7 +12,7 @@ from anabranch.core.state import State
 from anabranch.core.streams import exit_in_words
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, fit
-from anabranch_console.presenters import wording
+from anabranch_console.presenters import coordination_events, wording
 from anabranch_console.presenters.wording import safe
 
 
@@ -45,6 +45,7 @@ _WARNINGS = (
     ev.RunStopped,
     ev.ApprovalRefused,
     ev.RunNeedsOperator,
+    *coordination_events.WARNINGS,
 )
 _ERRORS = (
     ev.StreamFailed,
@@ -53,6 +54,7 @@ _ERRORS = (
     ev.ConvergenceBlocked,
     ev.ConvergenceAbandoned,
     ev.RunFailed,
+    *coordination_events.ERRORS,
 )
 
 
@@ -69,7 +71,9 @@ def level_of(event: ev.Event) -> str:
 
 def event_words(event: ev.Event) -> EventWords:
     """Return an event in words; text that came from outside is made safe."""
-    subject = getattr(event, "stream", None) or getattr(event, "point", None) or "run"
+    subject = getattr(event, "stream", None) or getattr(event, "point", None)
+    if not subject:
+        subject = "operator" if isinstance(event, ev.CallEvent) else "run"
     detail = _DETAILS.get(type(event), _plain_detail)(event)
     kind = ev.wire_name(type(event).__name__).replace("_", " ")
     return EventWords(level_of(event), safe(str(subject)), kind, safe(detail))
@@ -133,6 +137,7 @@ def _merged(event: ev.ConvergenceMerged) -> str:
 
 
 _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
+    **coordination_events.DETAILS,
     ev.RunStarted: lambda e: (
         f"{e.plan.name}: {wording.count(len(e.plan.streams), 'stream')}, "
         f"{e.plan.max_parallel} at a time"

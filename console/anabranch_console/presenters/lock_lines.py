@@ -19,7 +19,7 @@ from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.wording import safe
 
-SPARK_CELLS = 12
+SPARK_CELLS = 10
 MOST_LINES_A_TREE = 100
 DEEPEST = 6
 
@@ -53,7 +53,7 @@ def _row_order(entry: Entry) -> tuple[bool, float, str]:
 
 def lock_text(entry: Entry) -> str:
     """Return what a filter of locks looks at."""
-    streams = [x.stream for x in (*entry.grants, *entry.asks)]
+    streams = [*(g.stream for g in entry.grants), *(a.stream for a in entry.asks)]
     return f"{entry.path} {mode_of(entry)} {' '.join(shown(s) for s in streams)}"
 
 
@@ -77,8 +77,8 @@ def lock_columns(look: Callable[[], LockLook]) -> list[GridColumn[Entry]]:
     return [
         GridColumn("LOCK", 0, 100, lambda e: Span(safe(e.path), "strong"), is_path=True),
         GridColumn("MODE", 5, 70, _mode),
-        GridColumn("HOLDER", 19, 90, lambda e: _holders(look(), e)),
-        GridColumn("FENCE", 6, 30, _fence, "right"),
+        GridColumn("HOLDER", 16, 90, lambda e: _holders(look(), e)),
+        GridColumn("FENCE", 5, 55, _fence, "right"),
         GridColumn("HELD", 4, 60, held, "right"),
         GridColumn("QUEUE", 5, 80, _queue, "right"),
         GridColumn("WAIT", 4, 75, wait, "right"),
@@ -125,7 +125,7 @@ def _spark(look: LockLook, entry: Entry) -> Span:
 def spark(
     waits: Sequence[tuple[float, float]], now: float, glyphs: Glyphs, cells: int = SPARK_CELLS
 ) -> str:
-    """Return how many waited at once over the last minute: one sign for each twelfth of it."""
+    """Return how many waited at once over the last minute: one sign for each part of it."""
     if not waits:
         return ""
     step = CONTENTION_SECONDS / cells
@@ -169,10 +169,11 @@ def wait_tree(look: LockLook, entry: Entry, cells: int) -> list[Line]:
 def _own_waits(look: LockLook, stream: StreamId, cells: int) -> list[Line]:
     """Return what a holder waits for itself: the way up to who keeps all of them waiting."""
     trunk = look.glyphs.trunk
-    return [
-        (Span(f"{trunk}waits for ", "level.warning"), Span(safe(edge.what), "text"))
-        for edge in _edges(look.state, stream)
-    ]
+    lines: list[Line] = []
+    for edge in _edges(look.state, stream):
+        pieces = wrap(f"waits for {safe(edge.what)}", max(cells - len(trunk), 8))
+        lines += [(Span(trunk, "faint"), Span(piece, "level.warning")) for piece in pieces]
+    return lines
 
 
 def _edges(state: State, stream: StreamId) -> list[Edge]:
@@ -188,18 +189,16 @@ def _branches(look: LockLook, entry: Entry, before: str, seen: frozenset[str]) -
             Span(before + (glyphs.last_branch if is_last else glyphs.branch), "faint"),
             Span(" "),
             _who(look, ask.stream, ask.attempt),
-            Span(f"  {ask.mode}", "muted"),
             Span(f"  {age}", "level.warning"),
-            Span(f"  {_of_rank(ask, place, entry, seen)}", "muted"),
+            Span(_wish(ask, entry, seen), "muted"),
         )
         below = before + ("   " if is_last else f"{glyphs.trunk} ")
         yield from _behind(look, ask.stream, below, seen)
 
 
-def _of_rank(ask: Ask, place: int, entry: Entry, seen: frozenset[str]) -> str:
-    told = f"{place} of {len(entry.asks)}"
-    told += ", upgrade" if ask.upgrades is not None else ""
-    return told if len(seen) == 1 else f"{told} for {safe(entry.path)}"
+def _wish(ask: Ask, entry: Entry, seen: frozenset[str]) -> str:
+    mode = "upgrade" if ask.upgrades is not None else ask.mode
+    return f"  {mode}" if len(seen) == 1 else f"  {mode} {safe(entry.path)}"
 
 
 def _behind(look: LockLook, stream: StreamId, before: str, seen: frozenset[str]) -> Iterator[Line]:
@@ -245,7 +244,7 @@ def _violation(look: LockLook, violation: Violation, cells: int) -> list[Line]:
     at = wording.wall_clock(look.state.started_wall, violation.at)
     style = "muted" if violation.is_allowed else "level.error"
     sign = look.glyphs.level("good" if violation.is_allowed else "error")
-    told = f"{violation.stream} wrote {violation.path}: {violation.reason}"
+    told = violation.reason
     told += " (allowed)" if violation.is_allowed else ""
     pieces = wrap(safe(f"{at}  {told}"), max(cells - 2, 8))
     first = (Span(f"{sign} ", style), Span(pieces[0], style))

@@ -68,7 +68,7 @@ def message_columns(look: Callable[[], MessageLook]) -> list[GridColumn[Message]
     return [
         GridColumn("NO", 5, 45, lambda m: Span(str(m.id), "muted"), "right"),
         GridColumn("STATE", 11, 100, lambda m: _state(look(), m)),
-        GridColumn("FROM → TO", 24, 90, _from_to),
+        GridColumn("FROM → TO", 22, 90, _from_to),
         GridColumn("AGE", 4, 60, lambda m: Span(wording.age(look().now - m.at), "text"), "right"),
         GridColumn("MESSAGE", 0, 95, _said),
     ]
@@ -127,8 +127,9 @@ def message_detail(look: MessageLook, message: Message, cells: int) -> list[Line
         facts.append(("deadline", wording.wall_clock(wall, message.deadline)))
     lines += [(Span(name.ljust(_LABEL_CELLS), "muted"), Span(told)) for name, told in facts]
     if message.died:
-        for piece in wrap(safe(reason_of(message)), max(cells - _LABEL_CELLS, 8)):
-            lines.append((Span("why".ljust(_LABEL_CELLS), "muted"), Span(piece, "level.error")))
+        pieces = wrap(safe(reason_of(message)), max(cells - _LABEL_CELLS, 8))
+        for name, piece in zip(("why", *[""] * len(pieces)), pieces, strict=False):
+            lines.append((Span(name.ljust(_LABEL_CELLS), "muted"), Span(piece, "level.error")))
     return [*lines, (), *_body(message.body, cells), (), *_thread(look, message)]
 
 

@@ -21,7 +21,7 @@ from anabranch_console.presenters.wording import safe
 if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals
 
-BAR_CELLS = 12
+BAR_CELLS = 10
 _LABEL_CELLS = 12
 
 
@@ -98,13 +98,13 @@ def _short(name: str) -> str:
 def claim_columns(look: Callable[[], ResourceLook]) -> list[GridColumn[Claim]]:
     """Return the columns of the claims."""
     return [
-        GridColumn("STREAM", 18, 100, lambda c: _stream(look(), c)),
-        GridColumn("CLAIM", 11, 90, lambda c: _claim(look(), c)),
+        GridColumn("STREAM", 16, 100, lambda c: _stream(look(), c)),
+        GridColumn("CLAIM", 12, 90, lambda c: _claim(look(), c)),
         GridColumn("CORES", 6, 80, lambda c: _granted(c, CPU), "right"),
         GridColumn("USED", 5, 75, lambda c: _used(look(), c, CPU), "right"),
         GridColumn("MEMORY", 6, 70, lambda c: _granted(c, MEMORY), "right"),
         GridColumn("USED", 6, 65, lambda c: _used(look(), c, MEMORY), "right"),
-        GridColumn("ALSO, OR WHY IT WAITS", 0, 85, lambda c: _why(look(), c)),
+        GridColumn("TOKENS, REASON", 0, 85, lambda c: _why(look(), c)),
     ]
 
 
@@ -186,19 +186,29 @@ def resource_detail(look: ResourceLook, claim: Claim | None, cells: int) -> list
 def _capacity(look: ResourceLook, name: str) -> list[Line]:
     state = look.state
     whole, granted = capacity(state, name), state.resources.used.get(name, 0.0)
-    uses = [u for s in state.resources.held if (u := real_use(look, s, name)) is not None]
-    head: Line = (Span(_short(name), "strong"),)
+    title = Span(safe(_short(name)).ljust(_LABEL_CELLS), "strong")
     if whole is None:
-        return [(*head, Span("  not measured yet", "muted"))]
+        return [(title, Span("not measured yet", "muted"))]
+    told = f"{_some(name, granted)} of {_some(name, whole)} granted, "
+    left = free(state, name)
+    style = "level.good" if left else "level.warning"
+    head: Line = (title, Span(told), Span(f"{_some(name, left)} free", style))
     on = min(BAR_CELLS, round(BAR_CELLS * granted / whole)) if whole else BAR_CELLS
-    told = f"  {amount(name, granted) if granted else 0} of {amount(name, whole)} granted"
-    told += f", {amount(name, free(state, name)) if free(state, name) else 0} free"
+    line = [
+        Span(look.glyphs.bar_on * on, "bar.on"),
+        Span(look.glyphs.bar_off * (BAR_CELLS - on), "bar.off"),
+    ]
+    uses = [u for s in state.resources.held if (u := real_use(look, s, name)) is not None]
+    if uses:
+        line.append(Span(f"  {_some(name, round(sum(uses), 1))} really used", "text"))
     waiting = sum(name in w.amounts for w in state.resources.queue)
-    tail = [Span(f"  {waiting} waiting", "level.warning")] if waiting else []
-    gauge = (Span(look.glyphs.bar_on * on, "bar.on"), Span(look.glyphs.bar_off * (BAR_CELLS - on)))
-    line: Line = (gauge[0], Span(gauge[1].text, "bar.off"), Span(told, "text"), *tail)
-    used = f"  {amount(name, round(sum(uses), 1))} really used" if uses else ""
-    return [(*head, Span(used, "muted")), line]
+    if waiting:
+        line.append(Span(f"  {waiting} waiting", "level.warning"))
+    return [head, tuple(line)]
+
+
+def _some(name: str, value: float) -> str:
+    return amount(name, value) if value else "0"
 
 
 def _machine(look: ResourceLook, cells: int) -> list[Line]:
@@ -212,9 +222,8 @@ def _machine(look: ResourceLook, cells: int) -> list[Line]:
         lines.append(_fact("free memory", amount(MEMORY, table.memory_available_mb), "text"))
     if table.memory_pressure is not None:
         lines.append(_fact("pressure", f"{table.memory_pressure:.0f} %", "text"))
-    for piece in wrap(safe(table.shortage), max(cells, 8)) if table.shortage else ():
-        lines.append((Span(piece, "level.error"),))
-    return lines
+    shortage = wrap(safe(table.shortage), max(cells, 8)) if table.shortage else []
+    return [*lines, *[(Span(piece, "level.error"),) for piece in shortage]]
 
 
 def _fact(name: str, told: str, style: str) -> Line:

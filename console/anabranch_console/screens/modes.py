@@ -68,6 +68,7 @@ class ModesScreen(LookingScreen):
         self.panes: dict[str, Pane[Any]] = {}
         self.mode_tabs = ModeTabs()
         self.travel_bar = Bar(id="travel")
+        self.travel_bar.background_name = "cursor"
         self._rewinder = Rewinder(model.source.live)
         self._destination: Moment | None = None
         self._live_seen: State | None = None

@@ -53,7 +53,7 @@ class Grid(LineView, Generic[Row]):
         self.rows: Sequence[Row] = ()
         self.cursor: Hashable | None = None
         self.cursor_index = 0
-        self.marked: Hashable | None = None
+        self.is_marked: Callable[[Row], bool] = lambda row: False
         self._painted: dict[int, tuple[Line, bool, Strip]] = {}
         self._fitting: list[tuple[GridColumn[Row], int]] = []
 
@@ -170,8 +170,7 @@ class Grid(LineView, Generic[Row]):
     def _line(self, index: int) -> Line:
         row = self.rows[index]
         cursor = self.looks.glyphs.cursor if self._is_cursor(index) else " "
-        is_marked = self.marked is not None and self.key(row) == self.marked
-        mark = self.looks.glyphs.past if is_marked else " "
+        mark = self.looks.glyphs.past if self.is_marked(row) else " "
         cells = [_cell(column, column.show(row), width) for column, width in self.fitting]
         spans: list[Span] = [Span(cursor, "key"), Span(mark, "badge.warning")]
         for cell in cells:

@@ -57,7 +57,8 @@ def decide(
         refusal = _let_in(draft, given)
         if refusal is not None:
             return refusal
-        _settle(draft, is_start=state is None or state.base is None)
+        if draft.events or not isinstance(given, Call):  # else nothing has changed
+            _settle(draft, is_start=state is None or state.base is None)
         if isinstance(given, Call):
             complete_answer(draft, given)
     after = draft.state

@@ -28,6 +28,8 @@ def newly_owed(
     before: State | None, after: State, streams: Iterable[StreamId], points: Iterable[PointId]
 ) -> tuple[fx.Effect, ...]:
     """Return what ``after`` owes and ``before`` did not, looking only at what was touched."""
+    if before is after:
+        return ()
     streams, points = list(streams), list(points)
     already = set(_owed_for(before, streams, points)) if before else set()
     return tuple(e for e in _owed_for(after, streams, points) if e not in already)

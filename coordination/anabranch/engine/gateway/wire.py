@@ -329,6 +329,9 @@ def decode(frame: bytes) -> Asked:
     if isinstance(i, dict | list):
         raise BadFrame("bad_arguments", "argument 'i' must be a string or a number")
     try:
+        may_be_deep = frame.count(b"{") + frame.count(b"[") > DEEPEST_JSON
+        if may_be_deep and is_deeper(raw, DEEPEST_JSON):
+            raise BadFrame("bad_json", f"JSON may be nested {DEEPEST_JSON} deep")
         return _asked(i, raw)
     except BadFrame as error:
         error.i = i
@@ -336,8 +339,6 @@ def decode(frame: bytes) -> Asked:
 
 
 def _asked(i: Json, raw: dict[str, Any]) -> Asked:
-    if is_deeper(raw, DEEPEST_JSON):
-        raise BadFrame("bad_json", f"JSON may be nested {DEEPEST_JSON} deep")
     if raw.pop("v", 1) != 1:
         raise BadFrame("bad_version", "argument 'v' must be 1", "this engine speaks version 1")
     verb, token, request = (_text(raw, name) for name in ("verb", "token", "request"))
