@@ -99,7 +99,9 @@ def admit(draft: Draft) -> None:
         stream = state.streams[stream_id]
         if stream.not_before > draft.now:
             continue
-        draft.emit(ev.StreamAdmitted(stream_id, stream.attempt))
+        # It was queued just now, or waited for the slot that something else has just left.
+        with draft.because_of(max(stream.cause, draft.cause or 0)):
+            draft.emit(ev.StreamAdmitted(stream_id, stream.attempt))
         free -= 1
         if not free:
             return

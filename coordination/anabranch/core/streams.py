@@ -14,6 +14,7 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.owed import deadline_of, exited_well
 from anabranch.core.state import Exit, Stream
 from anabranch.core.strategies import FailedAttempt, GiveUp, RecoveryDecision
+from anabranch.core.wording import counted
 
 
 def is_current(draft: Draft, fact: inputs.AttemptObservation) -> bool:
@@ -152,7 +153,7 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
             fact.warnings,
         )
     )
-    draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(fact.files_changed)))
+    draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(stream, fact)))
     below = left_out_below(draft.state, stream.id)
     if below:
         draft.emit(ev.StreamQuarantined(stream.id, f"built on {below}, which was left out"))
@@ -164,9 +165,15 @@ def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
         draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
 
 
-def _success(files_changed: int) -> str:
-    noun = "file" if files_changed == 1 else "files"
-    return f"exit 0, {files_changed} {noun} changed" if files_changed else "exit 0, nothing changed"
+def _success(stream: Stream, fact: inputs.ResultReady) -> str:
+    exit_ = stream.exit or Exit()
+    facts = [f"exit {exit_.code}", f"{counted(fact.files_changed, 'file')} changed"]
+    if not fact.files_changed:
+        facts[1] = "nothing changed"
+    if exit_.survivors_ended:
+        left = counted(exit_.survivors_ended, "process")
+        facts.append(f"{left} it left behind ended")
+    return ", ".join(facts)
 
 
 def why_not_succeeded(draft: Draft, stream: Stream) -> str | None:
