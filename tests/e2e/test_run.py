@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -279,6 +280,31 @@ def test_two_streams_that_disagree_need_the_operator(program: Program) -> None:
     commit = program.status()["commit"]
     assert content(program, commit, "src/a.txt").startswith("left\n")
     assert content(program, commit, "other.txt") == "other\n"
+
+
+def test_a_conflict_is_settled_by_merging_the_other_side(program: Program) -> None:
+    """What the hint says works: git merge in the late side's workspace, settle, resume."""
+    program.plan(
+        {
+            "left": "sed -i '1s/.*/left/' src/a.txt",
+            "right": "sed -i '1s/.*/right/' src/a.txt; echo more > more.txt",
+        }
+    )
+    program.expect(4, "run", "--headless")
+    hint = program.status()["hint"]
+    workspace = Path(program.streams()["right"]["workspace"])
+    other = re.search(r"git merge (\w+)", hint)
+    assert other is not None
+    assert str(workspace) in hint
+    me = ("-c", "user.name=U", "-c", "user.email=u@x.org")
+    git(workspace, "add", "-A")
+    git(workspace, *me, "commit", "-q", "-m", "mine")
+    git(workspace, *me, "merge", "-q", "-X", "ours", other[1])
+    (workspace / "src/a.txt").write_text("both\n")
+    program.expect(0, "resume", "--headless")
+    commit = program.status()["commit"]
+    assert content(program, commit, "src/a.txt") == "both\n"
+    assert content(program, commit, "more.txt") == "more\n"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+
 import click
 
 from anabranch.config import LoadedPlan, StrategyNames, load_plan
@@ -41,5 +45,10 @@ def command(headless: bool) -> None:
         finish(code or exit_code(state))
     passed, told = demo.run_result_tests(folder)
     click.echo(f"the merged result's tests: {'all pass' if passed else 'FAILED'} ({told})")
-    say(f"look around: cd {folder} && git log --graph --oneline && anabranch report")
+    say(f"look around: cd {folder} && git log --graph --oneline && {_program()} report")
     finish(0 if passed else 1)
+
+
+def _program() -> str:
+    """Return how to call this program again: by its name where that is found, else by its path."""
+    return "anabranch" if shutil.which("anabranch") else os.path.abspath(sys.argv[0])

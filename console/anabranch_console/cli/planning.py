@@ -23,6 +23,7 @@ from anabranch.core.strategies import Strategies
 from anabranch.engine.history import estimates
 from anabranch.engine.process_table import machine_capacity
 from anabranch.engine.runs import project_root
+from anabranch.errors import UsageError
 from anabranch.paths import ProjectFolder, project_folder
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import print_json, say
@@ -54,6 +55,8 @@ def read_plan(
         return plan_from_commands(
             commands, known=known, auto_parallel=auto_parallel(), estimates=estimates(project)
         )
+    if path is None:
+        _look_above()
     return load_plan(
         Path(path or DEFAULT_PLAN),
         known=known,
@@ -61,6 +64,20 @@ def read_plan(
         estimates=estimates(project),
         machine=machine_capacity(),
     )
+
+
+def _look_above() -> None:
+    """A plan that lies further up in the project is named rather than overlooked."""
+    folder = here()
+    if (folder / DEFAULT_PLAN).exists():
+        return
+    top = project_root(folder)
+    for above in folder.parents:
+        if not above.is_relative_to(top):
+            return
+        if (above / DEFAULT_PLAN).exists():
+            hint = f"use the one above it: anabranch -C {os.path.relpath(above, folder)} run"
+            raise UsageError(f"there is no {DEFAULT_PLAN} in this folder", hint)
 
 
 def valid_plan(loaded: LoadedPlan | PlanErrors, as_json: bool) -> LoadedPlan:

@@ -9,6 +9,7 @@ import click
 from anabranch.core import events as ev
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.state import RunPhase, State
+from anabranch.core.wording import counted
 from anabranch.engine.host import RunHost
 from anabranch_console.cli.output import duration, glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
@@ -62,11 +63,14 @@ class Progress:
     def _run_words(self, event: ev.Event) -> tuple[str, str, str] | None:
         match event:
             case ev.ConvergenceMerged():
-                text = f"merged {len(event.merged)} streams"
+                text = f"merged {counted(len(event.merged), 'stream')}"
                 name = "converge" if event.point == FINAL_POINT else event.point
                 return name, "succeeded", text
             case ev.ConvergenceBlocked():
                 return event.point, "needs_operator", event.reason
+            case ev.BaseCaptured() if event.left_out:
+                told = f"{counted(event.left_out, 'uncommitted file')} not part of this run"
+                return "base", "waiting", f"{told} (include_uncommitted = true takes them along)"
             case ev.RunResumed():
                 noun = "process" if event.adopted == 1 else "processes"
                 return "run", "running", f"{event.reason}; {event.adopted} {noun} adopted"
@@ -108,7 +112,7 @@ def next_steps(state: State) -> list[str]:
         return [_how_to_take_it(state)] if _has_result(state) else []
     if state.phase is RunPhase.NEEDS_OPERATOR:
         return [state.hint]
-    return [f"after mending: anabranch resume {state.run}"]
+    return [f"go on with: anabranch resume {state.run}"]
 
 
 def _how_to_take_it(state: State) -> str:

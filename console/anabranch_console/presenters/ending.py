@@ -6,7 +6,7 @@ from anabranch.core.ids import FINAL_POINT
 from anabranch.core.projections import run_state
 from anabranch.core.state import RunPhase, State
 from anabranch_console.glyphs import Glyphs
-from anabranch_console.lines import Line, Span, line_cells
+from anabranch_console.lines import Line, Span, line_cells, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.header import RUN_WORDS
 from anabranch_console.presenters.wording import safe
@@ -26,8 +26,11 @@ def ending_lines(
     lines = [head]
     if reason and state.phase is not RunPhase.CONVERGED:
         lines.append((Span(reason, "muted"),))
-    steps = [*_next_steps(state, is_read_only), (Span(f"anabranch report {state.run}", "accent"),)]
-    lines.append(_as_many_as_fit(steps, cells))
+    report: Line = (Span(f"anabranch report {state.run}", "accent"),)
+    if state.phase is RunPhase.NEEDS_OPERATOR:
+        lines += [(Span(piece, "text"),) for piece in wrap(safe(state.hint), cells)]
+        return [*lines, report]
+    lines.append(_as_many_as_fit([*_next_steps(state, is_read_only), report], cells))
     return lines
 
 
@@ -43,8 +46,6 @@ def _what(state: State) -> str:
 
 def _next_steps(state: State, is_read_only: bool) -> list[Line]:
     approval = state.approval
-    if state.phase is RunPhase.NEEDS_OPERATOR:
-        return [(Span(safe(state.hint), "text"),)]
     if state.phase is not RunPhase.CONVERGED:
         again = f"anabranch resume {state.run}"
         return [

@@ -93,7 +93,7 @@ def _elapsed(state: State, now: float) -> float:
 def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
     point = state.points[FINAL_POINT]
     expected = len(state.plan.streams)
-    arrived = len(point.arrived) if not point.is_settled else len(point.merged)
+    arrived = len(point.merged) if point.commit else len(point.arrived)
     gone = len(point.departed)
     on = round(BAR_CELLS * arrived / expected) if expected else 0
     lost = min(round(BAR_CELLS * gone / expected), BAR_CELLS - on) if expected else 0

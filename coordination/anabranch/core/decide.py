@@ -139,7 +139,8 @@ def _follow(draft: Draft, event: ev.Event) -> None:
 
 def _settle_everyone(draft: Draft) -> None:
     for plan in draft.state.plan.streams:
-        scheduling.reconsider(draft, plan.id)
+        with draft.because_of(draft.stream(plan.id).cause):
+            scheduling.reconsider(draft, plan.id)
     for point in draft.state.topology.points:
         convergence.consult(draft, point)
 

@@ -45,6 +45,7 @@ from anabranch.core.state import (
     Workspace,
 )
 from anabranch.core.topology import Topology
+from anabranch.core.wording import counted
 
 
 def first_state(record: ev.Recorded) -> State:
@@ -313,7 +314,9 @@ def _exited(s: Stream, record: ev.Recorded, event: ev.StreamExited, spent: float
     return replace(
         s,
         first_started_at=began if has_run else s.first_started_at,
-        exit=Exit(event.exit_code, event.signal, event.error),
+        exit=Exit(
+            event.exit_code, event.signal, event.error, survivors_ended=event.survivors_ended
+        ),
         ended_at=event.happened_at,
         reason="keeping its work",
         spent=replace(s.spent, working=s.spent.working + worked),
@@ -449,7 +452,7 @@ def _merged(p: Point, record: ev.Recorded, event: ev.ConvergenceMerged) -> Point
     return replace(
         p,
         phase=PointPhase.MERGED,
-        reason=f"merged {len(event.merged)} streams",
+        reason=f"merged {counted(len(event.merged), 'stream')}",
         merged=event.merged,
         commit=event.commit,
         tree=event.tree,

@@ -79,6 +79,7 @@ class BaseFound(Observation, frozen=True):
     tree: str
     branch: str | None
     head: str | None
+    left_out: int = 0
 
 
 class BaseNotFound(Observation, frozen=True):

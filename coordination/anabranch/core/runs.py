@@ -37,7 +37,7 @@ def start(draft: Draft, command: inputs.StartRun) -> None:
 def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
     """The run knows what its streams start from."""
     if draft.state.base is None:
-        draft.emit(ev.BaseCaptured(fact.commit, fact.tree, fact.branch, fact.head))
+        draft.emit(ev.BaseCaptured(fact.commit, fact.tree, fact.branch, fact.head, fact.left_out))
 
 
 def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:
@@ -236,20 +236,22 @@ def _needs_operator(draft: Draft) -> None:
     streams = [state.streams[s.id] for s in state.plan.streams]
     reasons = [p.reason for p in points if p.phase is PointPhase.BLOCKED]
     reasons += [f"{s.id}: {s.reason}" for s in streams if s.phase is Phase.BLOCKED]
-    hint = f"make both sides agree{_where_to_mend(state)}, then: anabranch resume {state.run}"
+    hint = f"{_how_to_mend(state)}; then: anabranch resume {state.run}"
     if why_not_merged(state, state.streams):
-        hint = f"allow what was written, or change it, then: anabranch resume {state.run}"
+        hint = f"anabranch allow STREAM, or change its files; then: anabranch resume {state.run}"
     draft.emit(ev.RunNeedsOperator(reasons[0], hint))
 
 
-def _where_to_mend(state: State) -> str:
-    """Return where a person can change the side that came too late, if its workspace stands."""
+def _how_to_mend(state: State) -> str:
+    """Return how a person can settle a conflict, where the late side's workspace still stands."""
     for point in (state.points[p.id] for p in state.plan.points):
         for conflict in point.conflicts:
             late = state.streams[conflict.streams[-1]]
-            if late.workspace is not None:
-                return f", for example in {late.workspace.path} ({late.id})"
-    return ""
+            others = [state.streams[s].result for s in conflict.streams[:-1]]
+            if late.workspace is not None and others and others[-1] is not None:
+                merge = f"git add -A, git commit, git merge {others[-1].commit[:12]}"
+                return f"in {late.workspace.path}: {merge}, settle it, commit"
+    return "make both sides agree in their workspaces"
 
 
 def _trouble(state: State) -> str | None:

@@ -126,8 +126,10 @@ def admit(draft: Draft) -> None:
         stream = state.streams[stream_id]
         if stream.not_before > draft.now or _is_kept_waiting(draft, stream, reserved):
             continue
-        draft.emit(ev.StreamAdmitted(stream_id, stream.attempt))
-        resources.grant_to_admitted(draft, stream)
+        # It was queued just now, or waited for the slot that something else has just left.
+        with draft.because_of(max(stream.cause, draft.cause or 0)):
+            draft.emit(ev.StreamAdmitted(stream_id, stream.attempt))
+            resources.grant_to_admitted(draft, stream)
         free -= 1
         if not free:
             return

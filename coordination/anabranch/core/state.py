@@ -98,6 +98,7 @@ class Exit(msgspec.Struct, frozen=True):
     signal: int | None = None
     error: str | None = None
     lost: bool = False
+    survivors_ended: int = 0
 
 
 class StopRequest(msgspec.Struct, frozen=True):

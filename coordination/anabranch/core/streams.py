@@ -15,6 +15,7 @@ from anabranch.core.owed import deadline_of, exited_well
 from anabranch.core.state import Exit, Stream
 from anabranch.core.strategies import FailedAttempt, GiveUp, RecoveryDecision
 from anabranch.core.violations import strays_kept
+from anabranch.core.wording import counted
 
 
 def is_current(draft: Draft, fact: inputs.AttemptObservation) -> bool:
@@ -154,7 +155,7 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
         )
     )
     strays_kept(draft, stream.id, stream.attempt, fact.strays)
-    draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(fact.files_changed)))
+    draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(stream, fact)))
     below = left_out_below(draft.state, stream.id)
     if below:
         draft.emit(ev.StreamQuarantined(stream.id, f"built on {below}, which was left out"))
@@ -166,9 +167,15 @@ def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
         draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
 
 
-def _success(files_changed: int) -> str:
-    noun = "file" if files_changed == 1 else "files"
-    return f"exit 0, {files_changed} {noun} changed" if files_changed else "exit 0, nothing changed"
+def _success(stream: Stream, fact: inputs.ResultReady) -> str:
+    exit_ = stream.exit or Exit()
+    facts = [f"exit {exit_.code}", f"{counted(fact.files_changed, 'file')} changed"]
+    if not fact.files_changed:
+        facts[1] = "nothing changed"
+    if exit_.survivors_ended:
+        left = counted(exit_.survivors_ended, "process")
+        facts.append(f"{left} it left behind ended")
+    return ", ".join(facts)
 
 
 def why_not_succeeded(draft: Draft, stream: Stream) -> str | None:

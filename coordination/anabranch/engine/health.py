@@ -189,7 +189,7 @@ def _plugins(folder: Path) -> Iterator[Finding]:
     loaded = load_plugins()
     strategies = loaded.strategies
     names = [*strategies.convergence, *strategies.balancers, *strategies.recovery]
-    yield Finding("plugins", "ok", f"{len(loaded.plugins)} loaded: {', '.join(names)}")
+    yield Finding("plugins", "ok", f"{len(loaded.plugins)} loaded; strategies: {', '.join(names)}")
     for plugin in loaded.set_aside:
         message = f"{plugin.plugin} was set aside: {plugin.reason}"
         yield Finding("plugins", "warning", message, "update or uninstall the package")

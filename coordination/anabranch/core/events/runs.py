@@ -17,12 +17,16 @@ class RunStarted(Event, frozen=True):
 
 
 class BaseCaptured(Event, frozen=True):
-    """The commit that every stream starts from is known and kept alive by a ref."""
+    """The commit that every stream starts from is known and kept alive by a ref.
+
+    ``left_out`` counts the files of the user's checkout with changes that are not part of it.
+    """
 
     commit: str
     tree: str
     branch: str | None
     head: str | None
+    left_out: int = 0
 
 
 class RunResumed(Event, frozen=True):

@@ -24,6 +24,7 @@ from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import Inheritance, held_by, inherited_by, inherited_from
 from anabranch.core.state import Result, State
 from anabranch.core.violations import outside
+from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.workspaces.records import read_record
@@ -89,6 +90,7 @@ class WorkspaceEffects:
             tree=base.tree,
             branch=base.branch,
             head=base.head,
+            left_out=0 if state.plan.include_uncommitted else ws.uncommitted_files(self._repo),
             cause=effect.cause,
         )
 
@@ -285,7 +287,7 @@ class WorkspaceEffects:
         return inputs.ApprovalDone(
             branch=outcome.branch,
             commit=outcome.commit,
-            message=f"{where} has the result: {outcome.files_changed} files changed",
+            message=f"{where} has the result: {counted(outcome.files_changed, 'file')} changed",
             cause=effect.cause,
         )
 

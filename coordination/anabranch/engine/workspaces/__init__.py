@@ -6,7 +6,7 @@ Plain synchronous functions that may be called from any thread. Values come back
 
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.approving import approve
-from anabranch.engine.workspaces.basing import capture_base
+from anabranch.engine.workspaces.basing import capture_base, uncommitted_files
 from anabranch.engine.workspaces.capturing import capture_result
 from anabranch.engine.workspaces.merging import (
     changed_paths,
@@ -89,5 +89,6 @@ __all__ = [
     "result_branch",
     "result_ref",
     "start_ref",
+    "uncommitted_files",
     "who_touched",
 ]

@@ -172,7 +172,8 @@ def _unclean(git: Git, base: Base, changed: Sequence[Change]) -> Refusal | None:
     if base.commit == base.head or base.head is None:
         staged = git.run("diff-index", "--cached", "--name-only", "-z", base.tree).fields
         dirty = tuple(sorted({*staged, *_dirty_files(git)}))
-        reason, hint = "your checkout has uncommitted changes", "commit or stash them first"
+        reason = "your checkout has uncommitted changes"
+        hint = "put them away with git stash, approve again, then git stash pop"
     else:
         now = take_snapshot(git).tree
         dirty = tuple(change.path for change in changes(git, base.tree, now))

@@ -48,6 +48,15 @@ def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Bas
     return Base(commit, tree, branch, head)
 
 
+def uncommitted_files(repo: Repository) -> int:
+    """How many files of the user's checkout have changes that HEAD does not hold."""
+    if repo.kind == "plain":
+        return 0
+    here = Git(git_dir=repo.checkout_dir, cwd=repo.root).at(work_tree=repo.root)
+    answer = here.run("status", "--porcelain", "-z", "--no-renames", accept=(0, 128))
+    return sum(1 for field in answer.fields if field) if answer.exit_code == 0 else 0
+
+
 def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Snapshot:
     """The user's files as they are, seen through a private index."""
     index = run_folder(repo, run) / "index" / "checkout"

@@ -19,7 +19,7 @@ from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.checking import Finding, check_changes
 from anabranch.engine.workspaces.objects import Drafts, changes, commit_content, existing
 from anabranch.engine.workspaces.records import index_path
-from anabranch.engine.workspaces.refs import keep_ref, resolve_head
+from anabranch.engine.workspaces.refs import keep_ref, read_ref, resolve_head
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
 from anabranch.engine.workspaces.values import Repository, Result, Workspace
@@ -52,7 +52,9 @@ def capture_result(
     snapshot = take_snapshot(git)
     changed = changes(git, workspace.start_tree, snapshot.tree)
     head, finding = _parent(git, git_dir, workspace)
-    commit = _commit(git, repo, workspace, head, snapshot.tree, message)
+    commit = _already_kept(git, repo, ref, snapshot.tree, head)
+    if commit is None:
+        commit = _commit(git, repo, workspace, head, snapshot.tree, message)
     if workspace.kind == "clone":
         bring_objects(repo, run, git_dir, (commit,), (workspace.start_commit,))
     keep_ref(repo, ref, commit)
@@ -121,6 +123,16 @@ def _detached_head(git_dir: Path) -> str | None:
     except OSError:
         return None
     return found[1].decode() if found else None
+
+
+def _already_kept(git: Git, repo: Repository, ref: str, tree: str, parent: str) -> str | None:
+    """The commit an earlier capture made of the same work, so that it keeps its name."""
+    kept = read_ref(repo, ref)
+    if kept is None:
+        return None
+    found = git.run("rev-parse", f"{kept}^{{tree}}", f"{kept}^1", accept=(0, 128))
+    same = found.exit_code == 0 and found.text.split("\n") == [tree, parent]
+    return kept if same else None
 
 
 def _commit(

@@ -184,7 +184,10 @@ class _Merge:
         else:
             merged = self._merge_by_git(result)
             if isinstance(merged, Conflict):
-                return merged
+                settled = self._settled_by_hand(result)
+                if settled is None:
+                    return merged
+                merged = settled
             self.extent = Extent(changes(self.git, self.start.tree, merged))
             tree = merged
         self.settle(result, changed, tree)
@@ -220,6 +223,22 @@ class _Merge:
             found = self.reader.read(commit)
             content = found[1] if found else b""
         return commit_time(content)
+
+    def _settled_by_hand(self, result: Result) -> str | None:
+        """The tree, if a person has merged the other side into the stream's own history.
+
+        Then that history has a nearer merge base than the tree the stream started from.
+        """
+        sides = (self.commit, result.commit)
+        nearest = self.git.run("merge-base", *sides, accept=(0, 1)).text
+        if not nearest or self._is_below(nearest, result.start_commit):
+            return None
+        answer = self.git.run("merge-tree", "--write-tree", "-z", *sides, accept=(0, 1))
+        return answer.fields[0] if answer.exit_code == 0 else None
+
+    def _is_below(self, one: str, other: str) -> bool:
+        test = self.git.run("merge-base", "--is-ancestor", one, other, accept=(0, 1))
+        return test.exit_code == 0
 
     def _merge_by_git(self, result: Result) -> str | Conflict:
         self.drafts.store(self.git)
