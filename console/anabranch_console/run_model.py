@@ -53,7 +53,8 @@ class RunModel:
     """The newest state, the rows of all streams, and the events that are still kept."""
 
     def __init__(self, source: Source) -> None:
-        self.source = TimeSource(source)
+        self.source = source
+        self.time = TimeSource(source)
         self.state: State = source.state
         self.now = source.now()
         self.overhead: Overhead | None = None
@@ -71,7 +72,7 @@ class RunModel:
     @property
     def live_state(self) -> State:
         """The newest state, also while the past is shown."""
-        return self.source.live.state
+        return self.source.state
 
     @property
     def vitals(self) -> Mapping[StreamId, Vitals]:
@@ -102,9 +103,9 @@ class RunModel:
         return [r for r in self._by_subject.get(subject, ()) if r.seq <= until]
 
     def _pull(self) -> Changes:
-        frame = self.source.take(self._cursor)
-        vitals = self.source.vitals()
-        self.now = self.source.now()
+        frame = self.time.take(self._cursor)
+        vitals = self.time.vitals()
+        self.now = self.time.now()
         second = int(self.now)
         is_new_second = second != self._second and not frame.state.has_ended
         is_first = self._cursor == 0
@@ -113,10 +114,10 @@ class RunModel:
         if is_new_second:
             dirty |= {s for s, row in self.rows.items() if row.elapsed_seconds is not None}
         if is_new_second or is_first or frame.events:
-            self.overhead = self.source.overhead()
-        is_other_time = self.source.past is not self._shown
+            self.overhead = self.time.overhead()
+        is_other_time = self.time.past is not self._shown
         if is_other_time:
-            self._shown = self.source.past
+            self._shown = self.time.past
             self.rows.clear()
         self.state, self._vitals, self._cursor = frame.state, dict(vitals), frame.cursor
         self._second = second

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from anabranch.core import accounting
 from anabranch.core.events import Recorded, StateChanged
 from anabranch.core.evolve import evolve, first_state
@@ -23,10 +25,9 @@ from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
-from anabranch.engine.source import Frame, Overhead
 
 if TYPE_CHECKING:
-    from anabranch.engine.source import Source
+    from anabranch.engine.source import Frame, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
 KEEP_EVERY = 500
@@ -166,13 +167,9 @@ class TimeSource:
         """Return what is new; events wait in the live source while the past is shown."""
         is_new, self._is_new_time = self._is_new_time, False
         if self._past is not None:
-            streams = frozenset(self._past.streams) if is_new else frozenset[StreamId]()
-            return Frame(cursor, self._past, streams, (), 0)
+            return _frame_of_past(self._past, cursor, is_new)
         frame = self.live.take(cursor)
-        if not is_new:
-            return frame
-        everybody = frozenset(frame.state.streams)
-        return Frame(frame.cursor, frame.state, everybody, frame.events, frame.missed)
+        return replace(frame, streams=frozenset(frame.state.streams)) if is_new else frame
 
     def vitals(self) -> Mapping[StreamId, Vitals]:
         return {} if self._past else self.live.vitals()
@@ -180,9 +177,7 @@ class TimeSource:
     def overhead(self) -> Overhead:
         if self._past is None:
             return self.live.overhead()
-        by_category = accounting.overhead_seconds(self._past)
-        work = accounting.work_seconds(self._past, self._past.at)
-        return Overhead(by_category, work, accounting.overhead_share(by_category, work))
+        return _overhead_of_past(self._past)
 
     def submit(self, command: Command) -> Future[Refusal | None]:
         if self._past is None or self.moment is None:
@@ -190,3 +185,18 @@ class TimeSource:
         answer: Future[Refusal | None] = Future()
         answer.set_result(Refusal(f"this is {self.moment.words}, the past", BACK_TO_LIVE))
         return answer
+
+
+def _frame_of_past(past: State, cursor: Seq, is_new: bool) -> Frame:
+    from anabranch.engine.source import Frame  # it brings what the first picture does not need
+
+    streams = frozenset(past.streams) if is_new else frozenset[StreamId]()
+    return Frame(cursor, past, streams, (), 0)
+
+
+def _overhead_of_past(past: State) -> Overhead:
+    from anabranch.engine.source import Overhead
+
+    by_category = accounting.overhead_seconds(past)
+    work = accounting.work_seconds(past, past.at)
+    return Overhead(by_category, work, accounting.overhead_share(by_category, work))

@@ -154,7 +154,7 @@ VERBS: tuple[Verb, ...] = (
     _V("back", "Back: close, clear, return", ("escape",), _S.ANYWHERE),
     _V("copy-selection", "Copy the selected text", ("ctrl+c",), _S.ANYWHERE),
     _V("quit", "Quit", ("q", "ctrl+q"), _S.ANYWHERE, aliases=("q", "exit"), footer="Quit"),
-    _V("streams", "Streams", ("1",), _S.ANYWHERE, aliases=("home",)),
+    _V("streams", "Go to the streams", ("1",), _S.ANYWHERE, aliases=("home",)),
     _V("locks", "Locks", ("2",), _S.ANYWHERE),
     _V("history", "History of the shared state", ("3",), _S.ANYWHERE),
     _V("messages", "Messages", ("4",), _S.ANYWHERE),
@@ -230,7 +230,7 @@ VERBS: tuple[Verb, ...] = (
     _V("version", "Go to a version", ("v",), _S.HISTORY, args="NUMBER", footer="Version"),
     _V(
         "travel",
-        "Show the run as it was",
+        "Travel to a version or an event",
         ("t",),
         _S.TRAVEL,
         args="[VERSION | event N]",

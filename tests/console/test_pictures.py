@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from anabranch_console.app import ConsoleApp
 from tests.console.conftest import settle
+from tests.console.coordination import coordinated_source
 from tests.console.scripted_source import demo_source, finish_everything
 
 Compare = Callable[..., bool]
@@ -63,3 +64,26 @@ def test_the_end_of_a_run_looks_as_it_did(snap_compare: Compare, tmp_path: Path)
     """The banner of a failed run."""
     app = _app(tmp_path, {}, has_ended=True)
     assert snap_compare(app, terminal_size=(120, 36), run_before=_press())
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "keys", "environ"),
+    [
+        ("locks", (120, 36), ("2",), {}),
+        ("history light", (160, 45), ("3", *("j",) * 5), {"ANABRANCH_THEME": "floodplain"}),
+        ("messages narrow", (80, 24), ("4", "enter"), {}),
+        ("resources ascii", (120, 36), ("5",), {"ANABRANCH_GLYPHS": "ascii"}),
+    ],
+)
+def test_the_panes_look_as_they_did(
+    name: str,
+    size: tuple[int, int],
+    keys: tuple[str, ...],
+    environ: dict[str, str],
+    snap_compare: Compare,
+    tmp_path: Path,
+) -> None:
+    """A run in which everything that can be seen happens."""
+    environ = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
+    app = ConsoleApp(coordinated_source(tmp_path), is_paced=False, environ=environ)
+    assert snap_compare(app, terminal_size=size, run_before=_press(*keys))

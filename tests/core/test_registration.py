@@ -32,7 +32,7 @@ def plan_with(*streams: StreamPlan) -> Plan:
 
 def state_of(crew: Crew, name: str) -> str:
     rows = status(crew.state, True, None)["streams"]
-    return next(row["state"] for row in rows if row["stream"] == name)
+    return str(next(row["state"] for row in rows if row["stream"] == name))
 
 
 # ------------------------------------------------------------------ capabilities in the plan
@@ -86,8 +86,9 @@ def test_a_stream_that_waits_for_the_asking_one_is_no_provider() -> None:
         replace(needing("d", "review"), capabilities=able),
     )
     providers = {s.id: s.depends_on[-1].providers for s in plan.streams if s.depends_on}
-    assert providers["a"] == ("c", "d")
-    assert providers["d"] == ("b", "c") or "a" not in providers["a"]
+    a, d = StreamId("a"), StreamId("d")
+    assert providers[a] == ("c", "d")
+    assert providers[d] == ("b", "c") or "a" not in providers[a]
     Crew(plan=plan)
 
 

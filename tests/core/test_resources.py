@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ from anabranch.testing import plan_of, stream
 from tests.core.working import Crew
 
 
-def crew_of(count: int, db: float, **fields: object) -> Crew:
+def crew_of(count: int, db: float, **fields: Any) -> Crew:
     """Return a crew that shares a number of databases."""
     return Crew(*(f"s{n}" for n in range(count)), resources={"db": db}, **fields)
 
@@ -138,7 +139,8 @@ def test_what_can_never_be_granted_is_refused(amounts: dict[str, float], word: s
     """With a reason and a hint, and without an event."""
     crew = crew_of(1, 2)
     seen = len(crew.records)
-    answer = crew.asks("s0", **amounts)
+    wanted: dict[str, Any] = dict(amounts)
+    answer = crew.asks("s0", **wanted)
     assert (answer.outcome, len(crew.records)) == ("refused", seen)
     assert word in answer.facts["reason"]
     assert answer.facts["hint"]

@@ -56,9 +56,15 @@ class Crew(Talk):
 
     def crashes(self, name: str) -> None:
         """Let a stream's process vanish; its work is kept."""
-        key = {"stream": StreamId(name), "attempt": self.state.streams[StreamId(name)].attempt}
-        self._step(inputs.ProcessLost(reason="its holder was killed", **key))
-        self._step(inputs.ResultReady(commit="k", tree="t", files_changed=1, ref="refs/x", **key))
+        stream, attempt = StreamId(name), self.state.streams[StreamId(name)].attempt
+        self._step(
+            inputs.ProcessLost(stream=stream, attempt=attempt, reason="its holder was killed")
+        )
+        self._step(
+            inputs.ResultReady(
+                stream=stream, attempt=attempt, commit="k", tree="t", files_changed=1, ref="refs/x"
+            )
+        )
 
     def merges(self) -> None:
         """Let what is being merged be merged."""

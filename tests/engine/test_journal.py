@@ -26,15 +26,22 @@ KILLS = 30
 TMPFS_BYTES = 1_000_000
 
 WIRE_NAMES = """
-    approval_refused approval_requested attempt_failed base_captured conflict_found
-    convergence_abandoned convergence_arrived convergence_blocked convergence_departed
-    convergence_merged convergence_reopened convergence_started partial_captured
-    recapture_requested result_captured retry_scheduled run_approved run_converged run_failed
-    run_needs_operator run_reopened run_resumed run_started run_stop_requested run_stopped
-    stream_admitted stream_blocked stream_delayed stream_exited stream_failed stream_lost
-    stream_quarantined stream_queued stream_registered stream_requeued stream_skipped
-    stream_started stream_stop_requested stream_stopped stream_succeeded workspace_prepared
-    workspace_reclaimed
+    approval_refused approval_requested arrival_released attempt_failed base_captured
+    checkpoint_failed checkpoint_requested checkpoint_taken conflict_found
+    convergence_abandoned convergence_aggregated convergence_arrived convergence_blocked
+    convergence_departed convergence_merged convergence_reopened convergence_started
+    convergence_withdrawn deadlock_detected lease_doubted lease_renewed lock_expired
+    lock_granted lock_queued lock_released lock_violated lock_withdrawn machine_load_changed
+    machine_measured message_acknowledged message_delivered message_died message_requeued
+    message_sent partial_captured recapture_requested resources_exceeded resources_granted
+    resources_queued resources_released resources_withdrawn resources_within result_captured
+    retry_scheduled run_approved run_converged run_failed run_needs_operator run_reopened
+    run_resumed run_started run_stop_requested run_stopped state_changed state_synced
+    stream_admitted stream_blocked stream_delayed stream_exited stream_failed
+    stream_heartbeat stream_joined stream_left stream_lost stream_progressed
+    stream_quarantined stream_queued stream_ready stream_registered stream_requeued
+    stream_skipped stream_stalled stream_started stream_stop_requested stream_stopped
+    stream_succeeded violation_allowed workspace_prepared workspace_reclaimed
 """
 
 # Appends events one a transaction, and says each number once it is acknowledged.

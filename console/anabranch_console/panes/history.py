@@ -46,7 +46,7 @@ class HistoryPane(Pane[Change]):
         return changes[::-1]
 
     def _is_viewed(self, row: Change) -> bool:
-        past = self.model.source.past
+        past = self.model.time.past
         return past is not None and past.shared.head == row.version
 
     def text_of(self, row: Change) -> str:

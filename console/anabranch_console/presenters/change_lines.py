@@ -101,8 +101,8 @@ def diff_lines(before: str | None, after: str | None, cells: int) -> list[Line]:
     """Return how one JSON text became another, as lines of - and +."""
     old, new = _pretty(before), _pretty(after)
     lines: list[Line] = []
-    alike = [[line.rstrip(",") for line in side] for side in (old, new)]
-    found = SequenceMatcher(None, *alike, autojunk=False).get_opcodes()
+    old_alike, new_alike = ([line.rstrip(",") for line in side] for side in (old, new))
+    found = SequenceMatcher(None, old_alike, new_alike, autojunk=False).get_opcodes()
     for tag, old_from, old_to, new_from, new_to in found:
         if tag == "equal":
             lines += _signed("  ", new[new_from:new_to], "muted", cells)

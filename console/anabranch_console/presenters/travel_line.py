@@ -12,20 +12,21 @@ from anabranch_console.time_travel import Moment
 def travel_line(moment: Moment, past: State, live: State, glyphs: Glyphs, cells: int) -> Line:
     """Return which moment is shown, how far it is behind, and the way back."""
     if moment.version is not None:
-        behind = wording.count(live.shared.head - past.shared.head, "version")
+        number, noun = live.shared.head - past.shared.head, "version"
     else:
-        behind = wording.count(live.seq - past.seq, "event")
+        number, noun = live.seq - past.seq, "event"
+    behind = (f"{wording.count(number, noun)} behind live", f"{number} behind live")
     at = wording.wall_clock(past.started_wall, past.at)
     left = [
         Part(100, ((Span(f"{glyphs.past} viewing {moment.words}", "badge.warning"),),)),
-        Part(80, ((Span(f"{behind} behind live", "text"),),)),
+        Part(80, tuple((Span(told, "text"),) for told in behind)),
         Part(30, ((Span(at, "text"),),)),
         Part(10, ((Span(f"event {past.seq}", "muted"),),)),
         Part(20, ((Span("read-only", "muted"),),)),
     ]
     right = [
         Part(
-            90,
+            75,
             (
                 (Span("esc", "key"), Span(" back to live", "text")),
                 (Span("esc", "key"), Span(" live", "text")),

@@ -69,7 +69,7 @@ class ModesScreen(LookingScreen):
         self.mode_tabs = ModeTabs()
         self.travel_bar = Bar(id="travel")
         self.travel_bar.background_name = "cursor"
-        self._rewinder = Rewinder(model.source.live)
+        self._rewinder = Rewinder(model.source)
         self._destination: Moment | None = None
         self._live_seen: State | None = None
 
@@ -177,7 +177,7 @@ class ModesScreen(LookingScreen):
 
     def situation(self, argument: str = "") -> Situation:
         """Return what decides which verbs can be used."""
-        moment, pane = self.model.source.moment, self.pane
+        moment, pane = self.model.time.moment, self.pane
         locks, messages = self.model.state.locks, self.panes.get("messages")
         chosen_lock = self._chosen("locks")
         chosen_message = self._chosen("messages") if messages else None
@@ -214,7 +214,7 @@ class ModesScreen(LookingScreen):
     def do_back(self, argument: str) -> None:
         if self.selections or self.is_full:
             super().do_back(argument)
-        elif self.model.source.past is not None:
+        elif self.model.time.past is not None:
             self.do_live("")
         elif self.pane is None:
             super().do_back(argument)
@@ -251,7 +251,7 @@ class ModesScreen(LookingScreen):
 
     def advance(self) -> Changes:
         changes = super().advance()
-        if self.model.source.past is not None:
+        if self.model.time.past is not None:
             live = self.model.live_state
             if live is not self._live_seen:
                 self._live_seen = live
@@ -262,7 +262,7 @@ class ModesScreen(LookingScreen):
 
     def apply(self, changes: Changes) -> None:
         if changes.is_other_time:
-            past = self.model.source.past
+            past = self.model.time.past
             self.events_pane.show_until(past.seq if past else None)
             self._paint_travel()
         super().apply(changes)
@@ -273,7 +273,7 @@ class ModesScreen(LookingScreen):
     # --- travelling ------------------------------------------------------------------------------
 
     def _paint_travel(self) -> None:
-        source = self.model.source
+        source = self.model.time
         self.set_class(source.past is not None, "-past")
         if source.past is None or source.moment is None:
             self.travel_bar.display = False
@@ -311,12 +311,12 @@ class ModesScreen(LookingScreen):
         if isinstance(message.found, Refusal):
             self.tell("warning", f"{message.found.reason}; {message.found.hint}")
             return
-        self.model.source.show(message.moment, message.found)
+        self.model.time.show(message.moment, message.found)
         self.advance()
 
     def do_live(self, argument: str) -> None:
         self._destination = None
-        self.model.source.show_live()
+        self.model.time.show_live()
         self.advance()
 
     # --- versions --------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ class ModesScreen(LookingScreen):
 
     def _travel_along(self) -> None:
         """While the past is shown, show the version that is chosen now."""
-        row, moment = self._chosen("history"), self.model.source.moment
+        row, moment = self._chosen("history"), self.model.time.moment
         if row and moment and moment.version != row.version:
             self.travel_to(Moment(version=row.version))
 

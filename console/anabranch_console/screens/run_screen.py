@@ -242,7 +242,7 @@ class RunScreen(ModesScreen):
         """Send a command; the answer comes back as a message, from whatever thread."""
         told = operator_calls.told(command)
         try:
-            answer = self.model.source.submit(command)
+            answer = self.model.time.submit(command)
         except Exception as error:
             self.tell("error", f"{told}: {type(error).__name__}: {error}")
             return

@@ -260,7 +260,7 @@ class RunView(Screen[None]):
             told.insert(0, f"{count(len(log.hits), 'hit')} for {safe(log.needle)}")
         if log.is_wrapped:
             told.append("wrapped")
-        if self.model.source.past is not None:
+        if self.model.time.past is not None:
             told.append("as it is now")
         told.append("following" if log.is_following else "paused, end follows")
         return (Span(dot.join(told), "muted"),)

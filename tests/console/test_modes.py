@@ -1,0 +1,347 @@
+"""The modes beside the streams: reached by digits and names, steered by verbs, cheap to keep."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from anabranch.core import calls, inputs
+from anabranch_console.screens.modes import MODES
+from anabranch_console.screens.run_screen import RunScreen
+from anabranch_console.verbs import VERBS, Scope
+from anabranch_console.widgets.grid import Grid
+from anabranch_console.widgets.line_view import LineView
+from tests.console.conftest import Console, OpenConsole, settle
+from tests.console.coordination import call, coordinated_source
+from tests.console.scripted_source import ScriptedSource, plan_of, stream
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> ScriptedSource:
+    """A run in which everything that can be seen happens."""
+    return coordinated_source(tmp_path)
+
+
+@pytest.fixture
+def painted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the painted lines of each pane, and the rows that are formatted."""
+    counts: Counter[str] = Counter()
+    render_line, line = LineView.render_line, Grid._line
+
+    def count_painted(self: LineView, y: int) -> object:
+        counts[self.id or ""] += 1
+        return render_line(self, y)
+
+    def count_formatted(self: Grid[object], index: int) -> object:
+        counts["formatted"] += 1
+        return line(self, index)
+
+    monkeypatch.setattr(LineView, "render_line", count_painted)
+    monkeypatch.setattr(Grid, "_line", count_formatted)
+    return counts
+
+
+# --- getting there -------------------------------------------------------------------------------
+
+
+async def test_every_mode_is_reached_by_digit_name_and_palette(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """The tabs say which one it is; escape goes home."""
+    async with open_console(source) as console:
+        assert "1 Streams  2 Locks" in console.shown()
+        for digit, mode in enumerate(MODES, 1):
+            await console.press(str(digit))
+            assert console.screen.mode == mode
+        for mode in MODES:
+            await console.command(mode)
+            assert console.screen.mode == mode
+        hits = {hit.id for hit in console.screen.palette_hits()}
+        assert hits > set(MODES)
+        await console.press("ctrl+p")
+        await console.type("locks")
+        await console.press("enter")
+        assert console.screen.mode == "locks"
+        await console.press("escape")
+        assert console.screen.mode == "streams"
+        assert console.app.focused is console.screen.table
+
+
+async def test_a_run_without_coordination_shows_no_tabs_at_home(
+    open_console: OpenConsole,
+) -> None:
+    """They come with the first visit, or with the first thing to see there."""
+    async with open_console() as console:
+        assert "2 Locks" not in console.shown()
+        assert not console.screen.panes
+        await console.press("2")
+        assert "2 Locks" in console.shown()
+        assert "nobody holds a lock" in console.shown()
+
+
+async def test_a_click_on_a_tab_goes_there(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """The tabs can be clicked."""
+    async with open_console(source) as console:
+        await console.pilot.click("#modes", offset=(25, 0))
+        await settle(console.pilot)
+        assert console.screen.mode == "history"
+
+
+async def test_keys_of_the_streams_mean_nothing_elsewhere(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """Nothing is marked, sorted or opened in a table that nobody sees."""
+    async with open_console(source) as console:
+        await console.press("2", "space", "o", "l", "left_square_bracket")
+        assert console.screen.mode == "locks"
+        assert not console.screen.listed.marked
+        await console.command("log unit")
+        assert console.screen.mode == "streams"
+
+
+TOLD = {
+    "2": ("db/schema.sql", "fence"),
+    "3": ("schema/version", "The whole state"),
+    "4": ("dead letter", "Thread cart"),
+    "5": ("queue 1", "The machine"),
+}
+
+
+async def test_every_verb_of_a_pane_is_reachable_by_its_keys(
+    open_console: OpenConsole, source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its mode, directly or through the menu."""
+    done: list[str] = []
+    original = RunScreen.action_verb
+
+    def note(self: RunScreen, name: str, argument: str = "") -> None:
+        done.append(name)
+        if name == "menu":
+            original(self, name, argument)
+
+    monkeypatch.setattr(RunScreen, "action_verb", note)
+    async with open_console(source) as console:
+        for scope in (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES):
+            console.screen.go_to(scope.value)
+            await settle(console.pilot)
+            for verb in (v for v in VERBS if v.scope in (scope, Scope.TRAVEL)):
+                for key in verb.keys:
+                    await console.press(*key.split())
+                    assert done[-1] == verb.id, key
+
+
+@pytest.mark.parametrize("size", [(120, 36), (80, 24), (60, 16)])
+async def test_every_pane_works_in_every_size(
+    open_console: OpenConsole, source: ScriptedSource, size: tuple[int, int]
+) -> None:
+    """The rows, the details after enter, full, and back with escape."""
+    async with open_console(source, size) as console:
+        for key, (told, detail) in TOLD.items():
+            await console.press(key)
+            assert told in console.shown()
+            await console.press("enter", "f")
+            assert detail in console.shown()
+            await console.press("escape", "escape")
+            assert console.screen.main_view.has_focus
+            assert told in console.shown()
+            assert all(len(line) <= size[0] for line in console.shown().splitlines())
+
+
+# --- each pane -----------------------------------------------------------------------------------
+
+
+async def test_the_locks_tell_who_waits_for_whom(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """Holder, fence, queue, wait, load; the tree, the ring that was found, and the violation."""
+    async with open_console(source) as console:
+        await console.press("2")
+        shown = console.shown()
+        for told in ("● schema#1", "42s", "└─ ● billing-tax#1", "waits for gpu, which types"):
+            assert told in shown
+        assert "1 found and broken" in shown
+        assert "docs wrote" in shown
+        await console.press("slash")
+        await console.type("billing")
+        await console.press("enter")
+        assert "2 of 5" in console.shown()
+        await console.press("escape")
+        assert "Locks 5" in console.shown()
+
+
+async def test_a_lock_is_taken_away(open_console: OpenConsole, source: ScriptedSource) -> None:
+    """By the menu, after a question that says who gets it; and by command."""
+    async with open_console(source) as console:
+        await console.press("2", "x", "v")
+        assert "auth-session, cart" in console.shown()
+        await console.press("y")
+        await console.frame()
+        (taken,) = console.source.commands
+        assert isinstance(taken, calls.Unlock)
+        assert taken.caller.is_operator
+        holders = console.source.state.locks.entries["db/schema.sql"].grants
+        assert [g.stream for g in holders] == ["auth-session"]
+        await console.command("revoke pyproject.toml")
+        await console.press("y")
+        assert "pyproject.toml" not in console.source.state.locks.entries
+        await console.command("revoke no/such/path")
+        assert any("nobody holds no/such/path" in told for told in console.toasts())
+
+
+async def test_violations_are_allowed(open_console: OpenConsole, source: ScriptedSource) -> None:
+    """After a question; then there is nothing left to allow."""
+    async with open_console(source) as console:
+        await console.press("2", "x", "a")
+        assert "docs: src/cart/model.py" in console.shown()
+        await console.press("y")
+        assert isinstance(console.source.commands[0], inputs.AllowViolation)
+        await console.frame()
+        assert "all allowed" in console.shown()
+        await console.command("allow")
+        assert any("no violation left" in told for told in console.toasts())
+
+
+async def test_messages_are_sent(open_console: OpenConsole, source: ScriptedSource) -> None:
+    """m asks for the text; the correspondent of the chosen message is filled in."""
+    async with open_console(source) as console:
+        await console.press("4", "m")
+        assert console.screen.bar.bar.value == "send cart "
+        await console.type("well [b]done")
+        await console.press("enter")
+        await console.command('send unit {"a": 1}')
+        await console.command("send lint")
+        assert console.screen.bar.bar.value == "send lint "
+        await console.press("escape", "b")
+        await console.type("stop at noon")
+        await console.press("enter")
+        sent = console.source.commands
+        assert [type(c).__name__ for c in sent] == ["Send", "Broadcast"]
+        assert isinstance(sent[0], calls.Send)
+        assert (sent[0].to, sent[0].body) == ("cart", "well [b]done")
+        assert len({c.request for c in sent if isinstance(c, calls.Call)}) == 2
+        await console.frame()
+        assert "well [b]done" in console.shown()
+        assert any("no stream 'unit'" in told for told in console.toasts())
+
+
+async def test_a_dead_letter_is_sent_again_or_why_not(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """The engine's refusal is told word for word."""
+    async with open_console(source) as console:
+        await console.press("4", "r")
+        (asked,) = console.source.commands
+        assert isinstance(asked, calls.Requeue)
+        assert console.toasts()
+        await console.press("j", "r")
+        assert any("no dead letter is chosen" in told for told in console.toasts())
+        await console.command("requeue 999999")
+        assert any("there is no dead letter 999999" in told for told in console.toasts())
+
+
+async def test_resources_show_grants_and_real_use(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """Granted beside used, the queue with its reason, the machine; the menu stops a stream."""
+    async with open_console(source) as console:
+        await console.press("5")
+        shown = console.shown()
+        for told in ("8 of 8 granted", "2.8G", "1 gpu short of 1", "pressure", "4.3 really used"):
+            assert told in shown
+        await console.press("j", "x", "s", "y")
+        (stopped,) = console.source.commands
+        assert isinstance(stopped, inputs.StopStream)
+        assert stopped.stream == "types"
+
+
+async def test_hostile_text_stays_text(open_console: OpenConsole, tmp_path: Path) -> None:
+    """No control character and no direction override of a stream reaches the terminal."""
+    source = coordinated_source(tmp_path)
+    evil = "\x1b]0;owned\x07\u202e\x9b31m[red]"
+    call(source, calls.Lock, "lint", path="a\x1b[2Jb")
+    call(source, calls.StateSet, "lint", key=f"k{evil}", value={evil: [evil]})
+    call(source, calls.Send, "lint", to="cart", body=evil)
+    async with open_console(source) as console:
+        for key in TOLD:
+            await console.press(key)
+            rows = console.screen.panes[console.screen.mode].grid.rows
+            for _ in rows:
+                assert not set(console.shown()) & set("\x1b\x07\x9b\u202e")
+                await console.press("j")
+
+
+# --- budgets -------------------------------------------------------------------------------------
+
+
+async def _quiet(console: Console, painted: Counter[str]) -> None:
+    for _ in range(2):
+        await console.frame()
+    painted.clear()
+
+
+async def test_an_unchanged_tick_paints_nothing(
+    open_console: OpenConsole, source: ScriptedSource, painted: Counter[str]
+) -> None:
+    """Neither the pane that is seen nor one that is hidden."""
+    async with open_console(source) as console:
+        for key in TOLD:
+            await console.press(key)
+            await _quiet(console, painted)
+            for _ in range(5):
+                await console.frame()
+            assert {name for name in painted if name != "formatted"} == set()
+            console.source.speak("lint", f"news {key}", cpu_percent=1.0)
+            await console.frame()
+            assert painted["streams"] == painted["log"] == 0
+
+
+async def test_a_thousand_locks_cost_what_is_visible(
+    open_console: OpenConsole, painted: Counter[str], tmp_path: Path
+) -> None:
+    """Only visible rows are formatted, and one new lock paints few lines."""
+    names = [f"s-{n:02}" for n in range(20)]
+    plan = plan_of([stream(name) for name in names], parallel=20)
+    source = ScriptedSource(plan, tmp_path)
+    for number in range(1000):
+        call(source, calls.Lock, names[number % 20], path=f"src/module_{number:04}.py")
+    async with open_console(source) as console:
+        await console.press("2")
+        assert "Locks 1000" in console.shown()
+        await _quiet(console, painted)
+        call(source, calls.Lock, "s-01", path="src/module_0000.py")
+        await console.frame()
+        height = console.screen.main_view.size.height
+        assert "1 waited for" in console.shown()
+        assert painted["formatted"] <= 4 * height
+        await _quiet(console, painted)
+        await console.press("G")
+        assert "src/module_0999.py" in console.shown()
+        assert painted["formatted"] <= 6 * height
+
+
+async def test_ten_thousand_versions_cost_what_is_visible(
+    open_console: OpenConsole, painted: Counter[str], tmp_path: Path
+) -> None:
+    """Opening, paging, stepping and filtering stay as cheap as the screen is small."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    for number in range(10_000):
+        call(source, calls.StateSet, "a", key=f"key/{number % 50}", value=number)
+    async with open_console(source) as console:
+        await console.press("3")
+        assert "version 10000" in console.shown()
+        height = console.screen.main_view.size.height
+        painted.clear()
+        await console.press("j", "pagedown", "G")
+        assert "1 of 10000" not in console.shown()
+        assert painted["formatted"] <= 20 * height
+        await console.command("version 1234")
+        assert "version 1234 · key/33" in console.shown()
+        call(source, calls.StateSet, "a", key="one", value="more")
+        await console.frame()
+        assert "version 1234 · key/33" in console.shown()
+        await console.command("filter 9_876")
+        assert "nothing matches" in console.shown()
