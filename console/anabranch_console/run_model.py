@@ -113,12 +113,12 @@ class RunModel:
         dirty |= {s for s, v in vitals.items() if self._vitals.get(s) is not v}
         if is_new_second:
             dirty |= {s for s, row in self.rows.items() if row.elapsed_seconds is not None}
-        if is_new_second or is_first or frame.events:
-            self.overhead = self.time.overhead()
         is_other_time = self.time.past is not self._shown
         if is_other_time:
             self._shown = self.time.past
             self.rows.clear()
+        if is_new_second or is_first or is_other_time or frame.events:
+            self.overhead = self.time.overhead()
         self.state, self._vitals, self._cursor = frame.state, dict(vitals), frame.cursor
         self._second = second
         self._problem = None

@@ -1,4 +1,4 @@
-"""Meeting over the socket: values that are brought to a point, and streams that join from outside."""
+"""Meeting over the socket: values brought to a point, and streams that join from outside."""
 
 from __future__ import annotations
 

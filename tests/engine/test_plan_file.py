@@ -542,11 +542,11 @@ def test_the_schema_refuses_unknown_keys_too(path: Path) -> None:
 
 def test_a_key_without_effect_is_named_with_its_line_if_the_user_wrote_it() -> None:
     """Defaults are not the user's words and give no warning."""
-    text = 'version = 1\n[streams.a]\ncommand = "x"\nwrites = ["a"]\n'
+    text = 'version = 1\n[streams.a]\ncommand = "x"\nmax_parallel = 2\n'
     assert loaded('version = 1\n[streams]\na = "x"\n').warnings == ()
     (warning,) = loaded(text).warnings
     assert (warning.code, warning.stream) == ("no-effect-yet", "a")
-    assert "`streams.a.writes` (line 4)" in warning.message
+    assert "`streams.a.max_parallel` (line 4)" in warning.message
 
 
 def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
@@ -559,11 +559,9 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
     assert found == [
         "coordination.checkpoint_interval",
         "coordination.protocols",
-        "coordination.isolation.file_access",
         "coordination.recovery.timeout",
         "coordination.recovery.fallback",
         "coordination.recovery.soft_grace",
-        "streams.unit.writes",
         "streams.unit.max_parallel",
         "convergence.tests.on_failure",
         "convergence.tests.timeout",

@@ -189,22 +189,21 @@ def _capacity(look: ResourceLook, name: str) -> list[Line]:
     title = Span(safe(_short(name)).ljust(_LABEL_CELLS), "strong")
     if whole is None:
         return [(title, Span("not measured yet", "muted"))]
-    told = f"{_some(name, granted)} of {_some(name, whole)} granted, "
-    left = free(state, name)
-    style = "level.good" if left else "level.warning"
-    head: Line = (title, Span(told), Span(f"{_some(name, left)} free", style))
+    head = [title, Span(f"{_some(name, granted)} of {_some(name, whole)} granted")]
+    waiting = sum(name in w.amounts for w in state.resources.queue)
+    if waiting:
+        head.append(Span(f"  {waiting} waiting", "level.warning"))
     on = min(BAR_CELLS, round(BAR_CELLS * granted / whole)) if whole else BAR_CELLS
+    left = free(state, name)
     line = [
         Span(look.glyphs.bar_on * on, "bar.on"),
         Span(look.glyphs.bar_off * (BAR_CELLS - on), "bar.off"),
+        Span(f"  {_some(name, left)} free", "level.good" if left else "level.warning"),
     ]
     uses = [u for s in state.resources.held if (u := real_use(look, s, name)) is not None]
     if uses:
         line.append(Span(f"  {_some(name, round(sum(uses), 1))} really used", "text"))
-    waiting = sum(name in w.amounts for w in state.resources.queue)
-    if waiting:
-        line.append(Span(f"  {waiting} waiting", "level.warning"))
-    return [head, tuple(line)]
+    return [tuple(head), tuple(line)]
 
 
 def _some(name: str, value: float) -> str:

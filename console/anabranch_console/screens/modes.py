@@ -111,6 +111,8 @@ class ModesScreen(LookingScreen):
         self.mode = mode
         self.set_class(mode != HOME, "-away")
         self.remove_class("-drawer")
+        if mode == HOME:
+            self.rearrange()  # before it is painted: another time may have other streams
         if mode != HOME and mode not in self.panes:
             self.panes[mode] = _PANES[mode](self.model)
             self.mount(self.panes[mode], before=self.events_pane)
