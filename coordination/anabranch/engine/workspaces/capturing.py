@@ -52,9 +52,8 @@ def capture_result(
     snapshot = take_snapshot(git)
     changed = changes(git, workspace.start_tree, snapshot.tree)
     head, finding = _parent(git, git_dir, workspace)
-    commit = _already_kept(git, repo, ref, snapshot.tree, head)
-    if commit is None:
-        commit = _commit(git, repo, workspace, head, snapshot.tree, message)
+    kept = _already_kept(git, repo, ref, snapshot.tree, head)
+    commit = kept or _commit(git, repo, workspace, head, snapshot.tree, message)
     if workspace.kind == "clone":
         bring_objects(repo, run, git_dir, (commit,), (workspace.start_commit,))
     keep_ref(repo, ref, commit)
