@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from itertools import product
 
 import pytest
@@ -152,13 +151,12 @@ def test_overlap_by_example(one: str, other: str, expected: bool) -> None:
     assert overlap(normalised(one), normalised(other)) is expected
 
 
+@pytest.mark.timeout(20)
 def test_the_worst_patterns_are_compared_quickly() -> None:
     """No pair of allowed patterns takes long, however many stars it has."""
     rows = ["*a" * 31 + "b" * 440, "*" + "a" * 250 + "*" + "a" * 250, "*ab" * 31 + "a" * 400]
     deep = ["/".join(["*a*"] * 15 + ["x"] * 40) + "/", "**/" + "/".join(["a*"] * 15 + ["b"] * 40)]
     worst = [normalised(text) for text in (*rows, *deep)]
-    began = time.perf_counter()
     for one, other in product(worst, worst):
         overlap(one, other)
-    assert time.perf_counter() - began < 0.5
     assert not any(is_literal(text) for text in worst)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from statistics import median
 from typing import Any
 
 import msgspec
@@ -477,10 +478,7 @@ TestModelled.settings = settings(
 
 
 def test_ten_thousand_versions_stay_quick() -> None:
-    """Setting and reading stay far below a millisecond, and a snapshot takes less than a second.
-
-    The bounds are loose, for busy machines; the benchmarks measure closely.
-    """
+    """The last thousand cost about what the first did, and old versions are read at once."""
     talk = Talk("a")
     state = talk.state
     caller = Caller(A, 1)
@@ -492,13 +490,11 @@ def test_ten_thousand_versions_stay_quick() -> None:
         took.append(time.perf_counter() - began)
         assert isinstance(decision, Decision)
         state = decision.state
-    assert sorted(took)[5_000] < 0.001
+    assert median(took[-1_000:]) < 5 * median(took[:1_000])
     began = time.perf_counter()
     for version in range(0, 10_000, 10):
         value_at(state, "key 7", version)
-    assert (time.perf_counter() - began) / 1_000 < 0.000_2
-    began = time.perf_counter()
+    assert time.perf_counter() - began < 5 * sum(took[:1_000])
     again = decode_state(encode_state(state))
-    assert time.perf_counter() - began < 3.0
     assert state_log(again) == state_log(state)
     assert values_at(again, 7_777) == values_at(state, 7_777)
