@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 from anabranch.client import Client
+from anabranch.core.ids import StreamId
 from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.runs import read_run
 from tests.e2e.program import Program, until
 
 
@@ -35,8 +37,7 @@ def test_an_outsider_that_joins_brings_the_capability_that_was_missing(program: 
         }
     )
     run = program.begin("run", "--headless")
-    until(lambda: program.run_folders(), "the run begins")
-    until(lambda: program.streams()["busy"]["state"] == "running", "busy runs")
+    until(lambda: _is_running(program, "busy"), "busy runs")
     folder = program.folder()
     token = (folder.path / "operator.token").read_text("ascii").strip()
     with Client(str(door_folder(folder.path) / "socket"), token) as operator:
@@ -45,3 +46,9 @@ def test_an_outsider_that_joins_brings_the_capability_that_was_missing(program: 
     (folder.workspaces / "go").touch()
     assert run.wait().code == 0
     assert json.loads(program.log("busy"))["outcome"] == "refused"
+
+
+def _is_running(program: Program, stream: str) -> bool:
+    """Whether a stream of the latest run runs; a run that has only just begun has no state yet."""
+    states = [read_run(folder).state for folder in program.run_folders()]
+    return bool(states and states[-1] and states[-1].streams[StreamId(stream)].pid)

@@ -80,9 +80,13 @@ class Performing:
         return not self._under_way
 
     async def open(self) -> list[inputs.Input]:
-        """Begin to watch processes; return what has become of those of an earlier engine."""
+        """Begin to watch processes; return what has become of those of an earlier engine.
+
+        The survey comes first and in this thread: both look at the same attempts, and what one
+        finds the other must not find once more.
+        """
+        found = self.processes.survey()
         await self.processes.open()
-        found = await asyncio.get_running_loop().run_in_executor(None, self.processes.survey)
         return [self._observation(report) for report in found]
 
     async def close(self) -> None:
