@@ -12,7 +12,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from anabranch.client import stub
+import pytest
+
+from anabranch.client import ab_stream, stub
+from anabranch.client.verbs import Question, Refused
 from tests.e2e.program import Program, until
 from tests.engine.knocking import Bench
 
@@ -215,3 +218,29 @@ def test_stubs_are_private(tmp_path: Path) -> None:
         "mcp.pyc",
         "mcp_tools.pyc",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [
+        (b'{"fence":1,"ok":true,"outcome":"granted"}', 0),
+        (b'{"offer":{"db":1.0},"ok":true,"outcome":"offer"}', 1),
+        (b'{"position":1,"ok":true,"outcome":"queued"}', 75),
+        (b'{"ticket":"7","ok":true,"outcome":"waiting"}', 75),
+        (b'{"reason":"no","ok":false,"outcome":"refused"}', 1),
+        (b'{"error":"bad_arguments","ok":false,"outcome":"refused"}', 2),
+    ],
+)
+def test_an_answer_has_its_exit_code(reply: bytes, code: int) -> None:
+    """What is only offered is not granted, so a script must not go on with it."""
+    assert ab_stream.exit_code(reply) == code
+
+
+def test_what_no_engine_would_take_is_refused_before_it_is_sent() -> None:
+    """Too much, or nested too deeply: said at once, with the next step."""
+    nested: list[object] = []
+    for _ in range(5000):
+        nested = [nested]
+    for value in ("y" * 2_000_000, nested):
+        with pytest.raises(Refused, match=r"holds at most|too deeply"):
+            Question(1, "token", "state_set", {"key": "k", "value": value})

@@ -145,7 +145,7 @@ def as_json(what: str, value: str) -> str:
 
     try:
         return json.dumps(json.loads(value, parse_constant=_no_constant))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WrongUsage(f"{what} is no JSON ({error}); a text needs quotes of its own") from None
 
 
@@ -382,6 +382,8 @@ def exit_code(reply: bytes) -> int:
     end = reply[reply.rfind(b'"ok":') :]
     if end.startswith(b'"ok":false'):
         return WRONG_USAGE if b'"error":"bad_' in reply and b"bad_token" not in reply else REFUSED
+    if b'"outcome":"offer"' in end:
+        return REFUSED  # nothing was granted: what was offered has yet to be asked for
     is_waiting = b'"outcome":"waiting"' in end or b'"outcome":"queued"' in end
     return WAITING if is_waiting else DONE
 

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 LONGEST_WAIT_SECONDS = 45.0
 ANSWER_SECONDS = 15.0
+LARGEST_FRAME_BYTES = 1024 * 1024
 
 T = TypeVar("T")
 Json = Any
@@ -87,6 +88,20 @@ class Address:
             raise Unreachable("ANABRANCH_SOCKET is not set: is this process part of a stream?")
 
 
+def _framed(whole: dict[str, Any]) -> bytes:
+    """Return a question as one line; raises Refused for what no engine would take."""
+    try:
+        line = json.dumps(whole, allow_nan=False).encode() + b"\n"
+    except RecursionError:
+        raise Refused(
+            Reply(reason="the value is nested too deeply", hint="make it flatter")
+        ) from None
+    if len(line) > LARGEST_FRAME_BYTES:
+        reason = f"a frame holds at most {LARGEST_FRAME_BYTES} bytes"
+        raise Refused(Reply(reason=reason, hint="keep large values in a file, and share its path"))
+    return line
+
+
 class Question:
     """One call: its frame, and the request id under which it can be asked again."""
 
@@ -107,7 +122,7 @@ class Question:
             "request": secrets.token_hex(12),
             **given,
         }
-        self.line = json.dumps(whole, allow_nan=False).encode() + b"\n"
+        self.line = _framed(whole)
 
     @property
     def patience_seconds(self) -> float:
