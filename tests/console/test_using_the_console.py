@@ -232,7 +232,7 @@ async def test_the_theme_picker_previews(open_console: OpenConsole) -> None:
     """Moving shows a theme at once; escape goes back to the one before, enter keeps it."""
     async with open_console() as console:
         await console.press("ctrl+t", "j")
-        assert console.app.palette.name == "floodplain"
+        assert console.app.palette.name == "estuary"
         await console.press("escape")
         await settle(console.pilot)
         assert console.app.palette.name == "delta"
