@@ -41,6 +41,9 @@ def to_inherit(state: State, stream: StreamId) -> Inheritance:
         for other in d.streams
         if state.streams[other].phase is Phase.SUCCEEDED
     ]
+    given = state.streams[stream].handed_back
+    if given is not None:
+        parents += [s for s in given.builds_on if state.streams[s].phase is Phase.SUCCEEDED]
     parents = list(dict.fromkeys(parents))
     return _come_together(state, parents, state.topology.ancestors(parents))
 

@@ -10,9 +10,10 @@ import msgspec
 
 from anabranch.core import events as ev
 from anabranch.core import resources
-from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.registry import JoinedStream
+from anabranch.core.resolutions import resolution_of
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
 
@@ -167,6 +168,26 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
         "conflicts": [
             {"paths": [p.path for p in c.paths], "streams": list(c.streams)}
             for c in point.conflicts
+        ],
+    }
+
+
+def conflict_status(state: State, point: PointId, conflict: ev.Conflict) -> dict[str, Any]:
+    """Return a conflict that waits for a decision as ``conflicts --json`` tells it."""
+    return {
+        "point": point,
+        "streams": list(conflict.streams),
+        "halts": conflict.halts or None,
+        "paths": [
+            {
+                "path": p.path,
+                "kind": p.kind,
+                "base": p.base,
+                "ours": p.ours,
+                "theirs": p.theirs,
+                "decided": None if (made := resolution_of(state, p)) is None else made.choice,
+            }
+            for p in conflict.paths
         ],
     }
 

@@ -1,0 +1,56 @@
+"""``anabranch conflicts``: what does not merge, with both sides."""
+
+from __future__ import annotations
+
+import click
+
+from anabranch.core.projections import SCHEMA, conflict_status
+from anabranch.core.resolutions import open_conflicts, resolution_of
+from anabranch.core.state import State
+from anabranch.engine.settling import paths_named, repository_of, texts_of
+from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
+from anabranch_console.cli.reading import found_run
+from anabranch_console.presenters.side_diff import diff_texts
+
+
+@click.command
+@run_argument
+@click.option("--show", "path", metavar="PATH", help="Show what each side did to PATH.")
+@json_option
+def command(run: str | None, path: str | None, as_json: bool) -> None:
+    """List what of RUN (the latest) does not merge and waits for a decision."""
+    _, state = found_run(run)
+    if as_json:
+        found = [conflict_status(state, point, c) for point, c in open_conflicts(state)]
+        print_json({"schema": SCHEMA, "run": state.run, "conflicts": found})
+    elif path is not None:
+        _show(state, path)
+    else:
+        _list(state)
+
+
+def _list(state: State) -> None:
+    for point, conflict in open_conflicts(state):
+        where = f"before {conflict.halts} could start" if conflict.halts else f"at {point}"
+        click.echo(f"{shown(' and '.join(conflict.streams))} conflict {where}:")
+        for path in conflict.paths:
+            made = resolution_of(state, path)
+            told = f"decided: {made.choice}" if made else "to be decided"
+            click.echo(f"  {shown(path.path)}  ({path.kind})  {told}")
+    if open_conflicts(state):
+        say("show a path: anabranch conflicts --show PATH")
+        say("decide:      anabranch resolve PATH --ours | --theirs | --both | --file FILE")
+    else:
+        say(f"nothing in run {state.run} waits for a decision")
+
+
+def _show(state: State, name: str) -> None:
+    found = [(c, p) for _, c in open_conflicts(state) for p in c.paths]
+    for conflict, path in paths_named(found, [name]):
+        texts = texts_of(repository_of(state), state.run, conflict, path)
+        ours, theirs = " and ".join(conflict.streams[:-1]) or "the base", conflict.late
+        for side, whose, text in (("ours", ours, texts.ours), ("theirs", theirs, texts.theirs)):
+            click.echo(f"--- {shown(name)} before both")
+            click.echo(f"+++ {side}: {shown(whose)}")
+            for line in diff_texts(texts.base, text):
+                click.echo(f"{line.sign}{shown(line.text)}")
