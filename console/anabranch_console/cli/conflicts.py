@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import click
 
-from anabranch.core.projections import SCHEMA, conflict_status
+from anabranch.core.projections import SCHEMA, conflict_status, foreseen_status
 from anabranch.core.resolutions import open_conflicts, resolution_of
 from anabranch.core.state import State
+from anabranch.engine.requests import Request
 from anabranch.engine.settling import paths_named, repository_of, texts_of
 from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
 from anabranch_console.cli.reading import found_run
+from anabranch_console.cli.steering import steer
 from anabranch_console.presenters.side_diff import diff_texts
 
 
 @click.command
 @run_argument
 @click.option("--show", "path", metavar="PATH", help="Show what each side did to PATH.")
+@click.option(
+    "--tell", nargs=2, metavar="A B", help="Tell both streams of the conflict that is foreseen."
+)
 @json_option
-def command(run: str | None, path: str | None, as_json: bool) -> None:
-    """List what of RUN (the latest) does not merge and waits for a decision."""
-    _, state = found_run(run)
-    if as_json:
+def command(run: str | None, path: str | None, tell: tuple[str, str] | None, as_json: bool) -> None:
+    """List what of RUN (the latest) does not merge, and what would not if it ended now."""
+    found_home, state = found_run(run)
+    if tell:
+        steer(found_home.folder, Request("tell-conflict", "told by you", *tell))
+        say(f"{shown(tell[0])} and {shown(tell[1])} have a message about it")
+    elif as_json:
         found = [conflict_status(state, point, c) for point, c in open_conflicts(state)]
-        print_json({"schema": SCHEMA, "run": state.run, "conflicts": found})
+        foreseen = foreseen_status(state)
+        print_json({"schema": SCHEMA, "run": state.run, "conflicts": found, "foreseen": foreseen})
     elif path is not None:
         _show(state, path)
     else:
@@ -40,7 +49,11 @@ def _list(state: State) -> None:
     if open_conflicts(state):
         say("show a path: anabranch conflicts --show PATH")
         say("decide:      anabranch resolve PATH --ours | --theirs | --both | --file FILE")
-    else:
+    for seen in foreseen_status(state):
+        paths = ", ".join(p["path"] for p in seen["paths"])
+        told = " (both know)" if seen["told"] else ""
+        click.echo(f"{shown(' and '.join(seen['streams']))} would conflict in {shown(paths)}{told}")
+    if not open_conflicts(state):
         say(f"nothing in run {state.run} waits for a decision")
 
 

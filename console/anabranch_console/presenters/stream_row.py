@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import reason_for
+from anabranch.core.radar import foreseen_with
 from anabranch.core.state import State, Stream
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import listing, safe
 
 if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals
@@ -79,7 +80,17 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
 
 
 def what_now(state: State, stream: Stream, vitals: Vitals | None) -> str:
-    """Return what the stream says while it runs, and else why it is where it is."""
+    """Return what the stream says while it runs, and else why it is where it is.
+
+    A conflict that is foreseen comes first.
+    """
+    others = foreseen_with(state, stream.id) if len(state.foreseen) else []
+    if others and not stream.has_ended:
+        return f"would conflict with {safe(listing([str(o) for o in others], 2))}; {_said(state, stream, vitals)}"
+    return _said(state, stream, vitals)
+
+
+def _said(state: State, stream: Stream, vitals: Vitals | None) -> str:
     if stream.phase is Phase.RUNNING and vitals is not None and vitals.last_line:
         return safe(vitals.last_line)
     reason = safe(reason_for(state, stream))

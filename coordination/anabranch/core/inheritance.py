@@ -24,6 +24,7 @@ __all__ = [
     "inherited_from",
     "left_out_below",
     "to_inherit",
+    "works_below",
 ]
 
 
@@ -78,6 +79,11 @@ def held_by(state: State, inheritance: Inheritance) -> list[tuple[StreamId, Resu
         return []
     held = state.topology.in_merge_order(_held_by(state, inheritance.heir_of))
     return [(s, r) for s in held if (r := _result(state, s)) is not None]
+
+
+def works_below(state: State, stream: StreamId) -> set[StreamId]:
+    """Return the streams whose work another was built on."""
+    return {below for below, _ in _heritage(state, stream)}
 
 
 def left_out_below(state: State, stream: StreamId) -> StreamId | None:

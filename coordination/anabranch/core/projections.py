@@ -192,6 +192,19 @@ def conflict_status(state: State, point: PointId, conflict: ev.Conflict) -> dict
     }
 
 
+def foreseen_status(state: State) -> list[dict[str, Any]]:
+    """Return the conflicts that the radar foresees, the oldest first."""
+    return [
+        {
+            "streams": list(found.streams),
+            "paths": [{"path": p.path, "kind": p.kind} for p in found.paths],
+            "since": wall_time(state, found.since),
+            "told": found.is_told,
+        }
+        for found in sorted(state.foreseen.values(), key=lambda f: (f.since, f.streams))
+    ]
+
+
 def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[str, Any]:
     """Return a run as ``status --json`` tells it."""
     final = state.points[FINAL_POINT]
@@ -212,6 +225,7 @@ def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[
             *(joined_status(state, joined) for joined in joined_streams(state)),
         ],
         "convergence": [point_status(state, p) for p in in_plan_order(state)],
+        "foreseen": foreseen_status(state),
         "overhead_share": overhead_share,
     }
 

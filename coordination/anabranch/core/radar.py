@@ -41,14 +41,14 @@ class Work(msgspec.Struct, frozen=True):
     is_running: bool = True
 
 
-class Tested(msgspec.Struct, frozen=True):
+class LastTrial(msgspec.Struct, frozen=True):
     """When a pair was test-merged last, and at which stamps."""
 
     at: float
     stamps: tuple[object, object]
 
 
-def next_pairs(works: Iterable[Work], tested: Mapping[Pair, Tested], limit: int) -> list[Pair]:
+def next_pairs(works: Iterable[Work], tested: Mapping[Pair, LastTrial], limit: int) -> list[Pair]:
     """Return the pairs to test next, those that were not looked at for longest first.
 
     A pair is worth a test if one of the two runs, both changed the same path or one changed a

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import TracebackType
 
 from anabranch.core.ids import RunId, StreamId
+from anabranch.engine.git import Git
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED, decided_leaves
 from anabranch.engine.workspaces.objects import (
     Change,
@@ -56,13 +57,15 @@ def merge_trees(
     message: str,
     stop_early: bool,
     decisions: Decisions = NOTHING_DECIDED,
+    view: Git | None = None,
 ) -> MergeOutcome:
     """Merges results over ``start`` in the order given; the caller keeps the commit alive.
 
     A conflicting result is left out, or ends the merge with ``stop_early``; one whose paths were
-    all decided about is merged with the decisions. ``message`` opens each merge commit's subject.
+    all decided about is merged with the decisions. ``message`` opens each merge commit's subject;
+    objects are read and written through ``view`` (None: the frozen view).
     """
-    with _Merge(repo, run, start, message, decisions) as merge:
+    with _Merge(repo, run, start, message, decisions, view or frozen_view(repo, run)) as merge:
         conflicts: list[Conflict] = []
         pairs = [(result.start_tree, result.tree) for result in results]
         for result, changed in zip(results, many_changes(merge.git, pairs), strict=True):
@@ -102,6 +105,7 @@ class _Merge:
     start: Standing
     message: str
     decisions: Decisions
+    view: Git
     commit: str = ""
     tree: str = ""
     merged: list[StreamId] = field(default_factory=list)
@@ -109,7 +113,7 @@ class _Merge:
 
     def __enter__(self) -> _Merge:
         folder = run_folder(self.repo, self.run)
-        self.git = frozen_view(self.repo, self.run).at(work_tree=folder / "empty")
+        self.git = self.view.at(work_tree=folder / "empty")
         self.commit, self.tree = self.start.commit, self.start.tree
         self.drafts = Drafts(self.repo.object_format)
         self.reader = ObjectReader(self.git)
