@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import StreamId
 from anabranch.core.outcome import Refusal
-from anabranch.core.radar import LastTrial, Work, foreseen_with, next_pairs, pair_of
+from anabranch.core.radar import LastTrial, Work, foreseen_with, have_met, next_pairs, pair_of
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
 
@@ -16,8 +18,8 @@ PAIR = (A, B)
 PATH = ConflictedPath("f.txt", "contents", "1", "2", "3")
 
 
-def work(name: str, *paths: str, stamp: int = 1, is_running: bool = True) -> Work:
-    return Work(StreamId(name), stamp, paths, is_running)
+def work(name: str, *paths: str, stamp: int = 1) -> Work:
+    return Work(StreamId(name), stamp, paths)
 
 
 # --- which pairs ---------------------------------------------------------------------------------
@@ -40,10 +42,15 @@ def test_a_pair_is_tested_again_when_one_of_the_two_has_changed() -> None:
     assert next_pairs([work("a", "f"), work("b", "f", stamp=2)], tested, 10) == [PAIR]
 
 
-def test_two_that_have_ended_are_left_to_their_convergence_point() -> None:
-    over = [work("a", "f", is_running=False), work("b", "f", is_running=False)]
-    assert next_pairs(over, {}, 10) == []
-    assert next_pairs([over[0], work("b", "f")], {}, 10) == [PAIR]
+def test_two_that_have_met_are_left_to_their_convergence_point() -> None:
+    """Whether they were merged, or are in a conflict there."""
+    run = two_running()
+    for name in "ab":
+        run.exited(name)
+        run.kept(name)
+    assert not have_met(run.state, PAIR)
+    run.merged()
+    assert have_met(run.state, PAIR)
 
 
 def test_who_waited_longest_for_a_test_comes_first() -> None:
@@ -65,7 +72,7 @@ def test_a_place_that_hundreds_share_does_not_make_all_pairs_due() -> None:
 # --- what a verdict means ------------------------------------------------------------------------
 
 
-def two_running(**fields: object) -> ByHand:
+def two_running(**fields: Any) -> ByHand:
     run = given(stream("a"), stream("b"), **fields)
     run.run("a", "b")
     return run

@@ -62,7 +62,7 @@ def test_a_decided_conflict_is_merged_at_once() -> None:
     assert run.state.phase == "needs_operator"
     assert "anabranch conflicts" in run.state.hint
     words = resolve(run, decided(path_of()))
-    assert words[:3] == ["run_reopened", "conflict_resolved final", "convergence_reopened final"]
+    assert words[:3] == ["conflict_resolved final", "run_reopened", "convergence_reopened final"]
     assert words[-1] == "convergence_started final"
     assert run.merged()[-1] == "run_converged"
 
@@ -73,7 +73,7 @@ def test_a_conflict_waits_until_its_last_path_is_decided() -> None:
     one, two = path_of("one"), path_of("two")
     does_not_merge(run, one, two)
     words = resolve(run, decided(one))
-    assert words == ["run_reopened", "conflict_resolved final", "run_needs_operator"]
+    assert words == ["conflict_resolved final"]
     ((_, conflict),) = open_conflicts(run.state)
     assert undecided(run.state, conflict) == (two,)
     assert resolve(run, decided(two))[-1] == "convergence_started final"

@@ -22,7 +22,7 @@ from anabranch.engine.settling import (
     settled_by_command,
     settled_by_text,
 )
-from anabranch.errors import UsageError, WorldError
+from anabranch.errors import NotSettled, UsageError
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
 from anabranch_console.cli.main import here
@@ -126,10 +126,10 @@ def _by_command(state: State, home: RunFolder, found: Found, resolver: str) -> l
         settled, ended = asyncio.run(settled_by_command(repo, home, conflict, resolver, env))
         if ended.exit_code != 0:
             log = home.logs / "resolver.by-hand.log"
-            raise WorldError(f"the command has settled nothing: {ended.reason}", f"see {log}")
+            raise NotSettled(f"the command has settled nothing: {ended.reason}", f"see {log}")
         made += [r for r in settled if (r.path, r.base, r.ours, r.theirs) in by_path]
     if not made:
-        raise WorldError("the command left conflict markers in every file", "nothing was decided")
+        raise NotSettled("the command left conflict markers in every file", "nothing was decided")
     return made
 
 

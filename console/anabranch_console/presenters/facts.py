@@ -49,9 +49,9 @@ def _facts(
     facts = [("why", safe(reason_for(state, stream)), style)]
     facts += _live_facts(stream, vitals)
     facts += _graph_facts(state, stream)
-    others = foreseen_with(state, stream.id)
+    others = [str(other) for other in foreseen_with(state, stream.id)]
     if others:
-        told = f"would conflict with {wording.listing([str(o) for o in others], 3)}; 6 shows both sides"
+        told = f"would conflict with {wording.listing(others, 3)}; 6 shows both sides"
         facts.append(("radar", safe(told), "level.warning"))
     facts.append(("time", _time(stream, now), "text"))
     facts += _work_facts(stream)

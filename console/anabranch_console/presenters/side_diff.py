@@ -51,4 +51,7 @@ def diff_texts(before: bytes | None, after: bytes | None) -> Iterator[DiffLine]:
 
 
 def _lines(text: bytes) -> list[str]:
-    return text.decode("utf-8", "replace").split("\n")[: MOST_LINES + 1]
+    lines = text.decode("utf-8", "replace").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines

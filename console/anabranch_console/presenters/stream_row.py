@@ -84,10 +84,11 @@ def what_now(state: State, stream: Stream, vitals: Vitals | None) -> str:
 
     A conflict that is foreseen comes first.
     """
-    others = foreseen_with(state, stream.id) if len(state.foreseen) else []
-    if others and not stream.has_ended:
-        return f"would conflict with {safe(listing([str(o) for o in others], 2))}; {_said(state, stream, vitals)}"
-    return _said(state, stream, vitals)
+    said = _said(state, stream, vitals)
+    if not len(state.foreseen) or stream.has_ended:
+        return said
+    others = [str(other) for other in foreseen_with(state, stream.id)]
+    return f"would conflict with {safe(listing(others, 2))}; {said}" if others else said
 
 
 def _said(state: State, stream: Stream, vitals: Vitals | None) -> str:

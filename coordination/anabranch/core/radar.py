@@ -38,7 +38,6 @@ class Work(msgspec.Struct, frozen=True):
     stream: StreamId
     stamp: object
     paths: Collection[str]
-    is_running: bool = True
 
 
 class LastTrial(msgspec.Struct, frozen=True):
@@ -51,16 +50,14 @@ class LastTrial(msgspec.Struct, frozen=True):
 def next_pairs(works: Iterable[Work], tested: Mapping[Pair, LastTrial], limit: int) -> list[Pair]:
     """Return the pairs to test next, those that were not looked at for longest first.
 
-    A pair is worth a test if one of the two runs, both changed the same path or one changed a
-    folder that the other has files in, and one has changed since the last test.
+    A pair is worth a test if both changed the same path, or one a folder that the other has files
+    in, and one of the two has changed since the last test.
     """
     known = {work.stream: work for work in works}
     due: list[tuple[float, Pair]] = []
     for pair in _that_overlap(known):
         one, other = known[pair[0]], known[pair[1]]
         last = tested.get(pair)
-        if not (one.is_running or other.is_running):
-            continue
         if last is None or last.stamps != (one.stamp, other.stamp):
             due.append((-1.0 if last is None else last.at, pair))
     return [pair for _, pair in sorted(due)[:limit]]
@@ -92,6 +89,14 @@ def folders_of(path: str) -> Iterator[str]:
 def pair_of(one: StreamId, other: StreamId) -> Pair:
     """Return a pair by which both orders are the same."""
     return (one, other) if one < other else (other, one)
+
+
+def have_met(state: State, pair: Pair) -> bool:
+    """Whether two streams have been merged, or are in a conflict that is more than foreseen."""
+    points = state.points.values()
+    return any(
+        {*pair} <= {*p.merged} or any({*pair} <= {*c.streams} for c in p.conflicts) for p in points
+    )
 
 
 # --- verdicts ------------------------------------------------------------------------------------

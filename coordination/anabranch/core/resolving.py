@@ -32,8 +32,6 @@ def resolve(draft: Draft, command: inputs.ResolveConflict) -> Refusal | None:
             "no conflict that waits is about that",
             "`anabranch conflicts` lists what there is to decide",
         )
-    if state.has_ended:
-        draft.cause = draft.emit(ev.RunReopened(command.reason))
     for resolution, place in zip(command.resolutions, found, strict=True):
         assert place is not None
         point, conflict = place
@@ -63,6 +61,8 @@ def _conflict_about(state: State, resolution: ev.Resolution) -> tuple[PointId, e
 def _go_on_where_decided(draft: Draft, reason: str) -> None:
     state = draft.state
     done = [(p, c) for p, c in open_conflicts(state) if not undecided(state, c)]
+    if done and state.has_ended:
+        draft.cause = draft.emit(ev.RunReopened(reason))
     for point_id in dict.fromkeys(point for point, _ in done):
         _go_on(draft, point_id, reason)
 

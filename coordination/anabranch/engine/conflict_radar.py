@@ -25,7 +25,7 @@ from anabranch.core.foreseen import Pair
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inheritance import works_below
 from anabranch.core.lifecycle import Phase
-from anabranch.core.radar import LastTrial, Work, next_pairs
+from anabranch.core.radar import LastTrial, Work, have_met, next_pairs
 from anabranch.core.state import State, Stream
 from anabranch.engine import workspaces as ws
 from anabranch.engine.watching import WorkspaceWatcher
@@ -169,12 +169,12 @@ class ConflictRadar:
             paths.update(trials.paths(known[1].start_tree, known[1].tree))
         if known is None or known[0] != stamp:
             paths.update(self._watcher.changed_paths(stream.id, MOST_PATHS))
-        return Work(stream.id, stamp, paths, is_running=stream.phase is Phase.RUNNING)
+        return Work(stream.id, stamp, paths)
 
     def _test(self, trials: Trials, state: State, pair: Pair, stamps: tuple[Stamp, Stamp]) -> None:
         streams = (state.streams[pair[0]], state.streams[pair[1]])
         self._tested[pair] = LastTrial(self._now(), stamps)
-        if _is_built_on(state, *streams):
+        if _is_built_on(state, *streams) or have_met(state, pair):
             return
         one, other = (self._side(trials, s, at) for s, at in zip(streams, stamps, strict=True))
         if one is None or other is None:

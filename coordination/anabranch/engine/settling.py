@@ -13,12 +13,18 @@ from typing import Literal
 import msgspec
 
 from anabranch.core import events as ev
-from anabranch.core.ids import RunId
-from anabranch.core.state import State
+from anabranch.core.ids import RunId, StreamId
+from anabranch.core.state import State, Stream
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.engine.hosting import open_project
-from anabranch.engine.performers.resolver import TIMEOUT_SECONDS, Room, labels_of
+from anabranch.engine.performers.resolver import (
+    TIMEOUT_SECONDS,
+    Room,
+    inside,
+    labels_of,
+    read_plain_file,
+)
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
 
@@ -50,6 +56,25 @@ def texts_of(
         marked = sides.merged(ws.conflicted_path(path), labels_of(conflict))
         base, ours, theirs = (sides.content(b) for b in (path.base, path.ours, path.theirs))
     return SideTexts(base, ours, theirs, marked)
+
+
+def texts_foreseen(
+    repo: ws.Repository, state: State, streams: Sequence[StreamId], path: ev.ConflictedPath
+) -> SideTexts:
+    """Return what two streams have in their workspaces now. Raises GitError."""
+    with ws.Sides(repo, state.run) as sides:
+        base = sides.content(path.base)
+    ours, theirs = (_in_workspace(state.streams[s], path.path) for s in streams)
+    return SideTexts(base, ours, theirs, None)
+
+
+def _in_workspace(stream: Stream, path: str) -> bytes | None:
+    if stream.workspace is None:
+        return None
+    try:
+        return read_plain_file(inside(Path(stream.workspace.path), path))
+    except (OSError, ValueError):
+        return None
 
 
 def settled_by_choice(

@@ -166,23 +166,27 @@ class Room:
         """Return what a file became; a resolver may have put anything in its place."""
         try:
             target = inside(self.tree, path.path)
-            descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            content = read_plain_file(target)
+            mode = target.lstat().st_mode
         except (OSError, ValueError):
             return None, ""
-        with open(descriptor, "rb") as file:
-            seen = os.fstat(file.fileno())
-            if not stat.S_ISREG(seen.st_mode):
-                return None, ""
-            content = file.read(ws.LARGEST_TEXT_BYTES + 1)
-        if len(content) > ws.LARGEST_TEXT_BYTES:
-            return None, ""
         modes = {path.ours_mode, path.theirs_mode} - {""}
-        executable = "100755" if modes == {"100755"} or seen.st_mode & 0o100 else "100644"
-        return content, executable
+        is_executable = modes == {"100755"} or bool(mode & 0o100)
+        return content, "100755" if is_executable else "100644"
 
     def clear(self) -> None:
         """Take the folder away."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+def read_plain_file(path: Path) -> bytes | None:
+    """Return the content of a regular file, None if it is none or too large. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None
+        content = file.read(ws.LARGEST_TEXT_BYTES + 1)
+    return content if len(content) <= ws.LARGEST_TEXT_BYTES else None
 
 
 def inside(root: Path, path: str) -> Path:
