@@ -42,6 +42,8 @@ def command(run: str | None, as_json: bool) -> None:
         waiting = len(point["waiting_for"])
         rest = f", waiting for {waiting}" if waiting else ""
         click.echo(f"  {point['point']}: {point['type']}, {point['state']}{rest}")
+        for warning in point["warnings"]:
+            click.echo(f"    warning: {shown(warning)}")
         for conflict in point["conflicts"]:
             between = " and ".join(conflict["streams"])
             click.echo(f"    conflict between {between} in {shown(', '.join(conflict['paths']))}")

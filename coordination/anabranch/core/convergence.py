@@ -151,7 +151,11 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
     assert fact.commit is not None
     assert fact.tree is not None
     _quarantine_the_left_out(draft, fact)
-    draft.emit(ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged))
+    draft.emit(
+        ev.ConvergenceMerged(
+            fact.point, fact.commit, fact.tree, fact.branch, fact.merged, fact.warnings
+        )
+    )
 
 
 def start_resolver(draft: Draft, point_id: PointId, conflicts: tuple[ev.Conflict, ...]) -> None:

@@ -178,6 +178,7 @@ class MergeFinished(Observation, frozen=True):
     branch: str | None
     merged: tuple[StreamId, ...]
     conflicts: tuple[Conflict, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class MergeFailed(Observation, frozen=True):

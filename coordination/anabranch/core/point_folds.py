@@ -30,6 +30,7 @@ def _merged(p: Point, record: ev.Recorded, event: ev.ConvergenceMerged) -> Point
         merged=event.merged,
         commit=event.commit,
         tree=event.tree,
+        warnings=event.warnings,
         merging_seconds=p.merging_seconds + record.at - p.since,
     )
 

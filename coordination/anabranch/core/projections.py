@@ -165,6 +165,7 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
         "waiting_for": [s for s in expected if s not in gone] if not point.is_settled else [],
         "merged": list(point.merged),
         "quarantined": quarantined,
+        "warnings": list(point.warnings),
         "conflicts": [
             {"paths": [p.path for p in c.paths], "streams": list(c.streams)}
             for c in point.conflicts

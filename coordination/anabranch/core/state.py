@@ -219,6 +219,7 @@ class Point(msgspec.Struct, frozen=True):
     resolving: tuple[Conflict, ...] = ()
     resolver_cause: Seq = 0
     resolver_tried: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     gathering: Gathering = Gathering()
 
     @property

@@ -246,10 +246,26 @@ class WorkspaceEffects:
             )
             conflicts += [self._with_other_side(state, inheritance, c) for c in outcome.conflicts]
             if not outcome.conflicts:
-                return self._merged(state, effect, streams, outcome, conflicts)
+                findings = self._findings(state, inheritance, outcome)
+                if findings.lost:
+                    return _lost_in_the_merge(effect, findings.lost)
+                return self._merged(state, effect, streams, outcome, conflicts, findings.warnings)
             for conflict in outcome.conflicts:
                 left_out[conflict.stream] = None
                 left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
+
+    def _findings(
+        self, state: State, inheritance: Inheritance, outcome: ws.MergeOutcome
+    ) -> ws.Findings:
+        """Look at a clean merge before it is called one."""
+        return ws.look_at_merge(
+            self._repo,
+            state.run,
+            _start(state, inheritance),
+            _results(inheritance),
+            outcome,
+            {r.path for r in state.resolutions.values()},
+        )
 
     def _with_other_side(
         self, state: State, inheritance: Inheritance, conflict: ws.Conflict
@@ -268,6 +284,7 @@ class WorkspaceEffects:
         streams: list[StreamId],
         outcome: ws.MergeOutcome,
         conflicts: list[ws.Conflict],
+        warnings: tuple[str, ...],
     ) -> inputs.Input:
         branch = None
         told_conflicts = tuple(_conflict(c) for c in conflicts)
@@ -287,6 +304,7 @@ class WorkspaceEffects:
             branch=branch,
             merged=tuple(streams),
             conflicts=told_conflicts,
+            warnings=tuple(map(tellable, warnings)),
             cause=effect.cause,
         )
 
@@ -396,6 +414,14 @@ def _result(stream: StreamId, result: Result) -> ws.Result:
         result.start_tree,
         result.files_changed,
     )
+
+
+def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:
+    """Git called a merge clean that lacks something: it must not count, and nothing is lost."""
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    told = tellable(", ".join(lost[:3]))
+    reason = f"the merge lacks what was merged into it: {told}{more}; every result is kept"
+    return inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)
 
 
 def _conflict(conflict: ws.Conflict) -> ev.Conflict:

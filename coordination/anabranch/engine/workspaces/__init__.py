@@ -50,6 +50,7 @@ from anabranch.engine.workspaces.values import (
     Standing,
     Workspace,
 )
+from anabranch.engine.workspaces.verifying import Findings, look_at_merge
 
 __all__ = [
     "LARGEST_TEXT_BYTES",
@@ -60,6 +61,7 @@ __all__ = [
     "Decision",
     "DecisionKey",
     "Decisions",
+    "Findings",
     "GitError",
     "Kept",
     "MergeOutcome",
@@ -87,6 +89,7 @@ __all__ = [
     "is_binary",
     "keep_ref",
     "list_rescues",
+    "look_at_merge",
     "merge_trees",
     "move_ref",
     "open_repository",

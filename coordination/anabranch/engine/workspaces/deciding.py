@@ -34,7 +34,6 @@ NOTHING_DECIDED: Decisions = MappingProxyType({})
 
 LARGEST_TEXT_BYTES = 4 << 20
 _BINARY_LOOK_BYTES = 8000
-_MARKER = 7
 
 Side = Literal["base", "ours", "theirs"]
 
@@ -145,4 +144,4 @@ def is_binary(content: bytes) -> bool:
 def has_markers(content: bytes) -> bool:
     """Whether conflict markers are left in a text."""
     text = b"\n" + content
-    return all(b"\n" + sign * _MARKER in text for sign in (b"<", b"=", b">"))
+    return b"\n<<<<<<< " in text and b"\n>>>>>>> " in text and b"\n=======" in text
