@@ -243,6 +243,7 @@ class WorkspaceEffects:
                 message=f"anabranch {state.plan.name}",
                 stop_early=False,
                 decisions=_decisions(state),
+                below=state.topology.descendants,
             )
             conflicts += [self._with_other_side(state, inheritance, c) for c in outcome.conflicts]
             if not outcome.conflicts:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,21 +57,27 @@ def merge_trees(
     message: str,
     stop_early: bool,
     decisions: Decisions = NOTHING_DECIDED,
+    below: Callable[[StreamId], Collection[StreamId]] = lambda _: (),
     view: Git | None = None,
 ) -> MergeOutcome:
     """Merges results over ``start`` in the order given; the caller keeps the commit alive.
 
-    A conflicting result is left out, or ends the merge with ``stop_early``; one whose paths were
-    all decided about is merged with the decisions. ``message`` opens each merge commit's subject;
-    objects are read and written through ``view`` (None: the frozen view).
+    A conflicting result is left out and with it those ``below`` it, or ends the merge with
+    ``stop_early``; one whose paths were all decided about is merged with the decisions. ``message``
+    opens each merge commit's subject; objects are read and written through ``view`` (None: the
+    frozen view).
     """
     with _Merge(repo, run, start, message, decisions, view or frozen_view(repo, run)) as merge:
         conflicts: list[Conflict] = []
         pairs = [(result.start_tree, result.tree) for result in results]
+        left_out: set[StreamId] = set()
         for result, changed in zip(results, many_changes(merge.git, pairs), strict=True):
+            if result.stream in left_out:
+                continue
             conflict = merge.take(result, changed)
             if conflict is not None:
                 conflicts.append(conflict)
+                left_out.update(below(result.stream))
                 if stop_early:
                     break
         return merge.finish(conflicts)
@@ -198,7 +204,9 @@ class _Merge:
         leaves = decided_leaves(conflict, self.decisions)
         if leaves is None:
             return None
-        return apply_leaves(self.reader, self.drafts, conflict.tree, leaves)
+        tree = apply_leaves(self.reader, self.drafts, conflict.tree, leaves)
+        self.drafts.store(self.git)  # git is asked next what has changed
+        return tree
 
     def _is_below(self, one: str, other: str) -> bool:
         test = self.git.run("merge-base", "--is-ancestor", one, other, accept=(0, 1))
@@ -271,7 +279,7 @@ def _conflicted_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator
         mode, blob, stage = facts.split(" ")
         stages.setdefault(path, {})[stage] = (mode, blob)
     kinds = _kinds(fields[end + 1 :])
-    for path in dict.fromkeys([*stages, *kinds]):
+    for path in stages or kinds:  # a path without stages is told only where none has any
         here = stages.get(path, {})
         (_, base), (ours_mode, ours), (theirs_mode, theirs) = (
             here.get(stage, ("", None)) for stage in "123"
