@@ -85,6 +85,8 @@ def test_what_was_decided_is_known_to_a_later_merge_of_the_same_blobs() -> None:
     resolve(run, decided(path_of()))
     conflict = Conflict((StreamId("a"), StreamId("b")), (path_of(),))
     assert undecided(run.state, conflict) == ()
+    turned = ConflictedPath("f.txt", "contents", "f.txt-base", "f.txt-theirs", "f.txt-ours")
+    assert undecided(run.state, Conflict(conflict.streams, (turned,))) == ()
     other = ConflictedPath("f.txt", "contents", "f.txt-base", "f.txt-ours", "changed")
     assert undecided(run.state, Conflict(conflict.streams, (other,))) == (other,)
 

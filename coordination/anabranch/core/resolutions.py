@@ -1,8 +1,9 @@
 """What was decided about conflicted paths, remembered for the whole run.
 
-A decision belongs to a path and the three blobs that met there. Where they meet again, in another
-attempt or at another convergence point, it holds without being asked for again (as git's rerere
-does for hunks). Once one of the three changes it is another conflict.
+A decision belongs to a path and the three blobs that met there, whichever of the two sides came
+first. Where they meet again, in another attempt or at another convergence point, it holds without
+being asked for again (as git's rerere does for hunks). Once one of the three changes it is another
+conflict.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 def key_of(path: ev.ConflictedPath | ev.Resolution) -> str:
     """Return what a decision about a path is remembered under."""
-    return "\0".join((path.path, path.base or "", path.ours or "", path.theirs or ""))
+    sides = sorted((path.ours or "", path.theirs or ""))
+    return "\0".join((path.path, path.base or "", *sides))
 
 
 def resolution_of(state: State, path: ev.ConflictedPath) -> ev.Resolution | None:

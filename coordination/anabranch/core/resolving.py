@@ -60,7 +60,7 @@ def _conflict_about(state: State, resolution: ev.Resolution) -> tuple[PointId, e
 
 def _go_on_where_decided(draft: Draft, reason: str) -> None:
     state = draft.state
-    done = [(p, c) for p, c in open_conflicts(state) if not undecided(state, c)]
+    done = [(p, c) for p, c in open_conflicts(state) if c.paths and not undecided(state, c)]
     if done and state.has_ended:
         draft.cause = draft.emit(ev.RunReopened(reason))
     for point_id in dict.fromkeys(point for point, _ in done):

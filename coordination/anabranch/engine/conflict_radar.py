@@ -26,6 +26,7 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inheritance import works_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.radar import LastTrial, Work, have_met, next_pairs
+from anabranch.core.resolutions import resolution_of
 from anabranch.core.state import State, Stream
 from anabranch.engine import workspaces as ws
 from anabranch.engine.watching import WorkspaceWatcher
@@ -200,7 +201,9 @@ class ConflictRadar:
         self, pair: Pair, attempts: tuple[Attempt, Attempt], paths: Iterable[ws.ConflictedPath]
     ) -> None:
         told = tuple(_told(path) for path in paths)
-        known = self._state().foreseen.get(pair)
+        state = self._state()
+        told = tuple(path for path in told if resolution_of(state, path) is None)
+        known = state.foreseen.get(pair)
         if {p.path for p in told} != {p.path for p in known.paths} if known else bool(told):
             self._post(inputs.PairTested(streams=pair, attempts=attempts, paths=told))
 

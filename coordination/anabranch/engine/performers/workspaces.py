@@ -436,7 +436,4 @@ def _conflict(conflict: ws.Conflict) -> ev.Conflict:
 
 
 def _decisions(state: State) -> ws.Decisions:
-    return {
-        (r.path, r.base, r.ours, r.theirs): ws.Decision(r.blob, r.mode)
-        for r in state.resolutions.values()
-    }
+    return {ws.decision_key(r): ws.Decision(r.blob, r.mode) for r in state.resolutions.values()}

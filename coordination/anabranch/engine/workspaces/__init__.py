@@ -13,6 +13,7 @@ from anabranch.engine.workspaces.deciding import (
     Sides,
     conflicted_path,
     decide_side,
+    decision_key,
     has_markers,
     is_binary,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "checkpoint_ref",
     "conflicted_path",
     "decide_side",
+    "decision_key",
     "drop_ref",
     "has_markers",
     "is_binary",

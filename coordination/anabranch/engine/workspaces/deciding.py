@@ -38,9 +38,10 @@ _BINARY_LOOK_BYTES = 8000
 Side = Literal["base", "ours", "theirs"]
 
 
-def decision_key(path: ConflictedPath) -> DecisionKey:
-    """What a decision about a path is found under."""
-    return tellable(path.path), path.base, path.ours, path.theirs
+def decision_key(path: ConflictedPath | ev.Resolution) -> DecisionKey:
+    """What a decision about a path is found under, whichever side is called ours."""
+    one, other = sorted((path.ours or "", path.theirs or ""))
+    return tellable(path.path), path.base or "", one, other
 
 
 def conflicted_path(told: ev.ConflictedPath) -> ConflictedPath:
@@ -55,6 +56,8 @@ def decided_leaves(conflict: Conflict, decisions: Decisions) -> list[Leaf] | Non
 
     A path that has no side at all (git only remarks on it) stays as the tree has it.
     """
+    if not conflict.paths:
+        return None
     leaves: list[Leaf] = []
     for path in conflict.paths:
         decision = decisions.get(decision_key(path))

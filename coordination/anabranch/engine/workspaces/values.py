@@ -106,9 +106,9 @@ class Decision(msgspec.Struct, frozen=True):
     mode: str = ""
 
 
-DecisionKey = tuple[str, str | None, str | None, str | None]
+DecisionKey = tuple[str, str, str, str]
 Decisions = Mapping[DecisionKey, Decision]
-"""What was decided, by path (as it is told) and the blobs of base, ours and theirs."""
+"""What was decided, by path (as it is told), the blob of the base, and those of both sides."""
 
 
 class Conflict(msgspec.Struct, frozen=True):
