@@ -295,7 +295,7 @@ VERBS: tuple[Verb, ...] = (
     _V(
         "take-theirs",
         "Take theirs: the late one's",
-        ("t",),
+        ("T",),
         _S.CONFLICTS,
         footer="Theirs",
         steers=True,

@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.message import Message
 
-from anabranch.engine.git import GitError
-from anabranch.engine.settling import (
-    SideTexts,
-    repository_of,
-    texts_foreseen,
-    texts_of,
-)
 from anabranch.errors import AnabranchError
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import MenuItem, Pane
@@ -29,6 +23,9 @@ from anabranch_console.presenters.conflict_lines import (
 from anabranch_console.presenters.wording import listing, safe
 from anabranch_console.run_model import RunModel
 from anabranch_console.verbs import Scope
+
+if TYPE_CHECKING:
+    from anabranch.engine.settling import SideTexts
 
 TEXTS_KEPT = 40
 FORESEEN_TEXTS_SECONDS = 5.0
@@ -127,14 +124,17 @@ class ConflictsPane(Pane[ConflictRow]):
         return known[1]
 
     def _read(self, row: ConflictRow) -> None:
+        from anabranch.engine import settling  # it brings what the first picture does not need
+        from anabranch.engine.git import GitError
+
         state = self.model.live_state
         texts: SideTexts | str
         try:
-            repo = repository_of(state)
+            repo = settling.repository_of(state)
             if row.conflict is not None:
-                texts = texts_of(repo, state.run, row.conflict, row.path)
+                texts = settling.texts_of(repo, state.run, row.conflict, row.path)
             else:
-                texts = texts_foreseen(repo, state, row.streams, row.path)
+                texts = settling.texts_foreseen(repo, state, row.streams, row.path)
         except GitError as error:
             texts = f"the sides cannot be read: {error.reason}"
         except AnabranchError as error:

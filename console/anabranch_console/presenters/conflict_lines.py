@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from anabranch.core import events as ev
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.radar import in_order
 from anabranch.core.resolutions import open_conflicts, resolution_of
 from anabranch.core.state import State
-from anabranch.engine.settling import SideTexts
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, fit, hard_wrap, line_cells, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.side_diff import DiffLine, diff_texts
 from anabranch_console.presenters.wording import safe
+
+if TYPE_CHECKING:
+    from anabranch.engine.settling import SideTexts
 
 SIDE_BY_SIDE_CELLS = 90
 MOST_SHOWN = 600

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import SuspendNotSupported
@@ -18,15 +19,6 @@ from textual.message import Message
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import Command, HandBack, ResolveConflict, TellConflict
-from anabranch.engine.git import GitError
-from anabranch.engine.settling import (
-    PlainChoice,
-    repository_of,
-    settled_by_choice,
-    settled_by_command,
-    settled_by_text,
-    texts_of,
-)
 from anabranch.errors import AnabranchError, NotSettled
 from anabranch.paths import RunFolder
 from anabranch_console.panes.conflicts import ConflictsPane
@@ -34,6 +26,9 @@ from anabranch_console.presenters.conflict_lines import ConflictRow
 from anabranch_console.screens.dialogs import Choice, Choose
 from anabranch_console.screens.modes import ModesScreen
 from anabranch_console.widgets.command_bar import Purpose
+
+if TYPE_CHECKING:
+    from anabranch.engine.settling import PlainChoice
 
 Making = Callable[[], list[ev.Resolution]]
 
@@ -65,13 +60,19 @@ class ResolvingScreen(ModesScreen):
         self._choose_side("both")
 
     def _choose_side(self, choice: PlainChoice) -> None:
+        from anabranch.engine import settling  # it brings what the first picture does not need
+
         row, state = self._row, self.model.live_state
         if row is None or row.conflict is None:
             return
         conflict, path = row.conflict, row.path
 
         def make() -> list[ev.Resolution]:
-            return [settled_by_choice(repository_of(state), state.run, conflict, path, choice)]
+            return [
+                settling.settled_by_choice(
+                    settling.repository_of(state), state.run, conflict, path, choice
+                )
+            ]
 
         self._decide(make)
 
@@ -85,6 +86,8 @@ class ResolvingScreen(ModesScreen):
         self.run_worker(partial(self._make, make), thread=True, group="deciding")
 
     def _make(self, make: Making) -> None:
+        from anabranch.engine.git import GitError
+
         try:
             made = self.Decided(tuple(make()))
         except AnabranchError as error:
@@ -106,12 +109,15 @@ class ResolvingScreen(ModesScreen):
     # --- an editor -------------------------------------------------------------------------------
 
     def do_edit(self, argument: str) -> None:
+        from anabranch.engine import settling  # it brings what the first picture does not need
+        from anabranch.engine.git import GitError
+
         row, state = self._row, self.model.live_state
         if row is None or row.conflict is None:
             return
         try:
-            repo = repository_of(state)
-            texts = texts_of(repo, state.run, row.conflict, row.path)
+            repo = settling.repository_of(state)
+            texts = settling.texts_of(repo, state.run, row.conflict, row.path)
         except (AnabranchError, GitError) as error:
             self.tell("warning", f"the sides cannot be read: {error}")
             return
@@ -122,7 +128,7 @@ class ResolvingScreen(ModesScreen):
         edited = self._edited(row.path.path, text)
         if edited is not None:
             path = row.path
-            self._decide(lambda: [settled_by_text(repo, state.run, path, edited)])
+            self._decide(lambda: [settling.settled_by_text(repo, state.run, path, edited)])
 
     def _edited(self, name: str, text: bytes) -> bytes | None:
         """Let the user edit a text, the console stepping aside; None if it is as it was."""
@@ -152,6 +158,8 @@ class ResolvingScreen(ModesScreen):
     # --- others ----------------------------------------------------------------------------------
 
     def do_settle(self, argument: str) -> None:
+        from anabranch.engine import settling  # it brings what the first picture does not need
+
         row, state = self._row, self.model.live_state
         if row is None or row.conflict is None:
             return
@@ -163,7 +171,9 @@ class ResolvingScreen(ModesScreen):
 
         def make() -> list[ev.Resolution]:
             env = dict(os.environ, ANABRANCH_RUN=state.run)
-            work = settled_by_command(repository_of(state), home, conflict, argument, env)
+            work = settling.settled_by_command(
+                settling.repository_of(state), home, conflict, argument, env
+            )
             settled, ended = asyncio.run(work)
             if not settled:
                 log = home.logs / "resolver.by-hand.log"
