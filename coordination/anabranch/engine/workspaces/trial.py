@@ -109,22 +109,26 @@ class Trials:
     def _merged(self, one: Side, other: Side) -> Trial | tuple[ConflictedPath, ...]:
         """Merge the one onto what the other started from, then the other onto that.
 
-        Where already the one does not merge with that, a third stream is in its way, not the other.
+        Where already the one does not merge with that, a third stream may be in its way; then the
+        two change places, and if that is no better, nothing can be said of these two.
         """
-        stand = MergeOutcome(other.start_commit, other.start_tree, ())
+        for first, second in ((one, other), (other, one)):
+            outcome = self._outcome(first, second)
+            if not outcome.conflicts:
+                return Trial.CLEAN
+            if outcome.conflicts[0].stream == second.stream:
+                return outcome.conflicts[0].paths
+        return Trial.NOT_POSSIBLE
+
+    def _outcome(self, first: Side, second: Side) -> MergeOutcome:
+        stand = MergeOutcome(second.start_commit, second.start_tree, ())
         sides = [
             Result(side.stream, side.start_commit, side.tree, side.start_commit, side.start_tree)
-            for side in (one, other)
+            for side in (first, second)
         ]
-        outcome = merge_trees(
+        return merge_trees(
             self._repo, self._run, stand, sides, message="trial", stop_early=True, view=self._view()
         )
-        if not outcome.conflicts:
-            return Trial.CLEAN
-        conflict = outcome.conflicts[0]
-        if conflict.stream == one.stream:
-            return Trial.NOT_POSSIBLE
-        return conflict.paths
 
     def _view(self) -> Git:
         return self._apart(frozen_view(self._repo, self._run))

@@ -77,38 +77,43 @@ def _lost(
 ) -> Iterator[str]:
     """Yield what is not in the merged tree though a result brought it.
 
-    Where a result both adds and deletes, git may have found a rename and have carried another
-    result's change along, so there the content is not compared.
+    A path that one result alone has changed is there as that one has it. Renames are the exception:
+    git carries the change of a file along to its new name, and a new file into a renamed folder.
     """
     by_path: defaultdict[str, list[tuple[StreamId, Change]]] = defaultdict(list)
     for stream, changes in changed.items():
         for change in changes:
             by_path[change.path].append((stream, change))
-    renames = {s for s, changes in changed.items() if _may_rename(changes)}
-    moved = {c.path.rpartition("/")[0] for s in renames for c in changed[s] if c.after is None}
     for path, touched in by_path.items():
-        if tellable(path) in decided or any(c.after is None for _, c in touched[1:]):
+        if tellable(path) in decided:
             continue
-        stream, change = touched[0]
         here = files.get(path)
-        if change.after is None:
-            is_there = here is None or len(touched) > 1 or bool(renames)
-        elif here is None:
-            is_there = bool(renames - {stream}) and _is_below(path, moved)
+        if len(touched) > 1:
+            is_there = here is not None or any(c.after is None for _, c in touched)
         else:
-            alone = len(touched) == 1 and not renames
-            is_there = not alone or here == (change.after_mode, change.after)
+            is_there = _is_there(*touched[0], here, changed, by_path)
         if not is_there:
-            yield f"{path} of {stream}"
+            yield f"{path} of {touched[0][0]}"
 
 
-def _may_rename(changes: Sequence[Change]) -> bool:
-    added = any(c.before is None for c in changes)
-    return added and any(c.after is None for c in changes)
-
-
-def _is_below(path: str, folders: Collection[str]) -> bool:
-    return any(prefix in folders for prefix in prefixes(path))
+def _is_there(
+    stream: StreamId,
+    change: Change,
+    here: Entry | None,
+    changed: dict[StreamId, tuple[Change, ...]],
+    by_path: dict[str, list[tuple[StreamId, Change]]],
+) -> bool:
+    """Whether the only change of a path is in the merged tree."""
+    if change.after is None or here == (change.after_mode, change.after):
+        return (change.after is None) == (here is None)
+    if change.before is not None:
+        return False
+    if here is None:
+        others = (c for s, changes in changed.items() if s != stream for c in changes)
+        moved = {c.path.rpartition("/")[0] for c in others if c.after is None} - {""}
+        return any(prefix in moved for prefix in prefixes(change.path))
+    left = (c.path for c in changed[stream] if c.after is None)
+    return any(len(by_path[path]) > 1 for path in left)
 
 
 def _warnings(
