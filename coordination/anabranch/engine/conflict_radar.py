@@ -1,8 +1,8 @@
 """The conflict radar's eyes: test-merges what running streams have written so far, pair by pair.
 
 A thread of its own with the lowest priority, which its git processes inherit. It sleeps until files
-change, looks at most every few seconds, and rests nine times as long as it worked: it takes no more
-than a tenth of one processor, and nothing at all while nobody writes. What it snapshots goes to an
+change, looks at most every few seconds, and rests many times as long as it worked: it takes no more
+than about a tenth of one processor, and nothing while nobody writes. What it snapshots goes to an
 object store of its own beside the run, through indexes of its own; the repository, the workspaces
 and their captures never see any of it.
 
@@ -36,8 +36,8 @@ from anabranch.hostile_text import tellable
 _log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 3.0
-REST_FACTOR = 9.0
-"""How many times as long as it worked the radar rests: 9 is a tenth of a processor."""
+REST_FACTOR = 15.0
+"""How many times as long as it worked it rests; its git uses more than one processor at times."""
 
 MOST_PAIRS_A_ROUND = 50
 LONGEST_ROUND_SECONDS = 5.0
