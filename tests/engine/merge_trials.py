@@ -338,13 +338,22 @@ class Verdict(NamedTuple):
     conflicts: dict[int, frozenset[str]]
 
 
+Key = tuple[str, str, str, str]
+"""A path and the blobs of its base and of both sides, the sides in order."""
+
+
 def referee(
-    checkout: Path, base: str, streams: list[Stream], settled: Mapping[int, str]
+    checkout: Path,
+    base: str,
+    streams: list[Stream],
+    settled: Mapping[int, str],
+    remembered: Mapping[Key, tuple[str, str | None]],
 ) -> Verdict:
     """Merge the streams' branches one after the other, as a person would in a checkout.
 
-    A conflict of a stream in ``settled`` is settled by taking that side of every path; any other is
-    called off, and what was built on that stream is left out as well.
+    A conflict of a stream in ``settled`` is settled by taking that side of every path. One whose
+    paths were all decided about before, in the same three versions, is settled as it was then and
+    told of no more. Any other is called off, and what was built on that stream is left out as well.
     """
     git(checkout, "checkout", "-q", "-f", "--detach", base)
     git(checkout, "clean", "-q", "-f", "-d", "-x")
@@ -359,6 +368,9 @@ def referee(
         if not paths:
             assert not (_git_folder(checkout) / "MERGE_HEAD").exists(), stream
             continue
+        if stream.number not in settled and _is_remembered(paths, remembered):
+            _settle_as_before(checkout, paths, remembered)
+            continue
         conflicts[stream.number] = frozenset(_plain(p, stream.branch) for p in paths)
         if stream.number in settled:
             _settle(checkout, paths, settled[stream.number])
@@ -372,20 +384,46 @@ def _git_folder(checkout: Path) -> Path:
     return Path(git(checkout, "rev-parse", "--absolute-git-dir").strip())
 
 
-def _unmerged(checkout: Path) -> dict[str, set[str]]:
-    """Return every unmerged path with its stages."""
-    found: dict[str, set[str]] = {}
+Unmerged = dict[str, dict[str, tuple[str, str]]]
+"""Every unmerged path: its stages, each with a mode and a blob."""
+
+
+def _unmerged(checkout: Path) -> Unmerged:
+    found: Unmerged = {}
     for line in git(checkout, "ls-files", "-u", "-z").split("\0")[:-1]:
         facts, _, path = line.partition("\t")
-        found.setdefault(path, set()).add(facts.split(" ")[2])
+        mode, blob, stage = facts.split(" ")
+        found.setdefault(path, {})[stage] = (mode, blob)
     return found
+
+
+def _key(path: str, stages: Mapping[str, tuple[str, str]]) -> Key:
+    base, ours, theirs = (stages.get(s, ("", ""))[1] for s in "123")
+    one, other = sorted((ours, theirs))
+    return path, base, one, other
+
+
+def _is_remembered(paths: Unmerged, remembered: Mapping[Key, tuple[str, str | None]]) -> bool:
+    return all(_key(path, stages) in remembered for path, stages in paths.items())
+
+
+def _settle_as_before(
+    checkout: Path, paths: Unmerged, remembered: Mapping[Key, tuple[str, str | None]]
+) -> None:
+    for path, stages in paths.items():
+        mode, blob = remembered[_key(path, stages)]
+        git(checkout, "rm", "-q", "-f", "--", path)
+        if blob is not None:
+            git(checkout, "update-index", "--add", "--cacheinfo", f"{mode},{blob},{path}")
+    git(checkout, "commit", "-q", "--no-edit", "--no-verify")
+    git(checkout, "checkout", "-q", "-f", "HEAD")
 
 
 def _plain(path: str, branch: str) -> str:
     return path.removesuffix("~HEAD").removesuffix(f"~{branch}")
 
 
-def _settle(checkout: Path, paths: Mapping[str, set[str]], side: str) -> None:
+def _settle(checkout: Path, paths: Unmerged, side: str) -> None:
     stage = {"ours": "2", "theirs": "3"}[side]
     for path, stages in paths.items():
         if stage in stages:
