@@ -96,6 +96,22 @@ def test_a_trial_leaves_nothing_and_a_capture_after_it_is_whole(
     git(project.user, "fsck", "--strict", "--connectivity-only", captured.commit)
 
 
+def test_what_a_clone_has_committed_is_compared_too(project: Project, trials: Trials) -> None:
+    """Its objects lie in a store of its own, and stay there."""
+    one, two = project.workspace("one", kind="clone"), project.workspace("two", kind="clone")
+    for workspace, text in ((one, "1\n"), (two, "2\n")):
+        write(workspace.path, {"a.txt": text, f"{text.strip()}.txt": "committed\n"})
+        git(workspace.path, "add", "-A")
+        git(workspace.path, "commit", "-q", "-m", "own")
+    objects = git(project.user, "count-objects", "-v")
+    sides = side(trials, one), side(trials, two)
+    assert set(trials.paths(sides[0])) == {"a.txt", "1.txt"}
+    found = trials.merge(*sides)
+    assert not isinstance(found, Trial)
+    assert [p.path for p in found] == ["a.txt"]
+    assert git(project.user, "count-objects", "-v") == objects
+
+
 def test_streams_that_start_from_different_trees_are_compared_fairly(
     project: Project, trials: Trials
 ) -> None:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import click
 
+from anabranch.core.events import ConflictedPath
+from anabranch.core.ids import StreamId
 from anabranch.core.projections import SCHEMA, conflict_status, foreseen_status
+from anabranch.core.radar import in_order
 from anabranch.core.resolutions import open_conflicts, resolution_of
 from anabranch.core.state import State
 from anabranch.engine.requests import Request
-from anabranch.engine.settling import paths_named, repository_of, texts_of
+from anabranch.engine.settling import (
+    SideTexts,
+    paths_named,
+    repository_of,
+    texts_foreseen,
+    texts_of,
+)
 from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
 from anabranch_console.cli.reading import found_run
 from anabranch_console.cli.steering import steer
@@ -59,11 +70,21 @@ def _list(state: State) -> None:
 
 def _show(state: State, name: str) -> None:
     found = [(c, p) for _, c in open_conflicts(state) for p in c.paths]
+    foreseen = [(f, p) for f in in_order(state.foreseen) for p in f.paths if p.path == name]
+    if foreseen and not any(p.path == name for _, p in found):
+        seen, path = foreseen[0]
+        repo = repository_of(state)
+        _show_sides(path, seen.streams, texts_foreseen(repo, state, seen.streams, path))
+        return
     for conflict, path in paths_named(found, [name]):
         texts = texts_of(repository_of(state), state.run, conflict, path)
-        ours, theirs = " and ".join(conflict.streams[:-1]) or "the base", conflict.late
-        for side, whose, text in (("ours", ours, texts.ours), ("theirs", theirs, texts.theirs)):
-            click.echo(f"--- {shown(name)} before both")
-            click.echo(f"+++ {side}: {shown(whose)}")
-            for line in diff_texts(texts.base, text):
-                click.echo(f"{line.sign}{shown(line.text)}")
+        _show_sides(path, conflict.streams, texts)
+
+
+def _show_sides(path: ConflictedPath, streams: Sequence[StreamId], texts: SideTexts) -> None:
+    whose = {"ours": " and ".join(streams[:-1]) or "the base of the run", "theirs": streams[-1]}
+    for side, text in (("ours", texts.ours), ("theirs", texts.theirs)):
+        click.echo(f"--- {shown(path.path)} before both")
+        click.echo(f"+++ {side}: {shown(whose[side])}")
+        for line in diff_texts(texts.base, text):
+            click.echo(f"{line.sign}{shown(line.text)}")

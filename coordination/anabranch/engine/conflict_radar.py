@@ -167,7 +167,7 @@ class ConflictRadar:
             known = self._sides.get(stream.id)
         paths: set[str] = set()
         if known is not None:
-            paths.update(trials.paths(known[1].start_tree, known[1].tree))
+            paths.update(trials.paths(known[1]))
         if known is None or known[0] != stamp:
             paths.update(self._watcher.changed_paths(stream.id, MOST_PATHS))
         return Work(stream.id, stamp, paths)

@@ -6,6 +6,7 @@ written here. The decision itself goes to the engine as a command.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -120,7 +121,7 @@ async def settled_by_command(
     env: dict[str, str],
 ) -> tuple[list[ev.Resolution], Ended]:
     """Run a command on a conflict as the plan's resolver would run, and return what it settled."""
-    room = Room(repo, home.run, home.resolving / f"by-hand.{id(conflict)}")
+    room = Room(repo, home.run, home.resolving / f".by-hand-{secrets.token_hex(4)}")
     try:
         room.furnish(conflict)
         log = home.logs / "resolver.by-hand.log"

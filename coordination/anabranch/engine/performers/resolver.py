@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Callable, Mapping
@@ -47,8 +48,12 @@ async def run_resolver(
     command = began.point_plan(effect.point).resolver
     settled: list[ev.Resolution] = []
     ended = Ended(None, "there was nothing to settle")
-    for number, conflict in enumerate(point.resolving):
-        room = Room(repo, began.run, folder.resolving / f"{effect.point}.{effect.cause}.{number}")
+    for old in folder.resolving.glob(f"{effect.point}.*"):  # of an engine that was killed
+        shutil.rmtree(old, ignore_errors=True)
+    for conflict in point.resolving:
+        # What a resolver of such an engine may still write must not come into this one's way.
+        name = f"{effect.point}.{effect.cause}-{secrets.token_hex(4)}"
+        room = Room(repo, began.run, folder.resolving / name)
         try:
             await asyncio.to_thread(room.furnish, conflict)
             env = environment_of(began, effect.point, room, environment)

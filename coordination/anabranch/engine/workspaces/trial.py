@@ -22,6 +22,7 @@ from anabranch.core.state import Stream
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
 from anabranch.engine.workspaces.merging import merge_trees
+from anabranch.engine.workspaces.names import component
 from anabranch.engine.workspaces.objects import changes
 from anabranch.engine.workspaces.records import read_record
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
@@ -39,12 +40,13 @@ class Trial(Enum):
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One stream's work as it is now."""
+    """One stream's work as it is now; ``objects`` is where a clone keeps some of it."""
 
     stream: StreamId
     tree: str
     start_commit: str
     start_tree: str
+    objects: Path | None = None
 
 
 class Trials:
@@ -64,12 +66,14 @@ class Trials:
         """Take away everything that was made."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def paths(self, start_tree: str, tree: str) -> tuple[str, ...]:
-        """The paths that differ between two trees; remembered."""
-        known = self._paths.get((start_tree, tree))
+    def paths(self, side: Side) -> tuple[str, ...]:
+        """The paths that a side has changed; remembered."""
+        key = (side.start_tree, side.tree)
+        known = self._paths.get(key)
         if known is None:
-            listed = changes(self._view(), start_tree, tree)
-            known = self._paths[start_tree, tree] = tuple(change.path for change in listed)
+            view = self._view().at(alternates=(side.objects,) if side.objects else ())
+            listed = changes(view, *key)
+            known = self._paths[key] = tuple(change.path for change in listed)
             if len(self._paths) > KEPT_ANSWERS:
                 self._paths.popitem(last=False)
         return known
@@ -83,13 +87,14 @@ class Trials:
         if workspace is None or workspace.kind == "shared":
             return None
         try:
-            index = self._folder / f"{stream.id}.{stream.attempt}"
+            index = self._folder / f"{component(stream.id)}.{stream.attempt}"
             git = self._apart(workspace_view(self._repo, workspace)).at(index=index)
             renew_index(git, trusted_git_dir(workspace) / "index", workspace.start_tree)
             tree = take_snapshot(git).tree
         except (GitError, OSError):
             return None
-        return Side(stream.id, tree, workspace.start_commit, workspace.start_tree)
+        objects = trusted_git_dir(workspace) / "objects" if workspace.kind == "clone" else None
+        return Side(stream.id, tree, workspace.start_commit, workspace.start_tree, objects)
 
     def merge(self, one: Side, other: Side) -> Trial | tuple[ConflictedPath, ...]:
         """Whether two streams' work merges, or the paths on which it does not."""
@@ -126,8 +131,10 @@ class Trials:
             Result(side.stream, side.start_commit, side.tree, side.start_commit, side.start_tree)
             for side in (first, second)
         ]
+        clones = tuple(side.objects for side in (first, second) if side.objects is not None)
+        view = self._view().at(alternates=clones)
         return merge_trees(
-            self._repo, self._run, stand, sides, message="trial", stop_early=True, view=self._view()
+            self._repo, self._run, stand, sides, message="trial", stop_early=True, view=view
         )
 
     def _view(self) -> Git:
