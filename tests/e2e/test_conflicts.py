@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from anabranch.core.ids import StreamId
+from anabranch_console import demo
 from tests.e2e.program import Program, until
-from tests.engine.repositories import git
+from tests.engine.repositories import git, write
 
 LEFT = "sed -i '1s/.*/left/' src/a.txt"
 RIGHT = "sed -i '1s/.*/right/' src/a.txt; echo more > more.txt"
@@ -165,6 +167,26 @@ def test_the_plans_resolver_settles_a_conflict_without_anybody(program: Program)
     assert [t for t in types if t in wanted] == wanted
     assert "left\n" in content(program, "src/a.txt")
     assert not any(program.folder().resolving.glob("*"))
+
+
+def test_the_demonstrations_conflict_is_settled_by_its_own_resolver(program: Program) -> None:
+    """Two of its streams write one line of the README; its resolver names what both wrote."""
+    plan = tomllib.loads(demo.PLAN.read_text("utf-8"))
+    demo_environment = demo.environment()
+    env = {name: demo_environment[name] for name in ("DEMO_PYTHON", "DEMO_WORK")}
+    readme = (demo.HERE / "project" / "README.md").read_text("utf-8")
+    write(program.project, {"README.md": readme})
+    git(program.project, "commit", "-q", "-a", "-m", "the demo's")
+    mention = '"$DEMO_PYTHON" "$DEMO_WORK/mention.py"'
+    names = [name for name in ("totals", "budget") if mention in plan["streams"][name]["command"]]
+    assert len(names) == 2
+    program.plan(
+        {name: {"command": f"{mention} {name}", "env": env} for name in names},
+        convergence={"final": plan["convergence"]["final"]},
+    )
+    told = program.begin("run", "--headless", **env).wait()
+    assert told.code == 0, told
+    assert "Modules: budget, entries, totals\n" in content(program, "README.md")
 
 
 @pytest.mark.parametrize("resolver", ["exit 9", "ln -sf /etc/passwd src/a.txt"])
