@@ -11,7 +11,7 @@ from textual import on
 from textual.message import Message
 
 from anabranch.errors import AnabranchError
-from anabranch_console.lines import Line, Span
+from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.presenters.conflict_lines import (
     ConflictRow,
@@ -73,7 +73,7 @@ class ConflictsPane(Pane[ConflictRow]):
     def detail_lines(self, row: ConflictRow | None, cells: int) -> list[Line]:
         if row is None:
             told = "streams that run are test-merged all along; what would not merge is shown here"
-            return [(Span(told, "muted"),)]
+            return [(Span(piece, "muted"),) for piece in wrap(told, cells)]
         texts = self._texts_of(row)
         known = self._drawn
         if known and known[0] == row and known[1] is texts and known[2] == cells:
