@@ -191,7 +191,8 @@ def test_our_merges_are_those_of_git_in_a_checkout(tmp_path: Path) -> None:
         streams = deal(release, chance)
         if trial % TRIALS_A_TIDY == TRIALS_A_TIDY - 1:
             for each in places:
-                git(each.user, "gc", "-q", "--prune=now")
+                git(each.user, "repack", "-q", "-a", "-d", "-n")
+                git(each.user, "prune", "--expire=now")
         import_streams(place.user, place.base.commit, place.before, streams)
         ours = merge_ours(place, streams, chance)
         remembered = {key: (made.mode, made.blob) for key, made in ours.decisions.items()}

@@ -41,6 +41,20 @@ def test_a_merge_that_has_everything_loses_nothing(project: Project) -> None:
     assert project.content(outcome.commit, "moved.txt").endswith("end\n")
 
 
+def test_a_rename_that_git_finds_between_two_streams_is_no_loss(project: Project) -> None:
+    """One deletes a file, another adds its like: a third one's change is carried there."""
+    old = FAR_LINES.replace("line", "row")
+    results = (
+        project.result("adds", {"e/one.txt": old}),
+        project.result("deletes", {"d/one.txt": None}),
+        project.result("edits", {"d/one.txt": old + "end\n"}),
+    )
+    outcome = merged(project, *results)
+    assert not outcome.conflicts
+    assert project.content(outcome.commit, "e/one.txt").endswith("end\n")
+    assert look(project, outcome, *results) == Findings()
+
+
 def test_a_tree_that_lacks_a_change_is_found_out(project: Project) -> None:
     """Whatever went wrong: a file that is not there, one as it was before, one still there."""
     one = project.result("one", {"new.txt": "new\n", "a.txt": "changed\n", "b.txt": None})

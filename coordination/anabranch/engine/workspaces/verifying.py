@@ -112,8 +112,11 @@ def _is_there(
         others = (c for s, changes in changed.items() if s != stream for c in changes)
         moved = {c.path.rpartition("/")[0] for c in others if c.after is None} - {""}
         return any(prefix in moved for prefix in prefixes(change.path))
-    left = (c.path for c in changed[stream] if c.after is None)
-    return any(len(by_path[path]) > 1 for path in left)
+    # git may have found a rename between what one has deleted and what another has added.
+    return any(
+        len(touched) > 1 and any(c.after is None for _, c in touched)
+        for touched in by_path.values()
+    )
 
 
 def _warnings(
