@@ -7,7 +7,7 @@ never waits for it; when the app closes, streams go on running.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -18,15 +18,17 @@ from textual.app import App
 from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
+from anabranch.hostile_text import escape_for_terminal
+from anabranch.paths import themes_folder
 from anabranch_console.frame_clock import FrameClock, writes_waiting
 from anabranch_console.glyphs import Glyphs, choose_glyphs
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
+from anabranch_console.theme_files import load_themes
 from anabranch_console.theming import (
     DEFAULT_THEME,
     Palette,
     default_theme,
-    load_palettes,
     textual_theme,
 )
 
@@ -67,10 +69,12 @@ class ConsoleApp(App[ConsoleExit]):
         is_paced: bool = True,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        self.palettes: dict[str, Palette] = load_palettes()
+        themes = load_themes([themes_folder()])
+        self.palettes: dict[str, Palette] = themes.palettes
         self.palette = self.palettes[DEFAULT_THEME]
         super().__init__()
         wanted = environ.get("ANABRANCH_THEME") or default_theme(self.console.color_system)
+        self._theme_problems = [*themes.problems, *_unknown_theme(wanted, self.palettes)]
         self.palette = self.palettes.get(wanted, self.palette)
         self.glyphs: Glyphs = choose_glyphs(environ)
         self.clock = FrameClock()
@@ -80,6 +84,7 @@ class ConsoleApp(App[ConsoleExit]):
         self.theme = self.palette.name
         self.run_screen = RunScreen(RunModel(source))
         self.run_screen.themes = [(p.name, p.title) for p in self.palettes.values()]
+        self.run_screen.read_themes_again = self.read_themes_again
 
     def get_default_screen(self) -> Screen[None]:
         """Return the screen of the run."""
@@ -90,6 +95,7 @@ class ConsoleApp(App[ConsoleExit]):
         return {f"ab-{name}": colour for name, colour in self.palette.colours.items()}
 
     def on_mount(self) -> None:
+        self._tell_theme_problems(self._theme_problems)
         if self._is_paced:
             self.set_timer(self.clock.period_seconds, self._next_frame)
 
@@ -121,6 +127,20 @@ class ConsoleApp(App[ConsoleExit]):
         """Say what ctrl+c does not do."""
         self.notify("q quits; esc closes this", markup=False)
 
+    def read_themes_again(self) -> None:
+        """Take up what changed in the user's folder of themes; problems are told."""
+        themes = load_themes([themes_folder()])
+        self._tell_theme_problems(themes.problems)
+        self.palettes = {**themes.palettes, self.palette.name: self.palette}
+        for palette in themes.palettes.values():
+            self.register_theme(textual_theme(palette))
+        self.run_screen.themes = [(p.name, p.title) for p in self.palettes.values()]
+
+    def _tell_theme_problems(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            told = f"theme left out: {escape_for_terminal(problem)}"
+            self.notify(told, severity="warning", markup=False)
+
     @on(RunScreen.ThemeChosen)
     def _use_theme(self, message: RunScreen.ThemeChosen) -> None:
         palette = self.palettes[message.name]
@@ -133,6 +153,11 @@ class ConsoleApp(App[ConsoleExit]):
     @on(RunScreen.Leaving)
     def _leave(self, message: RunScreen.Leaving) -> None:
         self.exit(ConsoleExit(message.message, message.wants_stop))
+
+
+def _unknown_theme(wanted: str, known: Mapping[str, Palette]) -> list[str]:
+    """Say so if the theme that is wanted is none."""
+    return [] if wanted in known else [f"there is no {wanted!r}; there are {', '.join(known)}"]
 
 
 def run_console(source: Source) -> ConsoleExit:

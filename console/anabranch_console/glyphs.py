@@ -1,4 +1,5 @@
-"""The signs of the console, in two sets: Unicode, and ASCII for terminals that know no better.
+"""The signs of the console, in three sets: Unicode, ASCII for terminals that know no better, and
+Nerd Font for those who have one (it cannot be found out, so it has to be asked for).
 
 A sign never stands alone: wherever one is shown its word and its colour are shown too.
 """
@@ -7,7 +8,7 @@ from __future__ import annotations
 
 import locale
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _ASCII_FOR = str.maketrans({"…": "~", "·": "-", "—": "-", "→": ">", "←": "<", "↔": "=", "│": "|"})
 
@@ -131,13 +132,42 @@ ASCII = Glyphs(
 )
 
 
+NERD = replace(
+    UNICODE,
+    product="\uf126",
+    mark="\uf02e",
+    past="\uf1da",
+    held="\uf023",
+    states={
+        "waiting": "\uf10c",
+        "queued": "\uf017",
+        "starting": "\uf110",
+        "running": "\uf04b",
+        "stalled": "\uf253",
+        "recovering": "\uf021",
+        "succeeded": "\uf00c",
+        "failed": "\uf00d",
+        "skipped": "\uf051",
+        "quarantined": "\uf05e",
+        "stopped": "\uf04d",
+        "stopping": "\uf253",
+        "interrupted": "\uf04c",
+        "needs_operator": "\uf071",
+        "converged": "\uf00c",
+    },
+    levels={"info": "·", "good": "\uf00c", "warning": "\uf071", "error": "\uf00d"},
+)
+
+SETS = {"unicode": UNICODE, "ascii": ASCII, "nerd": NERD}
+
+
 def choose_glyphs(environ: Mapping[str, str], encoding: str | None = None) -> Glyphs:
     """Return the set to use: what ``ANABRANCH_GLYPHS`` says, else what the locale can show.
 
     ``encoding`` is the terminal's character encoding; by default that of the locale.
     """
     wanted = environ.get("ANABRANCH_GLYPHS", "").lower()
-    if wanted in ("ascii", "unicode"):
-        return ASCII if wanted == "ascii" else UNICODE
+    if wanted in SETS:
+        return SETS[wanted]
     name = encoding or locale.getpreferredencoding(False)
     return UNICODE if name.lower().replace("-", "") in ("utf8", "utf16", "utf32") else ASCII

@@ -1,15 +1,14 @@
-"""Palettes: named colours from TOML files, and the styles that panes ask for by meaning.
+"""Palettes: named colours, and the styles that panes ask for by meaning.
 
-A theme file holds colours only; which colour a failed stream or a key has is decided here, once,
-for all themes. The terminal library gets the same colours for what it draws itself.
+A theme file (:mod:`anabranch_console.theme_files`) holds colours only; which colour a failed stream
+or a key has is decided here, once, for all themes. The terminal library gets the same colours for
+what it draws itself.
 """
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.resources import files
 
 from rich.style import Style
 from textual.theme import Theme
@@ -106,30 +105,6 @@ class Palette:
 def default_theme(colour_system: str | None) -> str:
     """Return the theme for a terminal, by what the library says about its colours."""
     return SIXTEEN_COLOUR_THEME if colour_system == "standard" else DEFAULT_THEME
-
-
-def load_palettes() -> dict[str, Palette]:
-    """Return the themes that come with the console, by name."""
-    palettes = {}
-    for entry in sorted(files("anabranch_themes").iterdir(), key=lambda e: e.name):
-        if entry.name.endswith(".toml"):
-            name = entry.name.removesuffix(".toml")
-            palettes[name] = parse_palette(name, entry.read_text(encoding="utf-8"))
-    return palettes
-
-
-def parse_palette(name: str, text: str) -> Palette:
-    """Return the palette in a TOML text.
-
-    Raises:
-        ValueError: the text is no TOML, or a colour is missing.
-    """
-    data = tomllib.loads(text)
-    colours = data.get("colors", {})
-    missing = [colour for colour in COLOURS if colour not in colours]
-    if missing:
-        raise ValueError(f"theme {name!r} lacks the colours {', '.join(missing)}")
-    return Palette(name, data.get("title", name), data.get("dark", True), colours)
 
 
 def textual_theme(palette: Palette) -> Theme:

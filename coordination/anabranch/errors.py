@@ -40,6 +40,13 @@ class LossRefused(AnabranchError):
     code = "would_lose_work"
 
 
+class NotSettled(AnabranchError):
+    """A conflict waits for its operator as before."""
+
+    exit_code = 4
+    code = "not_settled"
+
+
 class DiskFull(WorldError):
     """There is no room; the operation can be tried again once there is."""
 

@@ -13,7 +13,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
-from platformdirs import user_state_path
+from platformdirs import user_config_path, user_state_path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 
@@ -23,6 +23,11 @@ _RUN_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 def state_home() -> Path:
     """Return the folder that holds all of Anabranch's state."""
     return user_state_path("anabranch")
+
+
+def themes_folder() -> Path:
+    """Return the folder in which a user keeps themes of their own."""
+    return user_config_path("anabranch") / "themes"
 
 
 def project_folder(project: Path) -> Path:
@@ -97,6 +102,11 @@ class RunFolder(msgspec.Struct, frozen=True):
     @property
     def workspaces(self) -> Path:
         return self.path / "workspaces"
+
+    @property
+    def resolving(self) -> Path:
+        """Where resolver commands work."""
+        return self.path / "resolving"
 
     @property
     def result(self) -> Path:

@@ -35,6 +35,8 @@ COMMANDS = {
     "streams": "List a run's streams.",
     "locks": "List who holds what, who waits for whom, deadlocks and violations.",
     "convergence": "List where streams meet, who has come and who is waited for.",
+    "conflicts": "List what does not merge, and show both sides.",
+    "resolve": "Decide what becomes of conflicted files; the run goes on.",
     "state": "Read the state that streams share: its history, any version of a key.",
     "messages": "List the messages between streams and what became of them.",
     "events": "List what happened in a run; --follow goes on.",

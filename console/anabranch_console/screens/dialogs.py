@@ -38,6 +38,7 @@ class Dialog(ModalScreen[str | None]):
     AUTO_FOCUS = "#dialog-lines"
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $ab-background 60%; }
+    Dialog.-previewing { background: $ab-background 0%; }
     Dialog > Container {
         width: auto; height: auto; max-width: 96%; max-height: 90%;
         border: round $ab-accent; background: $ab-background; padding: 1 2;
@@ -98,6 +99,7 @@ class Choose(Dialog):
         self._choices = list(choices)
         self._index = next((i for i, c in enumerate(choices) if c.id == chosen), 0)
         self._preview = preview
+        self.set_class(preview is not None, "-previewing")  # what is previewed is not dimmed
 
     def on_mount(self) -> None:
         self._draw()

@@ -46,13 +46,11 @@ class LookingScreen(RunView):
     """Does every verb that only changes what is seen."""
 
     class ThemeChosen(Message):
-        """Another theme is wanted; with ``is_preview`` only to look at it."""
+        """Another theme is wanted, or is to be looked at."""
 
         def __init__(self, name: str) -> None:
             super().__init__()
             self.name = name
-
-    """The names and titles of the themes there are; set by the app."""
 
     # --- dispatch --------------------------------------------------------------------------------
 
@@ -132,6 +130,7 @@ class LookingScreen(RunView):
             self.table.put_cursor(position)
 
     def do_theme(self, argument: str) -> None:
+        self.read_themes_again()
         names = [name for name, _ in self.themes]
         if argument:
             if argument in names:

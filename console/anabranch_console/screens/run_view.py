@@ -6,7 +6,7 @@ each pane its part; a pane whose lines are the same as before paints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, cast
 
@@ -51,6 +51,9 @@ class RunView(Screen[None]):
 
     themes: Sequence[tuple[str, str]] = ()
     """The names and titles of the themes there are; set by the app."""
+
+    read_themes_again: Callable[[], None]
+    """Takes up what changed in the user's own themes; set by the app."""
 
     def __init__(self, model: RunModel) -> None:
         super().__init__()

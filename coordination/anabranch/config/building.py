@@ -47,6 +47,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         on_excess=coordination.resources.on_excess,
         heartbeat_interval_seconds=float(coordination.heartbeat.interval),
         heartbeat_timeout_seconds=float(coordination.heartbeat.timeout),
+        tell_conflicts=coordination.tell_conflicts,
         shared_state=_shared_state(file),
     )
 
@@ -150,6 +151,7 @@ def _points(file: PlanFile, streams: tuple[StreamPlan, ...]) -> tuple[PointPlan,
             type=table.type or default,
             streams=tuple(members.get(name, ())),
             on_conflict=table.on_conflict,
+            resolver=table.resolver or "",
             timeout_seconds=table.timeout,
             options=dict(table.options),
         )

@@ -139,6 +139,10 @@ class Coordination(Table):
         default=["registration", "heartbeat", "negotiation"],
         description="Leave one out to switch it off.",
     )
+    tell_conflicts: bool = Field(
+        default=False,
+        description="Tell running streams by message when their work would not merge.",
+    )
     isolation: Isolation = Field(default_factory=Isolation)
     state_management: StateManagement = Field(default_factory=StateManagement)
     heartbeat: CoordinationHeartbeat = Field(default_factory=CoordinationHeartbeat)
@@ -291,6 +295,10 @@ class PointTable(Table):
     )
     on_conflict: Literal["ask", "quarantine", "stop"] = Field(
         default="ask", description="What happens when work does not merge."
+    )
+    resolver: Text | None = Field(
+        default=None,
+        description="A command that settles conflicts before anybody is asked.",
     )
     timeout: PositiveDuration | None = Field(
         default=None,

@@ -13,9 +13,12 @@ from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
+from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Point, PointPhase, State, Stream
 from anabranch.core.strategies import Abandon, Converge, PointView
 from anabranch.core.violations import why_not_merged
+
+RESOLVER_AT_WORK = "the resolver is at work"
 
 
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
@@ -129,6 +132,12 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
         return
     for conflict in fact.conflicts:
         draft.emit(ev.ConflictFound(fact.point, conflict))
+    due = tuple(c for c in fact.conflicts if resolver_is_due(draft.state, fact.point, c))
+    if due:
+        reason = f"{conflicts_in_words(fact)}; {RESOLVER_AT_WORK}"
+        draft.emit(ev.ConvergenceBlocked(fact.point, reason))
+        start_resolver(draft, fact.point, due[:1])  # what follows depends on how it is settled
+        return
     policy = draft.state.point_plan(fact.point).on_conflict
     if fact.conflicts and policy != "quarantine":
         reason = conflicts_in_words(fact)
@@ -142,7 +151,17 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
     assert fact.commit is not None
     assert fact.tree is not None
     _quarantine_the_left_out(draft, fact)
-    draft.emit(ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged))
+    draft.emit(
+        ev.ConvergenceMerged(
+            fact.point, fact.commit, fact.tree, fact.branch, fact.merged, fact.warnings
+        )
+    )
+
+
+def start_resolver(draft: Draft, point_id: PointId, conflicts: tuple[ev.Conflict, ...]) -> None:
+    """Ask the plan's resolver, one at a time a point: what comes up meanwhile comes up again."""
+    if not draft.point(point_id).resolving:
+        draft.emit(ev.ResolverStarted(point_id, conflicts))
 
 
 def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:

@@ -20,7 +20,9 @@ from anabranch.core import (
     liveness,
     locks,
     messages,
+    radar,
     registration,
+    resolving,
     resources,
     runs,
     scheduling,
@@ -80,7 +82,7 @@ def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
         return given.stream in draft.state.streams
     if isinstance(given, inputs.AttemptObservation):
         return streams.is_current(draft, given)
-    if isinstance(given, inputs.MergeFinished | inputs.MergeFailed):
+    if isinstance(given, inputs.MergeFinished | inputs.MergeFailed | inputs.ResolverFinished):
         return given.point in draft.state.points
     return True
 
@@ -123,6 +125,8 @@ def _follow(draft: Draft, event: ev.Event) -> None:
         _follow_stream(draft, event.stream)
     elif isinstance(event, ev.PointEvent):
         _follow_point(draft, event.point)
+        if len(draft.state.foreseen):
+            radar.follow_point(draft, event)
     elif isinstance(event, ev.StreamJoined | ev.StreamReady | ev.StreamLeft):
         _follow_joined(draft, event)
     if isinstance(event, _WAITS) and _may_close_ring(draft, event):
@@ -149,6 +153,8 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     stream = draft.stream(stream_id)
     if stream.phase not in LIVE:
         leave(draft, stream)
+    if len(draft.state.foreseen):
+        radar.follow_stream(draft, stream)
     scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
@@ -203,6 +209,9 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StopStream: runs.stop_stream,
     inputs.RetryStream: runs.retry_stream,
     inputs.ApproveRun: runs.approve,
+    inputs.ResolveConflict: resolving.resolve,
+    inputs.HandBack: resolving.hand_back,
+    inputs.TellConflict: radar.tell_conflict,
     inputs.AllowViolation: allowing.allow_violation,
     inputs.BaseFound: runs.base_found,
     inputs.BaseNotFound: runs.base_not_found,
@@ -216,6 +225,8 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ResultReady: streams.result_ready,
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
+    inputs.ResolverFinished: resolving.resolver_finished,
+    inputs.PairTested: radar.pair_tested,
     inputs.WorkspaceGone: streams.workspace_gone,
     inputs.ApprovalDone: runs.approval_done,
     inputs.ApprovalNotDone: runs.approval_not_done,

@@ -16,11 +16,13 @@ from rpds import HashTrieMap
 
 from anabranch.core import (
     checkpoints,
+    foreseen,
     gathering,
     liveness_folds,
     lock_events,
     mailboxes,
     registry,
+    resolutions,
     resource_table,
     state_versions,
 )
@@ -160,6 +162,8 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **checkpoints.FOLDS,
     **mailboxes.FOLDS,
     **registry.FOLDS,
+    **resolutions.FOLDS,
+    **foreseen.FOLDS,
     **resource_table.FOLDS,
     **liveness_folds.FOLDS,
 }

@@ -24,6 +24,7 @@ __all__ = [
     "inherited_from",
     "left_out_below",
     "to_inherit",
+    "works_below",
 ]
 
 
@@ -41,6 +42,9 @@ def to_inherit(state: State, stream: StreamId) -> Inheritance:
         for other in d.streams
         if state.streams[other].phase is Phase.SUCCEEDED
     ]
+    given = state.streams[stream].handed_back
+    if given is not None:
+        parents += [s for s in given.builds_on if state.streams[s].phase is Phase.SUCCEEDED]
     parents = list(dict.fromkeys(parents))
     return _come_together(state, parents, state.topology.ancestors(parents))
 
@@ -75,6 +79,11 @@ def held_by(state: State, inheritance: Inheritance) -> list[tuple[StreamId, Resu
         return []
     held = state.topology.in_merge_order(_held_by(state, inheritance.heir_of))
     return [(s, r) for s in held if (r := _result(state, s)) is not None]
+
+
+def works_below(state: State, stream: StreamId) -> set[StreamId]:
+    """Return the streams whose work another was built on."""
+    return {below for below, _ in _heritage(state, stream)}
 
 
 def left_out_below(state: State, stream: StreamId) -> StreamId | None:

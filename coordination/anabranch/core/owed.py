@@ -101,6 +101,8 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
 def _owed_by_point(point: Point) -> Iterator[fx.Effect]:
     if point.phase is PointPhase.MERGING:
         yield fx.MergeResults(point=point.id, cause=point.cause)
+    if point.resolving:
+        yield fx.RunResolver(point=point.id, cause=point.resolver_cause)
 
 
 def deadline_of(state: State, stream: Stream) -> float | None:

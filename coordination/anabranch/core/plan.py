@@ -83,6 +83,7 @@ class PointPlan(msgspec.Struct, frozen=True):
     on_conflict: ConflictPolicy = "ask"
     timeout_seconds: float | None = None
     options: dict[str, Any] = {}
+    resolver: str = ""
 
 
 class SharedStatePlan(msgspec.Struct, frozen=True):
@@ -115,5 +116,6 @@ class Plan(msgspec.Struct, frozen=True):
     shared_state: SharedStatePlan = SharedStatePlan()
     resources: dict[str, float] = {}
     on_excess: ExcessResponse = "tell"
+    tell_conflicts: bool = False
     heartbeat_interval_seconds: float = 60.0
     heartbeat_timeout_seconds: float = 600.0

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core import gathering
+from anabranch.core import gathering, resolutions
 from anabranch.core.state import Point, PointPhase
 from anabranch.core.wording import counted
 
@@ -30,6 +30,7 @@ def _merged(p: Point, record: ev.Recorded, event: ev.ConvergenceMerged) -> Point
         merged=event.merged,
         commit=event.commit,
         tree=event.tree,
+        warnings=event.warnings,
         merging_seconds=p.merging_seconds + record.at - p.since,
     )
 
@@ -61,6 +62,7 @@ def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> P
 
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
     **gathering.POINT_FOLDS,
+    **resolutions.POINT_FOLDS,
     ev.ConvergenceDeparted: _departed,
     ev.ConvergenceStarted: _merge_started,
     ev.ConvergenceMerged: _merged,

@@ -13,7 +13,8 @@ from rpds import HashTrieMap
 
 from anabranch.core.answers import Remembered
 from anabranch.core.checkpoints import StreamCheckpoints
-from anabranch.core.events import Conflict
+from anabranch.core.events import Conflict, Resolution
+from anabranch.core.foreseen import Foreseen, Pair
 from anabranch.core.gathering import Gathering
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, public_state
@@ -131,6 +132,19 @@ class Liveness(msgspec.Struct, frozen=True):
     progress: float | None = None
 
 
+class HandedBack(msgspec.Struct, frozen=True):
+    """A conflict that a stream is to do its work again for, on top of the work of ``builds_on``.
+
+    ``attempt`` is the one whose result (``commit``) did not merge.
+    """
+
+    point: PointId
+    conflict: Conflict
+    builds_on: tuple[StreamId, ...]
+    attempt: Attempt
+    commit: str
+
+
 class Stream(msgspec.Struct, frozen=True):
     """Everything known about one stream. ``since`` is when its phase began, in run seconds.
 
@@ -165,6 +179,7 @@ class Stream(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     spent: Spent = Spent()
     liveness: Liveness = Liveness()
+    handed_back: HandedBack | None = None
 
     @property
     def public_state(self) -> str:
@@ -201,6 +216,10 @@ class Point(msgspec.Struct, frozen=True):
     commit: str | None = None
     tree: str | None = None
     merging_seconds: float = 0.0
+    resolving: tuple[Conflict, ...] = ()
+    resolver_cause: Seq = 0
+    resolver_tried: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     gathering: Gathering = Gathering()
 
     @property
@@ -258,6 +277,8 @@ class State(msgspec.Struct, frozen=True):
     checkpoints: HashTrieMap[StreamId, StreamCheckpoints] = HashTrieMap()
     registry: Registry = Registry()
     resources: ResourceTable = ResourceTable()
+    resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
+    foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
 
     @property
     def plan(self) -> Plan:

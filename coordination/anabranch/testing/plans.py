@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any, get_args
 
+from msgspec.structs import replace
+
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plan import (
     ConflictPolicy,
@@ -56,9 +58,7 @@ def plan_of(*members: StreamPlan | PointPlan, **fields: Any) -> Plan:
 
 
 def _with_streams(plan: PointPlan, streams: list[StreamId]) -> PointPlan:
-    return PointPlan(
-        plan.id, plan.type, tuple(streams), plan.on_conflict, plan.timeout_seconds, plan.options
-    )
+    return replace(plan, streams=tuple(streams))
 
 
 def random_plan(rng: Random, balancers: tuple[str, ...] = ("longest-first",)) -> Plan:
@@ -72,7 +72,10 @@ def random_plan(rng: Random, balancers: tuple[str, ...] = ("longest-first",)) ->
     blocks = _blocks(rng, size)
     streams = [_random_stream(rng, names, blocks, number) for number in range(size)]
     policies = get_args(ConflictPolicy)
-    points = [point(p, on_conflict=rng.choice(policies)) for p in dict.fromkeys(blocks)]
+    points = [
+        point(p, on_conflict=rng.choice(policies), resolver=rng.choice(("", "", "settle")))
+        for p in dict.fromkeys(blocks)
+    ]
     return plan_of(
         *streams,
         *points,

@@ -76,10 +76,13 @@ class ConvergenceStarted(PointEvent, frozen=True):
 
 
 class ConvergenceMerged(PointEvent, frozen=True):
+    """The results stand in ``commit``; ``warnings`` say what deserves a look though it merged."""
+
     commit: str
     tree: str
     branch: str | None
     merged: tuple[StreamId, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class ConflictFound(PointEvent, frozen=True):
