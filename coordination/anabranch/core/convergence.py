@@ -134,7 +134,7 @@ def time_reached(draft: Draft) -> None:
 
 
 def consult_in_turn(draft: Draft) -> None:
-    """Ask every point, those first where somebody has waited longest for a merge; the final last."""
+    """Ask every point, where somebody has waited longest for a merge first, the final one last."""
     state = draft.state
 
     def turn(point_id: PointId) -> tuple[bool, float]:
