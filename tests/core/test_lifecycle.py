@@ -32,6 +32,10 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamRegistered: ev.StreamRegistered(A),
     ev.StreamQueued: ev.StreamQueued(A, 1, (0.0,), 0.0),
     ev.StreamAdmitted: ev.StreamAdmitted(A, 1),
+    ev.SyncOffered: ev.SyncOffered(A, 1, "p", 1),  # type: ignore[arg-type]
+    ev.StreamSynced: ev.StreamSynced(A, 1, "p", 1, 2, 0, (), "t", "t"),  # type: ignore[arg-type]
+    ev.SyncDeclined: ev.SyncDeclined(A, 1, "p", 1, "busy"),  # type: ignore[arg-type]
+    ev.SyncedLinesReverted: ev.SyncedLinesReverted(A, 1, "p", ("f",)),  # type: ignore[arg-type]
     ev.WorkspacePrepared: ev.WorkspacePrepared(A, 1, "/w", "c", "t"),
     ev.StreamStarted: ev.StreamStarted(A, 1, 2, 3, "log", 1.0),
     ev.StreamDelayed: ev.StreamDelayed(A, 1, "full"),

@@ -51,6 +51,7 @@ def read_plan(
         frozenset(strategies.balancers),
         frozenset(strategies.recovery),
         strategies.early_convergence,
+        strategies.checkpointing_convergence,
     )
     if commands:
         return plan_from_commands(

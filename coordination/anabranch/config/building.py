@@ -37,7 +37,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
     return Plan(
         name=file.name or default_name,
         streams=streams,
-        points=_points(file, streams, context.known.early),
+        points=_points(file, streams, context.known),
         max_parallel=max(context.auto_parallel, 1) if width == "auto" else width,
         balancer=coordination.balancer,
         recovery=fallback if is_chosen and fallback in context.known.recovery else "retry",
@@ -102,6 +102,7 @@ def _stream(
         heartbeat_timeout_seconds=heartbeat.timeout or float(defaults.heartbeat.timeout),
         converge=points[0],
         also_at=points[1:],
+        sync=table.sync,
         tty=table.tty,
         after_seconds=float(table.after),
         workspace=defaults.isolation.workspace,
@@ -141,7 +142,7 @@ def _estimate(seconds: float | None) -> float:
 
 
 def _points(
-    file: PlanFile, streams: tuple[StreamPlan, ...], early: frozenset[str]
+    file: PlanFile, streams: tuple[StreamPlan, ...], known: StrategyNames
 ) -> tuple[PointPlan, ...]:
     members: dict[PointId, list[StreamId]] = {}
     for stream in streams:
@@ -160,7 +161,8 @@ def _points(
             timeout_seconds=table.timeout,
             options=dict(table.options),
             interval_seconds=float(file.coordination.checkpoint_interval),
-            merges_early=(table.type or default) in early,
+            merges_early=(table.type or default) in known.early,
+            takes_checkpoints=(table.type or default) in known.checkpointing,
         )
         for name, table in {**named, FINAL_POINT: final}.items()
     )

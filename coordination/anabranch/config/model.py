@@ -261,6 +261,10 @@ class StreamTable(Table):
         default=None,
         description="Where it meets others first; default: the point that names it, or the final.",
     )
+    sync: bool = Field(
+        default=False,
+        description="Bring others' work into its workspace while it runs, from checkpoints.",
+    )
     tty: bool = Field(
         default=False,
         description="Run on a pseudo-terminal that can be attached to.",

@@ -18,13 +18,15 @@ from anabranch.config.problems import KeyPath, Problem, printable, suggest
 class StrategyNames:
     """The names of the strategies that are installed, by what they decide.
 
-    ``early`` are the convergence types that merge streams before all of them are there.
+    ``early`` are the convergence types that merge streams before all of them are there,
+    ``checkpointing`` those that merge snapshots of running streams.
     """
 
     convergence: frozenset[str] = field(default_factory=lambda: frozenset({"barrier"}))
     balancers: frozenset[str] = field(default_factory=lambda: frozenset({"longest-first"}))
     recovery: frozenset[str] = field(default_factory=lambda: frozenset({"retry"}))
     early: frozenset[str] = frozenset()
+    checkpointing: frozenset[str] = frozenset()
 
 
 FALLBACKS = ("sequential", "degrade", "stop")

@@ -12,14 +12,14 @@ from math import inf
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core import inputs
+from anabranch.core import inputs, point_checkpoints
 from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Point, PointPhase, State, Stream
-from anabranch.core.strategies import Abandon, Converge, PointView, WaitForMore
+from anabranch.core.strategies import Abandon, Checkpoint, Converge, PointView, WaitForMore
 from anabranch.core.violations import why_not_merged
 
 RESOLVER_AT_WORK = "the resolver is at work"
@@ -89,31 +89,51 @@ def consult(draft: Draft, point_id: PointId) -> None:
         options=plan.options,
         arrived_at=point.arrived_at,
         priorities={s: state.stream_plan(s).priority for s in point.arrived},
-        running=_at_work(state, point_id),
+        running=_at_work(state, point_id) if plan.takes_checkpoints else {},
         merged=point.merged,
         left_out=tuple(point.left_out),
         opened_at=point.opened_at,
+        checkpoint_at=point.checkpoint.finished_at,
         interval_seconds=plan.interval_seconds,
     )
     called_off = conflict_that_stops(state)
     if called_off and not view.outstanding:
-        draft.emit(ev.ConvergenceAbandoned(point_id, f"called off: {called_off}"))
+        _abandon(draft, point_id, f"called off: {called_off}")
         return
     if state.stop_reason and not view.outstanding:
-        draft.emit(ev.ConvergenceAbandoned(point_id, f"the run was stopped: {state.stop_reason}"))
+        _abandon(draft, point_id, f"the run was stopped: {state.stop_reason}")
         return
     decision = draft.strategies.convergence[plan.type].next_step(view, draft.now)
     if isinstance(decision, Abandon):
-        draft.emit(ev.ConvergenceAbandoned(point_id, decision.reason))
+        _abandon(draft, point_id, decision.reason)
     elif isinstance(decision, Converge):
+        point_checkpoints.call_off(draft, point_id, "the point converges")
         # The run's last point stays open as long as somebody may come: nobody is forgotten.
         is_final = decision.is_final and (point_id != FINAL_POINT or not view.outstanding)
         _start_merge(draft, point_id, replace(decision, is_final=is_final))
     elif not view.outstanding:
         reason = f"{plan.type} still waits though nobody is left to come: {decision.reason}"
-        draft.emit(ev.ConvergenceAbandoned(point_id, reason))
+        _abandon(draft, point_id, reason)
+    elif isinstance(decision, Checkpoint):
+        _checkpoint(draft, point, decision, view)
     elif isinstance(decision, WaitForMore):
         _wait(draft, point, decision)
+
+
+def _abandon(draft: Draft, point_id: PointId, reason: str) -> None:
+    point_checkpoints.call_off(draft, point_id, reason)
+    draft.emit(ev.ConvergenceAbandoned(point_id, reason))
+
+
+def _checkpoint(draft: Draft, point: Point, decision: Checkpoint, view: PointView) -> None:
+    """Begin a checkpoint, if the last one is over and not just a moment ago."""
+    if point_checkpoints.is_under_way(draft.state, point):
+        return  # asked again when it is over
+    earliest = point_checkpoints.may_begin_at(point)
+    if draft.now < earliest:
+        _wait(draft, point, WaitForMore(decision.reason, earliest))
+    else:
+        point_checkpoints.begin(draft, point, decision, view.running)
 
 
 def _wait(draft: Draft, point: Point, decision: WaitForMore) -> None:

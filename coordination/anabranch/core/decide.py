@@ -20,6 +20,7 @@ from anabranch.core import (
     liveness,
     locks,
     messages,
+    point_checkpoints,
     radar,
     registration,
     resolving,
@@ -82,9 +83,18 @@ def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
         return given.stream in draft.state.streams
     if isinstance(given, inputs.AttemptObservation):
         return streams.is_current(draft, given)
-    if isinstance(given, inputs.MergeFinished | inputs.MergeFailed | inputs.ResolverFinished):
+    if isinstance(given, _ABOUT_POINTS):
         return given.point in draft.state.points
     return True
+
+
+_ABOUT_POINTS = (
+    inputs.MergeFinished
+    | inputs.MergeFailed
+    | inputs.ResolverFinished
+    | inputs.CheckpointMerged
+    | inputs.CheckpointNotMerged
+)
 
 
 def _settle(draft: Draft, is_start: bool) -> None:
@@ -108,6 +118,7 @@ def _settle(draft: Draft, is_start: bool) -> None:
             return
 
 
+_SETS_TO_WORK = ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined
 _WAITS = ev.CallEvent | ev.ConvergenceArrived | ev.StreamRequeued | ev.StreamQueued
 
 
@@ -131,8 +142,12 @@ def _follow(draft: Draft, event: ev.Event) -> None:
         _follow_joined(draft, event)
     if isinstance(event, _WAITS) and _may_close_ring(draft, event):
         break_rings(draft, event, SOURCES)
+    elif isinstance(event, ev.CheckpointTaken | ev.CheckpointFailed):
+        point_checkpoints.taken_or_not(draft, event.stream)
     elif isinstance(event, ev.RunResumed):
         leases.renew_all(draft)
+    if isinstance(event, _SETS_TO_WORK):
+        _follow_work(draft, event)
     if isinstance(event, ev.StreamFailed):
         scheduling.give_up_the_rest(draft)
     elif isinstance(event, ev.ConvergenceAbandoned):
@@ -163,6 +178,13 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     if stream.has_ended or stream.phase in _BEGUN:
         for other in draft.state.topology.dependents[stream_id]:
             scheduling.reconsider(draft, other)
+
+
+def _follow_work(draft: Draft, event: ev.StreamEvent) -> None:
+    """A stream is at work, or has got its share of a checkpoint: the next may be due some time."""
+    point = draft.state.stream_plan(event.stream).converge
+    if draft.state.point_plan(point).takes_checkpoints:
+        convergence.consult(draft, point)
 
 
 _BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
@@ -238,6 +260,10 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.LivenessSeen: liveness.seen,
     inputs.JoinedStreamSilent: registration.fell_silent,
     inputs.PathsWritten: violations.paths_written,
+    inputs.CheckpointMerged: point_checkpoints.merged,
+    inputs.CheckpointNotMerged: point_checkpoints.not_merged,
+    inputs.SyncDone: point_checkpoints.sync_done,
+    inputs.SyncNotDone: point_checkpoints.sync_not_done,
     inputs.CheckpointReady: checkpoints.ready,
     inputs.CheckpointNotTaken: checkpoints.not_taken,
     inputs.TimeReached: _wake,

@@ -63,6 +63,26 @@ class RunResolver(Effect, frozen=True):
     point: PointId
 
 
+class MergeCheckpoint(Effect, frozen=True):
+    """Merge the snapshots that a point's checkpoint is made of."""
+
+    point: PointId
+    number: int
+
+
+class OfferCheckpoint(Effect, frozen=True):
+    """Bring the files of a point's checkpoint into a running stream's workspace.
+
+    That waits for a quiet moment, for ``patience_seconds`` at most.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    point: PointId
+    number: int
+    patience_seconds: float
+
+
 class WakeAt(Effect, frozen=True):
     """Tell the core when the run clock reaches ``at``."""
 

@@ -262,5 +262,5 @@ def _evolve_point(state: State, record: ev.Recorded, event: ev.PointEvent) -> St
     if after.phase is not before.phase:
         after = replace(after, since=record.at, cause=record.seq)
     if isinstance(event, ev.ConvergenceMerged):
-        after = replace(after, holds=results_of(state, event.merged))
+        after = replace(after, holds=results_of(state, event.merged), merge_cause=before.cause)
     return replace(state, points=state.points.insert(after.id, after))

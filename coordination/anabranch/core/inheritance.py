@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from msgspec.structs import replace
+
 from anabranch.core.ids import StreamId
+from anabranch.core.known_trees import known_tree, still_stands
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import Inheritance, Point, Result, State
 
@@ -51,9 +54,39 @@ def to_inherit(state: State, stream: StreamId) -> Inheritance:
 
 
 def inherited_from(state: State, streams: Iterable[StreamId]) -> Inheritance:
-    """Return how the work of exactly these streams comes together."""
+    """Return how the work of exactly these streams comes together.
+
+    Where some of it is mixed with others' unfinished work, the checkpoint that mixed it is the best
+    start: everyone's last changes are merged onto it.
+    """
     streams = list(streams)
-    return _come_together(state, streams, set(streams))
+    everyone = set(streams)
+    together = _come_together(state, streams, everyone)
+    if any(result.is_mixed for _, result in together.then):
+        return _onto_checkpoint(state, everyone) or together
+    return together
+
+
+def _onto_checkpoint(state: State, everyone: set[StreamId]) -> Inheritance | None:
+    """Merge everyone onto the largest checkpoint that holds only attempts which ended well."""
+    fit = [
+        point
+        for plan in state.plan.points
+        if still_stands(state, plan.id)
+        and state.points[plan.id].checkpoint.cause > state.last_decision
+        and all(_result(state, s) and s in everyone for s in state.points[plan.id].checkpoint.works)
+        and (point := state.points[plan.id])
+    ]
+    if not fit or state.base is None:
+        return None
+    point = max(fit, key=lambda p: len(p.checkpoint.works))
+    made, base = point.checkpoint, state.base
+    start = Result(made.commit, made.tree, base.commit, base.tree, 0, made.ref)
+    then = tuple(
+        (s, replace(r, start_tree=known_tree(state, point.id, s)) if s in made.works else r)
+        for s, r in results_of(state, everyone)
+    )
+    return Inheritance(None, start, then, point.id, results_of(state, made.works))
 
 
 def _come_together(state: State, heads: Iterable[StreamId], everyone: set[StreamId]) -> Inheritance:
@@ -76,11 +109,15 @@ def _come_together(state: State, heads: Iterable[StreamId], everyone: set[Stream
 
 
 def _largest_merge(state: State, everyone: set[StreamId]) -> Point | None:
-    """Return the point whose newest merge holds most of these streams, nobody else, all as is."""
+    """Return the point whose newest merge holds most of these streams, nobody else, all as is.
+
+    One that was made before a conflict was decided may hold what was decided otherwise since.
+    """
     fit = [
         point
         for plan in state.plan.points
         if (point := state.points[plan.id]).commit is not None
+        and point.merge_cause > state.last_decision
         and all(s in everyone and _result(state, s) == taken for s, taken in point.holds)
     ]
     return max(fit, key=lambda point: len(point.holds), default=None)
@@ -126,7 +163,8 @@ def left_out_below(state: State, stream: StreamId) -> StreamId | None:
 
 def _held_by(state: State, stream: StreamId) -> set[StreamId]:
     """Return whose work a result holds, or nobody if not all of it still stands."""
-    if _result(state, stream) is None:
+    own = _result(state, stream)
+    if own is None or own.is_mixed:
         return set()
     held = {stream}
     for other, taken in _heritage(state, stream):

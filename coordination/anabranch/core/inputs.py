@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from anabranch.core.events import Conflict, ConflictedPath, Resolution
+from anabranch.core.events import Conflict, ConflictedPath, Contribution, Resolution
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.plan import Plan
 
@@ -167,6 +167,8 @@ class ResultReady(AttemptObservation, frozen=True):
     ref: str
     warnings: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
+    start_tree: str = ""
+    reverted: tuple[str, ...] = ()
 
 
 class MergeFinished(Observation, frozen=True):
@@ -228,6 +230,46 @@ class CheckpointReady(AttemptObservation, frozen=True):
 
 
 class CheckpointNotTaken(AttemptObservation, frozen=True):
+    number: int
+    reason: str
+
+
+class CheckpointMerged(Observation, frozen=True):
+    """The snapshots of a point's checkpoint are merged; ``reverted`` are what streams wrote back.
+
+    Those are files as they were before others' lines were brought into them.
+    """
+
+    point: PointId
+    number: int
+    commit: str
+    tree: str
+    ref: str
+    works: tuple[Contribution, ...]
+    conflicts: tuple[Conflict, ...] = ()
+    reverted: dict[StreamId, tuple[str, ...]] = {}
+
+
+class CheckpointNotMerged(Observation, frozen=True):
+    point: PointId
+    number: int
+    reason: str
+
+
+class SyncDone(AttemptObservation, frozen=True):
+    """Files of a checkpoint are in the workspace now, or are not, each for a reason."""
+
+    point: PointId
+    number: int
+    files: int
+    removed: int
+    left_alone: tuple[str, ...]
+    given_tree: str
+    known_tree: str
+
+
+class SyncNotDone(AttemptObservation, frozen=True):
+    point: PointId
     number: int
     reason: str
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from anabranch.core import arrivals, checkpoints, locks, messages, resources
+from anabranch.core import arrivals, checkpoints, locks, messages, point_checkpoints, resources
 from anabranch.core.draft import Draft
 from anabranch.core.state import Stream
 
@@ -14,6 +14,7 @@ GIVES_BACK: tuple[Callable[[Draft, Stream], None], ...] = (
     resources.give_back,
     arrivals.give_back,
     checkpoints.give_back,
+    point_checkpoints.give_back,
 )
 """One function a concern; called often, so each is quick for a stream that holds nothing."""
 

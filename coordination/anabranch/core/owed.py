@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from anabranch.core import checkpoints
+from anabranch.core import checkpoints, point_checkpoints
 from anabranch.core import effects as fx
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.leases import owed_by_lease
@@ -45,6 +45,7 @@ def _owed_for(
         if stream is not None:
             yield from owed_by_stream(state, stream)
             yield from checkpoints.owed_to(state, stream)
+            yield from point_checkpoints.owed_to(state, stream)
     for point_id in points:
         yield from _owed_by_point(state.points[point_id])
 
@@ -106,6 +107,7 @@ def _owed_by_point(point: Point) -> Iterator[fx.Effect]:
         yield fx.WakeAt(at=point.looks_again_at, subject=subject, cause=point.looks_again_cause)
     if point.resolving:
         yield fx.RunResolver(point=point.id, cause=point.resolver_cause)
+    yield from point_checkpoints.owed_by_point(point)
 
 
 def deadline_of(state: State, stream: Stream) -> float | None:

@@ -66,6 +66,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     heartbeat_timeout_seconds: float = 600.0
     converge: PointId = FINAL_POINT
     also_at: tuple[PointId, ...] = ()
+    sync: bool = False
     tty: bool = False
     after_seconds: float = 0.0
     workspace: WorkspaceKind = "isolated"
@@ -83,7 +84,8 @@ class StreamPlan(msgspec.Struct, frozen=True):
 class PointPlan(msgspec.Struct, frozen=True):
     """What the plan says about one convergence point; ``streams`` in plan order.
 
-    ``merges_early``: its type merges streams before all of them are there.
+    ``merges_early``: its type merges streams before all of them are there; ``takes_checkpoints``:
+    it does so with snapshots of those that run.
     """
 
     id: PointId
@@ -94,6 +96,7 @@ class PointPlan(msgspec.Struct, frozen=True):
     options: dict[str, Any] = {}
     interval_seconds: float = 300.0
     merges_early: bool = False
+    takes_checkpoints: bool = False
     resolver: str = ""
 
 

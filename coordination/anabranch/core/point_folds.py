@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core import gathering, resolutions
+from anabranch.core import gathering, point_checkpoint_folds, resolutions
 from anabranch.core.state import Point, PointPhase
 from anabranch.core.wording import counted
 
@@ -92,6 +92,7 @@ def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> P
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
     **gathering.POINT_FOLDS,
     **resolutions.POINT_FOLDS,
+    **point_checkpoint_folds.POINT_FOLDS,
     ev.ConvergenceDeparted: _departed,
     ev.ConvergenceStarted: _merge_started,
     ev.ConvergenceWaits: _waits,

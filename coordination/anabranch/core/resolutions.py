@@ -66,7 +66,8 @@ def resolver_is_due(state: State, point: PointId, conflict: ev.Conflict) -> bool
 
 def _resolved(state: State, record: ev.Recorded, event: ev.ConflictResolved) -> State:
     resolution = event.resolution
-    return replace(state, resolutions=state.resolutions.insert(key_of(resolution), resolution))
+    resolutions = state.resolutions.insert(key_of(resolution), resolution)
+    return replace(state, resolutions=resolutions, last_decision=record.seq)
 
 
 FOLDS: dict[type[ev.Event], Any] = {ev.ConflictResolved: _resolved}

@@ -21,6 +21,7 @@ from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.lock_table import LockTable
 from anabranch.core.mailboxes import Mailboxes
 from anabranch.core.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.point_checkpoint_folds import Offer, PointCheckpoints, Synced
 from anabranch.core.registry import Registry
 from anabranch.core.resource_table import ResourceTable
 from anabranch.core.state_versions import SharedState
@@ -63,7 +64,7 @@ class Base(msgspec.Struct, frozen=True):
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """A prepared workspace: ``start_tree`` is what the engine put there."""
+    """A prepared workspace: ``start_tree`` is what the engine put there, syncs included."""
 
     path: str
     start_commit: str
@@ -71,7 +72,11 @@ class Workspace(msgspec.Struct, frozen=True):
 
 
 class Result(msgspec.Struct, frozen=True):
-    """What a stream brought: a commit, and the tree it started from (its own merge base)."""
+    """What a stream brought: a commit, and the tree it started from (its own merge base).
+
+    One that ``is_mixed`` has others' unfinished work in its tree too, which it was brought while it
+    ran: only what it changed itself counts, so it is never taken over whole.
+    """
 
     commit: str
     tree: str
@@ -79,6 +84,7 @@ class Result(msgspec.Struct, frozen=True):
     start_tree: str
     files_changed: int
     ref: str
+    is_mixed: bool = False
 
 
 class Inheritance(msgspec.Struct, frozen=True):
@@ -183,6 +189,8 @@ class Stream(msgspec.Struct, frozen=True):
     spent: Spent = Spent()
     liveness: Liveness = Liveness()
     handed_back: HandedBack | None = None
+    offer: Offer | None = None
+    synced: Synced | None = None
 
     @property
     def public_state(self) -> str:
@@ -222,6 +230,7 @@ class Point(msgspec.Struct, frozen=True):
     is_last_merge: bool = True
     merged: tuple[StreamId, ...] = ()
     holds: tuple[tuple[StreamId, Result], ...] = ()
+    merge_cause: Seq = 0
     left_out: dict[StreamId, str] = {}
     looks_again_at: float | None = None
     looks_again_cause: Seq = 0
@@ -235,6 +244,7 @@ class Point(msgspec.Struct, frozen=True):
     resolver_tried: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     gathering: Gathering = Gathering()
+    checkpoint: PointCheckpoints = PointCheckpoints()
 
     @property
     def is_settled(self) -> bool:
@@ -292,6 +302,7 @@ class State(msgspec.Struct, frozen=True):
     registry: Registry = Registry()
     resources: ResourceTable = ResourceTable()
     resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
+    last_decision: Seq = 0
     foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
 
     @property

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core import liveness_folds
+from anabranch.core import liveness_folds, point_checkpoint_folds
 from anabranch.core.state import (
     Exit,
     HandedBack,
@@ -40,6 +40,8 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         started_at=None,
         ended_at=None,
         liveness=Liveness(),
+        offer=None,
+        synced=None,
     )
 
 
@@ -120,13 +122,15 @@ def _attempt_failed(
 
 def _result(s: Stream, record: ev.Recorded, event: ev.ResultCaptured, spent: float) -> Stream:
     at = s.workspace
+    was_synced = bool(at and event.start_tree and event.start_tree != at.start_tree)
     result = Result(
         commit=event.commit,
         tree=event.tree,
         start_commit=at.start_commit if at else event.commit,
-        start_tree=at.start_tree if at else event.tree,
+        start_tree=event.start_tree or (at.start_tree if at else event.tree),
         files_changed=event.files_changed,
         ref=event.ref,
+        is_mixed=was_synced or s.synced is not None,
     )
     warnings = (*s.warnings, *(w for w in event.warnings if w not in s.warnings))
     return replace(s, result=result, warnings=warnings, spent=_captured(s, spent))
@@ -208,4 +212,5 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.ConflictHandedBack: _handed_back,
     ev.WorkspaceReclaimed: _reclaimed,
     **liveness_folds.STREAM_FOLDS,
+    **point_checkpoint_folds.STREAM_FOLDS,
 }

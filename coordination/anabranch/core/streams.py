@@ -14,6 +14,7 @@ from anabranch.core.draft import Draft
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.owed import deadline_of, exited_well
+from anabranch.core.point_checkpoints import lines_reverted
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Exit, Stream
 from anabranch.core.strategies import FailedAttempt, GiveUp, RecoveryDecision
@@ -161,8 +162,12 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
             fact.files_changed,
             fact.ref,
             fact.warnings,
+            fact.start_tree,
         )
     )
+    if fact.reverted:
+        point = draft.state.stream_plan(stream.id).converge
+        lines_reverted(draft, point, stream.id, fact.reverted)
     strays_kept(draft, stream.id, stream.attempt, fact.strays)
     draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(stream, fact)))
     below = left_out_below(draft.state, stream.id)

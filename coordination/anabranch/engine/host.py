@@ -257,6 +257,7 @@ class RunHost:
             self._post,
             self._engine_overhead,
             gateway.environment,
+            self._watcher,
         )
         if parts.state is not None:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))

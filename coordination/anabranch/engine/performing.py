@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -19,8 +20,10 @@ from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import State
+from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
 from anabranch.engine.performers.launching import launch_spec
+from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
 from anabranch.engine.performers.processes import (
     Exited,
     Lost,
@@ -37,11 +40,13 @@ from anabranch.engine.performers.workspaces import (
     told,
 )
 from anabranch.engine.reporting import write_report
+from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
 
 ROOM_RETRY_SECONDS = 2.0
+LOOK_FOR_QUIET_SECONDS = 0.5
 WORKERS = 4
 
 E = TypeVar("E", bound=fx.Effect)
@@ -60,6 +65,7 @@ class Performing:
         post: Callable[[inputs.Input], None],
         engine_overhead: Callable[[], Mapping[str, float]],
         told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
+        watcher: WorkspaceWatcher,
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
@@ -69,6 +75,8 @@ class Performing:
         self._post = post
         self._engine_overhead = engine_overhead
         self._told = told
+        self._checkpoints = CheckpointEffects(workspaces, watcher.expect)
+        self._last_change_at = watcher.last_change_at
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
         self._reporting = asyncio.Lock()
@@ -130,6 +138,10 @@ class Performing:
                 await self._in_thread(effect, self._workspaces.capture)
             case fx.TakeCheckpoint():
                 await self._in_thread(effect, self._workspaces.checkpoint)
+            case fx.MergeCheckpoint():
+                await self._in_thread(effect, self._checkpoints.merge)
+            case fx.OfferCheckpoint():
+                await self._offer(effect)
             case fx.MergeResults():
                 await self._in_thread(effect, self._workspaces.merge)
             case fx.RunResolver():
@@ -154,6 +166,24 @@ class Performing:
             except OutOfRoom as error:
                 self._post_delay(effect, str(error))
                 await asyncio.sleep(ROOM_RETRY_SECONDS)
+
+    async def _offer(self, effect: fx.OfferCheckpoint) -> None:
+        """Wait for a quiet moment in a workspace, and bring the files of a checkpoint."""
+        loop, until = asyncio.get_running_loop(), self._clock.now() + effect.patience_seconds
+        while (reason := await self._why_not_quiet(effect)) is not None:
+            if self._clock.now() >= until:
+                self._post(declined(effect, reason))
+                return
+            await asyncio.sleep(LOOK_FOR_QUIET_SECONDS)
+        task = partial(self._checkpoints.bring, self._state, effect)
+        self._post(await loop.run_in_executor(self._workers, task))
+
+    async def _why_not_quiet(self, effect: fx.OfferCheckpoint) -> str | None:
+        last = self._last_change_at(effect.stream)
+        if last is not None and time.monotonic() - last < ws.QUIET_SECONDS:
+            return "its files were never at rest"
+        look = partial(self._checkpoints.why_not_now, self._state(), effect)
+        return await asyncio.get_running_loop().run_in_executor(self._workers, look)
 
     async def _write_report(self) -> None:
         async with self._reporting:
@@ -262,6 +292,14 @@ class Performing:
             case fx.ApproveResult():
                 hint = "the result stands on its branch; nothing was changed"
                 self._post(inputs.ApprovalNotDone(reason=reason, hint=hint, cause=effect.cause))
+            case fx.MergeCheckpoint(point=point, number=number):
+                self._post(
+                    inputs.CheckpointNotMerged(
+                        point=point, number=number, reason=reason, cause=effect.cause
+                    )
+                )
+            case fx.OfferCheckpoint():
+                self._post(declined(effect, reason))
             case fx.TakeCheckpoint():
                 self._post(
                     inputs.CheckpointNotTaken(

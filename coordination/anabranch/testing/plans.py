@@ -112,6 +112,7 @@ def _random_point(rng: Random, name: str, kind: str) -> PointPlan:
         options={"at_once": rng.choice((0, 1, 2))} if kind == "progressive" else {},
         interval_seconds=rng.choice((1.0, 3.0)),
         merges_early=kind in EARLY,
+        takes_checkpoints=kind == "checkpoint",
     )
 
 
@@ -138,6 +139,7 @@ def _random_stream(
         names[number],
         *after,
         converge=PointId(blocks[number]),
+        sync=rng.random() < 0.6,
         also_at=tuple(PointId(p) for p in also[number]),
         optional=rng.random() < 0.15,
         max_retries=rng.choice((0, 0, 1, 2)),

@@ -22,6 +22,7 @@ from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
 from anabranch.core.inheritance import inherited_by, inherited_from
 from anabranch.core.state import State
 from anabranch.testing.agenda import Agenda
+from anabranch.testing.checkpoints import SimulatedCheckpoints
 from anabranch.testing.clock import FakeClock
 from anabranch.testing.git import FakeGit
 from anabranch.testing.processes import Fate, Key, SimulatedProcess, SimulatedProcesses
@@ -88,6 +89,7 @@ class SimulatedWorld:
         self._heard_at: dict[Key, float] = {}
         self._post = post
         self._counts = sometimes
+        self.checkpoints = SimulatedCheckpoints(self.git, self.workspaces, rng, self.sometimes)
         self.is_heard = True
         self.processes = SimulatedProcesses(
             self.clock,
@@ -120,6 +122,12 @@ class SimulatedWorld:
                 self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds, self.rng)
             case fx.CaptureResult():
                 self._later(effect, lambda: self._capture(state, effect))
+            case fx.TakeCheckpoint():
+                self._later(effect, lambda: self._take_checkpoint(effect))
+            case fx.MergeCheckpoint():
+                self._later(effect, lambda: self._merge_checkpoint(state, effect))
+            case fx.OfferCheckpoint():
+                self._later(effect, lambda: self._offer(state, effect))
             case fx.MergeResults():
                 self._later(effect, lambda: self._merge(state, effect))
             case fx.RunResolver():
@@ -216,7 +224,43 @@ class SimulatedWorld:
         ref = f"refs/{kind}/{effect.stream}" + (f".{effect.attempt}" if effect.is_partial else "")
         commit, tree = self.git.commit(self.workspaces[key], f"{effect.stream}.{effect.attempt}")
         self.captured[key] = self.git.refs[ref] = commit
-        return inputs.ResultReady(commit=commit, tree=tree, files_changed=1, ref=ref, **about)
+        return inputs.ResultReady(
+            commit=commit,
+            tree=tree,
+            files_changed=1,
+            ref=ref,
+            reverted=self.checkpoints.taken_back(key, tree),
+            **about,
+        )
+
+    # --- checkpoints ------------------------------------------------------------------------------
+
+    def _take_checkpoint(self, effect: fx.TakeCheckpoint) -> inputs.Input:
+        if self.happens(self.faults.capture_fails):
+            self.sometimes("a checkpoint could not be taken")
+            return inputs.CheckpointNotTaken(
+                stream=effect.stream,
+                attempt=effect.attempt,
+                number=effect.number,
+                reason="unreadable file",
+                cause=effect.cause,
+            )
+        return self.checkpoints.take(effect)
+
+    def _merge_checkpoint(self, state: State, effect: fx.MergeCheckpoint) -> inputs.Input:
+        if self.happens(self.faults.merge_fails):
+            self.sometimes("a checkpoint could not be merged at all")
+            return inputs.CheckpointNotMerged(
+                point=effect.point,
+                number=effect.number,
+                reason="the store is gone",
+                cause=effect.cause,
+            )
+        return self.checkpoints.merge(state, effect)
+
+    def _offer(self, state: State, effect: fx.OfferCheckpoint) -> inputs.Input:
+        process = self.processes.known.get((effect.stream, effect.attempt))
+        return self.checkpoints.offer(state, effect, process is not None and process.is_running)
 
     # --- merging and approving -------------------------------------------------------------------
 
@@ -319,12 +363,27 @@ class SimulatedWorld:
         content = f"{process.stream}, attempt {process.attempt}"
         self.written[key] = content
         self.workspaces[key][f"{process.stream}.txt"] = content
+        self._write_common_file(key)
+        self.agenda.after(self.rng.uniform(0.2, 5.0), lambda: self._work_on(process))
+
+    def _work_on(self, process: SimulatedProcess) -> None:
+        """Write something in the middle, if it still runs: from an old copy, now and then."""
+        key = (process.stream, process.attempt)
+        if process.is_running:
+            self._write_common_file(key)
+            if self.happens(self.faults.edits_collide):
+                self.checkpoints.write_back(key)
 
     def _process_ended(self, process: SimulatedProcess) -> None:
+        key = (process.stream, process.attempt)
+        self._write_common_file(key)
         if self.happens(self.faults.edits_collide):
-            key = (process.stream, process.attempt)
+            self.checkpoints.write_back(key)
+
+    def _write_common_file(self, key: Key) -> None:
+        if self.happens(self.faults.edits_collide / 2):
             path = f"common-{self.rng.randint(0, 1)}.txt"
-            self.workspaces[key][path] = f"{process.stream} was here"
+            self.workspaces[key][path] = f"{key[0]} was here"
 
     def _process_reported(self, fact: inputs.AttemptObservation) -> None:
         if not self.is_heard:

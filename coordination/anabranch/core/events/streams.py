@@ -91,6 +91,7 @@ class ResultCaptured(StreamEvent, frozen=True):
     files_changed: int
     ref: str
     warnings: tuple[str, ...] = ()
+    start_tree: str = ""
 
 
 class PartialCaptured(StreamEvent, frozen=True):

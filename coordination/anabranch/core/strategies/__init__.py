@@ -58,5 +58,12 @@ class Strategies(msgspec.Struct, frozen=True):
     @property
     def early_convergence(self) -> frozenset[str]:
         """The convergence types that merge streams before all of them are there."""
-        early = (n for n, t in self.convergence.items() if getattr(t, "merges_early", False))
-        return frozenset(early)
+        return self._that("merges_early")
+
+    @property
+    def checkpointing_convergence(self) -> frozenset[str]:
+        """The convergence types that merge snapshots of streams while they run."""
+        return self._that("takes_checkpoints")
+
+    def _that(self, ability: str) -> frozenset[str]:
+        return frozenset(n for n, t in self.convergence.items() if getattr(t, ability, False))

@@ -92,7 +92,8 @@ class ConvergenceType(Protocol):
     """Decides when a convergence point merges, and whom.
 
     A type that merges streams before all are there says so by ``merges_early = True``: streams may
-    then depend on others of the same point.
+    then depend on others of the same point. One that asks for checkpoints says so by
+    ``takes_checkpoints = True``: only then is ``running`` filled in.
     """
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
@@ -28,6 +28,7 @@ from anabranch.core.violations import outside
 from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
+from anabranch.engine.performers.screening import Screened, screen
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
@@ -114,12 +115,12 @@ class WorkspaceEffects:
             self._folder.workspace(effect.stream, effect.attempt),
             _start(state, inheritance),
             _results(inheritance),
-            _decisions(state),
+            told_decisions(state),
         )
         if isinstance(outcome, ws.Conflict):
             outcome = self._with_other_side(state, inheritance, outcome)
             return inputs.WorkspaceConflicted(
-                conflict=_conflict(outcome),
+                conflict=told_conflict(outcome),
                 stream=effect.stream,
                 attempt=effect.attempt,
                 cause=effect.cause,
@@ -163,7 +164,7 @@ class WorkspaceEffects:
         else:
             ref = ws.result_ref(run, effect.stream)
             message = f"{effect.stream}: {plan.command_text}"
-        with self._alone_in(effect.stream):
+        with self.alone_in(effect.stream):
             in_workspace(workspace.path).remove()
             result = ws.capture_result(
                 self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
@@ -176,12 +177,22 @@ class WorkspaceEffects:
             tree=result.tree,
             files_changed=result.files_changed,
             ref=ref,
+            start_tree=workspace.start_tree,
+            reverted=self._taken_back(state, result),
             warnings=tuple(map(tellable, (*result.warnings, *self._meddled_settings(state)))),
             strays=self._strays(state, result),
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
         )
+
+    def _taken_back(self, state: State, result: ws.Result) -> tuple[str, ...]:
+        """Return the files that a stream wrote as they were before others' lines came in."""
+        attempt = state.streams[result.stream].attempt
+        found = ws.reversals(
+            self._repo, state.run, result.stream, attempt, result.start_tree, result.tree
+        )
+        return tuple(tellable(r.path) for r in found)
 
     def checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
         """Keep a running stream's workspace as it is now."""
@@ -193,7 +204,7 @@ class WorkspaceEffects:
         label = next((w.label for w in wanted if w.number == effect.number), "")
         message = f"{stream}: checkpoint {effect.number} {label}".rstrip()
         ref = ws.checkpoint_ref(run, stream, effect.number)
-        with self._alone_in(stream):
+        with self.alone_in(stream):
             result = ws.capture_result(
                 self._repo, run, stream, attempt, workspace, message[:200], ref
             )
@@ -208,7 +219,7 @@ class WorkspaceEffects:
             cause=effect.cause,
         )
 
-    def _alone_in(self, stream: StreamId) -> AbstractContextManager[object]:
+    def alone_in(self, stream: StreamId) -> AbstractContextManager[object]:
         """Captures of one workspace share an index, so they come one after the other."""
         return self._captures.setdefault(stream, threading.Lock())
 
@@ -232,6 +243,11 @@ class WorkspaceEffects:
         """Merge what met at a point, leaving conflicting streams and their dependents out."""
         point, left_out = effect.point, dict[StreamId, None]()
         conflicts: list[ws.Conflict] = []
+        screened = self._screened(state, state.points[point].merging)
+        for conflict in screened.conflicts:
+            conflicts.append(conflict)
+            left_out[conflict.stream] = None
+            left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
         while True:
             streams = [s for s in state.points[point].merging if s not in left_out]
             inheritance = inherited_from(state, streams)
@@ -239,10 +255,10 @@ class WorkspaceEffects:
                 self._repo,
                 state.run,
                 _start(state, inheritance),
-                _results(inheritance),
+                screened.settled(_results(inheritance)),
                 message=f"anabranch {state.plan.name}",
                 stop_early=False,
-                decisions=_decisions(state),
+                decisions=told_decisions(state),
                 below=state.topology.descendants,
             )
             conflicts += [self._with_other_side(state, inheritance, c) for c in outcome.conflicts]
@@ -254,6 +270,13 @@ class WorkspaceEffects:
             for conflict in outcome.conflicts:
                 left_out[conflict.stream] = None
                 left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
+
+    def _screened(self, state: State, streams: Sequence[StreamId]) -> Screened:
+        """Find the results that take back others' lines, which no merge would notice."""
+        known = [(s, r) for s in streams if (r := state.streams[s].result) is not None]
+        mixed = {s: state.streams[s].attempt for s, r in known if r.is_mixed}
+        results = [_result(s, r) for s, r in known]
+        return screen(self._repo, state.run, results, mixed, told_decisions(state))
 
     def _findings(
         self, state: State, inheritance: Inheritance, outcome: ws.MergeOutcome
@@ -288,7 +311,7 @@ class WorkspaceEffects:
         warnings: tuple[str, ...],
     ) -> inputs.Input:
         branch = None
-        told_conflicts = tuple(_conflict(c) for c in conflicts)
+        told_conflicts = tuple(told_conflict(c) for c in conflicts)
         policy = state.point_plan(effect.point).on_conflict
         is_last = state.points[effect.point].is_last_merge
         is_final_word = not any(resolver_is_due(state, effect.point, c) for c in told_conflicts)
@@ -426,7 +449,8 @@ def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs
     return inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)
 
 
-def _conflict(conflict: ws.Conflict) -> ev.Conflict:
+def told_conflict(conflict: ws.Conflict) -> ev.Conflict:
+    """Return a conflict as events tell it."""
     paths = tuple(
         ev.ConflictedPath(
             tellable(p.path), p.kind, p.base, p.ours, p.theirs, p.ours_mode, p.theirs_mode
@@ -436,5 +460,6 @@ def _conflict(conflict: ws.Conflict) -> ev.Conflict:
     return ev.Conflict((*conflict.against, conflict.stream), paths, conflict.tree)
 
 
-def _decisions(state: State) -> ws.Decisions:
+def told_decisions(state: State) -> ws.Decisions:
+    """Return what was decided about conflicts, as merges look it up."""
     return {ws.decision_key(r): ws.Decision(r.blob, r.mode) for r in state.resolutions.values()}

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from watchdog.events import (
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 PATHS_LIMIT = 100_000
 # Of a storm of writes between two looks, this many are told.
 WRITTEN_LIMIT = 10_000
+# Notices of what the engine itself wrote come within this time.
+EXPECTED_SECONDS = 3.0
 
 
 class Tally(FileSystemEventHandler):
@@ -49,6 +51,7 @@ class Tally(FileSystemEventHandler):
         self.last_change_at: float | None = None
         self.written: deque[str] = deque(maxlen=WRITTEN_LIMIT)
         self._created: set[str] = set()
+        self._expected: dict[str, float] = {}
         self._prefix = root + "/"
         self._now = now
         self._on_touch = on_touch
@@ -56,6 +59,8 @@ class Tally(FileSystemEventHandler):
     def dispatch(self, event: FileSystemEvent) -> None:
         """Take one event of the workspace."""
         path = os.fsdecode(event.src_path).removeprefix(self._prefix)
+        if self._expected and self._now() < self._expected.get(path, 0.0):
+            return
         if isinstance(event, DirDeletedEvent):
             self._forget_created_below(path + "/")
         elif isinstance(event, FileDeletedEvent) and path in self._created:
@@ -66,6 +71,11 @@ class Tally(FileSystemEventHandler):
             self.written.append(path)
         self.last_change_at = self._now()
         self._on_touch()
+
+    def expect(self, paths: Iterable[str]) -> None:
+        """Take changes of these files in the next moments for the engine's own."""
+        until = self._now() + EXPECTED_SECONDS
+        self._expected = dict.fromkeys(paths, until)
 
     def _add(self, path: str, *, is_new: bool) -> None:
         if path in self.changed or len(self.changed) >= PATHS_LIMIT:
@@ -171,6 +181,12 @@ class WorkspaceWatcher:
             return ()
         written = tally.written
         return tuple(dict.fromkeys(written.popleft() for _ in range(len(written))))
+
+    def expect(self, stream: StreamId, paths: Iterable[str]) -> None:
+        """Do not count what the engine itself is about to write in a stream's workspace."""
+        tally = self._tally(stream)
+        if tally is not None:
+            tally.expect(paths)
 
     def last_change_at(self, stream: StreamId) -> float | None:
         """Return when a file last changed, by the monotonic clock; None if none ever did."""

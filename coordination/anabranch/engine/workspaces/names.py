@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.ids import Attempt, PointId, RunId, StreamId
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -33,6 +33,16 @@ def partial_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
 def checkpoint_ref(run: RunId, stream: StreamId, number: int) -> str:
     """Keeps a version of a stream's workspace that was taken while it ran."""
     return f"refs/anabranch/checkpoint/{run}/{component(stream)}.{number}"
+
+
+def point_checkpoint_ref(run: RunId, point: PointId, number: int) -> str:
+    """Keeps what a point's checkpoint came to: the snapshots of its streams, merged."""
+    return f"refs/anabranch/checkpoint/{run}/@{component(StreamId(point))}.{number}"
+
+
+def given_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
+    """Keeps the trees of what was brought into a workspace while its stream worked there."""
+    return f"refs/anabranch/given/{run}/{component(stream)}.{attempt}"
 
 
 def rescue_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:

@@ -1,0 +1,188 @@
+"""Performs points' checkpoints: merges snapshots of running streams, brings back what comes of it.
+
+Synchronous, for worker threads, like :mod:`anabranch.engine.performers.workspaces`, whose locks on
+workspaces it shares: nothing is captured while files are brought, and nothing brought meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from msgspec.structs import replace
+
+from anabranch.core import effects as fx
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.known_trees import given_tree, in_checkpoint, known_tree, still_stands
+from anabranch.core.lifecycle import Phase
+from anabranch.core.point_checkpoints import snapshots
+from anabranch.core.state import State
+from anabranch.engine import workspaces as ws
+from anabranch.engine.performers.workspaces import WorkspaceEffects, told_conflict, told_decisions
+from anabranch.engine.workspaces.records import read_record
+from anabranch.hostile_text import tellable
+
+Bringing = Callable[[StreamId, Sequence[str]], None]
+
+
+class CheckpointEffects:
+    """Performs what points' checkpoints of one run ask for.
+
+    Args:
+        workspaces: performs the other effects on the same workspaces.
+        bringing: is told which files of a stream are about to be written by the engine.
+    """
+
+    def __init__(self, workspaces: WorkspaceEffects, bringing: Bringing) -> None:
+        self._workspaces = workspaces
+        self._repo = workspaces.repository
+        self._bringing = bringing
+
+    def merge(self, state: State, effect: fx.MergeCheckpoint) -> inputs.Input:
+        """Merge the snapshots onto the point's last checkpoint; keep what comes of it by a ref."""
+        point, reverted = effect.point, dict[StreamId, tuple[str, ...]]()
+        results: list[ws.Result] = []
+        commits = {s: (commit, tree) for s, commit, tree in snapshots(state, point)}
+        for stream in commits:
+            found = self._reverted(state, point, stream, commits[stream][1])
+            if found:
+                reverted[stream] = tuple(r.path for r in found)
+            results.append(self._result(state, point, stream, commits[stream], found))
+        outcome, conflicts = self._merged(state, point, results)
+        ref = ws.point_checkpoint_ref(state.run, point, effect.number)
+        ws.keep_ref(self._repo, ref, outcome.commit)
+        late = {conflict.stream for conflict in conflicts}
+        works = tuple(
+            ev.Contribution(
+                r.stream,
+                state.streams[r.stream].attempt,
+                *commits[r.stream],
+                r.start_tree if r.stream in late else r.tree,
+                r.stream not in late,
+                reverted.get(r.stream, ()),
+            )
+            for r in results
+        )
+        return inputs.CheckpointMerged(
+            point=point,
+            number=effect.number,
+            commit=outcome.commit,
+            tree=outcome.tree,
+            ref=ref,
+            works=in_checkpoint(state, point, works),
+            conflicts=tuple(told_conflict(c) for c in conflicts),
+            reverted={s: tuple(map(tellable, paths)) for s, paths in reverted.items()},
+            cause=effect.cause,
+        )
+
+    def _reverted(
+        self, state: State, point: PointId, stream: StreamId, tree: str
+    ) -> tuple[ws.Reversal, ...]:
+        attempt, known = state.streams[stream].attempt, known_tree(state, point, stream)
+        return ws.reversals(self._repo, state.run, stream, attempt, known, tree)
+
+    def _result(
+        self,
+        state: State,
+        point: PointId,
+        stream: StreamId,
+        snapshot: tuple[str, str],
+        reverted: Sequence[ws.Reversal],
+    ) -> ws.Result:
+        """Return a snapshot as what changed since; where lines were taken back, nothing did."""
+        known = known_tree(state, point, stream)
+        tree = ws.with_paths_of(
+            self._repo, state.run, snapshot[1], known, [r.path for r in reverted]
+        )
+        at = state.streams[stream].workspace
+        start = at.start_commit if at else ""
+        return ws.Result(stream, snapshot[0], tree, start, known)
+
+    def _merged(
+        self, state: State, point: PointId, results: Sequence[ws.Result]
+    ) -> tuple[ws.MergeOutcome, list[ws.Conflict]]:
+        """Merge what has changed; what conflicts is tried again after the others."""
+        made, base = state.points[point].checkpoint, state.base
+        assert base is not None
+        stand = ws.Base(made.commit, made.tree)
+        if not still_stands(state, point):
+            stand = ws.Base(base.commit, base.tree)
+        outcome = ws.MergeOutcome(stand.commit, stand.tree, ())
+        left = [r for r in results if r.tree != r.start_tree]
+        while left:
+            outcome = ws.merge_trees(
+                self._repo,
+                state.run,
+                outcome,
+                left,
+                message=f"checkpoint of {state.plan.name}",
+                stop_early=False,
+                decisions=told_decisions(state),
+            )
+            late = {conflict.stream for conflict in outcome.conflicts}
+            if len(late) in (0, len(left)):
+                break
+            left = [r for r in left if r.stream in late]
+        return outcome, [self._against(state, results, c) for c in outcome.conflicts]
+
+    def _against(
+        self, state: State, results: Sequence[ws.Result], conflict: ws.Conflict
+    ) -> ws.Conflict:
+        """Name who holds the other side, be it in this checkpoint or in an earlier one."""
+        if conflict.against:
+            return conflict
+        all_work = [
+            replace(r, start_tree=given_tree(state.streams[r.stream]))
+            for r in results
+            if r.stream != conflict.stream
+        ]
+        paths = {p.path for p in conflict.paths}
+        touched = ws.who_touched(self._repo, state.run, all_work, paths)
+        return replace(conflict, against=touched)
+
+    # --- bringing back ---------------------------------------------------------------------------
+
+    def why_not_now(self, state: State, effect: fx.OfferCheckpoint) -> str | None:
+        """Return why a workspace is not touched right now, or None. Raises GitError."""
+        workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
+        return "its folder is not known" if workspace is None else ws.why_busy(workspace)
+
+    def bring(self, now: Callable[[], State], effect: fx.OfferCheckpoint) -> inputs.Input:
+        """Bring the files of a checkpoint; ``now`` returns the newest state, whenever asked."""
+        state = now()
+        work = state.points[effect.point].checkpoint.works[effect.stream]
+        made = state.points[effect.point].checkpoint
+        wanted = ws.to_bring(self._repo, state.run, work.tree, made.tree, work.withheld)
+        with self._workspaces.alone_in(effect.stream):
+            stream = now().streams[effect.stream]
+            workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
+            is_running = stream.phase is Phase.RUNNING and stream.attempt == effect.attempt
+            if workspace is None or not is_running:
+                return declined(effect, "the stream has ended")
+            self._bringing(effect.stream, [change.path for change in wanted])
+            done = ws.bring(self._repo, workspace, wanted, work.tree)
+        return inputs.SyncDone(
+            stream=effect.stream,
+            attempt=effect.attempt,
+            point=effect.point,
+            number=effect.number,
+            files=done.files,
+            removed=done.removed,
+            left_alone=tuple(map(tellable, done.left_alone))[:100],
+            given_tree=done.given_tree,
+            known_tree=done.known_tree,
+            cause=effect.cause,
+        )
+
+
+def declined(effect: fx.OfferCheckpoint, reason: str) -> inputs.SyncNotDone:
+    """Return that nothing was brought, and why."""
+    return inputs.SyncNotDone(
+        stream=effect.stream,
+        attempt=effect.attempt,
+        point=effect.point,
+        number=effect.number,
+        reason=reason,
+        cause=effect.cause,
+    )
