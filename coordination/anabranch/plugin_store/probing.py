@@ -126,7 +126,9 @@ def _read(said: bytes, last_words: str, ended: int | None, seconds: float) -> Pr
                 strategies[kind] = strategies.get(kind, ()) + ids
     done = lines[-1] if lines and isinstance(lines[-1], Done) else None
     if done is None:
-        doing = next((line.what for line in reversed(lines) if isinstance(line, Beginning)), "start")
+        doing = next(
+            (line.what for line in reversed(lines) if isinstance(line, Beginning)), "start"
+        )
         about, _, what = doing.partition(" ")
         if ended is None:
             message = f"{what or about} did not end within {seconds:g} s"

@@ -18,9 +18,10 @@ from typing import Protocol
 
 import msgspec
 
-from anabranch.errors import UsageError, WorldError, machine_errors
+from anabranch.errors import PluginRefused, UsageError, WorldError, machine_errors
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.plugin_store.names import canonical
+from anabranch.plugin_store.wheels import NOTHING_CHANGED
 
 FETCH_SECONDS = 600
 
@@ -49,7 +50,7 @@ class Tool(Protocol):
     name: str
 
     def resolve(self, specs: Sequence[str], constraints: Path, index: Index) -> list[Pin]:
-        """Return what would have to be installed beside the host. Raises UsageError."""
+        """Return what would have to be installed beside the host. Raises PluginRefused."""
         ...
 
     def fetch(self, pin: Pin, folder: Path, index: Index) -> Path:
@@ -101,7 +102,15 @@ class Uv:
         return folder
 
     def build_command(self, source: Path, out: Path, index: Index) -> list[str]:
-        return [self._path, "build", "--wheel", "--out-dir", str(out), *index.options(), str(source)]
+        return [
+            self._path,
+            "build",
+            "--wheel",
+            "--out-dir",
+            str(out),
+            *index.options(),
+            str(source),
+        ]
 
     def _install(self, index: Index) -> list[str]:
         start = [self._path, "pip", "install", "--python", sys.executable, "--no-progress"]
@@ -140,7 +149,7 @@ _PIP_TALK = ["--only-binary", ":all:", "--no-input", "--quiet", "--disable-pip-v
 
 
 def _ask(command: list[str]) -> str:
-    """Run a tool; return all it said, or raise UsageError with what it says went wrong."""
+    """Run a tool; return all it said, or raise PluginRefused with what it says went wrong."""
     try:
         done = subprocess.run(
             command,
@@ -160,7 +169,7 @@ def _ask(command: list[str]) -> str:
     return done.stdout
 
 
-def _refusal(told: str) -> UsageError:
+def _refusal(told: str) -> PluginRefused:
     """Return what a resolver says in a few lines, without the advice that is meant for others."""
     lines = [escape_for_terminal(line).strip() for line in told.splitlines()]
     lines = [line for line in lines if line and not line.startswith(("WARNING", "[notice]"))]
@@ -168,4 +177,4 @@ def _refusal(told: str) -> UsageError:
     shown = [re.sub(r"^(ERROR: |[×╰─▶│ ]+)", "", line) for line in lines[wrong : wrong + 12]]
     advice = ("To fix this", "1. ", "2. ", "hint:")
     kept = [line for line in shown if line and not line.startswith(advice)]
-    return UsageError("it does not fit: " + "\n  ".join(kept), "nothing was changed")
+    return PluginRefused("it does not fit: " + "\n  ".join(kept), NOTHING_CHANGED)

@@ -7,21 +7,26 @@ Each of these is refused with the name of the file.
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import zipfile
 from collections import Counter
 from collections.abc import Iterable
+from hashlib import blake2b
 from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from anabranch.errors import UsageError, WorldError, machine_errors
+from anabranch.errors import PluginRefused, UsageError, machine_errors
 from anabranch.plugin_store.host import Host
 from anabranch.plugin_store.names import canonical
 
 LARGEST_BYTES = 1 << 30
+NOTHING_CHANGED = "nothing was installed; what was installed before still is"
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
 _RUN_AT_START = {"sitecustomize", "usercustomize"}
 _UNPACKED_SCHEMES = {"purelib", "platlib"}
 
@@ -61,14 +66,17 @@ def read_facts(folder: Path, what: str) -> Facts:
 
 def _facts(distribution: Distribution) -> Facts:
     told = distribution.metadata
-    author = told.get("Author") or told.get("Author-email") or ""
+    name, version = canonical(str(told["Name"])), str(told["Version"])
+    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+        raise ValueError(f"the name {name!r} or the version {version!r} is none")
+    author = told["Author"] or told["Author-email"] or ""
     return Facts(
-        name=canonical(str(told["Name"])),
-        version=str(told["Version"]),
-        summary=str(told.get("Summary") or ""),
+        name=name,
+        version=version,
+        summary=str(told["Summary"] or ""),
         author=str(author),
         requires=tuple(distribution.requires or ()),
-        requires_python=str(told.get("Requires-Python") or ""),
+        requires_python=str(told["Requires-Python"] or ""),
         entry_points=tuple(f"{point.group}:{point.name}" for point in distribution.entry_points),
     )
 
@@ -76,7 +84,7 @@ def _facts(distribution: Distribution) -> Facts:
 def unpack(wheel: Path, folder: Path, host: Host) -> int:
     """Unpack a wheel into a fresh folder, if nothing is wrong with it; return how many files.
 
-    Raises UsageError naming every file that is refused, before anything is written.
+    Raises PluginRefused naming every file that is refused, before anything is written.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
@@ -94,37 +102,39 @@ def unpack(wheel: Path, folder: Path, host: Host) -> int:
 
 
 def refuse(what: str, faults: Iterable[str]) -> None:
-    """Raise UsageError if there are faults, naming each of them."""
+    """Raise PluginRefused if there are faults, naming each of them."""
     told = list(faults)
     if told:
-        raise UsageError(f"{what} is refused: {'; '.join(told)}", "nothing was installed")
+        raise PluginRefused(f"{what} is refused: {'; '.join(told)}", NOTHING_CHANGED)
 
 
 def entries_of(folder: Path) -> list[Entry]:
     """Return what lies in a folder, links unfollowed."""
-    found = []
-    for path in sorted(folder.rglob("*")):
-        if path.is_symlink() or not path.is_dir():
-            found.append(Entry(path.relative_to(folder).as_posix(), path.is_symlink()))
-    return found
+    files = (path for path in sorted(folder.rglob("*")) if path.is_symlink() or not path.is_dir())
+    return [Entry(path.relative_to(folder).as_posix(), path.is_symlink()) for path in files]
 
 
 def faults_in(entries: Iterable[Entry], host: Host) -> list[str]:
     """Return why a distribution with these files may not be installed; nothing if it may."""
     entries = list(entries)
-    faults = []
-    for entry in entries:
-        if fault := _fault_of(entry):
-            faults.append(fault)
+    faults = [fault for entry in entries if (fault := _fault_of(entry))]
     twice = [path for path, count in Counter(e.path for e in entries).items() if count > 1]
     faults += [f"it holds {path!r} twice" for path in sorted(twice)]
-    tops = {top for entry in entries if (top := _top_level(entry.path))}
-    packages = {_top_level(e.path) for e in entries if e.path.count("/") == 0}
-    packages |= {_top_level(e.path) for e in entries if _is_package_start(e.path)}
-    for top in sorted(tops):
-        if fault := host.shadowed(top, is_whole=top in packages):
+    whole = whole_modules(entries)
+    for top in sorted({top for entry in entries if (top := _top_level(entry.path))}):
+        if fault := host.shadowed(top, is_whole=top in whole):
             faults.append(fault)
     return faults
+
+
+def whole_modules(entries: Iterable[Entry]) -> set[str]:
+    """Return the top-level modules and packages among files, parts of shared ones left out."""
+    return {
+        top
+        for entry in entries
+        if (top := _top_level(entry.path))
+        and ("/" not in _placed(entry.path) or _is_package_start(entry.path))
+    }
 
 
 def _fault_of(entry: Entry) -> str:
@@ -184,11 +194,11 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> N
         shutil.copyfileobj(source, copy)
 
 
-def fingerprint(wheel: Path) -> str:
-    """Return the start of a wheel's digest, which tells two builds of a version apart."""
-    from hashlib import blake2b
-
-    try:
-        return blake2b(wheel.read_bytes(), digest_size=4).hexdigest()
-    except OSError as error:
-        raise WorldError(f"cannot read {str(wheel)!r}: {error.strerror}") from None
+def fingerprint(folder: Path) -> str:
+    """Return a short digest of what lies in a folder, which tells two builds of a version apart."""
+    digest = blake2b(digest_size=4)
+    with machine_errors():
+        for entry in entries_of(folder):
+            digest.update(entry.path.encode("utf-8", "surrogateescape") + b"\0")
+            digest.update((folder / entry.path).read_bytes())
+    return digest.hexdigest()
