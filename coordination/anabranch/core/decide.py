@@ -34,7 +34,7 @@ from anabranch.core import events as ev
 from anabranch.core.answers import LIVE, Handler, answer_call, complete_answer
 from anabranch.core.calls import Call
 from anabranch.core.draft import Draft
-from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.leaving import leave
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Decision, Refusal
@@ -124,7 +124,7 @@ def _follow(draft: Draft, event: ev.Event) -> None:
     if isinstance(event, ev.StreamEvent):
         _follow_stream(draft, event.stream)
     elif isinstance(event, ev.PointEvent):
-        _follow_point(draft, event.point)
+        _follow_point(draft, event)
         if len(draft.state.foreseen):
             radar.follow_point(draft, event)
     elif isinstance(event, ev.StreamJoined | ev.StreamReady | ev.StreamLeft):
@@ -177,13 +177,14 @@ def _follow_joined(draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.St
         scheduling.reconsider(draft, stream_id)
 
 
-def _follow_point(draft: Draft, point_id: PointId) -> None:
-    convergence.consult(draft, point_id)
-    if not draft.point(point_id).is_settled:
+def _follow_point(draft: Draft, event: ev.PointEvent) -> None:
+    point_id, has_merged = event.point, isinstance(event, ev.ConvergenceMerged)
+    if not has_merged:
+        convergence.consult(draft, point_id)
+    if not (has_merged or draft.point(point_id).is_settled):
         return
-    for other_point in draft.state.topology.points:
-        convergence.consult(draft, other_point)
-    if point_id != FINAL_POINT:
+    convergence.consult_in_turn(draft)
+    if point_id != FINAL_POINT or draft.state.point_plan(point_id).merges_early:
         for stream_id in convergence.participants(draft.state, point_id):
             for other in draft.state.topology.dependents[stream_id]:
                 scheduling.reconsider(draft, other)
@@ -194,6 +195,7 @@ def _wake(draft: Draft, given: inputs.TimeReached) -> None:
     leases.time_reached(draft)
     shared_state.time_reached(draft)
     messages.time_reached(draft)
+    convergence.time_reached(draft)
     for plan in draft.state.plan.streams:
         stream = draft.stream(plan.id)
         if stream.phase is Phase.RUNNING:

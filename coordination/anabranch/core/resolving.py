@@ -73,7 +73,8 @@ def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
     for stream_id in dict.fromkeys(halted):
         if draft.stream(stream_id).phase is Phase.BLOCKED:
             draft.emit(ev.StreamRequeued(stream_id, reason))
-    convergence.reopen(draft, point_id, reason)
+    if draft.point(point_id).phase is not PointPhase.MERGING:  # else its last merge tries again
+        convergence.reopen(draft, point_id, reason)
 
 
 # --- handing back --------------------------------------------------------------------------------

@@ -84,12 +84,15 @@ class Result(msgspec.Struct, frozen=True):
 class Inheritance(msgspec.Struct, frozen=True):
     """What a workspace or a merge is made from: ``then`` merged, in this order, onto ``start``.
 
-    ``start`` is the whole result of ``heir_of``; without one it is the run's base.
+    ``start`` is the whole result of ``heir_of``, or what ``from_point`` has merged, which ``holds``
+    these results; without either it is the run's base.
     """
 
     heir_of: StreamId | None = None
     start: Result | None = None
     then: tuple[tuple[StreamId, Result], ...] = ()
+    from_point: PointId | None = None
+    holds: tuple[tuple[StreamId, Result], ...] = ()
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -200,17 +203,28 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """Everything known about one convergence point."""
+    """Everything known about one convergence point.
+
+    ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
+    ``left_out`` says who did not merge before the last one, and why.
+    """
 
     id: PointId
     phase: PointPhase
     since: float
     cause: Seq
     reason: str
+    opened_at: float = 0.0
     arrived: tuple[StreamId, ...] = ()
+    arrived_at: dict[StreamId, float] = {}
     departed: dict[StreamId, str] = {}
     merging: tuple[StreamId, ...] = ()
+    is_last_merge: bool = True
     merged: tuple[StreamId, ...] = ()
+    holds: tuple[tuple[StreamId, Result], ...] = ()
+    left_out: dict[StreamId, str] = {}
+    looks_again_at: float | None = None
+    looks_again_cause: Seq = 0
     quarantined: tuple[StreamId, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     commit: str | None = None

@@ -95,7 +95,9 @@ class Simulation:
     ) -> None:
         self.seed = seed
         self.rng = Random(seed)
-        self.plan = plan or random_plan(self.rng, tuple(sorted(strategies.balancers)))
+        self.plan = plan or random_plan(
+            self.rng, tuple(sorted(strategies.balancers)), tuple(sorted(strategies.convergence))
+        )
         self.trouble = trouble or random_trouble(self.rng)
         self.sometimes: Counter[str] = Counter()
         self.store = MemoryStore()

@@ -58,9 +58,11 @@ from anabranch.core.events.points import (
     ConvergenceArrived,
     ConvergenceBlocked,
     ConvergenceDeparted,
+    ConvergenceLeftOut,
     ConvergenceMerged,
     ConvergenceReopened,
     ConvergenceStarted,
+    ConvergenceWaits,
     ConvergenceWithdrawn,
 )
 from anabranch.core.events.resources import (
@@ -151,9 +153,11 @@ __all__ = [
     "ConvergenceArrived",
     "ConvergenceBlocked",
     "ConvergenceDeparted",
+    "ConvergenceLeftOut",
     "ConvergenceMerged",
     "ConvergenceReopened",
     "ConvergenceStarted",
+    "ConvergenceWaits",
     "ConvergenceWithdrawn",
     "DeadlockDetected",
     "Edge",

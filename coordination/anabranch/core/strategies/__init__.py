@@ -54,3 +54,9 @@ class Strategies(msgspec.Struct, frozen=True):
     convergence: Mapping[str, ConvergenceType]
     balancers: Mapping[str, LoadBalancer]
     recovery: Mapping[str, RecoveryStrategy]
+
+    @property
+    def early_convergence(self) -> frozenset[str]:
+        """The convergence types that merge streams before all of them are there."""
+        early = (n for n, t in self.convergence.items() if getattr(t, "merges_early", False))
+        return frozenset(early)

@@ -1,7 +1,7 @@
 """What a convergence type is: asked about a point, it says what the point does next.
 
-It is asked whenever a participant arrives, departs, starts or ends, after each merge and checkpoint
-of the point, and at the time that it asked for itself.
+It is asked whenever a participant arrives or departs, begins or ends its work, after each merge and
+checkpoint of the point, and at the time that it asked for itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class PointView(msgspec.Struct, frozen=True):
 
     ``arrived`` are participants whose result is captured, in order of arrival, and ``arrived_at``
     says when each did; ``departed`` are those that ended without one, each with its reason;
-    ``running`` are those that are at work in a workspace of their own. ``merged`` is whose results
-    the point's newest merge holds, ``left_out`` who did not merge. ``expected`` counts all
-    participants. ``checkpoint_at`` is when the newest checkpoint was finished or given up, None
-    before the first.
+    ``running`` says since when those are at work that run in a workspace of their own and meet here
+    first. ``merged`` is whose results the point's newest merge holds, ``left_out`` who did not
+    merge. ``expected`` counts all participants. ``checkpoint_at`` is when the newest checkpoint was
+    finished or given up, None before the first; ``interval_seconds`` lies between two.
     """
 
     point: PointId
@@ -31,7 +31,8 @@ class PointView(msgspec.Struct, frozen=True):
     departed: Mapping[StreamId, str]
     options: Mapping[str, object]
     arrived_at: Mapping[StreamId, float] = {}
-    running: Sequence[StreamId] = ()
+    priorities: Mapping[StreamId, int] = {}
+    running: Mapping[StreamId, float] = {}
     merged: Sequence[StreamId] = ()
     left_out: Sequence[StreamId] = ()
     opened_at: float = 0.0
@@ -88,7 +89,11 @@ PointDecision = WaitForMore | Converge | Checkpoint | Abandon
 
 
 class ConvergenceType(Protocol):
-    """Decides when a convergence point merges, and whom."""
+    """Decides when a convergence point merges, and whom.
+
+    A type that merges streams before all are there says so by ``merges_early = True``: streams may
+    then depend on others of the same point.
+    """
 
     @property
     def name(self) -> str: ...

@@ -290,13 +290,14 @@ class WorkspaceEffects:
         branch = None
         told_conflicts = tuple(_conflict(c) for c in conflicts)
         policy = state.point_plan(effect.point).on_conflict
+        is_last = state.points[effect.point].is_last_merge
         is_final_word = not any(resolver_is_due(state, effect.point, c) for c in told_conflicts)
-        if not conflicts or (policy == "quarantine" and is_final_word):
+        if not conflicts or not is_last or (policy == "quarantine" and is_final_word):
             ref = point_ref(state, effect.point)
             ws.move_ref(self._repo, ref, outcome.commit, ws.read_ref(self._repo, ref))
             if effect.point == FINAL_POINT:
                 branch = ref.removeprefix("refs/heads/")
-                if self._repo.kind == "plain":
+                if self._repo.kind == "plain" and is_last:
                     ws.publish_result_folder(self._repo, outcome.commit, self._folder.result)
         return inputs.MergeFinished(
             point=effect.point,
