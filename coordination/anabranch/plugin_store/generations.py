@@ -153,14 +153,16 @@ def clear_leftovers(places: Places) -> None:
     """
     for path in places.root.glob("staging-*"):
         _remove(path)
-    current = current_generation(places)
-    kept = {current.number, current.previous}
+    try:
+        current = current_generation(places)
+        kept = [current, earlier_generation(places, current) or NOTHING]
+    except WorldError:
+        return
+    numbers = {generation.number for generation in kept}
     for number, path in generation_files(places):
-        if number not in kept:
+        if number not in numbers:
             path.unlink(missing_ok=True)
-    used = {
-        p.folder for _, path in generation_files(places) for p in read_generation(path).packages
-    }
+    used = {package.folder for generation in kept for package in generation.packages}
     for folder in places.packages.iterdir():
         if folder.name not in used:
             _remove(folder)

@@ -97,7 +97,7 @@ def unpack(wheel: Path, folder: Path, host: Host) -> int:
             return len(infos)
     except FileNotFoundError:
         raise UsageError(f"there is no file {str(wheel)!r}") from None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise UsageError(f"{wheel.name} is no wheel, or is damaged: {error}") from None
 
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, TypeVar
 
-OVERDUE_SECONDS = 2.0
+OVERDUE_SECONDS = 1.0
 
 _CLOCK_NAMES = {
     *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"),

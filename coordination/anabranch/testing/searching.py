@@ -6,6 +6,7 @@ from a seed, the small ones first, and once one fails, smaller ones are tried ag
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from anabranch.testing.views import Item, SeededSource, Source
 Case = TypeVar("Case")
 LARGEST_SIZE = 12
 SMALLER_TRIALS = 300
+SHRINKING_SECONDS = 3.0
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -63,8 +65,11 @@ def _smallest(
     size: int,
     seed: int,
 ) -> Found:
-    """Try cases of no larger size; keep the one that is shortest to tell."""
+    """Try cases of no larger size for a while; keep the one that is shortest to tell."""
+    deadline = time.monotonic() + SHRINKING_SECONDS
     for number in range(SMALLER_TRIALS):
+        if time.monotonic() > deadline:
+            break
         case = draw(SeededSource(("smaller", seed, number), number * size // SMALLER_TRIALS))
         if len(repr(case)) < len(repr(found.case)) and (fault := fault_of(case)):
             found = Found(fault, case)
@@ -95,6 +100,7 @@ def _search_with_hypothesis(
             return chosen
 
     found: list[Found] = []
+    deadline: list[float] = []
 
     class Broken(Exception):
         pass
@@ -110,12 +116,15 @@ def _search_with_hypothesis(
     )
     @given(st.composite(lambda take: draw(Drawn(take)))())
     def trial(case: Case) -> None:
+        if deadline and time.monotonic() > deadline[0]:
+            return  # hypothesis takes it for flaky, and ends
         if fault := fault_of(case):
             found.append(Found(fault, case))
+            deadline.append(time.monotonic() + SHRINKING_SECONDS)
             raise Broken
 
     try:
         trial()
     except (Broken, Flaky):
-        return found[-1]
+        return min(reversed(found), key=lambda one: len(repr(one.case)))
     return None

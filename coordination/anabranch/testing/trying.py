@@ -15,7 +15,7 @@ from anabranch.testing.simulation import NO_TROUBLE, Simulation
 def strategies_with(*mine: Any) -> Strategies:
     """Return the installed strategies and some more, by the names they have in a plan."""
     found = load_plugins().strategies
-    kinds = {
+    kinds: dict[str, dict[str, Any]] = {
         "convergence": dict(found.convergence),
         "balancer": dict(found.balancers),
         "recovery": dict(found.recovery),

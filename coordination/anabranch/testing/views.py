@@ -70,7 +70,7 @@ def draw_point_view(source: Source, options: Any = None) -> tuple[PointView, flo
         "departed": {n: "exit code 1" for n in names if places[n] == "departed"},
         "options": {} if options is None else options,
         "arrived_at": dict(zip(arrived, times, strict=True)),
-        "running": tuple(n for n in names if places[n] == "running"),
+        "running": {n: source.real(opened, now) for n in names if places[n] == "running"},
         "merged": tuple(n for n in names if places[n] == "merged"),
         "left_out": tuple(n for n in names if places[n] == "left out"),
         "opened_at": opened,
@@ -91,7 +91,7 @@ def with_arrival(view: PointView, now: float) -> PointView | None:
         view,
         arrived=(*view.arrived, coming),
         arrived_at={**view.arrived_at, coming: now},
-        running=tuple(stream for stream in view.running if stream != coming),
+        running={stream: since for stream, since in view.running.items() if stream != coming},
     )
 
 
