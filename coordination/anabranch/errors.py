@@ -47,6 +47,13 @@ class NotSettled(AnabranchError):
     code = "not_settled"
 
 
+class PluginRefused(AnabranchError):
+    """A plugin is not what a plugin has to be; what was installed before still is."""
+
+    exit_code = 1
+    code = "plugin_refused"
+
+
 class DiskFull(WorldError):
     """There is no room; the operation can be tried again once there is."""
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from anabranch.errors import WorldError
 from anabranch.plugin_store import generations as gens
 from anabranch.plugin_store.choices import Choices, read_choices, write_choices
 from anabranch.plugin_store.generations import NOTHING, Generation, InstalledPlugin, Package
@@ -106,6 +105,5 @@ def test_what_is_left_over_is_cleared_and_what_is_needed_stays(places: Places) -
 def test_nothing_is_cleared_when_the_list_is_unreadable(places: Places) -> None:
     gens.put_in_force(places, Generation(1, packages=(unpacked(places, "kept"),)))
     places.generation(1).write_text("no list")
-    with pytest.raises(WorldError):
-        gens.clear_leftovers(places)
+    gens.clear_leftovers(places)
     assert (places.packages / "kept-1").exists()

@@ -108,6 +108,26 @@ def point_to(places: Places, number: int) -> None:
     _sync_folder(places.root)
 
 
+def current_number(places: Places) -> int:
+    """Return the number of the generation in force by the link alone, readable or not."""
+    try:
+        match = _NUMBERED.fullmatch(os.readlink(places.current))
+    except OSError:
+        return 0
+    return int(match[1]) if match else 0
+
+
+def latest_readable_before(places: Places, number: int) -> Generation | None:
+    """Return the latest generation before a number that can be read, if there is one."""
+    for earlier, path in sorted(generation_files(places), reverse=True):
+        if earlier < number:
+            try:
+                return read_generation(path)
+            except WorldError:
+                continue
+    return None
+
+
 def next_number(places: Places) -> int:
     """Return a number that no generation has had, the interrupted ones included."""
     return max((number for number, _ in generation_files(places)), default=0) + 1
@@ -129,18 +149,20 @@ def generation_files(places: Places) -> Iterator[tuple[int, Path]]:
 def clear_leftovers(places: Places) -> None:
     """Remove what nothing needs: generations but the current and the one before, half-made things.
 
-    Only for who holds the lock. What cannot be read keeps everything that it may refer to.
+    Only for who holds the lock. A list that cannot be read keeps all that it may refer to.
     """
     for path in places.root.glob("staging-*"):
         _remove(path)
-    current = current_generation(places)
-    kept = {current.number, current.previous}
+    try:
+        current = current_generation(places)
+        kept = [current, earlier_generation(places, current) or NOTHING]
+    except WorldError:
+        return
+    numbers = {generation.number for generation in kept}
     for number, path in generation_files(places):
-        if number not in kept:
+        if number not in numbers:
             path.unlink(missing_ok=True)
-    used = {
-        p.folder for _, path in generation_files(places) for p in read_generation(path).packages
-    }
+    used = {package.folder for generation in kept for package in generation.packages}
     for folder in places.packages.iterdir():
         if folder.name not in used:
             _remove(folder)
