@@ -27,6 +27,7 @@ from anabranch.core import (
     shared_state,
     streams,
     violations,
+    withdrawing,
 )
 from anabranch.core import events as ev
 from anabranch.core.answers import LIVE, Handler, answer_call, complete_answer
@@ -106,12 +107,12 @@ def _settle(draft: Draft, is_start: bool) -> None:
             return
 
 
-_WAITS = ev.CallEvent | ev.ConvergenceArrived | ev.StreamRequeued | ev.StreamQueued
+_WAITS = ev.CallEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued
 
 
 def _may_close_ring(draft: Draft, event: ev.Event) -> bool:
     """Whether an event begins a wait, or changes for whom somebody waits already."""
-    if isinstance(event, ev.WaitBegan | ev.StreamRequeued | ev.StreamQueued):
+    if isinstance(event, ev.WaitBegan | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued):
         return True
     is_arrival = isinstance(event, ev.ConvergenceArrived) and event.waits
     return is_arrival or locks.may_close_ring(draft.state, event)
@@ -239,5 +240,6 @@ CALLS: dict[type[Call], Handler] = {
     **arrivals.CALLS,
     **liveness.CALLS,
     **checkpoints.CALLS,
+    **withdrawing.CALLS,
 }
 """Who deals with which call, one table a concern."""

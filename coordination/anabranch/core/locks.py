@@ -80,20 +80,9 @@ def unlock(draft: Draft, call: calls.Unlock) -> None:
         _release(draft, [grant], "the operator took the lock away", grant.request)
 
 
-def withdraw(draft: Draft, call: calls.WithdrawLock) -> None:
-    """Leave the queue of a path; one who is not in it any more is told that all is well."""
-    path = _normalised(draft, call.path)
-    ask = ask_at(draft.state.locks, call.caller.stream, path) if path else None
-    if ask is not None:
-        withdraw_ask(draft, ask, "the wait was given up", "ask again when you need it")
-        reconsider(draft, [ask.path])
-    draft.answer = draft.answer or calls.Answer("done")
-
-
 CALLS: dict[type[Call], Handler] = {
     calls.Lock: lock,
     calls.Unlock: unlock,
-    calls.WithdrawLock: withdraw,
 }
 
 

@@ -342,15 +342,6 @@ def release(draft: Draft, call: calls.ReleaseResources) -> None:
     draft.emit(ev.ResourcesReleased(caller.stream, caller.attempt, call.request, amounts))
 
 
-def withdraw(draft: Draft, call: calls.WithdrawResources) -> None:
-    """Leave the queue."""
-    caller = call.caller
-    if any(w.ticket == call.ticket for w in _own_waiting(draft.state, caller.stream)):
-        draft.emit(ev.ResourcesWithdrawn(caller.stream, caller.attempt, call.request, call.ticket))
-    else:
-        draft.answer = refused(f"nothing waits under ticket {call.ticket}", "it may be granted")
-
-
 def _in_words(amounts: Mapping[str, float]) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in amounts.items())
 
@@ -358,7 +349,6 @@ def _in_words(amounts: Mapping[str, float]) -> str:
 CALLS: dict[type[Call], Handler] = {
     calls.RequestResources: request,
     calls.ReleaseResources: release,
-    calls.WithdrawResources: withdraw,
 }
 
 

@@ -42,6 +42,8 @@ from anabranch.core.events.locks import (
 )
 from anabranch.core.events.points import (
     ArrivalReleased,
+    ArrivalWaitBegan,
+    ArrivalWaitEnded,
     ConflictFound,
     ConvergenceAbandoned,
     ConvergenceAggregated,
@@ -122,6 +124,8 @@ __all__ = [
     "ApprovalRefused",
     "ApprovalRequested",
     "ArrivalReleased",
+    "ArrivalWaitBegan",
+    "ArrivalWaitEnded",
     "AttemptFailed",
     "BaseCaptured",
     "CallEvent",
