@@ -170,19 +170,13 @@ class _Project:
             for name, commit, tree in zip(names, ids[::2], ids[1::2], strict=True)
         ]
         outcome: list[ws.MergeOutcome] = []
-        seconds = clocked(
-            lambda: outcome.append(
-                ws.merge_results(
-                    repo,
-                    run,
-                    base,
-                    results,
-                    message="merge",
-                    ref=f"refs/bench/{run}",
-                    expected=None,
-                )
-            )
-        )
+
+        def merge() -> None:
+            merged = ws.merge_trees(repo, run, base, results, message="merge", stop_early=True)
+            ws.move_ref(repo, f"refs/bench/{run}", merged.commit, None)
+            outcome.append(merged)
+
+        seconds = clocked(merge)
         if len(outcome[0].merged) != COUNT:
             raise BenchmarkFailed("some branches did not merge")
         trees.add(outcome[0].tree)

@@ -12,9 +12,12 @@ from anabranch.core.inputs import (
     AllowViolation,
     ApproveRun,
     Command,
+    HandBack,
+    ResolveConflict,
     RetryStream,
     StopRun,
     StopStream,
+    TellConflict,
 )
 from anabranch.core.mailboxes import OPERATOR
 
@@ -65,6 +68,12 @@ def told(command: Command) -> str:
             return "approve the result"
         case AllowViolation(stream=stream):
             return f"let the violations of {stream} be merged"
+        case ResolveConflict(resolutions=made):
+            return f"{made[0].path}: {made[0].choice}" if len(made) == 1 else "settle the conflict"
+        case HandBack(stream=stream):
+            return f"hand the conflict back to {stream}"
+        case TellConflict(streams=(one, other)):
+            return f"tell {one} and {other}"
         case Unlock(path=path):
             return f"take the lock of {path} away"
         case Send(to=to):

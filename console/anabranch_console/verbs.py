@@ -26,6 +26,7 @@ class Scope(StrEnum):
     HISTORY = "history"
     MESSAGES = "messages"
     RESOURCES = "resources"
+    CONFLICTS = "conflicts"
     TRAVEL = "time travel"
 
 
@@ -46,6 +47,8 @@ class Situation:
     has_violation: bool = True
     has_dead_letter: bool = True
     has_version: bool = True
+    has_conflict: bool = True
+    has_foreseen: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,14 @@ def _travel(situation: Situation) -> str | None:
     return None if situation.has_version else "no version is chosen; give its number"
 
 
+def _conflict(situation: Situation) -> str | None:
+    return None if situation.has_conflict else "no path that waits for a decision is chosen"
+
+
+def _foreseen(situation: Situation) -> str | None:
+    return None if situation.has_foreseen else "no foreseen conflict is chosen"
+
+
 def _live(situation: Situation) -> str | None:
     return None if situation.viewing else "this is live"
 
@@ -138,6 +149,13 @@ _NOT_NOW = {
     "requeue": _requeue,
     "travel": _travel,
     "live": _live,
+    "take-ours": _conflict,
+    "take-theirs": _conflict,
+    "take-both": _conflict,
+    "edit": _conflict,
+    "settle": _conflict,
+    "hand-back": _conflict,
+    "tell-both": _foreseen,
 }
 
 _V, _S = Verb, Scope
@@ -159,6 +177,7 @@ VERBS: tuple[Verb, ...] = (
     _V("history", "History of the shared state", ("3",), _S.ANYWHERE),
     _V("messages", "Messages", ("4",), _S.ANYWHERE),
     _V("resources", "Resources", ("5",), _S.ANYWHERE),
+    _V("conflicts", "Conflicts", ("6",), _S.ANYWHERE),
     _V("down", "Down", ("down", "j"), _S.LISTS),
     _V("up", "Up", ("up", "k"), _S.LISTS),
     _V("page-down", "Page down", ("pagedown", "ctrl+f"), _S.LISTS),
@@ -265,6 +284,51 @@ VERBS: tuple[Verb, ...] = (
         footer="Requeue",
         steers=True,
     ),
+    _V(
+        "take-ours",
+        "Take ours: what merged before",
+        ("o",),
+        _S.CONFLICTS,
+        footer="Ours",
+        steers=True,
+    ),
+    _V(
+        "take-theirs",
+        "Take theirs: the late one's",
+        ("T",),
+        _S.CONFLICTS,
+        footer="Theirs",
+        steers=True,
+    ),
+    _V("take-both", "Take the lines of both", ("b",), _S.CONFLICTS, footer="Both", steers=True),
+    _V("edit", "Edit it in $EDITOR", ("e",), _S.CONFLICTS, footer="Edit", steers=True),
+    _V(
+        "hand-back",
+        "Hand it back to a stream…",
+        ("h",),
+        _S.CONFLICTS,
+        args="[STREAM [NOTE]]",
+        completes="streams",
+        footer="Hand back",
+        steers=True,
+    ),
+    _V(
+        "settle",
+        "Let a command settle it…",
+        ("r",),
+        _S.CONFLICTS,
+        args="COMMAND",
+        footer="Command",
+        steers=True,
+    ),
+    _V(
+        "tell-both",
+        "Tell both streams of it",
+        ("m",),
+        _S.CONFLICTS,
+        footer="Tell both",
+        steers=True,
+    ),
     _V("approve", "Approve the result…", ("A",), _S.RUN, steers=True, is_dangerous=True),
     _V("stop-run", "Stop the whole run…", ("x S",), _S.RUN, steers=True, is_dangerous=True),
 )
@@ -272,6 +336,7 @@ VERBS: tuple[Verb, ...] = (
 _FOOTER = (
     *("open", "find", "filter", "sort", "mark", "log", "story", "menu", "copy", "wrap"),
     *("older", "newer", "version", "travel", "live", "send", "broadcast", "requeue"),
+    *("take-ours", "take-theirs", "take-both", "edit", "hand-back", "settle", "tell-both"),
     *("follow", "full", "command", "palette", "help", "quit"),
 )
 

@@ -40,6 +40,20 @@ class LossRefused(AnabranchError):
     code = "would_lose_work"
 
 
+class NotSettled(AnabranchError):
+    """A conflict waits for its operator as before."""
+
+    exit_code = 4
+    code = "not_settled"
+
+
+class PluginRefused(AnabranchError):
+    """A plugin is not what a plugin has to be; what was installed before still is."""
+
+    exit_code = 1
+    code = "plugin_refused"
+
+
 class DiskFull(WorldError):
     """There is no room; the operation can be tried again once there is."""
 

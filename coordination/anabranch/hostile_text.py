@@ -33,6 +33,14 @@ _INVISIBLE = re.compile(
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r"}
 
 
+def tellable(text: str) -> str:
+    """Return ``text`` with bytes that are no UTF-8, as paths may have them, written as ``\\xe9``.
+
+    A journal, a message and a terminal take no other; two paths rarely become one by it.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def escape_for_terminal(text: str) -> str:
     """Return ``text`` as one line of printable characters; printable text comes back unchanged.
 

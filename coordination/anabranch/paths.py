@@ -104,6 +104,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "workspaces"
 
     @property
+    def resolving(self) -> Path:
+        """Where resolver commands work."""
+        return self.path / "resolving"
+
+    @property
     def result(self) -> Path:
         """The merged result, for a project that is no repository."""
         return self.path / "result"

@@ -8,7 +8,7 @@ strategy of each kind.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from anabranch.core.strategies import (
     Strategies,
 )
 from anabranch.hookspecs import PROJECT, EngineHooks
+from anabranch.plugin_store.overlay import offered_plugins
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -41,13 +42,17 @@ class Loaded(msgspec.Struct, frozen=True):
 def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
     """Return every installed strategy; never raises because of a plugin.
 
-    ``points`` are the entry points to load; by default those of the installed distributions.
+    ``points`` are the entry points to load; by default those that are
+    installed, in the host or by ``anabranch plugins install``, and not disabled.
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(EngineHooks)
     set_aside: list[SetAside] = []
-    found = entry_points(group=PROJECT) if points is None else points
-    for point in sorted(found, key=_place):
+    if points is None:
+        offered = offered_plugins(PROJECT)
+        points = offered.entry_points
+        set_aside += [SetAside("installed plugins", fault) for fault in offered.faults]
+    for point in sorted(points, key=_place):
         reason = _register(manager, point)
         if reason:
             set_aside.append(SetAside(point.name, reason))

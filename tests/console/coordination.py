@@ -8,6 +8,7 @@ from typing import Any
 
 from anabranch.core import calls, inputs
 from anabranch.core.calls import Call, Caller
+from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import StreamId
 from tests.console.scripted_source import DEMO_STREAMS, ScriptedSource, plan_of, stream
 
@@ -36,8 +37,15 @@ def coordinated_source(folder: Path, *, read_only: bool = False) -> ScriptedSour
     _locks(source)
     _messages(source)
     _resources(source)
+    _foreseen(source)
     source.pass_time(9.0)
     return source
+
+
+def _foreseen(source: ScriptedSource) -> None:
+    pair = (StreamId("auth-session"), StreamId("cart"))
+    path = ConflictedPath("src/shop/session.py", "contents", "1", "2", "3")
+    source.feed(inputs.PairTested(streams=pair, attempts=(1, 1), paths=(path,), cause=1))
 
 
 def _state(source: ScriptedSource) -> None:

@@ -108,6 +108,7 @@ TOLD = {
     "3": ("schema/version", "The whole state"),
     "4": ("dead letter", "Thread cart"),
     "5": ("queue 1", "The machine"),
+    "6": ("foreseen", "would not merge"),
 }
 
 
@@ -125,7 +126,7 @@ async def test_every_verb_of_a_pane_is_reachable_by_its_keys(
 
     monkeypatch.setattr(RunScreen, "action_verb", note)
     async with open_console(source) as console:
-        for scope in (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES):
+        for scope in (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES, Scope.CONFLICTS):
             console.screen.go_to(scope.value)
             await settle(console.pilot)
             for verb in (v for v in VERBS if v.scope in (scope, Scope.TRAVEL)):

@@ -235,7 +235,10 @@ def test_the_banner_of_a_conflict(tmp_path: Path) -> None:
     assert source.state.phase is RunPhase.NEEDS_OPERATOR
     assert "B Needs you" in told
     assert "a and b conflict in src/cart.py" in told
-    assert "anabranch resume" in told
+    assert "6 shows both sides and settles it here" in told
+    followed = text(ending_lines(source.state, ASCII, 116, is_read_only=True))
+    assert "anabranch resolve decides" in followed
+    assert "anabranch resume" in followed
 
 
 def test_the_consequences_of_stopping(model: RunModel) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core.evolve import evolve
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import (
     ACTIVE,
     ENDED,
@@ -51,6 +51,9 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamRequeued: ev.StreamRequeued(A, "again"),
     ev.RecaptureRequested: ev.RecaptureRequested(A, "solved"),
     ev.WorkspaceReclaimed: ev.WorkspaceReclaimed(A, 1),
+    ev.ConflictHandedBack: ev.ConflictHandedBack(
+        A, 1, FINAL_POINT, ev.Conflict((A,), ()), (), "no"
+    ),
     ev.StreamStalled: ev.StreamStalled(A, 1, "stalled", "silence"),
     ev.StreamProgressed: ev.StreamProgressed(A, 1, "output"),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.workspaces import (
     Base,
     Conflict,
+    MergeOutcome,
     Repository,
     Result,
+    Standing,
     Workspace,
     capture_base,
     capture_result,
+    merge_trees,
+    move_ref,
     open_repository,
     prepare_workspace,
     result_ref,
@@ -139,3 +143,22 @@ def open_project(user: Path, outside: Path, *, include_uncommitted: bool = False
     """Opens a folder as a project and captures its base."""
     repo = open_repository(user, outside / "store", outside / "store" / "git.lock")
     return Project(user, outside, repo, capture_base(repo, RUN, include_uncommitted))
+
+
+def merge_results(
+    repo: Repository,
+    run: RunId,
+    start: Standing,
+    results: Sequence[Result],
+    *,
+    message: str,
+    ref: str,
+    expected: str | None,
+    leave_out_conflicts: bool = False,
+) -> MergeOutcome:
+    """Merges results as a convergence point does, and moves ``ref`` there if that went well."""
+    stop_early = not leave_out_conflicts
+    outcome = merge_trees(repo, run, start, results, message=message, stop_early=stop_early)
+    if leave_out_conflicts or not outcome.conflicts:
+        move_ref(repo, ref, outcome.commit, expected)
+    return outcome

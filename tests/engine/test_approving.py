@@ -12,10 +12,17 @@ from anabranch.engine.workspaces import (
     Approved,
     Refusal,
     approve,
-    merge_results,
     result_branch,
 )
-from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+from tests.engine.repositories import (
+    RUN,
+    Project,
+    git,
+    make_repository,
+    merge_results,
+    open_project,
+    write,
+)
 
 FILES: dict[str, str | bytes | None] = {
     "a.txt": "a\n",

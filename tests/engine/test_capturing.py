@@ -14,12 +14,19 @@ from anabranch.engine.git import GitError
 from anabranch.engine.workspaces import (
     capture_base,
     changed_settings,
-    merge_results,
     read_ref,
     result_branch,
     result_ref,
 )
-from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+from tests.engine.repositories import (
+    RUN,
+    Project,
+    git,
+    make_repository,
+    merge_results,
+    open_project,
+    write,
+)
 
 FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", "d/b.txt": "b\n", ".gitignore": "*.o\n"}
 KINDS: tuple[WorkspaceKind, ...] = ("isolated", "clone")

@@ -17,15 +17,15 @@ from anabranch.engine.workspaces import (
     MergeOutcome,
     RefMoved,
     Result,
-    choose_side,
+    decide_side,
     keep_ref,
-    merge_resolved,
-    merge_results,
+    merge_trees,
     move_ref,
     read_ref,
     result_branch,
     result_ref,
 )
+from anabranch.engine.workspaces.deciding import decision_key
 from anabranch.engine.workspaces.objects import Drafts, ObjectReader, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.union import Extent, Leaf, apply_leaves
@@ -35,6 +35,7 @@ from tests.engine.repositories import (
     Project,
     git,
     make_repository,
+    merge_results,
     open_project,
     write,
 )
@@ -299,9 +300,15 @@ def test_conflict_is_settled_by_choosing_a_side(project: Project, side: str, tex
     two = project.result("two", {"a.txt": "2\n", "y": "y\n"})
     outcome = merge(project, [one, two], leave_out=True)
     (conflict,) = outcome.conflicts
-    tree = choose_side(project.repo, RUN, conflict, "ours" if side == "ours" else "theirs")
-    settled = merge_resolved(project.repo, RUN, outcome, two, tree, message="Settle")
-    assert settled.merged == ("two",)
+    decisions = {
+        decision_key(path): decide_side(path, "ours" if side == "ours" else "theirs")
+        for path in conflict.paths
+    }
+    settled = merge_trees(
+        project.repo, RUN, project.base, [one, two], message="Settle", stop_early=True,
+        decisions=decisions,
+    )  # fmt: skip
+    assert settled.merged == ("one", "two")
     assert project.content(settled.commit, "a.txt") == text
     assert {"x", "y"} <= project.files_of(settled.commit).keys()
 

@@ -557,7 +557,6 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
         if warning.code == "no-effect-yet"
     ]
     assert found == [
-        "coordination.checkpoint_interval",
         "coordination.protocols",
         "coordination.recovery.timeout",
         "coordination.recovery.fallback",

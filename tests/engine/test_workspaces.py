@@ -13,13 +13,20 @@ from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces import (
     Workspace,
-    merge_results,
     open_repository,
     publish_result_folder,
     result_branch,
 )
 from anabranch.engine.workspaces.records import record_path
-from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+from tests.engine.repositories import (
+    RUN,
+    Project,
+    git,
+    make_repository,
+    merge_results,
+    open_project,
+    write,
+)
 
 FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", "d/b.txt": "b\n", ".gitignore": "*.o\n"}
 KINDS: tuple[WorkspaceKind, ...] = ("isolated", "clone")

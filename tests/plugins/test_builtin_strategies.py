@@ -53,14 +53,14 @@ def view(expected: int, arrived: int, departed: int) -> PointView:
 def test_a_barrier_waits_for_everybody_who_can_still_come(
     seen: PointView, decision: PointDecision
 ) -> None:
-    assert BARRIER.next_step(seen) == decision
+    assert BARRIER.next_step(seen, 0.0) == decision
 
 
 @given(st.integers(0, 50), st.integers(0, 50), st.integers(0, 50))
 def test_a_barrier_never_waits_for_nobody(arrived: int, departed: int, outstanding: int) -> None:
     """It waits exactly while somebody is outstanding, and merges nobody who did not arrive."""
     seen = view(arrived + departed + outstanding, arrived, departed)
-    decision = BARRIER.next_step(seen)
+    decision = BARRIER.next_step(seen, 0.0)
     assert isinstance(decision, WaitForMore) == (outstanding > 0)
     if isinstance(decision, Converge):
         assert list(decision.streams) == list(seen.arrived)

@@ -6,7 +6,13 @@ from typing import Any
 
 import click
 
-from anabranch.core.projections import SCHEMA, in_plan_order, point_status, wall_time
+from anabranch.core.projections import (
+    SCHEMA,
+    foreseen_status,
+    in_plan_order,
+    point_status,
+    wall_time,
+)
 from anabranch.core.state import Point, State
 from anabranch_console.cli.output import json_option, print_json, print_table, run_argument, shown
 from anabranch_console.cli.reading import found_run
@@ -20,7 +26,10 @@ def command(run: str | None, as_json: bool) -> None:
     _, state = found_run(run)
     points = [_point(state, point) for point in in_plan_order(state)]
     if as_json:
-        print_json({"schema": SCHEMA, "run": state.run, "convergence": points})
+        foreseen = foreseen_status(state)
+        print_json(
+            {"schema": SCHEMA, "run": state.run, "convergence": points, "foreseen": foreseen}
+        )
         return
     print_table(
         ["STATE", "POINT", "TYPE", "ARRIVED", "WAITING FOR", "MERGED", "QUARANTINED"],
@@ -37,6 +46,9 @@ def command(run: str | None, as_json: bool) -> None:
     )
     for point in points:
         _tell_more(point)
+    for found in foreseen_status(state):
+        between, paths = " and ".join(found["streams"]), [p["path"] for p in found["paths"]]
+        click.echo(f"radar: {between} would conflict in {shown(', '.join(paths))}")
 
 
 _PARTS = ("arrived", "waiting_for", "merged", "quarantined")

@@ -58,7 +58,7 @@ def _tell(state: State, record: Recorded, only: str | None, as_json: bool) -> No
     if as_json:
         print_json_line(line)
         return
-    subject = line.get("stream") or line.get("point") or ""
+    subject = line.get("stream") or line.get("point") or " and ".join(line.get("streams") or ())
     cause = f" ←{record.cause}" if record.cause else ""
     detail = line.get("reason") or line.get("message") or _brief(line)
     click.echo(

@@ -50,6 +50,7 @@ def read_plan(
         frozenset(strategies.convergence),
         frozenset(strategies.balancers),
         frozenset(strategies.recovery),
+        strategies.early_convergence,
     )
     if commands:
         return plan_from_commands(

@@ -13,6 +13,7 @@ from anabranch.core.wording import counted
 from anabranch.engine.host import RunHost
 from anabranch_console.cli.output import duration, glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
+from anabranch_console.presenters import conflict_events
 
 NAME_WIDTH_MAX = 24
 
@@ -68,6 +69,14 @@ class Progress:
                 return name, "succeeded", text
             case ev.ConvergenceBlocked():
                 return event.point, "needs_operator", event.reason
+            case ev.ConflictForeseen():
+                return "radar", "stalled", conflict_events.DETAILS[type(event)](event)
+            case ev.ConflictCleared() | ev.ConflictResolved() | ev.ResolverEnded():
+                return "conflict", "running", conflict_events.DETAILS[type(event)](event)
+            case ev.ResolverStarted():
+                return event.point, "recovering", "the plan's resolver is asked"
+            case ev.ConflictHandedBack():
+                return event.stream, "recovering", event.reason
             case ev.BaseCaptured() if event.left_out:
                 told = f"{counted(event.left_out, 'uncommitted file')} not part of this run"
                 return "base", "waiting", f"{told} (include_uncommitted = true takes them along)"

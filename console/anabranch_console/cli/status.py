@@ -42,9 +42,14 @@ def command(run: str | None, as_json: bool) -> None:
         waiting = len(point["waiting_for"])
         rest = f", waiting for {waiting}" if waiting else ""
         click.echo(f"  {point['point']}: {point['type']}, {point['state']}{rest}")
+        for warning in point["warnings"]:
+            click.echo(f"    warning: {shown(warning)}")
         for conflict in point["conflicts"]:
             between = " and ".join(conflict["streams"])
             click.echo(f"    conflict between {between} in {shown(', '.join(conflict['paths']))}")
+    for found in told["foreseen"]:
+        between, paths = " and ".join(found["streams"]), [p["path"] for p in found["paths"]]
+        click.echo(f"  radar: {between} would conflict in {shown(', '.join(paths))}")
     if told["branch"]:
         click.echo(f"  result: branch {told['branch']} at {told['commit'][:10]}")
     if told["state"] == "interrupted":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.projections import run_state
+from anabranch.core.resolutions import open_conflicts
 from anabranch.core.state import RunPhase, State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, line_cells, wrap
@@ -28,6 +29,10 @@ def ending_lines(
         lines.append((Span(reason, "muted"),))
     report: Line = (Span(f"anabranch report {state.run}", "accent"),)
     if state.phase is RunPhase.NEEDS_OPERATOR:
+        if open_conflicts(state) and not is_read_only:
+            here = (Span("6", "key"), Span(" shows both sides and settles it here", "text"))
+            lines.append(_as_many_as_fit([here, report], cells))
+            return lines
         lines += [(Span(piece, "text"),) for piece in wrap(safe(state.hint), cells)]
         return [*lines, report]
     lines.append(_as_many_as_fit([*_next_steps(state, is_read_only), report], cells))

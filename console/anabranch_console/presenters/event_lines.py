@@ -12,7 +12,7 @@ from anabranch.core.state import State
 from anabranch.core.streams import exit_in_words
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, fit
-from anabranch_console.presenters import coordination_events, wording
+from anabranch_console.presenters import conflict_events, coordination_events, wording
 from anabranch_console.presenters.wording import safe
 
 
@@ -46,6 +46,7 @@ _WARNINGS = (
     ev.ApprovalRefused,
     ev.RunNeedsOperator,
     *coordination_events.WARNINGS,
+    *conflict_events.WARNINGS,
 )
 _ERRORS = (
     ev.StreamFailed,
@@ -138,6 +139,7 @@ def _merged(event: ev.ConvergenceMerged) -> str:
 
 _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     **coordination_events.DETAILS,
+    **conflict_events.DETAILS,
     ev.RunStarted: lambda e: (
         f"{e.plan.name}: {wording.count(len(e.plan.streams), 'stream')}, "
         f"{e.plan.max_parallel} at a time"

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import evidence_for, reason_for
+from anabranch.core.radar import foreseen_with
 from anabranch.core.state import State, Stream
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording
@@ -48,6 +49,10 @@ def _facts(
     facts = [("why", safe(reason_for(state, stream)), style)]
     facts += _live_facts(stream, vitals)
     facts += _graph_facts(state, stream)
+    others = [str(other) for other in foreseen_with(state, stream.id)]
+    if others:
+        told = f"would conflict with {wording.listing(others, 3)}; 6 shows both sides"
+        facts.append(("radar", safe(told), "level.warning"))
     facts.append(("time", _time(stream, now), "text"))
     facts += _work_facts(stream)
     facts += [("warning", safe(text), "level.warning") for text in stream.warnings[:3]]

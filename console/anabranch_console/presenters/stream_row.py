@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import reason_for
+from anabranch.core.radar import foreseen_with
 from anabranch.core.state import State, Stream
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import listing, safe
 
 if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals
@@ -79,7 +80,18 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
 
 
 def what_now(state: State, stream: Stream, vitals: Vitals | None) -> str:
-    """Return what the stream says while it runs, and else why it is where it is."""
+    """Return what the stream says while it runs, and else why it is where it is.
+
+    A conflict that is foreseen comes first.
+    """
+    said = _said(state, stream, vitals)
+    if not len(state.foreseen) or stream.has_ended:
+        return said
+    others = [str(other) for other in foreseen_with(state, stream.id)]
+    return f"would conflict with {safe(listing(others, 2))}; {said}" if others else said
+
+
+def _said(state: State, stream: Stream, vitals: Vitals | None) -> str:
     if stream.phase is Phase.RUNNING and vitals is not None and vitals.last_line:
         return safe(vitals.last_line)
     reason = safe(reason_for(state, stream))

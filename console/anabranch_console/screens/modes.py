@@ -1,4 +1,4 @@
-"""The modes of the screen (streams, locks, history, messages, resources) and travelling in time.
+"""The modes of the screen (streams, locks, history and so on) and travelling in time.
 
 The streams are the home; every other mode is a pane that is made when it is visited first and kept
 up to date only while it is shown.
@@ -17,6 +17,7 @@ from textual.message import Message
 
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
+from anabranch_console.panes.conflicts import ConflictsPane
 from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.locks import LocksPane
 from anabranch_console.panes.messages import MessagesPane
@@ -38,6 +39,7 @@ _PANES: dict[str, Callable[[RunModel], Pane[Any]]] = {
     "history": HistoryPane,
     "messages": MessagesPane,
     "resources": ResourcesPane,
+    "conflicts": ConflictsPane,
 }
 MODES = (HOME, *_PANES)
 _MODE_OF = {
@@ -48,8 +50,12 @@ _MODE_OF = {
     Scope.HISTORY: "history",
     Scope.MESSAGES: "messages",
     Scope.RESOURCES: "resources",
+    Scope.CONFLICTS: "conflicts",
 }
-_NEEDS_NO_PANE = ("stop", "retry", "copy", "revoke", "allow", "send", "broadcast", "requeue")
+_NEEDS_NO_PANE = (
+    *("stop", "retry", "copy", "revoke", "allow", "send", "broadcast", "requeue"),
+    "hand-back",
+)
 
 
 class ModesScreen(LookingScreen):
@@ -141,6 +147,8 @@ class ModesScreen(LookingScreen):
             or state.shared.head
             or len(state.locks.entries)
             or len(state.messages.messages)
+            or len(state.foreseen)
+            or any(p.conflicts for p in state.points.values())
         )
         if self.mode != HOME or has_more:
             self.mode_tabs.display = True
@@ -183,6 +191,7 @@ class ModesScreen(LookingScreen):
         locks, messages = self.model.state.locks, self.panes.get("messages")
         chosen_lock = self._chosen("locks")
         chosen_message = self._chosen("messages") if messages else None
+        chosen_conflict = self._chosen("conflicts")
         return replace(
             super().situation(argument),
             has_row=bool(pane.grid.rows if pane else self.listed.order),
@@ -193,6 +202,8 @@ class ModesScreen(LookingScreen):
             ),
             has_dead_letter=bool(argument) or bool(chosen_message and chosen_message.died),
             has_version=bool(argument) or self._chosen("history") is not None,
+            has_conflict=bool(argument) or bool(chosen_conflict and chosen_conflict.waits),
+            has_foreseen=bool(chosen_conflict and not chosen_conflict.waits),
         )
 
     def _chosen(self, mode: str) -> Any:

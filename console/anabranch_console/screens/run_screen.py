@@ -32,7 +32,7 @@ from anabranch_console.presenters.leaving import leaving_message, stopping_messa
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.screens.dialogs import HOLD_OFF_SECONDS, Choice, Choose, Confirm
 from anabranch_console.screens.looking import can_be_retried
-from anabranch_console.screens.modes import ModesScreen
+from anabranch_console.screens.resolving import ResolvingScreen
 from anabranch_console.verbs import BY_ID
 from anabranch_console.widgets.command_bar import Purpose
 
@@ -41,7 +41,7 @@ _RETRIED = "tried again from the console"
 _MENU = (("stop", "s"), ("retry", "r"), ("copy", "y"), ("story", "e"), ("stop-run", "S"))
 
 
-class RunScreen(ModesScreen):
+class RunScreen(ResolvingScreen):
     """The screen of a run with everything that can be done there."""
 
     hold_off_seconds = HOLD_OFF_SECONDS

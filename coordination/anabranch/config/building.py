@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anabranch.config.model import PlanFile, PointTable, StreamTable
@@ -37,7 +37,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
     return Plan(
         name=file.name or default_name,
         streams=streams,
-        points=_points(file, streams),
+        points=_points(file, streams, context.known.early),
         max_parallel=max(context.auto_parallel, 1) if width == "auto" else width,
         balancer=coordination.balancer,
         recovery=fallback if is_chosen and fallback in context.known.recovery else "retry",
@@ -47,6 +47,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         on_excess=coordination.resources.on_excess,
         heartbeat_interval_seconds=float(coordination.heartbeat.interval),
         heartbeat_timeout_seconds=float(coordination.heartbeat.timeout),
+        tell_conflicts=coordination.tell_conflicts,
         shared_state=_shared_state(file),
     )
 
@@ -57,14 +58,13 @@ def _shared_state(file: PlanFile) -> SharedStatePlan:
 
 
 def _streams(file: PlanFile, context: PlanContext) -> tuple[StreamPlan, ...]:
-    point_of = {
-        StreamId(stream): PointId(name)
-        for name, point in file.convergence.items()
-        for stream in point.streams
-    }
+    points_of: dict[StreamId, list[PointId]] = {}
+    for name, point in file.convergence.items():
+        for stream in point.streams:
+            points_of.setdefault(StreamId(stream), []).append(PointId(name))
     return with_providers(
         [
-            _stream(file, StreamId(name), _as_table(entry), point_of, context.estimates)
+            _stream(file, StreamId(name), _as_table(entry), points_of, context.estimates)
             for name, entry in file.streams.items()
         ]
     )
@@ -78,12 +78,14 @@ def _stream(
     file: PlanFile,
     name: StreamId,
     table: StreamTable,
-    point_of: Mapping[StreamId, PointId],
+    points_of: Mapping[StreamId, Sequence[PointId]],
     estimates: Mapping[str, float],
 ) -> StreamPlan:
     defaults = file.coordination
     command, text = _command(table.command)
     heartbeat = table.heartbeat
+    own = [PointId(table.converge)] if table.converge else []
+    points = tuple(dict.fromkeys([*own, *points_of.get(name, ())])) or (FINAL_POINT,)
     return StreamPlan(
         id=name,
         command=command,
@@ -98,7 +100,8 @@ def _stream(
         success_exit_codes=tuple(table.success_exit_codes),
         heartbeat_interval_seconds=heartbeat.interval or float(defaults.heartbeat.interval),
         heartbeat_timeout_seconds=heartbeat.timeout or float(defaults.heartbeat.timeout),
-        converge=PointId(table.converge) if table.converge else point_of.get(name, FINAL_POINT),
+        converge=points[0],
+        also_at=points[1:],
         tty=table.tty,
         after_seconds=float(table.after),
         workspace=defaults.isolation.workspace,
@@ -137,10 +140,13 @@ def _estimate(seconds: float | None) -> float:
     return float(seconds) if seconds is not None and is_usable else 1.0
 
 
-def _points(file: PlanFile, streams: tuple[StreamPlan, ...]) -> tuple[PointPlan, ...]:
+def _points(
+    file: PlanFile, streams: tuple[StreamPlan, ...], early: frozenset[str]
+) -> tuple[PointPlan, ...]:
     members: dict[PointId, list[StreamId]] = {}
     for stream in streams:
-        members.setdefault(stream.converge, []).append(stream.id)
+        for point in stream.points:
+            members.setdefault(point, []).append(stream.id)
     default = file.coordination.convergence_type
     named = {PointId(name): table for name, table in file.convergence.items()}
     final = named.pop(FINAL_POINT, PointTable())
@@ -150,8 +156,11 @@ def _points(file: PlanFile, streams: tuple[StreamPlan, ...]) -> tuple[PointPlan,
             type=table.type or default,
             streams=tuple(members.get(name, ())),
             on_conflict=table.on_conflict,
+            resolver=table.resolver or "",
             timeout_seconds=table.timeout,
             options=dict(table.options),
+            interval_seconds=float(file.coordination.checkpoint_interval),
+            merges_early=(table.type or default) in early,
         )
         for name, table in {**named, FINAL_POINT: final}.items()
     )

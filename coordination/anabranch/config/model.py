@@ -128,7 +128,8 @@ class Coordination(Table):
         description="barrier, progressive, checkpoint, or any installed strategy.",
     )
     checkpoint_interval: PositiveDuration = Field(
-        default=300, description="The time between two checkpoints."
+        default=300,
+        description="The time between two checkpoints of a point of the type checkpoint.",
     )
     max_parallel: Annotated[
         Annotated[Literal["auto"], Tag("<string>")] | Annotated[Width, Tag("<integer>")],
@@ -138,6 +139,10 @@ class Coordination(Table):
     protocols: list[Protocol] = Field(
         default=["registration", "heartbeat", "negotiation"],
         description="Leave one out to switch it off.",
+    )
+    tell_conflicts: bool = Field(
+        default=False,
+        description="Tell running streams by message when their work would not merge.",
     )
     isolation: Isolation = Field(default_factory=Isolation)
     state_management: StateManagement = Field(default_factory=StateManagement)
@@ -254,7 +259,7 @@ class StreamTable(Table):
     heartbeat: StreamHeartbeat = Field(default_factory=StreamHeartbeat)
     converge: str | None = Field(
         default=None,
-        description="A convergence point; default: the final one.",
+        description="Where it meets others first; default: the point that names it, or the final.",
     )
     tty: bool = Field(
         default=False,
@@ -283,7 +288,7 @@ class PointTable(Table):
     )
     streams: list[str] = Field(
         default=[],
-        description="Who meets here; streams may also name the point.",
+        description="Who meets here; streams may also name the point, and meet at several.",
     )
     verify: Text | None = Field(default=None, description="Must pass on the merged result.")
     on_failure: Literal["quarantine", "stop"] = Field(
@@ -291,6 +296,10 @@ class PointTable(Table):
     )
     on_conflict: Literal["ask", "quarantine", "stop"] = Field(
         default="ask", description="What happens when work does not merge."
+    )
+    resolver: Text | None = Field(
+        default=None,
+        description="A command that settles conflicts before anybody is asked.",
     )
     timeout: PositiveDuration | None = Field(
         default=None,

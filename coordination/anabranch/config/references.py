@@ -14,6 +14,8 @@ from anabranch.core.graph import find_cycles
 from anabranch.core.ids import FINAL_POINT, StreamId, id_fault
 from anabranch.core.reducing import REDUCERS
 
+_BUILT_IN_TYPES = ("barrier", "progressive", "checkpoint")
+
 
 def reference_problems(document: dict[str, Any]) -> list[Problem]:
     """Everything that is wrong with the names in ``document``."""
@@ -75,12 +77,10 @@ def _cycles(streams: dict[str, object]) -> Iterator[Problem]:
 
 
 def _bad_points(streams: dict[str, object], points: dict[str, object]) -> Iterator[Problem]:
-    chosen: dict[str, str] = {}
     for stream, entry in streams.items():
         point = _table(entry).get("converge")
         if not isinstance(point, str):
             continue
-        chosen[stream] = point
         if point != FINAL_POINT and point not in points:
             yield Problem(
                 ("streams", stream, "converge"),
@@ -103,24 +103,16 @@ def _bad_points(streams: dict[str, object], points: dict[str, object]) -> Iterat
                 f"`{printable(point)}` looks like `final`, the run's last convergence point",
                 "choose another name",
             )
-        yield from _bad_members(point, _table(entry).get("streams"), streams, chosen)
+        yield from _bad_members(point, _table(entry).get("streams"), streams)
 
 
-def _bad_members(
-    point: str, members: object, streams: dict[str, object], chosen: dict[str, str]
-) -> Iterator[Problem]:
+def _bad_members(point: str, members: object, streams: dict[str, object]) -> Iterator[Problem]:
     seen: set[str] = set()
     for path, name in _strings(("convergence", point, "streams"), members):
         if name not in streams:
             yield _unknown_stream(path, name, streams)
         elif name in seen:
             yield Problem(path, f"`{printable(name)}` is named twice")
-        elif chosen.setdefault(name, point) != point:
-            yield Problem(
-                path,
-                f"`{printable(name)}` already converges at `{printable(chosen[name])}`",
-                "a stream has one convergence point",
-            )
         seen.add(name)
 
 
@@ -147,8 +139,8 @@ def _bad_reducers(document: dict[str, Any], points: dict[str, object]) -> Iterat
     default = _table(document.get("coordination")).get("convergence_type", "barrier")
     for point, entry in points.items():
         reducer = _table(_table(entry).get("options")).get("reduce", "collect")
-        is_barrier = _table(entry).get("type", default) == "barrier"
-        if is_barrier and reducer not in REDUCERS:
+        is_built_in = _table(entry).get("type", default) in _BUILT_IN_TYPES
+        if is_built_in and reducer not in REDUCERS:
             word = reducer if isinstance(reducer, str) else ""
             yield Problem(
                 ("convergence", point, "options", "reduce"),

@@ -16,11 +16,15 @@ from anabranch.config.problems import KeyPath, Problem, printable, suggest
 
 @dataclass(frozen=True, slots=True)
 class StrategyNames:
-    """The names of the strategies that are installed, by what they decide."""
+    """The names of the strategies that are installed, by what they decide.
+
+    ``early`` are the convergence types that merge streams before all of them are there.
+    """
 
     convergence: frozenset[str] = field(default_factory=lambda: frozenset({"barrier"}))
     balancers: frozenset[str] = field(default_factory=lambda: frozenset({"longest-first"}))
     recovery: frozenset[str] = field(default_factory=lambda: frozenset({"retry"}))
+    early: frozenset[str] = frozenset()
 
 
 FALLBACKS = ("sequential", "degrade", "stop")
@@ -39,7 +43,6 @@ NOT_YET = (
     NotYet(("streams", "*", "each"), "refuse"),
     NotYet(("convergence", "*", "verify"), "refuse"),
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
-    NotYet(("coordination", "checkpoint_interval")),
     NotYet(("coordination", "protocols")),
     NotYet(("coordination", "recovery", "timeout")),
     NotYet(("coordination", "recovery", "fallback"), values=FALLBACKS),

@@ -7,15 +7,22 @@ strategy still waits when nobody is left to come is abandoned rather than left o
 
 from __future__ import annotations
 
+from math import inf
+
+from msgspec.structs import replace
+
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
+from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Point, PointPhase, State, Stream
-from anabranch.core.strategies import Abandon, Converge, PointView
+from anabranch.core.strategies import Abandon, Converge, PointView, WaitForMore
 from anabranch.core.violations import why_not_merged
+
+RESOLVER_AT_WORK = "the resolver is at work"
 
 
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
@@ -27,8 +34,8 @@ def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
 
 def points_of(state: State, stream: StreamId) -> tuple[PointId, ...]:
     """Return the points a stream takes part in, the final one last."""
-    own = state.stream_plan(stream).converge
-    return (FINAL_POINT,) if own == FINAL_POINT else (own, FINAL_POINT)
+    own = state.stream_plan(stream).points
+    return own if FINAL_POINT in own else (*own, FINAL_POINT)
 
 
 def report_end(draft: Draft, stream: Stream) -> None:
@@ -45,10 +52,14 @@ def report_end(draft: Draft, stream: Stream) -> None:
 
 
 def _report_end_at(draft: Draft, stream: Stream, point: Point) -> None:
+    # Whoever comes while a part is being merged is there when the point opens again.
+    is_open = point.phase is PointPhase.OPEN or not (point.is_settled or point.is_last_merge)
+    if not is_open:
+        return
     if stream.phase is Phase.SUCCEEDED:
-        if point.phase is PointPhase.OPEN and stream.id not in point.arrived:
+        if stream.id not in point.arrived:
             draft.emit(ev.ConvergenceArrived(point.id, stream.id))
-    elif stream.id not in point.departed and point.phase is PointPhase.OPEN:
+    elif stream.id not in point.departed:
         draft.emit(ev.ConvergenceDeparted(point.id, stream.id, stream.reason))
 
 
@@ -76,6 +87,13 @@ def consult(draft: Draft, point_id: PointId) -> None:
         arrived=point.arrived,
         departed=point.departed,
         options=plan.options,
+        arrived_at=point.arrived_at,
+        priorities={s: state.stream_plan(s).priority for s in point.arrived},
+        running=_at_work(state, point_id),
+        merged=point.merged,
+        left_out=tuple(point.left_out),
+        opened_at=point.opened_at,
+        interval_seconds=plan.interval_seconds,
     )
     called_off = conflict_that_stops(state)
     if called_off and not view.outstanding:
@@ -84,14 +102,65 @@ def consult(draft: Draft, point_id: PointId) -> None:
     if state.stop_reason and not view.outstanding:
         draft.emit(ev.ConvergenceAbandoned(point_id, f"the run was stopped: {state.stop_reason}"))
         return
-    decision = draft.strategies.convergence[plan.type].next_step(view)
+    decision = draft.strategies.convergence[plan.type].next_step(view, draft.now)
     if isinstance(decision, Abandon):
         draft.emit(ev.ConvergenceAbandoned(point_id, decision.reason))
     elif isinstance(decision, Converge):
-        _start_merge(draft, point_id, decision)
+        # The run's last point stays open as long as somebody may come: nobody is forgotten.
+        is_final = decision.is_final and (point_id != FINAL_POINT or not view.outstanding)
+        _start_merge(draft, point_id, replace(decision, is_final=is_final))
     elif not view.outstanding:
         reason = f"{plan.type} still waits though nobody is left to come: {decision.reason}"
         draft.emit(ev.ConvergenceAbandoned(point_id, reason))
+    elif isinstance(decision, WaitForMore):
+        _wait(draft, point, decision)
+
+
+def _wait(draft: Draft, point: Point, decision: WaitForMore) -> None:
+    """Note when the strategy wants to be asked again, if that has changed."""
+    at = decision.look_again_at
+    if at is not None and not draft.now < at < inf:
+        at = None  # it has just been asked; something has to happen first
+    if at != point.looks_again_at:
+        draft.emit(ev.ConvergenceWaits(point.id, decision.reason, at))
+
+
+def time_reached(draft: Draft) -> None:
+    """Ask the strategies that wanted to be asked again by now."""
+    for point_id in draft.state.topology.points:
+        at = draft.point(point_id).looks_again_at
+        if at is not None and at <= draft.now:
+            consult(draft, point_id)
+
+
+def consult_in_turn(draft: Draft) -> None:
+    """Ask every point, where somebody has waited longest for a merge first, the final one last."""
+    state = draft.state
+
+    def turn(point_id: PointId) -> tuple[bool, float]:
+        since = waiting_since(state.points[point_id])
+        return point_id == FINAL_POINT, min(since.values(), default=inf)
+
+    for point_id in sorted(state.topology.points, key=turn):
+        consult(draft, point_id)
+
+
+def waiting_since(point: Point) -> dict[StreamId, float]:
+    """Return who has arrived and is in no merge yet, and since when, the first first."""
+    if point.phase is not PointPhase.OPEN:
+        return {}
+    done = {*point.merged, *point.left_out}
+    return {s: point.arrived_at.get(s, point.since) for s in point.arrived if s not in done}
+
+
+def _at_work(state: State, point: PointId) -> dict[StreamId, float]:
+    """Return who is at work in a workspace of its own for this point first, and since when."""
+    found: dict[StreamId, float] = {}
+    for stream_id in participants(state, point):
+        plan, stream = state.stream_plan(stream_id), state.streams[stream_id]
+        if stream.phase is Phase.RUNNING and plan.converge == point and plan.workspace != "shared":
+            found[stream_id] = stream.since
+    return found
 
 
 def conflict_that_stops(state: State) -> str | None:
@@ -111,16 +180,34 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
         return  # its work is being kept once more; :func:`consult` is called again after that
     streams = [s for s in family if state.streams[s].phase is Phase.SUCCEEDED]
     in_order = tuple(state.topology.in_merge_order(streams))
+    if not decision.is_final:
+        in_order = _without_those_refused(draft, point_id, in_order)
+        if set(in_order) <= set(state.points[point_id].merged):
+            return  # nothing is new
     refusal = why_not_merged(state, in_order)
     if refusal:
         draft.emit(ev.ConvergenceBlocked(point_id, refusal))
         return
-    draft.emit(ev.ConvergenceStarted(point_id, in_order, decision.reason))
+    draft.emit(ev.ConvergenceStarted(point_id, in_order, decision.reason, decision.is_final))
     if all(state.streams[s].result is None for s in in_order):
         assert state.base is not None
-        draft.emit(
-            ev.ConvergenceMerged(point_id, state.base.commit, state.base.tree, None, in_order)
-        )
+        commit, tree, is_final = state.base.commit, state.base.tree, decision.is_final
+        draft.emit(ev.ConvergenceMerged(point_id, commit, tree, None, in_order, is_final=is_final))
+
+
+def _without_those_refused(
+    draft: Draft, point_id: PointId, streams: tuple[StreamId, ...]
+) -> tuple[StreamId, ...]:
+    """Leave out until the last merge what may not be merged yet, and what was built on that."""
+    out = set(draft.point(point_id).left_out)
+    for stream_id in streams:
+        refusal = why_not_merged(draft.state, (stream_id,))
+        below = draft.state.topology.ancestors((stream_id,)) & out
+        if stream_id not in out and (refusal or below):
+            reason = refusal or f"built on {min(below)}, which is left out so far"
+            draft.emit(ev.ConvergenceLeftOut(point_id, (stream_id,), reason))
+            out.add(stream_id)
+    return tuple(s for s in streams if s not in out)
 
 
 def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
@@ -129,6 +216,15 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
         return
     for conflict in fact.conflicts:
         draft.emit(ev.ConflictFound(fact.point, conflict))
+    if not draft.point(fact.point).is_last_merge:
+        _part_merged(draft, fact)
+        return
+    due = tuple(c for c in fact.conflicts if resolver_is_due(draft.state, fact.point, c))
+    if due:
+        reason = f"{conflicts_in_words(fact)}; {RESOLVER_AT_WORK}"
+        draft.emit(ev.ConvergenceBlocked(fact.point, reason))
+        start_resolver(draft, fact.point, due[:1])  # what follows depends on how it is settled
+        return
     policy = draft.state.point_plan(fact.point).on_conflict
     if fact.conflicts and policy != "quarantine":
         reason = conflicts_in_words(fact)
@@ -139,10 +235,49 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
             else ev.ConvergenceAbandoned(fact.point, reason)
         )
         return
+    _quarantine_the_left_out(draft, fact)
+    accept_merge(draft, fact)
+
+
+def _part_merged(draft: Draft, fact: inputs.MergeFinished) -> None:
+    """A merge that is not the point's last goes on without what conflicts.
+
+    Unless the plan says what to do with it at once, the last merge tries again, and asks.
+    """
+    policy = draft.state.point_plan(fact.point).on_conflict
+    is_due = any(resolver_is_due(draft.state, fact.point, c) for c in fact.conflicts)
+    if fact.conflicts and policy == "stop" and not is_due:
+        draft.emit(ev.ConvergenceAbandoned(fact.point, conflicts_in_words(fact)))
+        return
+    late = tuple(s for s in draft.point(fact.point).merging if s not in fact.merged)
+    if late and policy == "quarantine" and not is_due:
+        _quarantine_the_left_out(draft, fact)
+    elif late:
+        draft.emit(ev.ConvergenceLeftOut(fact.point, late, conflicts_in_words(fact)))
+    accept_merge(draft, fact)
+
+
+def accept_merge(draft: Draft, fact: inputs.MergeFinished) -> None:
+    """Let a merge count: the one place where something may still hold it back."""
     assert fact.commit is not None
     assert fact.tree is not None
-    _quarantine_the_left_out(draft, fact)
-    draft.emit(ev.ConvergenceMerged(fact.point, fact.commit, fact.tree, fact.branch, fact.merged))
+    draft.emit(
+        ev.ConvergenceMerged(
+            fact.point,
+            fact.commit,
+            fact.tree,
+            fact.branch,
+            fact.merged,
+            fact.warnings,
+            draft.point(fact.point).is_last_merge,
+        )
+    )
+
+
+def start_resolver(draft: Draft, point_id: PointId, conflicts: tuple[ev.Conflict, ...]) -> None:
+    """Ask the plan's resolver, one at a time a point: what comes up meanwhile comes up again."""
+    if not draft.point(point_id).resolving:
+        draft.emit(ev.ResolverStarted(point_id, conflicts))
 
 
 def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:

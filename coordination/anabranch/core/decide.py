@@ -20,7 +20,9 @@ from anabranch.core import (
     liveness,
     locks,
     messages,
+    radar,
     registration,
+    resolving,
     resources,
     runs,
     scheduling,
@@ -33,7 +35,7 @@ from anabranch.core import events as ev
 from anabranch.core.answers import LIVE, Handler, answer_call, complete_answer
 from anabranch.core.calls import Call
 from anabranch.core.draft import Draft
-from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.leaving import leave
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Decision, Refusal
@@ -81,7 +83,7 @@ def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
         return given.stream in draft.state.streams
     if isinstance(given, inputs.AttemptObservation):
         return streams.is_current(draft, given)
-    if isinstance(given, inputs.MergeFinished | inputs.MergeFailed):
+    if isinstance(given, inputs.MergeFinished | inputs.MergeFailed | inputs.ResolverFinished):
         return given.point in draft.state.points
     return True
 
@@ -123,7 +125,9 @@ def _follow(draft: Draft, event: ev.Event) -> None:
     if isinstance(event, ev.StreamEvent):
         _follow_stream(draft, event.stream)
     elif isinstance(event, ev.PointEvent):
-        _follow_point(draft, event.point)
+        _follow_point(draft, event)
+        if len(draft.state.foreseen):
+            radar.follow_point(draft, event)
     elif isinstance(event, ev.StreamJoined | ev.StreamReady | ev.StreamLeft):
         _follow_joined(draft, event)
     if isinstance(event, _WAITS) and _may_close_ring(draft, event):
@@ -150,6 +154,8 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     stream = draft.stream(stream_id)
     if stream.phase not in LIVE:
         leave(draft, stream)
+    if len(draft.state.foreseen):
+        radar.follow_stream(draft, stream)
     scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
@@ -172,13 +178,14 @@ def _follow_joined(draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.St
         scheduling.reconsider(draft, stream_id)
 
 
-def _follow_point(draft: Draft, point_id: PointId) -> None:
-    convergence.consult(draft, point_id)
-    if not draft.point(point_id).is_settled:
+def _follow_point(draft: Draft, event: ev.PointEvent) -> None:
+    point_id, has_merged = event.point, isinstance(event, ev.ConvergenceMerged)
+    if not has_merged:
+        convergence.consult(draft, point_id)
+    if not (has_merged or draft.point(point_id).is_settled):
         return
-    for other_point in draft.state.topology.points:
-        convergence.consult(draft, other_point)
-    if point_id != FINAL_POINT:
+    convergence.consult_in_turn(draft)
+    if point_id != FINAL_POINT or draft.state.point_plan(point_id).merges_early:
         for stream_id in convergence.participants(draft.state, point_id):
             for other in draft.state.topology.dependents[stream_id]:
                 scheduling.reconsider(draft, other)
@@ -189,6 +196,7 @@ def _wake(draft: Draft, given: inputs.TimeReached) -> None:
     leases.time_reached(draft)
     shared_state.time_reached(draft)
     messages.time_reached(draft)
+    convergence.time_reached(draft)
     for plan in draft.state.plan.streams:
         stream = draft.stream(plan.id)
         if stream.phase is Phase.RUNNING:
@@ -204,6 +212,9 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StopStream: runs.stop_stream,
     inputs.RetryStream: runs.retry_stream,
     inputs.ApproveRun: runs.approve,
+    inputs.ResolveConflict: resolving.resolve,
+    inputs.HandBack: resolving.hand_back,
+    inputs.TellConflict: radar.tell_conflict,
     inputs.AllowViolation: allowing.allow_violation,
     inputs.BaseFound: runs.base_found,
     inputs.BaseNotFound: runs.base_not_found,
@@ -217,6 +228,8 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ResultReady: streams.result_ready,
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
+    inputs.ResolverFinished: resolving.resolver_finished,
+    inputs.PairTested: radar.pair_tested,
     inputs.WorkspaceGone: streams.workspace_gone,
     inputs.ApprovalDone: runs.approval_done,
     inputs.ApprovalNotDone: runs.approval_not_done,

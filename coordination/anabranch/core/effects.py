@@ -57,6 +57,12 @@ class MergeResults(Effect, frozen=True):
     point: PointId
 
 
+class RunResolver(Effect, frozen=True):
+    """Let the plan's resolver command settle the conflicts of a point."""
+
+    point: PointId
+
+
 class WakeAt(Effect, frozen=True):
     """Tell the core when the run clock reaches ``at``."""
 

@@ -16,18 +16,20 @@ from rpds import HashTrieMap
 
 from anabranch.core import (
     checkpoints,
+    foreseen,
     gathering,
     liveness_folds,
     lock_events,
     mailboxes,
     registry,
+    resolutions,
     resource_table,
     state_versions,
 )
 from anabranch.core import events as ev
 from anabranch.core.answers import Answering, remember
 from anabranch.core.ids import StreamId
-from anabranch.core.inheritance import to_inherit
+from anabranch.core.inheritance import results_of, to_inherit
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, next_phase
 from anabranch.core.point_folds import POINT_FOLDS
 from anabranch.core.state import (
@@ -50,7 +52,9 @@ def first_state(record: ev.Recorded) -> State:
     assert isinstance(event, ev.RunStarted)
     topology = Topology(event.plan)
     points = {
-        p.id: Point(p.id, PointPhase.OPEN, record.at, record.seq, "waiting for its streams")
+        p.id: Point(
+            p.id, PointPhase.OPEN, record.at, record.seq, "waiting for its streams", record.at
+        )
         for p in event.plan.points
     }
     return State(
@@ -160,6 +164,8 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **checkpoints.FOLDS,
     **mailboxes.FOLDS,
     **registry.FOLDS,
+    **resolutions.FOLDS,
+    **foreseen.FOLDS,
     **resource_table.FOLDS,
     **liveness_folds.FOLDS,
 }
@@ -255,4 +261,6 @@ def _evolve_point(state: State, record: ev.Recorded, event: ev.PointEvent) -> St
     after = fold(before, record, event)
     if after.phase is not before.phase:
         after = replace(after, since=record.at, cause=record.seq)
+    if isinstance(event, ev.ConvergenceMerged):
+        after = replace(after, holds=results_of(state, event.merged))
     return replace(state, points=state.points.insert(after.id, after))

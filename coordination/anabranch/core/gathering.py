@@ -65,7 +65,11 @@ def arrived(point: Point, record: ev.Recorded, event: ev.ConvergenceArrived) -> 
     """Return the point after an arrival, be it by a call or at a stream's end."""
     if event.round:
         return _arrived(point, record, event)
-    return replace(point, arrived=(*point.arrived, event.stream))
+    return replace(
+        point,
+        arrived=(*point.arrived, event.stream),
+        arrived_at={**point.arrived_at, event.stream: record.at},
+    )
 
 
 def _withdrawn(point: Point, record: ev.Recorded, event: ev.ConvergenceWithdrawn) -> Point:

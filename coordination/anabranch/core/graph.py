@@ -368,18 +368,21 @@ def _edges(plan: Plan) -> _Edges:
     """Who waits for whom; the final point waits for the other points as well."""
     stream_node = {stream.id: node for node, stream in enumerate(plan.streams)}
     point_node = {point.id: len(plan.streams) + node for node, point in enumerate(plan.points)}
-    point_of = {stream.id: stream.converge for stream in plan.streams}
+    early = {point.id for point in plan.points if point.merges_early}
+    points_of = {
+        stream.id: [p for p in stream.points if p not in early and p in point_node]
+        for stream in plan.streams
+    }
     waits_for: _Edges = [[] for _ in range(len(stream_node) + len(point_node))]
     for node, stream in enumerate(plan.streams):
         for dependency in stream.depends_on:
             for other in dependency.streams:
+                waits_for[node].append((stream_node[other], dependency.condition != "started"))
                 if dependency.condition == "converged":
-                    source = (point_node[point_of[other]], True)
-                else:
-                    source = (stream_node[other], dependency.condition != "started")
-                waits_for[node].append(source)
-        if stream.converge in point_node:
-            waits_for[point_node[stream.converge]].append((node, True))
+                    waits_for[node].extend((point_node[p], True) for p in points_of[other])
+        for point in stream.points:
+            if point in point_node:
+                waits_for[point_node[point]].append((node, True))
     if FINAL_POINT in point_node:
         final = point_node[FINAL_POINT]
         waits_for[final].extend((node, True) for node in point_node.values() if node != final)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.state import Inheritance, Result, State
+from anabranch.core.state import Inheritance, Point, Result, State
 
 __all__ = [
     "Inheritance",
@@ -23,7 +23,9 @@ __all__ = [
     "inherited_by",
     "inherited_from",
     "left_out_below",
+    "results_of",
     "to_inherit",
+    "works_below",
 ]
 
 
@@ -41,6 +43,9 @@ def to_inherit(state: State, stream: StreamId) -> Inheritance:
         for other in d.streams
         if state.streams[other].phase is Phase.SUCCEEDED
     ]
+    given = state.streams[stream].handed_back
+    if given is not None:
+        parents += [s for s in given.builds_on if state.streams[s].phase is Phase.SUCCEEDED]
     parents = list(dict.fromkeys(parents))
     return _come_together(state, parents, state.topology.ancestors(parents))
 
@@ -60,21 +65,57 @@ def _come_together(state: State, heads: Iterable[StreamId], everyone: set[Stream
         key=lambda head: (len(held[head]), -topology.order[head]),
         default=None,
     )
-    rest = everyone - (held[first] if first else set())
-    results = [(s, _result(state, s)) for s in topology.in_merge_order(rest)]
+    point = _largest_merge(state, everyone)
+    if point is not None and len(point.holds) > (len(held[first]) if first else 0):
+        return _from_point(state, point, everyone)
     return Inheritance(
         heir_of=first,
         start=_result(state, first) if first else None,
-        then=tuple((s, r) for s, r in results if r is not None),
+        then=results_of(state, everyone - (held[first] if first else set())),
     )
+
+
+def _largest_merge(state: State, everyone: set[StreamId]) -> Point | None:
+    """Return the point whose newest merge holds most of these streams, nobody else, all as is."""
+    fit = [
+        point
+        for plan in state.plan.points
+        if (point := state.points[plan.id]).commit is not None
+        and all(s in everyone and _result(state, s) == taken for s, taken in point.holds)
+    ]
+    return max(fit, key=lambda point: len(point.holds), default=None)
+
+
+def _from_point(state: State, point: Point, everyone: set[StreamId]) -> Inheritance:
+    """Take over what a point has merged, and merge the rest onto it."""
+    assert point.commit is not None
+    assert point.tree is not None
+    assert state.base is not None
+    base = state.base
+    start = Result(point.commit, point.tree, base.commit, base.tree, 0, "")
+    rest = everyone - {s for s, _ in point.holds}
+    return Inheritance(None, start, results_of(state, rest), point.id, point.holds)
+
+
+def results_of(state: State, streams: Iterable[StreamId]) -> tuple[tuple[StreamId, Result], ...]:
+    """Return the results that these streams have brought, each after those it depends on."""
+    ordered = state.topology.in_merge_order(streams)
+    return tuple((s, r) for s in ordered if (r := _result(state, s)) is not None)
 
 
 def held_by(state: State, inheritance: Inheritance) -> list[tuple[StreamId, Result]]:
     """Return whose work is in what an inheritance starts from, each with its result."""
+    if inheritance.from_point is not None:
+        return list(inheritance.holds)
     if inheritance.heir_of is None:
         return []
     held = state.topology.in_merge_order(_held_by(state, inheritance.heir_of))
     return [(s, r) for s in held if (r := _result(state, s)) is not None]
+
+
+def works_below(state: State, stream: StreamId) -> set[StreamId]:
+    """Return the streams whose work another was built on."""
+    return {below for below, _ in _heritage(state, stream)}
 
 
 def left_out_below(state: State, stream: StreamId) -> StreamId | None:
@@ -100,6 +141,7 @@ def _heritage(state: State, stream: StreamId) -> Iterator[tuple[StreamId, Result
     inherits = state.streams[stream].inherits
     while True:
         yield from inherits.then
+        yield from inherits.holds
         if inherits.heir_of is None or inherits.start is None:
             return
         yield inherits.heir_of, inherits.start

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from anabranch.core.events import Conflict
+from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.plan import Plan
 
@@ -71,6 +71,27 @@ class AllowViolation(Command, frozen=True):
     reason: str = "allowed by the operator"
 
 
+class ResolveConflict(Command, frozen=True):
+    """Settle conflicted paths: what each of them shall be."""
+
+    resolutions: tuple[Resolution, ...]
+    reason: str = "the conflict was decided"
+
+
+class HandBack(Command, frozen=True):
+    """Let a stream that is in a conflict do its work again, with the conflict as its message."""
+
+    stream: StreamId
+    note: str = ""
+    reason: str = "handed back by the operator"
+
+
+class TellConflict(Command, frozen=True):
+    """Let both sides of a foreseen conflict know of it."""
+
+    streams: tuple[StreamId, StreamId]
+
+
 # --- observations --------------------------------------------------------------------------------
 
 
@@ -98,6 +119,7 @@ class WorkspaceReady(AttemptObservation, frozen=True):
     start_commit: str
     start_tree: str
     warnings: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 class WorkspaceConflicted(AttemptObservation, frozen=True):
@@ -156,11 +178,28 @@ class MergeFinished(Observation, frozen=True):
     branch: str | None
     merged: tuple[StreamId, ...]
     conflicts: tuple[Conflict, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class MergeFailed(Observation, frozen=True):
     point: PointId
     reason: str
+
+
+class ResolverFinished(Observation, frozen=True):
+    """The plan's resolver has ended; ``reason`` says how, ``resolutions`` what it has settled."""
+
+    point: PointId
+    reason: str
+    resolutions: tuple[Resolution, ...] = ()
+
+
+class PairTested(Observation, frozen=True):
+    """Two streams' work was merged on trial; no ``paths``: it merges."""
+
+    streams: tuple[StreamId, StreamId]
+    attempts: tuple[Attempt, Attempt]
+    paths: tuple[ConflictedPath, ...] = ()
 
 
 class ApprovalDone(Observation, frozen=True):

@@ -87,6 +87,9 @@ def _end(state: State) -> Iterator[str]:
         return
     if state.counts.active:
         yield f"the run is {state.phase}, but {state.counts.active} streams are active"
+    for point in state.points.values():
+        if point.resolving:
+            yield f"the run is {state.phase}, but the resolver of {point.id} is at work"
     if state.phase is RunPhase.CONVERGED:
         for plan in state.plan.streams:
             if not plan.optional and state.streams[plan.id].phase is not Phase.SUCCEEDED:

@@ -101,6 +101,11 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
 def _owed_by_point(point: Point) -> Iterator[fx.Effect]:
     if point.phase is PointPhase.MERGING:
         yield fx.MergeResults(point=point.id, cause=point.cause)
+    elif point.phase is PointPhase.OPEN and point.looks_again_at is not None:
+        subject = f"point {point.id}"
+        yield fx.WakeAt(at=point.looks_again_at, subject=subject, cause=point.looks_again_cause)
+    if point.resolving:
+        yield fx.RunResolver(point=point.id, cause=point.resolver_cause)
 
 
 def deadline_of(state: State, stream: Stream) -> float | None:

@@ -65,6 +65,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     heartbeat_interval_seconds: float = 60.0
     heartbeat_timeout_seconds: float = 600.0
     converge: PointId = FINAL_POINT
+    also_at: tuple[PointId, ...] = ()
     tty: bool = False
     after_seconds: float = 0.0
     workspace: WorkspaceKind = "isolated"
@@ -73,9 +74,17 @@ class StreamPlan(msgspec.Struct, frozen=True):
     writes: tuple[str, ...] = ()
     estimate_seconds: float = 1.0
 
+    @property
+    def points(self) -> tuple[PointId, ...]:
+        """Where it meets others: its own point first, then the others that name it."""
+        return (self.converge, *self.also_at)
+
 
 class PointPlan(msgspec.Struct, frozen=True):
-    """What the plan says about one convergence point; ``streams`` in plan order."""
+    """What the plan says about one convergence point; ``streams`` in plan order.
+
+    ``merges_early``: its type merges streams before all of them are there.
+    """
 
     id: PointId
     type: str = "barrier"
@@ -83,6 +92,9 @@ class PointPlan(msgspec.Struct, frozen=True):
     on_conflict: ConflictPolicy = "ask"
     timeout_seconds: float | None = None
     options: dict[str, Any] = {}
+    interval_seconds: float = 300.0
+    merges_early: bool = False
+    resolver: str = ""
 
 
 class SharedStatePlan(msgspec.Struct, frozen=True):
@@ -115,5 +127,6 @@ class Plan(msgspec.Struct, frozen=True):
     shared_state: SharedStatePlan = SharedStatePlan()
     resources: dict[str, float] = {}
     on_excess: ExcessResponse = "tell"
+    tell_conflicts: bool = False
     heartbeat_interval_seconds: float = 60.0
     heartbeat_timeout_seconds: float = 600.0

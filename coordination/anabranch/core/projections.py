@@ -10,9 +10,10 @@ import msgspec
 
 from anabranch.core import events as ev
 from anabranch.core import resources
-from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.registry import JoinedStream
+from anabranch.core.resolutions import resolution_of
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
 
@@ -164,11 +165,45 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
         "waiting_for": [s for s in expected if s not in gone] if not point.is_settled else [],
         "merged": list(point.merged),
         "quarantined": quarantined,
+        "warnings": list(point.warnings),
         "conflicts": [
             {"paths": [p.path for p in c.paths], "streams": list(c.streams)}
             for c in point.conflicts
         ],
     }
+
+
+def conflict_status(state: State, point: PointId, conflict: ev.Conflict) -> dict[str, Any]:
+    """Return a conflict that waits for a decision as ``conflicts --json`` tells it."""
+    return {
+        "point": point,
+        "streams": list(conflict.streams),
+        "halts": conflict.halts or None,
+        "paths": [
+            {
+                "path": p.path,
+                "kind": p.kind,
+                "base": p.base,
+                "ours": p.ours,
+                "theirs": p.theirs,
+                "decided": None if (made := resolution_of(state, p)) is None else made.choice,
+            }
+            for p in conflict.paths
+        ],
+    }
+
+
+def foreseen_status(state: State) -> list[dict[str, Any]]:
+    """Return the conflicts that the radar foresees, the oldest first."""
+    return [
+        {
+            "streams": list(found.streams),
+            "paths": [{"path": p.path, "kind": p.kind} for p in found.paths],
+            "since": wall_time(state, found.since),
+            "told": found.is_told,
+        }
+        for found in sorted(state.foreseen.values(), key=lambda f: (f.since, f.streams))
+    ]
 
 
 def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[str, Any]:
@@ -191,6 +226,7 @@ def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[
             *(joined_status(state, joined) for joined in joined_streams(state)),
         ],
         "convergence": [point_status(state, p) for p in in_plan_order(state)],
+        "foreseen": foreseen_status(state),
         "overhead_share": overhead_share,
     }
 

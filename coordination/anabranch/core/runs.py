@@ -8,6 +8,7 @@ from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
+from anabranch.core.resolutions import open_conflicts
 from anabranch.core.state import PointPhase, RunPhase, State
 from anabranch.core.violations import why_not_merged
 
@@ -98,7 +99,7 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal(f"{stream.id} is {stream.phase}", "stop it first, then retry it")
     if state.phase is RunPhase.STOPPING:
         return Refusal("the run is stopping", "retry it when the run has stopped")
-    if any(p.phase is PointPhase.MERGING for p in state.points.values()):
+    if any(p.phase is PointPhase.MERGING or p.resolving for p in state.points.values()):
         return Refusal("results are being merged", "try again in a moment")
     if is_being_approved(state):
         return Refusal("the result is on its way to your branch", "try again in a moment")
@@ -176,7 +177,7 @@ def is_at_rest(state: State) -> bool:
         not counts.active
         and not counts.retrying
         and not state.ready
-        and not any(p.phase is PointPhase.MERGING for p in state.points.values())
+        and not any(p.phase is PointPhase.MERGING or p.resolving for p in state.points.values())
     )
 
 
@@ -237,6 +238,8 @@ def _needs_operator(draft: Draft) -> None:
     reasons = [p.reason for p in points if p.phase is PointPhase.BLOCKED]
     reasons += [f"{s.id}: {s.reason}" for s in streams if s.phase is Phase.BLOCKED]
     hint = f"{_how_to_mend(state)}; then: anabranch resume {state.run}"
+    if open_conflicts(state):
+        hint = f"anabranch conflicts shows both sides, anabranch resolve decides; or {hint}"
     if why_not_merged(state, state.streams):
         hint = f"anabranch allow STREAM, or change its files; then: anabranch resume {state.run}"
     draft.emit(ev.RunNeedsOperator(reasons[0], hint))

@@ -58,8 +58,8 @@ def _is_met_by(state: State, stream: StreamId, condition: DependencyCondition) -
         case "started":
             return other.first_started_at is not None or other.phase is Phase.SUCCEEDED
         case "converged":
-            point = state.points[state.stream_plan(other.id).converge]
-            return point.phase is PointPhase.MERGED and other.id in point.merged
+            points = (state.points[p] for p in state.stream_plan(other.id).points)
+            return all(other.id in point.merged for point in points)
 
 
 def why_never(state: State, dependency: Dependency) -> str | None:
@@ -82,11 +82,13 @@ def _why_never_by(state: State, stream: StreamId, condition: DependencyCondition
     if condition == "completed" or _is_met_by(state, stream, condition):
         return None
     if condition == "converged":
-        point = state.points[state.stream_plan(other.id).converge]
-        if point.phase is PointPhase.ABANDONED:
-            return f"{point.id} never converges: {point.reason}"
-        if point.phase is PointPhase.MERGED:
-            return f"{point.id} converged without {other.id}"
+        for point in (state.points[p] for p in state.stream_plan(other.id).points):
+            if other.id in point.merged:
+                continue
+            if point.phase is PointPhase.ABANDONED:
+                return f"{point.id} never converges: {point.reason}"
+            if point.phase is PointPhase.MERGED:
+                return f"{point.id} converged without {other.id}"
     if other.has_ended and other.phase is not Phase.SUCCEEDED:
         return f"needs {other.id}, which {_ended_how(other)}"
     return None

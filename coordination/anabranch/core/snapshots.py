@@ -11,6 +11,8 @@ from rpds import HashTrieMap
 from anabranch.core import lock_snapshots, mailboxes, registry, resource_table, state_versions
 from anabranch.core.answers import Remembered
 from anabranch.core.checkpoints import StreamCheckpoints
+from anabranch.core.events import Resolution
+from anabranch.core.foreseen import Foreseen
 from anabranch.core.ids import StreamId
 from anabranch.core.plan import Plan
 from anabranch.core.state import Approval, Base, Counts, Point, RunPhase, State, Stream
@@ -81,5 +83,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "resources": resource_table.unpack,
     "locks": lock_snapshots.restore,
     "checkpoints": lambda value: restore_map(value, str, StreamCheckpoints),
+    "resolutions": lambda value: restore_map(value, str, Resolution),
+    "foreseen": lambda value: restore_map(value, tuple[str, str], Foreseen),
     "answers": lambda value: restore_map(value, str, Remembered),
 }

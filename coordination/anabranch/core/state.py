@@ -13,7 +13,8 @@ from rpds import HashTrieMap
 
 from anabranch.core.answers import Remembered
 from anabranch.core.checkpoints import StreamCheckpoints
-from anabranch.core.events import Conflict
+from anabranch.core.events import Conflict, Resolution
+from anabranch.core.foreseen import Foreseen, Pair
 from anabranch.core.gathering import Gathering
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, public_state
@@ -83,12 +84,15 @@ class Result(msgspec.Struct, frozen=True):
 class Inheritance(msgspec.Struct, frozen=True):
     """What a workspace or a merge is made from: ``then`` merged, in this order, onto ``start``.
 
-    ``start`` is the whole result of ``heir_of``; without one it is the run's base.
+    ``start`` is the whole result of ``heir_of``, or what ``from_point`` has merged, which ``holds``
+    these results; without either it is the run's base.
     """
 
     heir_of: StreamId | None = None
     start: Result | None = None
     then: tuple[tuple[StreamId, Result], ...] = ()
+    from_point: PointId | None = None
+    holds: tuple[tuple[StreamId, Result], ...] = ()
 
 
 class Exit(msgspec.Struct, frozen=True):
@@ -131,6 +135,19 @@ class Liveness(msgspec.Struct, frozen=True):
     progress: float | None = None
 
 
+class HandedBack(msgspec.Struct, frozen=True):
+    """A conflict that a stream is to do its work again for, on top of the work of ``builds_on``.
+
+    ``attempt`` is the one whose result (``commit``) did not merge.
+    """
+
+    point: PointId
+    conflict: Conflict
+    builds_on: tuple[StreamId, ...]
+    attempt: Attempt
+    commit: str
+
+
 class Stream(msgspec.Struct, frozen=True):
     """Everything known about one stream. ``since`` is when its phase began, in run seconds.
 
@@ -165,6 +182,7 @@ class Stream(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     spent: Spent = Spent()
     liveness: Liveness = Liveness()
+    handed_back: HandedBack | None = None
 
     @property
     def public_state(self) -> str:
@@ -185,22 +203,37 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Point(msgspec.Struct, frozen=True):
-    """Everything known about one convergence point."""
+    """Everything known about one convergence point.
+
+    ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
+    ``left_out`` says who did not merge before the last one, and why.
+    """
 
     id: PointId
     phase: PointPhase
     since: float
     cause: Seq
     reason: str
+    opened_at: float = 0.0
     arrived: tuple[StreamId, ...] = ()
+    arrived_at: dict[StreamId, float] = {}
     departed: dict[StreamId, str] = {}
     merging: tuple[StreamId, ...] = ()
+    is_last_merge: bool = True
     merged: tuple[StreamId, ...] = ()
+    holds: tuple[tuple[StreamId, Result], ...] = ()
+    left_out: dict[StreamId, str] = {}
+    looks_again_at: float | None = None
+    looks_again_cause: Seq = 0
     quarantined: tuple[StreamId, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     commit: str | None = None
     tree: str | None = None
     merging_seconds: float = 0.0
+    resolving: tuple[Conflict, ...] = ()
+    resolver_cause: Seq = 0
+    resolver_tried: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     gathering: Gathering = Gathering()
 
     @property
@@ -258,6 +291,8 @@ class State(msgspec.Struct, frozen=True):
     checkpoints: HashTrieMap[StreamId, StreamCheckpoints] = HashTrieMap()
     registry: Registry = Registry()
     resources: ResourceTable = ResourceTable()
+    resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
+    foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
 
     @property
     def plan(self) -> Plan:

@@ -12,7 +12,16 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import liveness_folds
-from anabranch.core.state import Exit, Liveness, Result, Spent, StopRequest, Stream, Workspace
+from anabranch.core.state import (
+    Exit,
+    HandedBack,
+    Liveness,
+    Result,
+    Spent,
+    StopRequest,
+    Stream,
+    Workspace,
+)
 
 
 def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float) -> Stream:
@@ -43,6 +52,7 @@ def _prepared(s: Stream, record: ev.Recorded, event: ev.WorkspacePrepared, spent
         s,
         workspace=Workspace(event.path, event.start_commit, event.start_tree),
         warnings=event.warnings,
+        partial=tuple(dict.fromkeys((*s.partial, *event.kept))),
         reason="starting its process",
         spent=replace(s.spent, preparing=s.spent.preparing + spent),
     )
@@ -158,6 +168,14 @@ def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: f
     )
 
 
+def _handed_back(
+    s: Stream, record: ev.Recorded, event: ev.ConflictHandedBack, spent: float
+) -> Stream:
+    commit = s.result.commit if s.result else ""
+    given = HandedBack(event.point, event.conflict, event.builds_on, event.attempt, commit)
+    return replace(s, handed_back=given)
+
+
 def _reclaimed(
     s: Stream, record: ev.Recorded, event: ev.WorkspaceReclaimed, spent: float
 ) -> Stream:
@@ -187,6 +205,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.StreamBlocked: _ended,
     ev.StreamRequeued: _requeued,
     ev.RecaptureRequested: _ended,
+    ev.ConflictHandedBack: _handed_back,
     ev.WorkspaceReclaimed: _reclaimed,
     **liveness_folds.STREAM_FOLDS,
 }

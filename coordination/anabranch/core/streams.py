@@ -5,13 +5,16 @@ from __future__ import annotations
 import signal as signals
 from zlib import crc32
 
+from msgspec.structs import replace
+
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.convergence import conflict_that_stops
+from anabranch.core.convergence import RESOLVER_AT_WORK, conflict_that_stops, start_resolver
 from anabranch.core.draft import Draft
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.owed import deadline_of, exited_well
+from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Exit, Stream
 from anabranch.core.strategies import FailedAttempt, GiveUp, RecoveryDecision
 from anabranch.core.violations import strays_kept
@@ -40,6 +43,7 @@ def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
             fact.start_commit,
             fact.start_tree,
             fact.warnings,
+            fact.kept,
         )
     )
 
@@ -53,9 +57,14 @@ def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None
         end_without_process(draft, stream)
         return
     plan = draft.state.stream_plan(stream.id)
-    draft.emit(ev.ConflictFound(plan.converge, fact.conflict, stream.id))
-    paths = ", ".join(p.path for p in fact.conflict.paths[:3])
+    conflict = replace(fact.conflict, halts=stream.id)
+    draft.emit(ev.ConflictFound(plan.converge, conflict, stream.id))
+    paths = ", ".join(p.path for p in conflict.paths[:3])
     reason = f"the results it starts from conflict in {paths}"
+    if resolver_is_due(draft.state, plan.converge, conflict):
+        draft.emit(ev.StreamBlocked(stream.id, f"{reason}; {RESOLVER_AT_WORK}"))
+        start_resolver(draft, plan.converge, (conflict,))
+        return
     match draft.state.point_plan(plan.converge).on_conflict:
         case "quarantine":
             draft.emit(ev.StreamQuarantined(stream.id, reason))

@@ -101,8 +101,11 @@ def _who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
         return able if len(able) == 1 else []
     if dependency.condition != "converged":
         return [dependency.stream]
-    point = state.stream_plan(dependency.stream).converge
-    return [s for s in participants(state, point) if not state.streams[s].has_ended]
+    waited_for: dict[StreamId, None] = {dependency.stream: None}
+    for point in state.stream_plan(dependency.stream).points:
+        if not state.point_plan(point).merges_early:
+            waited_for |= dict.fromkeys(participants(state, point))
+    return [s for s in waited_for if not state.streams[s].has_ended]
 
 
 SOURCES: Sequence[WaitSource] = (

@@ -31,6 +31,7 @@ from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine import requests
 from anabranch.engine.clock import RunClock
+from anabranch.engine.conflict_radar import ConflictRadar
 from anabranch.engine.engine import Engine
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.gateway.desk import Reply
@@ -108,6 +109,9 @@ class RunHost:
         self._liveness = LivenessWatch()
         self._usage = UsageWatch()
         self._writes = WriteWatch(self._watcher)
+        self._radar = ConflictRadar(
+            parts.repository, lambda: self.state, self._watcher, self._post_from_outside
+        )
         self._sampler = VitalsSampler(self._running_streams, self._watcher, ticked=self._look)
 
     # --- from any thread -------------------------------------------------------------------------
@@ -215,6 +219,11 @@ class RunHost:
         if news:
             self._mailbox.extend((given, None) for given in news)
             self._wake()
+        self._radar.look(state)
+
+    def _post_from_outside(self, given: inputs.Input) -> None:
+        self._mailbox.append((given, None))
+        self._wake()
 
     # --- on the engine's thread ------------------------------------------------------------------
 
@@ -271,6 +280,7 @@ class RunHost:
             await gateway.close()
             await performing.close()
             self._sampler.stop()
+            self._radar.close()
             self._watcher.close()
 
     def _begin(self, performing: Performing) -> None:

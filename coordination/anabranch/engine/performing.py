@@ -29,6 +29,7 @@ from anabranch.engine.performers.processes import (
     Report,
     Started,
 )
+from anabranch.engine.performers.resolver import run_resolver
 from anabranch.engine.performers.workspaces import (
     OutOfRoom,
     WorkspaceEffects,
@@ -131,6 +132,8 @@ class Performing:
                 await self._in_thread(effect, self._workspaces.checkpoint)
             case fx.MergeResults():
                 await self._in_thread(effect, self._workspaces.merge)
+            case fx.RunResolver():
+                await self._resolve(effect)
             case fx.ApproveResult():
                 await self._in_thread(effect, self._workspaces.approve)
             case fx.StartProcess():
@@ -156,6 +159,13 @@ class Performing:
         async with self._reporting:
             overhead = self._engine_overhead()
             await write_report(self._folder, self._state(), self._clock.now(), overhead)
+
+    async def _resolve(self, effect: fx.RunResolver) -> None:
+        self._post(
+            await run_resolver(
+                self._workspaces.repository, self._folder, self._state, effect, self._environment
+            )
+        )
 
     async def _start(self, effect: fx.StartProcess) -> None:
         spec = launch_spec(
@@ -244,6 +254,10 @@ class Performing:
             case fx.MergeResults():
                 self._post(
                     inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)
+                )
+            case fx.RunResolver():
+                self._post(
+                    inputs.ResolverFinished(point=effect.point, reason=reason, cause=effect.cause)
                 )
             case fx.ApproveResult():
                 hint = "the result stands on its branch; nothing was changed"

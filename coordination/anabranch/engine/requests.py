@@ -16,14 +16,18 @@ from pathlib import Path
 
 import msgspec
 
+from anabranch.core.events import Resolution
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
     AllowViolation,
     ApproveRun,
     Command,
+    HandBack,
+    ResolveConflict,
     RetryStream,
     StopRun,
     StopStream,
+    TellConflict,
 )
 from anabranch.core.outcome import Refusal
 from anabranch.errors import machine_errors
@@ -32,12 +36,13 @@ LARGEST_REQUEST_BYTES = 64 * 1024
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What is asked for: ``stop-run``, ``stop``, ``retry``, ``approve`` or ``allow``."""
+    """What is asked for; :func:`command_for` knows the verbs."""
 
     verb: str
     reason: str = ""
     stream: str = ""
     path: str = ""
+    resolutions: tuple[Resolution, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -62,7 +67,13 @@ def command_for(request: Request) -> Command | Refusal:
         case "allow":
             path = request.path or None
             return AllowViolation(stream=stream, path=path, reason=request.reason)
-    known = "stop-run, stop, retry, approve, allow"
+        case "resolve":
+            return ResolveConflict(resolutions=request.resolutions, reason=request.reason)
+        case "hand-back":
+            return HandBack(stream=stream, note=request.path, reason=request.reason)
+        case "tell-conflict":
+            return TellConflict(streams=(stream, StreamId(request.path)))
+    known = "stop-run, stop, retry, approve, allow, resolve, hand-back, tell-conflict"
     return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from anabranch.core import inputs
 from anabranch.core.state import State, Stream
 from anabranch.engine.watching import WorkspaceWatcher
+from anabranch.hostile_text import tellable
 
 
 class WriteWatch:
@@ -26,7 +27,9 @@ class WriteWatch:
                 continue
             written = self._watcher.take_written(stream.id)
             if written and matters(state, stream):
-                yield inputs.PathsWritten(stream=stream.id, attempt=stream.attempt, paths=written)
+                yield inputs.PathsWritten(
+                    stream=stream.id, attempt=stream.attempt, paths=tuple(map(tellable, written))
+                )
 
 
 def matters(state: State, stream: Stream) -> bool:

@@ -8,9 +8,14 @@
 - :class:`Simulation`: the real engine over that world, with crashes and an operator, checked after
   every step.
 
-A plugin's author tries a strategy by giving it to a simulation::
+- :func:`assert_conforms`: the conformance suite that every strategy has to pass.
+- :func:`simulate`: a plan, run to its end with strategies of yours.
 
-    report = Simulation(seed=1, strategies=mine, plan=plan_of(stream("a"), stream("b", "a"))).run()
+A plugin's author holds a strategy to the rules, and tries it in a run::
+
+    assert_conforms(Quorum())
+    plan = plan_of(stream("a"), stream("b"), point("final", type="quorum"))
+    assert simulate(plan, Quorum()).phase is RunPhase.CONVERGED
 
 Everything is deterministic: a seed always tells the same story.
 """
@@ -18,11 +23,13 @@ Everything is deterministic: a seed always tells the same story.
 from anabranch.testing.agenda import Agenda
 from anabranch.testing.by_hand import ByHand
 from anabranch.testing.clock import FakeClock
+from anabranch.testing.conformance import Fault, assert_conforms, find_faults
 from anabranch.testing.git import FakeGit
 from anabranch.testing.memory_store import MemoryStore
 from anabranch.testing.plans import plan_of, point, random_plan, stream
 from anabranch.testing.promises import PromiseBroken
 from anabranch.testing.simulation import Simulation
+from anabranch.testing.trying import simulate, strategies_with
 from anabranch.testing.world import Faults, SimulatedWorld
 
 __all__ = [
@@ -30,13 +37,18 @@ __all__ = [
     "ByHand",
     "FakeClock",
     "FakeGit",
+    "Fault",
     "Faults",
     "MemoryStore",
     "PromiseBroken",
     "SimulatedWorld",
     "Simulation",
+    "assert_conforms",
+    "find_faults",
     "plan_of",
     "point",
     "random_plan",
+    "simulate",
+    "strategies_with",
     "stream",
 ]

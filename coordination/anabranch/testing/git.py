@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha1
+from types import MappingProxyType
 
 import msgspec
 
-from anabranch.core.events import Conflict, ConflictedPath
+from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.ids import StreamId
 from anabranch.core.inheritance import Inheritance
+from anabranch.core.resolutions import key_of
 from anabranch.core.state import Base, Result
 
 Tree = Mapping[str, str]
+Resolutions = Mapping[str, Resolution]
+NOTHING_DECIDED: Resolutions = MappingProxyType({})
 
 
 class Merge(msgspec.Struct, frozen=True):
@@ -61,13 +65,23 @@ class FakeGit:
         start = self._trees[result.start_tree]
         return {p: c for p, c in self._trees[result.tree].items() if start.get(p) != c}
 
-    def bring_together(self, base: Base, inheritance: Inheritance) -> Merge:
+    def bring_together(
+        self, base: Base, inheritance: Inheritance, resolutions: Resolutions = NOTHING_DECIDED
+    ) -> Merge:
         """Merge what a stream or a point inherits; conflicting results are left out."""
         start = inheritance.start
-        return self.merge(start.commit if start else base.commit, inheritance.then)
+        return self.merge(start.commit if start else base.commit, inheritance.then, resolutions)
 
-    def merge(self, start: str, results: Sequence[tuple[StreamId, Result]]) -> Merge:
-        """Merge results over a commit, in order, each against the tree that it started from."""
+    def merge(
+        self,
+        start: str,
+        results: Sequence[tuple[StreamId, Result]],
+        resolutions: Resolutions = NOTHING_DECIDED,
+    ) -> Merge:
+        """Merge results over a commit, in order, each against the tree that it started from.
+
+        A result whose conflicts were all decided about is merged with the decisions.
+        """
         tree = dict(self._trees[start])
         merged: list[StreamId] = []
         touched: dict[str, list[StreamId]] = {}
@@ -81,8 +95,11 @@ class FakeGit:
                     ConflictedPath(p, "contents", base.get(p), tree.get(p), edits[p])
                     for p in clashes
                 ]
-                conflicts.append(Conflict((*against, stream), tuple(paths)))
-                continue
+                decided = [resolutions.get(key_of(path)) for path in paths]
+                if None in decided:
+                    conflicts.append(Conflict((*against, stream), tuple(paths)))
+                    continue
+                edits |= {r.path: r.blob for r in decided if r is not None and r.blob is not None}
             tree.update(edits)
             merged.append(stream)
             for path in edits:

@@ -9,9 +9,11 @@ from typing import Protocol
 
 from anabranch.core import inputs
 from anabranch.core.events import Conflict
+from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
+from anabranch.core.resolutions import open_conflicts
 from anabranch.core.state import RunPhase, State
-from anabranch.testing.world import SimulatedWorld
+from anabranch.testing.world import SimulatedWorld, decision
 
 PATIENCE = 3
 
@@ -35,6 +37,7 @@ class Operator:
         self._console = console
         self._has_resumed = False
         self._agreed: Counter[str] = Counter()
+        self._handed_back = 0
 
     def acts(self) -> None:
         """Do something at a random moment."""
@@ -56,6 +59,7 @@ class Operator:
                 inputs.StopRun(reason="stopped by you") if rng.random() < 0.5 else self._resume(),
                 inputs.ApproveRun(),
                 self._resume(),
+                self._tells(state),
             )
         )
 
@@ -65,6 +69,8 @@ class Operator:
         Conflicts are solved in the workspaces. A run that failed or was stopped is resumed once.
         """
         state, rng = self._console.state, self._console.rng
+        if state.phase is RunPhase.NEEDS_OPERATOR and rng.random() < 0.5 and self._decides(state):
+            return True
         if state.phase is RunPhase.NEEDS_OPERATOR:
             self._solve(c for p in state.plan.points for c in state.points[p.id].conflicts)
             self._console.world.sometimes("the operator solved what needed him")
@@ -78,6 +84,35 @@ class Operator:
             self._console.submit(self._resume())
             return True
         return False
+
+    def _decides(self, state: State) -> bool:
+        """Settle a conflict path by path, or hand it back; return whether there was one."""
+        found = open_conflicts(state)
+        if not found:
+            return False
+        console = self._console
+        _, conflict = console.rng.choice(found)
+        done = [s for s in conflict.streams if state.streams[s].result]
+        if done and console.rng.random() < 0.3 and self._handed_back < PATIENCE:
+            self._handed_back += 1
+            console.world.sometimes("the operator handed a conflict back")
+            console.submit(inputs.HandBack(stream=console.rng.choice(done)))
+            return True
+        console.world.sometimes("the operator decided about a conflict")
+        decisions = tuple(
+            decision(path, "ours", path.ours or "")
+            if console.rng.random() < 0.5
+            else decision(path, "file", f"{path.path} by hand")
+            for path in conflict.paths
+        )
+        console.submit(inputs.ResolveConflict(resolutions=decisions))
+        return True
+
+    def _tells(self, state: State) -> inputs.Command:
+        pair = next(iter(state.foreseen), None)
+        if pair is None:
+            return inputs.TellConflict(streams=(StreamId("s0"), StreamId("s1")))
+        return inputs.TellConflict(streams=pair)
 
     def _resume(self) -> inputs.ResumeRun:
         return inputs.ResumeRun(reason="resumed by you", adopted=0, retry_failed=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import Any, get_args
 
+from msgspec.structs import replace
+
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plan import (
     ConflictPolicy,
@@ -45,10 +47,10 @@ def plan_of(*members: StreamPlan | PointPlan, **fields: Any) -> Plan:
     streams = tuple(m for m in members if isinstance(m, StreamPlan))
     points = {m.id: m for m in members if isinstance(m, PointPlan)}
     final = points.pop(FINAL_POINT, PointPlan(FINAL_POINT))
-    named = {s.converge: PointPlan(s.converge) for s in streams if s.converge != FINAL_POINT}
+    named = {p: PointPlan(p) for s in streams for p in s.points if p != FINAL_POINT}
     named |= points
     filled = [
-        _with_streams(p, [s.id for s in streams if s.converge == p.id])
+        _with_streams(p, [s.id for s in streams if p.id in s.points])
         for p in (*named.values(), final)
     ]
     fields.setdefault("max_parallel", 4)
@@ -56,23 +58,31 @@ def plan_of(*members: StreamPlan | PointPlan, **fields: Any) -> Plan:
 
 
 def _with_streams(plan: PointPlan, streams: list[StreamId]) -> PointPlan:
-    return PointPlan(
-        plan.id, plan.type, tuple(streams), plan.on_conflict, plan.timeout_seconds, plan.options
-    )
+    return replace(plan, streams=tuple(streams))
 
 
-def random_plan(rng: Random, balancers: tuple[str, ...] = ("longest-first",)) -> Plan:
+EARLY = ("progressive",)
+"""Convergence types that merge before all are there."""
+
+
+def random_plan(
+    rng: Random,
+    balancers: tuple[str, ...] = ("longest-first",),
+    convergence: tuple[str, ...] = ("barrier",),
+) -> Plan:
     """Return a plan of 3 to 25 streams in which every wait can come to an end.
 
     Streams only depend on earlier ones. A named point holds a block of neighbours, and only later
-    streams wait for it, so nobody waits for himself by way of a point.
+    streams wait for it, so nobody waits for himself by way of a point; at one that merges early,
+    streams of the same block may.
     """
     size = rng.choice((3, 3, 4, 4, 5, 6, 7, 8, 10, 12, 16, 25))
     names = [f"s{number}" for number in range(size)]
     blocks = _blocks(rng, size)
-    streams = [_random_stream(rng, names, blocks, number) for number in range(size)]
-    policies = get_args(ConflictPolicy)
-    points = [point(p, on_conflict=rng.choice(policies)) for p in dict.fromkeys(blocks)]
+    types = {p: rng.choice(convergence) for p in (*dict.fromkeys(blocks), "final")}
+    also = [_also_at(rng, blocks, number) for number in range(size)]
+    streams = [_random_stream(rng, names, blocks, also, types, n) for n in range(size)]
+    points = [_random_point(rng, name, types[name]) for name in types]
     return plan_of(
         *streams,
         *points,
@@ -93,14 +103,42 @@ def _blocks(rng: Random, size: int) -> list[str]:
     return blocks[:size]
 
 
-def _random_stream(rng: Random, names: list[str], blocks: list[str], number: int) -> StreamPlan:
+def _random_point(rng: Random, name: str, kind: str) -> PointPlan:
+    return point(
+        name,
+        type=kind,
+        on_conflict=rng.choice(get_args(ConflictPolicy)),
+        resolver=rng.choice(("", "", "settle")),
+        options={"at_once": rng.choice((0, 1, 2))} if kind == "progressive" else {},
+        interval_seconds=rng.choice((1.0, 3.0)),
+        merges_early=kind in EARLY,
+    )
+
+
+def _also_at(rng: Random, blocks: list[str], number: int) -> tuple[str, ...]:
+    """Return a later point at which a stream meets others too, now and then."""
+    later = [p for p in dict.fromkeys(blocks[number:]) if p not in (blocks[number], "final")]
+    return (later[0],) if later and rng.random() < 0.15 else ()
+
+
+def _random_stream(
+    rng: Random,
+    names: list[str],
+    blocks: list[str],
+    also: list[tuple[str, ...]],
+    types: dict[str, str],
+    number: int,
+) -> StreamPlan:
     count = rng.choice((0, 0, 1, 1, 2, 3))
-    earlier = rng.sample(range(number), min(count, number))
-    after = [f"{names[e]}:{_random_condition(rng, blocks, e, number)}" for e in sorted(earlier)]
+    earlier = sorted(rng.sample(range(number), min(count, number)))
+    own = {blocks[number], *also[number]}
+    may_meet = [_may_wait_to_meet(blocks, also, types, e, own) for e in range(number)]
+    after = [f"{names[e]}:{_random_condition(rng, may_meet[e])}" for e in earlier]
     return stream(
         names[number],
         *after,
         converge=PointId(blocks[number]),
+        also_at=tuple(PointId(p) for p in also[number]),
         optional=rng.random() < 0.15,
         max_retries=rng.choice((0, 0, 1, 2)),
         timeout_seconds=rng.choice((None, None, None, 4.0)),
@@ -112,8 +150,22 @@ def _random_stream(rng: Random, names: list[str], blocks: list[str], number: int
     )
 
 
-def _random_condition(rng: Random, blocks: list[str], earlier: int, number: int) -> str:
+def _may_wait_to_meet(
+    blocks: list[str],
+    also: list[tuple[str, ...]],
+    types: dict[str, str],
+    earlier: int,
+    own: set[str],
+) -> bool:
+    """Whether a stream may wait for an earlier one to have met the others at all of its points."""
+    points = {blocks[earlier], *also[earlier]}
+    if "final" in points:
+        return points == {"final"} and types["final"] in EARLY
+    if also[earlier]:
+        return False  # the later point may wait for the stream itself
+    return not points & own or all(types[p] in EARLY for p in points)
+
+
+def _random_condition(rng: Random, may_meet: bool) -> str:
     conditions = ["succeeded"] * 5 + ["completed"] * 3 + ["started"]
-    if blocks[earlier] not in ("final", blocks[number]):
-        conditions += ["converged"] * 4
-    return rng.choice(conditions)
+    return rng.choice(conditions + ["converged"] * 4 if may_meet else conditions)

@@ -35,6 +35,9 @@ FROM_OUTSIDE = (
     ev.LockReleased,
     ev.LockWithdrawn,
     ev.ViolationAllowed,
+    ev.ConflictResolved,
+    ev.ConflictHandedBack,
+    ev.ConflictTold,
     ev.StateChanged,
     ev.MessageSent,
     ev.MessageDelivered,
@@ -111,6 +114,7 @@ def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Ite
             editors.setdefault(path, {})[stream] = content
     for path in sorted({*base, *found, *editors}):
         allowed = _newest(state, editors[path]) if path in editors else {base.get(path)}
+        allowed |= {r.blob for r in state.resolutions.values() if r.path == path}
         if found.get(path) not in allowed:
             told = (
                 f"{path} is {found.get(path)!r}, and should be one of {sorted(map(str, allowed))}"

@@ -95,7 +95,9 @@ class Simulation:
     ) -> None:
         self.seed = seed
         self.rng = Random(seed)
-        self.plan = plan or random_plan(self.rng, tuple(sorted(strategies.balancers)))
+        self.plan = plan or random_plan(
+            self.rng, tuple(sorted(strategies.balancers)), tuple(sorted(strategies.convergence))
+        )
         self.trouble = trouble or random_trouble(self.rng)
         self.sometimes: Counter[str] = Counter()
         self.store = MemoryStore()
@@ -152,10 +154,15 @@ class Simulation:
         trouble, agenda = self.trouble, self.world.agenda
         for _ in range(trouble.commands):
             agenda.after(self.rng.uniform(0.0, trouble.seconds), self.operator.acts)
+            agenda.after(self.rng.uniform(0.0, 30.0), self._look_out)
         for _ in range(trouble.full_disks):
             agenda.after(self.rng.uniform(0.0, trouble.seconds), lambda: self._fill_disk(True))
             agenda.after(self.rng.uniform(0.0, trouble.seconds), lambda: self._fill_disk(False))
         agenda.after(trouble.seconds, self._end_trouble)
+
+    def _look_out(self) -> None:
+        if self._engine is not None:
+            self.world.looks_out(self._engine.state)
 
     def _end_trouble(self) -> None:
         # A refused approval keeps nobody from coming to an end.

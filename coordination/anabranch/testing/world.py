@@ -16,7 +16,8 @@ import msgspec
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.events import Conflict
+from anabranch.core.events import Conflict, ConflictedPath, Resolution
+from anabranch.core.events.conflicts import Choice
 from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
 from anabranch.core.inheritance import inherited_by, inherited_from
 from anabranch.core.state import State
@@ -51,6 +52,11 @@ class _About(TypedDict):
     stream: StreamId
     attempt: Attempt
     cause: Seq
+
+
+def decision(path: ConflictedPath, choice: Choice, content: str) -> Resolution:
+    """Return what somebody decided about a path; contents are their own names here."""
+    return Resolution(path.path, path.base, path.ours, path.theirs, choice, content)
 
 
 def _about(effect: fx.PrepareWorkspace | fx.CaptureResult) -> _About:
@@ -116,6 +122,8 @@ class SimulatedWorld:
                 self._later(effect, lambda: self._capture(state, effect))
             case fx.MergeResults():
                 self._later(effect, lambda: self._merge(state, effect))
+            case fx.RunResolver():
+                self._later(effect, lambda: self._resolve(state, effect))
             case fx.ApproveResult():
                 self._later(effect, lambda: self._approve(state, effect))
             case fx.WakeAt():
@@ -178,7 +186,9 @@ class SimulatedWorld:
         if state.stream_plan(effect.stream).workspace == "shared":
             commit, tree = state.base.commit, state.base.tree
         else:
-            merge = self.git.bring_together(state.base, inherited_by(state, effect.stream))
+            merge = self.git.bring_together(
+                state.base, inherited_by(state, effect.stream), state.resolutions
+            )
             if merge.conflicts:
                 self.sometimes("what a stream starts from did not merge")
                 return inputs.WorkspaceConflicted(conflict=merge.conflicts[0], **about)
@@ -221,7 +231,9 @@ class SimulatedWorld:
         conflicts: list[Conflict] = []
         while True:
             streams = [s for s in state.points[effect.point].merging if s not in left_out]
-            merge = self.git.bring_together(state.base, inherited_from(state, streams))
+            merge = self.git.bring_together(
+                state.base, inherited_from(state, streams), state.resolutions
+            )
             conflicts += merge.conflicts
             if not merge.conflicts:
                 break
@@ -240,6 +252,35 @@ class SimulatedWorld:
             conflicts=tuple(conflicts),
             cause=effect.cause,
         )
+
+    def _resolve(self, state: State, effect: fx.RunResolver) -> inputs.Input:
+        """Let a resolver command settle everything, some of it, or nothing."""
+        settles = self.rng.choice((0.0, 0.5, 1.0))
+        settled = tuple(
+            decision(path, "command", f"settled {path.ours} and {path.theirs}")
+            for conflict in state.points[effect.point].resolving
+            for path in conflict.paths
+            if self.happens(settles)
+        )
+        self.sometimes("a resolver settled a conflict" if settled else "a resolver settled nothing")
+        return inputs.ResolverFinished(
+            point=effect.point, reason="exit 0", resolutions=settled, cause=effect.cause
+        )
+
+    def looks_out(self, state: State) -> None:
+        """Let the conflict radar see something about two streams, true or out of date."""
+        streams = sorted(state.streams.values(), key=lambda s: s.id)
+        if len(streams) < 2:
+            return
+        one, other = sorted(self.rng.sample(streams, 2), key=lambda s: s.id)
+        paths = (ConflictedPath("common-0.txt", "contents"),) if self.happens(0.7) else ()
+        fact = inputs.PairTested(
+            streams=(one.id, other.id),
+            attempts=(one.attempt, other.attempt),
+            paths=paths,
+            cause=state.seq,
+        )
+        self._post(fact, None)
 
     def _approve(self, state: State, effect: fx.ApproveResult) -> inputs.Input:
         final = state.points[FINAL_POINT]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from anabranch.core.strategies import ConvergenceType
 from anabranch.hookspecs import hookimpl
 from anabranch_plugins.convergence.barrier import Barrier
+from anabranch_plugins.convergence.progressive import Progressive
 
 
 @hookimpl
 def anabranch_convergence_types() -> list[ConvergenceType]:
-    return [Barrier()]
+    return [Barrier(), Progressive()]

@@ -13,7 +13,7 @@ class Barrier:
 
     name = "barrier"
 
-    def next_step(self, view: PointView) -> PointDecision:
+    def next_step(self, view: PointView, now: float) -> PointDecision:
         """Return what the point does next."""
         if view.outstanding:
             return WaitForMore(f"waiting for {view.outstanding} of {view.expected} streams")

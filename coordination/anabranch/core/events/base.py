@@ -79,13 +79,26 @@ class ConflictedPath(msgspec.Struct, frozen=True):
     base: str | None = None
     ours: str | None = None
     theirs: str | None = None
+    ours_mode: str = ""
+    theirs_mode: str = ""
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """Two or more streams whose results do not merge; the last of ``streams`` came too late."""
+    """Two or more streams whose results do not merge; the last of ``streams`` came too late.
+
+    ``tree`` is the merge as far as it went; ``halts`` is the stream that should have started from
+    it, "" when it was the merge of a convergence point.
+    """
 
     streams: tuple[StreamId, ...]
     paths: tuple[ConflictedPath, ...]
+    tree: str = ""
+    halts: StreamId = StreamId("")
+
+    @property
+    def late(self) -> StreamId:
+        """The stream whose work could not be merged onto that of the others."""
+        return self.streams[-1]
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -97,16 +97,40 @@ class ConvergenceDeparted(PointEvent, frozen=True):
     reason: str
 
 
+class ConvergenceWaits(PointEvent, frozen=True):
+    """The point's strategy wants to be asked again at ``look_again_at`` (None: only when asked)."""
+
+    reason: str
+    look_again_at: float | None
+
+
 class ConvergenceStarted(PointEvent, frozen=True):
+    """These streams are merged now; unless it ``is_final``, the point opens again after it."""
+
+    streams: tuple[StreamId, ...]
+    reason: str
+    is_final: bool = True
+
+
+class ConvergenceLeftOut(PointEvent, frozen=True):
+    """These streams did not merge; the point goes on without them until its last merge."""
+
     streams: tuple[StreamId, ...]
     reason: str
 
 
 class ConvergenceMerged(PointEvent, frozen=True):
+    """The results stand in ``commit``; ``warnings`` say what deserves a look though it merged.
+
+    Unless it ``is_final``, the point is open again for those that are still to come.
+    """
+
     commit: str
     tree: str
     branch: str | None
     merged: tuple[StreamId, ...]
+    warnings: tuple[str, ...] = ()
+    is_final: bool = True
 
 
 class ConflictFound(PointEvent, frozen=True):

@@ -25,11 +25,14 @@ class StreamAdmitted(StreamEvent, frozen=True):
 
 
 class WorkspacePrepared(StreamEvent, frozen=True):
+    """The workspace stands; ``kept`` are refs that keep what an earlier attempt had brought."""
+
     attempt: Attempt
     path: str
     start_commit: str
     start_tree: str
     warnings: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 class StreamStarted(StreamEvent, frozen=True):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
+
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.state import State
+from anabranch.core.state import HandedBack, State
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.performers.workspaces import working_directory
 
-_NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+
+MOST_PATHS_TOLD = 100
 
 
 def launch_spec(
@@ -49,7 +53,8 @@ def stream_environment(
     told not to, so that the log is live.
     """
     workspace = state.streams[stream].workspace
-    inherited = {k: v for k, v in environment.items() if k not in _NOT_INHERITED}
+    handed_back = state.streams[stream].handed_back
+    inherited = {k: v for k, v in environment.items() if k not in NOT_INHERITED}
     return {
         "PYTHONUNBUFFERED": "1",
         **inherited,
@@ -57,4 +62,15 @@ def stream_environment(
         "ANABRANCH_STREAM": stream,
         "ANABRANCH_ATTEMPT": str(attempt),
         "ANABRANCH_WORKSPACE": workspace.path if workspace else "",
+        **({"ANABRANCH_CONFLICT": conflict_in_json(handed_back)} if handed_back else {}),
     }
+
+
+def conflict_in_json(given: HandedBack) -> str:
+    """Return the conflict that an attempt does its work again for, short enough for a variable."""
+    facts = {
+        "streams": list(given.conflict.streams),
+        "paths": [p.path for p in given.conflict.paths[:MOST_PATHS_TOLD]],
+        "before": given.commit,
+    }
+    return msgspec.json.encode(facts).decode()

@@ -22,12 +22,14 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import Inheritance, held_by, inherited_by, inherited_from
+from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Result, State
 from anabranch.core.violations import outside
 from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.workspaces.records import read_record
+from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -48,6 +50,11 @@ class WorkspaceEffects:
         self._repo = repository
         self._folder = folder
         self._captures: dict[StreamId, threading.Lock] = {}
+
+    @property
+    def repository(self) -> ws.Repository:
+        """The user's project as git sees it."""
+        return self._repo
 
     @property
     def prefix(self) -> str:
@@ -107,6 +114,7 @@ class WorkspaceEffects:
             self._folder.workspace(effect.stream, effect.attempt),
             _start(state, inheritance),
             _results(inheritance),
+            _decisions(state),
         )
         if isinstance(outcome, ws.Conflict):
             outcome = self._with_other_side(state, inheritance, outcome)
@@ -121,10 +129,20 @@ class WorkspaceEffects:
             start_commit=outcome.start_commit,
             start_tree=outcome.start_tree,
             warnings=outcome.warnings,
+            kept=self._keep_earlier_work(state, effect.stream),
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
         )
+
+    def _keep_earlier_work(self, state: State, stream: StreamId) -> tuple[str, ...]:
+        """Keep the result of a stream that does its work again, as the next one takes its ref."""
+        given = state.streams[stream].handed_back
+        if given is None or not given.commit:
+            return ()
+        ref = ws.partial_ref(state.run, stream, given.attempt)
+        ws.keep_ref(self._repo, ref, given.commit)
+        return (ref,)
 
     def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
         """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
@@ -158,7 +176,7 @@ class WorkspaceEffects:
             tree=result.tree,
             files_changed=result.files_changed,
             ref=ref,
-            warnings=(*result.warnings, *self._meddled_settings(state)),
+            warnings=tuple(map(tellable, (*result.warnings, *self._meddled_settings(state)))),
             strays=self._strays(state, result),
             stream=effect.stream,
             attempt=effect.attempt,
@@ -200,7 +218,7 @@ class WorkspaceEffects:
         if not allowed or not result.files_changed:
             return ()
         paths = ws.changed_paths(self._repo, state.run, result)
-        return outside(paths, allowed)
+        return tuple(tellable(path) for path in outside(paths, allowed))
 
     def _meddled_settings(self, state: State) -> tuple[str, ...]:
         """Say which git settings that start programs have changed since the run began."""
@@ -224,13 +242,31 @@ class WorkspaceEffects:
                 _results(inheritance),
                 message=f"anabranch {state.plan.name}",
                 stop_early=False,
+                decisions=_decisions(state),
+                below=state.topology.descendants,
             )
             conflicts += [self._with_other_side(state, inheritance, c) for c in outcome.conflicts]
             if not outcome.conflicts:
-                return self._merged(state, effect, streams, outcome, conflicts)
+                findings = self._findings(state, inheritance, outcome)
+                if findings.lost:
+                    return _lost_in_the_merge(effect, findings.lost)
+                return self._merged(state, effect, streams, outcome, conflicts, findings.warnings)
             for conflict in outcome.conflicts:
                 left_out[conflict.stream] = None
                 left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
+
+    def _findings(
+        self, state: State, inheritance: Inheritance, outcome: ws.MergeOutcome
+    ) -> ws.Findings:
+        """Look at a clean merge before it is called one."""
+        return ws.look_at_merge(
+            self._repo,
+            state.run,
+            _start(state, inheritance),
+            _results(inheritance),
+            outcome,
+            {r.path for r in state.resolutions.values()},
+        )
 
     def _with_other_side(
         self, state: State, inheritance: Inheritance, conflict: ws.Conflict
@@ -249,15 +285,19 @@ class WorkspaceEffects:
         streams: list[StreamId],
         outcome: ws.MergeOutcome,
         conflicts: list[ws.Conflict],
+        warnings: tuple[str, ...],
     ) -> inputs.Input:
         branch = None
+        told_conflicts = tuple(_conflict(c) for c in conflicts)
         policy = state.point_plan(effect.point).on_conflict
-        if not conflicts or policy == "quarantine":
+        is_last = state.points[effect.point].is_last_merge
+        is_final_word = not any(resolver_is_due(state, effect.point, c) for c in told_conflicts)
+        if not conflicts or not is_last or (policy == "quarantine" and is_final_word):
             ref = point_ref(state, effect.point)
             ws.move_ref(self._repo, ref, outcome.commit, ws.read_ref(self._repo, ref))
             if effect.point == FINAL_POINT:
                 branch = ref.removeprefix("refs/heads/")
-                if self._repo.kind == "plain":
+                if self._repo.kind == "plain" and is_last:
                     ws.publish_result_folder(self._repo, outcome.commit, self._folder.result)
         return inputs.MergeFinished(
             point=effect.point,
@@ -265,7 +305,8 @@ class WorkspaceEffects:
             tree=outcome.tree,
             branch=branch,
             merged=tuple(streams),
-            conflicts=tuple(_conflict(c) for c in conflicts),
+            conflicts=told_conflicts,
+            warnings=tuple(map(tellable, warnings)),
             cause=effect.cause,
         )
 
@@ -377,8 +418,23 @@ def _result(stream: StreamId, result: Result) -> ws.Result:
     )
 
 
+def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:
+    """Git called a merge clean that lacks something: it must not count, and nothing is lost."""
+    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
+    told = tellable(", ".join(lost[:3]))
+    reason = f"the merge lacks what was merged into it: {told}{more}; every result is kept"
+    return inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)
+
+
 def _conflict(conflict: ws.Conflict) -> ev.Conflict:
     paths = tuple(
-        ev.ConflictedPath(p.path, p.kind, p.base, p.ours, p.theirs) for p in conflict.paths
+        ev.ConflictedPath(
+            tellable(p.path), p.kind, p.base, p.ours, p.theirs, p.ours_mode, p.theirs_mode
+        )
+        for p in conflict.paths
     )
-    return ev.Conflict((*conflict.against, conflict.stream), paths)
+    return ev.Conflict((*conflict.against, conflict.stream), paths, conflict.tree)
+
+
+def _decisions(state: State) -> ws.Decisions:
+    return {ws.decision_key(r): ws.Decision(r.blob, r.mode) for r in state.resolutions.values()}

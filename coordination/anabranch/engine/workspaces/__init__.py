@@ -8,14 +8,16 @@ from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.approving import approve
 from anabranch.engine.workspaces.basing import capture_base, uncommitted_files
 from anabranch.engine.workspaces.capturing import capture_result
-from anabranch.engine.workspaces.merging import (
-    changed_paths,
-    choose_side,
-    merge_resolved,
-    merge_results,
-    merge_trees,
-    who_touched,
+from anabranch.engine.workspaces.deciding import (
+    LARGEST_TEXT_BYTES,
+    Sides,
+    conflicted_path,
+    decide_side,
+    decision_key,
+    has_markers,
+    is_binary,
 )
+from anabranch.engine.workspaces.merging import changed_paths, merge_trees, who_touched
 from anabranch.engine.workspaces.names import (
     base_ref,
     checkpoint_ref,
@@ -25,7 +27,7 @@ from anabranch.engine.workspaces.names import (
     result_ref,
     start_ref,
 )
-from anabranch.engine.workspaces.preparing import prepare_workspace
+from anabranch.engine.workspaces.preparing import prepare_workspace, write_tree
 from anabranch.engine.workspaces.publishing import publish_result_folder
 from anabranch.engine.workspaces.reclaiming import list_rescues, reclaim_workspace
 from anabranch.engine.workspaces.refs import RefMoved, drop_ref, keep_ref, move_ref, read_ref
@@ -35,6 +37,9 @@ from anabranch.engine.workspaces.values import (
     Base,
     Conflict,
     ConflictedPath,
+    Decision,
+    DecisionKey,
+    Decisions,
     Kept,
     MergeOutcome,
     Parked,
@@ -46,12 +51,18 @@ from anabranch.engine.workspaces.values import (
     Standing,
     Workspace,
 )
+from anabranch.engine.workspaces.verifying import Findings, look_at_merge
 
 __all__ = [
+    "LARGEST_TEXT_BYTES",
     "Approved",
     "Base",
     "Conflict",
     "ConflictedPath",
+    "Decision",
+    "DecisionKey",
+    "Decisions",
+    "Findings",
     "GitError",
     "Kept",
     "MergeOutcome",
@@ -62,6 +73,7 @@ __all__ = [
     "Repository",
     "Rescue",
     "Result",
+    "Sides",
     "Standing",
     "Workspace",
     "approve",
@@ -71,12 +83,15 @@ __all__ = [
     "changed_paths",
     "changed_settings",
     "checkpoint_ref",
-    "choose_side",
+    "conflicted_path",
+    "decide_side",
+    "decision_key",
     "drop_ref",
+    "has_markers",
+    "is_binary",
     "keep_ref",
     "list_rescues",
-    "merge_resolved",
-    "merge_results",
+    "look_at_merge",
     "merge_trees",
     "move_ref",
     "open_repository",
@@ -91,4 +106,5 @@ __all__ = [
     "start_ref",
     "uncommitted_files",
     "who_touched",
+    "write_tree",
 ]

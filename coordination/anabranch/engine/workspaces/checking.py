@@ -5,34 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from anabranch.engine.git import Git
+from anabranch.engine.workspaces.deciding import has_markers
 from anabranch.engine.workspaces.objects import Change, ObjectReader
 from anabranch.engine.workspaces.snapshots import Snapshot
 
 Finding = str
 _LARGEST_TEXT_BYTES = 4 << 20
 _LISTED = 3
-_GITLINK = "160000"
+GITLINK = "160000"
 
 
 def check_changes(git: Git, snapshot: Snapshot, changed: Sequence[Change]) -> Iterator[Finding]:
     """Says, in words for the user, what in a captured tree deserves a look."""
     if snapshot.left_out:
-        yield f"nested repositories without commits are not captured: {_some(snapshot.left_out)}"
-    links = [change.path for change in changed if change.after_mode == _GITLINK]
+        yield f"nested repositories without commits are not captured: {some(snapshot.left_out)}"
+    links = [change.path for change in changed if change.after_mode == GITLINK]
     if links:
-        yield f"only the commit of nested repositories is captured: {_some(links)}"
-    marked = list(_with_markers(git, changed))
+        yield f"only the commit of nested repositories is captured: {some(links)}"
+    marked = list(with_markers(git, changed))
     if marked:
-        yield f"conflict markers are left in {_some(marked)}"
+        yield f"conflict markers are left in {some(marked)}"
     added = [change.path for change in changed if change.before is None]
     twins = case_twins(git, added)
     if twins:
-        yield f"names that differ only in case: {_some(twins)}"
+        yield f"names that differ only in case: {some(twins)}"
     listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
     folders = tuple(path for path in listed if path.endswith("/"))
     ignored = [path for path in listed if path in folders or not path.startswith(folders)]
     if ignored:
-        yield f"{len(ignored)} ignored files or folders are not captured: {_some(ignored)}"
+        yield f"{len(ignored)} ignored files or folders are not captured: {some(ignored)}"
 
 
 def case_twins(git: Git, added: Sequence[str]) -> list[str]:
@@ -41,16 +42,17 @@ def case_twins(git: Git, added: Sequence[str]) -> list[str]:
         return []
     spellings: dict[str, set[str]] = {}
     for path in git.run("ls-files", "-z").fields:
-        for prefix in _prefixes(path):
+        for prefix in prefixes(path):
             spellings.setdefault(prefix.casefold(), set()).add(prefix)
     return [
         path
         for path in added
-        if any(len(spellings.get(prefix.casefold(), ())) > 1 for prefix in _prefixes(path))
+        if any(len(spellings.get(prefix.casefold(), ())) > 1 for prefix in prefixes(path))
     ]
 
 
-def _prefixes(path: str) -> Iterator[str]:
+def prefixes(path: str) -> Iterator[str]:
+    """Every folder above a path, and the path."""
     at = path.find("/")
     while at != -1:
         yield path[:at]
@@ -58,7 +60,8 @@ def _prefixes(path: str) -> Iterator[str]:
     yield path
 
 
-def _with_markers(git: Git, changed: Sequence[Change]) -> Iterator[str]:
+def with_markers(git: Git, changed: Sequence[Change]) -> Iterator[str]:
+    """The changed files that hold conflict markers which they did not hold before."""
     files = [change for change in changed if change.after and change.after_mode.startswith("100")]
     if not files:
         return
@@ -74,11 +77,11 @@ def _has_markers(reader: ObjectReader, blob: str | None) -> bool:
     found = reader.read(blob)
     if found is None:
         return False
-    content = b"\n" + found[1]
-    return b"\n<<<<<<< " in content and b"\n>>>>>>> " in content and b"\n=======" in content
+    return has_markers(found[1])
 
 
-def _some(paths: Iterable[str]) -> str:
+def some(paths: Iterable[str]) -> str:
+    """The first few paths, and how many more there are."""
     listed = list(paths)
     text = ", ".join(listed[:_LISTED])
     return text if len(listed) <= _LISTED else f"{text} and {len(listed) - _LISTED} more"

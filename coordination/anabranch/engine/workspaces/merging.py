@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
 
 from anabranch.core.ids import RunId, StreamId
+from anabranch.engine.git import Git
+from anabranch.engine.workspaces.deciding import NOTHING_DECIDED, decided_leaves
 from anabranch.engine.workspaces.objects import (
     Change,
     Drafts,
@@ -32,12 +33,12 @@ from anabranch.engine.workspaces.objects import (
     commit_time,
     many_changes,
 )
-from anabranch.engine.workspaces.refs import move_ref
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
-from anabranch.engine.workspaces.union import Extent, Leaf, apply_leaves, leaves_of
+from anabranch.engine.workspaces.union import Extent, apply_leaves, leaves_of
 from anabranch.engine.workspaces.values import (
     Conflict,
     ConflictedPath,
+    Decisions,
     MergeOutcome,
     Repository,
     Result,
@@ -45,31 +46,6 @@ from anabranch.engine.workspaces.values import (
 )
 
 _ATTRIBUTES_ENDS = ("\t.gitattributes", "/.gitattributes")
-
-
-def merge_results(
-    repo: Repository,
-    run: RunId,
-    start: Standing,
-    results: Sequence[Result],
-    *,
-    message: str,
-    ref: str,
-    expected: str | None,
-    leave_out_conflicts: bool = False,
-) -> MergeOutcome:
-    """Merges results over ``start`` in the order given and moves ``ref`` there.
-
-    A conflicting result ends the merge, and the ref stays; with ``leave_out_conflicts`` it is left
-    out and the merge goes on. ``message`` opens each merge commit's subject. The ref moves only
-    from ``expected`` (None: it is new). Raises RefMoved when it stands elsewhere.
-    """
-    outcome = merge_trees(
-        repo, run, start, results, message=message, stop_early=not leave_out_conflicts
-    )
-    if leave_out_conflicts or not outcome.conflicts:
-        move_ref(repo, ref, outcome.commit, expected)
-    return outcome
 
 
 def merge_trees(
@@ -80,15 +56,28 @@ def merge_trees(
     *,
     message: str,
     stop_early: bool,
+    decisions: Decisions = NOTHING_DECIDED,
+    below: Callable[[StreamId], Collection[StreamId]] = lambda _: (),
+    view: Git | None = None,
 ) -> MergeOutcome:
-    """`merge_results` without a ref: the caller must keep the outcome's commit alive."""
-    with _Merge(repo, run, start, message) as merge:
+    """Merges results over ``start`` in the order given; the caller keeps the commit alive.
+
+    A conflicting result is left out and with it those ``below`` it, or ends the merge with
+    ``stop_early``; one whose paths were all decided about is merged with the decisions. ``message``
+    opens each merge commit's subject; objects are read and written through ``view`` (None: the
+    frozen view).
+    """
+    with _Merge(repo, run, start, message, decisions, view or frozen_view(repo, run)) as merge:
         conflicts: list[Conflict] = []
         pairs = [(result.start_tree, result.tree) for result in results]
+        left_out: set[StreamId] = set()
         for result, changed in zip(results, many_changes(merge.git, pairs), strict=True):
+            if result.stream in left_out:
+                continue
             conflict = merge.take(result, changed)
             if conflict is not None:
                 conflicts.append(conflict)
+                left_out.update(below(result.stream))
                 if stop_early:
                     break
         return merge.finish(conflicts)
@@ -109,34 +98,6 @@ def who_touched(
     return tuple(r.stream for r, changed in listed if any(c.path in paths for c in changed))
 
 
-def merge_resolved(
-    repo: Repository, run: RunId, onto: Standing, result: Result, tree: str, *, message: str
-) -> MergeOutcome:
-    """Commits ``tree`` as the merge of a conflicting result over ``onto``; moves no ref."""
-    with _Merge(repo, run, onto, message) as merge:
-        merge.settle(result, changes(merge.git, onto.tree, tree), tree)
-        return merge.finish([])
-
-
-def choose_side(
-    repo: Repository, run: RunId, conflict: Conflict, side: Literal["ours", "theirs"]
-) -> str:
-    """The conflict's tree with each conflicted path as one side has it."""
-    git = frozen_view(repo, run)
-    drafts = Drafts(repo.object_format)
-    leaves = [_chosen(path, side) for path in conflict.paths]
-    with ObjectReader(git) as reader:
-        tree = apply_leaves(reader, drafts, conflict.tree, leaves)
-    drafts.store(git)
-    return tree
-
-
-def _chosen(path: ConflictedPath, side: Literal["ours", "theirs"]) -> Leaf:
-    if side == "ours":
-        return Leaf(path.path, path.ours_mode, path.ours)
-    return Leaf(path.path, path.theirs_mode, path.theirs)
-
-
 def _folder(path: str) -> str:
     return path.rpartition("/")[0] or path
 
@@ -149,6 +110,8 @@ class _Merge:
     run: RunId
     start: Standing
     message: str
+    decisions: Decisions
+    view: Git
     commit: str = ""
     tree: str = ""
     merged: list[StreamId] = field(default_factory=list)
@@ -156,7 +119,7 @@ class _Merge:
 
     def __enter__(self) -> _Merge:
         folder = run_folder(self.repo, self.run)
-        self.git = frozen_view(self.repo, self.run).at(work_tree=folder / "empty")
+        self.git = self.view.at(work_tree=folder / "empty")
         self.commit, self.tree = self.start.commit, self.start.tree
         self.drafts = Drafts(self.repo.object_format)
         self.reader = ObjectReader(self.git)
@@ -184,7 +147,7 @@ class _Merge:
         else:
             merged = self._merge_by_git(result)
             if isinstance(merged, Conflict):
-                settled = self._settled_by_hand(result)
+                settled = self._settled_by_hand(result) or self._decided(merged)
                 if settled is None:
                     return merged
                 merged = settled
@@ -235,6 +198,15 @@ class _Merge:
             return None
         answer = self.git.run("merge-tree", "--write-tree", "-z", *sides, accept=(0, 1))
         return answer.fields[0] if answer.exit_code == 0 else None
+
+    def _decided(self, conflict: Conflict) -> str | None:
+        """The tree, if there is a decision about every path of a conflict."""
+        leaves = decided_leaves(conflict, self.decisions)
+        if leaves is None:
+            return None
+        tree = apply_leaves(self.reader, self.drafts, conflict.tree, leaves)
+        self.drafts.store(self.git)  # git is asked next what has changed
+        return tree
 
     def _is_below(self, one: str, other: str) -> bool:
         test = self.git.run("merge-base", "--is-ancestor", one, other, accept=(0, 1))
@@ -307,7 +279,7 @@ def _conflicted_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator
         mode, blob, stage = facts.split(" ")
         stages.setdefault(path, {})[stage] = (mode, blob)
     kinds = _kinds(fields[end + 1 :])
-    for path in dict.fromkeys([*stages, *kinds]):
+    for path in stages or kinds:  # a path without stages is told only where none has any
         here = stages.get(path, {})
         (_, base), (ours_mode, ours), (theirs_mode, theirs) = (
             here.get(stage, ("", None)) for stage in "123"
@@ -320,6 +292,7 @@ def _conflicted_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator
             theirs,
             ours_mode,
             theirs_mode,
+            path,
         )
 
 

@@ -40,6 +40,11 @@ def rescue_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
     return f"refs/anabranch/rescue/{run}/{component(stream)}.{attempt}"
 
 
+def decision_ref(run: RunId, blob: str) -> str:
+    """Keeps a text that a conflict was settled with."""
+    return f"refs/anabranch/decision/{run}/{blob}"
+
+
 def result_branch(run: RunId) -> str:
     """The branch on which the run's result stands until it is approved."""
     return f"refs/heads/anabranch/{run}"

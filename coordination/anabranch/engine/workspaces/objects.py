@@ -190,7 +190,10 @@ def changes(git: Git, before: str, after: str) -> tuple[Change, ...]:
 
 
 def many_changes(git: Git, pairs: Sequence[tuple[str, str]]) -> list[tuple[Change, ...]]:
-    """`changes` for many pairs of trees in one process."""
+    """`changes` for many pairs of trees in one process.
+
+    Raises GitError for a tree that is not there: git passes over it in silence.
+    """
     wanted = dict.fromkeys(pair for pair in pairs if pair[0] != pair[1])
     asked = "".join(f"{before} {after}\n" for before, after in wanted)
     if not asked:
@@ -200,6 +203,9 @@ def many_changes(git: Git, pairs: Sequence[tuple[str, str]]) -> list[tuple[Chang
         "--ignore-submodules=none", "--always", stdin=asked.encode(),
     )  # fmt: skip
     found = _parsed_changes(decode(answer.out))
+    missing = next((pair for pair in wanted if pair not in found), None)
+    if missing is not None:
+        raise GitError(f"git cannot compare {missing[0]} with {missing[1]}: one is not there")
     return [tuple(found.get(pair, ())) for pair in pairs]
 
 
@@ -209,11 +215,10 @@ def _parsed_changes(text: str) -> dict[tuple[str, str], list[Change]]:
     fields = iter(text.split("\0"))
     for field in fields:
         # The two trees stand on a line of their own, in front of the first field of their list.
-        head, line_end, rest = field.partition("\n")
-        if line_end:
+        while not field.startswith(":") and "\n" in field:
+            head, _, field = field.partition("\n")
             before, after = head.split(" ")
             current = found.setdefault((before, after), [])
-            field = rest
         if field.startswith(":"):
             before_mode, after_mode, before_id, after_id, _ = field[1:].split(" ")
             current.append(Change(next(fields), before_mode, after_mode, before_id, after_id))

@@ -17,6 +17,7 @@ from pathlib import Path
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.git import Git, GitError, decode, repository_lock
+from anabranch.engine.workspaces.deciding import NOTHING_DECIDED
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.objects import ObjectReader
@@ -33,6 +34,7 @@ from anabranch.engine.workspaces.repository import (
 from anabranch.engine.workspaces.values import (
     Base,
     Conflict,
+    Decisions,
     Repository,
     Result,
     Standing,
@@ -49,6 +51,7 @@ def prepare_workspace(
     folder: Path,
     base: Base,
     dependencies: Sequence[Result] = (),
+    decisions: Decisions = NOTHING_DECIDED,
 ) -> Workspace | Conflict:
     """Makes the folder a stream works in: the base merged with its dependencies' results.
 
@@ -62,7 +65,13 @@ def prepare_workspace(
     start: Standing = base
     if dependencies:
         outcome = merge_trees(
-            repo, run, base, dependencies, message=f"What {stream} starts from", stop_early=True
+            repo,
+            run,
+            base,
+            dependencies,
+            message=f"What {stream} starts from",
+            stop_early=True,
+            decisions=decisions,
         )
         if outcome.conflicts:
             return outcome.conflicts[0]
@@ -120,6 +129,15 @@ def _make_clone(repo: Repository, run: RunId, folder: Path, start: Standing) -> 
     Git(git_dir=git_dir, cwd=folder).run("update-ref", "--no-deref", "HEAD", start.commit)
     (git_dir / "HEAD").write_text(start.commit + "\n")
     return git_dir
+
+
+def write_tree(repo: Repository, run: RunId, tree: str, folder: Path) -> None:
+    """Writes the files of a tree into an empty folder that is no workspace of a stream."""
+    index = run_folder(repo, run) / "index" / f".tree-{os.getpid()}-{id(folder)}"
+    try:
+        frozen_view(repo, run).at(work_tree=folder, index=index).run("read-tree", "-m", "-u", tree)
+    finally:
+        index.unlink(missing_ok=True)
 
 
 def _write_files(repo: Repository, run: RunId, folder: Path, index: Path, start: Standing) -> None:

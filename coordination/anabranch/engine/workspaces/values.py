@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -82,7 +83,11 @@ class Result(msgspec.Struct, frozen=True):
 
 
 class ConflictedPath(msgspec.Struct, frozen=True):
-    """One path two sides cannot agree on; blob ids are None where a side has no file."""
+    """One path two sides cannot agree on; blob ids are None where a side has no file.
+
+    ``at`` is where the path stands in the conflict's tree: with the name of a side added, where a
+    file and something else are in each other's way.
+    """
 
     path: str
     kind: str
@@ -91,6 +96,19 @@ class ConflictedPath(msgspec.Struct, frozen=True):
     theirs: str | None = None
     ours_mode: str = ""
     theirs_mode: str = ""
+    at: str = ""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """What a conflicted path shall be: a blob with a mode, or (None) nothing."""
+
+    blob: str | None
+    mode: str = ""
+
+
+DecisionKey = tuple[str, str, str, str]
+Decisions = Mapping[DecisionKey, Decision]
+"""What was decided, by path (as it is told), the blob of the base, and those of both sides."""
 
 
 class Conflict(msgspec.Struct, frozen=True):

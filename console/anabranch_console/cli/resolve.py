@@ -1,0 +1,141 @@
+"""``anabranch resolve``: decide what becomes of conflicted files, and go on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from anabranch.core import events as ev
+from anabranch.core.resolutions import open_conflicts, resolution_of
+from anabranch.core.state import RunPhase, State
+from anabranch.engine.requests import Request
+from anabranch.engine.runs import find_run
+from anabranch.engine.settling import (
+    PlainChoice,
+    paths_named,
+    repository_of,
+    settled_by_choice,
+    settled_by_command,
+    settled_by_text,
+)
+from anabranch.errors import NotSettled, UsageError
+from anabranch.hostile_text import tellable
+from anabranch.paths import RunFolder
+from anabranch_console.cli.main import here
+from anabranch_console.cli.output import say, shown
+from anabranch_console.cli.steering import state_of, steer
+
+MOST_AT_ONCE = 100
+
+Found = list[tuple[ev.Conflict, ev.ConflictedPath]]
+
+
+@click.command
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--ours", "choice", flag_value="ours", help="Take what was merged before.")
+@click.option("--theirs", "choice", flag_value="theirs", help="Take what the late stream brought.")
+@click.option(
+    "--both", "choice", flag_value="both", help="Take the lines of both, one after the other."
+)
+@click.option("--file", "file", metavar="FILE", help="Take FILE's text; markers are refused.")
+@click.option("--command", "resolver", metavar="CMD", help="Let CMD settle it (see the manual).")
+@click.option(
+    "--back-to", metavar="STREAM", help="Let STREAM do its work again on top of the other."
+)
+@click.option("--note", default="", metavar="TEXT", help="With --back-to: what to tell the stream.")
+@click.option("--all", "wants_all", is_flag=True, help="Every path that waits for a decision.")
+@click.option("--point", metavar="POINT", help="Only what is in conflict at POINT.")
+@click.option("--run", help="The run; the latest by default.")
+def command(
+    paths: tuple[str, ...],
+    choice: PlainChoice | None,
+    file: str | None,
+    resolver: str | None,
+    back_to: str | None,
+    note: str,
+    wants_all: bool,
+    point: str | None,
+    run: str | None,
+) -> None:
+    """Decide what becomes of PATHs in conflict. When all of a conflict is decided, the run goes on.
+
+    A decision is remembered for the run: where the same three versions meet again, it holds.
+    """
+    home = find_run(here(), run)
+    state = state_of(home)
+    ways = [w for w in (choice, file, resolver, back_to) if w is not None]
+    if len(ways) != 1:
+        raise click.UsageError("say one of --ours, --theirs, --both, --file, --command, --back-to")
+    if back_to is not None:
+        state = steer(home, Request("hand-back", "handed back by you", back_to, note))
+        say(f"{shown(back_to)} does its work again; run {home.run} is {shown(state.phase)}")
+        return
+    found = _chosen(state, paths, wants_all or resolver is not None, point)
+    if file is not None and len({p.path for _, p in found}) != 1:
+        raise click.UsageError("--file decides one path")
+    if resolver is not None:
+        resolutions = _by_command(state, home, found, resolver)
+    else:
+        resolutions = _by_choice(state, found, choice, file)
+    for start in range(0, len(resolutions), MOST_AT_ONCE):
+        batch = tuple(resolutions[start : start + MOST_AT_ONCE])
+        state = steer(home, Request("resolve", "decided by you", resolutions=batch))
+    _tell(home, state)
+
+
+def _chosen(state: State, paths: Sequence[str], takes_all: bool, point: str | None) -> Found:
+    waiting = [
+        (conflict, path)
+        for at, conflict in open_conflicts(state)
+        if point in (None, at)
+        for path in conflict.paths
+    ]
+    if paths:
+        return paths_named(waiting, [tellable(path) for path in paths])
+    if not takes_all:
+        raise click.UsageError("name the PATHs, or say --all")
+    if not waiting:
+        raise UsageError("nothing waits for a decision", "anabranch status tells how the run is")
+    return [(c, p) for c, p in waiting if resolution_of(state, p) is None]
+
+
+def _by_choice(
+    state: State, found: Found, choice: PlainChoice | None, file: str | None
+) -> list[ev.Resolution]:
+    repo, run = repository_of(state), state.run
+    if choice is not None:
+        return [settled_by_choice(repo, run, c, p, choice) for c, p in found]
+    assert file is not None
+    try:
+        content = Path(file).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    return [settled_by_text(repo, run, p, content) for _, p in found]
+
+
+def _by_command(state: State, home: RunFolder, found: Found, resolver: str) -> list[ev.Resolution]:
+    repo, wanted = repository_of(state), {id(p) for _, p in found}
+    env = dict(os.environ, ANABRANCH_RUN=state.run)
+    made: list[ev.Resolution] = []
+    for conflict in dict.fromkeys(c for c, _ in found):
+        by_path = {(p.path, p.base, p.ours, p.theirs) for p in conflict.paths if id(p) in wanted}
+        settled, ended = asyncio.run(settled_by_command(repo, home, conflict, resolver, env))
+        if ended.exit_code != 0:
+            log = home.logs / "resolver.by-hand.log"
+            raise NotSettled(f"the command has settled nothing: {ended.reason}", f"see {log}")
+        made += [r for r in settled if (r.path, r.base, r.ours, r.theirs) in by_path]
+    if not made:
+        raise NotSettled("the command left conflict markers in every file", "nothing was decided")
+    return made
+
+
+def _tell(home: RunFolder, state: State) -> None:
+    left = len(open_conflicts(state))
+    if left and state.phase is RunPhase.NEEDS_OPERATOR:
+        say(f"decided; {left} more to settle: anabranch conflicts {home.run}")
+        return
+    say(f"decided; run {home.run} is {shown(state.phase)}")

@@ -1,0 +1,201 @@
+"""Conflicts in words: a row for each path, and both sides of it line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING
+
+from anabranch.core import events as ev
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.radar import in_order
+from anabranch.core.resolutions import open_conflicts, resolution_of
+from anabranch.core.state import State
+from anabranch_console.glyphs import UNICODE, Glyphs
+from anabranch_console.lines import Line, Span, fit, hard_wrap, line_cells, wrap
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.side_diff import DiffLine, diff_texts
+from anabranch_console.presenters.wording import safe
+
+if TYPE_CHECKING:
+    from anabranch.engine.settling import SideTexts
+
+SIDE_BY_SIDE_CELLS = 90
+MOST_SHOWN = 600
+_NUMBER_CELLS = 5
+_STYLES = {"+": "level.good", "-": "level.error", "…": "faint"}
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictRow:
+    """One path in a conflict; without a ``point`` it is only foreseen."""
+
+    streams: tuple[StreamId, ...]
+    path: ev.ConflictedPath
+    point: PointId | None = None
+    conflict: ev.Conflict | None = None
+    resolution: ev.Resolution | None = None
+    is_told: bool = False
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What the row is known by."""
+        halts = self.conflict.halts if self.conflict else ""
+        return (self.streams, self.path.path, self.point, halts, self.path.ours, self.path.theirs)
+
+    @property
+    def ours(self) -> str:
+        """Whose work is on the side called ours."""
+        return " and ".join(self.streams[:-1]) or "the base of the run"
+
+    @property
+    def theirs(self) -> str:
+        """Whose work is on the side called theirs."""
+        return str(self.streams[-1])
+
+    @property
+    def waits(self) -> bool:
+        """Whether it can be decided about."""
+        return self.conflict is not None
+
+
+def conflict_rows(state: State) -> list[ConflictRow]:
+    """Return the conflicted paths in the order of the plan, then those that are only foreseen."""
+    waiting = [
+        ConflictRow(c.streams, path, point, c, resolution_of(state, path))
+        for point, c in open_conflicts(state)
+        for path in c.paths
+    ]
+    foreseen = [
+        ConflictRow(found.streams, path, is_told=found.is_told)
+        for found in in_order(state.foreseen)
+        for path in found.paths
+    ]
+    return [*waiting, *foreseen]
+
+
+def conflict_text(row: ConflictRow) -> str:
+    """Return what a filter of conflicts looks at."""
+    return f"{row.path.path} {row.path.kind} {' '.join(row.streams)} {row.point or 'foreseen'}"
+
+
+def conflict_columns(glyphs: Callable[[], Glyphs]) -> list[GridColumn[ConflictRow]]:
+    """Return the columns of the conflicts."""
+    return [
+        GridColumn("STATE", 11, 100, lambda r: _state(glyphs(), r)),
+        GridColumn("PATH", 0, 95, lambda r: Span(safe(r.path.path), "strong"), is_path=True),
+        GridColumn("KIND", 13, 50, lambda r: Span(safe(r.path.kind), "muted")),
+        GridColumn("OURS × THEIRS", 24, 80, lambda r: Span(safe(f"{r.ours} × {r.theirs}"), "text")),
+        GridColumn("WHERE", 16, 60, _where),
+    ]
+
+
+def _state(glyphs: Glyphs, row: ConflictRow) -> Span:
+    if row.resolution is not None:
+        return Span(f"{glyphs.state('succeeded')} {row.resolution.choice}", "state.succeeded")
+    if row.waits:
+        return Span(f"{glyphs.state('needs_operator')} to decide", "level.error")
+    told = "told" if row.is_told else "foreseen"
+    return Span(f"{glyphs.state('stalled')} {told}", "level.warning")
+
+
+def _where(row: ConflictRow) -> Span:
+    if row.conflict is not None and row.conflict.halts:
+        return Span(safe(f"before {row.conflict.halts}"), "text")
+    return Span(safe(f"at {row.point}" if row.point else "while they run"), "muted")
+
+
+# --- the panel beside ----------------------------------------------------------------------------
+
+
+def conflict_detail(
+    row: ConflictRow, texts: SideTexts | str | None, cells: int, glyphs: Glyphs = UNICODE
+) -> list[Line]:
+    """Return both sides of a path. ``texts`` is why there are none, or None while they are read."""
+    lines: list[Line] = [(Span(safe(row.path.path), "strong"), Span(f"  {row.path.kind}", "muted"))]
+    lines += _told(row, cells)
+    lines.append(())
+    if texts is None:
+        return [*lines, (Span("reading both sides", "muted"),)]
+    if isinstance(texts, str):
+        return [*lines, *((Span(piece, "level.warning"),) for piece in wrap(safe(texts), cells))]
+    ours = list(diff_texts(texts.base, texts.ours))[:MOST_SHOWN]
+    theirs = list(diff_texts(texts.base, texts.theirs))[:MOST_SHOWN]
+    titles = _side("ours", row.ours, texts.ours), _side("theirs", row.theirs, texts.theirs)
+    if cells >= SIDE_BY_SIDE_CELLS:
+        return [*lines, *_side_by_side(titles, ours, theirs, cells, glyphs)]
+    lines += [titles[0], *_below(ours, cells), (), titles[1], *_below(theirs, cells)]
+    return lines
+
+
+def _told(row: ConflictRow, cells: int) -> list[Line]:
+    if row.resolution is not None:
+        return [(Span(f"decided: {row.resolution.choice}", "state.succeeded"),)]
+    if not row.waits:
+        told = f"{row.ours} and {row.theirs} would not merge if they ended now; m tells both"
+        return [(Span(piece, "level.warning"),) for piece in wrap(safe(told), cells)]
+    halts = row.conflict.halts if row.conflict else ""
+    told = (
+        f"{halts} cannot start before this is decided" if halts else f"{row.point} waits for this"
+    )
+    return [(Span(piece, "level.error"),) for piece in wrap(safe(told), cells)]
+
+
+def _side(name: str, whose: str, text: bytes | None) -> Line:
+    size = "" if text is None else f"  {wording.count(text.count(10), 'line')}"
+    return (Span(name, "title"), Span(f"  {safe(whose)}", "accent"), Span(size, "muted"))
+
+
+def _below(diff: list[DiffLine], cells: int) -> list[Line]:
+    room = max(cells - _NUMBER_CELLS - 2, 8)
+    lines: list[Line] = []
+    for line in diff:
+        first, *more = hard_wrap(seen(line.text), room)
+        lines.append(_diff_line(line, first))
+        style = _STYLES.get(line.sign, "text")
+        lines += [(Span(" " * (_NUMBER_CELLS + 2)), Span(piece, style)) for piece in more]
+    return lines
+
+
+def seen(text: str) -> str:
+    """Return a line of a file made safe, with nothing taken out: two that differ look different."""
+    return safe(text.replace("\x1b", "\\x1b").replace("\x9b", "\\x9b"))
+
+
+def _diff_line(line: DiffLine, text: str) -> Line:
+    style = _STYLES.get(line.sign, "text")
+    number = "" if line.number is None else str(line.number)
+    return (Span(f"{number:>{_NUMBER_CELLS - 1}} ", "faint"), Span(f"{line.sign} {text}", style))
+
+
+def _side_by_side(
+    titles: tuple[Line, Line],
+    ours: list[DiffLine],
+    theirs: list[DiffLine],
+    cells: int,
+    glyphs: Glyphs,
+) -> list[Line]:
+    width = (cells - 3) // 2
+    bar = Span(" | " if glyphs.is_ascii else " │ ", "faint")
+    left = [titles[0], *(_cut(line, width) for line in ours)]
+    right = [titles[1], *(_cut(line, width) for line in theirs)]
+    return [
+        (*_padded(one, width), bar, *_padded(other, width))
+        for one, other in zip_longest(left, right, fillvalue=())
+    ]
+
+
+def _cut(line: DiffLine, width: int) -> Line:
+    return _diff_line(line, fit(seen(line.text), max(width - _NUMBER_CELLS - 2, 1)))
+
+
+def _padded(line: Line, width: int) -> Line:
+    """Return a line cut or filled up to a width."""
+    spans, left = [], width
+    for span in line:
+        text = fit(span.text, min(left, line_cells((span,))))
+        spans.append(Span(text, span.style))
+        left -= line_cells((spans[-1],))
+    return (*spans, Span(" " * left))

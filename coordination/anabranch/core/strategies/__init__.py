@@ -1,0 +1,62 @@
+"""What a strategy is: a plain value with a name, asked for a decision and nothing else.
+
+A strategy gets an immutable view and, where it matters, the time; it returns a decision. It keeps
+no state, reads no clock and does no input or output. What it decided goes into the event, so a
+replay never asks again. Plugins bring strategies; the core only knows these protocols.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from anabranch.core.strategies.balancing import LoadBalancer, QueuedStream
+from anabranch.core.strategies.convergence import (
+    Abandon,
+    Checkpoint,
+    Converge,
+    ConvergenceType,
+    PointDecision,
+    PointView,
+    WaitForMore,
+)
+from anabranch.core.strategies.recovery import (
+    FailedAttempt,
+    GiveUp,
+    RecoveryDecision,
+    RecoveryStrategy,
+    Retry,
+)
+
+__all__ = [
+    "Abandon",
+    "Checkpoint",
+    "Converge",
+    "ConvergenceType",
+    "FailedAttempt",
+    "GiveUp",
+    "LoadBalancer",
+    "PointDecision",
+    "PointView",
+    "QueuedStream",
+    "RecoveryDecision",
+    "RecoveryStrategy",
+    "Retry",
+    "Strategies",
+    "WaitForMore",
+]
+
+
+class Strategies(msgspec.Struct, frozen=True):
+    """Every strategy that is installed, by name."""
+
+    convergence: Mapping[str, ConvergenceType]
+    balancers: Mapping[str, LoadBalancer]
+    recovery: Mapping[str, RecoveryStrategy]
+
+    @property
+    def early_convergence(self) -> frozenset[str]:
+        """The convergence types that merge streams before all of them are there."""
+        early = (n for n, t in self.convergence.items() if getattr(t, "merges_early", False))
+        return frozenset(early)

@@ -1,0 +1,103 @@
+"""What a convergence type is: asked about a point, it says what the point does next.
+
+It is asked whenever a participant arrives or departs, begins or ends its work, after each merge and
+checkpoint of the point, and at the time that it asked for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from anabranch.core.ids import PointId, StreamId
+
+
+class PointView(msgspec.Struct, frozen=True):
+    """What a convergence type sees of a point; times are seconds on the run clock.
+
+    ``arrived`` are participants whose result is captured, in order of arrival, and ``arrived_at``
+    says when each did; ``departed`` are those that ended without one, each with its reason;
+    ``running`` says since when those are at work that run in a workspace of their own and meet here
+    first. ``merged`` is whose results the point's newest merge holds, ``left_out`` who did not
+    merge. ``expected`` counts all participants. ``checkpoint_at`` is when the newest checkpoint was
+    finished or given up, None before the first; ``interval_seconds`` lies between two.
+    """
+
+    point: PointId
+    expected: int
+    arrived: Sequence[StreamId]
+    departed: Mapping[StreamId, str]
+    options: Mapping[str, object]
+    arrived_at: Mapping[StreamId, float] = {}
+    priorities: Mapping[StreamId, int] = {}
+    running: Mapping[StreamId, float] = {}
+    merged: Sequence[StreamId] = ()
+    left_out: Sequence[StreamId] = ()
+    opened_at: float = 0.0
+    checkpoint_at: float | None = None
+    interval_seconds: float = 300.0
+
+    @property
+    def outstanding(self) -> int:
+        """How many participants have neither arrived nor departed."""
+        return self.expected - len(self.arrived) - len(self.departed)
+
+    @property
+    def unmerged(self) -> tuple[StreamId, ...]:
+        """Who has arrived and is neither in the newest merge nor left out, the first first."""
+        done = {*self.merged, *self.left_out}
+        return tuple(s for s in self.arrived if s not in done)
+
+
+class WaitForMore(msgspec.Struct, frozen=True):
+    """The point is not ready; ``reason`` says what it waits for.
+
+    ``look_again_at`` is when to ask once more though nothing happened (seconds, run clock).
+    """
+
+    reason: str
+    look_again_at: float | None = None
+
+
+class Converge(msgspec.Struct, frozen=True):
+    """Merge these streams now.
+
+    One that is not final merges a part: what the point holds already stays, and it opens again.
+    """
+
+    streams: tuple[StreamId, ...]
+    reason: str
+    is_final: bool = True
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Snapshot these streams while they run, merge the snapshots, and offer the result to them."""
+
+    streams: tuple[StreamId, ...]
+    reason: str
+
+
+class Abandon(msgspec.Struct, frozen=True):
+    """Nothing will ever come to merge here."""
+
+    reason: str
+
+
+PointDecision = WaitForMore | Converge | Checkpoint | Abandon
+
+
+class ConvergenceType(Protocol):
+    """Decides when a convergence point merges, and whom.
+
+    A type that merges streams before all are there says so by ``merges_early = True``: streams may
+    then depend on others of the same point.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def next_step(self, view: PointView, now: float) -> PointDecision:
+        """Return what the point does next at run time ``now`` (seconds)."""
+        ...

@@ -1,0 +1,216 @@
+"""Lets the plan's resolver command settle a conflict, in a workspace of the engine's own.
+
+The workspace holds the merge as far as it went, the conflicted files with markers and the base in
+them. ``ANABRANCH_BASE``, ``ANABRANCH_OURS`` and ``ANABRANCH_THEIRS`` name folders with each side's
+version of these files, ``ANABRANCH_CONFLICT`` a JSON file that says what meets what. A file without
+markers afterwards is a decision. A conflict that no markers can show (a binary file, a deletion
+against an edit) starts out without the file, and is decided by writing it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from anabranch.core import effects as fx
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.ids import PointId, RunId
+from anabranch.core.state import State
+from anabranch.engine import workspaces as ws
+from anabranch.engine.bounded_command import Ended, run_bounded
+from anabranch.engine.performers.launching import NOT_INHERITED
+from anabranch.hostile_text import tellable
+from anabranch.paths import RunFolder
+
+TIMEOUT_SECONDS = 600.0
+
+SIDES = ("base", "ours", "theirs")
+
+
+async def run_resolver(
+    repo: ws.Repository,
+    folder: RunFolder,
+    state: Callable[[], State],
+    effect: fx.RunResolver,
+    environment: Mapping[str, str],
+) -> inputs.ResolverFinished:
+    """Run the resolver on each conflict it was asked about; say what it has settled."""
+    began = state()
+    point = began.points[effect.point]
+    command = began.point_plan(effect.point).resolver
+    settled: list[ev.Resolution] = []
+    ended = Ended(None, "there was nothing to settle")
+    for old in folder.resolving.glob(f"{effect.point}.*"):  # of an engine that was killed
+        shutil.rmtree(old, ignore_errors=True)
+    for conflict in point.resolving:
+        # What a resolver of such an engine may still write must not come into this one's way.
+        name = f"{effect.point}.{effect.cause}-{secrets.token_hex(4)}"
+        room = Room(repo, began.run, folder.resolving / name)
+        try:
+            await asyncio.to_thread(room.furnish, conflict)
+            env = environment_of(began, effect.point, room, environment)
+            ended = await run_bounded(
+                command,
+                room.working_folder,
+                env,
+                folder.logs / f"resolver.{effect.point}.log",
+                TIMEOUT_SECONDS,
+                lambda: state().stop_reason is not None,
+            )
+            if ended.exit_code == 0:
+                settled += await asyncio.to_thread(room.decisions, conflict)
+        finally:
+            await asyncio.to_thread(room.clear)
+    return inputs.ResolverFinished(
+        point=effect.point,
+        reason=f"resolver: {ended.reason}",
+        resolutions=tuple(settled),
+        cause=effect.cause,
+    )
+
+
+def environment_of(
+    state: State, point: PointId, room: Room, environment: Mapping[str, str]
+) -> dict[str, str]:
+    """Return what a resolver gets to know: where the sides are, and whose they are."""
+    inherited = {k: v for k, v in environment.items() if k not in NOT_INHERITED}
+    return {
+        **inherited,
+        "ANABRANCH_RUN": state.run,
+        "ANABRANCH_POINT": point,
+        **room.variables,
+    }
+
+
+class Room:
+    """The folder in which a resolver works on one conflict."""
+
+    def __init__(self, repo: ws.Repository, run: RunId, path: Path) -> None:
+        self._repo, self._run = repo, run
+        self.path = path
+        self.tree = path / "tree"
+
+    @property
+    def working_folder(self) -> Path:
+        """The plan's folder inside the workspace, where there is one."""
+        inside = self.tree / self._repo.prefix
+        return inside if inside.is_dir() and not inside.is_symlink() else self.tree
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What tells a command where things are."""
+        return {
+            "ANABRANCH_WORKSPACE": str(self.tree),
+            "ANABRANCH_CONFLICT": str(self.path / "conflict.json"),
+            **{f"ANABRANCH_{side.upper()}": str(self.path / side) for side in SIDES},
+        }
+
+    def furnish(self, conflict: ev.Conflict) -> None:
+        """Write the workspace, the sides, and what there is to know. Raises GitError, OSError."""
+        self.clear()
+        self.tree.mkdir(parents=True)
+        ws.write_tree(self._repo, self._run, conflict.tree, self.tree)
+        with ws.Sides(self._repo, self._run) as sides:
+            told = [self._lay_out(sides, conflict, path) for path in conflict.paths]
+        facts = {"streams": list(conflict.streams), "paths": told}
+        (self.path / "conflict.json").write_bytes(msgspec.json.encode(facts))
+
+    def _lay_out(
+        self, sides: ws.Sides, conflict: ev.Conflict, path: ev.ConflictedPath
+    ) -> dict[str, object]:
+        blobs = {"base": path.base, "ours": path.ours, "theirs": path.theirs}
+        has: dict[str, str | None] = {}
+        for side, blob in blobs.items():
+            content = sides.content(blob)
+            has[side] = None if content is None else str(self._write(side, path.path, content))
+        marked = sides.merged(ws.conflicted_path(path), labels_of(conflict))
+        if marked is not None:
+            self._write("tree", path.path, marked)
+        else:
+            self._remove(path.path)
+        return {"path": path.path, "kind": path.kind, **has, "markers": marked is not None}
+
+    def _write(self, part: str, path: str, content: bytes) -> Path:
+        target = inside(self.path / part, path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(target):
+            target.unlink()
+        target.write_bytes(content)
+        return target
+
+    def _remove(self, path: str) -> None:
+        target = inside(self.tree, path)
+        if os.path.lexists(target) and not (target.is_dir() and not target.is_symlink()):
+            target.unlink()
+
+    def decisions(self, conflict: ev.Conflict) -> list[ev.Resolution]:
+        """Return a decision for each path whose file is there and has no markers left."""
+        found = []
+        with ws.Sides(self._repo, self._run) as sides:
+            for path in conflict.paths:
+                content, mode = self._result(path)
+                if content is None or ws.has_markers(content):
+                    continue
+                blob = sides.keep(content)
+                found.append(
+                    ev.Resolution(
+                        path.path, path.base, path.ours, path.theirs, "command", blob, mode
+                    )
+                )
+        return found
+
+    def _result(self, path: ev.ConflictedPath) -> tuple[bytes | None, str]:
+        """Return what a file became; a resolver may have put anything in its place."""
+        try:
+            target = inside(self.tree, path.path)
+            content = read_plain_file(target)
+            mode = target.lstat().st_mode
+        except (OSError, ValueError):
+            return None, ""
+        modes = {path.ours_mode, path.theirs_mode} - {""}
+        is_executable = modes == {"100755"} or bool(mode & 0o100)
+        return content, "100755" if is_executable else "100644"
+
+    def clear(self) -> None:
+        """Take the folder away."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def read_plain_file(path: Path) -> bytes | None:
+    """Return the content of a regular file, None if it is none or too large. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return None
+        content = file.read(ws.LARGEST_TEXT_BYTES + 1)
+    return content if len(content) <= ws.LARGEST_TEXT_BYTES else None
+
+
+def inside(root: Path, path: str) -> Path:
+    """Return a path of git's below a folder; raises ValueError if it would lead elsewhere.
+
+    A folder on its way that is a link (the tree may hold some) is no way.
+    """
+    parts = path.split("/")
+    if not path or any(part in ("", ".", "..") for part in parts):
+        raise ValueError(f"{path!r} is no path inside a folder")
+    at = root
+    for part in parts[:-1]:
+        at = at / part
+        if at.is_symlink():
+            raise ValueError(f"{path!r} leads through a link")
+    return at / parts[-1]
+
+
+def labels_of(conflict: ev.Conflict) -> tuple[str, str, str]:
+    """Return what the markers name the sides: by whose work they are."""
+    others = ", ".join(conflict.streams[:-1]) or "the base of the run"
+    return tellable(others), "before both", tellable(conflict.late)

@@ -1,0 +1,107 @@
+"""The process in which a plugin is tried out: loads it, asks what it brings, checks each strategy.
+
+Started by :mod:`anabranch.plugin_store.probing` with two files: what to do, and where to say what
+was found. It ends with its parent, whatever the plugin does to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import sys
+from collections.abc import Iterator
+from hashlib import blake2b
+from importlib.metadata import EntryPoint, distributions
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from anabranch.hookspecs import PROJECT
+from anabranch.plugin_store.names import canonical
+from anabranch.plugin_store.overlay import add_folders
+from anabranch.plugin_store.probing import Assignment, Beginning, Brought, Done, Fault, Line
+
+_DIE_WITH_PARENT = 1
+
+
+def main(told: str, said: str) -> None:
+    """Do what the file ``told`` asks for, and say in the file ``said`` what was found."""
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    assignment = msgspec.json.decode(Path(told).read_bytes(), type=Assignment)
+    with open(said, "ab", buffering=0) as file:
+        add_folders(assignment.folders)
+        for line in findings(assignment):
+            _say(file, line)
+
+
+def findings(assignment: Assignment) -> Iterator[Line]:
+    """Yield what is about to be done, what was found, and at last that it is done."""
+    checked, digest = 0, blake2b(digest_size=8)
+    for point in entry_points_of(assignment.distribution):
+        yield Beginning(f"{point.name} importing {point.value}")
+        strategies: dict[str, list[Any]] = {}
+        yield from _load(point, strategies)
+        for found in strategies.values():
+            for strategy in found:
+                name = str(getattr(strategy, "name", "?"))
+                yield Beginning(f"{name} checking {name}")
+                faults, decided = _check(strategy, assignment)
+                yield from faults
+                digest.update(decided.encode())
+                checked += 1
+    yield Done(checked, digest.hexdigest())
+
+
+def entry_points_of(distribution: str) -> list[EntryPoint]:
+    """Return the plugins of one distribution, the engine's and the console's."""
+    for found in distributions():
+        if canonical(str(found.metadata["Name"])) == distribution:
+            points = found.entry_points
+            return [p for p in points if p.group in (PROJECT, f"{PROJECT}.console")]
+    return []
+
+
+def _load(point: EntryPoint, strategies: dict[str, list[Any]]) -> Iterator[Line]:
+    """Load one plugin as the console would, and gather what it brings."""
+    from anabranch.plugins import load_plugins
+
+    if point.group != PROJECT:
+        try:
+            point.load()
+        except (Exception, SystemExit) as error:
+            yield Fault(point.name, f"{type(error).__name__}: {error}")
+        return
+    loaded = load_plugins([point])
+    for aside in loaded.set_aside:
+        yield Fault(point.name, aside.reason)
+    brought = {
+        "convergence": loaded.strategies.convergence,
+        "balancer": loaded.strategies.balancers,
+        "recovery": loaded.strategies.recovery,
+    }
+    for kind, found in brought.items():
+        strategies.setdefault(kind, []).extend(found.values())
+    yield Brought(point.name, {kind: tuple(found) for kind, found in brought.items() if found})
+
+
+def _check(strategy: Any, assignment: Assignment) -> tuple[list[Fault], str]:
+    from anabranch.testing import conformance
+
+    thorough = assignment.is_thorough
+    faults = conformance.find_faults(
+        strategy,
+        examples=conformance.THOROUGH_EXAMPLES if thorough else conformance.QUICK_EXAMPLES,
+        seed=assignment.seed,
+        with_hypothesis=None if thorough else False,
+    )
+    found = [Fault(fault.strategy, fault.message, fault.example) for fault in faults]
+    return found, "" if found else conformance.decisions_digest(strategy)
+
+
+def _say(file: IO[bytes], line: Line) -> None:
+    file.write(msgspec.json.encode(line) + b"\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3])

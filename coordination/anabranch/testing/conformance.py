@@ -1,0 +1,234 @@
+"""The conformance suite: is a strategy what a strategy has to be?
+
+Every strategy, whoever wrote it, is held to the same: *total* (it answers any view an engine could
+show), *deterministic* and *without memory* (the same view, the same answer, whenever it is asked),
+*pure* (no clock, no randomness, no files, nothing changed that it was given), *quick* (within its
+time budget, also for large views) and true to the laws of its kind
+(:mod:`anabranch.testing.laws`). A plugin's own tests call it in one line::
+
+    from anabranch.testing.conformance import assert_conforms
+
+    def test_it_conforms() -> None:
+        assert_conforms(Quorum())
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from anabranch.testing import laws, views
+from anabranch.testing.purity import OVERDUE_SECONDS, Overdue, watched
+from anabranch.testing.searching import search
+from anabranch.testing.views import SeededSource, Source
+
+BUDGET_SECONDS = 0.05
+QUICK_EXAMPLES = 60
+THOROUGH_EXAMPLES = 400
+LARGE_SIZE = 2_000
+_ASKED_AGAIN = 60
+_NO_STRATEGY = "it has none of the methods next_step, rank and after_failure"
+
+Case = tuple[Any, ...]
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One kind of strategy: how it is asked, with what, and what its answers are held to."""
+
+    name: str
+    method: str
+    draw: Callable[..., Case]
+    laws: tuple[laws.Law, ...]
+
+
+KINDS = (
+    Kind("convergence", "next_step", views.draw_point_view, laws.CONVERGENCE),
+    Kind("balancer", "rank", views.draw_queued_stream, laws.BALANCER),
+    Kind("recovery", "after_failure", views.draw_failed_attempt, laws.RECOVERY),
+)
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with a strategy, and the smallest example that shows it."""
+
+    strategy: str
+    message: str
+    example: str = ""
+
+    def __str__(self) -> str:
+        shown = f"\n  asked: {self.example}" if self.example else ""
+        return f"{self.strategy}: {self.message}{shown}"
+
+
+def assert_conforms(strategy: object, *, examples: int = THOROUGH_EXAMPLES) -> None:
+    """Raise AssertionError with the smallest example if a strategy breaks a rule."""
+    faults = find_faults(strategy, examples=examples)
+    assert not faults, "\n".join(map(str, faults))
+
+
+def kind_of(strategy: object) -> Kind | None:
+    """Return which kind of strategy something is, by the method it is asked with."""
+    return next((k for k in KINDS if callable(getattr(strategy, k.method, None))), None)
+
+
+def find_faults(
+    strategy: object,
+    *,
+    examples: int = THOROUGH_EXAMPLES,
+    seed: int = 0,
+    with_hypothesis: bool | None = None,
+) -> list[Fault]:
+    """Return everything found wrong with a strategy; an empty list if it conforms.
+
+    Args:
+        strategy: the strategy itself, as its plugin hands it over.
+        examples: how many views it is shown.
+        seed: which views those are, where hypothesis does not choose them.
+        with_hypothesis: whether hypothesis searches; by default, whether it is installed.
+    """
+    name = str(getattr(strategy, "name", type(strategy).__name__))
+    kind = kind_of(strategy)
+    faults = [Fault(name, fault) for fault in _faults_of_form(strategy, kind)]
+    if kind is None or faults:
+        return faults
+    draw = drawing(strategy, kind)
+    ask = getattr(strategy, kind.method)
+
+    def fault_of(case: Case) -> str:
+        return _fault_of_answer(ask, kind, case)
+
+    found = search(draw, fault_of, examples=examples, seed=seed, with_hypothesis=with_hypothesis)
+    if found:
+        return [Fault(name, found.fault, told(found.case))]
+    return [
+        Fault(name, *fault)
+        for fault in (_remembers(ask, draw, seed), _is_slow(ask, draw, seed))
+        if fault
+    ]
+
+
+def drawing(strategy: object, kind: Kind) -> Callable[[Source], Case]:
+    """Return what draws the cases that a strategy is shown, its options included."""
+    options_type = getattr(strategy, "options_type", None)
+
+    def draw(source: Source) -> Case:
+        if options_type is None:
+            return kind.draw(source)
+        return kind.draw(source, views.draw_options(source, options_type))
+
+    return draw
+
+
+def decisions_digest(strategy: object, seed: int = 0) -> str:
+    """Return a digest of what a strategy decides on many views, to compare between processes.
+
+    Two processes that hash strings differently show up whoever depends on the order of a set.
+    """
+    kind = kind_of(strategy)
+    if kind is None:
+        return ""
+    draw, ask = drawing(strategy, kind), getattr(strategy, kind.method)
+    digest = blake2b(digest_size=8)
+    for number in range(_ASKED_AGAIN):
+        case = draw(SeededSource(("digest", seed, number), 8))
+        digest.update(repr(ask(*case)).encode("utf-8", "replace"))
+    return digest.hexdigest()
+
+
+def told(case: Case) -> str:
+    """Return a case as the arguments that an author can paste into a test."""
+    return ", ".join(map(repr, case))
+
+
+def _faults_of_form(strategy: object, kind: Kind | None) -> list[str]:
+    faults = []
+    name = getattr(strategy, "name", None)
+    if not isinstance(name, str) or not name:
+        faults.append("it has no name (a non-empty string)")
+    elif not name.replace("-", "").replace("_", "").isalnum():
+        faults.append(f"the name {name!r} has characters other than letters, digits, - and _")
+    if kind is None:
+        faults.append(_NO_STRATEGY)
+    options_type = getattr(strategy, "options_type", None)
+    if options_type is not None:
+        faults += _faults_of_options(options_type)
+    return faults
+
+
+def _faults_of_options(options_type: Any) -> list[str]:
+    if not (isinstance(options_type, type) and issubclass(options_type, msgspec.Struct)):
+        return [f"its options_type is {options_type!r}, not a msgspec.Struct"]
+    faults = []
+    config = options_type.__struct_config__
+    if not config.frozen:
+        faults.append("its options_type is not frozen, so somebody could change it during a run")
+    if not config.forbid_unknown_fields:
+        faults.append("its options_type lets unknown keys pass (forbid_unknown_fields=True)")
+    return faults
+
+
+def _fault_of_answer(ask: Callable[..., Any], kind: Kind, case: Case) -> str:
+    """Ask once; return what is wrong with the answer, or with how it came about."""
+    given = copy.deepcopy(case)
+    try:
+        answer, impurities = watched(lambda: ask(*case))
+    except Overdue:
+        return f"it did not come back within {OVERDUE_SECONDS:g} s"
+    except (Exception, SystemExit) as error:
+        return f"it raised {type(error).__name__}: {error}"
+    if impurities:
+        return "; ".join(impurities)
+    if case != given:
+        return "it changed what it was given"
+    try:
+        again = ask(*copy.deepcopy(given))
+        if again != answer and repr(again) != repr(answer):
+            return f"asked twice, it answers differently: {answer!r}, then {again!r}"
+        for law in kind.laws:
+            if fault := law(ask, given, answer):
+                return fault
+    except (Exception, SystemExit) as error:
+        return f"it raised {type(error).__name__}: {error}"
+    return ""
+
+
+def _remembers(
+    ask: Callable[..., Any], draw: Callable[[Source], Case], seed: int
+) -> tuple[str, str] | None:
+    """Ask many views in one order, then in another: who keeps no state answers the same."""
+    cases = [draw(SeededSource(("again", seed, n), 6)) for n in range(_ASKED_AGAIN)]
+    first = [repr(ask(*case)) for case in cases]
+    for case, answer in reversed(list(zip(cases, first, strict=True))):
+        then = repr(ask(*case))
+        if then != answer:
+            return f"it remembers: {answer} at first, {then} later", told(case)
+    return None
+
+
+def _is_slow(
+    ask: Callable[..., Any], draw: Callable[[Source], Case], seed: int
+) -> tuple[str, str] | None:
+    """Time the largest views, by processor time and the best of three: others may be busy."""
+    for number in range(3):
+        case = draw(SeededSource(("large", seed, number), LARGE_SIZE))
+        took = min(_seconds(ask, case) for _ in range(3))
+        if took > BUDGET_SECONDS:
+            budget = f"the budget is {BUDGET_SECONDS * 1000:.0f} ms"
+            return f"it took {took * 1000:.0f} ms of processor time; {budget}", _outline(case)
+    return None
+
+
+def _seconds(ask: Callable[..., Any], case: Case) -> float:
+    begun = time.thread_time()
+    ask(*case)
+    return time.thread_time() - begun
+
+
+def _outline(case: Case) -> str:
+    text = told(case)
+    return text if len(text) < 300 else f"{text[:300]}… ({len(text)} characters)"

@@ -1,0 +1,194 @@
+"""What must be true of every decision of a strategy, kind by kind.
+
+Each law takes the strategy's method, what it was asked and what it answered, and returns what is
+wrong in words, or nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from anabranch.core.strategies import (
+    Abandon,
+    Checkpoint,
+    Converge,
+    FailedAttempt,
+    GiveUp,
+    PointView,
+    QueuedStream,
+    Retry,
+    WaitForMore,
+)
+from anabranch.testing.views import with_arrival
+
+LONGEST_DELAY_SECONDS = 86_400.0
+LONGEST_REASON = 500
+
+Ask = Callable[..., Any]
+Law = Callable[[Ask, tuple[Any, ...], Any], str]
+
+
+# --- every decision that has a reason ------------------------------------------------------------
+
+
+def it_says_why(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    reason = decision.reason
+    if not isinstance(reason, str) or not reason.strip():
+        return "the reason is empty; it is what people see in the console and in the report"
+    if len(reason) > LONGEST_REASON:
+        return f"the reason is {len(reason)} characters long; {LONGEST_REASON} is the most"
+    return ""
+
+
+# --- convergence types ---------------------------------------------------------------------------
+
+
+def it_answers_about_a_point(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    if isinstance(decision, WaitForMore | Converge | Checkpoint | Abandon):
+        return ""
+    return f"it returned {decision!r}, which is no decision about a point"
+
+
+def it_merges_only_who_arrived(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    view: PointView = asked[0]
+    if not isinstance(decision, Converge):
+        return ""
+    if not isinstance(decision.streams, tuple):
+        return f"the streams to merge are a {type(decision.streams).__name__}, not a tuple"
+    strangers = [stream for stream in decision.streams if stream not in view.arrived]
+    if strangers:
+        return f"it merges {strangers[0]!r}, which has not arrived"
+    if len(set(decision.streams)) != len(decision.streams):
+        return "it merges a stream twice"
+    return "" if decision.streams else "it converges on nothing"
+
+
+def a_part_is_a_step_forward(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """A merge that is not final adds to what the point holds; else it would merge for ever."""
+    view: PointView = asked[0]
+    if not isinstance(decision, Converge) or decision.is_final:
+        return ""
+    dropped = [stream for stream in view.merged if stream not in decision.streams]
+    if dropped:
+        return f"a merge that is not final leaves out {dropped[0]!r}, which the point holds already"
+    if set(decision.streams) <= set(view.merged):
+        return "a merge that is not final adds nobody, so the point would merge for ever"
+    return ""
+
+
+def it_snapshots_only_who_runs(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    view: PointView = asked[0]
+    if not isinstance(decision, Checkpoint):
+        return ""
+    strangers = [s for s in decision.streams if s not in view.running and s not in view.arrived]
+    if strangers:
+        return f"it takes a checkpoint of {strangers[0]!r}, which does not run"
+    return "" if decision.streams else "it takes a checkpoint of nobody"
+
+
+def it_waits_for_somebody(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    view: PointView = asked[0]
+    if isinstance(decision, WaitForMore | Checkpoint) and not view.outstanding:
+        return "it goes on waiting though everybody has arrived or departed"
+    return ""
+
+
+def it_looks_again_later(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    if not isinstance(decision, WaitForMore) or decision.look_again_at is None:
+        return ""
+    again = decision.look_again_at
+    if not isinstance(again, int | float) or not math.isfinite(again) or again <= asked[1]:
+        return f"it asks to be asked again at {again!r}, which is not after now ({asked[1]!r})"
+    return ""
+
+
+def one_more_arrival_is_no_step_back(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    view, now = asked
+    more = with_arrival(view, now)
+    if not isinstance(decision, Converge) or more is None:
+        return ""
+    then = ask(more, now)
+    if isinstance(then, Converge):
+        return ""
+    return f"it converges, but no more once {more.arrived[-1]!r} has arrived too: {then!r}"
+
+
+def time_is_no_step_back(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    view, now = asked
+    if not isinstance(decision, Converge):
+        return ""
+    for later in (now + 1.0, now + 100_000.0):
+        then = ask(view, later)
+        if not isinstance(then, Converge):
+            return f"it converges now, but no more {later - now:g} s later: {then!r}"
+    return ""
+
+
+# --- load balancers ------------------------------------------------------------------------------
+
+
+def a_rank_is_finite_numbers(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    if not isinstance(decision, tuple) or not decision:
+        return f"the rank is {decision!r}, not a tuple of numbers"
+    for number in decision:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            return f"the rank holds {number!r}, which is no number"
+        if not math.isfinite(number):
+            return f"the rank holds {number!r}, which has no place in an order"
+    return ""
+
+
+def ranks_are_of_one_length(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    simplest = ask(QueuedStream(asked[0].stream, 0, 0, 0.0, 0.0, 1))
+    if len(simplest) == len(decision):
+        return ""
+    return f"ranks have {len(simplest)} numbers for one stream and {len(decision)} for another"
+
+
+# --- recovery strategies -------------------------------------------------------------------------
+
+
+def it_answers_about_a_failure(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    if isinstance(decision, Retry | GiveUp):
+        return ""
+    return f"it returned {decision!r}, which is no decision about a failure"
+
+
+def a_delay_is_finite(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    if not isinstance(decision, Retry):
+        return ""
+    delay = decision.delay_seconds
+    if isinstance(delay, bool) or not isinstance(delay, int | float) or not math.isfinite(delay):
+        return f"the delay is {delay!r}, not a finite number of seconds"
+    if not 0.0 <= delay <= LONGEST_DELAY_SECONDS:
+        return f"the delay is {delay!r} s; it lies between 0 and {LONGEST_DELAY_SECONDS:g}"
+    return ""
+
+
+def it_keeps_to_the_retries(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    view: FailedAttempt = asked[0]
+    if isinstance(decision, Retry) and view.retries >= view.max_retries:
+        return f"it tries again though {view.retries} of {view.max_retries} retries are used up"
+    return ""
+
+
+CONVERGENCE: tuple[Law, ...] = (
+    it_answers_about_a_point,
+    it_says_why,
+    it_merges_only_who_arrived,
+    a_part_is_a_step_forward,
+    it_snapshots_only_who_runs,
+    it_waits_for_somebody,
+    it_looks_again_later,
+    one_more_arrival_is_no_step_back,
+    time_is_no_step_back,
+)
+BALANCER: tuple[Law, ...] = (a_rank_is_finite_numbers, ranks_are_of_one_length)
+RECOVERY: tuple[Law, ...] = (
+    it_answers_about_a_failure,
+    it_says_why,
+    a_delay_is_finite,
+    it_keeps_to_the_retries,
+)

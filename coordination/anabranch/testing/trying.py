@@ -1,0 +1,44 @@
+"""A strategy in a run: the real engine in a simulated world, no process and no disk under it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from anabranch.core.plan import Plan
+from anabranch.core.state import State
+from anabranch.core.strategies import Strategies
+from anabranch.plugins import load_plugins
+from anabranch.testing.conformance import kind_of
+from anabranch.testing.simulation import NO_TROUBLE, Simulation
+
+
+def strategies_with(*mine: Any) -> Strategies:
+    """Return the installed strategies and some more, by the names they have in a plan."""
+    found = load_plugins().strategies
+    kinds: dict[str, dict[str, Any]] = {
+        "convergence": dict(found.convergence),
+        "balancer": dict(found.balancers),
+        "recovery": dict(found.recovery),
+    }
+    for strategy in mine:
+        kind = kind_of(strategy)
+        if kind is None:
+            raise TypeError(f"{strategy!r} is no strategy of any kind")
+        kinds[kind.name][strategy.name] = strategy
+    return Strategies(kinds["convergence"], kinds["balancer"], kinds["recovery"])
+
+
+def simulate(plan: Plan, *mine: Any, seed: int = 1, with_trouble: bool = False) -> State:
+    """Run a plan to its end with some strategies of yours; return the state it ends in.
+
+    Args:
+        plan: what to run, as :func:`anabranch.testing.plan_of` makes it.
+        mine: strategies to try; the plan names them.
+        seed: how long things take, and what goes wrong; the same seed is always the same story.
+        with_trouble: whether processes, disks and the engine itself fail on the way.
+
+    Raises:
+        PromiseBroken: the engine and the strategy together broke a promise, or never came to rest.
+    """
+    trouble = None if with_trouble else NO_TROUBLE
+    return Simulation(seed, strategies_with(*mine), plan, trouble).run()

@@ -1,0 +1,179 @@
+"""Views for strategies: any that an engine could show, and none that it could not.
+
+Views are drawn from a source of choices, so that the same drawing serves a seeded search, which
+needs nothing, and hypothesis, which shrinks what it finds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from msgspec import inspect as types
+
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.strategies import FailedAttempt, PointView, QueuedStream
+
+Item = TypeVar("Item")
+_PLACES = ("waiting", "running", "arrived", "merged", "left out", "departed")
+_LONGEST_SECONDS = 100_000.0
+
+
+class Source(Protocol):
+    """Where choices come from; ``size`` bounds how much is drawn."""
+
+    size: int
+
+    def whole(self, low: int, high: int) -> int: ...
+
+    def real(self, low: float, high: float) -> float: ...
+
+    def pick(self, items: Sequence[Item]) -> Item: ...
+
+
+class SeededSource:
+    """Choices from a seed; the edges of a range come up more often than the middle."""
+
+    def __init__(self, seed: object, size: int) -> None:
+        self.size = size
+        self._random = Random(repr(seed))
+
+    def whole(self, low: int, high: int) -> int:
+        if self._random.random() < 0.25:
+            return self._random.choice((low, high))
+        return self._random.randint(low, high)
+
+    def real(self, low: float, high: float) -> float:
+        if self._random.random() < 0.25:
+            return self._random.choice((low, high))
+        return round(self._random.uniform(low, high), 3)
+
+    def pick(self, items: Sequence[Item]) -> Item:
+        return self._random.choice(items)
+
+
+def draw_point_view(source: Source, options: Any = None) -> tuple[PointView, float]:
+    """Draw a view of a convergence point, and the time of asking (seconds, run clock)."""
+    names = [StreamId(f"s{n}") for n in range(source.whole(0, source.size))]
+    places = {name: source.pick(_PLACES) for name in names}
+    opened = source.real(0.0, 100.0)
+    now = opened + source.real(0.0, 10_000.0)
+    arrived = [name for name in names if places[name] in ("arrived", "merged", "left out")]
+    times = sorted(source.real(opened, now) for _ in arrived)
+    checkpoint = source.real(opened, now) if source.pick((False, True)) else None
+    drawn: dict[str, Any] = {
+        "point": PointId("point"),
+        "expected": len(names),
+        "arrived": tuple(arrived),
+        "departed": {n: "exit code 1" for n in names if places[n] == "departed"},
+        "options": {} if options is None else options,
+        "arrived_at": dict(zip(arrived, times, strict=True)),
+        "running": {n: source.real(opened, now) for n in names if places[n] == "running"},
+        "merged": tuple(n for n in names if places[n] == "merged"),
+        "left_out": tuple(n for n in names if places[n] == "left out"),
+        "opened_at": opened,
+        "checkpoint_at": checkpoint,
+        "interval_seconds": source.real(0.5, 3600.0),
+        "priorities": {name: source.whole(-3, 3) for name in names},
+    }
+    return _made(PointView, drawn), now
+
+
+def with_arrival(view: PointView, now: float) -> PointView | None:
+    """Return the view as it is after one more participant has arrived, if one can."""
+    known = {*view.arrived, *view.departed}
+    coming = next((s for n in range(view.expected) if (s := StreamId(f"s{n}")) not in known), None)
+    if coming is None:
+        return None
+    return msgspec.structs.replace(
+        view,
+        arrived=(*view.arrived, coming),
+        arrived_at={**view.arrived_at, coming: now},
+        running={stream: since for stream, since in view.running.items() if stream != coming},
+    )
+
+
+def draw_queued_stream(source: Source, options: Any = None) -> tuple[QueuedStream]:
+    """Draw a stream that is ready to run."""
+    estimate = source.real(0.0, _LONGEST_SECONDS)
+    position = source.whole(0, max(1, source.size) * 10)
+    drawn: dict[str, Any] = {
+        "stream": StreamId(f"s{position}"),
+        "position": position,
+        "priority": source.whole(-100, 100),
+        "estimate_seconds": estimate,
+        "remaining_path_seconds": estimate + source.real(0.0, _LONGEST_SECONDS),
+        "attempt": source.whole(1, 5),
+        "options": {} if options is None else options,
+    }
+    return (_made(QueuedStream, drawn),)
+
+
+def draw_failed_attempt(source: Source, options: Any = None) -> tuple[FailedAttempt]:
+    """Draw an attempt that did not succeed."""
+    retries = source.whole(0, max(1, source.size))
+    drawn: dict[str, Any] = {
+        "stream": StreamId("s0"),
+        "attempt": retries + 1,
+        "retries": retries,
+        "max_retries": source.whole(0, max(1, source.size)),
+        "reason": source.pick(("exit code 1", "ended by signal 9", "timed out after 1.0 s", "")),
+        "is_permanent": source.pick((False, True)),
+        "seed": source.whole(0, 2**32 - 1),
+        "options": {} if options is None else options,
+    }
+    return (_made(FailedAttempt, drawn),)
+
+
+def draw_options(source: Source, options_type: type[msgspec.Struct]) -> msgspec.Struct:
+    """Draw options that a strategy says it takes: its defaults, or any valid values."""
+    info = types.type_info(options_type)
+    assert isinstance(info, types.StructType)
+    drawn: dict[str, Any] = {}
+    for field in info.fields:
+        if field.required or source.pick((False, True)):
+            drawn[field.encode_name] = _value(source, field.type)
+    try:
+        return msgspec.convert(drawn, options_type)
+    except (msgspec.ValidationError, ValueError):  # the type has rules of its own
+        return msgspec.convert({}, options_type)
+
+
+def _value(source: Source, info: types.Type) -> Any:
+    """Draw a plain value of a type, within the bounds that it states."""
+    if isinstance(info, types.BoolType):
+        return source.pick((False, True))
+    if isinstance(info, types.IntType):
+        low, high = _bounds(info, 0, 100)
+        return source.whole(int(low), int(high))
+    if isinstance(info, types.FloatType):
+        return source.real(*_bounds(info, 0.0, 1000.0))
+    if isinstance(info, types.LiteralType):
+        return source.pick(list(info.values))
+    if isinstance(info, types.EnumType):
+        return source.pick([member.value for member in info.cls])
+    if isinstance(info, types.UnionType):
+        return _value(source, source.pick(list(info.types)))
+    if isinstance(info, types.NoneType):
+        return None
+    if isinstance(info, types.ListType | types.SetType | types.VarTupleType):
+        return [_value(source, info.item_type) for _ in range(source.whole(0, 3))]
+    if isinstance(info, types.DictType):
+        return {}
+    return source.pick(("", "a", "some text"))
+
+
+def _bounds(info: types.IntType | types.FloatType, low: float, high: float) -> tuple[float, float]:
+    step = 1 if isinstance(info, types.IntType) else 1e-3
+    least = info.ge if info.ge is not None else info.gt + step if info.gt is not None else None
+    most = info.le if info.le is not None else info.lt - step if info.lt is not None else None
+    if least is None:
+        least = low if most is None else min(low, most)
+    return least, max(least, high) if most is None else most
+
+
+def _made(kind: type[Any], drawn: Mapping[str, Any]) -> Any:
+    """Return a view with all that was drawn for it."""
+    return kind(**{name: drawn[name] for name in kind.__struct_fields__ if name in drawn})

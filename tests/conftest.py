@@ -1,0 +1,21 @@
+"""What every test has: a machine on which no plugin is installed, whoever runs the tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Look for installed plugins in an empty folder instead of the developer's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data-home")))
+        yield
+
+
+def pytest_configure() -> None:
+    """The same while tests are collected: some modules load the plugins when they are imported."""
+    os.environ["XDG_DATA_HOME"] = os.devnull

@@ -1,0 +1,216 @@
+"""The pane of conflicts: both sides line by line, and every way to settle one, with real git."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anabranch.core.events import Conflict, ConflictedPath
+from anabranch.core.ids import StreamId
+from anabranch.core.plan import PointPlan, StreamPlan
+from anabranch.core.state import RunPhase
+from anabranch.engine.host import RunHost
+from anabranch.engine.hosting import start_run
+from anabranch.engine.settling import SideTexts
+from anabranch_console.glyphs import ASCII
+from anabranch_console.lines import line_cells, plain
+from anabranch_console.presenters.conflict_lines import ConflictRow, conflict_detail
+from anabranch_console.presenters.side_diff import diff_texts
+from anabranch_console.screens.resolving import ResolvingScreen
+from tests.console.conftest import Console, OpenConsole
+from tests.console.scripted_source import plan_of, strategies, stream
+from tests.engine.repositories import FAR_LINES, git, make_repository
+
+DEADLINE_SECONDS = 30.0
+STREAMS = [
+    stream("left", command="sed -i '1s/.*/left/' a.txt; echo left > b.txt"),
+    stream("right", command="sed -i '1s/.*/right/' a.txt; echo right > b.txt"),
+]
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunHost]:
+    """A run of two streams that has come to a conflict in two files."""
+    with _blocked(tmp_path, monkeypatch, STREAMS) as host:
+        yield host
+
+
+@contextmanager
+def _blocked(
+    place: Path, monkeypatch: pytest.MonkeyPatch, streams: list[StreamPlan], **point: Any
+) -> Iterator[RunHost]:
+    monkeypatch.setenv("XDG_STATE_HOME", str(place / "state"))
+    user = make_repository(place / "user", {"a.txt": FAR_LINES})
+    plan = plan_of(streams)
+    if point:
+        final = PointPlan(plan.points[0].id, streams=plan.points[0].streams, **point)
+        plan = plan_of(streams, points=(final,))
+    host = start_run(user, plan, strategies())
+    try:
+        assert host.wait(DEADLINE_SECONDS)
+        yield host
+    finally:
+        host.close()
+
+
+async def until_shown(console: Console, text: str) -> None:
+    """Pull frames until a text is on the screen."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while text not in console.shown():
+            await asyncio.sleep(0.01)
+            await console.frame()
+
+
+async def until_over(console: Console, host: RunHost) -> None:
+    """Pull frames until the run has converged."""
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while host.state.phase is not RunPhase.CONVERGED:
+            await asyncio.sleep(0.01)
+            await console.frame()
+
+
+def result(host: RunHost, path: str) -> str:
+    """Return a file of the result."""
+    final = next(p for p in host.state.points.values() if p.commit)
+    return git(Path(host.state.project), "show", f"{final.commit}:{path}")
+
+
+# --- with hands ----------------------------------------------------------------------------------
+
+
+async def test_both_sides_are_shown_and_taken(open_console: OpenConsole, host: RunHost) -> None:
+    """The banner names the key; a decision goes on to the next path; the last one merges."""
+    async with open_console(host, (150, 40)) as console:
+        assert "6 shows both sides and settles it here" in console.shown()
+        await console.press("6")
+        await until_shown(console, "+ left")
+        shown = console.shown()
+        for told in ("2 to decide", "ours  left", "theirs  right", "+ right", "- line 0"):
+            assert told in shown
+        await console.press("o")
+        await until_shown(console, "1 to decide")
+        assert "✓ ours" in console.shown()
+        await console.press("T")
+        await until_over(console, host)
+    assert result(host, "a.txt").startswith("left\n")
+    assert result(host, "b.txt") == "right\n"
+
+
+async def test_both_and_the_menu(open_console: OpenConsole, host: RunHost) -> None:
+    """The lines of both, one after the other; the menu leads to the same verbs."""
+    async with open_console(host, (150, 40)) as console:
+        await console.press("6", "b")
+        await until_shown(console, "1 to decide")
+        await console.press("x")
+        assert "Actions in conflicts" in console.shown()
+        await console.press("b")
+        await until_over(console, host)
+    assert result(host, "a.txt").startswith("left\nright\n")
+    assert result(host, "b.txt") == "left\nright\n"
+
+
+async def test_an_editor_settles_a_conflict(
+    open_console: OpenConsole, host: RunHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text with markers is refused, an unchanged one decides nothing, a clean one counts."""
+    texts: list[bytes] = []
+
+    def edited(self: ResolvingScreen, name: str, text: bytes) -> bytes | None:
+        texts.append(text)
+        if len(texts) == 1:
+            return text + b"more\n"
+        return b"by hand\n"
+
+    monkeypatch.setattr(ResolvingScreen, "_edited", edited)
+    async with open_console(host, (150, 40)) as console:
+        await console.press("6", "e")
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            while not any("markers are left" in told for told in console.toasts()):
+                await asyncio.sleep(0.01)
+                await console.frame()
+        assert b"<<<<<<< left" in texts[0]
+        assert b">>>>>>> right" in texts[0]
+        assert b"||||||| before both" in texts[0]
+        await console.press("e")
+        await until_shown(console, "1 to decide")
+        await console.press("o")
+        await until_over(console, host)
+    assert result(host, "a.txt") == "by hand\n"
+
+
+async def test_the_terminal_is_given_to_the_users_editor(
+    open_console: OpenConsole, host: RunHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where that is impossible, or the editor cannot be started, the reason is told."""
+    monkeypatch.setenv("VISUAL", "")
+    monkeypatch.setenv("EDITOR", f"{sys.executable} -c 'raise SystemExit(3)'")
+    async with open_console(host, (150, 40)) as console:
+        await console.press("6", "e")
+        assert any("cannot be given to an editor" in told for told in console.toasts())
+
+
+async def test_a_command_settles_a_conflict_from_the_console(
+    open_console: OpenConsole, host: RunHost
+) -> None:
+    """`:settle COMMAND` runs it where the markers are."""
+    async with open_console(host, (150, 40)) as console:
+        await console.press("6")
+        await console.command("settle echo settled > a.txt; echo settled > b.txt")
+        await until_over(console, host)
+    assert result(host, "a.txt") == "settled\n"
+
+
+async def test_a_conflict_is_handed_back_from_the_console(
+    open_console: OpenConsole, host: RunHost
+) -> None:
+    """A dialog asks to which stream; it runs again, on top of the other's work."""
+    async with open_console(host, (150, 40)) as console:
+        await console.press("6", "h")
+        assert "right does its work again" in console.shown()
+        await console.press("enter")
+        await until_over(console, host)
+    assert host.state.streams[StreamId("right")].attempt == 2
+    assert result(host, "a.txt").startswith("right\n")
+
+
+# --- in words ------------------------------------------------------------------------------------
+
+
+def row_of(path: str = "src/a.py") -> ConflictRow:
+    conflicted = ConflictedPath(path, "contents", "1", "2", "3")
+    conflict = Conflict((StreamId("left"), StreamId("right")), (conflicted,))
+    return ConflictRow(conflict.streams, conflicted, conflict=conflict)
+
+
+@pytest.mark.parametrize("cells", [30, 60, 89, 90, 140])
+def test_hostile_text_is_shown_and_does_nothing(cells: int) -> None:
+    """Escapes stay visible, so that two sides that differ look different; nothing is too wide."""
+    texts = SideTexts(b"a\n", b"a\x1b[31m\x1b]0;title\x07\n", "a\u202egnp\n".encode(), None)
+    lines = conflict_detail(row_of("x\x1b[2Jy"), texts, cells, ASCII)
+    told = "\n".join(plain(line) for line in lines)
+    assert "\x1b" not in told
+    assert "\x07" not in told
+    assert "\u202e" not in told
+    assert "\\x1b" in told.replace("\n", "").replace(" ", "")
+    assert all(line_cells(line) <= cells for line in lines[4:])
+
+
+def test_a_difference_tells_what_cannot_be_compared() -> None:
+    """Binary files, missing ones and very long ones are told of, not shown."""
+    assert next(diff_texts(b"a", None)).text.startswith("the file is not there")
+    assert [line.text for line in diff_texts(b"a", b"b\0")] == ["binary, 2 bytes"]
+    assert "too many" in next(diff_texts(b"", b"x\n" * 5000)).text
+    assert [line.text for line in diff_texts(b"a\n", b"a\n")] == ["the same as before"]
+
+
+def test_a_difference_has_a_few_lines_around_each_change() -> None:
+    old = b"".join(b"%d\n" % n for n in range(50))
+    new = old.replace(b"10\n", b"ten\n").replace(b"40\n", b"")
+    signs = "".join(line.sign for line in diff_texts(old, new))
+    assert signs == "   -+   …   -   "

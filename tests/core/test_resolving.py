@@ -1,0 +1,201 @@
+"""Conflicts settled path by path, by a resolver, or by doing the work again."""
+
+from __future__ import annotations
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.effects import RunResolver
+from anabranch.core.events import Conflict, ConflictedPath, Resolution
+from anabranch.core.events.conflicts import Choice
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.inheritance import to_inherit
+from anabranch.core.outcome import Refusal
+from anabranch.core.owed import owed
+from anabranch.core.resolutions import open_conflicts, undecided
+from anabranch.core.state import PointPhase
+from anabranch.testing import ByHand, point, stream
+from tests.core.given import given
+
+FINAL = PointId("final")
+
+
+def path_of(name: str = "f.txt") -> ConflictedPath:
+    return ConflictedPath(name, "contents", f"{name}-base", f"{name}-ours", f"{name}-theirs")
+
+
+def decided(path: ConflictedPath, blob: str = "new", choice: Choice = "file") -> Resolution:
+    return Resolution(path.path, path.base, path.ours, path.theirs, choice, blob)
+
+
+def does_not_merge(run: ByHand, *paths: ConflictedPath, name: str = "final") -> list[str]:
+    """The point's last stream does not merge with the first."""
+    known = run.state.points[PointId(name)]
+    first, late = known.merging[0], known.merging[-1]
+    conflict = Conflict((first, late), paths or (path_of(),), "tree")
+    return run.give(
+        inputs.MergeFinished(
+            point=known.id,
+            commit="m",
+            tree="t-m",
+            branch=None,
+            merged=known.merging[:-1],
+            conflicts=(conflict,),
+            cause=known.cause,
+        )
+    )
+
+
+def blocked(**fields: object) -> ByHand:
+    run = given(stream("a"), stream("b"), point("final", **fields))
+    run.succeed("a", "b")
+    does_not_merge(run)
+    return run
+
+
+def resolve(run: ByHand, *resolutions: Resolution) -> list[str]:
+    return run.give(inputs.ResolveConflict(resolutions=resolutions))
+
+
+def test_a_decided_conflict_is_merged_at_once() -> None:
+    """The run that needed its operator goes on, and the decision is an event."""
+    run = blocked()
+    assert run.state.phase == "needs_operator"
+    assert "anabranch conflicts" in run.state.hint
+    words = resolve(run, decided(path_of()))
+    assert words[:3] == ["conflict_resolved final", "run_reopened", "convergence_reopened final"]
+    assert words[-1] == "convergence_started final"
+    assert run.merged()[-1] == "run_converged"
+
+
+def test_a_conflict_waits_until_its_last_path_is_decided() -> None:
+    run = given(stream("a"), stream("b"))
+    run.succeed("a", "b")
+    one, two = path_of("one"), path_of("two")
+    does_not_merge(run, one, two)
+    words = resolve(run, decided(one))
+    assert words == ["conflict_resolved final"]
+    ((_, conflict),) = open_conflicts(run.state)
+    assert undecided(run.state, conflict) == (two,)
+    assert resolve(run, decided(two))[-1] == "convergence_started final"
+
+
+def test_what_was_decided_is_known_to_a_later_merge_of_the_same_blobs() -> None:
+    """The decision stays in the state, over resumes; other blobs are another conflict."""
+    run = blocked()
+    resolve(run, decided(path_of()))
+    conflict = Conflict((StreamId("a"), StreamId("b")), (path_of(),))
+    assert undecided(run.state, conflict) == ()
+    turned = ConflictedPath("f.txt", "contents", "f.txt-base", "f.txt-theirs", "f.txt-ours")
+    assert undecided(run.state, Conflict(conflict.streams, (turned,))) == ()
+    other = ConflictedPath("f.txt", "contents", "f.txt-base", "f.txt-ours", "changed")
+    assert undecided(run.state, Conflict(conflict.streams, (other,))) == (other,)
+
+
+def test_a_decision_about_nothing_is_refused() -> None:
+    run = blocked()
+    resolve(run, decided(path_of("other.txt")))
+    assert isinstance(run.refusal, Refusal)
+    assert "no conflict that waits" in run.refusal.reason
+    run = given(stream("a"))
+    resolve(run, decided(path_of()))
+    assert isinstance(run.refusal, Refusal)
+
+
+def test_a_stream_that_a_conflict_halts_starts_when_it_is_decided() -> None:
+    run = given(stream("a"), stream("b"), stream("c", "a", "b"))
+    run.succeed("a", "b")
+    about = run.stream("c")
+    conflict = Conflict((StreamId("a"), StreamId("b")), (path_of(),))
+    run.give(
+        inputs.WorkspaceConflicted(
+            stream=about.id, attempt=about.attempt, conflict=conflict, cause=about.cause
+        )
+    )
+    assert run.phase("c") == "blocked"
+    ((_, found),) = open_conflicts(run.state)
+    assert found.halts == "c"
+    resolve(run, decided(path_of()))
+    assert run.phase("c") == "preparing"
+    assert not open_conflicts(run.state)
+
+
+# --- handing back --------------------------------------------------------------------------------
+
+
+def test_a_conflict_is_handed_back_to_a_stream_that_builds_on_the_others() -> None:
+    """It is run again from what has merged, with a message, and its own earlier work is known."""
+    run = blocked()
+    before = run.stream("b").result
+    words = run.give(inputs.HandBack(stream=StreamId("b"), note="keep both lines"))
+    assert words[:4] == [
+        *("run_reopened", "conflict_handed_back b", "stream_requeued b", "message_sent"),
+    ]
+    b = run.stream("b")
+    assert b.phase == "preparing"
+    assert b.handed_back is not None
+    assert before is not None
+    assert (b.handed_back.commit, b.handed_back.builds_on) == (before.commit, ("a",))
+    assert b.inherits.heir_of == "a"
+    (message,) = run.state.messages.messages.values()
+    assert message.to == "b"
+    assert "keep both lines" in str(message.body)
+    run.succeed("b")
+    assert run.merged()[-1] == "run_converged"
+
+
+def test_the_earlier_of_two_streams_can_be_handed_the_conflict_too() -> None:
+    run = blocked()
+    run.give(inputs.HandBack(stream=StreamId("a")))
+    assert [s for s, _ in to_inherit(run.state, StreamId("a")).then] == []
+    assert to_inherit(run.state, StreamId("a")).heir_of == "b"
+
+
+def test_only_finished_work_of_a_waiting_conflict_is_handed_back() -> None:
+    run = blocked()
+    run.give(inputs.HandBack(stream=StreamId("nobody")))
+    assert isinstance(run.refusal, Refusal)
+
+
+# --- the plan's resolver -------------------------------------------------------------------------
+
+
+def resolver_says(run: ByHand, *resolutions: Resolution) -> list[str]:
+    point_ = run.state.points[FINAL]
+    return run.give(
+        inputs.ResolverFinished(
+            point=FINAL, reason="exit 0", resolutions=resolutions, cause=point_.resolver_cause
+        )
+    )
+
+
+def test_the_resolver_is_asked_before_anybody_else() -> None:
+    """It is owed until it has ended, and the run does not rest meanwhile."""
+    run = blocked(resolver="settle")
+    assert run.state.phase == "running"
+    assert any(isinstance(e, RunResolver) for e in owed(run.state))
+    resolve(run, decided(path_of()))
+    assert isinstance(run.refusal, Refusal)
+    words = resolver_says(run, decided(path_of(), choice="command"))
+    assert words[:2] == ["conflict_resolved final", "resolver_ended final"]
+    assert run.merged()[-1] == "run_converged"
+    assert not any(isinstance(e, RunResolver) for e in owed(run.state))
+
+
+def test_what_the_resolver_leaves_is_dealt_with_as_the_plan_says() -> None:
+    """It is asked once about the same blobs; then the policy counts."""
+    run = blocked(resolver="settle")
+    resolver_says(run)
+    assert does_not_merge(run)[-1] == "run_needs_operator"
+    run = blocked(resolver="settle", on_conflict="quarantine")
+    resolver_says(run)
+    does_not_merge(run)
+    assert run.phase("b") == "quarantined"
+    assert run.state.points[FINAL].phase is PointPhase.MERGED
+
+
+def test_a_resolver_that_is_late_changes_nothing() -> None:
+    run = blocked()
+    assert resolver_says(run, decided(path_of())) == []
+    assert not run.state.resolutions
+    events = [type(r.event) for r in run.records]
+    assert ev.ResolverEnded not in events

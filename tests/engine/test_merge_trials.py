@@ -1,0 +1,220 @@
+"""Merge trials: our verdicts and trees are those of git's own merges in a checkout.
+
+By hand: ``ANABRANCH_MERGE_TRIALS=2000 ANABRANCH_RELEASES=FOLDER``, where the folder holds source
+archives of successive releases (``NAME-VERSION.tar.gz``).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from anabranch.core.ids import StreamId
+from anabranch.engine.workspaces import (
+    Base,
+    Conflict,
+    Decision,
+    MergeOutcome,
+    Repository,
+    Result,
+    decide_side,
+    look_at_merge,
+    merge_trees,
+)
+from anabranch.engine.workspaces.deciding import decision_key
+from anabranch.engine.workspaces.values import DecisionKey
+from tests.e2e.checkouts import likeness
+from tests.engine.merge_trials import (
+    Files,
+    Release,
+    Stream,
+    Verdict,
+    deal,
+    import_streams,
+    referee,
+    releases,
+)
+from tests.engine.repositories import RUN, git, make_repository, open_project
+
+TRIALS = int(os.environ.get("ANABRANCH_MERGE_TRIALS", "60"))
+FIRST = int(os.environ.get("ANABRANCH_FIRST_TRIAL", "0"))
+ARCHIVES = os.environ.get("ANABRANCH_RELEASES")
+ENOUGH_DISAGREEMENTS = 5
+TRIALS_A_TIDY = 200
+"""Each trial leaves objects behind, and git grows slow with thousands of them lying about."""
+
+SIMPLE = ("contents", "add/add", "binary", "modify/delete")
+"""Kinds of conflict that taking one side of each path settles in the same way for everybody."""
+
+
+class Ours(NamedTuple):
+    """What our merge came to, and how it was settled."""
+
+    outcome: MergeOutcome
+    conflicts: dict[int, Conflict]
+    settled: dict[int, str]
+    decisions: dict[DecisionKey, Decision]
+
+
+class Place(NamedTuple):
+    """A repository with a release in it: the user's checkout, and the referee's."""
+
+    repo: Repository
+    base: Base
+    user: Path
+    judge: Path
+    before: Files
+
+
+def place_for(release: Release, folder: Path) -> Place:
+    """Make a repository of a release's earlier state, its checkout in the middle of work."""
+    user = make_repository(folder / "user", {"unfinished.txt": "committed\n"})
+    for path, file in release.before.items():
+        target = user / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.content)
+        target.chmod(0o755 if file.mode == "100755" else 0o644)
+    git(user, "rm", "-q", "-f", "unfinished.txt")
+    git(user, "add", "-A", "-f")
+    git(user, "commit", "-q", "-m", "before")
+    project = open_project(user, folder / "outside")
+    judge = folder / "judge"
+    git(user, "worktree", "add", "-q", "--detach", str(judge), project.base.commit)
+    (user / "mine.txt").write_text("not committed\n")
+    (user / next(iter(sorted(release.before)))).write_text("in the middle of work\n")
+    return Place(project.repo, project.base, user, judge, release.before)
+
+
+def merge_ours(place: Place, streams: list[Stream], chance: random.Random) -> Ours:
+    """Merge as a convergence point does; settle some of the simple conflicts by a side."""
+    results = results_of(place, streams)
+    below = {s.number: _descendants(streams, s.number) for s in streams}
+    wants = {s.number: chance.choice(("", "ours", "theirs")) for s in streams}
+    decisions: dict[DecisionKey, Decision] = {}
+    settled: dict[int, str] = {}
+    seen: dict[int, Conflict] = {}
+    while True:
+        outcome = merge_trees(
+            place.repo, RUN, place.base, results, message="trial", stop_early=False,
+            decisions=decisions, below=lambda s: {_name(n) for n in below[_number(s)]},
+        )  # fmt: skip
+        found = {_number(c.stream): c for c in outcome.conflicts}
+        seen |= found
+        fresh = [n for n, c in found.items() if n not in settled and wants[n] and _is_simple(c)]
+        if not fresh:
+            conflicts = {n: c for n, c in seen.items() if n in found or n in settled}
+            return Ours(outcome, conflicts, settled, decisions)
+        number = fresh[0]
+        settled[number] = wants[number]
+        side = "ours" if wants[number] == "ours" else "theirs"
+        for path in found[number].paths:
+            decisions[decision_key(path)] = decide_side(
+                path, "ours" if side == "ours" else "theirs"
+            )
+        for later in [n for n in settled if n > number]:  # it is merged onto something else now
+            del settled[later]
+
+
+def _is_simple(conflict: Conflict) -> bool:
+    return all(p.kind in SIMPLE and (p.at or p.path) == p.path for p in conflict.paths)
+
+
+def results_of(place: Place, streams: list[Stream]) -> list[Result]:
+    """Return the branches as results, each with the tree that it started from."""
+    asked = [f"{s.branch}{kind}" for s in streams for kind in ("", "^{tree}")]
+    ids = git(place.user, "rev-parse", *asked).split()
+    found = dict(
+        zip([s.number for s in streams], zip(ids[::2], ids[1::2], strict=True), strict=True)
+    )
+    found[-1] = (place.base.commit, place.base.tree)
+    return [Result(_name(s.number), *found[s.number], *found[s.parent]) for s in streams]
+
+
+def _name(number: int) -> StreamId:
+    return StreamId(f"s{number}")
+
+
+def _number(stream: StreamId) -> int:
+    return int(stream.removeprefix("s"))
+
+
+def _descendants(streams: list[Stream], number: int) -> set[int]:
+    found: set[int] = set()
+    for stream in streams:
+        if stream.parent == number or stream.parent in found:
+            found.add(stream.number)
+    return found
+
+
+def disagreement(place: Place, streams: list[Stream], ours: Ours, theirs: Verdict) -> str | None:
+    """Return how our verdicts and tree differ from git's, None if they do not."""
+    told = {
+        number: frozenset(p.path for p in conflict.paths if p.base or p.ours or p.theirs)
+        for number, conflict in ours.conflicts.items()
+    }
+    if told != theirs.conflicts:
+        return f"conflicts: ours {told}, git's {theirs.conflicts}"
+    if ours.outcome.tree != theirs.tree:
+        differing = git(
+            place.user, "diff-tree", "-r", "--no-renames", ours.outcome.tree, theirs.tree
+        )
+        return f"trees differ: {differing}"
+    merged = [r for r in results_of(place, streams) if r.stream in ours.outcome.merged]
+    found = look_at_merge(
+        place.repo, RUN, place.base, merged, ours.outcome, {key[0] for key in ours.decisions}
+    )
+    if found.lost:
+        return f"called lost, wrongly: {found.lost}"
+    files = git(place.user, "ls-tree", "-r", "--name-only", theirs.tree).split("\n")
+    if {"Notes.txt", "notes.txt"} <= {*files} and "differ only in case" not in str(found.warnings):
+        return "names that differ only in case were not told"
+    return None
+
+
+@pytest.mark.timeout(120 + TRIALS * 2)
+def test_our_merges_are_those_of_git_in_a_checkout(tmp_path: Path) -> None:
+    """Clean or conflict, the paths, the tree, and the tree after taking sides; nobody touched."""
+    found = releases(Path(ARCHIVES) if ARCHIVES else None)
+    places = [place_for(r, tmp_path / f"{n}-{r.name}") for n, r in enumerate(found)]
+    before = [likeness(place.user) for place in places]
+    seen: Counter[str] = Counter()
+    wrong: list[str] = []
+    for trial in range(FIRST, FIRST + TRIALS):
+        chance = random.Random(trial)
+        which = trial % len(found)
+        release, place = found[which], places[which]
+        streams = deal(release, chance)
+        if trial % TRIALS_A_TIDY == TRIALS_A_TIDY - 1:
+            for each in places:
+                git(each.user, "repack", "-q", "-a", "-d", "-n")
+                git(each.user, "prune", "--expire=now")
+        import_streams(place.user, place.base.commit, place.before, streams)
+        ours = merge_ours(place, streams, chance)
+        remembered = {key: (made.mode, made.blob) for key, made in ours.decisions.items()}
+        theirs = referee(place.judge, place.base.commit, streams, ours.settled, remembered)
+        problem = disagreement(place, streams, ours, theirs)
+        if problem:
+            wrong.append(f"trial {trial} ({release.name}): {problem}")
+            if len(wrong) >= ENOUGH_DISAGREEMENTS:
+                break
+        _count(seen, ours)
+    print(dict(seen))
+    assert not wrong, "\n".join(wrong)
+    assert [likeness(place.user) for place in places] == before
+    assert seen["clean"] > TRIALS // 10
+    assert seen["settled"] > TRIALS // 10
+    assert seen["conflict contents"] > TRIALS // 10
+
+
+def _count(seen: Counter[str], ours: Ours) -> None:
+    seen["trials"] += 1
+    seen["clean"] += not ours.conflicts
+    seen["settled"] += bool(ours.settled)
+    seen["left out"] += len(ours.conflicts) > len(ours.settled)
+    for conflict in ours.conflicts.values():
+        seen.update(f"conflict {p.kind}" for p in conflict.paths)

@@ -1,0 +1,103 @@
+"""Looking at a merge that git calls clean: nothing is lost, and the silent traps are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from anabranch.engine.workspaces import Findings, MergeOutcome, Result, look_at_merge, merge_trees
+from anabranch.engine.workspaces.verifying import is_sensitive
+from tests.engine.repositories import FAR_LINES, RUN, Project, git, make_repository, open_project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A repository with a few files."""
+    files = {"a.txt": FAR_LINES, "b.txt": "b\n", "d/one.txt": FAR_LINES.replace("line", "row")}
+    return open_project(make_repository(tmp_path / "user", files), tmp_path / "outside")
+
+
+def merged(project: Project, *results: Result) -> MergeOutcome:
+    return merge_trees(project.repo, RUN, project.base, results, message="m", stop_early=True)
+
+
+def look(project: Project, outcome: MergeOutcome, *results: Result) -> Findings:
+    return look_at_merge(project.repo, RUN, project.base, results, outcome, ())
+
+
+def test_a_merge_that_has_everything_loses_nothing(project: Project) -> None:
+    """Edits, additions, deletions, far lines of one file, and a rename with an edit behind it."""
+    results = (
+        project.result("one", {"a.txt": FAR_LINES.replace("line 3\n", "x\n"), "n/new.txt": "n\n"}),
+        project.result("two", {"a.txt": FAR_LINES.replace("line 30\n", "y\n"), "b.txt": None}),
+        project.result("three", {"d/one.txt": None, "moved.txt": FAR_LINES.replace("line", "row")}),
+        project.result("four", {"d/one.txt": FAR_LINES.replace("line", "row") + "end\n"}),
+    )
+    outcome = merged(project, *results)
+    assert not outcome.conflicts
+    assert look(project, outcome, *results) == Findings()
+    assert project.content(outcome.commit, "moved.txt").endswith("end\n")
+
+
+def test_a_rename_that_git_finds_between_two_streams_is_no_loss(project: Project) -> None:
+    """One deletes a file, another adds its like: a third one's change is carried there."""
+    old = FAR_LINES.replace("line", "row")
+    results = (
+        project.result("adds", {"e/one.txt": old}),
+        project.result("deletes", {"d/one.txt": None}),
+        project.result("edits", {"d/one.txt": old + "end\n"}),
+    )
+    outcome = merged(project, *results)
+    assert not outcome.conflicts
+    assert project.content(outcome.commit, "e/one.txt").endswith("end\n")
+    assert look(project, outcome, *results) == Findings()
+
+
+def test_a_tree_that_lacks_a_change_is_found_out(project: Project) -> None:
+    """Whatever went wrong: a file that is not there, one as it was before, one still there."""
+    one = project.result("one", {"new.txt": "new\n", "a.txt": "changed\n", "b.txt": None})
+    two = project.result("two", {"d/two.txt": "two\n"})
+    outcome = replace(merged(project, one, two), tree=two.tree)
+    assert look(project, outcome, one, two).lost == (
+        *("a.txt of one", "b.txt of one", "new.txt of one"),
+    )
+
+
+def test_what_git_takes_without_a_word_is_told(project: Project) -> None:
+    """Names that differ in case only, a nested repository, and what others obey."""
+    one = project.result("one", {"Notes.txt": "1\n", "sub/.github/x.yml": "on: push\n"})
+    workspace = project.workspace("two")
+    (workspace.path / "notes.txt").write_text("2\n")
+    nested = make_repository(workspace.path / "nested", {"x": "x\n"})
+    assert git(nested, "rev-parse", "HEAD")
+    two = project.capture(workspace)
+    outcome = merged(project, one, two)
+    told = "\n".join(look(project, outcome, one, two).warnings)
+    assert "differ only in case were merged: " in told
+    assert "Notes.txt" in told
+    assert "nested repositories only a commit's name was merged: nested" in told
+    assert "not in this repository: nested" in told
+    assert "one changed what others run or obey: sub/.github/x.yml" in told
+
+
+def test_markers_that_a_stream_left_are_told_of_the_merge_too(project: Project) -> None:
+    text = "<<<<<<< a\n1\n=======\n2\n>>>>>>> b\n"
+    one, two = project.result("one", {"m.txt": text}), project.result("two", {"b.txt": "2\n"})
+    outcome = merged(project, one, two)
+    assert look(project, outcome, one, two).warnings == ("conflict markers were merged in m.txt",)
+
+
+@pytest.mark.parametrize(
+    ("path", "is_one"),
+    [
+        *(
+            (p, True)
+            for p in ("AGENTS.md", "x/AGENTS.md", ".github/workflows/ci.yml", "a/.claude/x")
+        ),
+        *((p, False) for p in ("agents.md.txt", "github/x", "src/package.json.py", "a.md")),
+    ],
+)
+def test_sensitive_paths(path: str, is_one: bool) -> None:
+    assert is_sensitive(path) is is_one
