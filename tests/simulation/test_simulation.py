@@ -11,9 +11,10 @@ import pytest
 
 from anabranch.core.events import event_types, wire_name
 from anabranch.core.strategies import Strategies
-from anabranch.plugins import load_plugins
 from anabranch.testing import Faults, PromiseBroken, Simulation, plan_of, stream
 from anabranch.testing.simulation import NO_TROUBLE
+from anabranch.testing.trying import strategies_with
+from tests.simulation.patient import Patient
 
 SEEDS = int(os.environ.get("ANABRANCH_SEEDS", "1000"))
 FIRST_SEED = int(os.environ.get("ANABRANCH_FIRST_SEED", "0"))
@@ -78,8 +79,8 @@ Locks have a simulation of their own beside this one, the others their models in
 
 @pytest.fixture(scope="module")
 def strategies() -> Strategies:
-    """The built-in strategies."""
-    return load_plugins().strategies
+    """The built-in strategies, and one that looks at the clock."""
+    return strategies_with(Patient())
 
 
 class Failure(msgspec.Struct, frozen=True):

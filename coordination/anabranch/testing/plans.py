@@ -61,8 +61,8 @@ def _with_streams(plan: PointPlan, streams: list[StreamId]) -> PointPlan:
     return replace(plan, streams=tuple(streams))
 
 
-EARLY = ("progressive",)
-"""Convergence types that merge before all are there."""
+EARLY = ("progressive", "patient")
+"""Convergence types that merge before all are there, of the built-ins and of the tests."""
 
 
 def random_plan(
