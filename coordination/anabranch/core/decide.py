@@ -109,7 +109,9 @@ def _settle(draft: Draft, is_start: bool) -> None:
             return
 
 
-_WAITS = ev.CallEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued
+_WAITS = (
+    ev.CallEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued
+)
 
 
 def _may_close_ring(draft: Draft, event: ev.Event) -> bool:

@@ -83,9 +83,7 @@ def _wait_ended(point: Point, record: ev.Recorded, event: ev.ArrivalWaitEnded) -
 
 
 def _wait_began(point: Point, record: ev.Recorded, event: ev.ArrivalWaitBegan) -> Point:
-    return _with_arrival(
-        point, event.stream, waits=True, since=record.at, request=event.request
-    )
+    return _with_arrival(point, event.stream, waits=True, since=record.at, request=event.request)
 
 
 def _with_arrival(point: Point, stream: StreamId, **facts: Any) -> Point:

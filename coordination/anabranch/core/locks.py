@@ -2,13 +2,16 @@
 
 A lock belongs to an attempt of a stream. Asking again for what it holds, in the same mode or a
 weaker one, gives the same fence: holds are not counted, so a client that lost its answer just asks
-again, and one unlock gives the path back. In the same way an ask that waits is joined, not
+again, and one unlock gives the path back. Who is told ``was_held`` should leave that to whoever
+locked it first. In the same way an ask that waits is joined, not
 doubled. The rules of who waits for whom are those of :mod:`anabranch.core.lock_table`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core import events as ev
@@ -46,7 +49,8 @@ def lock(draft: Draft, call: calls.Lock) -> None:
     table = draft.state.locks
     held = grant_at(table, caller.stream, path)
     if held is not None and (held.mode == "write" or call.mode == "read"):
-        draft.answer = granted(draft.state, caller.stream, held.fence)
+        answer = granted(draft.state, caller.stream, held.fence)
+        draft.answer = replace(answer, facts={**answer.facts, "was_held": True})
         return
     upgrades = held.fence if held else None
     ask = Ask(caller.stream, caller.attempt, path, call.mode, upgrades, 0, call.request, draft.now)

@@ -128,7 +128,7 @@ from anabranch.core.events.streams import (
     WorkspaceReclaimed,
 )
 
-Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn
+Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn | ArrivalWaitBegan
 """Events that may be the answer to a request."""
 
 __all__ = [

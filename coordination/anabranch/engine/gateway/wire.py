@@ -208,6 +208,13 @@ class ReleaseResources(Args, frozen=True):
         return calls.ReleaseResources(caller=caller, request=request, amounts=self.resources)
 
 
+class Withdraw(Args, frozen=True):
+    ticket: Annotated[str, Meta(pattern=r"^[0-9]{1,18}$")]
+
+    def call(self, caller: Caller, request: str) -> Call:
+        return calls.Withdraw(caller=caller, request=request, ticket=int(self.ticket))
+
+
 class Arrive(WaitingArgs, frozen=True):
     point: Name | None = None
     state: Json = None
@@ -280,6 +287,7 @@ VERBS: dict[str, type[Args]] = {
     "requeue": Requeue,
     "request": RequestResources,
     "release": ReleaseResources,
+    "withdraw": Withdraw,
     "arrive": Arrive,
     "checkpoint": Checkpoint,
     "register": Register,
