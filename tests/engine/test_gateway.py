@@ -272,6 +272,16 @@ async def test_a_client_that_leaves_gives_its_wait_up(
     await bench.until(lambda: not bench.state.locks.holders.get(StreamId("b")))
 
 
+async def test_a_folder_without_its_slash_means_what_is_in_it(bench: Bench) -> None:
+    """Whoever names a folder of its workspace holds its content, and gives it back by that name."""
+    (bench.folder / "a" / "docs").mkdir()
+    granted = await bench.ask("a", "lock", path="docs")
+    assert granted.outcome == "granted"
+    assert not (await bench.ask("b", "lock", path="docs/one.md")).ok
+    assert (await bench.ask("a", "unlock", path="docs")).ok
+    assert (await bench.ask("b", "lock", path="docs/one.md")).ok
+
+
 async def test_what_was_granted_to_nobody_any_more_is_given_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

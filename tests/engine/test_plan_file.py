@@ -557,7 +557,6 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
         if warning.code == "no-effect-yet"
     ]
     assert found == [
-        "coordination.protocols",
         "coordination.recovery.timeout",
         "coordination.recovery.fallback",
         "coordination.recovery.soft_grace",
@@ -649,7 +648,7 @@ def test_the_report_for_people_names_waves_path_slack_and_warnings() -> None:
     assert "  1  lint  integration\n  2  unit\n" in shown
     assert "Critical path, 2m40s: lint -> unit" in shown
     assert "  integration may slip by 2m39s" in shown
-    assert "no-effect-yet: `coordination.protocols` (line 9)" in shown
+    assert "no-effect-yet: `coordination.recovery.timeout` (line " in shown
     assert "\x1b" not in shown
 
 

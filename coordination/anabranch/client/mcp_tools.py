@@ -196,7 +196,7 @@ _COORDINATION = [
         "Give a wait up",
         "Give a wait up by its ticket: leave the queue of a lock or of resources, or a "
         "convergence point that you have arrived at.",
-        {"ticket": TICKET},
+        {"ticket": _text("The ticket of the wait.", pattern="^[0-9]{1,18}$")},
         ("ticket",),
     ),
     _tool(

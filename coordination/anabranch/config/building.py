@@ -40,6 +40,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         points=_points(file, streams, context.known.early),
         max_parallel=max(context.auto_parallel, 1) if width == "auto" else width,
         balancer=coordination.balancer,
+        protocols=tuple(coordination.protocols),
         recovery=fallback if is_chosen and fallback in context.known.recovery else "retry",
         include_uncommitted=coordination.isolation.include_uncommitted,
         file_access=coordination.isolation.file_access,

@@ -43,7 +43,6 @@ NOT_YET = (
     NotYet(("streams", "*", "each"), "refuse"),
     NotYet(("convergence", "*", "verify"), "refuse"),
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
-    NotYet(("coordination", "protocols")),
     NotYet(("coordination", "recovery", "timeout")),
     NotYet(("coordination", "recovery", "fallback"), values=FALLBACKS),
     NotYet(("coordination", "recovery", "soft_grace")),

@@ -24,6 +24,7 @@ from anabranch.core.lock_events import UNLOCKED, granted, waiting
 from anabranch.core.lock_table import (
     Ask,
     Grant,
+    LockTable,
     ask_at,
     asks_of,
     blockers,
@@ -278,10 +279,15 @@ def _meant(draft: Draft, call: calls.Unlock) -> list[Grant]:
     for stream in streams:
         holder = table.holders.get(stream)
         at = path if call.fence is None or holder is None else holder.held.get(call.fence)
-        grant = grant_at(table, stream, at) if at is not None else None
+        grant = _at_or_below(table, stream, at) if at is not None else None
         if grant is not None and call.fence in (None, grant.fence) and path in (None, at):
             found.append(grant)
     return found
+
+
+def _at_or_below(table: LockTable, stream: StreamId, path: str) -> Grant | None:
+    """Return a grant of a path, or of the folder that it names."""
+    return grant_at(table, stream, path) or grant_at(table, stream, f"{path}/")
 
 
 def _refuse_unlock(draft: Draft, call: calls.Unlock) -> None:

@@ -119,6 +119,7 @@ class Plan(msgspec.Struct, frozen=True):
     points: tuple[PointPlan, ...]
     max_parallel: int
     balancer: str = "longest-first"
+    protocols: tuple[str, ...] = ("registration", "heartbeat", "negotiation")
     recovery: str = "retry"
     include_uncommitted: bool = False
     stop_grace_seconds: float = 10.0

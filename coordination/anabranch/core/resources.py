@@ -273,6 +273,10 @@ def request(draft: Draft, call: calls.RequestResources) -> None:
     older = goes_before(reserved, draft.now, caller.stream, amounts)
     if not lacking(state, amounts) and older is None:
         draft.emit(ev.ResourcesGranted(caller.stream, caller.attempt, call.request, amounts))
+    elif "negotiation" not in state.plan.protocols:
+        holders = sorted({s for name in lacking(state, amounts) for s in holders_of(state, name)})
+        hint = "ask again later: the plan has switched negotiation off, so nothing is queued"
+        draft.answer = refused(f"not free: {_in_words(amounts)}", hint, holders=holders)
     elif not call.wait:
         draft.answer = _offer(state, amounts, older)
     elif len(waiting) >= MOST_WAITING_A_STREAM:

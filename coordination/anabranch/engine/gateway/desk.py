@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from itertools import count
+
+from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core.answers import refused, remembered, why_not_heard
 from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.decide import CALLS
 from anabranch.core.events import Recorded, Requested
+from anabranch.core.globs import is_literal
 from anabranch.core.ids import StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
@@ -187,7 +191,8 @@ class Desk:
     def _serve(self, asked: Asked, caller: Caller, request: str, visit: Visit) -> None:
         args = asked.args
         is_resumed = isinstance(args, wire.WaitingArgs) and args.ticket is not None
-        errand = Errand(caller, args, None if is_resumed else args.call(caller, request), visit)
+        call = None if is_resumed else self._meaning(args.call(caller, request))
+        errand = Errand(caller, args, call, visit)
 
         def tell(answer: Answer) -> None:
             if not visit.is_gone:
@@ -205,6 +210,16 @@ class Desk:
             tell(why_not_heard(state, caller) or reads.READS[type(args)](state, caller, args))
         else:
             self._ask(errand, errand.call)
+
+    def _meaning(self, call: Call | None) -> Call | None:
+        """Whoever locks a folder without its slash means what is in it."""
+        if not isinstance(call, calls.Lock) or not is_literal(call.path):
+            return call
+        stream = self._state().streams.get(call.caller.stream)
+        if stream is None or stream.workspace is None or call.path.startswith("/"):
+            return call
+        is_folder = os.path.isdir(os.path.join(stream.workspace.path, call.path))
+        return replace(call, path=f"{call.path}/") if is_folder else call
 
     def _ask(self, errand: Errand, call: Call) -> None:
         self._post(call, lambda outcome: self._replied(errand, call, outcome))

@@ -356,8 +356,15 @@ def _asked(i: Json, raw: dict[str, Any]) -> Asked:
     try:
         args = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise BadFrame("bad_arguments", _worded(str(error))) from None
+        raise BadFrame("bad_arguments", _worded(str(error)), _takes(verb, kind)) from None
     return Asked(i, verb, token, request, args)
+
+
+def _takes(verb: str, kind: type[Args]) -> str:
+    """Tell what a verb takes; what it needs stands without brackets."""
+    fields = msgspec.structs.fields(kind)
+    told = [field.name if field.required else f"[{field.name}]" for field in fields]
+    return f"{verb} takes {', '.join(told) or 'no arguments'}"
 
 
 def _text(raw: dict[str, Any], name: str) -> str:
