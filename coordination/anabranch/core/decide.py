@@ -35,6 +35,7 @@ from anabranch.core import events as ev
 from anabranch.core.answers import LIVE, Handler, answer_call, complete_answer
 from anabranch.core.calls import Call
 from anabranch.core.draft import Draft
+from anabranch.core.guardian import by_hand, ladder, overdue
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.leaving import leave
 from anabranch.core.lifecycle import Phase
@@ -126,6 +127,7 @@ def _follow(draft: Draft, event: ev.Event) -> None:
     """Let one event have its consequences for others."""
     if isinstance(event, ev.StreamEvent):
         _follow_stream(draft, event.stream)
+        ladder.follow(draft, event)
     elif isinstance(event, ev.PointEvent):
         _follow_point(draft, event)
         if len(draft.state.foreseen):
@@ -136,6 +138,8 @@ def _follow(draft: Draft, event: ev.Event) -> None:
         break_rings(draft, event, SOURCES)
     elif isinstance(event, ev.RunResumed):
         leases.renew_all(draft)
+    elif isinstance(event, ev.RunStopRequested):
+        runs.stop_everyone(draft, event.reason)
     if isinstance(event, ev.StreamFailed):
         scheduling.give_up_the_rest(draft)
     elif isinstance(event, ev.ConvergenceAbandoned):
@@ -199,12 +203,14 @@ def _wake(draft: Draft, given: inputs.TimeReached) -> None:
     shared_state.time_reached(draft)
     messages.time_reached(draft)
     convergence.time_reached(draft)
+    overdue.time_reached(draft)
     for plan in draft.state.plan.streams:
         stream = draft.stream(plan.id)
         if stream.phase is Phase.RUNNING:
             streams.time_reached(draft, stream)
         elif stream.phase is Phase.RETRYING:
             scheduling.retry_due(draft, stream)
+        ladder.time_reached(draft, draft.stream(plan.id))
 
 
 _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
@@ -213,6 +219,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StopRun: runs.stop,
     inputs.StopStream: runs.stop_stream,
     inputs.RetryStream: runs.retry_stream,
+    inputs.RecoverStream: by_hand.recover,
     inputs.ApproveRun: runs.approve,
     inputs.ResolveConflict: resolving.resolve,
     inputs.HandBack: resolving.hand_back,

@@ -59,6 +59,14 @@ class RetryStream(Command, frozen=True):
     reason: str
 
 
+class RecoverStream(Command, frozen=True):
+    """A person wants a stream recovered; ``remedy``: soft, hard or fallback."""
+
+    stream: StreamId
+    remedy: str
+    reason: str = ""
+
+
 class ApproveRun(Command, frozen=True):
     pass
 

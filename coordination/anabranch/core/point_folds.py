@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import gathering, resolutions
+from anabranch.core.guardian import care
 from anabranch.core.state import Point, PointPhase
 from anabranch.core.wording import counted
 
@@ -54,6 +55,7 @@ def _merged(p: Point, record: ev.Recorded, event: ev.ConvergenceMerged) -> Point
         commit=event.commit,
         tree=event.tree,
         warnings=event.warnings,
+        is_overdue=False,
         merging_seconds=p.merging_seconds + record.at - p.since,
     )
 
@@ -95,6 +97,7 @@ POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point
     ev.ConvergenceDeparted: _departed,
     ev.ConvergenceStarted: _merge_started,
     ev.ConvergenceWaits: _waits,
+    **care.POINT_FOLDS,
     ev.ConvergenceLeftOut: _left_out,
     ev.ConvergenceMerged: _merged,
     ev.ConflictFound: _conflict,

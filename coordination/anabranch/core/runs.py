@@ -59,9 +59,13 @@ def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
     if state.stop_reason:
         return Refusal("the run is already stopping", "streams get their grace time first")
     draft.cause = draft.emit(ev.RunStopRequested(command.reason))
-    for plan in state.plan.streams:
-        streams.request_stop(draft, draft.stream(plan.id), command.reason, Phase.STOPPED)
     return None
+
+
+def stop_everyone(draft: Draft, reason: str) -> None:
+    """The run is to stop: so is every stream of it."""
+    for plan in draft.state.plan.streams:
+        streams.request_stop(draft, draft.stream(plan.id), reason, Phase.STOPPED)
 
 
 def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
@@ -74,6 +78,7 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
     if state.phase is RunPhase.NEEDS_OPERATOR or convergence.conflict_that_stops(state):
         convergence.recapture_conflicting(draft, "resumed: captured again after the conflict")
         _requeue(draft, HELD_UP, command.reason)
+        _requeue_given_up(draft, command.reason)
     else:
         _requeue(draft, HELD_UP | UNFINISHED, command.reason)
     for point_id in state.topology.points:
@@ -85,6 +90,13 @@ def _requeue(draft: Draft, phases: frozenset[Phase], reason: str) -> None:
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase in phases:
             draft.emit(ev.StreamRequeued(plan.id, reason))
+
+
+def _requeue_given_up(draft: Draft, reason: str) -> None:
+    """Whom the guardian gave up, and a person has now decided to go on with."""
+    for stream in draft.state.streams.values():
+        if stream.phase is Phase.FAILED and stream.care.has_given_up:
+            draft.emit(ev.StreamRequeued(stream.id, reason))
 
 
 def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
@@ -202,11 +214,24 @@ def end_if_over(draft: Draft) -> None:
         return
     trouble = _trouble(state)
     final = state.points[FINAL_POINT]
-    if trouble:
+    given_up = _given_up(state)
+    if trouble and given_up:
+        hint = f"anabranch recover {given_up} hard tries it again; or anabranch resume {state.run}"
+        draft.emit(ev.RunNeedsOperator(trouble, hint))
+    elif trouble:
         draft.emit(ev.RunFailed(trouble))
     else:
         branch = f"anabranch/{state.run}" if final.commit and _has_results(state) else None
         draft.emit(ev.RunConverged(final.commit, branch))
+
+
+def _given_up(state: State) -> StreamId | None:
+    """Return a stream that counts and that the guardian could not help."""
+    for plan in state.plan.streams:
+        care = state.streams[plan.id].care
+        if care.has_given_up and not plan.optional and not care.is_dropped:
+            return plan.id
+    return None
 
 
 def _somebody_may_join(draft: Draft) -> bool:

@@ -16,6 +16,7 @@ from anabranch.core.checkpoints import StreamCheckpoints
 from anabranch.core.events import Conflict, Resolution
 from anabranch.core.foreseen import Foreseen, Pair
 from anabranch.core.gathering import Gathering
+from anabranch.core.guardian.care import Care, Guardian
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.lock_table import LockTable
@@ -183,10 +184,13 @@ class Stream(msgspec.Struct, frozen=True):
     spent: Spent = Spent()
     liveness: Liveness = Liveness()
     handed_back: HandedBack | None = None
+    care: Care = Care()
 
     @property
     def public_state(self) -> str:
         """The state that people and scripts see."""
+        if self.care.remedy and self.is_active:
+            return "recovering"
         if self.phase is Phase.RUNNING and self.liveness.verdict:
             return "stalled"
         return public_state(self.phase)
@@ -235,6 +239,7 @@ class Point(msgspec.Struct, frozen=True):
     resolver_tried: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     gathering: Gathering = Gathering()
+    is_overdue: bool = False
 
     @property
     def is_settled(self) -> bool:
@@ -293,6 +298,7 @@ class State(msgspec.Struct, frozen=True):
     resources: ResourceTable = ResourceTable()
     resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
     foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
+    guardian: Guardian = Guardian()
 
     @property
     def plan(self) -> Plan:
@@ -301,6 +307,11 @@ class State(msgspec.Struct, frozen=True):
     @property
     def has_ended(self) -> bool:
         return self.phase in RUN_ENDED
+
+    @property
+    def max_parallel(self) -> int:
+        """How many streams may run at a time now."""
+        return self.guardian.narrowed_to or self.plan.max_parallel
 
     def stream_plan(self, stream: StreamId) -> StreamPlan:
         return self.topology.streams[stream]

@@ -30,6 +30,13 @@ from anabranch.core.events.conflicts import (
     ResolverEnded,
     ResolverStarted,
 )
+from anabranch.core.events.guardian import (
+    ConvergenceOverdue,
+    GuardianAlerted,
+    ParallelismChanged,
+    RecoveryFinished,
+    RecoveryStarted,
+)
 from anabranch.core.events.liveness import (
     StreamHeartbeat,
     StreamJoined,
@@ -159,6 +166,7 @@ __all__ = [
     "ConvergenceDeparted",
     "ConvergenceLeftOut",
     "ConvergenceMerged",
+    "ConvergenceOverdue",
     "ConvergenceReopened",
     "ConvergenceStarted",
     "ConvergenceWaits",
@@ -166,6 +174,7 @@ __all__ = [
     "DeadlockDetected",
     "Edge",
     "Event",
+    "GuardianAlerted",
     "LeaseDoubted",
     "LeaseRenewed",
     "LockExpired",
@@ -181,10 +190,13 @@ __all__ = [
     "MessageDied",
     "MessageRequeued",
     "MessageSent",
+    "ParallelismChanged",
     "PartialCaptured",
     "PointEvent",
     "RecaptureRequested",
     "Recorded",
+    "RecoveryFinished",
+    "RecoveryStarted",
     "Requested",
     "Resolution",
     "ResolverEnded",
