@@ -32,6 +32,7 @@ SOMETIMES = (
     "a process exited 0",
     "a process exited otherwise",
     "a process never began",
+    "a process stood still",
     "a process was ended by a signal",
     "a process was reported twice",
     "a process went on while no engine was there",
@@ -56,6 +57,7 @@ SOMETIMES = (
     "the operator decided about a conflict",
     "the operator handed a conflict back",
     "the operator sent ApproveRun",
+    "the operator sent RecoverStream",
     "the operator sent ResumeRun",
     "the operator sent RetryStream",
     "the operator sent StopRun",
@@ -69,6 +71,7 @@ NEVER_SIMULATED = {
     "workspace_reclaimed",
     *("checkpoint_requested", "checkpoint_taken", "checkpoint_failed"),
     *("convergence_aggregated", "convergence_withdrawn", "arrival_released"),
+    *("arrival_wait_began", "arrival_wait_ended"),
 }
 COME_OF_CALLS = ("locks", "sharing", "resources", "liveness")
 """Modules of events that only calls and live facts bring about; this world's streams make none.

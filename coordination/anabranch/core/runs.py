@@ -229,7 +229,8 @@ def _given_up(state: State) -> StreamId | None:
     """Return a stream that counts and that the guardian could not help."""
     for plan in state.plan.streams:
         care = state.streams[plan.id].care
-        if care.has_given_up and not plan.optional and not care.is_dropped:
+        has_failed = state.streams[plan.id].phase is Phase.FAILED
+        if has_failed and care.has_given_up and not plan.optional and not care.is_dropped:
             return plan.id
     return None
 

@@ -91,6 +91,9 @@ def random_plan(
         balancer=rng.choice(balancers),
         keep_going=rng.random() < 0.5,
         stop_grace_seconds=2.0,
+        soft_grace_seconds=rng.choice((0.3, 1.0)),
+        recovery_timeout_seconds=rng.choice((1.0, 30.0)),
+        fallback=rng.choice(("sequential", "degrade", "stop")),
     )
 
 
@@ -111,6 +114,7 @@ def _random_point(rng: Random, name: str, kind: str) -> PointPlan:
         resolver=rng.choice(("", "", "settle")),
         options={"at_once": rng.choice((0, 1, 2))} if kind == "progressive" else {},
         interval_seconds=rng.choice((1.0, 3.0)),
+        timeout_seconds=rng.choice((None, None, 1.0)),
         merges_early=kind in EARLY,
     )
 

@@ -40,6 +40,7 @@ class Faults(msgspec.Struct, frozen=True):
     process_fails: float = 0.0
     process_never_begins: float = 0.0
     holder_killed: float = 0.0
+    process_stalls: float = 0.0
     stop_ignored: float = 0.0
     report_twice: float = 0.0
     edits_collide: float = 0.0
@@ -319,6 +320,28 @@ class SimulatedWorld:
         content = f"{process.stream}, attempt {process.attempt}"
         self.written[key] = content
         self.workspaces[key][f"{process.stream}.txt"] = content
+        if self.happens(self.faults.process_stalls):
+            self._stand_still(process)
+
+    def _stand_still(self, process: SimulatedProcess) -> None:
+        """Report that a process stands still, and now and then that it gets on again."""
+        self.sometimes("a process stood still")
+        verdict = self.rng.choice(("stalled", "never_heard"))
+        moment = self.rng.uniform(0.1, 1.0)
+        self._judge(process, verdict, moment)
+        if self.rng.random() < 0.3:
+            self._judge(process, "back", moment + self.rng.uniform(0.1, 1.0))
+
+    def _judge(self, process: SimulatedProcess, verdict: str, seconds: float) -> None:
+        fact = inputs.LivenessSeen(
+            stream=process.stream, attempt=process.attempt, verdict=verdict, evidence="simulated"
+        )
+
+        def look() -> None:
+            if self.is_heard:
+                self._post(fact, None)
+
+        self.agenda.after(seconds, look, volatile=True)
 
     def _process_ended(self, process: SimulatedProcess) -> None:
         if self.happens(self.faults.edits_collide):

@@ -62,6 +62,8 @@ def why_not(state: State, name: StreamId, remedy: str) -> Refusal | None:
         return Refusal(f"{name} has succeeded", "there is nothing to recover")
     if state.stop_reason and not state.has_ended:
         return Refusal("the run is stopping", "recover the stream when the run has stopped")
+    if stream.phase is Phase.QUEUED:
+        return Refusal(f"{name} waits for its turn: {stream.reason}", "it starts by itself")
     if stream.phase is Phase.WAITING:
         return Refusal(f"{name} has not begun: {stream.reason}", "recover what it waits for")
     if stream.phase is Phase.CAPTURING:
@@ -91,14 +93,10 @@ def _soft(draft: Draft, stream: Stream, reason: str) -> None:
 
 def _hard(draft: Draft, stream: Stream, reason: str) -> None:
     ladder.finish(draft, stream, "escalated", reason)
-    if stream.phase in (Phase.QUEUED, Phase.RETRYING):
-        if stream.phase is Phase.RETRYING:
-            scheduling.enqueue(draft, stream, draft.now)
-        return
-    ladder.begin_hard(
-        draft, draft.stream(stream.id), _diagnosis(draft, stream), reason, ladder.PERSON
-    )
-    _end(draft, draft.stream(stream.id), reason)
+    diagnosis = _diagnosis(draft, stream)
+    ladder.begin_hard(draft, draft.stream(stream.id), diagnosis, reason, ladder.PERSON)
+    with draft.because_of_the_latest():
+        _end_or_begin(draft, draft.stream(stream.id), reason)
 
 
 def _fallback(draft: Draft, stream: Stream, reason: str) -> None:
@@ -107,17 +105,19 @@ def _fallback(draft: Draft, stream: Stream, reason: str) -> None:
     decision = ladder.begin_fallback(
         draft, draft.stream(stream.id), diagnosis, reason, ladder.PERSON
     )
-    stream = draft.stream(stream.id)
-    if stream.is_active:
-        _end(draft, stream, reason)
-    elif isinstance(decision, GiveUp):
-        draft.emit(ev.StreamStopped(stream.id, decision.reason))
-    elif stream.phase is Phase.RETRYING:
+    with draft.because_of_the_latest():
+        stream = draft.stream(stream.id)
+        if isinstance(decision, GiveUp) and not stream.is_active:
+            draft.emit(ev.StreamStopped(stream.id, decision.reason))
+        else:
+            _end_or_begin(draft, stream, reason)
+
+
+def _end_or_begin(draft: Draft, stream: Stream, reason: str) -> None:
+    """End what runs; what only waits for its next try does not have to wait for it."""
+    if stream.phase is Phase.RETRYING:
         scheduling.enqueue(draft, stream, draft.now)
-
-
-def _end(draft: Draft, stream: Stream, reason: str) -> None:
-    if not stream.stop:
+    elif stream.is_active and not stream.stop:
         streams.request_stop(draft, stream, reason, Phase.FAILED)
 
 

@@ -22,6 +22,13 @@ from anabranch.core.strategies.remedies import Ask, Drop, EndAndRetry, EndRun, R
 from anabranch.core.wording import counted
 
 GUARDIAN, PERSON = "guardian", "operator"
+_OUTCOMES = {
+    Phase.SUCCEEDED: "recovered",
+    Phase.STOPPED: "called_off",
+    Phase.SKIPPED: "called_off",
+    Phase.QUARANTINED: "called_off",
+}
+"""How a remedy has ended when its stream has; otherwise the guardian gives up."""
 
 
 def remedy_named(name: str, installed: Mapping[str, Remedy]) -> Remedy:
@@ -49,8 +56,7 @@ def follow(draft: Draft, event: ev.StreamEvent) -> None:
         if event.then == Phase.STOPPED:
             finish(draft, stream, "called_off", f"a person stopped it: {event.reason}")
     elif stream.has_ended:
-        outcome = "recovered" if stream.phase is Phase.SUCCEEDED else "gave_up"
-        finish(draft, stream, outcome, stream.reason)
+        finish(draft, stream, _OUTCOMES.get(stream.phase, "gave_up"), stream.reason)
     elif stream.care.remedy == SOFT and stream.phase is not Phase.RUNNING:
         finish(draft, stream, "called_off", stream.reason)
 
