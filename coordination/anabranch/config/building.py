@@ -161,6 +161,8 @@ def _points(
             streams=tuple(members.get(name, ())),
             on_conflict=table.on_conflict,
             resolver=table.resolver or "",
+            verify=table.verify or "",
+            on_failure=table.on_failure,
             timeout_seconds=table.timeout,
             options=dict(table.options),
             interval_seconds=float(file.coordination.checkpoint_interval),

@@ -44,10 +44,8 @@ class NotYet(NamedTuple):
 
 NOT_YET = (
     NotYet(("streams", "*", "each"), "refuse"),
-    NotYet(("convergence", "*", "verify"), "refuse"),
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
     NotYet(("streams", "*", "max_parallel")),
-    NotYet(("convergence", "*", "on_failure")),
 )
 
 
@@ -108,7 +106,6 @@ def _matches(document: dict[str, Any], key: tuple[str, ...]) -> Iterator[tuple[K
 def _way_out(document: dict[str, Any], path: KeyPath) -> str:
     ways = {
         "each": "write one stream for each item",
-        "verify": "leave it out, and check the result in a stream that depends on these",
         "confinement": 'use "none" or "guard"',
     }
     return ways.get(str(path[-1]), "leave it out")

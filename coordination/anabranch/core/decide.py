@@ -28,6 +28,7 @@ from anabranch.core import (
     scheduling,
     shared_state,
     streams,
+    verifying,
     violations,
     withdrawing,
 )
@@ -84,9 +85,14 @@ def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
         return given.stream in draft.state.streams
     if isinstance(given, inputs.AttemptObservation):
         return streams.is_current(draft, given)
-    if isinstance(given, inputs.MergeFinished | inputs.MergeFailed | inputs.ResolverFinished):
+    if isinstance(given, _ABOUT_POINTS):
         return given.point in draft.state.points
     return True
+
+
+_ABOUT_POINTS = (
+    inputs.MergeFinished | inputs.MergeFailed | inputs.ResolverFinished | inputs.VerifyFinished
+)
 
 
 def _settle(draft: Draft, is_start: bool) -> None:
@@ -188,9 +194,11 @@ def _follow_point(draft: Draft, event: ev.PointEvent) -> None:
     point_id, has_merged = event.point, isinstance(event, ev.ConvergenceMerged)
     if not has_merged:
         convergence.consult(draft, point_id)
-    if not (has_merged or draft.point(point_id).is_settled):
+    is_reopened = isinstance(event, ev.ConvergenceReopened)  # what counted counts no more
+    if not (has_merged or is_reopened or draft.point(point_id).is_settled):
         return
-    convergence.consult_in_turn(draft)
+    if not is_reopened:
+        convergence.consult_in_turn(draft)
     if point_id != FINAL_POINT or draft.state.point_plan(point_id).merges_early:
         for stream_id in convergence.participants(draft.state, point_id):
             for other in draft.state.topology.dependents[stream_id]:
@@ -238,6 +246,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
     inputs.ResolverFinished: resolving.resolver_finished,
+    inputs.VerifyFinished: verifying.verify_finished,
     inputs.PairTested: radar.pair_tested,
     inputs.WorkspaceGone: streams.workspace_gone,
     inputs.ApprovalDone: runs.approval_done,

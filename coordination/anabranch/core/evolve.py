@@ -25,6 +25,7 @@ from anabranch.core import (
     resolutions,
     resource_table,
     state_versions,
+    verify_folds,
 )
 from anabranch.core import events as ev
 from anabranch.core.answers import Answering, remember
@@ -268,4 +269,6 @@ def _evolve_point(state: State, record: ev.Recorded, event: ev.PointEvent) -> St
         after = replace(after, since=record.at, cause=record.seq)
     if isinstance(event, ev.ConvergenceMerged):
         after = replace(after, holds=results_of(state, event.merged))
-    return replace(state, points=state.points.insert(after.id, after))
+    state = replace(state, points=state.points.insert(after.id, after))
+    also = verify_folds.ALSO.get(type(event))
+    return also(state, record, event) if also is not None else state

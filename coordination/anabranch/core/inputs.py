@@ -202,6 +202,20 @@ class ResolverFinished(Observation, frozen=True):
     resolutions: tuple[Resolution, ...] = ()
 
 
+class VerifyFinished(Observation, frozen=True):
+    """How a point's check of some streams' work ended; ``passed`` is None if it came to no end."""
+
+    point: PointId
+    streams: tuple[StreamId, ...]
+    tree: str = ""
+    passed: bool | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    seconds: float = 0.0
+    log: str = ""
+    is_remembered: bool = False
+
+
 class PairTested(Observation, frozen=True):
     """Two streams' work was merged on trial; no ``paths``: it merges."""
 

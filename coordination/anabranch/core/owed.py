@@ -104,6 +104,8 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
 def _owed_by_point(state: State, point: Point) -> Iterator[fx.Effect]:
     if point.phase is PointPhase.MERGING:
         yield fx.MergeResults(point=point.id, cause=point.cause)
+    elif point.phase is PointPhase.VERIFYING:
+        yield fx.RunVerify(point=point.id, streams=point.probe, cause=point.probe_cause)
     elif point.phase is PointPhase.OPEN and point.looks_again_at is not None:
         subject = f"point {point.id}"
         yield fx.WakeAt(at=point.looks_again_at, subject=subject, cause=point.looks_again_cause)

@@ -16,6 +16,7 @@ DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
 WorkspaceKind = Literal["isolated", "clone", "shared"]
 FileAccess = Literal["exclusive_write", "shared"]
 ConflictPolicy = Literal["ask", "quarantine", "stop"]
+FailurePolicy = Literal["quarantine", "stop"]
 
 
 ExcessResponse = Literal["show", "tell", "stop"]
@@ -95,6 +96,8 @@ class PointPlan(msgspec.Struct, frozen=True):
     interval_seconds: float = 300.0
     merges_early: bool = False
     resolver: str = ""
+    verify: str = ""
+    on_failure: FailurePolicy = "quarantine"
 
 
 class SharedStatePlan(msgspec.Struct, frozen=True):

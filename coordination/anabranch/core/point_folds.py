@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core import gathering, resolutions
+from anabranch.core import gathering, resolutions, verify_folds
 from anabranch.core.guardian import care
 from anabranch.core.state import Point, PointPhase
 from anabranch.core.wording import counted
@@ -88,6 +88,8 @@ def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> P
         looks_again_at=None,
         quarantined=(),
         conflicts=(),
+        probes=(),
+        guilty=(),
     )
 
 
@@ -98,6 +100,7 @@ POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point
     ev.ConvergenceStarted: _merge_started,
     ev.ConvergenceWaits: _waits,
     **care.POINT_FOLDS,
+    **verify_folds.POINT_FOLDS,
     ev.ConvergenceLeftOut: _left_out,
     ev.ConvergenceMerged: _merged,
     ev.ConflictFound: _conflict,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.core import convergence, inputs, registration, streams
+from anabranch.core import convergence, inputs, registration, streams, verifying
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, StreamId
@@ -111,7 +111,7 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal(f"{stream.id} is {stream.phase}", "stop it first, then retry it")
     if state.phase is RunPhase.STOPPING:
         return Refusal("the run is stopping", "retry it when the run has stopped")
-    if any(p.phase is PointPhase.MERGING or p.resolving for p in state.points.values()):
+    if any(p.is_busy or p.resolving for p in state.points.values()):
         return Refusal("results are being merged", "try again in a moment")
     if is_being_approved(state):
         return Refusal("the result is on its way to your branch", "try again in a moment")
@@ -189,7 +189,7 @@ def is_at_rest(state: State) -> bool:
         not counts.active
         and not counts.retrying
         and not state.ready
-        and not any(p.phase is PointPhase.MERGING or p.resolving for p in state.points.values())
+        and not any(p.is_busy or p.resolving for p in state.points.values())
     )
 
 
@@ -285,7 +285,7 @@ def _how_to_mend(state: State) -> str:
 
 def _trouble(state: State) -> str | None:
     """Return what keeps the run from having converged, the first causes first."""
-    called_off = convergence.conflict_that_stops(state)
+    called_off = convergence.conflict_that_stops(state) or verifying.failure_that_stops(state)
     if called_off:
         return called_off
     bad = [

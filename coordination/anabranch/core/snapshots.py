@@ -86,6 +86,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "checkpoints": lambda value: restore_map(value, str, StreamCheckpoints),
     "resolutions": lambda value: restore_map(value, str, Resolution),
     "foreseen": lambda value: restore_map(value, tuple[str, str], Foreseen),
+    "verified": lambda value: restore_map(value, str, bool),
     "guardian": lambda value: msgspec.convert(value, Guardian),
     "answers": lambda value: restore_map(value, str, Remembered),
 }

@@ -49,6 +49,7 @@ class PointPhase(StrEnum):
 
     OPEN = "open"
     MERGING = "merging"
+    VERIFYING = "verifying"
     MERGED = "merged"
     BLOCKED = "blocked"
     ABANDONED = "abandoned"
@@ -210,7 +211,8 @@ class Point(msgspec.Struct, frozen=True):
     """Everything known about one convergence point.
 
     ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
-    ``left_out`` says who did not merge before the last one, and why.
+    ``left_out`` says who did not merge before the last one, and why. ``checking`` is whose work is
+    being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far.
     """
 
     id: PointId
@@ -240,11 +242,21 @@ class Point(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     gathering: Gathering = Gathering()
     is_overdue: bool = False
+    checking: tuple[StreamId, ...] = ()
+    probe: tuple[StreamId, ...] = ()
+    probe_cause: Seq = 0
+    probes: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
+    guilty: tuple[tuple[StreamId, ...], ...] = ()
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing more happens here by itself."""
-        return self.phase not in (PointPhase.OPEN, PointPhase.MERGING)
+        return self.phase is not PointPhase.OPEN and not self.is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its results are being merged, or checked before they count."""
+        return self.phase in (PointPhase.MERGING, PointPhase.VERIFYING)
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -299,6 +311,7 @@ class State(msgspec.Struct, frozen=True):
     resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
     foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
     guardian: Guardian = Guardian()
+    verified: HashTrieMap[str, bool] = HashTrieMap()
 
     @property
     def plan(self) -> Plan:

@@ -112,6 +112,8 @@ def _random_point(rng: Random, name: str, kind: str) -> PointPlan:
         type=kind,
         on_conflict=rng.choice(get_args(ConflictPolicy)),
         resolver=rng.choice(("", "", "settle")),
+        verify=rng.choice(("", "", "fails on 1", "fails on 2", "fails on x")),
+        on_failure=rng.choice(("quarantine", "quarantine", "stop")),
         options={"at_once": rng.choice((0, 1, 2))} if kind == "progressive" else {},
         interval_seconds=rng.choice((1.0, 3.0)),
         timeout_seconds=rng.choice((None, None, 1.0)),

@@ -21,6 +21,7 @@ from anabranch.core.events.conflicts import Choice
 from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
 from anabranch.core.inheritance import inherited_by, inherited_from
 from anabranch.core.state import State
+from anabranch.core.verify_folds import has_passed
 from anabranch.testing.agenda import Agenda
 from anabranch.testing.clock import FakeClock
 from anabranch.testing.git import FakeGit
@@ -125,6 +126,8 @@ class SimulatedWorld:
                 self._later(effect, lambda: self._merge(state, effect))
             case fx.RunResolver():
                 self._later(effect, lambda: self._resolve(state, effect))
+            case fx.RunVerify():
+                self._later(effect, lambda: self._verify(state, effect))
             case fx.ApproveResult():
                 self._later(effect, lambda: self._approve(state, effect))
             case fx.WakeAt():
@@ -266,6 +269,42 @@ class SimulatedWorld:
         self.sometimes("a resolver settled a conflict" if settled else "a resolver settled nothing")
         return inputs.ResolverFinished(
             point=effect.point, reason="exit 0", resolutions=settled, cause=effect.cause
+        )
+
+    def _verify(self, state: State, effect: fx.RunVerify) -> inputs.Input:
+        """Check merged work: some streams' names are what a check fails on."""
+        assert state.base is not None
+        merge = self.git.bring_together(
+            state.base, inherited_from(state, effect.streams), state.resolutions
+        )
+        command = state.point_plan(effect.point).verify
+        known = has_passed(state, command, merge.tree)
+        if merge.conflicts:
+            return inputs.VerifyFinished(
+                point=effect.point,
+                streams=effect.streams,
+                passed=False,
+                reason="does not merge without the others",
+                cause=effect.cause,
+            )
+        if self.happens(self.faults.merge_fails):
+            self.sometimes("a check came to no result")
+            return inputs.VerifyFinished(
+                point=effect.point, streams=effect.streams, reason="no disk", cause=effect.cause
+            )
+        if known is not None:
+            self.sometimes("a check was remembered")
+        fails = any(stream.endswith(command[-1]) for stream in effect.streams)
+        self.sometimes("a check failed" if fails else "a check passed")
+        return inputs.VerifyFinished(
+            point=effect.point,
+            streams=effect.streams,
+            tree=merge.tree,
+            passed=(not fails) if known is None else known,
+            exit_code=int(fails),
+            reason=f"exit {int(fails)}",
+            is_remembered=known is not None,
+            cause=effect.cause,
         )
 
     def looks_out(self, state: State) -> None:

@@ -134,6 +134,13 @@ from anabranch.core.events.streams import (
     WorkspacePrepared,
     WorkspaceReclaimed,
 )
+from anabranch.core.events.verifying import (
+    GuiltyFound,
+    VerifyAborted,
+    VerifyFailed,
+    VerifyPassed,
+    VerifyStarted,
+)
 
 Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn | ArrivalWaitBegan
 """Events that may be the answer to a request."""
@@ -175,6 +182,7 @@ __all__ = [
     "Edge",
     "Event",
     "GuardianAlerted",
+    "GuiltyFound",
     "LeaseDoubted",
     "LeaseRenewed",
     "LockExpired",
@@ -242,6 +250,10 @@ __all__ = [
     "StreamStopRequested",
     "StreamStopped",
     "StreamSucceeded",
+    "VerifyAborted",
+    "VerifyFailed",
+    "VerifyPassed",
+    "VerifyStarted",
     "ViolationAllowed",
     "WaitBegan",
     "WorkspacePrepared",
