@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import liveness_folds
+from anabranch.core.guardian import care
+from anabranch.core.guardian.care import Care
 from anabranch.core.state import (
     Exit,
     HandedBack,
@@ -165,6 +167,7 @@ def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: f
         stop=None,
         failure=None,
         skipped_because_of=None,
+        care=Care(),
     )
 
 
@@ -208,4 +211,5 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.ConflictHandedBack: _handed_back,
     ev.WorkspaceReclaimed: _reclaimed,
     **liveness_folds.STREAM_FOLDS,
+    **care.STREAM_FOLDS,
 }

@@ -30,6 +30,13 @@ from anabranch.core.events.conflicts import (
     ResolverEnded,
     ResolverStarted,
 )
+from anabranch.core.events.guardian import (
+    ConvergenceOverdue,
+    GuardianAlerted,
+    ParallelismChanged,
+    RecoveryFinished,
+    RecoveryStarted,
+)
 from anabranch.core.events.liveness import (
     StreamHeartbeat,
     StreamJoined,
@@ -52,6 +59,8 @@ from anabranch.core.events.locks import (
 )
 from anabranch.core.events.points import (
     ArrivalReleased,
+    ArrivalWaitBegan,
+    ArrivalWaitEnded,
     ConflictFound,
     ConvergenceAbandoned,
     ConvergenceAggregated,
@@ -125,8 +134,15 @@ from anabranch.core.events.streams import (
     WorkspacePrepared,
     WorkspaceReclaimed,
 )
+from anabranch.core.events.verifying import (
+    GuiltyFound,
+    VerifyAborted,
+    VerifyFailed,
+    VerifyPassed,
+    VerifyStarted,
+)
 
-Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn
+Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn | ArrivalWaitBegan
 """Events that may be the answer to a request."""
 
 __all__ = [
@@ -134,6 +150,8 @@ __all__ = [
     "ApprovalRefused",
     "ApprovalRequested",
     "ArrivalReleased",
+    "ArrivalWaitBegan",
+    "ArrivalWaitEnded",
     "AttemptFailed",
     "BaseCaptured",
     "CallEvent",
@@ -155,6 +173,7 @@ __all__ = [
     "ConvergenceDeparted",
     "ConvergenceLeftOut",
     "ConvergenceMerged",
+    "ConvergenceOverdue",
     "ConvergenceReopened",
     "ConvergenceStarted",
     "ConvergenceWaits",
@@ -162,6 +181,8 @@ __all__ = [
     "DeadlockDetected",
     "Edge",
     "Event",
+    "GuardianAlerted",
+    "GuiltyFound",
     "LeaseDoubted",
     "LeaseRenewed",
     "LockExpired",
@@ -177,10 +198,13 @@ __all__ = [
     "MessageDied",
     "MessageRequeued",
     "MessageSent",
+    "ParallelismChanged",
     "PartialCaptured",
     "PointEvent",
     "RecaptureRequested",
     "Recorded",
+    "RecoveryFinished",
+    "RecoveryStarted",
     "Requested",
     "Resolution",
     "ResolverEnded",
@@ -226,6 +250,10 @@ __all__ = [
     "StreamStopRequested",
     "StreamStopped",
     "StreamSucceeded",
+    "VerifyAborted",
+    "VerifyFailed",
+    "VerifyPassed",
+    "VerifyStarted",
     "ViolationAllowed",
     "WaitBegan",
     "WorkspacePrepared",

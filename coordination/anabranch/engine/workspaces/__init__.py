@@ -20,6 +20,7 @@ from anabranch.engine.workspaces.deciding import (
 from anabranch.engine.workspaces.merging import changed_paths, merge_trees, who_touched
 from anabranch.engine.workspaces.names import (
     base_ref,
+    candidate_ref,
     checkpoint_ref,
     partial_ref,
     rescue_ref,
@@ -78,6 +79,7 @@ __all__ = [
     "Workspace",
     "approve",
     "base_ref",
+    "candidate_ref",
     "capture_base",
     "capture_result",
     "changed_paths",
