@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.plugin_store.places import Places, python_tag
-from tests.e2e.program import Program, until
+from tests.e2e.program import Program, Running, until
 from tests.e2e.test_full_disk import Disk, disk
 from tests.plugins.wheels import QUORUM, write_wheel
 
@@ -100,7 +100,7 @@ def test_a_broken_plugin_is_shown_its_smallest_example(program: Program) -> None
 
 
 def test_order_of_sets_is_found_out(program: Program, tmp_path: Path) -> None:
-    """It decides alike within a process, and differently in the next: only two processes show it."""
+    """It decides alike within a process, and differently in the next: only two of them show it."""
     source = QUORUM.replace("tuple(view.arrived)", "tuple({*view.arrived})")
     told = program.asked(1, "plugins", "check", str(write_wheel(tmp_path, "ab-sets", source)))
     assert "hashes strings differently" in told.out
@@ -148,7 +148,11 @@ def test_kill_9_at_any_step_leaves_the_old_generation_in_force(
     wheel = str(write_wheel(tmp_path, "ab-two", slow))
     for step in ("looking into", "trying out"):
         running = program.begin("plugins", "install", wheel, "--yes")
-        until(lambda: step in running.err or running.has_ended, f"it says {step!r}")
+
+        def has_come_so_far(running: Running = running, step: str = step) -> bool:
+            return step in running.err or running.has_ended
+
+        until(has_come_so_far, f"it says {step!r}")
         assert not running.has_ended, running.err
         running.kill()
         assert names_of(program) == {"anabranch": "ok", "ab-one": "ok"}
