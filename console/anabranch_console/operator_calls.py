@@ -13,6 +13,7 @@ from anabranch.core.inputs import (
     ApproveRun,
     Command,
     HandBack,
+    RecoverStream,
     ResolveConflict,
     RetryStream,
     StopRun,
@@ -62,6 +63,8 @@ def told(command: Command) -> str:
             return f"stop {stream}"
         case RetryStream(stream=stream):
             return f"retry {stream}"
+        case RecoverStream(stream=stream, remedy=remedy):
+            return f"{remedy} recovery of {stream}"
         case StopRun():
             return "stop the run"
         case ApproveRun():

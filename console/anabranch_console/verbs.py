@@ -27,6 +27,7 @@ class Scope(StrEnum):
     MESSAGES = "messages"
     RESOURCES = "resources"
     CONFLICTS = "conflicts"
+    GUARDIAN = "guardian"
     TRAVEL = "time travel"
 
 
@@ -96,6 +97,11 @@ def _retry(situation: Situation) -> str | None:
     return "it has succeeded" if situation.stream_has_ended else "it has not ended; stop it first"
 
 
+def _recover(situation: Situation) -> str | None:
+    is_over = situation.stream_has_ended and not situation.stream_can_be_retried
+    return "it has succeeded" if is_over else None
+
+
 def _stop_run(situation: Situation) -> str | None:
     if situation.run_has_ended:
         return "the run has ended"
@@ -156,6 +162,7 @@ _NOT_NOW = {
     "settle": _conflict,
     "hand-back": _conflict,
     "tell-both": _foreseen,
+    "recover": _recover,
 }
 
 _V, _S = Verb, Scope
@@ -178,6 +185,7 @@ VERBS: tuple[Verb, ...] = (
     _V("messages", "Messages", ("4",), _S.ANYWHERE),
     _V("resources", "Resources", ("5",), _S.ANYWHERE),
     _V("conflicts", "Conflicts", ("6",), _S.ANYWHERE),
+    _V("guardian", "Guardian", ("7",), _S.ANYWHERE),
     _V("down", "Down", ("down", "j"), _S.LISTS),
     _V("up", "Up", ("up", "k"), _S.LISTS),
     _V("page-down", "Page down", ("pagedown", "ctrl+f"), _S.LISTS),
@@ -214,6 +222,16 @@ VERBS: tuple[Verb, ...] = (
         ("x r",),
         _S.STREAM,
         args="[STREAM]",
+        completes="streams",
+        steers=True,
+        is_dangerous=True,
+    ),
+    _V(
+        "recover",
+        "Recover the stream…",
+        ("x g",),
+        _S.STREAM,
+        args="[STREAM [REMEDY]]",
         completes="streams",
         steers=True,
         is_dangerous=True,
@@ -329,6 +347,14 @@ VERBS: tuple[Verb, ...] = (
         footer="Tell both",
         steers=True,
     ),
+    _V(
+        "remedy",
+        "Recover the chosen stream…",
+        ("r",),
+        _S.GUARDIAN,
+        footer="Recover",
+        steers=True,
+    ),
     _V("approve", "Approve the result…", ("A",), _S.RUN, steers=True, is_dangerous=True),
     _V("stop-run", "Stop the whole run…", ("x S",), _S.RUN, steers=True, is_dangerous=True),
 )
@@ -336,6 +362,7 @@ VERBS: tuple[Verb, ...] = (
 _FOOTER = (
     *("open", "find", "filter", "sort", "mark", "log", "story", "menu", "copy", "wrap"),
     *("older", "newer", "version", "travel", "live", "send", "broadcast", "requeue"),
+    "remedy",
     *("take-ours", "take-theirs", "take-both", "edit", "hand-back", "settle", "tell-both"),
     *("follow", "full", "command", "palette", "help", "quit"),
 )

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pluggy
 
-from anabranch.core.strategies import ConvergenceType, LoadBalancer, RecoveryStrategy
+from anabranch.core.strategies import ConvergenceType, LoadBalancer, RecoveryStrategy, Remedy
 
 HOOKS_VERSION = 1
 PROJECT = "anabranch"
@@ -41,6 +41,14 @@ class EngineHooks:
     @hookspec
     def anabranch_recovery_strategies(self) -> Iterable[RecoveryStrategy]:
         """Return the recovery strategies this plugin brings.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_remedies(self) -> Iterable[Remedy]:
+        """Return the rungs of the guardian's ladder that this plugin brings.
 
         .. versionadded:: 0.1
         """

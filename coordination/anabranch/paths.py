@@ -104,6 +104,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "workspaces"
 
     @property
+    def verifying(self) -> Path:
+        """Where merged results are checked."""
+        return self.path / "verifying"
+
+    @property
     def resolving(self) -> Path:
         """Where resolver commands work."""
         return self.path / "resolving"

@@ -18,6 +18,7 @@ from anabranch.core.strategies import (
     ConvergenceType,
     LoadBalancer,
     RecoveryStrategy,
+    Remedy,
     Strategies,
 )
 from anabranch.hookspecs import PROJECT, EngineHooks
@@ -63,8 +64,9 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
     recovery: dict[str, RecoveryStrategy] = _strategies(
         manager, "anabranch_recovery_strategies", set_aside
     )
+    remedies: dict[str, Remedy] = _strategies(manager, "anabranch_remedies", set_aside)
     names = tuple(name for name, _ in manager.list_name_plugin())
-    return Loaded(Strategies(convergence, balancers, recovery), names, tuple(set_aside))
+    return Loaded(Strategies(convergence, balancers, recovery, remedies), names, tuple(set_aside))
 
 
 def _place(point: EntryPoint) -> tuple[bool, str]:

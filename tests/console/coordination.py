@@ -96,11 +96,12 @@ def _messages(source: ScriptedSource) -> None:
     call(source, calls.ReadInbox, "auth-session")
     call(source, calls.Send, "auth-session", to="schema", body={"need": "index", "on": ["user_id"]})
     source.pass_time(2.0)
-    call(source, calls.Send, "cart", to="nobody-there", body="hello?")
+    call(source, calls.Send, "cart", to="docs", body="hello?", deadline_seconds=1.0)
     call(source, calls.Broadcast, "lint", body="pyproject.toml is being sorted, hold on")
     call(source, calls.Send, "types", to="lint", body="\x1b[31mred\x07 [bold]not markup[/]")
     call(source, calls.Send, "", to="cart", body="leave src/billing alone for now")
     source.pass_time(3.0)
+    source.wake()
 
 
 def _resources(source: ScriptedSource) -> None:

@@ -23,6 +23,9 @@ async def test_the_first_picture_has_everything(open_console: OpenConsole) -> No
         assert console.screen.focused is console.screen.table
 
 
+ELSEWHERE = (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES, Scope.CONFLICTS, Scope.GUARDIAN)
+
+
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return the verbs that were asked for; only those that open something are really done."""
@@ -42,7 +45,7 @@ async def test_every_verb_is_reachable_by_key(open_console: OpenConsole, done: l
     """By its own keys, or by the menu's key and then its own (in the other modes: there)."""
     async with open_console() as console:
         for verb in VERBS:
-            if verb.scope in (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES, Scope.CONFLICTS):
+            if verb.scope in ELSEWHERE:
                 continue
             console.screen.listed.move_to(1 if verb.id == "retry" else 3)
             (console.screen.log_view if verb.scope is Scope.LOG else console.screen.table).focus()

@@ -59,6 +59,9 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
         A, 1, FINAL_POINT, ev.Conflict((A,), ()), (), "no"
     ),
     ev.StreamStalled: ev.StreamStalled(A, 1, "stalled", "silence"),
+    ev.RecoveryStarted: ev.RecoveryStarted(A, 1, "soft", "silent", "e", "r", "guardian", 1.0),
+    ev.RecoveryFinished: ev.RecoveryFinished(A, 1, "soft", "recovered", "r", 1.0),
+    ev.GuardianAlerted: ev.GuardianAlerted(A, 1, "silent", "r", "h"),
     ev.StreamProgressed: ev.StreamProgressed(A, 1, "output"),
 }
 

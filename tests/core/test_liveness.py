@@ -106,7 +106,7 @@ def test_only_the_turns_reach_the_engine() -> None:
     (news,) = watching.ticks(100)
     assert isinstance(news, inputs.LivenessSeen)
     assert news.verdict == "stalled"
-    assert watching.crew.state.streams[StreamId("a")].public_state == "stalled"
+    assert watching.crew.state.streams[StreamId("a")].public_state == "recovering"
     (news,) = watching.ticks(10, last_output_at=99.0)
     assert isinstance(news, inputs.LivenessSeen)
     assert news.verdict == "back"
@@ -162,7 +162,7 @@ def test_another_engine_does_not_take_a_stall_back_without_a_sign() -> None:
     watching.ticks(30)
     watching.watch = LivenessWatch(watching.clock)
     assert not watching.ticks(10)
-    assert watching.crew.state.streams[StreamId("a")].public_state == "stalled"
+    assert watching.crew.state.streams[StreamId("a")].public_state == "recovering"
 
 
 def test_who_waits_at_a_point_is_not_stalled() -> None:
@@ -210,7 +210,7 @@ def test_a_stalled_stream_says_so_with_its_evidence() -> None:
     crew.starts("a")
     crew.is_judged("a", "stalled", "nothing in 12 min")
     (row,) = status(crew.state, True, None)["streams"]
-    assert (row["state"], row["reason"]) == ("stalled", "nothing in 12 min")
+    assert (row["state"], row["reason"]) == ("recovering", "asked for a sign: nothing in 12 min")
     crew.remembers()
     crew.is_judged("a", "stalled", "nothing in 13 min")
     assert len(crew.events(ev.StreamStalled)) == 1

@@ -9,7 +9,7 @@ import pytest
 from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.calls import Caller, Heartbeat, Lock, Unlock, WithdrawLock
+from anabranch.core.calls import Caller, Heartbeat, Lock, Unlock, Withdraw
 from anabranch.core.lock_views import locks_status
 from anabranch.core.state import PointPhase, RunPhase
 from anabranch.testing.plans import plan_of, stream
@@ -68,8 +68,8 @@ def test_a_folder_and_its_files_exclude_each_other(run: Run) -> None:
 def test_asking_again_gives_the_same_fence_and_one_unlock_is_enough(run: Run) -> None:
     """Holds are not counted: in the same or a weaker mode the grant is the same one."""
     first = run.lock("s0", "a")
-    assert run.lock("s0", "a") == first
-    assert run.lock("s0", "./a", "read") == first
+    for again in (run.lock("s0", "a"), run.lock("s0", "./a", "read")):
+        assert again.facts == {**first.facts, "was_held": True}
     assert run.unlock("s0", "a").outcome == "done"
     assert not run.holds("s0", "a")
 
@@ -156,7 +156,9 @@ def test_leaving_the_queue_lets_the_next_one_in(run: Run) -> None:
     run.lock("s0", "a", "read")
     run.lock("s1", "a", "write", request="w")
     run.lock("s2", "a", "read")
-    assert run.call(WithdrawLock, "s1", path="a").outcome == "done"
+    (queued,) = (e for e in run.events(ev.LockQueued) if e.stream == "s1")
+    ticket = next(r.seq for r in run.records if r.event == queued)
+    assert run.call(Withdraw, "s1", ticket=ticket).outcome == "done"
     assert run.holds("s2", "a")
     assert run.lock("s1", "a", "write", request="w").outcome == "refused"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from anabranch.core import calls
+from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
@@ -14,6 +14,7 @@ from anabranch.core.plan import Dependency, DependencyCondition, Plan, StreamPla
 from anabranch.core.projections import status
 from anabranch.core.providers import with_providers
 from anabranch.testing import plan_of, stream
+from tests.core.locking import Run, started, step
 from tests.core.working import Crew
 
 
@@ -36,6 +37,22 @@ def state_of(crew: Crew, name: str) -> str:
 
 
 # ------------------------------------------------------------------ capabilities in the plan
+
+
+def test_a_plan_can_switch_protocols_off() -> None:
+    """Nobody joins, silence is not judged, and what is not free is refused at once."""
+    plan = plan_of(stream("s0"), stream("s1"), resources={"db": 1}, protocols=())
+    run = Run(started(plan, ["s0", "s1"]))
+    joining = run.call(calls.Register, "", id=StreamId("x"))
+    assert joining.outcome == "refused"
+    assert "switched registration off" in joining.facts["reason"]
+    assert run.call(calls.RequestResources, "s0", amounts={"db": 1}).outcome == "granted"
+    refusal = run.call(calls.RequestResources, "s1", amounts={"db": 1})
+    assert (refusal.outcome, refusal.facts["holders"]) == ("refused", ["s0"])
+    seen = inputs.LivenessSeen(
+        stream=StreamId("s0"), attempt=1, verdict="stalled", evidence="silent"
+    )
+    assert not step(run.state, seen, 2.0).events
 
 
 def test_the_plans_streams_register_with_their_capabilities() -> None:

@@ -160,8 +160,8 @@ def test_a_wait_can_be_given_up() -> None:
     crew = crew_of(3, 2)
     crew.asks("s0", db=1)
     ticket = int(crew.asks("s1", db=2).facts["ticket"])
-    assert crew.call(calls.WithdrawResources, "s1", ticket=ticket).outcome == "done"
-    assert crew.call(calls.WithdrawResources, "s1", ticket=ticket).outcome == "refused"
+    assert crew.call(calls.Withdraw, "s1", ticket=ticket).outcome == "done"
+    assert crew.call(calls.Withdraw, "s1", ticket=ticket).outcome == "refused"
     assert not crew.state.resources.queue
 
 

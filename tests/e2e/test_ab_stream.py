@@ -94,6 +94,17 @@ def test_exit_codes_say_what_happened(program: Program) -> None:
     assert "1" in program.log("one").splitlines()
 
 
+def test_a_lock_inside_a_lock_is_given_back_by_the_outer_one(program: Program) -> None:
+    """The inner command leaves it, so that the outer one holds it to its end."""
+    script = """
+    ab-stream lock x -- sh -c 'ab-stream lock x -- true; ab-stream locks | grep -c fence' >out
+    echo inside=$(tail -n 1 out)
+    echo after=$(ab-stream locks | grep -c fence)
+    """
+    said = run_script(program, script).splitlines()
+    assert ("inside=1" in said, "after=0" in said) == (True, True)
+
+
 def test_two_streams_count_under_a_lock(program: Program) -> None:
     """What several processes do under one lock happens one after the other."""
     body = "n=$(cat $C); n=$((n + 1)); echo $n > $C"

@@ -77,7 +77,8 @@ def test_progressive_a_conflict_holds_up_only_the_late_stream(program: Program) 
     program.plan(
         {
             "a": set_line(2, "two by a") + f" && touch {first}",
-            "b": f"{WAIT.format(f'[ -e {first} ]')}; sleep 1; {set_line(2, 'two by b')}; touch {last}",
+            "b": f"{WAIT.format(f'[ -e {first} ]')}; sleep 1; "
+            f"{set_line(2, 'two by b')}; touch {last}",
             "c": f"{WAIT.format(f'[ -e {last} ]')}; sleep 1; echo c > c.txt",
         },
         convergence_type="progressive",
@@ -106,7 +107,8 @@ def test_checkpoint_streams_that_opted_in_get_the_others_work_while_they_run(
         {
             "a": f"{set_line(2, 'two by a')}; {WAIT.format(f'[ -e {seen} ]')}",
             "b": {
-                "command": f"{WAIT.format('grep -q by.a shared.txt')}; {set_line(19, 'b')}; touch {seen}",
+                "command": f"{WAIT.format('grep -q by.a shared.txt')}; "
+                f"{set_line(19, 'b')}; touch {seen}",
                 "sync": True,
             },
             "c": f"{WAIT.format(f'[ -e {seen} ]')}; grep -c by.a shared.txt > c.txt; true",

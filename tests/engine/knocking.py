@@ -38,8 +38,12 @@ class Bench:
         self._loop = asyncio.get_running_loop()
         self._serving: asyncio.Task[None] | None = None
         self._begin()
-        self.gateway = Gateway(
-            RunFolder(folder / "run"), lambda: self.engine.state, self.post, self.now
+        self.gateway = self.new_gateway()
+
+    def new_gateway(self) -> Gateway:
+        """Return a gateway that has yet to be opened, as a new host of the same run has it."""
+        return Gateway(
+            RunFolder(self.folder / "run"), lambda: self.engine.state, self.post, self.now
         )
 
     @property
@@ -118,7 +122,11 @@ class Bench:
     # --- the engine ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        plan = plan_of(*map(stream, self.streams), max_parallel=max(4, len(self.streams)))
+        plan = plan_of(
+            *map(stream, self.streams),
+            max_parallel=max(4, len(self.streams)),
+            resources={"db": 1},
+        )
         start = inputs.StartRun(
             run=RunId("20260101-000000-abc"),
             project=str(self.folder),

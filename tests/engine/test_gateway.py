@@ -16,7 +16,8 @@ import pytest
 
 from anabranch.client import AsyncClient
 from anabranch.core.calls import Caller
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.lock_table import grant_at
 from anabranch.engine.gateway import socket_server, wire
 from anabranch.engine.gateway.addresses import door_folder
 from anabranch.engine.gateway.tokens import Tokens
@@ -269,6 +270,93 @@ async def test_a_client_that_leaves_gives_its_wait_up(
     await bench.until(lambda: bench.state.locks.holders.get(StreamId("b")))
     knock.close()
     await bench.until(lambda: not bench.state.locks.holders.get(StreamId("b")))
+
+
+async def test_a_folder_without_its_slash_means_what_is_in_it(bench: Bench) -> None:
+    """Whoever names a folder of its workspace holds its content, and gives it back by that name."""
+    (bench.folder / "a" / "docs").mkdir()
+    granted = await bench.ask("a", "lock", path="docs")
+    assert granted.outcome == "granted"
+    assert not (await bench.ask("b", "lock", path="docs/one.md")).ok
+    assert (await bench.ask("a", "unlock", path="docs")).ok
+    assert (await bench.ask("b", "lock", path="docs/one.md")).ok
+
+
+async def test_what_was_granted_to_nobody_any_more_is_given_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A grant that nobody was told of goes back after the grace, unless it was asked for again."""
+    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.3)
+    for path in ("x", "y"):
+        await bench.ask("a", "lock", path=path)
+        assert (await bench.ask("b", "lock", path=path, wait_seconds=0.02)).outcome == "waiting"
+        await bench.ask("a", "unlock", path=path)
+    assert (await bench.ask("b", "lock", path="y")).outcome == "granted"
+    await bench.until(lambda: not grant_at(bench.state.locks, StreamId("b"), "x"))
+    assert grant_at(bench.state.locks, StreamId("b"), "y")
+
+
+async def test_resources_granted_to_nobody_any_more_are_given_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same for amounts: what waited, was granted and never claimed goes back."""
+    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.1)
+    slots = {"db": 1}
+    assert (await bench.ask("a", "request", resources=slots)).outcome == "granted"
+    assert (await bench.ask("b", "request", resources=slots, wait_seconds=0.02)).outcome == "queued"
+    await bench.ask("a", "release", resources=slots)
+    await bench.until(lambda: not bench.state.resources.held_by(StreamId("b")).get("db"))
+
+
+async def test_a_wait_is_withdrawn_by_its_ticket(bench: Bench) -> None:
+    """Out of the queue of a lock and away from a convergence point; others' tickets are not."""
+    await bench.ask("a", "lock", path="x")
+    queued = await bench.ask("b", "lock", path="x", wait_seconds=0.02)
+    assert not (await bench.ask("c", "withdraw", ticket=queued.ticket)).ok
+    assert (await bench.ask("b", "withdraw", ticket=queued.ticket)).ok
+    assert bench.state.locks.holders.get(StreamId("b")) is None
+    arrived = await bench.ask("b", "arrive", point="final", state=1, wait_seconds=0.02)
+    assert arrived.outcome == "waiting"
+    assert (await bench.ask("b", "withdraw", ticket=arrived.ticket)).ok
+    assert bench.state.points[FINAL_POINT].gathering.arrival_of(StreamId("b")) is None
+
+
+async def test_who_gave_up_waiting_at_a_point_waits_for_nobody(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it brought still counts; its wait is no edge of the wait-for graph any more."""
+    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.05)
+
+    def waits() -> bool:
+        arrival = bench.state.points[FINAL_POINT].gathering.arrival_of(StreamId("b"))
+        return arrival is not None and arrival.waits
+
+    await bench.ask("b", "arrive", point="final", state=7, wait_seconds=0.02)
+    await bench.until(lambda: not waits())
+    waiting = asyncio.create_task(bench.ask("b", "arrive", point="final", wait_seconds=30))
+    await bench.until(waits)
+    for name in ("a", "c"):
+        await bench.ask(name, "arrive", point="final", state=1)
+    assert (await waiting)["state"]["b"] == 7
+
+
+async def test_a_new_host_finds_the_waits_of_the_last_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ticket outlives the host: it goes on by its number, and is given up if nobody comes."""
+    await bench.ask("a", "lock", path="x")
+    await bench.ask("a", "lock", path="y")
+    kept = await bench.ask("b", "lock", path="x", wait_seconds=0.02)
+    left = await bench.ask("c", "lock", path="y", wait_seconds=0.02)
+    await bench.gateway.close()
+    bench.gateway = bench.new_gateway()
+    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.3)
+    await bench.gateway.open()
+    waiting = asyncio.create_task(bench.ask("b", "lock", ticket=kept.ticket, wait_seconds=30))
+    await bench.until(lambda: not bench.state.locks.holders.get(StreamId("c")))
+    assert not (await bench.ask("c", "lock", ticket=left.ticket)).ok
+    await bench.ask("a", "unlock", path="x")
+    assert (await waiting).outcome == "granted"
 
 
 async def test_the_inbox_waits_for_a_message(bench: Bench) -> None:

@@ -55,6 +55,24 @@ def test_a_rename_that_git_finds_between_two_streams_is_no_loss(project: Project
     assert look(project, outcome, *results) == Findings()
 
 
+def test_what_the_merge_started_from_is_a_side_too(project: Project) -> None:
+    """One result is taken over whole, the others are merged onto it: far lines, and its renames."""
+    old = FAR_LINES.replace("line", "row")
+    first = {"a.txt": FAR_LINES.replace("line 3\n", "x\n"), "d/one.txt": None, "moved.txt": old}
+    start = project.result("start", first)
+    results = (
+        project.result("far", {"a.txt": FAR_LINES.replace("line 30\n", "y\n")}),
+        project.result("follows", {"d/one.txt": old + "end\n"}),
+    )
+    outcome = merge_trees(project.repo, RUN, start, results, message="m", stop_early=True)
+    assert not outcome.conflicts
+    assert project.content(outcome.commit, "moved.txt").endswith("end\n")
+    assert look_at_merge(project.repo, RUN, start, results, outcome, ()) == Findings()
+    without = replace(outcome, tree=start.tree)
+    lost = look_at_merge(project.repo, RUN, project.base, results, without, ()).lost
+    assert lost == ("a.txt of far", "d/one.txt of follows")
+
+
 def test_a_tree_that_lacks_a_change_is_found_out(project: Project) -> None:
     """Whatever went wrong: a file that is not there, one as it was before, one still there."""
     one = project.result("one", {"new.txt": "new\n", "a.txt": "changed\n", "b.txt": None})

@@ -15,6 +15,7 @@ from anabranch.core.globs import overlap
 from anabranch.core.ids import LockMode, Seq, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.lock_invariants import broken_lock_promises
+from anabranch.core.lock_table import asks_of
 from anabranch.core.outcome import Decision
 from anabranch.core.snapshots import encode_state
 from tests.core.locking import running, step
@@ -93,7 +94,14 @@ class Clients:
         elif what < 0.75:
             self._send(self._unlock(caller, request, path))
         elif what < 0.83:
-            self._send(calls.WithdrawLock(caller=caller, request=request, path=path))
+            asked = [ask.ticket for ask in asks_of(self.state.locks, name)]
+            ticket = self.rng.choice([*asked, *asked, 3])
+            is_abandoned = self.rng.random() < 0.5
+            self._send(
+                calls.Withdraw(
+                    caller=caller, request=request, ticket=ticket, is_abandoned=is_abandoned
+                )
+            )
         elif what < 0.9 and self.sent:
             self._send(self.rng.choice(self.sent[-8:]))
         elif what < 0.97:

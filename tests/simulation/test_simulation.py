@@ -11,9 +11,10 @@ import pytest
 
 from anabranch.core.events import event_types, wire_name
 from anabranch.core.strategies import Strategies
-from anabranch.plugins import load_plugins
 from anabranch.testing import Faults, PromiseBroken, Simulation, plan_of, stream
 from anabranch.testing.simulation import NO_TROUBLE
+from anabranch.testing.trying import strategies_with
+from tests.simulation.patient import Patient
 
 SEEDS = int(os.environ.get("ANABRANCH_SEEDS", "1000"))
 FIRST_SEED = int(os.environ.get("ANABRANCH_FIRST_SEED", "0"))
@@ -26,6 +27,10 @@ SOMETIMES = (
     "a checkpoint could not be merged at all",
     "a checkpoint could not be taken",
     "a checkpoint went on from the last one",
+    "a check came to no result",
+    "a check failed",
+    "a check passed",
+    "a check was remembered",
     "a command could not be run",
     "a crash before an append",
     "a crash between append and perform",
@@ -35,6 +40,7 @@ SOMETIMES = (
     "a process exited 0",
     "a process exited otherwise",
     "a process never began",
+    "a process stood still",
     "a process was ended by a signal",
     "a process wrote a file from an old copy",
     "a process was reported twice",
@@ -63,6 +69,7 @@ SOMETIMES = (
     "the operator decided about a conflict",
     "the operator handed a conflict back",
     "the operator sent ApproveRun",
+    "the operator sent RecoverStream",
     "the operator sent ResumeRun",
     "the operator sent RetryStream",
     "the operator sent StopRun",
@@ -75,6 +82,7 @@ SOMETIMES = (
 NEVER_SIMULATED = {
     "workspace_reclaimed",
     *("convergence_aggregated", "convergence_withdrawn", "arrival_released"),
+    *("arrival_wait_began", "arrival_wait_ended"),
 }
 COME_OF_CALLS = ("locks", "sharing", "resources", "liveness")
 """Modules of events that only calls and live facts bring about; this world's streams make none.
@@ -85,8 +93,8 @@ Locks have a simulation of their own beside this one, the others their models in
 
 @pytest.fixture(scope="module")
 def strategies() -> Strategies:
-    """The built-in strategies."""
-    return load_plugins().strategies
+    """The built-in strategies, and one that looks at the clock."""
+    return strategies_with(Patient())
 
 
 class Failure(msgspec.Struct, frozen=True):

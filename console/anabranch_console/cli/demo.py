@@ -22,8 +22,8 @@ from anabranch_console.cli.output import say
 def command(headless: bool) -> None:
     """Run eight streams on a small Python project in a scratch repository; needs no network.
 
-    They write code, tests and documentation side by side; one fails once and is tried again; the
-    result is merged, taken over, and its tests are run.
+    They write code, tests and documentation side by side; one fails once and is tried again, one
+    hangs and is recovered, two conflict; the result is merged, taken over, and its tests are run.
     """
     folder = demo.make_project()
     say(f"a scratch repository: {folder}")

@@ -18,6 +18,7 @@ from anabranch.config import (
     load_plan,
     plan_from_commands,
 )
+from anabranch.core.guardian.rungs import RUNGS
 from anabranch.core.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.history import estimates
@@ -50,6 +51,7 @@ def read_plan(
         frozenset(strategies.convergence),
         frozenset(strategies.balancers),
         frozenset(strategies.recovery),
+        frozenset(RUNGS) | frozenset(strategies.remedies),
         strategies.early_convergence,
         strategies.checkpointing_convergence,
     )

@@ -12,7 +12,12 @@ from anabranch.core.state import State
 from anabranch.core.streams import exit_in_words
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, fit
-from anabranch_console.presenters import conflict_events, coordination_events, wording
+from anabranch_console.presenters import (
+    conflict_events,
+    coordination_events,
+    guardian_events,
+    wording,
+)
 from anabranch_console.presenters.wording import safe
 
 
@@ -47,6 +52,7 @@ _WARNINGS = (
     ev.RunNeedsOperator,
     *coordination_events.WARNINGS,
     *conflict_events.WARNINGS,
+    *guardian_events.WARNINGS,
 )
 _ERRORS = (
     ev.StreamFailed,
@@ -56,6 +62,7 @@ _ERRORS = (
     ev.ConvergenceAbandoned,
     ev.RunFailed,
     *coordination_events.ERRORS,
+    *guardian_events.ERRORS,
 )
 
 
@@ -140,6 +147,7 @@ def _merged(event: ev.ConvergenceMerged) -> str:
 _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     **coordination_events.DETAILS,
     **conflict_events.DETAILS,
+    **guardian_events.DETAILS,
     ev.RunStarted: lambda e: (
         f"{e.plan.name}: {wording.count(len(e.plan.streams), 'stream')}, "
         f"{e.plan.max_parallel} at a time"

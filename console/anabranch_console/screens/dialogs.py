@@ -212,3 +212,50 @@ class Confirm(Dialog):
 def _button(text: str, marks: tuple[str, str], has_focus: bool) -> Span:
     label = f"{marks[0]}{text}{marks[1]}" if has_focus else f" {text} "
     return Span(label, "key" if has_focus else "muted")
+
+
+class ConfirmByName(Dialog):
+    """Asks before something that cannot be undone: yes is the name, typed in full, and enter."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "leave", show=False, priority=True),
+        Binding("enter", "press", show=False, priority=True),
+        Binding("backspace", "erase", show=False, priority=True),
+    ]
+
+    def __init__(self, consequences: Consequences, name: str) -> None:
+        super().__init__(consequences.title, "type the name  esc no")
+        self._consequences = consequences
+        self._name_wanted = name
+        self._typed = ""
+        self.add_class("-dangerous")
+
+    def on_mount(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        is_right = self._typed == self._name_wanted
+        label = f"type {self._name_wanted} to {self._consequences.confirm.lower()}: "
+        typed = Span(self._typed, "level.good" if is_right else "strong")
+        mark = Span("  enter" if is_right else "_", "key")
+        self.show([*self._consequences.lines, (Span(""),), (Span(label, "muted"), typed, mark)])
+
+    def on_key(self, event: Key) -> None:
+        if event.character and event.is_printable:
+            event.stop()
+            self._typed = (self._typed + event.character)[: len(self._name_wanted) + 8]
+            self._draw()
+
+    def action_erase(self) -> None:
+        """Take the last character back."""
+        self._typed = self._typed[:-1]
+        self._draw()
+
+    def action_press(self) -> None:
+        """Say yes, if the name is the right one."""
+        if self._typed == self._name_wanted:
+            self.dismiss("yes")
+
+    def action_leave(self) -> None:
+        """Say no."""
+        self.dismiss(None)

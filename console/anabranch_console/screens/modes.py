@@ -18,6 +18,7 @@ from textual.message import Message
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 from anabranch_console.panes.conflicts import ConflictsPane
+from anabranch_console.panes.guardian import GuardianPane
 from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.locks import LocksPane
 from anabranch_console.panes.messages import MessagesPane
@@ -40,6 +41,7 @@ _PANES: dict[str, Callable[[RunModel], Pane[Any]]] = {
     "messages": MessagesPane,
     "resources": ResourcesPane,
     "conflicts": ConflictsPane,
+    "guardian": GuardianPane,
 }
 MODES = (HOME, *_PANES)
 _MODE_OF = {
@@ -51,10 +53,11 @@ _MODE_OF = {
     Scope.MESSAGES: "messages",
     Scope.RESOURCES: "resources",
     Scope.CONFLICTS: "conflicts",
+    Scope.GUARDIAN: "guardian",
 }
 _NEEDS_NO_PANE = (
     *("stop", "retry", "copy", "revoke", "allow", "send", "broadcast", "requeue"),
-    "hand-back",
+    *("hand-back", "recover"),
 )
 
 
@@ -149,6 +152,7 @@ class ModesScreen(LookingScreen):
             or len(state.messages.messages)
             or len(state.foreseen)
             or any(p.conflicts for p in state.points.values())
+            or any(s.care.outcome or s.care.remedy for s in state.streams.values())
         )
         if self.mode != HOME or has_more:
             self.mode_tabs.display = True

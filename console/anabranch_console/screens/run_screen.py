@@ -30,21 +30,26 @@ from anabranch_console.presenters import consequences
 from anabranch_console.presenters.consequences import Consequences
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
 from anabranch_console.presenters.wording import count, safe
-from anabranch_console.screens.dialogs import HOLD_OFF_SECONDS, Choice, Choose, Confirm
+from anabranch_console.screens.dialogs import Choice, Choose, Confirm
 from anabranch_console.screens.looking import can_be_retried
-from anabranch_console.screens.resolving import ResolvingScreen
+from anabranch_console.screens.recovering import RecoveringScreen
 from anabranch_console.verbs import BY_ID
 from anabranch_console.widgets.command_bar import Purpose
 
 _STOPPED = "stopped from the console"
 _RETRIED = "tried again from the console"
-_MENU = (("stop", "s"), ("retry", "r"), ("copy", "y"), ("story", "e"), ("stop-run", "S"))
+_MENU = (
+    ("stop", "s"),
+    ("retry", "r"),
+    ("recover", "g"),
+    ("copy", "y"),
+    ("story", "e"),
+    ("stop-run", "S"),
+)
 
 
-class RunScreen(ResolvingScreen):
+class RunScreen(RecoveringScreen):
     """The screen of a run with everything that can be done there."""
-
-    hold_off_seconds = HOLD_OFF_SECONDS
 
     class Answered(Message):
         """The engine has answered a command."""
@@ -91,7 +96,13 @@ class RunScreen(ResolvingScreen):
         situation, targets = self.situation(), self.listed.targets()
         marked = len(targets) if self.listed.marked else 0
         whom = f"{marked} marked streams" if marked else str(targets[0])
-        details = {"stop": whom, "retry": whom, "stop-run": "every stream", "copy": whom}
+        details = {
+            "stop": whom,
+            "retry": whom,
+            "recover": str(targets[0]),
+            "stop-run": "every stream",
+            "copy": whom,
+        }
         choices = [
             Choice(
                 verb,

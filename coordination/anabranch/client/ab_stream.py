@@ -24,7 +24,7 @@ usage: ab-stream COMMAND ...
   send TO TEXT    broadcast TEXT        (--json: the text is JSON; --deadline SECONDS)
   inbox [--wait SECONDS]                ack ID
   request NAME=AMOUNT ... [--wait SECONDS]              release NAME=AMOUNT ...
-  arrive POINT [--state JSON] [--wait SECONDS]
+  arrive POINT [--state JSON] [--wait SECONDS]          withdraw TICKET
   checkpoint [LABEL]
   register ID [--capability NAME ...] [--depends-on STREAM ...]
 
@@ -276,6 +276,10 @@ def _arrive(line: Line) -> "dict[str, str | None]":
     return {"state": value, "wait_seconds": wait, "point": as_text(line.word("the point"))}
 
 
+def _withdraw(line: Line) -> "dict[str, str | None]":
+    return {"ticket": as_text(line.word("the ticket"))}
+
+
 def _checkpoint(line: Line) -> "dict[str, str | None]":
     return {"label": as_text(line.text("")) if line.words else None}
 
@@ -307,6 +311,7 @@ MAKERS = {
     "request": _request,
     "release": _release,
     "arrive": _arrive,
+    "withdraw": _withdraw,
     "checkpoint": _checkpoint,
     "register": _register,
 }
@@ -427,7 +432,8 @@ def run_locked(frame: Frame, command: list[str]) -> int:
         return ended
     finally:
         try:
-            ask("unlock", fence, posix.urandom(12).hex())
+            if not granted.get("was_held"):  # else a command around this one gives it back
+                ask("unlock", fence, posix.urandom(12).hex())
         except Unreachable as error:
             complain(f"the lock is left to its lease: {error}")
 

@@ -192,6 +192,14 @@ _COORDINATION = [
         ("resources",),
     ),
     _tool(
+        "withdraw",
+        "Give a wait up",
+        "Give a wait up by its ticket: leave the queue of a lock or of resources, or a "
+        "convergence point that you have arrived at.",
+        {"ticket": _text("The ticket of the wait.", pattern="^[0-9]{1,18}$")},
+        ("ticket",),
+    ),
+    _tool(
         "arrive",
         "Arrive at a convergence point",
         "Tell the others that you are at a convergence point, with a value for them, and get "

@@ -237,6 +237,10 @@ class Verbs(Generic[T]):
         """Give amounts of resources back."""
         return self._ask("release", resources=dict(resources))
 
+    def withdraw(self, ticket: str) -> T:
+        """Give a wait up: leave the queue of a lock or of resources, or a convergence point."""
+        return self._ask("withdraw", ticket=ticket)
+
     def arrive(
         self,
         point: str | None = None,

@@ -138,7 +138,8 @@ class Coordination(Table):
     balancer: str = Field(default="longest-first", description="Any installed load balancer.")
     protocols: list[Protocol] = Field(
         default=["registration", "heartbeat", "negotiation"],
-        description="Leave one out to switch it off.",
+        description="Leave one out to switch it off: nobody joins from outside; silence is not "
+        "judged; a request for resources is granted or refused, with no offer and no queue.",
     )
     tell_conflicts: bool = Field(
         default=False,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
+from anabranch.core.guardian.rungs import HARD, RUNGS, SOFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +26,14 @@ class StrategyNames:
     convergence: frozenset[str] = field(default_factory=lambda: frozenset({"barrier"}))
     balancers: frozenset[str] = field(default_factory=lambda: frozenset({"longest-first"}))
     recovery: frozenset[str] = field(default_factory=lambda: frozenset({"retry"}))
+    remedies: frozenset[str] = frozenset(RUNGS)
     early: frozenset[str] = frozenset()
     checkpointing: frozenset[str] = frozenset()
 
-
-FALLBACKS = ("sequential", "degrade", "stop")
-"""The fallbacks that the plan format names itself."""
+    @property
+    def fallbacks(self) -> frozenset[str]:
+        """What a plan may name as its last resort."""
+        return (self.remedies - {SOFT, HARD}) | self.recovery
 
 
 class NotYet(NamedTuple):
@@ -43,15 +46,8 @@ class NotYet(NamedTuple):
 
 NOT_YET = (
     NotYet(("streams", "*", "each"), "refuse"),
-    NotYet(("convergence", "*", "verify"), "refuse"),
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
-    NotYet(("coordination", "protocols")),
-    NotYet(("coordination", "recovery", "timeout")),
-    NotYet(("coordination", "recovery", "fallback"), values=FALLBACKS),
-    NotYet(("coordination", "recovery", "soft_grace")),
     NotYet(("streams", "*", "max_parallel")),
-    NotYet(("convergence", "*", "on_failure")),
-    NotYet(("convergence", "*", "timeout")),
 )
 
 
@@ -76,12 +72,11 @@ def refusals(document: dict[str, Any]) -> list[Problem]:
 
 def strategy_problems(document: dict[str, Any], known: StrategyNames) -> list[Problem]:
     """An error for each strategy that is named but not installed."""
-    fallbacks = known.recovery.union(FALLBACKS)
     return [
         *_unknown(document, ("coordination", "convergence_type"), known.convergence, "convergence"),
         *_unknown(document, ("convergence", "*", "type"), known.convergence, "convergence"),
         *_unknown(document, ("coordination", "balancer"), known.balancers, "balancing"),
-        *_unknown(document, ("coordination", "recovery", "fallback"), fallbacks, "recovery"),
+        *_unknown(document, ("coordination", "recovery", "fallback"), known.fallbacks, "recovery"),
     ]
 
 
@@ -113,7 +108,6 @@ def _matches(document: dict[str, Any], key: tuple[str, ...]) -> Iterator[tuple[K
 def _way_out(document: dict[str, Any], path: KeyPath) -> str:
     ways = {
         "each": "write one stream for each item",
-        "verify": "leave it out, and check the result in a stream that depends on these",
         "confinement": 'use "none" or "guard"',
     }
     return ways.get(str(path[-1]), "leave it out")

@@ -41,6 +41,13 @@ def arrive(draft: Draft, call: calls.Arrive) -> None:
     gathering = draft.point(call.point).gathering
     known = gathering.arrival_of(caller.stream)
     if known is not None:
+        if call.wait and not known.waits:
+            draft.emit(
+                ev.ArrivalWaitBegan(
+                    call.point, caller.stream, caller.attempt, call.request, known.ticket
+                )
+            )
+            return
         facts = {"ticket": str(known.ticket), "point": call.point, "round": gathering.round}
         draft.answer = Answer("waiting", {**facts, "for": missing(draft.state, call.point)})
         return
@@ -156,12 +163,13 @@ def give_back(draft: Draft, stream: Stream) -> None:
     """An attempt is over: unless it went well its value does not count any more."""
     if stream.phase in (Phase.PREPARING, Phase.CAPTURING, Phase.SUCCEEDED):
         return
-    for point in _points_with(draft.state, stream.id):
+    for point in points_with(draft.state, stream.id):
         reason = f"attempt {stream.attempt} is {stream.phase}"
         draft.emit(ev.ConvergenceWithdrawn(point, stream.id, reason))
 
 
-def _points_with(state: State, stream: StreamId) -> list[PointId]:
+def points_with(state: State, stream: StreamId) -> list[PointId]:
+    """Return the points at which a stream has arrived in the round that is open."""
     if stream in state.streams:
         candidates = convergence.points_of(state, stream)
     else:

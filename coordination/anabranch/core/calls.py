@@ -59,12 +59,6 @@ class Unlock(Call, frozen=True):
     fence: int | None = None
 
 
-class WithdrawLock(Call, frozen=True):
-    """Leave the queue of a lock (the wait was given up)."""
-
-    path: str
-
-
 class StateSet(Call, frozen=True):
     """Set a key of the shared state; with ``if_version`` only if the key still has that version."""
 
@@ -141,12 +135,6 @@ class ReleaseResources(Call, frozen=True):
     amounts: dict[str, float]
 
 
-class WithdrawResources(Call, frozen=True):
-    """Leave the queue of resources (the wait was given up); the ticket of the queued request."""
-
-    ticket: int
-
-
 class Arrive(Call, frozen=True):
     """The stream is at a convergence point and brings a value for the others.
 
@@ -157,6 +145,17 @@ class Arrive(Call, frozen=True):
     point: PointId
     value: Json = None
     wait: bool = True
+
+
+class Withdraw(Call, frozen=True):
+    """Give a wait up: leave the queue of a lock or of resources, or a convergence point.
+
+    An *abandoned* one was not given up by its stream: its client did not come back. What it brought
+    to a point then still counts for the others, but it waits for nobody any more.
+    """
+
+    ticket: int
+    is_abandoned: bool = False
 
 
 class Checkpoint(Call, frozen=True):

@@ -20,6 +20,7 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Point, PointPhase, State, Stream
 from anabranch.core.strategies import Abandon, Checkpoint, Converge, PointView, WaitForMore
+from anabranch.core.verify_folds import needs_check
 from anabranch.core.violations import why_not_merged
 
 RESOLVER_AT_WORK = "the resolver is at work"
@@ -78,7 +79,7 @@ def consult(draft: Draft, point_id: PointId) -> None:
     state = draft.state
     if point.phase is not PointPhase.OPEN or state.base is None:
         return
-    if any(other.phase is PointPhase.MERGING for other in state.points.values()):
+    if any(other.is_busy for other in state.points.values()):
         return  # one merge may leave out what another would take, so they follow each other
     plan = state.point_plan(point_id)
     view = PointView(
@@ -281,6 +282,9 @@ def accept_merge(draft: Draft, fact: inputs.MergeFinished) -> None:
     """Let a merge count: the one place where something may still hold it back."""
     assert fact.commit is not None
     assert fact.tree is not None
+    if fact.merged and needs_check(draft.state, fact.point, fact.tree):
+        draft.emit(ev.VerifyStarted(fact.point, fact.merged))
+        return
     draft.emit(
         ev.ConvergenceMerged(
             fact.point,
@@ -308,14 +312,14 @@ def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:
     reason = f"left out of {fact.point}: {conflicts_in_words(fact)}"
     for stream_id in draft.point(fact.point).merging:
         if stream_id not in merged and draft.stream(stream_id).phase is Phase.SUCCEEDED:
-            _leave_out(draft, stream_id, reason)
+            leave_out(draft, stream_id, reason)
     for plan in draft.state.plan.streams:
         below = left_out_below(draft.state, plan.id)
         if below and draft.stream(plan.id).phase is Phase.SUCCEEDED:
-            _leave_out(draft, plan.id, f"built on {below}, which was left out")
+            leave_out(draft, plan.id, f"built on {below}, which was left out")
 
 
-def _leave_out(draft: Draft, stream: StreamId, reason: str) -> None:
+def leave_out(draft: Draft, stream: StreamId, reason: str) -> None:
     """Quarantine a stream, and let its points know before one of them merges."""
     draft.emit(ev.StreamQuarantined(stream, reason))
     report_end(draft, draft.stream(stream))

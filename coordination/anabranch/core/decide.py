@@ -29,12 +29,15 @@ from anabranch.core import (
     scheduling,
     shared_state,
     streams,
+    verifying,
     violations,
+    withdrawing,
 )
 from anabranch.core import events as ev
 from anabranch.core.answers import LIVE, Handler, answer_call, complete_answer
 from anabranch.core.calls import Call
 from anabranch.core.draft import Draft
+from anabranch.core.guardian import by_hand, ladder, overdue
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.leaving import leave
 from anabranch.core.lifecycle import Phase
@@ -92,6 +95,7 @@ _ABOUT_POINTS = (
     inputs.MergeFinished
     | inputs.MergeFailed
     | inputs.ResolverFinished
+    | inputs.VerifyFinished
     | inputs.CheckpointMerged
     | inputs.CheckpointNotMerged
 )
@@ -119,12 +123,14 @@ def _settle(draft: Draft, is_start: bool) -> None:
 
 
 _SETS_TO_WORK = ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined
-_WAITS = ev.CallEvent | ev.ConvergenceArrived | ev.StreamRequeued | ev.StreamQueued
+_WAITS = (
+    ev.CallEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued
+)
 
 
 def _may_close_ring(draft: Draft, event: ev.Event) -> bool:
     """Whether an event begins a wait, or changes for whom somebody waits already."""
-    if isinstance(event, ev.WaitBegan | ev.StreamRequeued | ev.StreamQueued):
+    if isinstance(event, ev.WaitBegan | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued):
         return True
     is_arrival = isinstance(event, ev.ConvergenceArrived) and event.waits
     return is_arrival or locks.may_close_ring(draft.state, event)
@@ -134,6 +140,7 @@ def _follow(draft: Draft, event: ev.Event) -> None:
     """Let one event have its consequences for others."""
     if isinstance(event, ev.StreamEvent):
         _follow_stream(draft, event.stream)
+        ladder.follow(draft, event)
     elif isinstance(event, ev.PointEvent):
         _follow_point(draft, event)
         if len(draft.state.foreseen):
@@ -146,6 +153,8 @@ def _follow(draft: Draft, event: ev.Event) -> None:
         point_checkpoints.taken_or_not(draft, event.stream)
     elif isinstance(event, ev.RunResumed):
         leases.renew_all(draft)
+    elif isinstance(event, ev.RunStopRequested):
+        runs.stop_everyone(draft, event.reason)
     if isinstance(event, _SETS_TO_WORK):
         _follow_work(draft, event)
     if isinstance(event, ev.StreamFailed):
@@ -203,9 +212,11 @@ def _follow_point(draft: Draft, event: ev.PointEvent) -> None:
     point_id, has_merged = event.point, isinstance(event, ev.ConvergenceMerged)
     if not has_merged:
         convergence.consult(draft, point_id)
-    if not (has_merged or draft.point(point_id).is_settled):
+    is_reopened = isinstance(event, ev.ConvergenceReopened)  # what counted counts no more
+    if not (has_merged or is_reopened or draft.point(point_id).is_settled):
         return
-    convergence.consult_in_turn(draft)
+    if not is_reopened:
+        convergence.consult_in_turn(draft)
     if point_id != FINAL_POINT or draft.state.point_plan(point_id).merges_early:
         for stream_id in convergence.participants(draft.state, point_id):
             for other in draft.state.topology.dependents[stream_id]:
@@ -218,12 +229,14 @@ def _wake(draft: Draft, given: inputs.TimeReached) -> None:
     shared_state.time_reached(draft)
     messages.time_reached(draft)
     convergence.time_reached(draft)
+    overdue.time_reached(draft)
     for plan in draft.state.plan.streams:
         stream = draft.stream(plan.id)
         if stream.phase is Phase.RUNNING:
             streams.time_reached(draft, stream)
         elif stream.phase is Phase.RETRYING:
             scheduling.retry_due(draft, stream)
+        ladder.time_reached(draft, draft.stream(plan.id))
 
 
 _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
@@ -232,6 +245,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StopRun: runs.stop,
     inputs.StopStream: runs.stop_stream,
     inputs.RetryStream: runs.retry_stream,
+    inputs.RecoverStream: by_hand.recover,
     inputs.ApproveRun: runs.approve,
     inputs.ResolveConflict: resolving.resolve,
     inputs.HandBack: resolving.hand_back,
@@ -250,6 +264,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.MergeFinished: convergence.merge_finished,
     inputs.MergeFailed: convergence.merge_failed,
     inputs.ResolverFinished: resolving.resolver_finished,
+    inputs.VerifyFinished: verifying.verify_finished,
     inputs.PairTested: radar.pair_tested,
     inputs.WorkspaceGone: streams.workspace_gone,
     inputs.ApprovalDone: runs.approval_done,
@@ -278,5 +293,6 @@ CALLS: dict[type[Call], Handler] = {
     **arrivals.CALLS,
     **liveness.CALLS,
     **checkpoints.CALLS,
+    **withdrawing.CALLS,
 }
 """Who deals with which call, one table a concern."""

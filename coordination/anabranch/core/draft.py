@@ -56,6 +56,8 @@ class Draft:
             self.touched_streams[event.stream] = None
         elif isinstance(event, ev.PointEvent):
             self.touched_points[event.point] = None
+        elif isinstance(event, ev.RunResumed):  # every question of the guardian's stands anew
+            self.touched_streams.update(dict.fromkeys(self._state.topology.streams))
         return seq
 
     def because_of_the_latest(self) -> AbstractContextManager[None]:

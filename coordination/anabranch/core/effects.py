@@ -83,6 +83,13 @@ class OfferCheckpoint(Effect, frozen=True):
     patience_seconds: float
 
 
+class RunVerify(Effect, frozen=True):
+    """Merge the work of these streams, and run the point's check on it."""
+
+    point: PointId
+    streams: tuple[StreamId, ...]
+
+
 class WakeAt(Effect, frozen=True):
     """Tell the core when the run clock reaches ``at``."""
 

@@ -25,9 +25,11 @@ from anabranch.core import (
     resolutions,
     resource_table,
     state_versions,
+    verify_folds,
 )
 from anabranch.core import events as ev
 from anabranch.core.answers import Answering, remember
+from anabranch.core.guardian import care
 from anabranch.core.ids import StreamId
 from anabranch.core.inheritance import results_of, to_inherit
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, next_phase
@@ -92,7 +94,7 @@ def _base_captured(state: State, record: ev.Recorded, event: ev.BaseCaptured) ->
 
 
 def _run_resumed(state: State, record: ev.Recorded, event: ev.RunResumed) -> State:
-    return replace(state, adoptions=state.adoptions + 1)
+    return care.with_more_time(replace(state, adoptions=state.adoptions + 1), record)
 
 
 def _run_reopened(state: State, record: ev.Recorded, event: ev.RunReopened) -> State:
@@ -168,6 +170,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **foreseen.FOLDS,
     **resource_table.FOLDS,
     **liveness_folds.FOLDS,
+    **care.FOLDS,
 }
 
 
@@ -201,7 +204,9 @@ def _evolve_stream(state: State, record: ev.Recorded, event: ev.StreamEvent) -> 
             after = fold(after, record, event, record.at - before.since)
         if isinstance(event, ev.StreamAdmitted):
             after = replace(after, inherits=to_inherit(state, event.stream))
-    return _with_stream(state, before, after)
+    state = _with_stream(state, before, after)
+    also = care.ALSO.get(type(event))
+    return also(state, record, event) if also is not None else state
 
 
 def _with_stream(state: State, before: Stream | None, after: Stream) -> State:
@@ -216,14 +221,15 @@ def _with_stream(state: State, before: Stream | None, after: Stream) -> State:
                 state.messages, after.id, has_ended=after.has_ended
             )
         if after.phase is Phase.FAILED and not state.first_failure:
-            changed["first_failure"] = _failure_that_counts(state, after.id)
+            changed["first_failure"] = _failure_that_counts(state, after)
         elif state.first_failure == after.id:
             changed["first_failure"] = None
     return replace(state, **changed)
 
 
-def _failure_that_counts(state: State, stream: StreamId) -> StreamId | None:
-    return None if state.stream_plan(stream).optional else stream
+def _failure_that_counts(state: State, stream: Stream) -> StreamId | None:
+    does_count = not state.stream_plan(stream.id).optional and not stream.care.is_dropped
+    return stream.id if does_count else None
 
 
 def _recount(counts: Counts, old: Phase | None, new: Phase) -> Counts:
@@ -263,4 +269,6 @@ def _evolve_point(state: State, record: ev.Recorded, event: ev.PointEvent) -> St
         after = replace(after, since=record.at, cause=record.seq)
     if isinstance(event, ev.ConvergenceMerged):
         after = replace(after, holds=results_of(state, event.merged), merge_cause=before.cause)
-    return replace(state, points=state.points.insert(after.id, after))
+    state = replace(state, points=state.points.insert(after.id, after))
+    also = verify_folds.ALSO.get(type(event))
+    return also(state, record, event) if also is not None else state

@@ -78,6 +78,21 @@ def _withdrawn(point: Point, record: ev.Recorded, event: ev.ConvergenceWithdrawn
     return replace(point, gathering=replace(gathering, arrivals=stay))
 
 
+def _wait_ended(point: Point, record: ev.Recorded, event: ev.ArrivalWaitEnded) -> Point:
+    return _with_arrival(point, event.stream, waits=False)
+
+
+def _wait_began(point: Point, record: ev.Recorded, event: ev.ArrivalWaitBegan) -> Point:
+    return _with_arrival(point, event.stream, waits=True, since=record.at, request=event.request)
+
+
+def _with_arrival(point: Point, stream: StreamId, **facts: Any) -> Point:
+    arrivals = tuple(
+        replace(a, **facts) if a.stream == stream else a for a in point.gathering.arrivals
+    )
+    return replace(point, gathering=replace(point.gathering, arrivals=arrivals))
+
+
 def _aggregated(point: Point, record: ev.Recorded, event: ev.ConvergenceAggregated) -> Point:
     return replace(
         point,
@@ -90,6 +105,8 @@ def _aggregated(point: Point, record: ev.Recorded, event: ev.ConvergenceAggregat
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
     ev.ConvergenceArrived: arrived,
     ev.ConvergenceWithdrawn: _withdrawn,
+    ev.ArrivalWaitEnded: _wait_ended,
+    ev.ArrivalWaitBegan: _wait_began,
     ev.ConvergenceAggregated: _aggregated,
 }
 
@@ -97,6 +114,13 @@ POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point
 def _arrived_answer(state: State, record: ev.Recorded) -> Answer:
     event: Any = record.event
     facts = {"ticket": str(record.seq), "point": event.point, "round": event.round}
+    return Answer("waiting", facts)
+
+
+def _wait_began_answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    round_ = state.points[event.point].gathering.round
+    facts = {"ticket": str(event.ticket), "point": event.point, "round": round_}
     return Answer("waiting", facts)
 
 
@@ -112,6 +136,7 @@ def _withdrawn_answer(state: State, record: ev.Recorded) -> Answer:
 
 ANSWERS: dict[type[ev.Event], Answering] = {
     ev.ConvergenceArrived: _arrived_answer,
+    ev.ArrivalWaitBegan: _wait_began_answer,
     ev.ArrivalReleased: _released_answer,
     ev.ConvergenceWithdrawn: _withdrawn_answer,
 }

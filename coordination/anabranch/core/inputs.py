@@ -59,6 +59,14 @@ class RetryStream(Command, frozen=True):
     reason: str
 
 
+class RecoverStream(Command, frozen=True):
+    """A person wants a stream recovered; ``remedy``: soft, hard or fallback."""
+
+    stream: StreamId
+    remedy: str
+    reason: str = ""
+
+
 class ApproveRun(Command, frozen=True):
     pass
 
@@ -194,6 +202,20 @@ class ResolverFinished(Observation, frozen=True):
     point: PointId
     reason: str
     resolutions: tuple[Resolution, ...] = ()
+
+
+class VerifyFinished(Observation, frozen=True):
+    """How a point's check of some streams' work ended; ``passed`` is None if it came to no end."""
+
+    point: PointId
+    streams: tuple[StreamId, ...]
+    tree: str = ""
+    passed: bool | None = None
+    exit_code: int | None = None
+    reason: str = ""
+    seconds: float = 0.0
+    log: str = ""
+    is_remembered: bool = False
 
 
 class PairTested(Observation, frozen=True):

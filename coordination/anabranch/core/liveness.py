@@ -23,9 +23,9 @@ _BAD = ("never_heard", "stalled")
 
 
 def seen(draft: Draft, fact: inputs.LivenessSeen) -> None:
-    """Record that a stream has stalled, or that it gets on again."""
+    """Record that a stream has stalled, or that it gets on again, if the plan cares."""
     stream = draft.stream(fact.stream)
-    if stream.phase is not Phase.RUNNING:
+    if stream.phase is not Phase.RUNNING or "heartbeat" not in draft.state.plan.protocols:
         return
     was = stream.liveness.verdict
     if fact.verdict in _BAD and fact.verdict != was:

@@ -206,11 +206,14 @@ def essential_blockers(table: LockTable, ask: Ask) -> Iterator[Grant | Ask]:
     """
     own = table.entries.get(ask.path)
     at = bisect_left(own.asks, ask.rank, key=lambda other: other.rank) if own else 0
+    asker = table.holders.get(ask.stream)
+    holds_some = asker is not None and len(asker.held) > 0
     nearest = []
     while own is not None and at > 0 and ask.upgrades is None:
         at -= 1
         other = own.asks[at]
-        if conflict(other, ask):
+        is_passed_by = holds_some and waits_for_stream(table, other, ask.stream)
+        if conflict(other, ask) and not is_passed_by:
             nearest.append(other)
             if other.mode == "write" and not table.holders[other.stream].held:
                 yield from nearest

@@ -2,13 +2,16 @@
 
 A lock belongs to an attempt of a stream. Asking again for what it holds, in the same mode or a
 weaker one, gives the same fence: holds are not counted, so a client that lost its answer just asks
-again, and one unlock gives the path back. In the same way an ask that waits is joined, not
+again, and one unlock gives the path back. Who is told ``was_held`` should leave that to whoever
+locked it first. In the same way an ask that waits is joined, not
 doubled. The rules of who waits for whom are those of :mod:`anabranch.core.lock_table`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core import events as ev
@@ -21,6 +24,7 @@ from anabranch.core.lock_events import UNLOCKED, granted, waiting
 from anabranch.core.lock_table import (
     Ask,
     Grant,
+    LockTable,
     ask_at,
     asks_of,
     blockers,
@@ -46,7 +50,8 @@ def lock(draft: Draft, call: calls.Lock) -> None:
     table = draft.state.locks
     held = grant_at(table, caller.stream, path)
     if held is not None and (held.mode == "write" or call.mode == "read"):
-        draft.answer = granted(draft.state, caller.stream, held.fence)
+        answer = granted(draft.state, caller.stream, held.fence)
+        draft.answer = replace(answer, facts={**answer.facts, "was_held": True})
         return
     upgrades = held.fence if held else None
     ask = Ask(caller.stream, caller.attempt, path, call.mode, upgrades, 0, call.request, draft.now)
@@ -80,20 +85,9 @@ def unlock(draft: Draft, call: calls.Unlock) -> None:
         _release(draft, [grant], "the operator took the lock away", grant.request)
 
 
-def withdraw(draft: Draft, call: calls.WithdrawLock) -> None:
-    """Leave the queue of a path; one who is not in it any more is told that all is well."""
-    path = _normalised(draft, call.path)
-    ask = ask_at(draft.state.locks, call.caller.stream, path) if path else None
-    if ask is not None:
-        withdraw_ask(draft, ask, "the wait was given up", "ask again when you need it")
-        reconsider(draft, [ask.path])
-    draft.answer = draft.answer or calls.Answer("done")
-
-
 CALLS: dict[type[Call], Handler] = {
     calls.Lock: lock,
     calls.Unlock: unlock,
-    calls.WithdrawLock: withdraw,
 }
 
 
@@ -285,10 +279,15 @@ def _meant(draft: Draft, call: calls.Unlock) -> list[Grant]:
     for stream in streams:
         holder = table.holders.get(stream)
         at = path if call.fence is None or holder is None else holder.held.get(call.fence)
-        grant = grant_at(table, stream, at) if at is not None else None
+        grant = _at_or_below(table, stream, at) if at is not None else None
         if grant is not None and call.fence in (None, grant.fence) and path in (None, at):
             found.append(grant)
     return found
+
+
+def _at_or_below(table: LockTable, stream: StreamId, path: str) -> Grant | None:
+    """Return a grant of a path, or of the folder that it names."""
+    return grant_at(table, stream, path) or grant_at(table, stream, f"{path}/")
 
 
 def _refuse_unlock(draft: Draft, call: calls.Unlock) -> None:

@@ -2,8 +2,9 @@
 
 Delivery is at least once. A stream reads its inbox as often as it likes and finds everything it has
 not acknowledged; a message is *delivered* when it is read for the first time. A message to a stream
-that has not started waits for it, also over a retry. One that can never be read becomes a dead
-letter with a reason, and an operator can send it on its way again.
+that has not started waits for it, also over a retry. One to a stream that there is not is refused.
+One that can never be read becomes a dead letter with a reason, and an operator can send it on its
+way again.
 
 Nobody can flood an inbox: at :data:`MOST_WAITING` unacknowledged messages its senders are refused.
 A broadcast is refused if one of its recipients is full; give broadcasts a deadline, so that what
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from anabranch.core import events as ev
@@ -61,6 +63,9 @@ def send(draft: Draft, call: Send) -> None:
     if isinstance(body, Answer):
         draft.answer = body
         return
+    if to != OPERATOR and to not in draft.state.streams:
+        draft.answer = _unknown(draft.state, to)
+        return
     undeliverable = why_undeliverable(draft.state, to)
     if undeliverable is None and draft.state.messages.waiting(to) >= MOST_WAITING:
         draft.answer = _full(to)
@@ -68,6 +73,13 @@ def send(draft: Draft, call: Send) -> None:
     number = _emit_sent(draft, call, to, body, recipients=1)
     if undeliverable is not None:
         draft.emit(ev.MessageDied((number,), to, undeliverable))
+
+
+def _unknown(state: State, to: StreamId) -> Answer:
+    """Refuse what is for nobody, with the nearest name."""
+    near = get_close_matches(to, [*state.streams, OPERATOR_NAME], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "ab-stream streams lists who there is"
+    return refused(f"there is no stream {to[:64]!r}", hint)
 
 
 def broadcast(draft: Draft, call: Broadcast) -> None:

@@ -47,7 +47,7 @@ def _owed_for(
             yield from checkpoints.owed_to(state, stream)
             yield from point_checkpoints.owed_to(state, stream)
     for point_id in points:
-        yield from _owed_by_point(state.points[point_id])
+        yield from _owed_by_point(state, state.points[point_id])
 
 
 def _owed_by_run(state: State) -> Iterator[fx.Effect]:
@@ -76,6 +76,9 @@ def _owed_to_clocks(state: State) -> Iterator[fx.Effect]:
 def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
     """Yield what one stream's phase asks for."""
     name, attempt, cause = stream.id, stream.attempt, stream.cause
+    if stream.care.deadline is not None and not stream.has_ended:
+        at = stream.care.deadline
+        yield fx.WakeAt(at=at, subject=f"recovery of {name}", cause=stream.care.cause)
     match stream.phase:
         case Phase.WAITING if hoped_until(state, stream) > stream.since:
             yield fx.WakeAt(at=hoped_until(state, stream), subject=name, cause=cause)
@@ -99,15 +102,30 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
             yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
 
 
-def _owed_by_point(point: Point) -> Iterator[fx.Effect]:
+def _owed_by_point(state: State, point: Point) -> Iterator[fx.Effect]:
     if point.phase is PointPhase.MERGING:
         yield fx.MergeResults(point=point.id, cause=point.cause)
+    elif point.phase is PointPhase.VERIFYING:
+        yield fx.RunVerify(point=point.id, streams=point.probe, cause=point.probe_cause)
     elif point.phase is PointPhase.OPEN and point.looks_again_at is not None:
         subject = f"point {point.id}"
         yield fx.WakeAt(at=point.looks_again_at, subject=subject, cause=point.looks_again_cause)
     if point.resolving:
         yield fx.RunResolver(point=point.id, cause=point.resolver_cause)
     yield from point_checkpoints.owed_by_point(point)
+    overdue_at = convergence_overdue_at(state, point)
+    if overdue_at is not None:
+        yield fx.WakeAt(at=overdue_at, subject=f"timeout of {point.id}", cause=point.cause)
+
+
+def convergence_overdue_at(state: State, point: Point) -> float | None:
+    """Return when those who wait at a point will have waited for longer than the plan allows."""
+    limit = state.point_plan(point.id).timeout_seconds
+    if limit is None or point.phase is not PointPhase.OPEN or point.is_overdue:
+        return None
+    since = [at for s, at in point.arrived_at.items() if s not in point.merged]
+    since += [arrival.since for arrival in point.gathering.arrivals if arrival.waits]
+    return min(since) + limit if since else None
 
 
 def deadline_of(state: State, stream: Stream) -> float | None:

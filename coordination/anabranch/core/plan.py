@@ -16,6 +16,7 @@ DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
 WorkspaceKind = Literal["isolated", "clone", "shared"]
 FileAccess = Literal["exclusive_write", "shared"]
 ConflictPolicy = Literal["ask", "quarantine", "stop"]
+FailurePolicy = Literal["quarantine", "stop"]
 
 
 ExcessResponse = Literal["show", "tell", "stop"]
@@ -98,6 +99,8 @@ class PointPlan(msgspec.Struct, frozen=True):
     merges_early: bool = False
     takes_checkpoints: bool = False
     resolver: str = ""
+    verify: str = ""
+    on_failure: FailurePolicy = "quarantine"
 
 
 class SharedStatePlan(msgspec.Struct, frozen=True):
@@ -122,7 +125,11 @@ class Plan(msgspec.Struct, frozen=True):
     points: tuple[PointPlan, ...]
     max_parallel: int
     balancer: str = "longest-first"
+    protocols: tuple[str, ...] = ("registration", "heartbeat", "negotiation")
     recovery: str = "retry"
+    fallback: str = "sequential"
+    soft_grace_seconds: float = 30.0
+    recovery_timeout_seconds: float = 600.0
     include_uncommitted: bool = False
     stop_grace_seconds: float = 10.0
     file_access: FileAccess = "exclusive_write"

@@ -8,7 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core import gathering, point_checkpoint_folds, resolutions
+from anabranch.core import gathering, point_checkpoint_folds, resolutions, verify_folds
+from anabranch.core.guardian import care
 from anabranch.core.state import Point, PointPhase
 from anabranch.core.wording import counted
 
@@ -54,6 +55,7 @@ def _merged(p: Point, record: ev.Recorded, event: ev.ConvergenceMerged) -> Point
         commit=event.commit,
         tree=event.tree,
         warnings=event.warnings,
+        is_overdue=False,
         merging_seconds=p.merging_seconds + record.at - p.since,
     )
 
@@ -86,6 +88,8 @@ def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> P
         looks_again_at=None,
         quarantined=(),
         conflicts=(),
+        probes=(),
+        guilty=(),
     )
 
 
@@ -96,6 +100,8 @@ POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point
     ev.ConvergenceDeparted: _departed,
     ev.ConvergenceStarted: _merge_started,
     ev.ConvergenceWaits: _waits,
+    **care.POINT_FOLDS,
+    **verify_folds.POINT_FOLDS,
     ev.ConvergenceLeftOut: _left_out,
     ev.ConvergenceMerged: _merged,
     ev.ConflictFound: _conflict,

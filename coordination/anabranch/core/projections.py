@@ -166,6 +166,8 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
         "merged": list(point.merged),
         "quarantined": quarantined,
         "warnings": list(point.warnings),
+        "verify": state.point_plan(point.id).verify or None,
+        "guilty": [list(streams) for streams in point.guilty],
         "conflicts": [
             {"paths": [p.path for p in c.paths], "streams": list(c.streams)}
             for c in point.conflicts

@@ -47,6 +47,9 @@ def register(draft: Draft, call: calls.Register) -> None:
 def _why_refused(state: State, call: calls.Register) -> tuple[str, str] | None:
     if not call.caller.is_operator:
         return "only an operator's token lets a stream join", "start it with the run's own token"
+    if "registration" not in state.plan.protocols:
+        hint = "add it to [coordination] protocols and start the run anew"
+        return "the plan has switched registration off: nothing joins from outside", hint
     if state.has_ended or state.stop_reason:
         return f"the run is {state.phase}", "nothing joins it any more"
     fault = id_fault(call.id)

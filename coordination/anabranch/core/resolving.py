@@ -17,7 +17,7 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.outcome import Refusal
 from anabranch.core.resolutions import key_of, open_conflicts, undecided
-from anabranch.core.state import PointPhase, RunPhase, State
+from anabranch.core.state import RunPhase, State
 
 
 def resolve(draft: Draft, command: inputs.ResolveConflict) -> Refusal | None:
@@ -41,7 +41,7 @@ def resolve(draft: Draft, command: inputs.ResolveConflict) -> Refusal | None:
 
 
 def _why_not_now(state: State) -> Refusal | None:
-    if any(p.phase is PointPhase.MERGING for p in state.points.values()):
+    if any(p.is_busy for p in state.points.values()):
         return Refusal("results are being merged", "try again in a moment")
     if any(p.resolving for p in state.points.values()):
         return Refusal("the plan's resolver is at work on it", "wait until it has ended")
@@ -73,7 +73,7 @@ def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
     for stream_id in dict.fromkeys(halted):
         if draft.stream(stream_id).phase is Phase.BLOCKED:
             draft.emit(ev.StreamRequeued(stream_id, reason))
-    if draft.point(point_id).phase is not PointPhase.MERGING:  # else its last merge tries again
+    if not draft.point(point_id).is_busy:  # else its last merge tries again
         convergence.reopen(draft, point_id, reason)
 
 
@@ -162,7 +162,9 @@ def resolver_finished(draft: Draft, fact: inputs.ResolverFinished) -> None:
         whose = streams[key_of(resolution)]
         draft.emit(ev.ConflictResolved(fact.point, whose, resolution, by="resolver"))
     draft.emit(ev.ResolverEnded(fact.point, fact.reason, len(settled)))
-    _go_on(draft, fact.point, _after_resolver(settled, fact))
+    reason = _after_resolver(settled, fact)
+    _go_on(draft, fact.point, reason)
+    _go_on_where_decided(draft, reason)  # other points may wait for the very same decision
 
 
 def _after_resolver(settled: Sequence[ev.Resolution], fact: inputs.ResolverFinished) -> str:

@@ -273,6 +273,10 @@ def request(draft: Draft, call: calls.RequestResources) -> None:
     older = goes_before(reserved, draft.now, caller.stream, amounts)
     if not lacking(state, amounts) and older is None:
         draft.emit(ev.ResourcesGranted(caller.stream, caller.attempt, call.request, amounts))
+    elif "negotiation" not in state.plan.protocols:
+        holders = sorted({s for name in lacking(state, amounts) for s in holders_of(state, name)})
+        hint = "ask again later: the plan has switched negotiation off, so nothing is queued"
+        draft.answer = refused(f"not free: {_in_words(amounts)}", hint, holders=holders)
     elif not call.wait:
         draft.answer = _offer(state, amounts, older)
     elif len(waiting) >= MOST_WAITING_A_STREAM:
@@ -342,15 +346,6 @@ def release(draft: Draft, call: calls.ReleaseResources) -> None:
     draft.emit(ev.ResourcesReleased(caller.stream, caller.attempt, call.request, amounts))
 
 
-def withdraw(draft: Draft, call: calls.WithdrawResources) -> None:
-    """Leave the queue."""
-    caller = call.caller
-    if any(w.ticket == call.ticket for w in _own_waiting(draft.state, caller.stream)):
-        draft.emit(ev.ResourcesWithdrawn(caller.stream, caller.attempt, call.request, call.ticket))
-    else:
-        draft.answer = refused(f"nothing waits under ticket {call.ticket}", "it may be granted")
-
-
 def _in_words(amounts: Mapping[str, float]) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in amounts.items())
 
@@ -358,7 +353,6 @@ def _in_words(amounts: Mapping[str, float]) -> str:
 CALLS: dict[type[Call], Handler] = {
     calls.RequestResources: request,
     calls.ReleaseResources: release,
-    calls.WithdrawResources: withdraw,
 }
 
 

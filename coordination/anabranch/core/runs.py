@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.core import convergence, inputs, registration, streams
+from anabranch.core import convergence, inputs, registration, streams, verifying
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
 from anabranch.core.ids import FINAL_POINT, StreamId
@@ -59,9 +59,13 @@ def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
     if state.stop_reason:
         return Refusal("the run is already stopping", "streams get their grace time first")
     draft.cause = draft.emit(ev.RunStopRequested(command.reason))
-    for plan in state.plan.streams:
-        streams.request_stop(draft, draft.stream(plan.id), command.reason, Phase.STOPPED)
     return None
+
+
+def stop_everyone(draft: Draft, reason: str) -> None:
+    """The run is to stop: so is every stream of it."""
+    for plan in draft.state.plan.streams:
+        streams.request_stop(draft, draft.stream(plan.id), reason, Phase.STOPPED)
 
 
 def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
@@ -74,6 +78,7 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
     if state.phase is RunPhase.NEEDS_OPERATOR or convergence.conflict_that_stops(state):
         convergence.recapture_conflicting(draft, "resumed: captured again after the conflict")
         _requeue(draft, HELD_UP, command.reason)
+        _requeue_given_up(draft, command.reason)
     else:
         _requeue(draft, HELD_UP | UNFINISHED, command.reason)
     for point_id in state.topology.points:
@@ -85,6 +90,13 @@ def _requeue(draft: Draft, phases: frozenset[Phase], reason: str) -> None:
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase in phases:
             draft.emit(ev.StreamRequeued(plan.id, reason))
+
+
+def _requeue_given_up(draft: Draft, reason: str) -> None:
+    """Whom the guardian gave up, and a person has now decided to go on with."""
+    for stream in draft.state.streams.values():
+        if stream.phase is Phase.FAILED and stream.care.has_given_up:
+            draft.emit(ev.StreamRequeued(stream.id, reason))
 
 
 def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
@@ -99,7 +111,7 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal(f"{stream.id} is {stream.phase}", "stop it first, then retry it")
     if state.phase is RunPhase.STOPPING:
         return Refusal("the run is stopping", "retry it when the run has stopped")
-    if any(p.phase is PointPhase.MERGING or p.resolving for p in state.points.values()):
+    if any(p.is_busy or p.resolving for p in state.points.values()):
         return Refusal("results are being merged", "try again in a moment")
     if is_being_approved(state):
         return Refusal("the result is on its way to your branch", "try again in a moment")
@@ -177,7 +189,7 @@ def is_at_rest(state: State) -> bool:
         not counts.active
         and not counts.retrying
         and not state.ready
-        and not any(p.phase is PointPhase.MERGING or p.resolving for p in state.points.values())
+        and not any(p.is_busy or p.resolving for p in state.points.values())
     )
 
 
@@ -202,11 +214,25 @@ def end_if_over(draft: Draft) -> None:
         return
     trouble = _trouble(state)
     final = state.points[FINAL_POINT]
-    if trouble:
+    given_up = _given_up(state)
+    if trouble and given_up:
+        hint = f"anabranch recover {given_up} hard tries it again; or anabranch resume {state.run}"
+        draft.emit(ev.RunNeedsOperator(trouble, hint))
+    elif trouble:
         draft.emit(ev.RunFailed(trouble))
     else:
         branch = f"anabranch/{state.run}" if final.commit and _has_results(state) else None
         draft.emit(ev.RunConverged(final.commit, branch))
+
+
+def _given_up(state: State) -> StreamId | None:
+    """Return a stream that counts and that the guardian could not help."""
+    for plan in state.plan.streams:
+        care = state.streams[plan.id].care
+        has_failed = state.streams[plan.id].phase is Phase.FAILED
+        if has_failed and care.has_given_up and not plan.optional and not care.is_dropped:
+            return plan.id
+    return None
 
 
 def _somebody_may_join(draft: Draft) -> bool:
@@ -259,7 +285,7 @@ def _how_to_mend(state: State) -> str:
 
 def _trouble(state: State) -> str | None:
     """Return what keeps the run from having converged, the first causes first."""
-    called_off = convergence.conflict_that_stops(state)
+    called_off = convergence.conflict_that_stops(state) or verifying.failure_that_stops(state)
     if called_off:
         return called_off
     bad = [

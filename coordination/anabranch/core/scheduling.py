@@ -120,7 +120,7 @@ def admit(draft: Draft) -> None:
     state = draft.state
     if state.base is None or state.has_ended or state.stop_reason:
         return
-    free = state.plan.max_parallel - state.counts.active
+    free = state.max_parallel - state.counts.active
     if free <= 0:
         return
     reserved = resources.reservations(state, draft.now)

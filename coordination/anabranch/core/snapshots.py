@@ -13,6 +13,7 @@ from anabranch.core.answers import Remembered
 from anabranch.core.checkpoints import StreamCheckpoints
 from anabranch.core.events import Resolution
 from anabranch.core.foreseen import Foreseen
+from anabranch.core.guardian.care import Guardian
 from anabranch.core.ids import StreamId
 from anabranch.core.plan import Plan
 from anabranch.core.state import Approval, Base, Counts, Point, RunPhase, State, Stream
@@ -85,5 +86,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "checkpoints": lambda value: restore_map(value, str, StreamCheckpoints),
     "resolutions": lambda value: restore_map(value, str, Resolution),
     "foreseen": lambda value: restore_map(value, tuple[str, str], Foreseen),
+    "verified": lambda value: restore_map(value, str, bool),
+    "guardian": lambda value: msgspec.convert(value, Guardian),
     "answers": lambda value: restore_map(value, str, Remembered),
 }

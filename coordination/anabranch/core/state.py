@@ -16,6 +16,7 @@ from anabranch.core.checkpoints import StreamCheckpoints
 from anabranch.core.events import Conflict, Resolution
 from anabranch.core.foreseen import Foreseen, Pair
 from anabranch.core.gathering import Gathering
+from anabranch.core.guardian.care import Care, Guardian
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.lock_table import LockTable
@@ -49,6 +50,7 @@ class PointPhase(StrEnum):
 
     OPEN = "open"
     MERGING = "merging"
+    VERIFYING = "verifying"
     MERGED = "merged"
     BLOCKED = "blocked"
     ABANDONED = "abandoned"
@@ -191,10 +193,13 @@ class Stream(msgspec.Struct, frozen=True):
     handed_back: HandedBack | None = None
     offer: Offer | None = None
     synced: Synced | None = None
+    care: Care = Care()
 
     @property
     def public_state(self) -> str:
         """The state that people and scripts see."""
+        if self.care.remedy and self.is_active:
+            return "recovering"
         if self.phase is Phase.RUNNING and self.liveness.verdict:
             return "stalled"
         return public_state(self.phase)
@@ -214,7 +219,8 @@ class Point(msgspec.Struct, frozen=True):
     """Everything known about one convergence point.
 
     ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
-    ``left_out`` says who did not merge before the last one, and why.
+    ``left_out`` says who did not merge before the last one, and why. ``checking`` is whose work is
+    being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far.
     """
 
     id: PointId
@@ -245,11 +251,22 @@ class Point(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     gathering: Gathering = Gathering()
     checkpoint: PointCheckpoints = PointCheckpoints()
+    is_overdue: bool = False
+    checking: tuple[StreamId, ...] = ()
+    probe: tuple[StreamId, ...] = ()
+    probe_cause: Seq = 0
+    probes: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
+    guilty: tuple[tuple[StreamId, ...], ...] = ()
 
     @property
     def is_settled(self) -> bool:
         """Whether nothing more happens here by itself."""
-        return self.phase not in (PointPhase.OPEN, PointPhase.MERGING)
+        return self.phase is not PointPhase.OPEN and not self.is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its results are being merged, or checked before they count."""
+        return self.phase in (PointPhase.MERGING, PointPhase.VERIFYING)
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -304,6 +321,8 @@ class State(msgspec.Struct, frozen=True):
     resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
     last_decision: Seq = 0
     foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
+    guardian: Guardian = Guardian()
+    verified: HashTrieMap[str, bool] = HashTrieMap()
 
     @property
     def plan(self) -> Plan:
@@ -312,6 +331,11 @@ class State(msgspec.Struct, frozen=True):
     @property
     def has_ended(self) -> bool:
         return self.phase in RUN_ENDED
+
+    @property
+    def max_parallel(self) -> int:
+        """How many streams may run at a time now."""
+        return self.guardian.narrowed_to or self.plan.max_parallel
 
     def stream_plan(self, stream: StreamId) -> StreamPlan:
         return self.topology.streams[stream]

@@ -12,6 +12,8 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import liveness_folds, point_checkpoint_folds
+from anabranch.core.guardian import care
+from anabranch.core.guardian.care import Care
 from anabranch.core.state import (
     Exit,
     HandedBack,
@@ -169,6 +171,7 @@ def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: f
         stop=None,
         failure=None,
         skipped_because_of=None,
+        care=Care(),
     )
 
 
@@ -213,4 +216,5 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.WorkspaceReclaimed: _reclaimed,
     **liveness_folds.STREAM_FOLDS,
     **point_checkpoint_folds.STREAM_FOLDS,
+    **care.STREAM_FOLDS,
 }

@@ -11,6 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.convergence import RESOLVER_AT_WORK, conflict_that_stops, start_resolver
 from anabranch.core.draft import Draft
+from anabranch.core.guardian import ladder
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.owed import deadline_of, exited_well
@@ -226,7 +227,7 @@ def conclude(draft: Draft, stream: Stream, reason: str) -> None:
     if stream.stop and stream.stop.then == Phase.STOPPED:
         draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
         return
-    decision = _recovery(draft, stream, reason)
+    decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason))
     is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
     if isinstance(decision, GiveUp) or is_called_off:
         draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))

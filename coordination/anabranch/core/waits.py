@@ -57,7 +57,7 @@ def edges_from(state: State, stream: StreamId, sources: Sequence[WaitSource]) ->
 
 def break_rings(
     draft: Draft,
-    event: ev.CallEvent | ev.StreamEvent | ev.ConvergenceArrived,
+    event: ev.CallEvent | ev.StreamEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan,
     sources: Sequence[WaitSource],
 ) -> None:
     """Find and break every ring that the start of a wait has closed."""
@@ -118,7 +118,7 @@ def in_words(ring: Sequence[Edge]) -> str:
 
 def _break(
     draft: Draft,
-    event: ev.CallEvent | ev.StreamEvent | ev.ConvergenceArrived,
+    event: ev.CallEvent | ev.StreamEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan,
     ring: tuple[Edge, ...],
     edge: Edge,
     sources: Sequence[WaitSource],

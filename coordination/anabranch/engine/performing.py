@@ -33,6 +33,7 @@ from anabranch.engine.performers.processes import (
     Started,
 )
 from anabranch.engine.performers.resolver import run_resolver
+from anabranch.engine.performers.verifier import run_verify
 from anabranch.engine.performers.workspaces import (
     OutOfRoom,
     WorkspaceEffects,
@@ -146,6 +147,8 @@ class Performing:
                 await self._in_thread(effect, self._workspaces.merge)
             case fx.RunResolver():
                 await self._resolve(effect)
+            case fx.RunVerify():
+                await self._verify(effect)
             case fx.ApproveResult():
                 await self._in_thread(effect, self._workspaces.approve)
             case fx.StartProcess():
@@ -195,6 +198,11 @@ class Performing:
             await run_resolver(
                 self._workspaces.repository, self._folder, self._state, effect, self._environment
             )
+        )
+
+    async def _verify(self, effect: fx.RunVerify) -> None:
+        self._post(
+            await run_verify(self._workspaces, self._folder, self._state, effect, self._environment)
         )
 
     async def _start(self, effect: fx.StartProcess) -> None:
@@ -288,6 +296,15 @@ class Performing:
             case fx.RunResolver():
                 self._post(
                     inputs.ResolverFinished(point=effect.point, reason=reason, cause=effect.cause)
+                )
+            case fx.RunVerify():
+                self._post(
+                    inputs.VerifyFinished(
+                        point=effect.point,
+                        streams=effect.streams,
+                        reason=reason,
+                        cause=effect.cause,
+                    )
                 )
             case fx.ApproveResult():
                 hint = "the result stands on its branch; nothing was changed"

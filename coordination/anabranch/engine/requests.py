@@ -23,6 +23,7 @@ from anabranch.core.inputs import (
     ApproveRun,
     Command,
     HandBack,
+    RecoverStream,
     ResolveConflict,
     RetryStream,
     StopRun,
@@ -62,6 +63,8 @@ def command_for(request: Request) -> Command | Refusal:
             return StopStream(stream=stream, reason=request.reason)
         case "retry":
             return RetryStream(stream=stream, reason=request.reason)
+        case "recover":
+            return RecoverStream(stream=stream, remedy=request.path, reason=request.reason)
         case "approve":
             return ApproveRun()
         case "allow":
@@ -73,7 +76,7 @@ def command_for(request: Request) -> Command | Refusal:
             return HandBack(stream=stream, note=request.path, reason=request.reason)
         case "tell-conflict":
             return TellConflict(streams=(stream, StreamId(request.path)))
-    known = "stop-run, stop, retry, approve, allow, resolve, hand-back, tell-conflict"
+    known = "stop-run, stop, retry, recover, approve, allow, resolve, hand-back, tell-conflict"
     return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
 
 

@@ -60,6 +60,11 @@ class Operator:
                 inputs.ApproveRun(),
                 self._resume(),
                 self._tells(state),
+                inputs.RecoverStream(
+                    stream=stream,
+                    remedy=rng.choice(("soft", "hard", "fallback")),
+                    reason="recovered by you",
+                ),
             )
         )
 

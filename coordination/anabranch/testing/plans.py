@@ -61,8 +61,8 @@ def _with_streams(plan: PointPlan, streams: list[StreamId]) -> PointPlan:
     return replace(plan, streams=tuple(streams))
 
 
-EARLY = ("progressive",)
-"""Convergence types that merge before all are there."""
+EARLY = ("progressive", "patient")
+"""Convergence types that merge before all are there, of the built-ins and of the tests."""
 
 
 def random_plan(
@@ -91,6 +91,9 @@ def random_plan(
         balancer=rng.choice(balancers),
         keep_going=rng.random() < 0.5,
         stop_grace_seconds=2.0,
+        soft_grace_seconds=rng.choice((0.3, 1.0)),
+        recovery_timeout_seconds=rng.choice((1.0, 30.0)),
+        fallback=rng.choice(("sequential", "degrade", "stop")),
     )
 
 
@@ -109,8 +112,11 @@ def _random_point(rng: Random, name: str, kind: str) -> PointPlan:
         type=kind,
         on_conflict=rng.choice(get_args(ConflictPolicy)),
         resolver=rng.choice(("", "", "settle")),
+        verify=rng.choice(("", "", "fails on 1", "fails on 2", "fails on x")),
+        on_failure=rng.choice(("quarantine", "quarantine", "stop")),
         options={"at_once": rng.choice((0, 1, 2))} if kind == "progressive" else {},
-        interval_seconds=rng.choice((1.0, 3.0)),
+        interval_seconds=rng.choice((0.5, 1.0, 3.0)),
+        timeout_seconds=rng.choice((None, None, 1.0)),
         merges_early=kind in EARLY,
         takes_checkpoints=kind == "checkpoint",
     )

@@ -30,6 +30,8 @@ FROM_OUTSIDE = (
     ev.StreamRequeued,
     ev.StreamStopRequested,
     ev.StreamStopped,
+    ev.RecoveryStarted,
+    ev.RecoveryFinished,
     ev.LockGranted,
     ev.LockQueued,
     ev.LockReleased,

@@ -66,6 +66,7 @@ def random_trouble(rng: Random) -> Trouble:
             process_fails=chance(0.4),
             process_never_begins=chance(0.1),
             holder_killed=chance(0.1),
+            process_stalls=chance(0.2),
             stop_ignored=chance(0.6),
             report_twice=chance(0.2),
             edits_collide=rng.choice((0.0, 0.2, 0.9)),

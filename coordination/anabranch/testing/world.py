@@ -21,6 +21,7 @@ from anabranch.core.events.conflicts import Choice
 from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
 from anabranch.core.inheritance import inherited_by, inherited_from
 from anabranch.core.state import State
+from anabranch.core.verify_folds import has_passed
 from anabranch.testing.agenda import Agenda
 from anabranch.testing.checkpoints import SimulatedCheckpoints
 from anabranch.testing.clock import FakeClock
@@ -41,6 +42,7 @@ class Faults(msgspec.Struct, frozen=True):
     process_fails: float = 0.0
     process_never_begins: float = 0.0
     holder_killed: float = 0.0
+    process_stalls: float = 0.0
     stop_ignored: float = 0.0
     report_twice: float = 0.0
     edits_collide: float = 0.0
@@ -132,6 +134,8 @@ class SimulatedWorld:
                 self._later(effect, lambda: self._merge(state, effect))
             case fx.RunResolver():
                 self._later(effect, lambda: self._resolve(state, effect))
+            case fx.RunVerify():
+                self._later(effect, lambda: self._verify(state, effect))
             case fx.ApproveResult():
                 self._later(effect, lambda: self._approve(state, effect))
             case fx.WakeAt():
@@ -311,6 +315,42 @@ class SimulatedWorld:
             point=effect.point, reason="exit 0", resolutions=settled, cause=effect.cause
         )
 
+    def _verify(self, state: State, effect: fx.RunVerify) -> inputs.Input:
+        """Check merged work: some streams' names are what a check fails on."""
+        assert state.base is not None
+        merge = self.git.bring_together(
+            state.base, inherited_from(state, effect.streams), state.resolutions
+        )
+        command = state.point_plan(effect.point).verify
+        known = has_passed(state, command, merge.tree)
+        if merge.conflicts:
+            return inputs.VerifyFinished(
+                point=effect.point,
+                streams=effect.streams,
+                passed=False,
+                reason="does not merge without the others",
+                cause=effect.cause,
+            )
+        if self.happens(self.faults.merge_fails):
+            self.sometimes("a check came to no result")
+            return inputs.VerifyFinished(
+                point=effect.point, streams=effect.streams, reason="no disk", cause=effect.cause
+            )
+        if known is not None:
+            self.sometimes("a check was remembered")
+        fails = any(stream.endswith(command[-1]) for stream in effect.streams)
+        self.sometimes("a check failed" if fails else "a check passed")
+        return inputs.VerifyFinished(
+            point=effect.point,
+            streams=effect.streams,
+            tree=merge.tree,
+            passed=(not fails) if known is None else known,
+            exit_code=int(fails),
+            reason=f"exit {int(fails)}",
+            is_remembered=known is not None,
+            cause=effect.cause,
+        )
+
     def looks_out(self, state: State) -> None:
         """Let the conflict radar see something about two streams, true or out of date."""
         streams = sorted(state.streams.values(), key=lambda s: s.id)
@@ -365,6 +405,8 @@ class SimulatedWorld:
         self.workspaces[key][f"{process.stream}.txt"] = content
         self._write_common_file(key)
         self.agenda.after(self.rng.uniform(0.2, 5.0), lambda: self._work_on(process))
+        if self.happens(self.faults.process_stalls):
+            self._stand_still(process)
 
     def _work_on(self, process: SimulatedProcess) -> None:
         """Write something in the middle, if it still runs: from an old copy, now and then."""
@@ -373,6 +415,26 @@ class SimulatedWorld:
             self._write_common_file(key)
             if self.happens(self.faults.edits_collide):
                 self.checkpoints.write_back(key)
+
+    def _stand_still(self, process: SimulatedProcess) -> None:
+        """Report that a process stands still, and now and then that it gets on again."""
+        self.sometimes("a process stood still")
+        verdict = self.rng.choice(("stalled", "never_heard"))
+        moment = self.rng.uniform(0.1, 1.0)
+        self._judge(process, verdict, moment)
+        if self.rng.random() < 0.3:
+            self._judge(process, "back", moment + self.rng.uniform(0.1, 1.0))
+
+    def _judge(self, process: SimulatedProcess, verdict: str, seconds: float) -> None:
+        fact = inputs.LivenessSeen(
+            stream=process.stream, attempt=process.attempt, verdict=verdict, evidence="simulated"
+        )
+
+        def look() -> None:
+            if self.is_heard:
+                self._post(fact, None)
+
+        self.agenda.after(seconds, look, volatile=True)
 
     def _process_ended(self, process: SimulatedProcess) -> None:
         key = (process.stream, process.attempt)

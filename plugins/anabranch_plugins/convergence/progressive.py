@@ -35,7 +35,8 @@ class Progressive:
         options = msgspec.convert(view.options, ProgressiveOptions, from_attributes=True)
         queue = _in_turn(view, options, now)
         chosen = queue[: options.at_once] if options.at_once > 0 else queue
-        if not view.outstanding and len(chosen) == len(queue):
+        has_more = bool(queue and view.left_out)  # who conflicts comes after all the others
+        if not view.outstanding and len(chosen) == len(queue) and not has_more:
             if not view.arrived:
                 return Abandon("no stream brought a result")
             reason = f"{len(view.arrived)} of {view.expected} arrived, nobody is left to come"

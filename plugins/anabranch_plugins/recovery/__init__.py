@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from anabranch.core.strategies import RecoveryStrategy
+from anabranch.core.guardian.rungs import RUNGS
+from anabranch.core.strategies import RecoveryStrategy, Remedy
 from anabranch.hookspecs import hookimpl
 from anabranch_plugins.recovery.retry import RetryWithBackoff
 
@@ -10,3 +11,8 @@ from anabranch_plugins.recovery.retry import RetryWithBackoff
 @hookimpl
 def anabranch_recovery_strategies() -> list[RecoveryStrategy]:
     return [RetryWithBackoff()]
+
+
+@hookimpl
+def anabranch_remedies() -> list[Remedy]:
+    return list(RUNGS.values())

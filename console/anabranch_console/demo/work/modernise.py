@@ -1,5 +1,10 @@
-"""A codemod: entries become a typed class, and old string formatting goes."""
+"""A codemod: entries become a typed class, and old string formatting goes.
 
+With --hang-once the first attempt stands still in the middle, so that a recovery can be seen.
+"""
+
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +32,9 @@ def main() -> None:
         assert old in text, f"{path} is not as expected: {old!r} is missing"
         path.write_text(text.replace(old, new), "utf-8")
         print(f"{path}: change {number} of {len(CHANGES)}", flush=True)
+        if "--hang-once" in sys.argv and os.environ.get("ANABRANCH_ATTEMPT") == "1":
+            print("waiting for an answer that never comes", flush=True)
+            time.sleep(600)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,13 @@ from anabranch.core.events.conflicts import (
     ResolverEnded,
     ResolverStarted,
 )
+from anabranch.core.events.guardian import (
+    ConvergenceOverdue,
+    GuardianAlerted,
+    ParallelismChanged,
+    RecoveryFinished,
+    RecoveryStarted,
+)
 from anabranch.core.events.liveness import (
     StreamHeartbeat,
     StreamJoined,
@@ -63,6 +70,8 @@ from anabranch.core.events.locks import (
 )
 from anabranch.core.events.points import (
     ArrivalReleased,
+    ArrivalWaitBegan,
+    ArrivalWaitEnded,
     ConflictFound,
     ConvergenceAbandoned,
     ConvergenceAggregated,
@@ -136,8 +145,15 @@ from anabranch.core.events.streams import (
     WorkspacePrepared,
     WorkspaceReclaimed,
 )
+from anabranch.core.events.verifying import (
+    GuiltyFound,
+    VerifyAborted,
+    VerifyFailed,
+    VerifyPassed,
+    VerifyStarted,
+)
 
-Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn
+Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn | ArrivalWaitBegan
 """Events that may be the answer to a request."""
 
 __all__ = [
@@ -145,6 +161,8 @@ __all__ = [
     "ApprovalRefused",
     "ApprovalRequested",
     "ArrivalReleased",
+    "ArrivalWaitBegan",
+    "ArrivalWaitEnded",
     "AttemptFailed",
     "BaseCaptured",
     "CallEvent",
@@ -169,6 +187,7 @@ __all__ = [
     "ConvergenceDeparted",
     "ConvergenceLeftOut",
     "ConvergenceMerged",
+    "ConvergenceOverdue",
     "ConvergenceReopened",
     "ConvergenceStarted",
     "ConvergenceWaits",
@@ -176,6 +195,8 @@ __all__ = [
     "DeadlockDetected",
     "Edge",
     "Event",
+    "GuardianAlerted",
+    "GuiltyFound",
     "LeaseDoubted",
     "LeaseRenewed",
     "LockExpired",
@@ -191,12 +212,15 @@ __all__ = [
     "MessageDied",
     "MessageRequeued",
     "MessageSent",
+    "ParallelismChanged",
     "PartialCaptured",
     "PointCheckpointBegun",
     "PointCheckpointFailed",
     "PointEvent",
     "RecaptureRequested",
     "Recorded",
+    "RecoveryFinished",
+    "RecoveryStarted",
     "Requested",
     "Resolution",
     "ResolverEnded",
@@ -246,6 +270,10 @@ __all__ = [
     "SyncDeclined",
     "SyncOffered",
     "SyncedLinesReverted",
+    "VerifyAborted",
+    "VerifyFailed",
+    "VerifyPassed",
+    "VerifyStarted",
     "ViolationAllowed",
     "WaitBegan",
     "WorkspacePrepared",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch.core.events.base import CallEvent, Conflict, Edge, PointEvent
-from anabranch.core.ids import Attempt, PointId, StreamId
+from anabranch.core.ids import Attempt, PointId, Seq, StreamId
 
 
 class ConvergenceArrived(PointEvent, frozen=True):
@@ -36,6 +36,33 @@ class ConvergenceWithdrawn(PointEvent, frozen=True):
     request: str = ""
     hint: str = ""
     cycle: tuple[Edge, ...] = ()
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return self.stream, self.attempt
+
+
+class ArrivalWaitEnded(PointEvent, frozen=True):
+    """Who arrived waits no longer, but what it brought still counts: its client did not come back.
+
+    ``reason`` says so; ``attempt`` is whose value it is.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    reason: str
+
+
+class ArrivalWaitBegan(PointEvent, frozen=True):
+    """A stream that has arrived waits for the others (again), which may have closed a cycle.
+
+    ``ticket`` is its arrival; from now on it waits under the id ``request``.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    request: str
+    ticket: Seq
 
     @property
     def caller(self) -> tuple[StreamId, Attempt]:

@@ -28,12 +28,26 @@ from anabranch.core.strategies.recovery import (
     RecoveryStrategy,
     Retry,
 )
+from anabranch.core.strategies.remedies import (
+    Ask,
+    Drop,
+    EndAndRetry,
+    EndRun,
+    Remedy,
+    RemedyDecision,
+    RunAlone,
+    Trouble,
+)
 
 __all__ = [
     "Abandon",
+    "Ask",
     "Checkpoint",
     "Converge",
     "ConvergenceType",
+    "Drop",
+    "EndAndRetry",
+    "EndRun",
     "FailedAttempt",
     "GiveUp",
     "LoadBalancer",
@@ -42,8 +56,12 @@ __all__ = [
     "QueuedStream",
     "RecoveryDecision",
     "RecoveryStrategy",
+    "Remedy",
+    "RemedyDecision",
     "Retry",
+    "RunAlone",
     "Strategies",
+    "Trouble",
     "WaitForMore",
 ]
 
@@ -54,6 +72,7 @@ class Strategies(msgspec.Struct, frozen=True):
     convergence: Mapping[str, ConvergenceType]
     balancers: Mapping[str, LoadBalancer]
     recovery: Mapping[str, RecoveryStrategy]
+    remedies: Mapping[str, Remedy] = {}
 
     @property
     def early_convergence(self) -> frozenset[str]:

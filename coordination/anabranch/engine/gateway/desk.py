@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Callable, Sequence
 from itertools import count
+
+from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core.answers import refused, remembered, why_not_heard
 from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.decide import CALLS
 from anabranch.core.events import Recorded, Requested
+from anabranch.core.globs import is_literal
 from anabranch.core.ids import StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
@@ -112,6 +116,17 @@ class Desk:
             say(wire.encode(i, fault.answer()))
         return visit
 
+    def open(self) -> None:
+        """Find the waits that the host before this one left: they stay as long as any others."""
+        state = self._state()
+        for stream, memory in state.answers.items():
+            caller = Caller(stream, memory.attempt, not stream)
+            for request, answer in zip(memory.requests, memory.answers, strict=True):
+                if is_waiting(answer) and why_not_heard(state, caller) is None:
+                    wait = self._tickets.add(caller, request, answer)
+                    if wait is not None:
+                        self._tickets.start_grace(wait)
+
     def turned(self, records: Sequence[Recorded]) -> None:
         """The engine took a turn: tell those who waited for what came of it."""
         state = self._state()
@@ -176,7 +191,8 @@ class Desk:
     def _serve(self, asked: Asked, caller: Caller, request: str, visit: Visit) -> None:
         args = asked.args
         is_resumed = isinstance(args, wire.WaitingArgs) and args.ticket is not None
-        errand = Errand(caller, args, None if is_resumed else args.call(caller, request), visit)
+        call = None if is_resumed else self._meaning(args.call(caller, request))
+        errand = Errand(caller, args, call, visit)
 
         def tell(answer: Answer) -> None:
             if not visit.is_gone:
@@ -195,6 +211,16 @@ class Desk:
         else:
             self._ask(errand, errand.call)
 
+    def _meaning(self, call: Call | None) -> Call | None:
+        """Whoever locks a folder without its slash means what is in it."""
+        if not isinstance(call, calls.Lock) or not is_literal(call.path):
+            return call
+        stream = self._state().streams.get(call.caller.stream)
+        if stream is None or stream.workspace is None or call.path.startswith("/"):
+            return call
+        is_folder = os.path.isdir(os.path.join(stream.workspace.path, call.path))
+        return replace(call, path=f"{call.path}/") if is_folder else call
+
     def _ask(self, errand: Errand, call: Call) -> None:
         self._post(call, lambda outcome: self._replied(errand, call, outcome))
 
@@ -206,6 +232,8 @@ class Desk:
         elif isinstance(errand.args, wire.WaitingArgs) and is_waiting(outcome):
             self._wait(errand, errand.args, call, outcome)
         else:
+            if outcome.outcome == "granted" and not errand.visit.is_gone:
+                self._tickets.claim(call.caller, outcome)
             errand.tell(outcome)
 
     def _worded(self, errand: Errand, i: calls.Json, answer: Answer) -> bytes:
@@ -225,9 +253,9 @@ class Desk:
     def _wait(self, errand: Errand, args: wire.WaitingArgs, call: Call, answer: Answer) -> None:
         ticket = str(answer.facts["ticket"])
         request = self._request_of(call.caller, ticket) or call.request
-        wait = self._tickets.add(call, request, answer)
+        wait = self._tickets.add(call.caller, request, answer)
         if wait is None:
-            self._withdraw(call, ticket)
+            self._withdraw(call.caller, ticket)
             hint = "wait for one of them first"
             errand.tell(refused("too many of your calls wait already", hint))
         elif errand.visit.is_gone:
@@ -264,28 +292,36 @@ class Desk:
                 self._tickets.settle(key, answer)
 
     def _request_of(self, caller: Caller, ticket: str) -> str | None:
-        """Return the request that a ticket was given for, when it was asked for by another one."""
+        """Return the newest request that waits under a ticket: what comes of it is said to that."""
         memory = self._state().answers.get(caller.stream)
         if memory is not None:
-            for request, answer in zip(memory.requests, memory.answers, strict=True):
+            newest_first = zip(reversed(memory.requests), reversed(memory.answers), strict=True)
+            for request, answer in newest_first:
                 if is_waiting(answer) and str(answer.facts["ticket"]) == ticket:
                     return request
         return None
 
     def _give_up(self, wait: Wait) -> None:
-        """Nobody asks for a queued call any more."""
-        self._withdraw(wait.call, wait.ticket)
+        """Nobody asks for a queued call any more, or has ever heard that it was granted."""
+        caller, facts = wait.caller, wait.answer.facts
+        if not wait.is_settled:
+            self._withdraw(caller, wait.ticket)
+        elif wait.answer.outcome == "granted" and "fence" in facts:
+            back = calls.Unlock(caller=caller, request=self._name(), fence=int(facts["fence"]))
+            self._post(back, lambda _: None)
+        elif wait.answer.outcome == "granted" and "granted" in facts:
+            amounts = dict(facts["granted"])
+            self._post(
+                calls.ReleaseResources(caller=caller, request=self._name(), amounts=amounts),
+                lambda _: None,
+            )
 
-    def _withdraw(self, call: Call, ticket: str) -> None:
-        caller, request = call.caller, self._name()
-        withdrawal: Call
-        if isinstance(call, calls.Lock):
-            withdrawal = calls.WithdrawLock(caller=caller, request=request, path=call.path)
-        elif isinstance(call, calls.RequestResources):
-            withdrawal = calls.WithdrawResources(caller=caller, request=request, ticket=int(ticket))
-        else:
-            return
-        self._post(withdrawal, lambda _: None)
+    def _withdraw(self, caller: Caller, ticket: str) -> None:
+        request, number = self._name(), int(ticket)
+        self._post(
+            calls.Withdraw(caller=caller, request=request, ticket=number, is_abandoned=True),
+            lambda _: None,
+        )
 
     # --- reading the inbox -----------------------------------------------------------------------
 

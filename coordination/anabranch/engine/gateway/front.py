@@ -59,6 +59,7 @@ class Gateway:
     async def open(self) -> None:
         """Open every door; those of streams that run already, too. Raises OSError."""
         write_stubs(self._bin)
+        self.desk.open()
         await self._socket.open()
         self._spools.open()
         for stream in self._state().streams.values():

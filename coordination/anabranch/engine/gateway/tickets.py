@@ -3,7 +3,8 @@
 A call that waits has a ticket, the number of its queue event. The engine answers it a second time
 when it is granted or refused; that answer goes to everybody who waits under the ticket. When time
 is up or the connection closes, the ticket stays for a grace, so that asking again goes on with the
-same wait. A lock that nobody asks for any more leaves its queue.
+same wait. What nobody asks for any more is given up; what was granted and never told to anybody is
+given back. The queues themselves are in the journal: a new host finds the waits of the last one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-from anabranch.core.calls import Answer, Call, Caller
+from anabranch.core.calls import Answer, Caller
 from anabranch.core.ids import StreamId
 
 GRACE_SECONDS = 30.0
@@ -46,19 +47,16 @@ class Listener:
 
 
 class Wait:
-    """One queued call: the request it was asked under, and its newest answer."""
+    """One queued call: who asked, the requests it was asked under, and its newest answer."""
 
-    def __init__(self, tickets: Tickets, call: Call, request: str, answer: Answer) -> None:
-        self.call = call
-        self.request = request
+    def __init__(self, tickets: Tickets, caller: Caller, request: str, answer: Answer) -> None:
+        self.caller = caller
+        self.requests = {request}
         self.answer = answer
+        self.is_told = False
         self.listeners: list[Listener] = []
         self.grace: asyncio.TimerHandle | None = None
         self._tickets = tickets
-
-    @property
-    def key(self) -> Key:
-        return self.call.caller.stream, self.request
 
     @property
     def ticket(self) -> str:
@@ -96,25 +94,28 @@ class Tickets:
     def find(self, caller: Caller, ticket: str) -> Wait | None:
         """Return the wait with a ticket, if it is the caller's and still known."""
         wait = self._by_ticket.get((caller.stream, ticket))
-        return wait if wait and wait.call.caller == caller else None
+        return wait if wait and wait.caller == caller else None
 
-    def add(self, call: Call, request: str, answer: Answer) -> Wait | None:
+    def add(self, caller: Caller, request: str, answer: Answer) -> Wait | None:
         """Note a call that waits; None if its caller has too many of them."""
-        wait = self.find(call.caller, str(answer.facts["ticket"]))
+        wait = self.find(caller, str(answer.facts["ticket"]))
         if wait is not None:
+            self._by_key[caller.stream, request] = wait
+            wait.requests.add(request)
             return wait
-        if self._counts[call.caller] >= MOST_WAITS_OF_ONE:
+        if self._counts[caller] >= MOST_WAITS_OF_ONE:
             return None
-        wait = Wait(self, call, request, answer)
-        self._by_key[wait.key] = wait
-        self._by_ticket[call.caller.stream, wait.ticket] = wait
-        self._counts[call.caller] += 1
+        wait = Wait(self, caller, request, answer)
+        self._by_key[caller.stream, request] = wait
+        self._by_ticket[caller.stream, wait.ticket] = wait
+        self._counts[caller] += 1
         return wait
 
     def listen(self, wait: Wait, seconds: float, tell: Tell) -> Listener:
         """Let a client wait; it is told when the call is settled or its time is up."""
         listener = Listener(wait, tell)
         if wait.is_settled:
+            wait.is_told = True
             listener.finish(wait.answer)
             return listener
         if wait.grace is not None:
@@ -134,9 +135,17 @@ class Tickets:
         if is_waiting(answer):
             return
         listeners, wait.listeners = wait.listeners, []
+        wait.is_told = wait.is_told or bool(listeners)
         for listener in listeners:
             listener.finish(wait.answer)
         self.start_grace(wait)
+
+    def claim(self, caller: Caller, answer: Answer) -> None:
+        """A caller was told of a grant by another request than the one that waited for it."""
+        fence = answer.facts.get("fence")
+        for wait in self._by_key.values() if fence is not None else ():
+            if wait.caller == caller and wait.answer.facts.get("fence") == fence:
+                wait.is_told = True
 
     def knows(self, key: Key) -> bool:
         """Say whether somebody waits, or lately waited, under this request."""
@@ -162,10 +171,11 @@ class Tickets:
         listener.wait.without(listener)
 
     def _forget(self, wait: Wait) -> None:
-        self._by_key.pop(wait.key, None)
-        self._by_ticket.pop((wait.call.caller.stream, wait.ticket), None)
-        self._counts[wait.call.caller] -= 1
-        if not self._counts[wait.call.caller]:
-            del self._counts[wait.call.caller]
-        if not wait.is_settled:
+        for request in wait.requests:
+            self._by_key.pop((wait.caller.stream, request), None)
+        self._by_ticket.pop((wait.caller.stream, wait.ticket), None)
+        self._counts[wait.caller] -= 1
+        if not self._counts[wait.caller]:
+            del self._counts[wait.caller]
+        if not wait.is_settled or not wait.is_told:
             self._give_up(wait)

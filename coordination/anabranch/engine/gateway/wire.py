@@ -208,6 +208,13 @@ class ReleaseResources(Args, frozen=True):
         return calls.ReleaseResources(caller=caller, request=request, amounts=self.resources)
 
 
+class Withdraw(Args, frozen=True):
+    ticket: Annotated[str, Meta(pattern=r"^[0-9]{1,18}$")]
+
+    def call(self, caller: Caller, request: str) -> Call:
+        return calls.Withdraw(caller=caller, request=request, ticket=int(self.ticket))
+
+
 class Arrive(WaitingArgs, frozen=True):
     point: Name | None = None
     state: Json = None
@@ -280,6 +287,7 @@ VERBS: dict[str, type[Args]] = {
     "requeue": Requeue,
     "request": RequestResources,
     "release": ReleaseResources,
+    "withdraw": Withdraw,
     "arrive": Arrive,
     "checkpoint": Checkpoint,
     "register": Register,
@@ -348,8 +356,15 @@ def _asked(i: Json, raw: dict[str, Any]) -> Asked:
     try:
         args = msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
-        raise BadFrame("bad_arguments", _worded(str(error))) from None
+        raise BadFrame("bad_arguments", _worded(str(error)), _takes(verb, kind)) from None
     return Asked(i, verb, token, request, args)
+
+
+def _takes(verb: str, kind: type[Args]) -> str:
+    """Tell what a verb takes; what it needs stands without brackets."""
+    fields = msgspec.structs.fields(kind)
+    told = [field.name if field.required else f"[{field.name}]" for field in fields]
+    return f"{verb} takes {', '.join(told) or 'no arguments'}"
 
 
 def _text(raw: dict[str, Any], name: str) -> str:

@@ -24,6 +24,7 @@ from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import Inheritance, held_by, inherited_by, inherited_from
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Result, State
+from anabranch.core.verify_folds import needs_check
 from anabranch.core.violations import outside
 from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
@@ -278,6 +279,22 @@ class WorkspaceEffects:
         results = [_result(s, r) for s, r in known]
         return screen(self._repo, state.run, results, mixed, told_decisions(state))
 
+    def merge_for_verify(self, state: State, streams: Sequence[StreamId]) -> ws.Base | str:
+        """Merge some streams' work without letting it count; or say why it does not merge."""
+        inheritance = inherited_from(state, streams)
+        outcome = ws.merge_trees(
+            self._repo,
+            state.run,
+            _start(state, inheritance),
+            _results(inheritance),
+            message=f"anabranch {state.plan.name}, to be verified",
+            stop_early=True,
+            decisions=told_decisions(state),
+        )
+        if outcome.conflicts:
+            return f"{outcome.conflicts[0].stream} does not merge with less than the others"
+        return ws.Base(outcome.commit, outcome.tree, None, None)
+
     def _findings(
         self, state: State, inheritance: Inheritance, outcome: ws.MergeOutcome
     ) -> ws.Findings:
@@ -315,7 +332,11 @@ class WorkspaceEffects:
         policy = state.point_plan(effect.point).on_conflict
         is_last = state.points[effect.point].is_last_merge
         is_final_word = not any(resolver_is_due(state, effect.point, c) for c in told_conflicts)
-        if not conflicts or not is_last or (policy == "quarantine" and is_final_word):
+        waits_for_check = needs_check(state, effect.point, outcome.tree) and bool(streams)
+        if waits_for_check:
+            ref = ws.candidate_ref(state.run, effect.point)
+            ws.move_ref(self._repo, ref, outcome.commit, ws.read_ref(self._repo, ref))
+        elif not conflicts or not is_last or (policy == "quarantine" and is_final_word):
             ref = point_ref(state, effect.point)
             ws.move_ref(self._repo, ref, outcome.commit, ws.read_ref(self._repo, ref))
             if effect.point == FINAL_POINT:

@@ -33,6 +33,7 @@ from anabranch.engine.workspaces.delivering import (
 from anabranch.engine.workspaces.merging import changed_paths, merge_trees, who_touched
 from anabranch.engine.workspaces.names import (
     base_ref,
+    candidate_ref,
     checkpoint_ref,
     partial_ref,
     point_checkpoint_ref,
@@ -98,6 +99,7 @@ __all__ = [
     "base_ref",
     "bring",
     "brought_to",
+    "candidate_ref",
     "capture_base",
     "capture_result",
     "changed_paths",

@@ -55,6 +55,11 @@ def decision_ref(run: RunId, blob: str) -> str:
     return f"refs/anabranch/decision/{run}/{blob}"
 
 
+def candidate_ref(run: RunId, point: str) -> str:
+    """Keeps what a point has merged while it is being verified."""
+    return f"refs/anabranch/candidate/{run}/{point}"
+
+
 def result_branch(run: RunId) -> str:
     """The branch on which the run's result stands until it is approved."""
     return f"refs/heads/anabranch/{run}"

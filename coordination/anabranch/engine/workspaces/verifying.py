@@ -51,12 +51,16 @@ def look_at_merge(
     ``decided`` are the paths, as they are told, that somebody has decided about.
     """
     git = frozen_view(repo, run)
-    pairs = [(result.start_tree, result.tree) for result in results]
-    *each, merged = many_changes(git, [*pairs, (start.tree, outcome.tree)])
-    changed = {r.stream: changes for r, changes in zip(results, each, strict=True)}
+    brought = [(result.start_tree, result.tree) for result in results]
+    behind = [(result.start_tree, start.tree) for result in results]
+    merged, *each = many_changes(git, [(start.tree, outcome.tree), *brought, *behind])
+    streams = [result.stream for result in results]
+    changed = dict(zip(streams, each[: len(results)], strict=True))
+    beneath = dict(zip(streams, each[len(results) :], strict=True))
     files = _files(git, outcome.tree)
     return Findings(
-        tuple(_lost(changed, files, decided)), tuple(_warnings(git, files, merged, changed))
+        tuple(_lost(changed, beneath, files, decided)),
+        tuple(_warnings(git, files, merged, changed)),
     )
 
 
@@ -72,6 +76,7 @@ def _files(git: Git, tree: str) -> dict[str, Entry]:
 
 def _lost(
     changed: dict[StreamId, tuple[Change, ...]],
+    beneath: dict[StreamId, tuple[Change, ...]],
     files: dict[str, Entry],
     decided: Collection[str],
 ) -> Iterator[str]:
@@ -79,19 +84,24 @@ def _lost(
 
     A path that one result alone has changed is there as that one has it. Renames are the exception:
     git carries the change of a file along to its new name, and a new file into a renamed folder.
+    What the merge started from counts as one more side: ``beneath`` tells for each stream what it
+    holds that the stream has not started from.
     """
     by_path: defaultdict[str, list[tuple[StreamId, Change]]] = defaultdict(list)
     for stream, changes in changed.items():
         for change in changes:
             by_path[change.path].append((stream, change))
+    older = {s: {change.path: change for change in changes} for s, changes in beneath.items()}
     for path, touched in by_path.items():
         if tellable(path) in decided:
             continue
         here = files.get(path)
-        if len(touched) > 1:
-            is_there = here is not None or any(c.after is None for _, c in touched)
+        ends = [change for _, change in touched]
+        ends += [older[s][path] for s, _ in touched if path in older[s]]
+        if len(ends) > 1:
+            is_there = here is not None or any(change.after is None for change in ends)
         else:
-            is_there = _is_there(*touched[0], here, changed, by_path)
+            is_there = _is_there(*touched[0], here, changed, beneath, by_path)
         if not is_there:
             yield f"{path} of {touched[0][0]}"
 
@@ -101,6 +111,7 @@ def _is_there(
     change: Change,
     here: Entry | None,
     changed: dict[StreamId, tuple[Change, ...]],
+    beneath: dict[StreamId, tuple[Change, ...]],
     by_path: dict[str, list[tuple[StreamId, Change]]],
 ) -> bool:
     """Whether the only change of a path is in the merged tree."""
@@ -108,14 +119,16 @@ def _is_there(
         return (change.after is None) == (here is None)
     if change.before is not None:
         return False
+    others = [c for s, changes in changed.items() if s != stream for c in changes]
+    deleted = [c.path for c in (*others, *beneath[stream]) if c.after is None]
     if here is None:
-        others = (c for s, changes in changed.items() if s != stream for c in changes)
-        moved = {c.path.rpartition("/")[0] for c in others if c.after is None} - {""}
+        moved = {path.rpartition("/")[0] for path in deleted} - {""}
         return any(prefix in moved for prefix in prefixes(change.path))
     # git may have found a rename between what one has deleted and what another has added.
+    older = {c.path for c in beneath[stream] if c.after is None}
     return any(
-        len(touched) > 1 and any(c.after is None for _, c in touched)
-        for touched in by_path.values()
+        path in older or (len(touched) > 1 and any(c.after is None for _, c in touched))
+        for path, touched in by_path.items()
     )
 
 

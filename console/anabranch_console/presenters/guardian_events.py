@@ -1,0 +1,38 @@
+"""The events of the guardian in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anabranch.core import events as ev
+from anabranch_console.presenters import wording
+
+WARNINGS = (ev.RecoveryStarted, ev.ParallelismChanged, ev.ConvergenceOverdue)
+ERRORS = (ev.GuardianAlerted,)
+
+
+def in_words(event: ev.Event) -> str:
+    """Return what the guardian did, in one sentence."""
+    match event:
+        case ev.RecoveryStarted():
+            return f"{event.remedy}, by the {event.by}: {event.reason}"
+        case ev.RecoveryFinished():
+            outcome = event.outcome.replace("_", " ")
+            return f"{event.remedy}: {outcome} after {wording.age(event.seconds)}; {event.reason}"
+        case ev.GuardianAlerted():
+            return f"{event.diagnosis}: {event.reason}"
+        case ev.RetryScheduled():
+            return f"tried again: {event.reason}"
+        case ev.ParallelismChanged():
+            return f"{wording.count(event.max_parallel, 'stream')} at a time: {event.reason}"
+        case ev.ConvergenceOverdue():
+            names = wording.listing([str(s) for s in event.waiting_for], 3)
+            return f"waited for {wording.age(event.waited_seconds)}; holding it up: {names}"
+    return ""
+
+
+KINDS = (ev.RecoveryStarted, ev.RecoveryFinished, ev.GuardianAlerted, ev.ParallelismChanged)
+DETAILS: dict[type[ev.Event], Callable[[Any], str]] = dict.fromkeys(
+    (*KINDS, ev.ConvergenceOverdue), in_words
+)

@@ -1,0 +1,199 @@
+"""The guardian in words: who is in its care, what it has done, and what it would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from anabranch.core import events as ev
+from anabranch.core.guardian.brakes import INTENSITY_SECONDS, held_until, most_at_once
+from anabranch.core.guardian.by_hand import FALLBACK, Foretold, foretell
+from anabranch.core.guardian.diagnosis import WELL, diagnose
+from anabranch.core.guardian.rungs import HARD, SOFT
+from anabranch.core.ids import StreamId
+from anabranch.core.state import State, Stream
+from anabranch_console.glyphs import UNICODE, Glyphs
+from anabranch_console.lines import Line, Span, wrap
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.consequences import Consequences
+from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.guardian_events import in_words
+from anabranch_console.presenters.wording import safe
+
+_LABEL_CELLS = 11
+_TITLES = {SOFT: "Ask", HARD: "End and restart", FALLBACK: "Use the fallback for"}
+KINDS = (ev.RecoveryStarted, ev.RecoveryFinished, ev.GuardianAlerted, ev.RetryScheduled)
+"""The events that make the guardian's history."""
+
+
+@dataclass(slots=True)
+class GuardianLook:
+    """What the guardian's doings are shown with."""
+
+    state: State
+    now: float
+    glyphs: Glyphs = UNICODE
+    history: Sequence[ev.Recorded] = field(default_factory=tuple)
+
+
+def guardian_rows(state: State) -> list[Stream]:
+    """Return the streams: those in trouble first, then those that once were, then the others."""
+    streams = [state.streams[plan.id] for plan in state.plan.streams]
+    return sorted(streams, key=lambda s: _urgency(state, s))
+
+
+def _urgency(state: State, stream: Stream) -> int:
+    care = stream.care
+    if care.alert or care.has_given_up:
+        return 0
+    if care.remedy:
+        return 1
+    if diagnose(state, stream) != WELL:
+        return 2
+    return 3 if care.outcome or stream.retries else 4
+
+
+def in_care(state: State) -> int:
+    """Return how many streams are in trouble now."""
+    return sum(_urgency(state, s) < 3 for s in state.streams.values())
+
+
+def guardian_text(look: GuardianLook, stream: Stream) -> str:
+    """Return what a filter of the guardian's rows looks at."""
+    return f"{stream.id} {stream.public_state} {diagnose(look.state, stream)} {_rung(stream)}"
+
+
+def _rung(stream: Stream) -> str:
+    care = stream.care
+    if care.remedy:
+        return care.remedy
+    if care.has_given_up:
+        return "gave up"
+    return care.outcome.replace("_", " ")
+
+
+def guardian_columns(look: Callable[[], GuardianLook]) -> list[GridColumn[Stream]]:
+    """Return the columns of the guardian's rows."""
+    return [
+        GridColumn("STREAM", 16, 100, lambda s: _name(look(), s)),
+        GridColumn("DIAGNOSIS", 14, 90, lambda s: _diagnosis(look(), s)),
+        GridColumn("LADDER", 12, 85, lambda s: _ladder(look(), s)),
+        GridColumn("NEXT IN", 8, 80, lambda s: _next_in(look(), s), "right"),
+        GridColumn("TRIES", 6, 60, lambda s: _tries(look(), s), "right"),
+        GridColumn("EVIDENCE", 0, 75, lambda s: _evidence(s)),
+    ]
+
+
+def _name(look: GuardianLook, stream: Stream) -> Span:
+    state = stream.public_state
+    attempt = f"#{stream.attempt}" if stream.attempt > 1 else ""
+    return Span(f"{look.glyphs.state(state)} {safe(stream.id)}{attempt}", f"state.{state}")
+
+
+def _diagnosis(look: GuardianLook, stream: Stream) -> Span:
+    found = diagnose(look.state, stream)
+    return Span(found, "muted" if found == WELL else "level.warning")
+
+
+def _ladder(look: GuardianLook, stream: Stream) -> Span:
+    told = _rung(stream)
+    if stream.care.alert or stream.care.has_given_up:
+        return Span(told or "alert", "level.error")
+    return Span(told, "state.recovering" if stream.care.remedy else "muted")
+
+
+def _next_in(look: GuardianLook, stream: Stream) -> Span:
+    deadline = stream.care.deadline
+    if deadline is None:
+        return Span("", "muted")
+    return Span(wording.age(max(0.0, deadline - look.now)), "text")
+
+
+def _tries(look: GuardianLook, stream: Stream) -> Span:
+    most = look.state.stream_plan(stream.id).max_retries
+    return Span(f"{stream.retries}/{most}", "text" if stream.retries else "muted")
+
+
+def _evidence(stream: Stream) -> Span:
+    care = stream.care
+    if care.alert:
+        return Span(safe(care.alert), "level.error")
+    told = stream.liveness.evidence if stream.liveness.verdict else care.evidence
+    return Span(safe(told or stream.reason), "text" if care.remedy else "muted")
+
+
+# --- the panel beside ------------------------------------------------------------------------
+
+
+def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> list[Line]:
+    """Return the brakes, and of the chosen stream: why, what would happen, what has."""
+    lines = _brakes(look, cells)
+    if stream is None:
+        return lines
+    lines += [(), (_name(look, stream),)]
+    lines += _fact("diagnosis", diagnose(look.state, stream), "text", cells)
+    told = stream.liveness.evidence or stream.care.evidence or stream.reason
+    lines += _fact("evidence", told, "text", cells)
+    if stream.care.alert:
+        lines += _fact("alert", stream.care.alert, "level.error", cells)
+        lines += _fact("do", stream.care.hint, "text", cells)
+    for remedy in (SOFT, HARD, FALLBACK):
+        lines += _foretold(look, foretell(look.state, stream.id, remedy), cells)
+    return [*lines, (), *_history(look, stream.id, cells)]
+
+
+def _brakes(look: GuardianLook, cells: int) -> list[Line]:
+    state = look.state
+    recent = sum(at > look.now - INTENSITY_SECONDS for at in state.guardian.hard_at)
+    most = most_at_once(state)
+    held = held_until(state, look.now)
+    told = f"{recent} of {most} ended within {INTENSITY_SECONDS:g} s"
+    if held is not None:
+        told += f"; held back for {wording.age(held - look.now)}"
+    lines = _fact("brake", told, "level.warning" if held is not None else "text", cells)
+    lines += _fact("fallback", state.plan.fallback, "text", cells)
+    if state.guardian.narrowed_to is not None:
+        lines += _fact("width", f"{state.max_parallel} at a time, for the rest", "text", cells)
+    return lines
+
+
+def _foretold(look: GuardianLook, told: Foretold, cells: int) -> list[Line]:
+    if told.refusal:
+        return _fact(f"{told.remedy}?", told.refusal, "muted", cells)
+    return _fact(f"{told.remedy}?", "; ".join(told.steps), "text", cells)
+
+
+def _history(look: GuardianLook, stream: StreamId, cells: int) -> list[Line]:
+    lines: list[Line] = [(Span("What it did", "title"),)]
+    for record in look.history:
+        if getattr(record.event, "stream", None) == stream:
+            told = f"{wording.clock(record.at)} {in_words(record.event)}"
+            pieces = wrap(safe(told), max(cells, 12))
+            lines += [(Span(piece, "text"),) for piece in pieces]
+    return lines if len(lines) > 1 else [*lines, (Span("nothing yet", "muted"),)]
+
+
+def _fact(name: str, told: str, style: str, cells: int) -> list[Line]:
+    pieces = wrap(safe(told), max(cells - _LABEL_CELLS, 12)) or [""]
+    return [
+        (Span("".ljust(_LABEL_CELLS) if i else name.ljust(_LABEL_CELLS), "muted"), Span(p, style))
+        for i, p in enumerate(pieces)
+    ]
+
+
+# --- the dialog ------------------------------------------------------------------------------
+
+
+def of_recovering(told: Foretold) -> Consequences:
+    """Return what a remedy would do, as a question."""
+    rows: list[tuple[str, str]] = [("is", f"{told.diagnosis}; {told.evidence}")]
+    rows += [("would" if not i else "", step) for i, step in enumerate(told.steps)]
+    rows += [("keeps" if not i else "", kept) for i, kept in enumerate(told.kept[:3])]
+    touched = wording.listing([str(s) for s in told.touched], 4)
+    rows.append(("touches", touched or "no other stream"))
+    rows.append(("undo", told.undo))
+    lines: list[Line] = []
+    for label, text in rows:
+        for i, piece in enumerate(wrap(safe(text), 72)):
+            lines.append((Span(("" if i else label).ljust(9), "muted"), Span(piece, "text")))
+    return Consequences(f"{_TITLES[told.remedy]} {safe(told.stream)}?", tuple(lines), "Recover")

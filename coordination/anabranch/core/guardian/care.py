@@ -1,0 +1,139 @@
+"""What the guardian knows of each stream, and how its events change that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from anabranch.core import events as ev
+from anabranch.core.guardian.rungs import HARD, SOFT
+from anabranch.core.ids import Seq
+
+if TYPE_CHECKING:
+    from anabranch.core.state import Point, State, Stream
+
+KEPT = 32
+
+
+class Care(msgspec.Struct, frozen=True):
+    """A stream in the guardian's care; without a ``remedy`` nothing is under way.
+
+    ``deadline`` is when it acts next, ``cause`` the event that set it; ``hard_recoveries`` counts
+    over all attempts. ``fallback`` names the last resort once that was used, ``outcome`` how the
+    newest remedy ended, and ``alert`` what it only tells.
+    """
+
+    remedy: str = ""
+    diagnosis: str = ""
+    evidence: str = ""
+    by: str = ""
+    since: float = 0.0
+    deadline: float | None = None
+    cause: Seq = 0
+    hard_recoveries: int = 0
+    fallback: str = ""
+    is_dropped: bool = False
+    outcome: str = ""
+    alert: str = ""
+    hint: str = ""
+
+    @property
+    def has_given_up(self) -> bool:
+        return self.outcome == "gave_up"
+
+    @property
+    def is_last_resort(self) -> bool:
+        """Whether the remedy that is under way is the plan's fallback."""
+        return self.remedy not in ("", SOFT, HARD)
+
+
+class Guardian(msgspec.Struct, frozen=True):
+    """What the guardian knows of the run: when it ended streams, and how many run at a time now."""
+
+    hard_at: tuple[float, ...] = ()
+    narrowed_to: int | None = None
+
+
+def _started(s: Stream, record: ev.Recorded, event: ev.RecoveryStarted, spent: float) -> Stream:
+    before = s.care
+    is_last = event.remedy not in (SOFT, HARD)
+    care = Care(
+        remedy=event.remedy,
+        diagnosis=event.diagnosis,
+        evidence=event.evidence,
+        by=event.by,
+        since=record.at,
+        deadline=event.deadline,
+        cause=record.seq,
+        hard_recoveries=before.hard_recoveries + (event.remedy == HARD),
+        fallback=event.remedy if is_last else before.fallback,
+        is_dropped=event.drops,
+    )
+    return replace(s, care=care, reason=event.reason)
+
+
+def _finished(s: Stream, record: ev.Recorded, event: ev.RecoveryFinished, spent: float) -> Stream:
+    care = replace(s.care, remedy="", deadline=None, outcome=event.outcome, alert="", hint="")
+    return replace(s, care=care)
+
+
+def _alerted(s: Stream, record: ev.Recorded, event: ev.GuardianAlerted, spent: float) -> Stream:
+    care = replace(
+        s.care,
+        diagnosis=event.diagnosis,
+        alert=event.reason,
+        hint=event.hint,
+        deadline=event.look_again_at,
+        cause=record.seq,
+    )
+    return replace(s, care=care)
+
+
+def _counted(state: State, record: ev.Recorded, event: ev.RecoveryStarted) -> State:
+    """Remember when streams were ended, over the whole run."""
+    if event.remedy != HARD:
+        return state
+    hard_at = (*state.guardian.hard_at, record.at)[-KEPT:]
+    return replace(state, guardian=replace(state.guardian, hard_at=hard_at))
+
+
+def _narrowed(state: State, record: ev.Recorded, event: ev.ParallelismChanged) -> State:
+    return replace(state, guardian=replace(state.guardian, narrowed_to=event.max_parallel))
+
+
+def with_more_time(state: State, record: ev.Recorded) -> State:
+    """Return the state after another engine took over: nobody looked, so all questions are new."""
+    streams = state.streams
+    for stream in streams.values():
+        if stream.care.deadline is not None:
+            at = record.at + state.plan.soft_grace_seconds
+            care = replace(stream.care, deadline=at, cause=record.seq)
+            streams = streams.insert(stream.id, replace(stream, care=care))
+    return replace(state, streams=streams)
+
+
+def _overdue(point: Point, record: ev.Recorded, event: ev.ConvergenceOverdue) -> Point:
+    return replace(point, is_overdue=True)
+
+
+FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.ParallelismChanged: _narrowed,
+}
+
+STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, float], Stream]] = {
+    ev.RecoveryStarted: _started,
+    ev.RecoveryFinished: _finished,
+    ev.GuardianAlerted: _alerted,
+}
+
+POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
+    ev.ConvergenceOverdue: _overdue,
+}
+
+ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.RecoveryStarted: _counted,
+}
+"""What an event about a stream changes about the run."""

@@ -1,0 +1,109 @@
+"""A merged result counts only once the point's ``verify`` command has passed on it.
+
+If it fails, :mod:`anabranch.core.bisection` says what to check next until the guilty are found.
+They are left out with their work kept, and the rest is merged and checked again; or the point is
+given up, as the plan says. Results are remembered by tree, so nothing is checked twice in a run.
+"""
+
+from __future__ import annotations
+
+from anabranch.core import convergence, inputs
+from anabranch.core import events as ev
+from anabranch.core.bisection import BaseFails, Guilty, Passes, Probe, next_step
+from anabranch.core.draft import Draft
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.inheritance import left_out_below
+from anabranch.core.lifecycle import Phase
+from anabranch.core.state import Point, PointPhase, State
+
+
+def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
+    """Record a result, and go on with what follows from it."""
+    point = draft.point(fact.point)
+    is_awaited = point.phase is PointPhase.VERIFYING and fact.cause in (None, point.probe_cause)
+    if not is_awaited or fact.streams != point.probe:
+        return
+    if fact.passed is None:
+        draft.emit(ev.VerifyAborted(fact.point, fact.streams, fact.reason))
+        draft.emit(ev.ConvergenceBlocked(fact.point, f"verify came to no result: {fact.reason}"))
+        return
+    remembered = fact.is_remembered
+    if fact.passed:
+        draft.emit(ev.VerifyPassed(fact.point, fact.streams, fact.tree, fact.seconds, remembered))
+    else:
+        draft.emit(
+            ev.VerifyFailed(
+                fact.point,
+                fact.streams,
+                fact.tree,
+                fact.exit_code,
+                fact.reason,
+                fact.seconds,
+                fact.log,
+                remembered,
+            )
+        )
+    _go_on(draft, fact.point, fact.reason)
+
+
+def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
+    state, point = draft.state, draft.point(point_id)
+    order = state.topology.in_merge_order(point.checking)
+    known = {frozenset(streams): passed for streams, passed in point.probes}
+    step = next_step(order, lambda stream: state.topology.ancestors([stream]), known)
+    if isinstance(step, Probe):
+        draft.emit(ev.VerifyStarted(point_id, step.streams))
+    elif isinstance(step, Passes):
+        draft.emit(ev.ConvergenceStarted(point_id, point.checking, "verified", point.is_last_merge))
+    elif isinstance(step, BaseFails):
+        told = f"verify fails on what everybody started from, so nobody is to blame: {reason}"
+        draft.emit(ev.ConvergenceBlocked(point_id, told))
+    else:
+        _deal_with(draft, point, step, reason)
+
+
+def _deal_with(draft: Draft, point: Point, found: Guilty, reason: str) -> None:
+    """The guilty are known: leave the late one out, or give the point up."""
+    names = " together with ".join(found.streams[::-1])
+    told = f"verify fails with {names}: {reason}"
+    draft.emit(ev.GuiltyFound(point.id, found.streams, len(point.probes), told))
+    if draft.state.point_plan(point.id).on_failure == "stop":
+        draft.emit(ev.ConvergenceAbandoned(point.id, told))
+        return
+    late = found.streams[-1]
+    convergence.leave_out(draft, late, f"left out of {point.id}: {told}")
+    for plan in draft.state.plan.streams:
+        below = left_out_below(draft.state, plan.id)
+        if below and draft.stream(plan.id).phase is Phase.SUCCEEDED:
+            convergence.leave_out(draft, plan.id, f"built on {below}, which was left out")
+    _merge_the_rest(draft, point, late)
+    _open_where_it_counted(draft, point.id, told)
+
+
+def _open_where_it_counted(draft: Draft, here: PointId, reason: str) -> None:
+    """Other points that have merged what is left out now have to do without it."""
+    state = draft.state
+    out = {s.id for s in state.streams.values() if s.phase is Phase.QUARANTINED}
+    for plan in state.plan.points:
+        other = state.points[plan.id]
+        if plan.id != here and other.phase is PointPhase.MERGED and out & set(other.merged):
+            convergence.reopen(draft, plan.id, reason)
+
+
+def _merge_the_rest(draft: Draft, point: Point, without: StreamId) -> None:
+    state = draft.state
+    rest = tuple(s for s in point.checking if state.streams[s].phase is Phase.SUCCEEDED)
+    if not rest:
+        draft.emit(ev.ConvergenceAbandoned(point.id, f"without {without} nothing is left"))
+        return
+    reason = f"{without} is left out"
+    draft.emit(ev.ConvergenceStarted(point.id, rest, reason, point.is_last_merge))
+
+
+def failure_that_stops(state: State) -> str | None:
+    """Return the failed check after which the plan wants the whole run to end, if there was one."""
+    for plan in state.plan.points:
+        point = state.points[plan.id]
+        if plan.on_failure == "stop" and point.phase is PointPhase.ABANDONED and point.guilty:
+            return point.reason
+    return None

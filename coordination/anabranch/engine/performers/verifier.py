@@ -1,0 +1,119 @@
+"""Runs a point's ``verify`` command on merged work, in a folder of the engine's own.
+
+The folder holds the merged files and no repository. A tree that was checked before is not checked
+again. The command ends with the run; what it came to counts only if it came to an end by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from anabranch.core import effects as fx
+from anabranch.core import inputs
+from anabranch.core.state import State
+from anabranch.core.verify_folds import has_passed
+from anabranch.engine import workspaces as ws
+from anabranch.engine.bounded_command import run_bounded
+from anabranch.engine.performers.launching import NOT_INHERITED
+from anabranch.engine.performers.workspaces import WorkspaceEffects
+from anabranch.paths import RunFolder
+
+TIMEOUT_SECONDS = 3600.0
+
+
+async def run_verify(
+    workspaces: WorkspaceEffects,
+    folder: RunFolder,
+    state: Callable[[], State],
+    effect: fx.RunVerify,
+    environment: Mapping[str, str],
+) -> inputs.VerifyFinished:
+    """Merge the streams that are asked about and check the result, unless that tree is known."""
+    began = state()
+    command = began.point_plan(effect.point).verify
+    merged = await asyncio.to_thread(workspaces.merge_for_verify, began, effect.streams)
+    if isinstance(merged, str):
+        return _result(effect, "", False, None, merged, 0.0)
+    known = has_passed(began, command, merged.tree)
+    if known is not None:
+        return _result(effect, merged.tree, known, None, "known already", 0.0, remembered=True)
+    for old in folder.verifying.glob(f"{effect.point}.*"):  # of an engine that was killed
+        shutil.rmtree(old, ignore_errors=True)
+    room = folder.verifying / f"{effect.point}.{effect.cause}-{secrets.token_hex(4)}"
+    log = folder.logs / f"verify.{effect.point}.log"
+    started = time.monotonic()
+    try:
+        await asyncio.to_thread(_furnish, workspaces.repository, began, merged.tree, room)
+        ended = await run_bounded(
+            command,
+            _working_folder(room, workspaces.repository.prefix),
+            _environment(began, effect, merged.commit, room, environment),
+            log,
+            TIMEOUT_SECONDS,
+            lambda: state().stop_reason is not None,
+        )
+    finally:
+        await asyncio.to_thread(shutil.rmtree, room, True)
+    if ended.exit_code is None:
+        return _no_result(effect, ended.reason)
+    seconds = time.monotonic() - started
+    passed = ended.exit_code == 0
+    return _result(effect, merged.tree, passed, ended.exit_code, ended.reason, seconds, str(log))
+
+
+def _furnish(repo: ws.Repository, state: State, tree: str, room: Path) -> None:
+    room.mkdir(parents=True)
+    ws.write_tree(repo, state.run, tree, room)
+
+
+def _working_folder(room: Path, prefix: str) -> Path:
+    inside = room / prefix
+    return inside if inside.is_dir() and not inside.is_symlink() else room
+
+
+def _environment(
+    state: State, effect: fx.RunVerify, commit: str, room: Path, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    return {
+        **{name: value for name, value in inherited.items() if name not in NOT_INHERITED},
+        "ANABRANCH_RUN": state.run,
+        "ANABRANCH_POINT": effect.point,
+        "ANABRANCH_COMMIT": commit,
+        "ANABRANCH_WORKSPACE": str(room),
+    }
+
+
+def _result(
+    effect: fx.RunVerify,
+    tree: str,
+    passed: bool,
+    exit_code: int | None,
+    reason: str,
+    seconds: float,
+    log: str = "",
+    *,
+    remembered: bool = False,
+) -> inputs.VerifyFinished:
+    return inputs.VerifyFinished(
+        point=effect.point,
+        streams=effect.streams,
+        tree=tree,
+        passed=passed,
+        exit_code=exit_code,
+        reason=reason,
+        seconds=round(seconds, 3),
+        log=log,
+        is_remembered=remembered,
+        cause=effect.cause,
+    )
+
+
+def _no_result(effect: fx.RunVerify, reason: str) -> inputs.VerifyFinished:
+    return inputs.VerifyFinished(
+        point=effect.point, streams=effect.streams, passed=None, reason=reason, cause=effect.cause
+    )

@@ -1,0 +1,103 @@
+"""Finding the guilty: always, in few runs, alone or in a pair, whatever was built on what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import combinations
+from math import ceil, log2
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anabranch.core.bisection import BaseFails, Guilty, Passes, Probe, Streams, next_step
+from anabranch.core.ids import StreamId
+
+Closure = Callable[[StreamId], set[StreamId]]
+
+
+def named(size: int) -> list[StreamId]:
+    return [StreamId(f"s{n:02}") for n in range(size)]
+
+
+def alone(stream: StreamId) -> set[StreamId]:
+    return {stream}
+
+
+def search(
+    order: list[StreamId], fails: Callable[[Streams], bool], closure: Closure = alone
+) -> tuple[object, int]:
+    """Run checks until nothing is left to check; return the verdict and how many runs it took."""
+    known: dict[Streams, bool] = {}
+    while True:
+        step = next_step(order, closure, known)
+        if not isinstance(step, Probe):
+            return step, len(known)
+        wanted = frozenset(step.streams)
+        assert wanted not in known, "nothing is checked twice"
+        assert all(closure(s) & set(order) <= wanted for s in wanted), "only closed sets can merge"
+        known[wanted] = not fails(wanted)
+
+
+def bound(size: int, is_pair: bool) -> int:
+    """The whole, nothing, the late one alone, and a binary search for each of the guilty."""
+    steps = ceil(log2(size)) if size > 1 else 0
+    return 3 + steps * (2 if is_pair else 1)
+
+
+@pytest.mark.parametrize("size", range(1, 17))
+def test_one_guilty_stream_is_found(size: int) -> None:
+    """Wherever it stands; the number of runs stays within the bound."""
+    order = named(size)
+    for guilty in order:
+        found, runs = search(order, {guilty}.issubset)
+        assert found == Guilty((guilty,))
+        assert runs <= bound(size, is_pair=False)
+
+
+@pytest.mark.parametrize("size", range(2, 17))
+def test_a_pair_that_is_guilty_only_together_is_found(size: int) -> None:
+    """Either alone passes; the later one is the one to leave out."""
+    order = named(size)
+    for pair in combinations(order, 2):
+        found, runs = search(order, set(pair).issubset)
+        assert found == Guilty(pair)
+        assert runs <= bound(size, is_pair=True)
+
+
+@pytest.mark.parametrize("size", range(2, 17))
+def test_two_guilty_streams_are_found_one_after_the_other(size: int) -> None:
+    """The first is left out, and the second is found in what is left."""
+    order = named(size)
+    for pair in combinations(order, 2):
+        left, guilty = list(order), list[StreamId]()
+        innocent = set(pair).isdisjoint
+        while not isinstance(found := search(left, lambda s: not innocent(s))[0], Passes):  # noqa: B023
+            assert isinstance(found, Guilty)
+            guilty.append(found.streams[-1])
+            left.remove(found.streams[-1])
+        assert sorted(guilty) == sorted(pair)
+
+
+def test_what_passes_takes_one_run_and_a_bad_base_blames_nobody() -> None:
+    """A check that fails without anybody's work says nothing about anybody."""
+    assert search(named(8), lambda some: False) == (Passes(), 1)
+    assert search(named(8), lambda some: True) == (BaseFails(), 2)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_with_any_dependencies_the_guilty_are_found(data: st.DataObject) -> None:
+    """Sets to check are closed; who is guilty alone is found with what it was built on."""
+    size = data.draw(st.integers(1, 16))
+    order = named(size)
+    below: dict[StreamId, set[StreamId]] = {}
+    for place, stream in enumerate(order):
+        direct = data.draw(st.sets(st.sampled_from(order[:place]), max_size=2)) if place else set()
+        below[stream] = {stream}.union(*(below[d] for d in direct))
+    guilty = data.draw(st.sets(st.sampled_from(order), min_size=1, max_size=2))
+    found, runs = search(order, lambda some: guilty <= some, lambda s: below[s])
+    assert isinstance(found, Guilty)
+    assert found.streams[-1] == max(guilty)
+    assert set(found.streams) <= guilty
+    assert runs <= bound(size, is_pair=True)

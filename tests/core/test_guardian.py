@@ -1,0 +1,387 @@
+"""The guardian: what it does about a stream in trouble, in which order, and what holds it back."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from anabranch.core import effects as fx
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.guardian.brakes import INTENSITY_SECONDS, LEAST_INTENSITY
+from anabranch.core.guardian.by_hand import foretell
+from anabranch.core.ids import StreamId
+from anabranch.core.owed import owed
+from anabranch.core.plan import Plan
+from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.state import RunPhase
+from anabranch.core.strategies.remedies import Drop, RemedyDecision, Trouble
+from anabranch.plugins import load_plugins
+from anabranch.testing import ByHand, plan_of, point, stream
+
+GRACE = 30.0
+A = StreamId("a")
+
+
+class Ward(ByHand):
+    """A run whose streams get into trouble; all of them run from the start."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan, load_plugins().strategies)
+        for member in plan.streams:
+            self.begins(member.id)
+
+    def begins(self, name: str) -> None:
+        """Let a stream's process start, if it holds a slot."""
+        if self.phase(name) == "preparing":
+            self.ready(name)
+            self.started(name)
+
+    def sees(self, name: str, verdict: str = "stalled") -> None:
+        """Report how a stream gets on."""
+        at = self.stream(name)
+        fact = inputs.LivenessSeen(
+            stream=at.id, attempt=at.attempt, verdict=verdict, evidence=f"{verdict} for 600 s"
+        )
+        self.give(fact)
+
+    def passes(self, seconds: float) -> None:
+        """Let time pass and the clock ring."""
+        self.clock.advance(seconds)
+        self.give(inputs.TimeReached())
+
+    def is_ended(self, name: str) -> None:
+        """The process that was told to end has ended, and its work is kept."""
+        self.exited(name, None, signal=15)
+        self.kept(name)
+
+    def starts_again(self, name: str) -> None:
+        """Let a delay pass and the next attempt run."""
+        self.passes(120.0)
+        self.begins(name)
+
+    def recovers(self, name: str, remedy: str) -> None:
+        """A person triggers a remedy."""
+        self.give(inputs.RecoverStream(stream=StreamId(name), remedy=remedy, reason="by hand"))
+
+    def story(self, name: str) -> list[str]:
+        """Return remedies and how they ended, of one stream."""
+        told = []
+        for event in (r.event for r in self.records):
+            if isinstance(event, ev.RecoveryStarted) and event.stream == name:
+                told.append(event.remedy)
+            elif isinstance(event, ev.RecoveryFinished) and event.stream == name:
+                told.append(f"{event.remedy} {event.outcome}")
+            elif isinstance(event, ev.GuardianAlerted) and event.stream == name:
+                told.append("alert")
+        return told
+
+
+def ward(*names: str, fallback: str = "sequential", **more: Any) -> Ward:
+    """Return a run of some streams that run."""
+    members = [stream(name, max_retries=1) for name in names]
+    return Ward(plan_of(*members, fallback=fallback, max_parallel=len(names), **more))
+
+
+# --- the ladder ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verdict", ["stalled", "never_heard"])
+def test_a_stream_that_stands_still_is_asked_first(verdict: str) -> None:
+    """A question lies in its inbox, with a deadline; it is shown as recovering, and why."""
+    run = ward("a", "b")
+    run.sees("a", verdict)
+    assert run.story("a") == ["soft"]
+    assert run.stream("a").public_state == "recovering"
+    assert "600 s" in run.stream("a").reason
+    (asked,) = [r.event for r in run.records if isinstance(r.event, ev.MessageSent)]
+    assert (asked.to, asked.body["kind"], asked.deadline) == ("a", "status_asked", GRACE)
+    assert fx.WakeAt(at=GRACE, subject="recovery of a", cause=run.stream("a").care.cause) in owed(
+        run.state
+    )
+    run.passes(GRACE - 1)
+    assert run.phase("a") == "running"
+
+
+def test_a_sign_calls_everything_off() -> None:
+    """Whoever answers is left alone, and the time that was set means nothing any more."""
+    run = ward("a")
+    run.sees("a")
+    run.sees("a", "back")
+    run.passes(GRACE)
+    assert run.story("a") == ["soft", "soft recovered"]
+    assert (run.phase("a"), run.stream("a").public_state) == ("running", "running")
+
+
+def test_without_a_sign_its_work_is_kept_and_it_starts_again() -> None:
+    """Two signals: it stood still, and it left the question unanswered."""
+    run = ward("a", "b")
+    run.sees("a")
+    run.passes(GRACE)
+    assert run.phase("a") == "stopping"
+    run.is_ended("a")
+    assert run.stream("a").partial == ("refs/a.1",)
+    assert (run.phase("a"), run.stream("a").public_state) == ("retrying", "recovering")
+    run.starts_again("a")
+    assert run.story("a") == ["soft", "soft escalated", "hard", "hard recovered"]
+    assert (run.stream("a").attempt, run.phase("b")) == (2, "running")
+
+
+def climbed(fallback: str, *others: str) -> Ward:
+    """Return a run in which a stream has used up its retries and stands still again."""
+    run = ward("a", *others, fallback=fallback)
+    for _ in range(2):
+        run.sees("a")
+        run.passes(GRACE)
+        run.is_ended("a")
+        run.starts_again("a")
+        run.passes(INTENSITY_SECONDS)
+    return run
+
+
+def test_the_sequential_fallback_gives_one_more_try_with_the_machine_to_itself() -> None:
+    """Nothing new starts beside it; if that does not help either, a person is needed."""
+    run = climbed("sequential", "b")
+    assert run.story("a")[-2:] == ["hard escalated", "sequential"]
+    assert run.state.max_parallel == 1
+    assert run.phase("a") == "queued"
+    run.exited("b")
+    run.kept("b")
+    run.begins("a")
+    assert run.story("a")[-1] == "sequential recovered"
+    run.sees("a")
+    run.passes(GRACE)
+    run.is_ended("a")
+    assert run.story("a")[-1] == "hard gave_up"
+    run.merged()
+    assert run.state.phase is RunPhase.NEEDS_OPERATOR
+    assert "recover a hard" in run.state.hint
+    run.recovers("a", "hard")
+    assert (run.refusal, run.phase("a")) == (None, "preparing")
+
+
+def test_the_degrade_fallback_goes_on_without_the_stream() -> None:
+    """Even without --keep-going nothing else is called off."""
+    run = climbed("degrade", "b")
+    assert (run.phase("a"), run.phase("b")) == ("failed", "running")
+    assert run.state.first_failure is None
+
+
+def test_the_stop_fallback_stops_the_run_and_keeps_everything() -> None:
+    """Every stream is ended gracefully."""
+    run = climbed("stop", "b")
+    assert run.state.stop_reason
+    assert (run.phase("a"), run.phase("b")) == ("failed", "stopping")
+
+
+def test_a_plugin_brings_its_own_last_rung() -> None:
+    """A remedy is a strategy like any other."""
+
+    class Forget:
+        name = "forget"
+
+        def remedy(self, view: Trouble, now: float) -> RemedyDecision:
+            return Drop(f"{view.stream} is forgotten")
+
+    run = ward("a", "b", fallback="forget")
+    run._strategies = replace(run._strategies, remedies={"forget": Forget()})
+    run.recovers("a", "fallback")
+    run.is_ended("a")
+    assert (run.phase("a"), run.state.first_failure) == ("failed", None)
+
+
+# --- brakes ----------------------------------------------------------------------------------
+
+
+def test_what_a_person_stopped_is_left_alone() -> None:
+    """Whatever the clocks say."""
+    run = ward("a")
+    run.sees("a")
+    run.give(inputs.StopStream(stream=A, reason="by you"))
+    run.passes(GRACE)
+    run.is_ended("a")
+    assert (run.phase("a"), run.story("a")) == ("stopped", ["soft", "soft called_off"])
+
+
+def test_many_troubles_at_once_are_one_trouble_of_the_machine() -> None:
+    """Only so many are ended within a minute; the others raise an alert and come later."""
+    names = [f"s{n}" for n in range(8)]
+    run = ward(*names)
+    for name in names:
+        run.sees(name)
+    run.passes(GRACE)
+    ended = [name for name in names if run.phase(name) == "stopping"]
+    assert len(ended) == LEAST_INTENSITY
+    held = next(name for name in names if name not in ended)
+    assert run.story(held) == ["soft", "alert"]
+    assert "machine" in run.stream(held).care.alert
+    run.passes(INTENSITY_SECONDS)
+    assert run.phase(held) == "stopping"
+
+
+def test_a_new_engine_asks_anew() -> None:
+    """While nobody looked no deadline passed."""
+    run = ward("a")
+    run.sees("a")
+    run.clock.advance(3600.0)
+    run.give(inputs.ResumeRun(reason="again", adopted=0, retry_failed=False))
+    run.give(inputs.TimeReached())
+    assert run.phase("a") == "running"
+    run.passes(GRACE)
+    assert run.phase("a") == "stopping"
+
+
+def test_a_recovery_that_takes_too_long_is_told() -> None:
+    """A process that nothing can end: nobody acts any more, but everybody sees it."""
+    run = ward("a", recovery_timeout_seconds=50.0)
+    run.sees("a")
+    run.passes(GRACE)
+    run.passes(50.0)
+    assert run.story("a")[-1] == "alert"
+    assert "longer than 50 s" in run.stream("a").care.alert
+
+
+def test_who_keeps_others_waiting_for_too_long_is_asked_and_ended_only_if_it_stands_still() -> None:
+    """Over the timeout of a point, one that works is not ended: a person is told."""
+    plan = plan_of(
+        stream("a", converge="p"),
+        stream("b", converge="p"),
+        stream("c", converge="p"),
+        point("p", timeout_seconds=100.0),
+        max_parallel=3,
+    )
+    run = Ward(plan)
+    run.exited("c")
+    run.kept("c")
+    run.passes(100.0)
+    assert (run.story("a"), run.story("b")) == (["soft"], ["soft"])
+    run.sees("b")
+    run.passes(GRACE)
+    assert run.story("a") == ["soft", "soft called_off", "alert"]
+    assert run.story("b")[-1] == "hard"
+    run.passes(1000.0)
+    assert run.phase("a") == "running"
+
+
+# --- by hand ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("remedy", ["soft", "hard", "fallback"])
+def test_a_person_can_trigger_every_remedy(remedy: str) -> None:
+    """On a stream that runs well, too; no retry is used up, and no brake holds."""
+    run = ward("a", "b")
+    run.recovers("a", remedy)
+    assert run.refusal is None
+    if remedy == "soft":
+        assert run.story("a") == ["soft"]
+        run.passes(GRACE)
+        assert run.story("a") == ["soft", "soft recovered"]
+        return
+    assert run.phase("a") == "stopping"
+    run.is_ended("a")
+    if remedy == "fallback":
+        assert run.state.max_parallel == 1
+        run.exited("b")
+        run.kept("b")
+    run.starts_again("a")
+    assert run.stream("a").attempt == 2
+
+
+def test_what_cannot_be_recovered_is_refused_with_the_reason() -> None:
+    """And with the next step."""
+    run = ward("a", "b")
+    for name, remedy, words in (
+        ("x", "hard", "no stream 'x'"),
+        ("a", "hrad", "no remedy 'hrad'"),
+    ):
+        run.recovers(name, remedy)
+        assert run.refusal is not None
+        assert words in run.refusal.reason
+        assert run.refusal.hint
+    run.exited("a")
+    run.kept("a")
+    run.recovers("a", "hard")
+    assert run.refusal is not None
+    assert "has succeeded" in run.refusal.reason
+
+
+@pytest.mark.parametrize("fallback", ["sequential", "degrade", "stop"])
+def test_a_remedy_is_foretold(fallback: str) -> None:
+    """What would be done, what is kept, whom it touches, and whether it can be undone."""
+    plan = plan_of(stream("a"), stream("b"), stream("c", "a"), fallback=fallback, max_parallel=2)
+    run = Ward(plan)
+    run.sees("a")
+    soft = foretell(run.state, A, "soft")
+    assert (soft.touched, soft.diagnosis) == ((), "silent")
+    hard = foretell(run.state, A, "hard")
+    assert hard.touched == ("c",)
+    assert any("attempt 2" in step for step in hard.steps)
+    last = foretell(run.state, A, "fallback")
+    assert last.kept
+    assert last.undo
+    assert foretell(run.state, StreamId("x"), "hard").refusal
+
+
+# --- everything at once ----------------------------------------------------------------------
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32))
+def test_no_story_ends_a_stream_on_one_signal_or_goes_on_for_ever(seed: int) -> None:
+    """Random troubles, ends and remedies: a hard recovery by the guardian follows an unanswered
+    question, what a person stopped never runs again, and the state survives a snapshot."""
+    rng = Random(seed)
+    names = ["a", "b", "c", "d"]
+    run = ward(*names, fallback=rng.choice(["sequential", "degrade", "stop"]))
+    stopped: set[str] = set()
+    for _ in range(60):
+        name = rng.choice(names)
+        phase = run.phase(name)
+        what = rng.random()
+        if what < 0.4 and phase == "running":
+            run.sees(name, rng.choice(["stalled", "never_heard", "back", "quiet"]))
+        elif what < 0.5:
+            run.recovers(name, rng.choice(["soft", "hard", "fallback"]))
+        elif what < 0.54 and not run.stream(name).has_ended:
+            run.give(inputs.StopStream(stream=StreamId(name), reason="by you"))
+            if run.refusal is None:
+                stopped.add(name)
+        elif phase == "stopping" or (phase == "running" and what < 0.6):
+            run.exited(name, rng.choice([0, 1]))
+        elif phase == "capturing":
+            run.kept(name)
+        else:
+            run.begins(name)
+            run.passes(rng.choice([1.0, GRACE, INTENSITY_SECONDS]))
+        stopped = {s for s in stopped if not _asked_for_since(run, s)}
+        for other in stopped:
+            assert run.stream(other).stop or run.stream(other).has_ended
+        assert decode_state(encode_state(run.state)).guardian == run.state.guardian
+    for name in names:
+        story = run.story(name)
+        for place, word in enumerate(story):
+            if word == "hard" and _is_guardians(run, name, story[: place + 1].count("hard")):
+                assert story[place - 1] == "soft escalated"
+
+
+def _asked_for_since(run: Ward, name: str) -> bool:
+    """Whether a person has wanted a stream to run again after it was stopped."""
+    last = [r for r in run.records if getattr(r.event, "stream", None) == name]
+    marks = (ev.StreamRequeued, ev.StreamStopRequested)
+    newest = [r.event for r in last if isinstance(r.event, marks)]
+    return bool(newest) and isinstance(newest[-1], ev.StreamRequeued)
+
+
+def _is_guardians(run: Ward, name: str, number: int) -> bool:
+    hard = [
+        r.event
+        for r in run.records
+        if isinstance(r.event, ev.RecoveryStarted)
+        and (r.event.stream, r.event.remedy) == (name, "hard")
+    ]
+    return hard[number - 1].by == "guardian"

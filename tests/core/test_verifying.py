@@ -1,0 +1,168 @@
+"""A merged result counts once the check has passed on it; else the guilty are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from anabranch.core import effects as fx
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.owed import owed
+from anabranch.core.plan import StreamPlan
+from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.state import PointPhase, RunPhase
+from anabranch.plugins import load_plugins
+from anabranch.testing import ByHand, plan_of, point, stream
+
+Fails = Callable[[set[str]], bool]
+
+
+class Checked(ByHand):
+    """A run with a check on its last point."""
+
+    def __init__(self, *members: StreamPlan, on_failure: str = "quarantine") -> None:
+        checks = point("final", verify="make test", on_failure=on_failure)
+        plan = plan_of(*members, checks, max_parallel=16, keep_going=True)
+        super().__init__(plan, load_plugins().strategies)
+        self.runs = 0
+
+    def merges(self) -> None:
+        """Let the merge be done; the tree says whose work it holds."""
+        known = self.state.points[FINAL_POINT]
+        tree = "t-" + ",".join(known.merging)
+        self.give(
+            inputs.MergeFinished(
+                point=known.id, commit=f"c-{tree}", tree=tree, branch="b", merged=known.merging,
+                conflicts=(), cause=known.cause,
+            )
+        )  # fmt: skip
+
+    def answers(self, fails: Fails, *, passed: bool | None = True) -> None:
+        """Let the check that is owed come to its end."""
+        (effect,) = [e for e in owed(self.state) if isinstance(e, fx.RunVerify)]
+        tree = "t-" + ",".join(effect.streams)
+        is_known = self.state.verified.get(f"{tree} make test")
+        is_good = not fails(set(effect.streams)) if is_known is None else is_known
+        self.runs += is_known is None
+        self.give(
+            inputs.VerifyFinished(
+                point=effect.point, streams=effect.streams, tree=tree,
+                passed=is_good if passed is not None else None, exit_code=int(not is_good),
+                reason=f"exit {int(not is_good)}", is_remembered=is_known is not None,
+                cause=effect.cause,
+            )
+        )  # fmt: skip
+
+    def goes_on(self, fails: Fails) -> None:
+        """Merge and check until the point is settled."""
+        for _ in range(60):
+            phase = self.state.points[FINAL_POINT].phase
+            if phase is PointPhase.MERGING:
+                self.merges()
+            elif phase is PointPhase.VERIFYING:
+                self.answers(fails)
+            else:
+                return
+        raise AssertionError("it never comes to an end")
+
+
+def checked(*names: str, on_failure: str = "quarantine") -> Checked:
+    run = Checked(*[stream(name) for name in names], on_failure=on_failure)
+    run.run(*names)
+    for name in names:
+        run.exited(name)
+        run.kept(name)
+    return run
+
+
+def test_what_passes_counts() -> None:
+    """It is merged, checked, and only then is it a result."""
+    run = checked("a", "b")
+    run.merges()
+    assert run.state.points[FINAL_POINT].phase is PointPhase.VERIFYING
+    assert not run.state.has_ended
+    run.answers(lambda some: False)
+    run.merges()
+    assert run.state.phase is RunPhase.CONVERGED
+    assert run.runs == 1
+
+
+@pytest.mark.parametrize("guilty", ["a", "b", "c", "d", "e"])
+def test_the_guilty_stream_is_left_out_and_the_rest_counts(guilty: str) -> None:
+    """Its work is kept; what is left is checked as a whole, too."""
+    run = checked("a", "b", "c", "d", "e")
+    run.goes_on(lambda some: guilty in some)
+    assert run.phase(guilty) == "quarantined"
+    assert "verify fails with" in run.stream(guilty).reason
+    final = run.state.points[FINAL_POINT]
+    assert (final.phase, set(final.merged)) == (PointPhase.MERGED, set("abcde") - {guilty})
+    assert run.stream(guilty).result is not None
+
+
+def test_of_a_guilty_pair_both_are_named_and_the_later_one_is_left_out() -> None:
+    """Either alone passes."""
+    run = checked("a", "b", "c", "d")
+    run.goes_on(lambda some: {"b", "d"} <= some)
+    (found,) = [r.event for r in run.records if isinstance(r.event, ev.GuiltyFound)]
+    assert set(found.streams) == {"b", "d"}
+    assert run.phase(found.streams[-1]) == "quarantined"
+    assert len(run.state.points[FINAL_POINT].merged) == 3
+
+
+def test_who_was_built_on_the_guilty_is_left_out_too() -> None:
+    """It cannot be merged without it."""
+    run = Checked(stream("a"), stream("b", "a"), stream("c"))
+    for name in ("a", "c", "b"):
+        run.run(name)
+        run.exited(name)
+        run.kept(name)
+    run.goes_on(lambda some: "a" in some)
+    assert run.phases() == {"a": "quarantined", "b": "quarantined", "c": "succeeded"}
+    assert run.state.points[FINAL_POINT].merged == ("c",)
+
+
+def test_a_plan_can_want_the_run_to_stop_instead() -> None:
+    """Nothing is left out; the run has failed, and says whose work fails."""
+    run = checked("a", "b", on_failure="stop")
+    run.goes_on(lambda some: "b" in some)
+    assert run.state.phase is RunPhase.FAILED
+    assert "verify fails with b" in run.state.reason
+    assert run.phase("b") == "succeeded"
+
+
+def test_a_check_that_fails_on_the_base_blames_nobody() -> None:
+    """A person has to look at the command itself."""
+    run = checked("a", "b")
+    run.goes_on(lambda some: True)
+    assert run.state.phase is RunPhase.NEEDS_OPERATOR
+    assert "nobody is to blame" in run.state.reason
+
+
+def test_a_check_without_a_result_is_no_failure() -> None:
+    """It could not be run, or the run was stopped: the point waits, and a resumed run checks."""
+    run = checked("a", "b")
+    run.merges()
+    run.answers(lambda some: False, passed=None)
+    assert run.state.phase.value == "needs_operator"
+    run.resume()
+    run.goes_on(lambda some: False)
+    assert run.state.phase is RunPhase.CONVERGED
+
+
+def test_a_tree_is_never_checked_twice() -> None:
+    """Merged again after a resume, it counts at once; and a snapshot remembers it."""
+    run = checked("a", "b")
+    run.goes_on(lambda some: "b" in some)
+    runs = run.runs
+    assert decode_state(encode_state(run.state)).verified == run.state.verified
+    run.retry("b")
+    run.ready("b")
+    run.started("b")
+    run.exited("b")
+    run.kept("b")
+    run.goes_on(lambda some: "b" in some)
+    assert run.phase(StreamId("b")) == "quarantined"
+    assert run.runs == runs, "the same trees came up, and all were known"

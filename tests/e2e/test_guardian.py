@@ -1,0 +1,198 @@
+"""The guardian over real processes: every kind of trouble is noticed, and mended without loss.
+
+Each fault below is a stream of a run in which another one works all the time. What the troubled
+attempt had written is looked up afterwards, and the one that works must never have been touched.
+With ``ANABRANCH_FAULT_RUNS`` each fault is run so many times, and a table of times is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import statistics
+import textwrap
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from anabranch_console import demo
+from tests.e2e.program import Program, until
+from tests.engine.repositories import git
+
+RUNS = int(os.environ.get("ANABRANCH_FAULT_RUNS", "1"))
+WORKER = "for i in 1 2 3 4 5 6 7; do echo $i >> work.txt; echo $i; sleep 0.4; done"
+
+
+class Fault(NamedTuple):
+    """What goes wrong in the first attempt; ``remedy`` is the rung that must mend it."""
+
+    command: str
+    remedy: str = "hard"
+    heartbeat: float = 1.0
+    needs: tuple[str, ...] = ()
+
+
+FAULTS = {
+    "hangs without work": Fault("sleep 600"),
+    "hangs after output": Fault("echo begun; sleep 600"),
+    "stops itself": Fault("kill -STOP $$"),
+    "ignores TERM": Fault("trap '' TERM; while :; do sleep 600; done"),
+    "forked twice and left": Fault("(setsid sh -c 'trap \"\" TERM; sleep 600' &) ; sleep 600"),
+    "floods, then hangs": Fault("head -c 3000000 /dev/zero | tr '\\0' x; sleep 600"),
+    "waits for a zombie": Fault("sh -c 'sleep 0.1 & exec sleep 600'"),
+    "heartbeats, then silence": Fault("ab-stream heartbeat >/dev/null; sleep 600"),
+    "crashes": Fault("kill -SEGV $$", remedy="retry"),
+}
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """Give the program in a small repository."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "a.txt").write_text("a\n")
+    git(project, "init", "-q", "-b", "main")
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "one")
+    program = Program(project, tmp_path / "state", tmp_path / "scratch")
+    yield program
+    program.end_everything()
+
+
+def plan_for(program: Program, fault: Fault, **more: Any) -> None:
+    """Write a plan in which one stream gets into trouble once, and another one works."""
+    script = (
+        f"echo precious > precious.txt\nif [ $ANABRANCH_ATTEMPT = 1 ]; then {fault.command}\nfi\n"
+    )
+    script += "echo mended > mended.txt"
+    recovery = {"soft_grace": 0.5, "max_retries": 1, **more}
+    program.plan(
+        {
+            "troubled": {"command": script, "heartbeat": {"timeout": fault.heartbeat}},
+            "works": {"command": WORKER, "heartbeat": {"timeout": 3}},
+        },
+        max_parallel=2,
+        recovery=recovery,
+    )
+
+
+def times(events: list[dict[str, Any]]) -> dict[str, float]:
+    """Return how long it took to notice, to decide and to run again, in seconds."""
+
+    def at(kind: str, attempt: int | None = None) -> float:
+        found = next(
+            e
+            for e in events
+            if e["type"] == kind
+            and e.get("stream") == "troubled"
+            and attempt in (None, e.get("attempt"))
+        )
+        return datetime.fromisoformat(found["time"].replace("Z", "+00:00")).timestamp()
+
+    asked, again = at("stream_stop_requested"), at("stream_queued", 2)
+    return {
+        "detect": at("stream_stalled") - at("stream_started", 1),
+        "end": at("stream_exited", 1) - asked,
+        "keep": at("retry_scheduled") - at("stream_exited", 1),
+        "start": at("stream_started", 2) - again,
+    }
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_every_fault_is_mended_and_nothing_is_lost(name: str, program: Program) -> None:
+    """Noticed, ended with all its processes, its work kept, and run again; nobody else touched."""
+    fault = FAULTS[name]
+    plan_for(program, fault)
+    measured: list[dict[str, float]] = []
+    for _ in range(RUNS):
+        program.expect(0, "run", "--headless")
+        events = program.events()
+        streams = program.streams()
+        assert (streams["troubled"]["attempt"], streams["works"]["attempt"]) == (2, 1)
+        remedies = [e["remedy"] for e in events if e["type"] == "recovery_started"]
+        assert remedies == ([] if fault.remedy == "retry" else ["soft", "hard"])
+        (kept,) = streams["troubled"]["partial"]
+        assert git(program.project, "show", f"{kept}:precious.txt") == "precious\n"
+        assert not program.processes(), "a process of the ended attempt goes on"
+        if fault.remedy != "retry":
+            measured.append(times(events))
+    if RUNS > 1 and measured:
+        table = {part: statistics.mean(m[part] for m in measured) for part in measured[0]}
+        print(f"\n{name}: " + ", ".join(f"{p} {s * 1000:.0f} ms" for p, s in table.items()))
+
+
+def test_an_answer_calls_it_off(program: Program) -> None:
+    """A stream that reads its inbox and answers is never ended."""
+    script = """
+    sleep 2
+    while ! ab-stream inbox --wait 10 | grep -q status_asked; do :; done
+    for i in 1 2 3 4 5 6; do ab-stream heartbeat --status 'still here' >/dev/null; sleep 0.3; done
+    """
+    program.plan(
+        {"slow": {"command": textwrap.dedent(script), "heartbeat": {"timeout": 1}}},
+        recovery={"soft_grace": 20},
+    )
+    program.expect(0, "run", "--headless")
+    finished = [e for e in program.events() if e["type"] == "recovery_finished"]
+    assert [(e["remedy"], e["outcome"]) for e in finished] == [("soft", "recovered")]
+    assert program.streams()["slow"]["attempt"] == 1
+
+
+def test_a_console_that_slept_ends_nobody(program: Program) -> None:
+    """While nobody looked no stream grew older: stopped for longer than every limit, and woken."""
+    program.plan(
+        {"quiet": {"command": "sleep 3; echo done", "heartbeat": {"timeout": 2}}},
+        recovery={"soft_grace": 1},
+    )
+    running = program.begin("run", "--headless")
+    until(lambda: program.run_folders() and program.processes(), "it runs")
+    running.send(signal.SIGSTOP)
+    began = time.monotonic()
+    until(lambda: time.monotonic() - began > 2.5, "it has slept")
+    running.send(signal.SIGCONT)
+    assert running.wait().code == 0
+    assert program.streams()["quiet"]["attempt"] == 1
+
+
+def test_who_is_beyond_help_needs_a_person_and_is_recovered_by_hand(program: Program) -> None:
+    """Exit 4 with everything kept; ``recover`` tells beforehand, refuses, and does it."""
+    healed = program.scratch / "healed"
+    script = f"echo work > w.txt; test -e {healed} || sleep 600"
+    program.plan(
+        {"stuck": {"command": script, "heartbeat": {"timeout": 1}}},
+        recovery={"soft_grace": 0.3, "max_retries": 0, "fallback": "sequential"},
+    )
+    told = program.expect(4, "run", "--headless")
+    assert "anabranch recover stuck hard" in told.out + told.err
+    dry = program.expect(0, "recover", "stuck", "hard", "--dry-run")
+    assert "attempt 3 of stuck starts" in dry.out
+    assert program.expect(0, "recover", "stuck", "hard", "--dry-run", "--json").json()["steps"]
+    assert "no stream 'stick'" in program.expect(2, "recover", "stick", "hard").err
+    healed.write_text("")
+    program.expect(0, "recover", "stuck", "hard")
+    assert program.status()["state"] == "converged"
+
+
+def test_a_running_stream_is_recovered_beside_its_console(program: Program) -> None:
+    """Another command asks; the host does it, and the stream runs again."""
+    plan_for(program, Fault("sleep 600", heartbeat=600.0))
+    running = program.begin("run", "--headless")
+    until(
+        lambda: program.run_folders() and program.streams()["troubled"]["state"] == "running",
+        "the stream runs",
+    )
+    program.expect(0, "recover", "troubled", "hard")
+    assert running.wait().code == 0
+    by = [e["by"] for e in program.events() if e["type"] == "recovery_started"]
+    assert by == ["operator"]
+
+
+def test_the_demonstration_has_a_hang_that_is_recovered() -> None:
+    """Its plan says which stream, and gives the guardian little to wait for."""
+    text = demo.PLAN.read_text("utf-8")
+    assert "--hang-once" in text
+    assert "soft_grace" in text
