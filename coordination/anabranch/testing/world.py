@@ -404,7 +404,7 @@ class SimulatedWorld:
         self.written[key] = content
         self.workspaces[key][f"{process.stream}.txt"] = content
         self._write_common_file(key)
-        self.agenda.after(self.rng.uniform(0.2, 5.0), lambda: self._work_on(process))
+        self.agenda.after(self.rng.uniform(0.2, 2.0), lambda: self._work_on(process))
         if self.happens(self.faults.process_stalls):
             self._stand_still(process)
 
@@ -415,6 +415,7 @@ class SimulatedWorld:
             self._write_common_file(key)
             if self.happens(self.faults.edits_collide):
                 self.checkpoints.write_back(key)
+            self.agenda.after(self.rng.uniform(0.3, 2.0), lambda: self._work_on(process))
 
     def _stand_still(self, process: SimulatedProcess) -> None:
         """Report that a process stands still, and now and then that it gets on again."""
