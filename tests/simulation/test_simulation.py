@@ -73,6 +73,7 @@ SOMETIMES = (
 )
 NEVER_SIMULATED = {
     "workspace_reclaimed",
+    "strategy_faulted",
     *("checkpoint_requested", "checkpoint_taken", "checkpoint_failed"),
     *("convergence_aggregated", "convergence_withdrawn", "arrival_released"),
     *("arrival_wait_began", "arrival_wait_ended"),

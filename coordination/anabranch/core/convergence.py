@@ -103,7 +103,7 @@ def consult(draft: Draft, point_id: PointId) -> None:
     if state.stop_reason and not view.outstanding:
         draft.emit(ev.ConvergenceAbandoned(point_id, f"the run was stopped: {state.stop_reason}"))
         return
-    decision = draft.strategies.convergence[plan.type].next_step(view, draft.now)
+    decision = draft.strategies.convergence_type(plan.type).next_step(view, draft.now)
     if isinstance(decision, Abandon):
         draft.emit(ev.ConvergenceAbandoned(point_id, decision.reason))
     elif isinstance(decision, Converge):

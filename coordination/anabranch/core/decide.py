@@ -259,6 +259,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.PathsWritten: violations.paths_written,
     inputs.CheckpointReady: checkpoints.ready,
     inputs.CheckpointNotTaken: checkpoints.not_taken,
+    inputs.StrategyFault: runs.strategy_faulted,
     inputs.TimeReached: _wake,
 }
 
