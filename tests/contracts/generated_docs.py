@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anabranch.core.events import event_types, wire_name
 from anabranch.core.lifecycle import Phase, diagram, public_state
+from tests.contracts.strategy_docs import strategies
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -50,7 +51,7 @@ def events() -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS = {"lifecycle.md": lifecycle, "events.md": events}
+PARTS = {"lifecycle.md": lifecycle, "events.md": events, "strategies.md": strategies}
 
 
 def main() -> None:

@@ -145,7 +145,8 @@ class Pip:
 
 
 _PIP = [sys.executable, "-P", "-m", "pip"]
-_PIP_TALK = ["--only-binary", ":all:", "--no-input", "--quiet", "--disable-pip-version-check"]
+_PIP_TALK = ["--only-binary", ":all:", "--no-input", "--disable-pip-version-check"]
+_MOST_LINES = 8
 
 
 def _ask(command: list[str]) -> str:
@@ -172,9 +173,19 @@ def _ask(command: list[str]) -> str:
 def _refusal(told: str) -> PluginRefused:
     """Return what a resolver says in a few lines, without the advice that is meant for others."""
     lines = [escape_for_terminal(line).strip() for line in told.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("WARNING", "[notice]"))]
-    wrong = next((n for n, line in enumerate(lines) if line.startswith(("ERROR", "×"))), 0)
-    shown = [re.sub(r"^(ERROR: |[×╰─▶│ ]+)", "", line) for line in lines[wrong : wrong + 12]]
-    advice = ("To fix this", "1. ", "2. ", "hint:")
-    kept = [line for line in shown if line and not line.startswith(advice)]
-    return PluginRefused("it does not fit: " + "\n  ".join(kept), NOTHING_CHANGED)
+    causes = _between(lines, "The conflict is caused by:", "To fix this")
+    if not causes:
+        wrong = [n for n, line in enumerate(lines) if line.startswith(("ERROR", "error", "×"))]
+        causes = lines[wrong[0] :] if wrong else lines[-_MOST_LINES:]
+    shown = [re.sub(r"^(ERROR: |error: |cause: |[×╰─▶│ ]+)", "", line) for line in causes]
+    kept = [
+        line for line in shown if line and not line.startswith(("hint:", "WARNING", "[notice]"))
+    ]
+    return PluginRefused("it does not fit: " + "\n  ".join(kept[:_MOST_LINES]), NOTHING_CHANGED)
+
+
+def _between(lines: list[str], start: str, end: str) -> list[str]:
+    if start not in lines:
+        return []
+    rest = lines[lines.index(start) + 1 :]
+    return rest[: next((n for n, line in enumerate(rest) if line.startswith(end)), len(rest))]

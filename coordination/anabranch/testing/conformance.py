@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from anabranch.testing import laws, views
-from anabranch.testing.purity import OVERDUE_SECONDS, Overdue, watched
+from anabranch.testing.purity import OVERDUE_SECONDS, Overdue, bounded, watched
 from anabranch.testing.searching import search
 from anabranch.testing.views import SeededSource, Source
 
@@ -97,19 +97,16 @@ def find_faults(
     if kind is None or faults:
         return faults
     draw = drawing(strategy, kind)
-    ask = getattr(strategy, kind.method)
+    ask = bounded(getattr(strategy, kind.method))
 
     def fault_of(case: Case) -> str:
         return _fault_of_answer(ask, kind, case)
 
+    remembers = _remembers(ask, draw, seed)  # asked first, while there is little to remember
     found = search(draw, fault_of, examples=examples, seed=seed, with_hypothesis=with_hypothesis)
     if found:
         return [Fault(name, found.fault, told(found.case))]
-    return [
-        Fault(name, *fault)
-        for fault in (_remembers(ask, draw, seed), _is_slow(ask, draw, seed))
-        if fault
-    ]
+    return [Fault(name, *fault) for fault in (remembers, _is_slow(ask, draw, seed)) if fault]
 
 
 def drawing(strategy: object, kind: Kind) -> Callable[[Source], Case]:
@@ -177,10 +174,8 @@ def _fault_of_answer(ask: Callable[..., Any], kind: Kind, case: Case) -> str:
     given = copy.deepcopy(case)
     try:
         answer, impurities = watched(lambda: ask(*case))
-    except Overdue:
-        return f"it did not come back within {OVERDUE_SECONDS:g} s"
-    except (Exception, SystemExit) as error:
-        return f"it raised {type(error).__name__}: {error}"
+    except (Exception, SystemExit, Overdue) as error:
+        return _in_words(error)
     if impurities:
         return "; ".join(impurities)
     if case != given:
@@ -192,21 +187,33 @@ def _fault_of_answer(ask: Callable[..., Any], kind: Kind, case: Case) -> str:
         for law in kind.laws:
             if fault := law(ask, given, answer):
                 return fault
-    except (Exception, SystemExit) as error:
-        return f"it raised {type(error).__name__}: {error}"
+    except (Exception, SystemExit, Overdue) as error:
+        return _in_words(error)
     return ""
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, Overdue):
+        return f"it did not come back within {OVERDUE_SECONDS:g} s"
+    return f"it raised {type(error).__name__}: {error}"
 
 
 def _remembers(
     ask: Callable[..., Any], draw: Callable[[Source], Case], seed: int
 ) -> tuple[str, str] | None:
-    """Ask many views in one order, then in another: who keeps no state answers the same."""
+    """Ask many views in one order, then in another: who keeps no state answers the same.
+
+    What else is wrong with an answer is told by the search.
+    """
     cases = [draw(SeededSource(("again", seed, n), 6)) for n in range(_ASKED_AGAIN)]
-    first = [repr(ask(*case)) for case in cases]
-    for case, answer in reversed(list(zip(cases, first, strict=True))):
-        then = repr(ask(*case))
-        if then != answer:
-            return f"it remembers: {answer} at first, {then} later", told(case)
+    try:
+        first = [repr(ask(*case)) for case in cases]
+        for case, answer in reversed(list(zip(cases, first, strict=True))):
+            then = repr(ask(*case))
+            if then != answer:
+                return f"it remembers: {answer} at first, {then} later", told(case)
+    except (Exception, SystemExit, Overdue):
+        return None
     return None
 
 
@@ -216,7 +223,10 @@ def _is_slow(
     """Time the largest views, by processor time and the best of three: others may be busy."""
     for number in range(3):
         case = draw(SeededSource(("large", seed, number), LARGE_SIZE))
-        took = min(_seconds(ask, case) for _ in range(3))
+        try:
+            took = min(_seconds(ask, case) for _ in range(3))
+        except (Exception, SystemExit, Overdue) as error:
+            return _in_words(error), _outline(case)
         if took > BUDGET_SECONDS:
             budget = f"the budget is {BUDGET_SECONDS * 1000:.0f} ms"
             return f"it took {took * 1000:.0f} ms of processor time; {budget}", _outline(case)

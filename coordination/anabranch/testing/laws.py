@@ -34,6 +34,7 @@ Law = Callable[[Ask, tuple[Any, ...], Any], str]
 
 
 def it_says_why(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It gives a reason: not empty, and at most 500 characters; people see it."""
     reason = decision.reason
     if not isinstance(reason, str) or not reason.strip():
         return "the reason is empty; it is what people see in the console and in the report"
@@ -46,12 +47,14 @@ def it_says_why(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
 
 
 def it_answers_about_a_point(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It returns ``WaitForMore``, ``Converge``, ``Checkpoint`` or ``Abandon``."""
     if isinstance(decision, WaitForMore | Converge | Checkpoint | Abandon):
         return ""
     return f"it returned {decision!r}, which is no decision about a point"
 
 
 def it_merges_only_who_arrived(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It merges a tuple of streams that have arrived: at least one, none of them twice."""
     view: PointView = asked[0]
     if not isinstance(decision, Converge):
         return ""
@@ -66,7 +69,7 @@ def it_merges_only_who_arrived(ask: Ask, asked: tuple[Any, ...], decision: Any) 
 
 
 def a_part_is_a_step_forward(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
-    """A merge that is not final adds to what the point holds; else it would merge for ever."""
+    """A merge that is not final holds all who are merged already, and somebody new."""
     view: PointView = asked[0]
     if not isinstance(decision, Converge) or decision.is_final:
         return ""
@@ -79,6 +82,7 @@ def a_part_is_a_step_forward(ask: Ask, asked: tuple[Any, ...], decision: Any) ->
 
 
 def it_snapshots_only_who_runs(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It takes checkpoints of streams that run or have arrived, of at least one."""
     view: PointView = asked[0]
     if not isinstance(decision, Checkpoint):
         return ""
@@ -89,6 +93,7 @@ def it_snapshots_only_who_runs(ask: Ask, asked: tuple[Any, ...], decision: Any) 
 
 
 def it_waits_for_somebody(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It does not go on waiting once everybody has arrived or departed."""
     view: PointView = asked[0]
     if isinstance(decision, WaitForMore | Checkpoint) and not view.outstanding:
         return "it goes on waiting though everybody has arrived or departed"
@@ -96,6 +101,7 @@ def it_waits_for_somebody(ask: Ask, asked: tuple[Any, ...], decision: Any) -> st
 
 
 def it_looks_again_later(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It asks to be asked again after now, at a finite time."""
     if not isinstance(decision, WaitForMore) or decision.look_again_at is None:
         return ""
     again = decision.look_again_at
@@ -105,6 +111,7 @@ def it_looks_again_later(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str
 
 
 def one_more_arrival_is_no_step_back(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """If it converges, it also does once one more has arrived."""
     view, now = asked
     more = with_arrival(view, now)
     if not isinstance(decision, Converge) or more is None:
@@ -116,6 +123,7 @@ def one_more_arrival_is_no_step_back(ask: Ask, asked: tuple[Any, ...], decision:
 
 
 def time_is_no_step_back(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """If it converges, it also does later, if nothing else has changed."""
     view, now = asked
     if not isinstance(decision, Converge):
         return ""
@@ -130,6 +138,7 @@ def time_is_no_step_back(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str
 
 
 def a_rank_is_finite_numbers(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """A rank is a tuple of finite numbers, at least one: no NaN, no infinity, no text."""
     if not isinstance(decision, tuple) or not decision:
         return f"the rank is {decision!r}, not a tuple of numbers"
     for number in decision:
@@ -141,6 +150,7 @@ def a_rank_is_finite_numbers(ask: Ask, asked: tuple[Any, ...], decision: Any) ->
 
 
 def ranks_are_of_one_length(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """All ranks of a balancer have as many numbers."""
     simplest = ask(QueuedStream(asked[0].stream, 0, 0, 0.0, 0.0, 1))
     if len(simplest) == len(decision):
         return ""
@@ -151,12 +161,14 @@ def ranks_are_of_one_length(ask: Ask, asked: tuple[Any, ...], decision: Any) -> 
 
 
 def it_answers_about_a_failure(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It returns ``Retry`` or ``GiveUp``."""
     if isinstance(decision, Retry | GiveUp):
         return ""
     return f"it returned {decision!r}, which is no decision about a failure"
 
 
 def a_delay_is_finite(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """A delay is a finite number of seconds, from 0 to a day."""
     if not isinstance(decision, Retry):
         return ""
     delay = decision.delay_seconds
@@ -168,6 +180,7 @@ def a_delay_is_finite(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
 
 
 def it_keeps_to_the_retries(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It gives up once ``retries`` has reached ``max_retries``."""
     view: FailedAttempt = asked[0]
     if isinstance(decision, Retry) and view.retries >= view.max_retries:
         return f"it tries again though {view.retries} of {view.max_retries} retries are used up"

@@ -13,8 +13,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -28,7 +27,7 @@ _CLOCK_NAMES = {
 _WORLDLY_EVENTS = (
     *("open", "os.", "socket.", "subprocess.", "shutil.", "sqlite3.", "urllib.", "pty.", "mmap."),
     *("ctypes.", "tempfile.", "glob.", "fcntl.", "http.", "syslog.", "builtins.input"),
-    *("sys.setprofile", "sys.settrace", "signal."),
+    *("sys.setprofile", "sys.settrace"),
 )
 _IMPORTING = "<frozen importlib._bootstrap"
 _READS_ENVIRONMENT = type(os.environ).__getitem__.__code__
@@ -53,25 +52,23 @@ _hooked: list[bool] = []
 def watched(call: Callable[[], Answer]) -> tuple[Answer, tuple[str, ...]]:
     """Make a call; return its answer and what it did that a pure call does not.
 
-    Raises whatever the call raises, and Overdue if it does not come back in time, which only the
-    main thread can tell.
+    Raises whatever the call raises.
     """
     if not _hooked:
         sys.addaudithook(_audit)
         _hooked.append(True)
     seen: list[str] = []
     before, collects = sys.getprofile(), gc.isenabled()
-    with _alarm(OVERDUE_SECONDS):
-        gc.disable()  # what a collection runs is nobody's call
-        sys.setprofile(_profile)
-        _watching.seen = seen
-        try:
-            answer = call()
-        finally:
-            _watching.seen = None
-            sys.setprofile(before)
-            if collects:
-                gc.enable()
+    gc.disable()  # what a collection runs is nobody's call
+    sys.setprofile(_profile)
+    _watching.seen = seen
+    try:
+        answer = call()
+    finally:
+        _watching.seen = None
+        sys.setprofile(before)
+        if collects:
+            gc.enable()
     return answer, tuple(dict.fromkeys(seen))
 
 
@@ -127,20 +124,24 @@ def _is_importing() -> bool:
     return False
 
 
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raise Overdue in the main thread after some seconds."""
+def bounded(call: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Return a function that raises Overdue if it does not come back in time.
+
+    Only the main thread can be told; in another one it is the function itself.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+        return call
 
     def ring(number: int, frame: FrameType | None) -> None:
         raise Overdue
 
-    before = signal.signal(signal.SIGALRM, ring)
-    timer = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, *timer)
-        signal.signal(signal.SIGALRM, before)
+    def called(*arguments: Any) -> Answer:
+        before = signal.signal(signal.SIGALRM, ring)
+        timer = signal.setitimer(signal.ITIMER_REAL, OVERDUE_SECONDS)
+        try:
+            return call(*arguments)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, *timer)
+            signal.signal(signal.SIGALRM, before)
+
+    return called

@@ -18,7 +18,7 @@ from anabranch.testing.views import Item, SeededSource, Source
 Case = TypeVar("Case")
 LARGEST_SIZE = 12
 SMALLER_TRIALS = 300
-SHRINKING_SECONDS = 3.0
+SHRINKING_SECONDS = 2.0
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -12,8 +12,11 @@ from anabranch.core.ids import Attempt, StreamId
 class QueuedStream(msgspec.Struct, frozen=True):
     """What a load balancer sees of a stream that is ready to run.
 
-    ``remaining_path_seconds`` is the longest estimated path from this stream to the end of the
-    plan, itself included (the upward rank of HEFT, Topcuoglu 2002).
+    ``position`` is its place in the plan, from 0; ``priority`` what the plan gives it, usually 0,
+    more is more urgent; ``estimate_seconds`` how long it is expected to take by itself; ``attempt``
+    counts from 1, more than that after a failure. ``remaining_path_seconds`` is the longest
+    estimated path from this stream to the end of the plan, itself included (the upward rank of
+    HEFT, Topcuoglu 2002).
     """
 
     stream: StreamId

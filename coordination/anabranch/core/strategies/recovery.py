@@ -10,7 +10,13 @@ from anabranch.core.ids import Attempt, StreamId
 
 
 class FailedAttempt(msgspec.Struct, frozen=True):
-    """What a recovery strategy sees of an attempt that did not succeed."""
+    """What a recovery strategy sees of an attempt that did not succeed.
+
+    ``attempt`` counts from 1; ``retries`` is how many were made already, ``max_retries`` how many
+    the plan allows. ``reason`` says what happened, as ``exit 1``; ``is_permanent`` that the same
+    would happen again, as when the command is not there. ``seed`` is a number of this attempt's
+    own, to draw a delay from.
+    """
 
     stream: StreamId
     attempt: Attempt

@@ -1,0 +1,114 @@
+"""docs/strategies.md: what strategies are shown, what they may answer, what they are held to."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import msgspec
+
+from anabranch.core import strategies as kinds
+from anabranch.testing import laws
+from anabranch.testing.conformance import BUDGET_SECONDS
+from anabranch.testing.purity import OVERDUE_SECONDS
+
+HEAD = f"""# Strategies
+
+What a strategy of each kind is shown, what it may answer, and the laws it is held to. `make docs`
+writes this from the code. How to write, check and install one is told in
+[plugins/README.md](../plugins/README.md).
+
+Every strategy is a plain value with a `name` (letters, digits, `-` and `_`) and one method. What
+the method returns depends on its arguments alone. `anabranch plugins check` holds it to these:
+
+- **total**: it answers every view that an engine could show; it never raises.
+- **deterministic**: the same view, the same answer, whenever and in whatever order it is asked,
+  and however Python hashes strings. It keeps no state.
+- **pure**: no clock, no randomness but a generator seeded from the view, no files, no environment,
+  no output; it changes nothing that it was given.
+- **quick**: at most {BUDGET_SECONDS * 1000:.0f} ms of processor time, also for a view of thousands
+  of streams; after {OVERDUE_SECONDS:g} s it is taken for endless.
+- and it is true to the laws of its kind, below.
+
+A strategy with options declares them: `options_type = Options`, a `msgspec.Struct` that is frozen
+and forbids unknown fields. The suite shows it defaults and other valid values.
+"""
+
+
+def strategies() -> str:
+    """Return docs/strategies.md."""
+    parts = [
+        HEAD,
+        _kind(
+            "Convergence types",
+            kinds.ConvergenceType,
+            kinds.PointView,
+            (kinds.WaitForMore, kinds.Converge, kinds.Checkpoint, kinds.Abandon),
+            laws.CONVERGENCE,
+            "`anabranch_convergence_types`; in a plan: `convergence_type`, or `type` of a point",
+        ),
+        _kind(
+            "Load balancers",
+            kinds.LoadBalancer,
+            kinds.QueuedStream,
+            (),
+            laws.BALANCER,
+            "`anabranch_load_balancers`; in a plan: `balancer`",
+        ),
+        _kind(
+            "Recovery strategies",
+            kinds.RecoveryStrategy,
+            kinds.FailedAttempt,
+            (kinds.Retry, kinds.GiveUp),
+            laws.RECOVERY,
+            "`anabranch_recovery_strategies`; in a plan: `fallback` of `[coordination.recovery]`",
+        ),
+    ]
+    return "\n".join(parts)
+
+
+def _kind(
+    title: str,
+    protocol: Any,
+    view: type[msgspec.Struct],
+    decisions: tuple[type[msgspec.Struct], ...],
+    held_to: tuple[laws.Law, ...],
+    hook: str,
+) -> str:
+    lines = [f"## {title}", "", _text(protocol), "", f"Hook: {hook}.", "", "```python"]
+    for name, method in vars(protocol).items():
+        if inspect.isfunction(method) and not name.startswith("_"):
+            signature = str(inspect.signature(method)).replace("'", "")
+            lines += [f"def {name}{signature}:", f'    """{_text(method)}"""']
+    lines += ["```", "", *_struct(view)]
+    for decision in decisions:
+        lines += _struct(decision)
+    lines += ["**Laws**", ""]
+    return "\n".join([*lines, *(f"- {_text(law)}" for law in held_to), ""])
+
+
+def _struct(kind: type[msgspec.Struct]) -> list[str]:
+    lines = [f"**`{kind.__name__}`**: {_text(kind)}", ""]
+    lines += ["| field | type | if not given |", "| --- | --- | --- |"]
+    annotations = inspect.get_annotations(kind)
+    for field in msgspec.structs.fields(kind):
+        default = "" if field.required else f"`{_default(field)!r}`"
+        lines.append(f"| `{field.encode_name}` | `{_plain(annotations[field.name])}` | {default} |")
+    for name, member in vars(kind).items():
+        if isinstance(member, property):
+            assert member.fget is not None
+            told = inspect.get_annotations(member.fget)["return"]
+            lines.append(f"| `{name}` | `{_plain(told)}` | {_text(member)} |")
+    return [*lines, ""]
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    return field.default_factory() if field.default is msgspec.NODEFAULT else field.default
+
+
+def _plain(annotation: Any) -> str:
+    return str(annotation).replace("|", "\\|")
+
+
+def _text(thing: Any) -> str:
+    return " ".join((inspect.getdoc(thing) or "").replace("``", "`").split())

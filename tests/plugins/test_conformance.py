@@ -1,0 +1,315 @@
+"""The conformance suite: what is built in passes, and each way to be wrong is found and shown."""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+
+from anabranch.core.ids import StreamId
+from anabranch.core.strategies import (
+    Abandon,
+    Checkpoint,
+    Converge,
+    FailedAttempt,
+    GiveUp,
+    PointView,
+    QueuedStream,
+    Retry,
+    WaitForMore,
+)
+from anabranch.plugins import load_plugins
+from anabranch.testing import assert_conforms, find_faults
+from anabranch.testing.conformance import decisions_digest
+from anabranch.testing.views import SeededSource, draw_options, draw_point_view
+
+INSTALLED = load_plugins().strategies
+BUILT_IN = {
+    **INSTALLED.convergence,
+    **INSTALLED.balancers,
+    **INSTALLED.recovery,
+}
+
+
+@pytest.mark.parametrize("name", sorted(BUILT_IN))
+def test_every_built_in_strategy_conforms(name: str) -> None:
+    """The same suite as for a stranger's, searched by hypothesis and by seed."""
+    assert_conforms(BUILT_IN[name], examples=100)
+    assert not find_faults(BUILT_IN[name], examples=100, seed=7, with_hypothesis=False)
+
+
+class Point:
+    """A convergence type made of one function."""
+
+    name = "made"
+
+    def __init__(self, decide: Callable[[PointView, float], Any]) -> None:
+        self._decide = decide
+
+    def next_step(self, view: PointView, now: float) -> Any:
+        return self._decide(view, now)
+
+
+class Balancer:
+    """A load balancer made of one function."""
+
+    name = "made"
+
+    def __init__(self, rank: Callable[[QueuedStream], Any]) -> None:
+        self._rank = rank
+
+    def rank(self, view: QueuedStream) -> Any:
+        return self._rank(view)
+
+
+class Recovery:
+    """A recovery strategy made of one function."""
+
+    name = "made"
+
+    def __init__(self, decide: Callable[[FailedAttempt], Any]) -> None:
+        self._decide = decide
+
+    def after_failure(self, view: FailedAttempt) -> Any:
+        return self._decide(view)
+
+
+def barrier(view: PointView) -> Any:
+    if view.outstanding:
+        return WaitForMore("more to come")
+    return Converge(tuple(view.arrived), "all") if view.arrived else Abandon("nobody")
+
+
+def exactly_two(view: PointView) -> Any:
+    if len(view.arrived) == 2 or not view.outstanding:
+        return Converge(tuple(view.arrived), "two") if view.arrived else Abandon("nobody")
+    return WaitForMore("exactly two are wanted")
+
+
+def part(streams: Callable[[PointView], tuple[StreamId, ...]]) -> Point:
+    def decide(view: PointView, now: float) -> Any:
+        if view.outstanding and view.arrived:
+            chosen = streams(view)
+            return Converge(chosen, "a part", is_final=False) if chosen else WaitForMore("more")
+        return barrier(view)
+
+    return Point(decide)
+
+
+def early_bird(view: PointView, now: float) -> Any:
+    return Converge(tuple(view.arrived), "early") if now < 50.0 and view.arrived else barrier(view)
+
+
+def changes_its_options(view: PointView, now: float) -> Any:
+    view.options["seen"] = True  # type: ignore[index]
+    return barrier(view)
+
+
+def impatient(view: PointView, now: float) -> Any:
+    return WaitForMore("now!", look_again_at=now) if view.outstanding else barrier(view)
+
+
+def checkpoints_everybody(view: PointView, now: float) -> Any:
+    gone = tuple(view.departed)
+    return Checkpoint(gone, "look") if view.outstanding and gone else barrier(view)
+
+
+def waits_for_ever(view: PointView, now: float) -> Any:
+    return WaitForMore("for ever")
+
+
+def says_nothing(view: PointView, now: float) -> Any:
+    return WaitForMore("") if view.outstanding else barrier(view)
+
+
+def merges_strangers(view: PointView, now: float) -> Any:
+    if view.outstanding or not view.departed:
+        return barrier(view)
+    return Converge((*view.arrived, *view.departed), "all")
+
+
+def merges_nobody(view: PointView, now: float) -> Any:
+    return Converge((), "nobody") if not view.outstanding else barrier(view)
+
+
+def merges_twice(view: PointView, now: float) -> Any:
+    decision = barrier(view)
+    is_merge = isinstance(decision, Converge)
+    return Converge(decision.streams * 2, "twice") if is_merge else decision
+
+
+counted = iter(range(10**9))
+WRONG_POINTS = {
+    "it returned None": Point(lambda view, now: None),
+    "it raised ZeroDivisionError": Point(lambda view, now: 1 // 0),
+    "it goes on waiting": Point(waits_for_ever),
+    "the reason is empty": Point(says_nothing),
+    "which has not arrived": Point(merges_strangers),
+    "it converges on nothing": Point(merges_nobody),
+    "it merges a stream twice": Point(merges_twice),
+    "no more once": Point(lambda view, now: exactly_two(view)),
+    "it converges now, but no more": Point(early_bird),
+    "adds nobody": part(lambda view: tuple(view.merged)),
+    "leaves out": part(lambda view: view.unmerged),
+    "which is not after now": Point(impatient),
+    "which does not run": Point(checkpoints_everybody),
+    "it changed what it was given": Point(changes_its_options),
+    "it answers differently": Point(lambda view, now: WaitForMore(f"number {next(counted)}")),
+}
+
+
+def opens_a_file(view: QueuedStream) -> Any:
+    return (float(len(Path(os.devnull).read_bytes())),)
+
+
+def sleeps(view: QueuedStream) -> Any:
+    time.sleep(0.0)
+    return (1.0,)
+
+
+def prints(view: QueuedStream) -> Any:
+    print(end="")
+    return (1.0,)
+
+
+WRONG_BALANCERS = {
+    "not a tuple of numbers": Balancer(lambda view: [1.0]),
+    "the rank holds nan": Balancer(lambda view: (float("nan"),)),
+    "the rank holds inf": Balancer(lambda view: (view.estimate_seconds / 1e-320,)),
+    "the rank holds 's0'": Balancer(lambda view: ("s0",)),
+    "ranks have": Balancer(lambda view: (1.0,) * (1 + view.priority % 2)),
+    "it reads the clock (time.monotonic)": Balancer(lambda view: (time.monotonic(),)),
+    "it reads the clock (datetime.now)": Balancer(lambda view: (datetime.now().timestamp(),)),
+    "it draws random numbers": Balancer(lambda view: (random.random(),)),
+    "(os.urandom)": Balancer(lambda view: (float(os.urandom(1)[0]),)),
+    "it touches the world outside (open": Balancer(opens_a_file),
+    "it reads the environment": Balancer(lambda view: (float(len(os.environ["PATH"])),)),
+    "it sleeps": Balancer(sleeps),
+    "it prints": Balancer(prints),
+    "it answers differently": Balancer(lambda view: (Random().random(),)),
+    "ms of processor time": Balancer(lambda view: (float(sum(range(view.position * 500))),)),
+}
+
+WRONG_RECOVERIES = {
+    "no decision about a failure": Recovery(lambda view: True),
+    "retries are used up": Recovery(lambda view: Retry(1.0, "again")),
+    "the delay is -1.0 s": Recovery(
+        lambda view: Retry(-1.0, "again") if view.retries < view.max_retries else GiveUp("enough")
+    ),
+    "not a finite number of seconds": Recovery(
+        lambda view: (
+            Retry(float("inf"), "again") if view.retries < view.max_retries else GiveUp("enough")
+        )
+    ),
+    "it raised OverflowError": Recovery(lambda view: GiveUp(str(2.0 ** (500 * view.retries)))),
+}
+WRONG = [*WRONG_POINTS.items(), *WRONG_BALANCERS.items(), *WRONG_RECOVERIES.items()]
+
+
+@pytest.mark.parametrize("with_hypothesis", [False, True], ids=["by seed", "by hypothesis"])
+@pytest.mark.parametrize(("told", "strategy"), WRONG, ids=[told for told, _ in WRONG])
+def test_each_way_to_be_wrong_is_found(told: str, strategy: Any, with_hypothesis: bool) -> None:
+    faults = find_faults(strategy, examples=100, with_hypothesis=with_hypothesis)
+    assert len(faults) == 1, faults
+    assert told in faults[0].message
+    assert faults[0].strategy == "made"
+
+
+@pytest.mark.parametrize("with_hypothesis", [False, True], ids=["by seed", "by hypothesis"])
+def test_the_example_is_small(with_hypothesis: bool) -> None:
+    """Out of views of a dozen streams, it shows one with no more than it takes."""
+    faults = find_faults(
+        Point(lambda view, now: exactly_two(view)), with_hypothesis=with_hypothesis
+    )
+    assert "expected=4" in faults[0].example
+    with pytest.raises(AssertionError, match="asked: PointView"):
+        assert_conforms(Point(waits_for_ever), examples=20)
+
+
+def test_who_remembers_is_found() -> None:
+    """Also if it answers the same when asked twice in a row."""
+
+    class Remembers:
+        name = "remembers"
+
+        def __init__(self) -> None:
+            self.most = 0.0
+
+        def rank(self, view: QueuedStream) -> tuple[float, ...]:
+            self.most = max(self.most, view.estimate_seconds)
+            return (self.most,)
+
+    faults = find_faults(Remembers(), examples=50, with_hypothesis=False)
+    assert len(faults) == 1
+    assert "it remembers" in faults[0].message
+
+
+def test_who_never_answers_is_found() -> None:
+    """And quickly: nothing waits for it again and again."""
+
+    def spins(view: QueuedStream) -> Any:
+        while True:
+            pass
+
+    faults = find_faults(Balancer(spins), with_hypothesis=False)
+    assert "did not come back" in faults[0].message
+
+
+def test_the_form_is_looked_at_first() -> None:
+    class Nameless:
+        name = ""
+
+        def rank(self, view: QueuedStream) -> tuple[float, ...]:
+            return (1.0,)
+
+    class Loose(msgspec.Struct):
+        k: int = 1
+
+    class LooseOptions(Nameless):
+        name = "loose"
+        options_type = Loose
+
+    class NoKind:
+        name = "none"
+
+    assert "no name" in find_faults(Nameless())[0].message
+    assert "none of the methods" in find_faults(NoKind())[0].message
+    assert [f.message.split(",")[0] for f in find_faults(LooseOptions())] == [
+        "its options_type is not frozen",
+        "its options_type lets unknown keys pass (forbid_unknown_fields=True)",
+    ]
+    assert "letters" in find_faults(type("Odd", (Nameless,), {"name": "a b:c"})())[0].message
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Options with bounds, for the test below."""
+
+    at_least: int = 1
+    share: float = 0.5
+    mode: str = "all"
+
+
+def test_options_are_drawn_as_their_type_says() -> None:
+    """Defaults and other valid values come up; a strategy is shown them in its view."""
+    drawn = [draw_options(SeededSource(n, 5), Options) for n in range(60)]
+    assert len({option.at_least for option in drawn if isinstance(option, Options)}) > 5
+    views = [draw_point_view(SeededSource(n, 8), options)[0] for n, options in enumerate(drawn)]
+    assert all(view.outstanding >= 0 for view in views)
+    assert {len(view.arrived) for view in views} > {0, 1, 2}
+    assert any(view.merged for view in views)
+    assert any(view.running for view in views)
+
+
+def test_a_seed_always_shows_the_same_views() -> None:
+    """So what one process decides can be held against what another does."""
+    strategy = Point(lambda view, now: barrier(view))
+    assert decisions_digest(strategy) == decisions_digest(strategy)
+    assert decisions_digest(strategy) != decisions_digest(strategy, seed=1)
