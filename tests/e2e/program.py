@@ -44,6 +44,14 @@ def until(condition: Callable[[], object], what: str, seconds: float = DEADLINE_
         time.sleep(LOOK_SECONDS)
 
 
+def _readable(folder: RunFolder) -> tuple[State, bool]:
+    """Return a run's state, and whether it is hosted; its journal may just have been made."""
+    until(lambda: read_run(folder).state is not None, "the run has begun")
+    found = read_run(folder)
+    assert found.state is not None, found.fault
+    return found.state, found.is_hosted
+
+
 @dataclass(frozen=True)
 class Told:
     """What a command said, and its exit code."""
@@ -216,15 +224,12 @@ class Program:
 
     def state(self) -> State:
         """Return the state that the latest run's journal adds up to."""
-        found = read_run(self.folder())
-        assert found.state is not None, found.fault
-        return found.state
+        return _readable(self.folder())[0]
 
     def status(self) -> dict[str, Any]:
         """Return how the latest run stands, as ``status --json`` tells it."""
-        found = read_run(self.folder())
-        assert found.state is not None, found.fault
-        return status(found.state, found.is_hosted, None)
+        state, is_hosted = _readable(self.folder())
+        return status(state, is_hosted, None)
 
     def streams(self) -> dict[str, dict[str, Any]]:
         """Return the streams of the latest run by name."""

@@ -9,7 +9,7 @@ from anabranch.core import events as ev
 from anabranch_console.presenters import wording
 
 WARNINGS = (ev.RecoveryStarted, ev.ParallelismChanged, ev.ConvergenceOverdue)
-ERRORS = (ev.GuardianAlerted,)
+ERRORS = (ev.GuardianAlerted, ev.StrategyFaulted)
 
 
 def in_words(event: ev.Event) -> str:
@@ -26,6 +26,9 @@ def in_words(event: ev.Event) -> str:
             return f"tried again: {event.reason}"
         case ev.ParallelismChanged():
             return f"{wording.count(event.max_parallel, 'stream')} at a time: {event.reason}"
+        case ev.StrategyFaulted():
+            aside = "; it is not asked again" if event.is_set_aside else ""
+            return f"{event.strategy} of {event.plugin}: {event.fault}{aside}"
         case ev.ConvergenceOverdue():
             names = wording.listing([str(s) for s in event.waiting_for], 3)
             return f"waited for {wording.age(event.waited_seconds)}; holding it up: {names}"
@@ -34,5 +37,5 @@ def in_words(event: ev.Event) -> str:
 
 KINDS = (ev.RecoveryStarted, ev.RecoveryFinished, ev.GuardianAlerted, ev.ParallelismChanged)
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = dict.fromkeys(
-    (*KINDS, ev.ConvergenceOverdue), in_words
+    (*KINDS, ev.ConvergenceOverdue, ev.StrategyFaulted), in_words
 )

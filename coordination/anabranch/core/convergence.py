@@ -104,7 +104,7 @@ def consult(draft: Draft, point_id: PointId) -> None:
     if state.stop_reason and not view.outstanding:
         _abandon(draft, point_id, f"the run was stopped: {state.stop_reason}")
         return
-    decision = draft.strategies.convergence[plan.type].next_step(view, draft.now)
+    decision = draft.strategies.convergence_type(plan.type).next_step(view, draft.now)
     if isinstance(decision, Abandon):
         _abandon(draft, point_id, decision.reason)
     elif isinstance(decision, Converge):

@@ -281,6 +281,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.SyncNotDone: point_checkpoints.sync_not_done,
     inputs.CheckpointReady: checkpoints.ready,
     inputs.CheckpointNotTaken: checkpoints.not_taken,
+    inputs.StrategyFault: runs.strategy_faulted,
     inputs.TimeReached: _wake,
 }
 

@@ -337,5 +337,15 @@ class JoinedStreamSilent(Observation, frozen=True):
     evidence: str
 
 
+class StrategyFault(Observation, frozen=True):
+    """A plugin's strategy did wrong, and the core's own was asked instead."""
+
+    plugin: str
+    strategy: str
+    fault: str
+    count: int
+    is_set_aside: bool
+
+
 class TimeReached(Observation, frozen=True):
     """The run clock has passed a time that some effect asked for."""

@@ -176,6 +176,13 @@ def approval_not_done(draft: Draft, fact: inputs.ApprovalNotDone) -> None:
         draft.emit(ev.ApprovalRefused(fact.reason, fact.hint))
 
 
+def strategy_faulted(draft: Draft, fact: inputs.StrategyFault) -> None:
+    """Keep what a plugin did wrong, for everybody to see."""
+    draft.emit(
+        ev.StrategyFaulted(fact.plugin, fact.strategy, fact.fault, fact.count, fact.is_set_aside)
+    )
+
+
 def is_being_approved(state: State) -> bool:
     """Whether the result is being brought to the user's branch right now."""
     wanted = state.approval.is_requested and not state.approval.is_done

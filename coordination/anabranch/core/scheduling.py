@@ -111,7 +111,7 @@ def enqueue(draft: Draft, stream: Stream, not_before: float) -> None:
         remaining_path_seconds=topology.path_seconds[stream.id],
         attempt=stream.attempt + 1,
     )
-    rank = draft.strategies.balancers[draft.state.plan.balancer].rank(view)
+    rank = draft.strategies.balancer(draft.state.plan.balancer).rank(view)
     draft.emit(ev.StreamQueued(stream.id, stream.attempt + 1, rank, not_before))
 
 

@@ -249,7 +249,7 @@ def _recovery(draft: Draft, stream: Stream, reason: str) -> RecoveryDecision:
         is_permanent=cannot_start(stream.exit),
         seed=crc32(f"{draft.state.run}/{stream.id}/{stream.attempt}".encode()),
     )
-    return draft.strategies.recovery[draft.state.plan.recovery].after_failure(view)
+    return draft.strategies.recovery_strategy(draft.state.plan.recovery).after_failure(view)
 
 
 def request_stop(draft: Draft, stream: Stream, reason: str, then: str) -> None:

@@ -36,6 +36,7 @@ from anabranch.engine.engine import Engine
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.gateway.desk import Reply
 from anabranch.engine.gateway.front import Gateway
+from anabranch.engine.guarded_strategies import Guard, guarded
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.liveness import LivenessWatch, Verdict
 from anabranch.engine.performers.workspaces import WorkspaceEffects
@@ -85,9 +86,10 @@ class RunHost:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._workspaces = WorkspaceEffects(parts.repository, parts.folder)
+        self._guard = Guard()
         self._engine = Engine(
             parts.journal,
-            parts.strategies,
+            guarded(parts.strategies, self._guard),
             parts.clock.now,
             parts.state,
             self._workspaces.at_hand,
@@ -340,6 +342,8 @@ class RunHost:
             self._sampler.nudge()
         for effect in turn.effects:
             performing.perform(effect)
+        for fault in self._guard.news():
+            self._post(fault)
         return True
 
     def _hear(self, batch: Iterable[inputs.Input]) -> None:

@@ -68,6 +68,7 @@ from anabranch.core.events.locks import (
     LockWithdrawn,
     ViolationAllowed,
 )
+from anabranch.core.events.plugins import StrategyFaulted
 from anabranch.core.events.points import (
     ArrivalReleased,
     ArrivalWaitBegan,
@@ -244,6 +245,7 @@ __all__ = [
     "RunStopped",
     "StateChanged",
     "StateSynced",
+    "StrategyFaulted",
     "StreamAdmitted",
     "StreamBlocked",
     "StreamDelayed",

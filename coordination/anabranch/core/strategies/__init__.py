@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from anabranch.core.strategies import fallbacks
 from anabranch.core.strategies.balancing import LoadBalancer, QueuedStream
 from anabranch.core.strategies.convergence import (
     Abandon,
@@ -73,6 +74,18 @@ class Strategies(msgspec.Struct, frozen=True):
     balancers: Mapping[str, LoadBalancer]
     recovery: Mapping[str, RecoveryStrategy]
     remedies: Mapping[str, Remedy] = {}
+
+    def convergence_type(self, name: str) -> ConvergenceType:
+        """Return a convergence type; the core's own if it is not there (any more)."""
+        return self.convergence.get(name, fallbacks.CONVERGENCE)
+
+    def balancer(self, name: str) -> LoadBalancer:
+        """Return a load balancer; the core's own if it is not there (any more)."""
+        return self.balancers.get(name, fallbacks.BALANCER)
+
+    def recovery_strategy(self, name: str) -> RecoveryStrategy:
+        """Return a recovery strategy; the core's own if it is not there (any more)."""
+        return self.recovery.get(name, fallbacks.RECOVERY)
 
     @property
     def early_convergence(self) -> frozenset[str]:

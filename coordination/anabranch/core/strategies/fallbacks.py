@@ -1,0 +1,57 @@
+"""The core's own strategies: what is asked when the one that a plan names is not there, or unfit.
+
+They are as plain as can be, and work with every plugin switched off.
+"""
+
+from __future__ import annotations
+
+from anabranch.core.strategies.balancing import QueuedStream
+from anabranch.core.strategies.convergence import (
+    Abandon,
+    Converge,
+    PointDecision,
+    PointView,
+    WaitForMore,
+)
+from anabranch.core.strategies.recovery import FailedAttempt, GiveUp, RecoveryDecision, Retry
+
+PAUSE_SECONDS = 1.0
+
+
+class WaitForAll:
+    """Merges once everybody has arrived or can come no more."""
+
+    name = "core.wait-for-all"
+
+    def next_step(self, view: PointView, now: float) -> PointDecision:
+        """Return what the point does next."""
+        if view.outstanding:
+            return WaitForMore(f"waiting for {view.outstanding} more")
+        if not view.arrived:
+            return Abandon("no stream brought a result")
+        return Converge(tuple(view.arrived), f"{len(view.arrived)} of {view.expected} arrived")
+
+
+class InPlanOrder:
+    """Starts streams by priority, then in the order of the plan."""
+
+    name = "core.in-plan-order"
+
+    def rank(self, view: QueuedStream) -> tuple[float, ...]:
+        """Return where a stream stands."""
+        return (float(-view.priority), float(view.position))
+
+
+class RetryAtOnce:
+    """Tries again after a second, as often as the plan allows."""
+
+    name = "core.retry"
+
+    def after_failure(self, view: FailedAttempt) -> RecoveryDecision:
+        """Return whether the stream is tried again."""
+        if view.is_permanent or view.retries >= view.max_retries:
+            return GiveUp(f"{view.retries} of {view.max_retries} retries are used up")
+        return Retry(PAUSE_SECONDS, f"retry {view.retries + 1} of {view.max_retries}")
+
+
+CONVERGENCE, BALANCER, RECOVERY = WaitForAll(), InPlanOrder(), RetryAtOnce()

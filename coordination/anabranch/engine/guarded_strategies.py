@@ -1,0 +1,262 @@
+"""Asking strategies that somebody else wrote, so that none of them can harm a run.
+
+Every call is made in a thread of its own with a limit of time, on a view that cannot be changed.
+What it raises, a wrong answer, or none in time is the plugin's *fault*: the core's own strategy is
+asked instead, and the fault is told by name. After :data:`MOST_FAULTS`, or one answer that never
+came, the strategy is set aside and not asked again. The built-in strategies are asked directly.
+"""
+
+from __future__ import annotations
+
+import math
+import queue
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from anabranch.core import inputs
+from anabranch.core.guardian.rungs import RUNGS
+from anabranch.core.strategies import (
+    Abandon,
+    Ask,
+    Checkpoint,
+    Converge,
+    Drop,
+    EndAndRetry,
+    EndRun,
+    FailedAttempt,
+    GiveUp,
+    PointDecision,
+    PointView,
+    QueuedStream,
+    RecoveryDecision,
+    RemedyDecision,
+    Retry,
+    RunAlone,
+    Strategies,
+    Trouble,
+    WaitForMore,
+    fallbacks,
+)
+from anabranch.hostile_text import escape_for_terminal
+
+LIMIT_SECONDS = 1.0
+MOST_FAULTS = 3
+LONGEST_REASON = 500
+LONGEST_DELAY_SECONDS = 24 * 3600.0
+_OURS = ("anabranch", "anabranch_plugins")
+
+T = TypeVar("T")
+
+
+class WrongAnswer(Exception):
+    """An answer that no strategy of its kind may give."""
+
+
+class Guard:
+    """Asks strategies, counts their faults, and tells of them. Safe to use from any thread."""
+
+    def __init__(self, limit_seconds: float = LIMIT_SECONDS) -> None:
+        self._limit_seconds = limit_seconds
+        self._faults: Counter[str] = Counter()
+        self._aside: set[str] = set()
+        self._news: queue.SimpleQueue[inputs.StrategyFault] = queue.SimpleQueue()
+
+    def ask(self, who: object, name: str, call: Callable[[], T], instead: Callable[[], T]) -> T:
+        """Return what a strategy answers, or what the core's own does if it is unfit."""
+        if name in self._aside:
+            return instead()
+        try:
+            return _within(self._limit_seconds, call)
+        except TimeoutError:
+            self._blame(who, name, f"no answer within {self._limit_seconds:g} s", is_last=True)
+        except WrongAnswer as error:
+            self._blame(who, name, str(error))
+        except BaseException as error:  # a plugin may raise anything, SystemExit too
+            self._blame(who, name, f"{type(error).__name__}: {error}")
+        return instead()
+
+    def news(self) -> list[inputs.StrategyFault]:
+        """Return the faults that nobody has been told of yet."""
+        found = []
+        while not self._news.empty():
+            found.append(self._news.get())
+        return found
+
+    def _blame(self, who: object, name: str, fault: str, *, is_last: bool = False) -> None:
+        self._faults[name] += 1
+        is_aside = is_last or self._faults[name] >= MOST_FAULTS
+        if is_aside:
+            self._aside.add(name)
+        self._news.put(
+            inputs.StrategyFault(
+                plugin=plugin_of(who),
+                strategy=name,
+                fault=escape_for_terminal(fault)[:LONGEST_REASON],
+                count=self._faults[name],
+                is_set_aside=is_aside,
+            )
+        )
+
+
+def _within(seconds: float, call: Callable[[], T]) -> T:
+    """Return what a call returns, or raise what it raises; TimeoutError if it takes too long.
+
+    What takes too long goes on in a thread that nobody waits for; nothing can end it in a process.
+    """
+    answer: list[T] = []
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            answer.append(call())
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, name="anabranch-strategy", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if raised:
+        raise raised[0]
+    if not answer:
+        raise TimeoutError
+    return answer[0]
+
+
+def plugin_of(strategy: object) -> str:
+    """Return the package that a strategy comes from."""
+    return type(strategy).__module__.partition(".")[0]
+
+
+def is_built_in(strategy: object) -> bool:
+    """Whether a strategy is one of ours."""
+    return plugin_of(strategy) in _OURS
+
+
+def _unchangeable(view: Any) -> Any:
+    """Return a view in which nothing can be changed, whoever else holds its parts."""
+    changes = {
+        field.name: MappingProxyType(dict(value))
+        for field in msgspec.structs.fields(view)
+        if isinstance(value := getattr(view, field.name), Mapping)
+    }
+    return replace(view, **changes) if changes else view
+
+
+def _checked_reason(decision: Any) -> Any:
+    reason = decision.reason
+    if not isinstance(reason, str):
+        raise WrongAnswer("its reason is no text")
+    return replace(decision, reason=escape_for_terminal(reason)[:LONGEST_REASON])
+
+
+class _Guarded(Generic[T]):
+    """A strategy behind a guard; to others it looks like the strategy itself."""
+
+    def __init__(self, strategy: T, guard: Guard) -> None:
+        self._strategy = strategy
+        self._guard = guard
+        self.name: str = str(strategy.name)  # type: ignore[attr-defined]
+        self.options_type = getattr(strategy, "options_type", None)
+        self.merges_early = bool(getattr(strategy, "merges_early", False))
+        self.takes_checkpoints = bool(getattr(strategy, "takes_checkpoints", False))
+
+
+class GuardedConvergence(_Guarded[Any]):
+    """A convergence type behind a guard."""
+
+    def next_step(self, view: PointView, now: float) -> PointDecision:
+        """Return what the point does next."""
+
+        def call() -> PointDecision:
+            found = self._strategy.next_step(_unchangeable(view), now)
+            return _checked_point_decision(found, view)
+
+        instead = lambda: fallbacks.CONVERGENCE.next_step(view, now)  # noqa: E731
+        return self._guard.ask(self._strategy, self.name, call, instead)
+
+
+def _checked_point_decision(found: object, view: PointView) -> PointDecision:
+    if not isinstance(found, WaitForMore | Converge | Checkpoint | Abandon):
+        raise WrongAnswer(f"{type(found).__name__} is no decision about a convergence point")
+    if isinstance(found, Converge):
+        strangers = set(found.streams) - set(view.arrived)
+        if strangers:
+            raise WrongAnswer(f"it merges {min(map(str, strangers))}, which has not arrived")
+        if not found.streams:
+            raise WrongAnswer("it merges nobody")
+    if isinstance(found, WaitForMore) and not isinstance(found.look_again_at, float | int | None):
+        raise WrongAnswer("it looks again at no time")
+    checked: PointDecision = _checked_reason(found)
+    return checked
+
+
+class GuardedBalancer(_Guarded[Any]):
+    """A load balancer behind a guard."""
+
+    def rank(self, view: QueuedStream) -> tuple[float, ...]:
+        """Return where a stream stands in the queue."""
+
+        def call() -> tuple[float, ...]:
+            found = tuple(self._strategy.rank(_unchangeable(view)))
+            if not all(isinstance(n, float | int) and math.isfinite(n) for n in found):
+                raise WrongAnswer("its rank is no tuple of numbers")
+            return tuple(float(number) for number in found)
+
+        instead = lambda: fallbacks.BALANCER.rank(view)  # noqa: E731
+        return self._guard.ask(self._strategy, self.name, call, instead)
+
+
+class GuardedRecovery(_Guarded[Any]):
+    """A recovery strategy behind a guard."""
+
+    def after_failure(self, view: FailedAttempt) -> RecoveryDecision:
+        """Return whether and when the stream is tried again."""
+
+        def call() -> RecoveryDecision:
+            found = self._strategy.after_failure(_unchangeable(view))
+            if not isinstance(found, Retry | GiveUp):
+                raise WrongAnswer(f"{type(found).__name__} is no decision about a failure")
+            if isinstance(found, Retry) and not 0 <= found.delay_seconds <= LONGEST_DELAY_SECONDS:
+                raise WrongAnswer(f"{found.delay_seconds} s is no delay")
+            checked: RecoveryDecision = _checked_reason(found)
+            return checked
+
+        instead = lambda: fallbacks.RECOVERY.after_failure(view)  # noqa: E731
+        return self._guard.ask(self._strategy, self.name, call, instead)
+
+
+class GuardedRemedy(_Guarded[Any]):
+    """A rung of the guardian's ladder behind a guard."""
+
+    def remedy(self, view: Trouble, now: float) -> RemedyDecision:
+        """Return what is done about a stream in trouble."""
+
+        def call() -> RemedyDecision:
+            found = self._strategy.remedy(_unchangeable(view), now)
+            if not isinstance(found, Ask | EndAndRetry | RunAlone | Drop | EndRun):
+                raise WrongAnswer(f"{type(found).__name__} is no remedy")
+            decision: RemedyDecision = found if isinstance(found, Ask) else _checked_reason(found)
+            return decision
+
+        instead = lambda: RUNGS["sequential"].remedy(view, now)  # noqa: E731
+        return self._guard.ask(self._strategy, self.name, call, instead)
+
+
+def guarded(strategies: Strategies, guard: Guard) -> Strategies:
+    """Return the same strategies, those of plugins behind a guard."""
+
+    def behind(found: Mapping[str, Any], kind: type[_Guarded[Any]]) -> dict[str, Any]:
+        return {n: s if is_built_in(s) else kind(s, guard) for n, s in found.items()}
+
+    return Strategies(
+        behind(strategies.convergence, GuardedConvergence),
+        behind(strategies.balancers, GuardedBalancer),
+        behind(strategies.recovery, GuardedRecovery),
+        behind(strategies.remedies, GuardedRemedy),
+    )

@@ -1,0 +1,196 @@
+"""Strategies that misbehave: the run converges all the same, and the culprit is named."""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from anabranch.core import inputs
+from anabranch.core.ids import StreamId
+from anabranch.core.state import RunPhase
+from anabranch.core.strategies import (
+    Converge,
+    FailedAttempt,
+    PointView,
+    QueuedStream,
+    Retry,
+    Strategies,
+    WaitForMore,
+)
+from anabranch.engine.guarded_strategies import MOST_FAULTS, Guard, guarded
+from anabranch.testing import ByHand, plan_of, point, stream
+from anabranch.testing.trying import strategies_with
+
+LIMIT_SECONDS = 0.15
+
+
+def raises(*_: object) -> Any:
+    raise KeyError("no such stream")
+
+
+def leaves(*_: object) -> Any:
+    sys.exit("enough")
+
+
+def interrupts(*_: object) -> Any:
+    raise KeyboardInterrupt
+
+
+def hangs(*_: object) -> Any:
+    threading.Event().wait(30)
+
+
+def recurses(*arguments: object) -> Any:
+    return recurses(*arguments)
+
+
+def mutates(view: PointView, now: float) -> Any:
+    view.arrived_at[StreamId("a")] = 0.0  # type: ignore[index]
+
+
+CONVERGENCE: dict[str, Callable[..., Any]] = {
+    "raises": raises,
+    "exits": leaves,
+    "interrupts": interrupts,
+    "hangs": hangs,
+    "recurses": recurses,
+    "changes what it was given": mutates,
+    "answers nothing": lambda view, now: None,
+    "answers text": lambda view, now: "converge",
+    "answers of another kind": lambda view, now: Retry(1.0, "no"),
+    "merges who is not there": lambda view, now: Converge((StreamId("ghost"),), "boo"),
+    "merges nobody": lambda view, now: Converge((), "nobody"),
+    "gives no reason": lambda view, now: Converge(tuple(view.arrived), 3),  # type: ignore[arg-type]
+    "waits for a word": lambda view, now: WaitForMore("x", "soon"),  # type: ignore[arg-type]
+}
+BALANCER: dict[str, Callable[..., Any]] = {
+    "raises": raises,
+    "hangs": hangs,
+    "answers nothing": lambda view: None,
+    "answers text": lambda view: ("first",),
+    "answers no number": lambda view: (math.nan,),
+}
+RECOVERY: dict[str, Callable[..., Any]] = {
+    "raises": raises,
+    "hangs": hangs,
+    "answers text": lambda view: "again",
+    "waits for ever": lambda view: Retry(math.inf, "later"),
+    "goes back in time": lambda view: Retry(-1.0, "earlier"),
+}
+
+
+def hostile(method: str, behaviour: Callable[..., Any]) -> Any:
+    """Return a strategy of a plugin that is not ours."""
+    made = type("Hostile", (), {"name": "hostile", method: staticmethod(behaviour)})
+    made.__module__ = "somebodys_plugin.strategy"
+    return made()
+
+
+def behind_guard(strategy: Any) -> tuple[Strategies, Guard]:
+    guard = Guard(LIMIT_SECONDS)
+    return guarded(strategies_with(strategy), guard), guard
+
+
+def converges(strategies: Strategies, **facts: str) -> ByHand:
+    """Run two streams to their end, one of which fails once."""
+    final = point("final", type=facts.pop("convergence", "barrier"))
+    plan = plan_of(stream("a"), stream("b", max_retries=1), final, max_parallel=2, **facts)
+    run = ByHand(plan, strategies)
+    run.run("a", "b")
+    run.exited("a")
+    run.kept("a")
+    run.exited("b", 1)
+    run.kept("b")
+    run.clock.advance(100.0)
+    run.give(inputs.TimeReached())
+    run.run("b")
+    run.exited("b")
+    run.kept("b")
+    run.merged()
+    return run
+
+
+def is_blamed(guard: Guard) -> None:
+    news = guard.news()
+    assert news
+    assert {(fault.plugin, fault.strategy) for fault in news} == {("somebodys_plugin", "hostile")}
+    assert all(fault.fault for fault in news)
+    assert len(news) <= MOST_FAULTS
+
+
+@pytest.mark.parametrize("name", CONVERGENCE)
+def test_a_hostile_convergence_type_stops_no_run(name: str) -> None:
+    """The core's own decides instead, and after a few faults it is asked no more."""
+    strategies, guard = behind_guard(hostile("next_step", CONVERGENCE[name]))
+    run = converges(strategies, convergence="hostile")
+    assert run.state.phase is RunPhase.CONVERGED
+    is_blamed(guard)
+
+
+@pytest.mark.parametrize("name", BALANCER)
+def test_a_hostile_load_balancer_stops_no_run(name: str) -> None:
+    """The core's own order is used instead."""
+    strategies, guard = behind_guard(hostile("rank", BALANCER[name]))
+    run = converges(strategies, balancer="hostile")
+    assert run.state.phase is RunPhase.CONVERGED
+    is_blamed(guard)
+
+
+@pytest.mark.parametrize("name", RECOVERY)
+def test_a_hostile_recovery_strategy_stops_no_run(name: str) -> None:
+    """What failed is tried again all the same."""
+    strategies, guard = behind_guard(hostile("after_failure", RECOVERY[name]))
+    run = converges(strategies, recovery="hostile")
+    assert run.state.phase is RunPhase.CONVERGED
+    is_blamed(guard)
+
+
+def test_one_that_never_answers_is_asked_once() -> None:
+    """It would cost its limit each time; the thread it hangs in is nobody's business any more."""
+    asked = []
+
+    def counts(*_: object) -> Any:
+        asked.append(1)
+        hangs()
+
+    strategies, guard = behind_guard(hostile("next_step", counts))
+    converges(strategies, convergence="hostile")
+    (fault,) = guard.news()
+    assert (len(asked), fault.is_set_aside) == (1, True)
+
+
+def test_a_good_one_is_asked_and_its_words_are_made_safe() -> None:
+    """What it decides is what happens; escape sequences in its reason never reach a terminal."""
+
+    def quorum(view: PointView, now: float) -> Any:
+        if view.outstanding:
+            return WaitForMore("\x1b[31mnot yet")
+        return Converge(tuple(view.arrived), "all \x07 here")
+
+    strategies, guard = behind_guard(hostile("next_step", quorum))
+    run = converges(strategies, convergence="hostile")
+    assert run.state.phase is RunPhase.CONVERGED
+    assert not guard.news()
+    reasons = [getattr(r.event, "reason", "") for r in run.records]
+    assert not any("\x1b" in str(reason) or "\x07" in str(reason) for reason in reasons)
+
+
+def test_a_strategy_that_is_not_there_has_a_stand_in() -> None:
+    """A run is resumed on a machine without the plugin, or with every plugin switched off."""
+    run = converges(Strategies({}, {}, {}), convergence="gone", balancer="gone", recovery="gone")
+    assert run.state.phase is RunPhase.CONVERGED
+    view = QueuedStream(StreamId("a"), 1, 0, 1.0, 1.0, 1)
+    assert Strategies({}, {}, {}).balancer("gone").rank(view) == (0.0, 1.0)
+    failed = FailedAttempt(StreamId("a"), 1, 0, 0, "exit 1", False, 1)
+    assert Strategies({}, {}, {}).recovery_strategy("gone").after_failure(failed).reason
+
+
+def test_ours_are_asked_directly() -> None:
+    """Nothing stands between the engine and its own strategies."""
+    strategies = strategies_with()
+    assert guarded(strategies, Guard()).convergence["barrier"] is strategies.convergence["barrier"]
