@@ -106,6 +106,8 @@ def test_a_conflict_leaves_only_the_late_stream_out_and_the_queue_goes_on() -> N
     run.merged()
     assert (at(run).merged, list(at(run).left_out)) == (("a", "c"), ["b"])
     run.succeed("d")
+    assert at(run).merging == ("a", "c", "d"), "who conflicts comes after all the others"
+    run.merged()
     assert at(run).merging == ("a", "b", "c", "d")
     assert run.merged(without=("b",))[-2:] == ["convergence_blocked final", "run_needs_operator"]
     assert len(at(run).conflicts) == 1
