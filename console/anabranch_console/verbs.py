@@ -28,6 +28,7 @@ class Scope(StrEnum):
     RESOURCES = "resources"
     CONFLICTS = "conflicts"
     GUARDIAN = "guardian"
+    CONVERGENCE = "convergence"
     TRAVEL = "time travel"
 
 
@@ -186,6 +187,7 @@ VERBS: tuple[Verb, ...] = (
     _V("resources", "Resources", ("5",), _S.ANYWHERE),
     _V("conflicts", "Conflicts", ("6",), _S.ANYWHERE),
     _V("guardian", "Guardian", ("7",), _S.ANYWHERE),
+    _V("convergence", "Convergence points", ("8",), _S.ANYWHERE, aliases=("points",)),
     _V("down", "Down", ("down", "j"), _S.LISTS),
     _V("up", "Up", ("up", "k"), _S.LISTS),
     _V("page-down", "Page down", ("pagedown", "ctrl+f"), _S.LISTS),

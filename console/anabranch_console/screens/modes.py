@@ -18,6 +18,7 @@ from textual.message import Message
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 from anabranch_console.panes.conflicts import ConflictsPane
+from anabranch_console.panes.convergence import ConvergencePane
 from anabranch_console.panes.guardian import GuardianPane
 from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.locks import LocksPane
@@ -42,6 +43,7 @@ _PANES: dict[str, Callable[[RunModel], Pane[Any]]] = {
     "resources": ResourcesPane,
     "conflicts": ConflictsPane,
     "guardian": GuardianPane,
+    "convergence": ConvergencePane,
 }
 MODES = (HOME, *_PANES)
 _MODE_OF = {
@@ -54,6 +56,7 @@ _MODE_OF = {
     Scope.RESOURCES: "resources",
     Scope.CONFLICTS: "conflicts",
     Scope.GUARDIAN: "guardian",
+    Scope.CONVERGENCE: "convergence",
 }
 _NEEDS_NO_PANE = (
     *("stop", "retry", "copy", "revoke", "allow", "send", "broadcast", "requeue"),
@@ -170,6 +173,9 @@ class ModesScreen(LookingScreen):
 
     def do_messages(self, argument: str) -> None:
         self.go_to("messages")
+
+    def do_convergence(self, argument: str) -> None:
+        self.go_to("convergence")
 
     def do_resources(self, argument: str) -> None:
         self.go_to("resources")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from textual.events import Click
 from textual.message import Message
@@ -73,6 +73,9 @@ def _zones(line: Line, verbs: dict[str, str]) -> list[tuple[int, int, str]]:
     return zones
 
 
+_SHORT_CELLS = 4
+
+
 class ModeTabs(Bar):
     """Names the modes by their keys, the present one marked; a click goes there."""
 
@@ -80,12 +83,15 @@ class ModeTabs(Bar):
         super().__init__(id="modes")
         self._zones: list[tuple[int, int, str]] = []
 
-    def show_modes(self, modes: Iterable[str], present: str) -> None:
-        """Show the modes, in the order of their digits."""
+    def show_modes(self, modes: Sequence[str], present: str) -> None:
+        """Show the modes, in the order of their digits; where all do not fit, the others short."""
         spans: list[Span] = []
         self._zones, at = [], 1
+        names = [mode.capitalize() for mode in modes]
+        is_tight = sum(len(name) + 4 for name in names) > self.screen.size.width > 0
         for digit, mode in enumerate(modes, 1):
-            name = mode.capitalize()
+            is_short = is_tight and mode != present
+            name = mode.capitalize()[:_SHORT_CELLS] if is_short else mode.capitalize()
             is_present = mode == present
             spans.append(Span(f"{digit} ", "key" if is_present else "muted"))
             spans.append(Span(name, "title" if is_present else "text"))

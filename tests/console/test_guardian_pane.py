@@ -1,0 +1,90 @@
+"""The guardian's pane and that of convergence points: what they show, and recovering by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anabranch.core import inputs
+from anabranch.core.ids import StreamId
+from tests.console.conftest import OpenConsole
+from tests.console.coordination import coordinated_source
+from tests.console.scripted_source import ScriptedSource, demo_source
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> ScriptedSource:
+    """Give a run in which two streams stand still, one of which answers."""
+    source = coordinated_source(tmp_path)
+    for name, verdict in (("docs", "never_heard"), ("cart", "stalled")):
+        fact = inputs.LivenessSeen(
+            stream=StreamId(name), attempt=1, verdict=verdict, evidence="silent for 12 min"
+        )
+        source.feed(fact)
+    source.pass_time(5.0)
+    back = inputs.LivenessSeen(
+        stream=StreamId("docs"), attempt=1, verdict="back", evidence="output 1 s ago"
+    )
+    source.feed(back)
+    return source
+
+
+async def test_the_guardian_shows_whom_it_cares_for_and_why(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """Those in trouble come first, with rung, evidence, and what each remedy would do."""
+    async with open_console(source) as console:
+        await console.press("7")
+        shown = console.shown()
+        for told in ("1 in trouble", "silent for 12 min", "soft", "0 of 3 ended within 60 s"):
+            assert told in shown
+        rows = [row.id for row in console.screen.panes["guardian"].grid.rows]
+        assert rows[:2] == ["cart", "docs"]
+        assert "fallback" in shown
+
+
+async def test_a_remedy_that_ends_something_wants_the_name_typed(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """A wrong name does nothing; escape calls it off; the right name and enter do it."""
+    async with open_console(source) as console:
+        await console.press("7", "r", "h")
+        assert "End and restart cart?" in console.shown()
+        await console.press(*"crat")
+        await console.press("enter")
+        assert not console.source.commands
+        await console.press(*["backspace"] * 3)
+        await console.press(*"art")
+        await console.press("enter")
+        (asked,) = console.source.commands
+        assert isinstance(asked, inputs.RecoverStream)
+        assert (asked.stream, asked.remedy) == ("cart", "hard")
+        await console.frame()
+        assert console.source.state.streams[StreamId("cart")].attempt >= 1
+
+
+async def test_a_question_needs_only_a_yes_and_a_name_in_the_command_will_do(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """Soft ends nothing. ``:recover NAME REMEDY`` goes straight to the question."""
+    async with open_console(source) as console:
+        await console.command("recover lint soft")
+        assert "Ask lint?" in console.shown()
+        await console.press("y")
+        (asked,) = console.source.commands
+        assert isinstance(asked, inputs.RecoverStream)
+        assert (asked.stream, asked.remedy) == ("lint", "soft")
+        await console.command("recover nobody hard")
+        assert any("no stream 'nobody'" in told for told in console.toasts())
+
+
+async def test_the_points_show_who_has_come_and_who_is_waited_for(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Also how long the first has waited, and for whom."""
+    async with open_console(demo_source(tmp_path)) as console:
+        await console.press("8")
+        shown = console.shown()
+        for told in ("3/13", "barrier", "has arrived, waits", "is waited for", "left: exit 1"):
+            assert told in shown
