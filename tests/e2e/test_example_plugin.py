@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,20 +34,6 @@ class Quorum:
 def anabranch_convergence_types():
     return [Quorum()]
 """
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    """Give the program in a small repository."""
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "a.txt").write_text("a\n")
-    git(project, "init", "-q", "-b", "main")
-    git(project, "add", ".")
-    git(project, "commit", "-q", "-m", "one")
-    program = Program(project, tmp_path / "state", tmp_path / "scratch")
-    yield program
-    program.end_everything()
 
 
 def test_the_example_is_installed_from_its_folder_and_used(program: Program) -> None:

@@ -12,9 +12,7 @@ import signal
 import statistics
 import textwrap
 import time
-from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -47,20 +45,6 @@ FAULTS = {
     "heartbeats, then silence": Fault("ab-stream heartbeat >/dev/null; sleep 600"),
     "crashes": Fault("kill -SEGV $$", remedy="retry"),
 }
-
-
-@pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
-    """Give the program in a small repository."""
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "a.txt").write_text("a\n")
-    git(project, "init", "-q", "-b", "main")
-    git(project, "add", ".")
-    git(project, "commit", "-q", "-m", "one")
-    program = Program(project, tmp_path / "state", tmp_path / "scratch")
-    yield program
-    program.end_everything()
 
 
 def plan_for(program: Program, fault: Fault, **more: Any) -> None:
