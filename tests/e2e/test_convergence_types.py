@@ -192,7 +192,7 @@ def test_checkpoint_a_kill_between_merge_and_offer_loses_nothing(program: Progra
 
 @pytest.mark.xfail(
     strict=False,
-    reason="known fault: on a machine under heavy load the last merge of streams with sync has once "
+    reason="known fault: on a machine under heavy load the last merge of streams with sync once "
     "ended in a conflict between what was brought and what its author wrote since",
 )
 def test_checkpoint_six_streams_that_edit_and_commit_get_each_others_files_whole(
