@@ -11,7 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inheritance import inherited_from
-from anabranch.core.known_trees import known_tree, still_stands
+from anabranch.core.known_trees import in_checkpoint, known_tree, still_stands
 from anabranch.core.plan import PointPlan
 from anabranch.core.reverting import reverts
 from anabranch.core.state import Point, PointPhase
@@ -228,6 +228,21 @@ def test_the_end_merges_onto_the_last_checkpoint_what_has_changed_since() -> Non
     assert together.start is not None
     assert together.start.commit == "m1"
     assert [(s, r.start_tree) for s, r in together.then] == [("a", "t-m1"), ("b", "t-k-b.1")]
+
+
+def test_what_was_brought_stays_known_when_the_next_checkpoint_comes_without_a_snapshot() -> None:
+    """A stream that ended as the next one was begun: others' files are not its own changes."""
+    run = two_at_work()
+    run.at(10.0)
+    taken(run, "a", "b")
+    merged(run)
+    synced(run, "a")
+    run.at(25.0)
+    run.exited("a")
+    taken(run, "b")
+    fresh = ev.Contribution(B, 1, "k-b.2", "t-k-b.2", "t-k-b.2")
+    works = in_checkpoint(run.state, FINAL, [fresh])
+    assert {w.stream: w.known_tree for w in works} == {A: "t-m1", B: "t-k-b.2"}
 
 
 def test_a_checkpoint_with_work_that_was_given_up_is_no_start_for_anything() -> None:

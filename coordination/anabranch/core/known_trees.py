@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from anabranch.core.events import Contribution
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.lifecycle import Phase
@@ -37,9 +39,14 @@ def given_tree(stream: Stream) -> str:
 def in_checkpoint(
     state: State, point: PointId, fresh: Iterable[Contribution]
 ) -> tuple[Contribution, ...]:
-    """Return whose work a point's next checkpoint holds: this round's, and what it goes on from."""
+    """Return whose work a point's next checkpoint holds: this round's, and what it goes on from.
+
+    A stream that was not captured this time may have been brought files since it last was. They
+    would be forgotten with the old checkpoint's number, and count as its own changes.
+    """
     works = state.points[point].checkpoint.works if still_stands(state, point) else {}
-    return tuple({**works, **{work.stream: work for work in fresh}}.values())
+    carried = {s: replace(w, known_tree=known_tree(state, point, s)) for s, w in works.items()}
+    return tuple({**carried, **{work.stream: work for work in fresh}}.values())
 
 
 def still_stands(state: State, point: PointId) -> bool:

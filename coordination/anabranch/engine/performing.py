@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TypeVar
 
@@ -81,6 +82,7 @@ class Performing:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
         self._reporting = asyncio.Lock()
+        self._workspace_locks: dict[StreamId, asyncio.Lock] = {}
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
         self.processes = Processes(folder.path, self._process_reported)
 
@@ -136,9 +138,9 @@ class Performing:
             case fx.PrepareWorkspace():
                 await self._in_thread(effect, self._workspaces.prepare)
             case fx.CaptureResult():
-                await self._in_thread(effect, self._workspaces.capture)
+                await self._in_thread(effect, self._workspaces.capture, self._alone_in(effect))
             case fx.TakeCheckpoint():
-                await self._in_thread(effect, self._workspaces.checkpoint)
+                await self._in_thread(effect, self._workspaces.checkpoint, self._alone_in(effect))
             case fx.MergeCheckpoint():
                 await self._in_thread(effect, self._checkpoints.merge)
             case fx.OfferCheckpoint():
@@ -158,13 +160,19 @@ class Performing:
             case fx.WriteReport():
                 await self._write_report()
 
-    async def _in_thread(self, effect: E, work: Callable[[State, E], inputs.Input]) -> None:
+    async def _in_thread(
+        self,
+        effect: E,
+        work: Callable[[State, E], inputs.Input],
+        alone: AbstractAsyncContextManager[object] | None = None,
+    ) -> None:
         """Do some work in a worker thread and post what it returns, when there is room for it."""
         loop = asyncio.get_running_loop()
-        task = partial(work, self._state(), effect)
         while True:
             try:
-                self._post(await loop.run_in_executor(self._workers, given_room, task))
+                async with alone or nullcontext():
+                    task = partial(work, self._state(), effect)
+                    self._post(await loop.run_in_executor(self._workers, given_room, task))
                 return
             except OutOfRoom as error:
                 self._post_delay(effect, str(error))
@@ -178,8 +186,19 @@ class Performing:
                 self._post(declined(effect, reason))
                 return
             await asyncio.sleep(LOOK_FOR_QUIET_SECONDS)
-        task = partial(self._checkpoints.bring, self._state, effect)
-        self._post(await loop.run_in_executor(self._workers, task))
+        async with self._alone_in(effect):
+            task = partial(self._checkpoints.bring, self._state(), effect)
+            self._post(await loop.run_in_executor(self._workers, task))
+
+    def _alone_in(
+        self, effect: fx.CaptureResult | fx.TakeCheckpoint | fx.OfferCheckpoint
+    ) -> asyncio.Lock:
+        """Captures of a workspace and what is brought to it come one after the other.
+
+        The result is posted before the next begins: a capture that did not know yet what others'
+        files were brought would take them for the stream's own.
+        """
+        return self._workspace_locks.setdefault(effect.stream, asyncio.Lock())
 
     async def _why_not_quiet(self, effect: fx.OfferCheckpoint) -> str | None:
         last = self._last_change_at(effect.stream)

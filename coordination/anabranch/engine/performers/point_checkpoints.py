@@ -1,7 +1,7 @@
 """Performs points' checkpoints: merges snapshots of running streams, brings back what comes of it.
 
-Synchronous, for worker threads, like :mod:`anabranch.engine.performers.workspaces`, whose locks on
-workspaces it shares: nothing is captured while files are brought, and nothing brought meanwhile.
+Synchronous, for worker threads, like :mod:`anabranch.engine.performers.workspaces`. The caller sees
+to it that nothing is captured while files are brought, and nothing brought meanwhile.
 """
 
 from __future__ import annotations
@@ -148,20 +148,17 @@ class CheckpointEffects:
         workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
         return "its folder is not known" if workspace is None else ws.why_busy(workspace)
 
-    def bring(self, now: Callable[[], State], effect: fx.OfferCheckpoint) -> inputs.Input:
-        """Bring the files of a checkpoint; ``now`` returns the newest state, whenever asked."""
-        state = now()
-        work = state.points[effect.point].checkpoint.works[effect.stream]
-        made = state.points[effect.point].checkpoint
+    def bring(self, state: State, effect: fx.OfferCheckpoint) -> inputs.Input:
+        """Bring the files of a checkpoint; nothing may be captured there meanwhile."""
+        made, stream = state.points[effect.point].checkpoint, state.streams[effect.stream]
+        work = made.works[effect.stream]
         wanted = ws.to_bring(self._repo, state.run, work.tree, made.tree, work.withheld)
-        with self._workspaces.alone_in(effect.stream):
-            stream = now().streams[effect.stream]
-            workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
-            is_running = stream.phase is Phase.RUNNING and stream.attempt == effect.attempt
-            if workspace is None or not is_running:
-                return declined(effect, "the stream has ended")
-            self._bringing(effect.stream, [change.path for change in wanted])
-            done = ws.bring(self._repo, workspace, wanted, work.tree)
+        workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
+        is_running = stream.phase is Phase.RUNNING and stream.attempt == effect.attempt
+        if workspace is None or not is_running:
+            return declined(effect, "the stream has ended")
+        self._bringing(effect.stream, [change.path for change in wanted])
+        done = ws.bring(self._repo, workspace, wanted, work.tree)
         return inputs.SyncDone(
             stream=effect.stream,
             attempt=effect.attempt,

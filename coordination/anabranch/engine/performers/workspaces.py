@@ -1,7 +1,8 @@
 """Performs what concerns git and folders: bases, workspaces, captures, merges, approval.
 
 Everything here is synchronous and runs in a worker thread; each function takes an effect's facts
-and returns the observation to post. The workspace library speaks its own values, this module
+and returns the observation to post. The caller sees to it that captures of one workspace, which
+share an index, come one after the other. The workspace library speaks its own values, this module
 translates.
 """
 
@@ -9,9 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,7 +50,6 @@ class WorkspaceEffects:
     def __init__(self, repository: ws.Repository, folder: RunFolder) -> None:
         self._repo = repository
         self._folder = folder
-        self._captures: dict[StreamId, threading.Lock] = {}
 
     @property
     def repository(self) -> ws.Repository:
@@ -165,11 +163,10 @@ class WorkspaceEffects:
         else:
             ref = ws.result_ref(run, effect.stream)
             message = f"{effect.stream}: {plan.command_text}"
-        with self.alone_in(effect.stream):
-            in_workspace(workspace.path).remove()
-            result = ws.capture_result(
-                self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
-            )
+        in_workspace(workspace.path).remove()
+        result = ws.capture_result(
+            self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
+        )
         if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
             ws.drop_ref(self._repo, ref)
             return _nothing_captured(effect)
@@ -205,10 +202,7 @@ class WorkspaceEffects:
         label = next((w.label for w in wanted if w.number == effect.number), "")
         message = f"{stream}: checkpoint {effect.number} {label}".rstrip()
         ref = ws.checkpoint_ref(run, stream, effect.number)
-        with self.alone_in(stream):
-            result = ws.capture_result(
-                self._repo, run, stream, attempt, workspace, message[:200], ref
-            )
+        result = ws.capture_result(self._repo, run, stream, attempt, workspace, message[:200], ref)
         return inputs.CheckpointReady(
             stream=stream,
             attempt=attempt,
@@ -219,10 +213,6 @@ class WorkspaceEffects:
             files_changed=result.files_changed,
             cause=effect.cause,
         )
-
-    def alone_in(self, stream: StreamId) -> AbstractContextManager[object]:
-        """Captures of one workspace share an index, so they come one after the other."""
-        return self._captures.setdefault(stream, threading.Lock())
 
     def _strays(self, state: State, result: ws.Result) -> tuple[str, ...]:
         """Return what a result changed outside the paths that its plan lets the stream write."""
