@@ -12,8 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.program import Program, until
 from tests.engine.repositories import git, write
 
