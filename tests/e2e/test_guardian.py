@@ -109,6 +109,29 @@ def test_every_fault_is_mended_and_nothing_is_lost(name: str, program: Program) 
         print(f"\n{name}: " + ", ".join(f"{p} {s * 1000:.0f} ms" for p, s in table.items()))
 
 
+def test_a_retry_goes_on_from_the_last_checkpoint(program: Program) -> None:
+    """What came after it is kept beside, and is not there any more."""
+    script = """
+    set -e
+    if [ $ANABRANCH_ATTEMPT = 1 ]; then
+        echo one > one.txt; rm README.md
+        ab-stream checkpoint half > /dev/null
+        echo broken > broken.txt
+        kill -SEGV $$
+    fi
+    [ "$ANABRANCH_CHECKPOINT_LABEL" = half ]; [ -e one.txt ]; ! [ -e broken.txt ]
+    git status --porcelain | grep -q one.txt
+    echo two > two.txt
+    """
+    program.plan({"s": textwrap.dedent(script)}, recovery={"max_retries": 1})
+    program.expect(0, "run", "--headless")
+    (kept,) = program.streams()["s"]["partial"]
+    assert git(program.project, "show", f"{kept}:broken.txt") == "broken\n"
+    merged = git(program.project, "ls-tree", "--name-only", program.status()["branch"]).split()
+    assert {"one.txt", "two.txt"} <= set(merged)
+    assert not {"README.md", "broken.txt"} & set(merged)
+
+
 def test_an_answer_calls_it_off(program: Program) -> None:
     """A stream that reads its inbox and answers is never ended."""
     script = """

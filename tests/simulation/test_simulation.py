@@ -58,6 +58,7 @@ SOMETIMES = (
     "a workspace could not be made",
     "a workspace waited for room",
     "a workspace was prepared again after a crash",
+    "an attempt went on from a checkpoint",
     "an answer came twice",
     "an approval was refused by git",
     "an offer found no quiet moment",

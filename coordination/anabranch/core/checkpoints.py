@@ -40,7 +40,7 @@ class Wanted(msgspec.Struct, frozen=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A checkpoint that a ref keeps."""
+    """A checkpoint that a ref keeps; ``start_tree`` is what the engine had put there by then."""
 
     number: int
     attempt: Attempt
@@ -50,6 +50,7 @@ class Taken(msgspec.Struct, frozen=True):
     tree: str
     ref: str
     files_changed: int
+    start_tree: str = ""
 
 
 class StreamCheckpoints(msgspec.Struct, frozen=True):
@@ -100,6 +101,7 @@ def ready(draft: Draft, fact: inputs.CheckpointReady) -> None:
                 fact.tree,
                 fact.ref,
                 fact.files_changed,
+                fact.start_tree,
             )
         )
 
@@ -161,6 +163,7 @@ def _taken(state: State, record: ev.Recorded, event: ev.CheckpointTaken) -> Stat
         event.tree,
         event.ref,
         event.files_changed,
+        event.start_tree,
     )
     after = replace(mine, wanted=_without(mine, event.number), taken=(*mine.taken, taken)[-KEPT:])
     return _with(state, event, after)

@@ -128,6 +128,7 @@ class WorkspaceReady(AttemptObservation, frozen=True):
     start_tree: str
     warnings: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    restored: int = 0
 
 
 class WorkspaceConflicted(AttemptObservation, frozen=True):
@@ -249,6 +250,7 @@ class CheckpointReady(AttemptObservation, frozen=True):
     tree: str
     ref: str
     files_changed: int
+    start_tree: str = ""
 
 
 class CheckpointNotTaken(AttemptObservation, frozen=True):

@@ -160,7 +160,8 @@ class Stream(msgspec.Struct, frozen=True):
     """Everything known about one stream. ``since`` is when its phase began, in run seconds.
 
     ``inherits`` is what its newest attempt was given to start from; it is settled at admission, so
-    that what others do meanwhile changes nothing about it.
+    that what others do meanwhile changes nothing about it. ``restored`` is the checkpoint that the
+    newest attempt goes on from.
     """
 
     id: StreamId
@@ -187,6 +188,7 @@ class Stream(msgspec.Struct, frozen=True):
     skipped_because_of: StreamId | None = None
     rescue: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
+    restored: int = 0
     warnings: tuple[str, ...] = ()
     spent: Spent = Spent()
     liveness: Liveness = Liveness()

@@ -57,9 +57,14 @@ def _prepared(s: Stream, record: ev.Recorded, event: ev.WorkspacePrepared, spent
         workspace=Workspace(event.path, event.start_commit, event.start_tree),
         warnings=event.warnings,
         partial=tuple(dict.fromkeys((*s.partial, *event.kept))),
-        reason="starting its process",
+        restored=event.restored,
+        reason=_restored_in_words(event) or "starting its process",
         spent=replace(s.spent, preparing=s.spent.preparing + spent),
     )
+
+
+def _restored_in_words(event: ev.WorkspacePrepared) -> str:
+    return f"starting its process from checkpoint {event.restored}" if event.restored else ""
 
 
 def _started(s: Stream, record: ev.Recorded, event: ev.StreamStarted, spent: float) -> Stream:

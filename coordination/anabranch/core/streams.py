@@ -46,6 +46,7 @@ def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
             fact.start_tree,
             fact.warnings,
             fact.kept,
+            fact.restored,
         )
     )
 

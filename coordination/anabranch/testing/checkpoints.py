@@ -32,7 +32,7 @@ class SimulatedCheckpoints:
         self._sometimes = sometimes
         self._brought: dict[Key, dict[str, tuple[str | None, str | None]]] = {}
 
-    def take(self, effect: fx.TakeCheckpoint) -> inputs.Input:
+    def take(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
         """Snapshot one workspace."""
         key = (effect.stream, effect.attempt)
         message = f"{effect.stream}, checkpoint {effect.number}"
@@ -47,6 +47,7 @@ class SimulatedCheckpoints:
             tree=tree,
             ref=ref,
             files_changed=1,
+            start_tree=given_tree(state.streams[effect.stream]),
             cause=effect.cause,
         )
 

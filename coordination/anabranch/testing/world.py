@@ -20,6 +20,7 @@ from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.events.conflicts import Choice
 from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
 from anabranch.core.inheritance import inherited_by, inherited_from
+from anabranch.core.restoring import to_restore
 from anabranch.core.state import State
 from anabranch.core.verify_folds import has_passed
 from anabranch.testing.agenda import Agenda
@@ -125,7 +126,7 @@ class SimulatedWorld:
             case fx.CaptureResult():
                 self._later(effect, lambda: self._capture(state, effect))
             case fx.TakeCheckpoint():
-                self._later(effect, lambda: self._take_checkpoint(effect))
+                self._later(effect, lambda: self._take_checkpoint(state, effect))
             case fx.MergeCheckpoint():
                 self._later(effect, lambda: self._merge_checkpoint(state, effect))
             case fx.OfferCheckpoint():
@@ -206,8 +207,20 @@ class SimulatedWorld:
                 return inputs.WorkspaceConflicted(conflict=merge.conflicts[0], **about)
             commit, tree = merge.commit, merge.tree
         self.workspaces[key] = dict(self.git.tree(tree))
+        taken = to_restore(state, effect.stream)
+        if taken is not None and taken.start_tree == tree:
+            self.sometimes("an attempt went on from a checkpoint")
+            self.workspaces[key] = dict(self.git.tree(taken.tree))
+        else:
+            taken = None
         path = f"/workspaces/{effect.stream}.{effect.attempt}"
-        ready = inputs.WorkspaceReady(path=path, start_commit=commit, start_tree=tree, **about)
+        ready = inputs.WorkspaceReady(
+            path=path,
+            start_commit=commit,
+            start_tree=tree,
+            restored=taken.number if taken else 0,
+            **about,
+        )
         self._ready[key] = ready
         return ready
 
@@ -239,7 +252,7 @@ class SimulatedWorld:
 
     # --- checkpoints ------------------------------------------------------------------------------
 
-    def _take_checkpoint(self, effect: fx.TakeCheckpoint) -> inputs.Input:
+    def _take_checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
         if self.happens(self.faults.capture_fails):
             self.sometimes("a checkpoint could not be taken")
             return inputs.CheckpointNotTaken(
@@ -249,7 +262,7 @@ class SimulatedWorld:
                 reason="unreadable file",
                 cause=effect.cause,
             )
-        return self.checkpoints.take(effect)
+        return self.checkpoints.take(state, effect)
 
     def _merge_checkpoint(self, state: State, effect: fx.MergeCheckpoint) -> inputs.Input:
         if self.happens(self.faults.merge_fails):

@@ -25,7 +25,10 @@ class StreamAdmitted(StreamEvent, frozen=True):
 
 
 class WorkspacePrepared(StreamEvent, frozen=True):
-    """The workspace stands; ``kept`` are refs that keep what an earlier attempt had brought."""
+    """The workspace stands; ``kept`` are refs that keep what an earlier attempt had brought.
+
+    ``restored`` is the checkpoint of the attempt before that it goes on from; 0 is none.
+    """
 
     attempt: Attempt
     path: str
@@ -33,6 +36,7 @@ class WorkspacePrepared(StreamEvent, frozen=True):
     start_tree: str
     warnings: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    restored: int = 0
 
 
 class StreamStarted(StreamEvent, frozen=True):
@@ -171,6 +175,7 @@ class CheckpointTaken(CallEvent, frozen=True):
     tree: str
     ref: str
     files_changed: int
+    start_tree: str = ""
 
 
 class CheckpointFailed(CallEvent, frozen=True):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from anabranch.core.checkpoints import NONE
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import HandedBack, State
 from anabranch.engine.performers.processes import ProcessSpec
@@ -62,7 +63,21 @@ def stream_environment(
         "ANABRANCH_STREAM": stream,
         "ANABRANCH_ATTEMPT": str(attempt),
         "ANABRANCH_WORKSPACE": workspace.path if workspace else "",
+        **_restored_in_env(state, stream),
         **({"ANABRANCH_CONFLICT": conflict_in_json(handed_back)} if handed_back else {}),
+    }
+
+
+def _restored_in_env(state: State, stream: StreamId) -> dict[str, str]:
+    """Return which checkpoint's files are there already, so that the command can go on from it."""
+    number = state.streams[stream].restored
+    if not number:
+        return {}
+    taken = state.checkpoints.get(stream, NONE).taken
+    label = next((t.label for t in taken if t.number == number), "")
+    return {
+        "ANABRANCH_CHECKPOINT": str(number),
+        "ANABRANCH_CHECKPOINT_LABEL": label.replace("\0", ""),
     }
 
 

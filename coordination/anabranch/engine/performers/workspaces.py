@@ -19,9 +19,11 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.checkpoints import Taken
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import Inheritance, held_by, inherited_by, inherited_from
 from anabranch.core.resolutions import resolver_is_due
+from anabranch.core.restoring import to_restore
 from anabranch.core.state import Result, State
 from anabranch.core.verify_folds import needs_check
 from anabranch.core.violations import outside
@@ -105,6 +107,8 @@ class WorkspaceEffects:
         """Make a stream's workspace from what it inherits."""
         plan = state.stream_plan(effect.stream)
         inheritance = inherited_by(state, effect.stream)
+        taken = to_restore(state, effect.stream)
+        checkpoint = _checkpoint(effect.stream, taken) if taken else None
         outcome = ws.prepare_workspace(
             self._repo,
             state.run,
@@ -115,6 +119,7 @@ class WorkspaceEffects:
             _start(state, inheritance),
             _results(inheritance),
             told_decisions(state),
+            checkpoint,
         )
         if isinstance(outcome, ws.Conflict):
             outcome = self._with_other_side(state, inheritance, outcome)
@@ -130,6 +135,7 @@ class WorkspaceEffects:
             start_tree=outcome.start_tree,
             warnings=outcome.warnings,
             kept=self._keep_earlier_work(state, effect.stream),
+            restored=taken.number if taken and outcome.is_restored else 0,
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
@@ -211,6 +217,7 @@ class WorkspaceEffects:
             tree=result.tree,
             ref=ref,
             files_changed=result.files_changed,
+            start_tree=workspace.start_tree,
             cause=effect.cause,
         )
 
@@ -439,6 +446,10 @@ def _start(state: State, inheritance: Inheritance) -> ws.Base:
 
 def _results(inheritance: Inheritance) -> list[ws.Result]:
     return [_result(stream, result) for stream, result in inheritance.then]
+
+
+def _checkpoint(stream: StreamId, taken: Taken) -> ws.Result:
+    return ws.Result(stream, taken.commit, taken.tree, "", taken.start_tree, taken.files_changed)
 
 
 def _result(stream: StreamId, result: Result) -> ws.Result:

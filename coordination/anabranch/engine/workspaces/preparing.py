@@ -52,12 +52,14 @@ def prepare_workspace(
     base: Base,
     dependencies: Sequence[Result] = (),
     decisions: Decisions = NOTHING_DECIDED,
+    checkpoint: Result | None = None,
 ) -> Workspace | Conflict:
     """Makes the folder a stream works in: the base merged with its dependencies' results.
 
     Asked again for the same attempt it returns the same workspace. When the dependencies do not
     merge, nothing is made and their conflict is returned. A ``shared`` workspace is the user's own
-    folder. Raises GitError when git or the disk refuses.
+    folder. With a ``checkpoint`` of an earlier attempt, what that had changed by then is there
+    again, uncommitted, if it merges with the start. Raises GitError when git or the disk refuses.
     """
     prepared = read_record(repo, run, stream, attempt)
     if prepared is not None and prepared.path.is_dir():
@@ -84,13 +86,23 @@ def prepare_workspace(
     _clear_leftovers(repo, run, folder, start)
     make = _make_clone if kind == "clone" else _make_worktree
     git_dir = make(repo, run, folder, start)
-    _write_files(repo, run, folder, git_dir / "index", start)
+    restored = _restored_tree(repo, run, start, checkpoint) if checkpoint else None
+    _write_files(repo, run, folder, git_dir / "index", start, restored)
     private = index_path(repo, run, stream, attempt)
     private.with_name(private.name + ".source").unlink(missing_ok=True)
     private.unlink(missing_ok=True)
     warnings = _warnings(repo, run, start.tree)
     workspace = Workspace(
-        run, stream, attempt, kind, folder, start.commit, start.tree, git_dir, warnings
+        run,
+        stream,
+        attempt,
+        kind,
+        folder,
+        start.commit,
+        start.tree,
+        git_dir,
+        warnings,
+        restored is not None,
     )
     write_record(repo, workspace)
     return workspace
@@ -140,9 +152,28 @@ def write_tree(repo: Repository, run: RunId, tree: str, folder: Path) -> None:
         index.unlink(missing_ok=True)
 
 
-def _write_files(repo: Repository, run: RunId, folder: Path, index: Path, start: Standing) -> None:
+def _restored_tree(repo: Repository, run: RunId, start: Standing, checkpoint: Result) -> str | None:
+    """The start with what the checkpoint's attempt had changed, or None if that does not merge."""
+    if checkpoint.start_tree == start.tree:
+        return checkpoint.tree
+    message = f"What {checkpoint.stream} goes on from"
+    merged = merge_trees(repo, run, start, [checkpoint], message=message, stop_early=True)
+    return None if merged.conflicts else merged.tree
+
+
+def _write_files(
+    repo: Repository,
+    run: RunId,
+    folder: Path,
+    index: Path,
+    start: Standing,
+    restored: str | None,
+) -> None:
+    """Write the files; restored ones are changes that the stream's own git sees."""
     git = frozen_view(repo, run).at(work_tree=folder, index=index)
-    git.run("read-tree", "-m", "-u", start.tree)
+    git.run("read-tree", "-m", "-u", restored or start.tree)
+    if restored:
+        git.run("read-tree", start.tree)
 
 
 def _clear_leftovers(repo: Repository, run: RunId, folder: Path, start: Standing) -> None:

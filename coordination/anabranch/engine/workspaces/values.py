@@ -57,7 +57,10 @@ class Base(msgspec.Struct, frozen=True):
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """A stream's folder, and the commit and tree the engine put there."""
+    """A stream's folder, and the commit and tree the engine put there.
+
+    One that ``is_restored`` also holds what an earlier attempt had changed by a checkpoint.
+    """
 
     run: RunId
     stream: StreamId
@@ -68,6 +71,7 @@ class Workspace(msgspec.Struct, frozen=True):
     start_tree: str
     git_dir: Path | None = None
     warnings: tuple[str, ...] = ()
+    is_restored: bool = False
 
 
 class Result(msgspec.Struct, frozen=True):

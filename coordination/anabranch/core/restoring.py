@@ -1,0 +1,24 @@
+"""What a new attempt goes on from: the last checkpoint of the attempt before it.
+
+A checkpoint is trusted once. If the attempt that went on from it failed before it took another one,
+the next starts from the beginning again: the checkpoint itself may be what is wrong.
+"""
+
+from __future__ import annotations
+
+from anabranch.core.checkpoints import NONE, Taken
+from anabranch.core.ids import StreamId
+from anabranch.core.state import State
+
+
+def to_restore(state: State, stream_id: StreamId) -> Taken | None:
+    """Return the checkpoint that a stream's present attempt goes on from, or None.
+
+    Only a retry goes on from one. What a person runs again starts afresh.
+    """
+    stream = state.streams[stream_id]
+    taken = state.checkpoints.get(stream_id, NONE).taken
+    if not stream.retries or stream.handed_back is not None or not taken:
+        return None
+    last = taken[-1]
+    return last if last.attempt == stream.attempt - 1 and last.start_tree else None
