@@ -10,7 +10,13 @@ from collections.abc import Iterable
 
 import pluggy
 
-from anabranch.core.strategies import ConvergenceType, LoadBalancer, RecoveryStrategy, Remedy
+from anabranch.core.strategies import (
+    ConvergenceType,
+    FailureClassifier,
+    LoadBalancer,
+    RecoveryStrategy,
+    Remedy,
+)
 
 HOOKS_VERSION = 1
 PROJECT = "anabranch"
@@ -49,6 +55,14 @@ class EngineHooks:
     @hookspec
     def anabranch_remedies(self) -> Iterable[Remedy]:
         """Return the rungs of the guardian's ladder that this plugin brings.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_failure_classifiers(self) -> Iterable[FailureClassifier]:
+        """Return the failure classifiers this plugin brings. Those of plugins are asked first.
 
         .. versionadded:: 0.1
         """

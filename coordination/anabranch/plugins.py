@@ -14,15 +14,18 @@ from typing import Any
 import msgspec
 import pluggy
 
-from anabranch.core.strategies import (
-    ConvergenceType,
-    LoadBalancer,
-    RecoveryStrategy,
-    Remedy,
-    Strategies,
-)
+from anabranch.core.strategies import Strategies
 from anabranch.hookspecs import PROJECT, EngineHooks
 from anabranch.plugin_store.overlay import offered_plugins
+
+HOOKS = {
+    "convergence": "anabranch_convergence_types",
+    "balancers": "anabranch_load_balancers",
+    "recovery": "anabranch_recovery_strategies",
+    "remedies": "anabranch_remedies",
+    "classifiers": "anabranch_failure_classifiers",
+}
+"""Which hook brings the strategies of which kind (a field of :class:`Strategies`)."""
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -57,16 +60,9 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
         reason = _register(manager, point)
         if reason:
             set_aside.append(SetAside(point.name, reason))
-    convergence: dict[str, ConvergenceType] = _strategies(
-        manager, "anabranch_convergence_types", set_aside
-    )
-    balancers: dict[str, LoadBalancer] = _strategies(manager, "anabranch_load_balancers", set_aside)
-    recovery: dict[str, RecoveryStrategy] = _strategies(
-        manager, "anabranch_recovery_strategies", set_aside
-    )
-    remedies: dict[str, Remedy] = _strategies(manager, "anabranch_remedies", set_aside)
+    found = {kind: _strategies(manager, hook, set_aside) for kind, hook in HOOKS.items()}
     names = tuple(name for name, _ in manager.list_name_plugin())
-    return Loaded(Strategies(convergence, balancers, recovery, remedies), names, tuple(set_aside))
+    return Loaded(Strategies(**found), names, tuple(set_aside))
 
 
 def _place(point: EntryPoint) -> tuple[bool, str]:

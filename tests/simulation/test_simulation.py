@@ -59,6 +59,7 @@ SOMETIMES = (
     "a workspace waited for room",
     "a workspace was prepared again after a crash",
     "an attempt went on from a checkpoint",
+    "a failure was told by its log",
     "an answer came twice",
     "an approval was refused by git",
     "an offer found no quiet moment",

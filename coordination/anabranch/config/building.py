@@ -45,6 +45,8 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         fallback=fallback if fallback in context.known.remedies else "sequential",
         soft_grace_seconds=float(coordination.recovery.soft_grace),
         recovery_timeout_seconds=float(coordination.recovery.timeout),
+        permanent_failures=tuple(coordination.recovery.permanent_failures),
+        transient_failures=tuple(coordination.recovery.transient_failures),
         include_uncommitted=coordination.isolation.include_uncommitted,
         file_access=coordination.isolation.file_access,
         resources=dict(coordination.resources.__pydantic_extra__ or {}),

@@ -25,6 +25,7 @@ from anabranch.config.values import (
     Condition,
     Duration,
     Item,
+    Pattern,
     PositiveDuration,
     Protocol,
     Retries,
@@ -105,6 +106,14 @@ class Recovery(Table):
     )
     soft_grace: Duration = Field(
         default=30, description="How long a soft recovery gets before the hard one."
+    )
+    permanent_failures: list[Pattern] = Field(
+        default=[],
+        description="Patterns of log lines: such a failure would happen again, so no retry.",
+    )
+    transient_failures: list[Pattern] = Field(
+        default=[],
+        description="Patterns of log lines: such a failure may pass, whatever else is in the log.",
     )
 
 

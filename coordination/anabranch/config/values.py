@@ -114,6 +114,15 @@ def sound_environment(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _sound_pattern(value: str) -> str:
+    """A pattern is a regular expression, as Python has them."""
+    try:
+        re.compile(value)
+    except re.error as error:
+        raise fault(f"is no regular expression: {error}") from None
+    return value
+
+
 def sound_options(value: dict[str, Any]) -> dict[str, Any]:
     """Options go into the journal, so they hold only what JSON can carry."""
     unseen: list[tuple[object, int]] = [(value, 0)]
@@ -151,6 +160,7 @@ Command = Annotated[
     one_of("a string or an array of strings"),
     AfterValidator(_sound_command),
 ]
+Pattern = Annotated[Text, AfterValidator(_sound_pattern)]
 Item = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
 ]

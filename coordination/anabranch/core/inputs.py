@@ -168,7 +168,10 @@ class ProcessLost(AttemptObservation, frozen=True):
 
 
 class ResultReady(AttemptObservation, frozen=True):
-    """A stream's work is kept; ``strays`` are files outside what its plan lets it write."""
+    """A stream's work is kept; ``strays`` are files outside what its plan lets it write.
+
+    ``log_tail`` are the last lines of the log of an attempt without success.
+    """
 
     commit: str
     tree: str
@@ -178,6 +181,7 @@ class ResultReady(AttemptObservation, frozen=True):
     strays: tuple[str, ...] = ()
     start_tree: str = ""
     reverted: tuple[str, ...] = ()
+    log_tail: tuple[str, ...] = ()
 
 
 class MergeFinished(Observation, frozen=True):

@@ -185,6 +185,7 @@ class Stream(msgspec.Struct, frozen=True):
     stop: StopRequest | None = None
     result: Result | None = None
     failure: str | None = None
+    failure_class: str = ""
     skipped_because_of: StreamId | None = None
     rescue: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()

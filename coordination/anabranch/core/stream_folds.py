@@ -154,12 +154,21 @@ def _captured(s: Stream, spent: float) -> Spent:
 
 def _retry(s: Stream, record: ev.Recorded, event: ev.RetryScheduled, spent: float) -> Stream:
     return replace(
-        s, not_before=event.retry_at, retries=s.retries + 1, reason=event.reason, stop=None
+        s,
+        not_before=event.retry_at,
+        retries=s.retries + 1,
+        reason=event.reason,
+        stop=None,
+        failure_class=event.failure_class,
     )
 
 
 def _ended(s: Stream, record: ev.Recorded, event: Any, spent: float) -> Stream:
     return replace(s, reason=event.reason)
+
+
+def _failed(s: Stream, record: ev.Recorded, event: ev.StreamFailed, spent: float) -> Stream:
+    return replace(s, reason=event.reason, failure_class=event.failure_class)
 
 
 def _skipped(s: Stream, record: ev.Recorded, event: ev.StreamSkipped, spent: float) -> Stream:
@@ -175,6 +184,7 @@ def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: f
         exit=None,
         stop=None,
         failure=None,
+        failure_class="",
         skipped_because_of=None,
         care=Care(),
     )
@@ -210,7 +220,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.PartialCaptured: _partial,
     ev.RetryScheduled: _retry,
     ev.StreamSucceeded: _ended,
-    ev.StreamFailed: _ended,
+    ev.StreamFailed: _failed,
     ev.StreamSkipped: _skipped,
     ev.StreamStopped: _ended,
     ev.StreamQuarantined: _ended,

@@ -11,6 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.convergence import RESOLVER_AT_WORK, conflict_that_stops, start_resolver
 from anabranch.core.draft import Draft
+from anabranch.core.failures import CANNOT_START, ENDED, classify
 from anabranch.core.guardian import ladder
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
@@ -18,7 +19,7 @@ from anabranch.core.owed import deadline_of, exited_well
 from anabranch.core.point_checkpoints import lines_reverted
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Exit, Stream
-from anabranch.core.strategies import FailedAttempt, GiveUp, RecoveryDecision
+from anabranch.core.strategies import FailedAttempt, FailureClass, GiveUp, RecoveryDecision
 from anabranch.core.violations import strays_kept
 from anabranch.core.wording import counted
 
@@ -145,9 +146,16 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
         return
     if fact.commit:
         draft.emit(
-            ev.PartialCaptured(stream.id, stream.attempt, fact.commit, fact.ref, fact.files_changed)
+            ev.PartialCaptured(
+                stream.id,
+                stream.attempt,
+                fact.commit,
+                fact.ref,
+                fact.files_changed,
+                fact.log_tail,
+            )
         )
-    conclude(draft, draft.stream(stream.id), why)
+    conclude(draft, draft.stream(stream.id), why, fact.log_tail)
 
 
 def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
@@ -218,28 +226,34 @@ def exit_in_words(exit_: Exit | None) -> str:
     return f"exit {exit_.code}"
 
 
-def cannot_start(exit_: Exit | None) -> bool:
-    """Whether the command is not there or cannot be run (a shell says so by 127 and 126)."""
-    return exit_ is not None and (bool(exit_.error) or exit_.code in (126, 127))
-
-
-def conclude(draft: Draft, stream: Stream, reason: str) -> None:
+def conclude(draft: Draft, stream: Stream, reason: str, log_tail: tuple[str, ...] = ()) -> None:
     """Decide what an attempt without success becomes: stopped, tried again, or failed."""
     if stream.stop and stream.stop.then == Phase.STOPPED:
         draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
         return
-    decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason))
+    kind = _failure_class(draft, stream, reason, log_tail)
+    decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason, kind))
+    tells_more = kind.evidence or (kind.is_permanent and kind != CANNOT_START)
+    why = f"{reason} ({kind.words})" if tells_more else reason
     is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
     if isinstance(decision, GiveUp) or is_called_off:
-        draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
+        draft.emit(ev.StreamFailed(stream.id, stream.attempt, why, kind.name))
         return
     retry_at = draft.now + decision.delay_seconds
-    draft.emit(
-        ev.RetryScheduled(stream.id, stream.attempt, retry_at, f"{reason}; {decision.reason}")
-    )
+    told = f"{why}; {decision.reason}"
+    draft.emit(ev.RetryScheduled(stream.id, stream.attempt, retry_at, told, kind.name))
 
 
-def _recovery(draft: Draft, stream: Stream, reason: str) -> RecoveryDecision:
+def _failure_class(
+    draft: Draft, stream: Stream, reason: str, log_tail: tuple[str, ...]
+) -> FailureClass:
+    """Return the class of a failure; one that was ended by somebody is of the guardian's class."""
+    if stream.stop:
+        return ENDED
+    return classify(draft.state, stream, draft.strategies, reason, log_tail)
+
+
+def _recovery(draft: Draft, stream: Stream, reason: str, kind: FailureClass) -> RecoveryDecision:
     plan = draft.state.stream_plan(stream.id)
     view = FailedAttempt(
         stream=stream.id,
@@ -247,7 +261,8 @@ def _recovery(draft: Draft, stream: Stream, reason: str) -> RecoveryDecision:
         retries=stream.retries,
         max_retries=plan.max_retries,
         reason=reason,
-        is_permanent=cannot_start(stream.exit),
+        is_permanent=kind.is_permanent,
+        failure_class=kind.name,
         seed=crc32(f"{draft.state.run}/{stream.id}/{stream.attempt}".encode()),
     )
     return draft.strategies.recovery_strategy(draft.state.plan.recovery).after_failure(view)

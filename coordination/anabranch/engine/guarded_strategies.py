@@ -28,8 +28,10 @@ from anabranch.core.strategies import (
     Converge,
     Drop,
     EndAndRetry,
+    EndedAttempt,
     EndRun,
     FailedAttempt,
+    FailureClass,
     GiveUp,
     PointDecision,
     PointView,
@@ -248,6 +250,29 @@ class GuardedRemedy(_Guarded[Any]):
         return self._guard.ask(self._strategy, self.name, call, instead)
 
 
+class GuardedClassifier(_Guarded[Any]):
+    """A failure classifier behind a guard."""
+
+    def classify(self, view: EndedAttempt) -> FailureClass | None:
+        """Return the class of a failure, or None."""
+
+        def call() -> FailureClass | None:
+            found = self._strategy.classify(_unchangeable(view))
+            if found is None:
+                return None
+            if not isinstance(found, FailureClass):
+                raise WrongAnswer(f"{type(found).__name__} is no class of failures")
+            if not (isinstance(found.name, str) and isinstance(found.evidence, str)):
+                raise WrongAnswer("its name or its evidence is no text")
+            return FailureClass(
+                escape_for_terminal(found.name)[:LONGEST_REASON],
+                bool(found.is_permanent),
+                escape_for_terminal(found.evidence)[:LONGEST_REASON],
+            )
+
+        return self._guard.ask(self._strategy, self.name, call, lambda: None)
+
+
 def guarded(strategies: Strategies, guard: Guard) -> Strategies:
     """Return the same strategies, those of plugins behind a guard."""
 
@@ -259,4 +284,5 @@ def guarded(strategies: Strategies, guard: Guard) -> Strategies:
         behind(strategies.balancers, GuardedBalancer),
         behind(strategies.recovery, GuardedRecovery),
         behind(strategies.remedies, GuardedRemedy),
+        behind(strategies.classifiers, GuardedClassifier),
     )

@@ -25,7 +25,13 @@ def strategies_with(*mine: Any) -> Strategies:
         if kind is None:
             raise TypeError(f"{strategy!r} is no strategy of any kind")
         kinds[kind.name][strategy.name] = strategy
-    return Strategies(kinds["convergence"], kinds["balancer"], kinds["recovery"], found.remedies)
+    return Strategies(
+        kinds["convergence"],
+        kinds["balancer"],
+        kinds["recovery"],
+        found.remedies,
+        found.classifiers,
+    )
 
 
 def simulate(plan: Plan, *mine: Any, seed: int = 1, with_trouble: bool = False) -> State:

@@ -224,6 +224,13 @@ class SimulatedWorld:
         self._ready[key] = ready
         return ready
 
+    def _log_tail(self, is_partial: bool) -> tuple[str, ...]:
+        """What the last lines of a failed attempt's log say; most say nothing to anybody."""
+        if not is_partial or self.rng.random() < 0.6:
+            return ()
+        self.sometimes("a failure was told by its log")
+        return (self.rng.choice(("HTTP 429 Too Many Requests", "invalid api key")),)
+
     def _capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input | None:
         key = (effect.stream, effect.attempt)
         about = _about(effect)
@@ -247,6 +254,7 @@ class SimulatedWorld:
             files_changed=1,
             ref=ref,
             reverted=self.checkpoints.taken_back(key, tree),
+            log_tail=self._log_tail(effect.is_partial),
             **about,
         )
 

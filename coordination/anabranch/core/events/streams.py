@@ -99,18 +99,25 @@ class ResultCaptured(StreamEvent, frozen=True):
 
 
 class PartialCaptured(StreamEvent, frozen=True):
-    """The work of an attempt that did not succeed is kept; it is never merged by itself."""
+    """The work of an attempt that did not succeed is kept; it is never merged by itself.
+
+    ``log_tail`` holds the last lines of its log.
+    """
 
     attempt: Attempt
     commit: str
     ref: str
     files_changed: int
+    log_tail: tuple[str, ...] = ()
 
 
 class RetryScheduled(StreamEvent, frozen=True):
+    """The attempt failed and another follows; ``failure_class`` is what kind of failure it was."""
+
     attempt: Attempt
     retry_at: float
     reason: str
+    failure_class: str = ""
 
 
 class StreamSucceeded(StreamEvent, frozen=True):
@@ -119,8 +126,11 @@ class StreamSucceeded(StreamEvent, frozen=True):
 
 
 class StreamFailed(StreamEvent, frozen=True):
+    """The stream failed for good; ``failure_class`` is what kind of failure it was."""
+
     attempt: Attempt
     reason: str
+    failure_class: str = ""
 
 
 class StreamSkipped(StreamEvent, frozen=True):

@@ -22,6 +22,7 @@ from anabranch.core.strategies.convergence import (
     PointView,
     WaitForMore,
 )
+from anabranch.core.strategies.failures import EndedAttempt, FailureClass, FailureClassifier
 from anabranch.core.strategies.recovery import (
     FailedAttempt,
     GiveUp,
@@ -49,7 +50,10 @@ __all__ = [
     "Drop",
     "EndAndRetry",
     "EndRun",
+    "EndedAttempt",
     "FailedAttempt",
+    "FailureClass",
+    "FailureClassifier",
     "GiveUp",
     "LoadBalancer",
     "PointDecision",
@@ -74,6 +78,7 @@ class Strategies(msgspec.Struct, frozen=True):
     balancers: Mapping[str, LoadBalancer]
     recovery: Mapping[str, RecoveryStrategy]
     remedies: Mapping[str, Remedy] = {}
+    classifiers: Mapping[str, FailureClassifier] = {}
 
     def convergence_type(self, name: str) -> ConvergenceType:
         """Return a convergence type; the core's own if it is not there (any more)."""

@@ -14,8 +14,8 @@ class FailedAttempt(msgspec.Struct, frozen=True):
 
     ``attempt`` counts from 1; ``retries`` is how many were made already, ``max_retries`` how many
     the plan allows. ``reason`` says what happened, as ``exit 1``; ``is_permanent`` that the same
-    would happen again, as when the command is not there. ``seed`` is a number of this attempt's
-    own, to draw a delay from.
+    would happen again, as when the command is not there; ``failure_class`` what kind of failure it
+    is, as ``rate limited``. ``seed`` is a number of this attempt's own, to draw a delay from.
     """
 
     stream: StreamId
@@ -25,6 +25,7 @@ class FailedAttempt(msgspec.Struct, frozen=True):
     reason: str
     is_permanent: bool
     seed: int
+    failure_class: str = ""
 
 
 class Retry(msgspec.Struct, frozen=True):

@@ -30,11 +30,14 @@ from anabranch.core.violations import outside
 from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
+from anabranch.engine.log_reading import read_tail
 from anabranch.engine.performers.screening import Screened, screen
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
 
+LOG_TAIL_LINES = 20
+LONGEST_LINE = 400
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FULL_WORDS = ("No space left on device", "Disk quota exceeded")
 
@@ -166,16 +169,18 @@ class WorkspaceEffects:
         if effect.is_partial:
             ref = ws.partial_ref(run, effect.stream, effect.attempt)
             message = f"{effect.stream}: partial work of attempt {effect.attempt}"
+            tail = self._log_tail(state, effect)
         else:
             ref = ws.result_ref(run, effect.stream)
-            message = f"{effect.stream}: {plan.command_text}"
+            message, tail = f"{effect.stream}: {plan.command_text}", ()
         in_workspace(workspace.path).remove()
+        told = "\n".join((message[:200], *(("", *tail) if tail else ())))
         result = ws.capture_result(
-            self._repo, run, effect.stream, effect.attempt, workspace, message[:200], ref
+            self._repo, run, effect.stream, effect.attempt, workspace, told, ref
         )
         if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
             ws.drop_ref(self._repo, ref)
-            return _nothing_captured(effect)
+            return replace(_nothing_captured(effect), log_tail=tail)
         return inputs.ResultReady(
             commit=result.commit,
             tree=result.tree,
@@ -185,10 +190,17 @@ class WorkspaceEffects:
             reverted=self._taken_back(state, result),
             warnings=tuple(map(tellable, (*result.warnings, *self._meddled_settings(state)))),
             strays=self._strays(state, result),
+            log_tail=tail,
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
         )
+
+    def _log_tail(self, state: State, effect: fx.CaptureResult) -> tuple[str, ...]:
+        """Return the last lines of an attempt's log, made safe, for what comes after it."""
+        log = state.streams[effect.stream].log
+        lines = read_tail(Path(log), LOG_TAIL_LINES) if log else []
+        return tuple(tellable(line)[:LONGEST_LINE] for line in lines)
 
     def _taken_back(self, state: State, result: ws.Result) -> tuple[str, ...]:
         """Return the files that a stream wrote as they were before others' lines came in."""
