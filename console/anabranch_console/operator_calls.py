@@ -14,6 +14,7 @@ from anabranch.core.inputs import (
     Command,
     HandBack,
     RecoverStream,
+    ResetBreaker,
     ResolveConflict,
     RetryStream,
     StopRun,
@@ -65,6 +66,8 @@ def told(command: Command) -> str:
             return f"retry {stream}"
         case RecoverStream(stream=stream, remedy=remedy):
             return f"{remedy} recovery of {stream}"
+        case ResetBreaker(breaker=name):
+            return f"close the breaker of {name}"
         case StopRun():
             return "stop the run"
         case ApproveRun():

@@ -357,6 +357,25 @@ VERBS: tuple[Verb, ...] = (
         footer="Recover",
         steers=True,
     ),
+    _V(
+        "requeue-stream",
+        "Try the dead letter again",
+        ("R",),
+        _S.GUARDIAN,
+        args="[STREAM]",
+        completes="streams",
+        footer="Requeue",
+        steers=True,
+    ),
+    _V(
+        "reset-breaker",
+        "Close a circuit breaker…",
+        ("b",),
+        _S.GUARDIAN,
+        args="[NAME]",
+        completes="breakers",
+        steers=True,
+    ),
     _V("approve", "Approve the result…", ("A",), _S.RUN, steers=True, is_dangerous=True),
     _V("stop-run", "Stop the whole run…", ("x S",), _S.RUN, steers=True, is_dangerous=True),
 )
@@ -364,7 +383,7 @@ VERBS: tuple[Verb, ...] = (
 _FOOTER = (
     *("open", "find", "filter", "sort", "mark", "log", "story", "menu", "copy", "wrap"),
     *("older", "newer", "version", "travel", "live", "send", "broadcast", "requeue"),
-    "remedy",
+    *("remedy", "requeue-stream"),
     *("take-ours", "take-theirs", "take-both", "edit", "hand-back", "settle", "tell-both"),
     *("follow", "full", "command", "palette", "help", "quit"),
 )

@@ -100,10 +100,8 @@ def test_why_a_verb_cannot_be_used() -> None:
     reasons = {verb.id: verb.why_not(Situation(is_read_only=True)) for verb in VERBS if verb.steers}
     calls = {"revoke", "allow", "send", "broadcast", "requeue"}
     settling = {v.id for v in VERBS if v.scope is Scope.CONFLICTS}
-    assert (
-        set(reasons)
-        == {"stop", "retry", "recover", "remedy", "approve", "stop-run"} | calls | settling
-    )
+    guarding = {"recover", "remedy", "requeue-stream", "reset-breaker"}
+    assert set(reasons) == {"stop", "retry", "approve", "stop-run"} | calls | settling | guarding
     assert all(reason and "read-only" in reason for reason in reasons.values())
     by_id = {verb.id: verb for verb in VERBS}
     assert by_id["stop"].why_not(Situation(stream_has_ended=True)) == "it has ended"

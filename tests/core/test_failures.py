@@ -10,10 +10,11 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from anabranch.core import inputs
-from anabranch.core.failures import CANNOT_START, UNKNOWN, classify
+from anabranch.core.failures import classify
 from anabranch.core.ids import StreamId
 from anabranch.core.state import Exit
 from anabranch.core.strategies import EndedAttempt, FailureClass
+from anabranch.core.strategies.failures import CANNOT_START, UNKNOWN
 from anabranch.testing import ByHand, stream
 from tests.core.given import STRATEGIES, given
 
@@ -66,13 +67,16 @@ def test_the_class_decides_whether_it_is_tried_again(
 
 def test_the_plans_own_patterns_come_first() -> None:
     """The newest line that the plan knows decides, whatever the classifiers would say."""
-    patterns = {"permanent_failures": ("429",), "transient_failures": ("flaky .* test",)}
     for tail, expected in (
         (("HTTP 429",), "stream_failed a"),
         (("HTTP 429", "a flaky little test"), "retry_scheduled a"),
         (("a flaky little test", "HTTP 429"), "stream_failed a"),
     ):
-        run = given(stream("a", max_retries=1), **patterns)
+        run = given(
+            stream("a", max_retries=1),
+            permanent_failures=("429",),
+            transient_failures=("flaky .* test",),
+        )
         run.run("a")
         assert expected in failing(run, tail=tail)
 

@@ -36,6 +36,7 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamSynced: ev.StreamSynced(A, 1, "p", 1, 2, 0, (), "t", "t"),  # type: ignore[arg-type]
     ev.SyncDeclined: ev.SyncDeclined(A, 1, "p", 1, "busy"),  # type: ignore[arg-type]
     ev.SyncedLinesReverted: ev.SyncedLinesReverted(A, 1, "p", ("f",)),  # type: ignore[arg-type]
+    ev.StreamAsked: ev.StreamAsked(A, 1, "signal 10", "asked"),
     ev.WorkspacePrepared: ev.WorkspacePrepared(A, 1, "/w", "c", "t"),
     ev.StreamStarted: ev.StreamStarted(A, 1, 2, 3, "log", 1.0),
     ev.StreamDelayed: ev.StreamDelayed(A, 1, "full"),

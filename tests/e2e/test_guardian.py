@@ -149,6 +149,82 @@ def test_an_answer_calls_it_off(program: Program) -> None:
     assert program.streams()["slow"]["attempt"] == 1
 
 
+TRAPS = "trap 'echo heard by a trap; exit 0' USR1; while :; do sleep 0.1; done"
+
+
+@pytest.mark.parametrize(
+    ("stream", "heard"),
+    [
+        ({"command": TRAPS, "ask": {"signal": "USR1"}}, "heard by a trap"),
+        (
+            {
+                "command": "read line; echo heard $line",
+                "tty": True,
+                "ask": {"line": "how are you"},
+            },
+            "heard how are you",
+        ),
+        (
+            {
+                "command": "while ! [ -e asked ]; do sleep 0.1; done; cat asked",
+                "ask": {"command": "echo $ANABRANCH_STREAM is $ANABRANCH_DIAGNOSIS > asked"},
+            },
+            "s is never started",
+        ),
+    ],
+    ids=["signal", "line", "command"],
+)
+def test_a_stream_is_asked_in_the_way_that_its_plan_says(
+    program: Program, stream: dict[str, Any], heard: str
+) -> None:
+    program.plan({"s": {**stream, "heartbeat": {"timeout": 1}}}, recovery={"soft_grace": 20})
+    program.expect(0, "run", "--headless")
+    assert heard in program.log("s")
+    assert program.streams()["s"]["attempt"] == 1
+    assert "stream_asked" in [event["type"] for event in program.events()]
+
+
+def test_what_fails_for_everybody_is_held_back_until_it_goes_again(program: Program) -> None:
+    """A real service that is away: nobody uses up retries meanwhile, and all get through."""
+    up = program.scratch / "up"
+    agent = program.scratch / "agent"
+    agent.write_text(f"#!/bin/sh\n[ -e {up} ] && exit 0\necho HTTP 429 Too Many Requests\nexit 1\n")
+    agent.chmod(0o755)
+    program.plan(
+        {f"s{n}": f"{agent} --task {n}" for n in range(6)},
+        max_parallel=2,
+        recovery={"max_retries": 6},
+    )
+    running = program.begin("run", "--headless")
+
+    def openings() -> int:
+        return [e["type"] for e in program.events()].count("breaker_opened")
+
+    until(lambda: program.run_folders() and openings() >= 2, "a probe has failed too")
+    up.touch()
+    assert running.wait().code == 0
+    streams = program.streams()
+    assert sum(s["attempt"] == 1 for s in streams.values()) >= 2
+    told = program.expect(0, "breakers", "--json").json()["breakers"]
+    assert [row["state"] for row in told if row["breaker"] == "command agent"] == ["closed"]
+
+
+def test_a_failure_of_a_permanent_kind_is_not_tried_again(program: Program) -> None:
+    """It is laid aside with its class, and one command tries it again."""
+    mended = program.scratch / "mended"
+    program.plan(
+        {"s": f"[ -e {mended} ] && exit 0; echo schema 7 is unknown; exit 3"},
+        recovery={"max_retries": 5, "permanent_failures": ["schema [0-9]+ is unknown"]},
+    )
+    program.expect(1, "run", "--headless")
+    (letter,) = program.status()["dead_letters"]
+    assert (letter["attempts"], letter["failure_class"]) == (1, "permanent, by the plan")
+    assert "schema 7 is unknown" in letter["reason"]
+    mended.touch()
+    program.expect(0, "recover", "s", "hard")
+    assert program.status()["dead_letters"] == []
+
+
 def test_a_console_that_slept_ends_nobody(program: Program) -> None:
     """While nobody looked no stream grew older: stopped for longer than every limit, and woken."""
     program.plan(

@@ -13,7 +13,7 @@ from anabranch.core.wording import counted
 from anabranch.engine.host import RunHost
 from anabranch_console.cli.output import duration, glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
-from anabranch_console.presenters import conflict_events
+from anabranch_console.presenters import conflict_events, guardian_events
 
 NAME_WIDTH_MAX = 24
 
@@ -59,7 +59,16 @@ class Progress:
                 return event.stream, "needs_operator", event.reason
             case ev.StreamDelayed():
                 return event.stream, "stalled", event.reason
-        return self._run_words(event)
+        return self._guardian_words(event) or self._run_words(event)
+
+    def _guardian_words(self, event: ev.Event) -> tuple[str, str, str] | None:
+        match event:
+            case ev.BreakerOpened() | ev.BreakerHalfOpened() | ev.BreakerClosed():
+                sign = "running" if isinstance(event, ev.BreakerClosed) else "recovering"
+                return "breaker", sign, guardian_events.in_words(event)
+            case ev.RecoveryStarted() | ev.StreamAsked() | ev.GuardianAlerted():
+                return event.stream, "recovering", guardian_events.in_words(event)
+        return None
 
     def _run_words(self, event: ev.Event) -> tuple[str, str, str] | None:
         match event:

@@ -50,6 +50,13 @@ def command(run: str | None, as_json: bool) -> None:
     for found in told["foreseen"]:
         between, paths = " and ".join(found["streams"]), [p["path"] for p in found["paths"]]
         click.echo(f"  radar: {between} would conflict in {shown(', '.join(paths))}")
+    for row in told["breakers"]:
+        state_of_it = row["state"].replace("_", " ")
+        click.echo(f"  breaker of {shown(row['breaker'])} {state_of_it}: {shown(row['reason'])}")
+    for letter in told["dead_letters"]:
+        name = letter["stream"]
+        again = f"anabranch recover {shown(name)} hard --run {told['run']} tries it again"
+        click.echo(f"  dead letter: {shown(name)}, {shown(letter['reason'])}; {again}")
     if told["branch"]:
         click.echo(f"  result: branch {told['branch']} at {told['commit'][:10]}")
     if told["state"] == "interrupted":

@@ -8,7 +8,8 @@ from typing import Any
 from anabranch.core import events as ev
 from anabranch_console.presenters import wording
 
-WARNINGS = (ev.RecoveryStarted, ev.ParallelismChanged, ev.ConvergenceOverdue)
+WARNINGS = (ev.RecoveryStarted, ev.ParallelismChanged, ev.ConvergenceOverdue, ev.BreakerOpened)
+BREAKERS = (ev.BreakerOpened, ev.BreakerHalfOpened, ev.BreakerClosed)
 ERRORS = (ev.GuardianAlerted, ev.StrategyFaulted)
 
 
@@ -20,6 +21,8 @@ def in_words(event: ev.Event) -> str:
         case ev.RecoveryFinished():
             outcome = event.outcome.replace("_", " ")
             return f"{event.remedy}: {outcome} after {wording.age(event.seconds)}; {event.reason}"
+        case ev.StreamAsked():
+            return f"asked by {event.way}: {event.outcome}"
         case ev.GuardianAlerted():
             return f"{event.diagnosis}: {event.reason}"
         case ev.RetryScheduled():
@@ -32,10 +35,17 @@ def in_words(event: ev.Event) -> str:
         case ev.ConvergenceOverdue():
             names = wording.listing([str(s) for s in event.waiting_for], 3)
             return f"waited for {wording.age(event.waited_seconds)}; holding it up: {names}"
+        case ev.BreakerOpened():
+            usual = f"{event.usual_rate:.0%} is usual"
+            return f"{event.breaker} is held back: {event.reason}, where {usual}"
+        case ev.BreakerHalfOpened():
+            return f"{event.breaker}: one stream tries whether it goes again"
+        case ev.BreakerClosed():
+            return f"{event.breaker} runs again, says the {event.by}: {event.reason}"
     return ""
 
 
 KINDS = (ev.RecoveryStarted, ev.RecoveryFinished, ev.GuardianAlerted, ev.ParallelismChanged)
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = dict.fromkeys(
-    (*KINDS, ev.ConvergenceOverdue, ev.StrategyFaulted), in_words
+    (*KINDS, *BREAKERS, ev.StreamAsked, ev.ConvergenceOverdue, ev.StrategyFaulted), in_words
 )

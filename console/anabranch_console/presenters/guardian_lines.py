@@ -11,6 +11,8 @@ from anabranch.core.guardian.by_hand import FALLBACK, Foretold, foretell
 from anabranch.core.guardian.diagnosis import WELL, diagnose
 from anabranch.core.guardian.rungs import HARD, SOFT
 from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.projections import breaker_status
 from anabranch.core.state import State, Stream
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
@@ -20,9 +22,15 @@ from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.guardian_events import in_words
 from anabranch_console.presenters.wording import safe
 
-_LABEL_CELLS = 11
+_LABEL_CELLS = 12
 _TITLES = {SOFT: "Ask", HARD: "End and restart", FALLBACK: "Use the fallback for"}
-KINDS = (ev.RecoveryStarted, ev.RecoveryFinished, ev.GuardianAlerted, ev.RetryScheduled)
+KINDS = (
+    ev.RecoveryStarted,
+    ev.StreamAsked,
+    ev.RecoveryFinished,
+    ev.GuardianAlerted,
+    ev.RetryScheduled,
+)
 """The events that make the guardian's history."""
 
 
@@ -69,6 +77,8 @@ def _rung(stream: Stream) -> str:
         return care.remedy
     if care.has_given_up:
         return "gave up"
+    if stream.phase is Phase.FAILED:
+        return "dead letter"
     return care.outcome.replace("_", " ")
 
 
@@ -97,7 +107,7 @@ def _diagnosis(look: GuardianLook, stream: Stream) -> Span:
 
 def _ladder(look: GuardianLook, stream: Stream) -> Span:
     told = _rung(stream)
-    if stream.care.alert or stream.care.has_given_up:
+    if stream.care.alert or stream.phase is Phase.FAILED or stream.care.has_given_up:
         return Span(told or "alert", "level.error")
     return Span(told, "state.recovering" if stream.care.remedy else "muted")
 
@@ -134,6 +144,11 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
     lines += _fact("diagnosis", diagnose(look.state, stream), "text", cells)
     told = stream.liveness.evidence or stream.care.evidence or stream.reason
     lines += _fact("evidence", told, "text", cells)
+    if stream.failure_class:
+        lines += _fact("failure", stream.failure_class, "text", cells)
+    if stream.phase is Phase.FAILED:
+        told = f"laid aside after {wording.count(stream.attempt, 'attempt')}; R tries it again"
+        lines += _fact("dead letter", told, "level.error", cells)
     if stream.care.alert:
         lines += _fact("alert", stream.care.alert, "level.error", cells)
         lines += _fact("do", stream.care.hint, "text", cells)
@@ -154,6 +169,12 @@ def _brakes(look: GuardianLook, cells: int) -> list[Line]:
     lines += _fact("fallback", state.plan.fallback, "text", cells)
     if state.guardian.narrowed_to is not None:
         lines += _fact("width", f"{state.max_parallel} at a time, for the rest", "text", cells)
+    for row in breaker_status(state):
+        if row["state"] != "closed":
+            told = f"{row['breaker']} {row['state'].replace('_', ' ')}: {row['reason']}"
+            names = wording.listing([str(s) for s in row["holds_back"]], 3)
+            told += f"; holds back {names}; b closes it" if names else "; b closes it"
+            lines += _fact("breaker", told, "level.warning", cells)
     return lines
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from anabranch.core.guardian.by_hand import REMEDIES, foretell
 from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import RecoverStream
+from anabranch.core.inputs import RecoverStream, ResetBreaker, RetryStream
+from anabranch.core.lifecycle import Phase
 from anabranch_console.presenters.guardian_lines import of_recovering
 from anabranch_console.screens.dialogs import (
     HOLD_OFF_SECONDS,
@@ -49,6 +50,31 @@ class RecoveringScreen(ResolvingScreen):
         self.app.push_screen(
             Choose(f"Recover {stream}", choices, chosen),
             lambda picked: self._ask_for(stream, picked) if picked else None,
+        )
+
+    def do_requeue_stream(self, argument: str) -> None:
+        """Put a stream that failed for good into the queue again, at once."""
+        stream = self._meant(argument)
+        if stream is None:
+            return
+        if self.model.state.streams[stream].phase is not Phase.FAILED:
+            self.tell("warning", f"{stream} is no dead letter: it has not failed for good")
+            return
+        self.steer(RetryStream(stream=stream, reason=_REASON))
+
+    def do_reset_breaker(self, argument: str) -> None:
+        """Close a breaker: ``NAME``, or ask which."""
+        tripped = self.model.state.breakers.tripped
+        if not tripped and not argument:
+            self.tell("information", "every breaker is closed")
+            return
+        if argument or len(tripped) == 1:
+            self.steer(ResetBreaker(breaker=argument or tripped[0], reason=_REASON))
+            return
+        choices = [Choice(name, str(n + 1), name, "", None) for n, name in enumerate(tripped[:9])]
+        self.app.push_screen(
+            Choose("Close a breaker", choices, tripped[0]),
+            lambda name: self.steer(ResetBreaker(breaker=name, reason=_REASON)) if name else None,
         )
 
     def _meant(self, name: str) -> StreamId | None:

@@ -362,5 +362,6 @@ class RunView(Screen[None]):
             "columns": SORTABLE,
             "themes": [name for name, _ in self.themes],
             "locks": sorted(self.model.state.locks.entries),
+            "breakers": list(self.model.state.breakers.tripped),
             "violators": sorted(self.model.state.locks.violations),
         }

@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anabranch.config.model import PlanFile, PointTable, StreamTable
+from anabranch.config.model import AskTable, PlanFile, PointTable, StreamTable
 from anabranch.config.support import StrategyNames
+from anabranch.config.values import signal_number
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.plan import Dependency, Plan, PointPlan, SharedStatePlan, StreamPlan
+from anabranch.core.plan import AskPlan, Dependency, Plan, PointPlan, SharedStatePlan, StreamPlan
 from anabranch.core.providers import with_providers
 
 
@@ -110,6 +111,7 @@ def _stream(
         also_at=points[1:],
         sync=table.sync,
         tty=table.tty,
+        ask=_ask(table.ask),
         after_seconds=float(table.after),
         workspace=defaults.isolation.workspace,
         capabilities=tuple(table.capabilities),
@@ -117,6 +119,13 @@ def _stream(
         writes=tuple(table.writes),
         estimate_seconds=_estimate(estimates.get(name)),
     )
+
+
+def _ask(table: AskTable | None) -> AskPlan:
+    if table is None:
+        return AskPlan()
+    number = signal_number(table.signal) if table.signal else None
+    return AskPlan(number or 0, table.line or "", table.command or "")
 
 
 def _command(command: str | list[str]) -> tuple[tuple[str, ...], str]:

@@ -30,6 +30,7 @@ from anabranch.config.values import (
     Protocol,
     Retries,
     ShellCommand,
+    SignalName,
     Text,
     Width,
     fault,
@@ -205,6 +206,26 @@ class StreamHeartbeat(Table):
     )
 
 
+class AskTable(Table):
+    """How a stream that stands still is asked for a sign, besides by message."""
+
+    signal: SignalName | None = Field(
+        default=None, description='A signal to all its processes, as "USR1".'
+    )
+    line: Text | None = Field(
+        default=None, description="A line typed into its terminal (tty = true)."
+    )
+    command: Text | None = Field(
+        default=None, description="A command run by sh -c in its workspace."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_way(self) -> AskTable:
+        if len([value for value in (self.signal, self.line, self.command) if value]) != 1:
+            raise fault("needs exactly one of `signal`, `line` and `command`")
+        return self
+
+
 class EachTable(Table):
     """Where the items of a stream of many handlers come from."""
 
@@ -279,7 +300,17 @@ class StreamTable(Table):
         default=False,
         description="Run on a pseudo-terminal that can be attached to.",
     )
+    ask: AskTable | None = Field(
+        default=None, description="How it is asked for a sign when it stands still."
+    )
     after: Duration = Field(default=0, description="Not before this long after its dependencies.")
+
+    @model_validator(mode="after")
+    def _has_a_terminal_to_type_into(self) -> StreamTable:
+        if self.ask is not None and self.ask.line and not self.tty:
+            raise fault("`ask` with a `line` needs a terminal", "add `tty = true`")
+        return self
+
     each: (
         Annotated[
             Annotated[list[Item], Tag("<array>")] | Annotated[EachTable, Tag("<table>")],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import date, time
+from signal import Signals
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -114,6 +115,19 @@ def sound_environment(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
+def _known_signal(value: str) -> str:
+    """A signal by its name, with or without SIG."""
+    if signal_number(value) is None:
+        raise fault("is no signal that can be sent to ask", 'for example "USR1" or "HUP"')
+    return value
+
+
+def signal_number(name: str) -> int | None:
+    """Return a signal's number, or None if there is none that a process could answer to."""
+    found = Signals.__members__.get(f"SIG{name.removeprefix('SIG')}")
+    return None if found in (None, Signals.SIGKILL, Signals.SIGSTOP) else int(found)
+
+
 def _sound_pattern(value: str) -> str:
     """A pattern is a regular expression, as Python has them."""
     try:
@@ -160,6 +174,7 @@ Command = Annotated[
     one_of("a string or an array of strings"),
     AfterValidator(_sound_command),
 ]
+SignalName = Annotated[Text, AfterValidator(_known_signal)]
 Pattern = Annotated[Text, AfterValidator(_sound_pattern)]
 Item = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})

@@ -13,6 +13,7 @@ from typing import Any
 from anabranch.core import (
     allowing,
     arrivals,
+    breakers,
     checkpoints,
     convergence,
     inputs,
@@ -141,6 +142,7 @@ def _follow(draft: Draft, event: ev.Event) -> None:
     if isinstance(event, ev.StreamEvent):
         _follow_stream(draft, event.stream)
         ladder.follow(draft, event)
+        breakers.follow(draft, event)
     elif isinstance(event, ev.PointEvent):
         _follow_point(draft, event)
         if len(draft.state.foreseen):
@@ -230,6 +232,7 @@ def _wake(draft: Draft, given: inputs.TimeReached) -> None:
     messages.time_reached(draft)
     convergence.time_reached(draft)
     overdue.time_reached(draft)
+    breakers.time_reached(draft)
     for plan in draft.state.plan.streams:
         stream = draft.stream(plan.id)
         if stream.phase is Phase.RUNNING:
@@ -246,6 +249,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StopStream: runs.stop_stream,
     inputs.RetryStream: runs.retry_stream,
     inputs.RecoverStream: by_hand.recover,
+    inputs.ResetBreaker: breakers.reset,
     inputs.ApproveRun: runs.approve,
     inputs.ResolveConflict: resolving.resolve,
     inputs.HandBack: resolving.hand_back,
@@ -273,6 +277,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.MachineLoad: resources.load_seen,
     inputs.UsageSeen: resources.usage_seen,
     inputs.LivenessSeen: liveness.seen,
+    inputs.StreamAsked: ladder.asked,
     inputs.JoinedStreamSilent: registration.fell_silent,
     inputs.PathsWritten: violations.paths_written,
     inputs.CheckpointMerged: point_checkpoints.merged,

@@ -37,6 +37,13 @@ class StopProcess(Effect, frozen=True):
     grace_seconds: float
 
 
+class AskStream(Effect, frozen=True):
+    """Ask a silent stream for a sign in the way that its plan says."""
+
+    stream: StreamId
+    attempt: Attempt
+
+
 class CaptureResult(Effect, frozen=True):
     """Snapshot the workspace: a result to be merged, or partial work to be kept."""
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from rpds import HashTrieMap
 
 from anabranch.core import (
+    breaker_table,
     checkpoints,
     foreseen,
     gathering,
@@ -171,6 +172,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **resource_table.FOLDS,
     **liveness_folds.FOLDS,
     **care.FOLDS,
+    **breaker_table.FOLDS,
 }
 
 
@@ -185,6 +187,13 @@ _ANSWERS: dict[type[Any], Answering] = {
     **liveness_folds.ANSWERS,
 }
 """What the events of calls answer, one table a concern."""
+
+
+_ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
+    **care.ALSO,
+    **breaker_table.ALSO,
+}
+"""What an event about a stream changes about the run."""
 
 
 # --- streams -------------------------------------------------------------------------------------
@@ -205,7 +214,7 @@ def _evolve_stream(state: State, record: ev.Recorded, event: ev.StreamEvent) -> 
         if isinstance(event, ev.StreamAdmitted):
             after = replace(after, inherits=to_inherit(state, event.stream))
     state = _with_stream(state, before, after)
-    also = care.ALSO.get(type(event))
+    also = _ALSO.get(type(event))
     return also(state, record, event) if also is not None else state
 
 

@@ -12,12 +12,8 @@ from collections.abc import Iterable
 from anabranch.core.plan import Plan
 from anabranch.core.state import State, Stream
 from anabranch.core.strategies import EndedAttempt, FailureClass, Strategies
+from anabranch.core.strategies.failures import CANNOT_START, UNKNOWN
 
-CANNOT_START = FailureClass("cannot start", is_permanent=True)
-ENDED = FailureClass("ended by the engine")
-"""It stood still, or ran longer than it may."""
-
-UNKNOWN = FailureClass("unknown")
 LONGEST_EVIDENCE = 160
 
 

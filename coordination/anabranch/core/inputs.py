@@ -67,6 +67,13 @@ class RecoverStream(Command, frozen=True):
     reason: str = ""
 
 
+class ResetBreaker(Command, frozen=True):
+    """A person says that what a breaker holds back may start again."""
+
+    breaker: str
+    reason: str = "reset by the operator"
+
+
 class ApproveRun(Command, frozen=True):
     pass
 
@@ -326,6 +333,13 @@ class UsageSeen(AttemptObservation, frozen=True):
 
     memory_mb: float
     cpu_cores: float
+
+
+class StreamAsked(AttemptObservation, frozen=True):
+    """A silent stream was asked for a sign in its plan's ``way``; ``outcome`` is how that went."""
+
+    way: str
+    outcome: str
 
 
 class LivenessSeen(AttemptObservation, frozen=True):

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 
 from anabranch.core import checkpoints, point_checkpoints
 from anabranch.core import effects as fx
+from anabranch.core.breaker_table import BreakerPhase
+from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.leases import owed_by_lease
 from anabranch.core.lifecycle import Phase
@@ -63,7 +65,7 @@ def _owed_by_run(state: State) -> Iterator[fx.Effect]:
 
 
 def _owed_to_clocks(state: State) -> Iterator[fx.Effect]:
-    """Yield when shared state is to be propagated, and when a message's deadline passes next."""
+    """Yield when state is to be propagated, a message's deadline passes, a breaker half opens."""
     unsynced, deadlines = state.shared.unsynced, state.messages.deadlines
     if unsynced is not None:
         at = unsynced[0] + state.plan.shared_state.sync_interval_seconds
@@ -71,6 +73,10 @@ def _owed_to_clocks(state: State) -> Iterator[fx.Effect]:
     if deadlines:
         at, message = deadlines[0]
         yield fx.WakeAt(at=at, subject="messages", cause=message)
+    for name in state.breakers.tripped:
+        breaker = state.breakers.breaker(name)
+        if breaker.phase is BreakerPhase.OPEN:
+            yield fx.WakeAt(at=breaker.until, subject=f"breaker of {name}", cause=breaker.cause)
 
 
 def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
@@ -79,6 +85,9 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
     if stream.care.deadline is not None and not stream.has_ended:
         at = stream.care.deadline
         yield fx.WakeAt(at=at, subject=f"recovery of {name}", cause=stream.care.cause)
+    has_way = bool(state.stream_plan(name).ask.words)
+    if stream.care.remedy == SOFT and not stream.care.is_asked and has_way and not stream.has_ended:
+        yield fx.AskStream(stream=name, attempt=attempt, cause=stream.care.cause)
     match stream.phase:
         case Phase.WAITING if hoped_until(state, stream) > stream.since:
             yield fx.WakeAt(at=hoped_until(state, stream), subject=name, cause=cause)

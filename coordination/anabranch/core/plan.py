@@ -45,6 +45,25 @@ class Dependency(msgspec.Struct, frozen=True):
         return f'any stream with "{self.capability}"' if self.capability else self.stream
 
 
+class AskPlan(msgspec.Struct, frozen=True):
+    """How a silent stream is asked for a sign besides by message: one way, or none.
+
+    ``signal`` is a number, sent to all its processes; ``line`` is typed into its terminal;
+    ``command`` is run by ``sh -c`` in its workspace.
+    """
+
+    signal: int = 0
+    line: str = ""
+    command: str = ""
+
+    @property
+    def words(self) -> str:
+        """The way, for people; empty if there is none."""
+        if self.signal:
+            return f"signal {self.signal}"
+        return f"the line {self.line!r}" if self.line else self.command
+
+
 class StreamPlan(msgspec.Struct, frozen=True):
     """What the plan says about one stream.
 
@@ -69,6 +88,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     also_at: tuple[PointId, ...] = ()
     sync: bool = False
     tty: bool = False
+    ask: AskPlan = AskPlan()
     after_seconds: float = 0.0
     workspace: WorkspaceKind = "isolated"
     capabilities: tuple[str, ...] = ()

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from anabranch.core import breakers, resources
 from anabranch.core import events as ev
-from anabranch.core import resources
+from anabranch.core.dead_letters import dead_letter_status
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.registry import JoinedStream
@@ -103,6 +104,7 @@ def stream_status(state: State, stream: Stream, files_changed: int | None = None
         "attempt": stream.attempt,
         "exit_code": exit_code_of(stream),
         "reason": reason_for(state, stream),
+        "failure_class": stream.failure_class or None,
         "evidence": evidence_for(stream),
         "pid": stream.pid if stream.phase in (Phase.RUNNING, Phase.STOPPING) else None,
         "started": wall_time(state, stream.first_started_at),
@@ -208,6 +210,25 @@ def foreseen_status(state: State) -> list[dict[str, Any]]:
     ]
 
 
+def breaker_status(state: State) -> list[dict[str, Any]]:
+    """Return the circuit breakers as ``breakers --json`` tells them: those not closed first."""
+    known = sorted(state.breakers.by_name.values(), key=lambda b: (b.phase == "closed", b.name))
+    return [
+        {
+            "breaker": b.name,
+            "state": b.phase.value,
+            "reason": b.reason,
+            "failures": b.failures,
+            "outcomes": len(b.recent),
+            "usual_rate": round(b.usual_rate, 3),
+            "until": wall_time(state, b.until) if b.phase == "open" else None,
+            "probe": b.probe,
+            "holds_back": breakers.waiting_for(state, b.name) if b.phase != "closed" else [],
+        }
+        for b in known
+    ]
+
+
 def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[str, Any]:
     """Return a run as ``status --json`` tells it."""
     final = state.points[FINAL_POINT]
@@ -229,6 +250,8 @@ def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[
         ],
         "convergence": [point_status(state, p) for p in in_plan_order(state)],
         "foreseen": foreseen_status(state),
+        "dead_letters": dead_letter_status(state),
+        "breakers": [row for row in breaker_status(state) if row["state"] != "closed"],
         "overhead_share": overhead_share,
     }
 

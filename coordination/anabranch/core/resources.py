@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
-from anabranch.core import calls, inputs, streams
+from anabranch.core import breakers, calls, inputs, streams
 from anabranch.core import events as ev
 from anabranch.core.answers import Handler, refused
 from anabranch.core.calls import Answer, Call
@@ -149,7 +149,9 @@ def _reserved_for_the_ready(state: State, now: float) -> Iterator[Reservation]:
     for _, _, stream_id in state.ready:
         amounts = state.stream_plan(stream_id).resources
         since = ready_since(state.streams[stream_id])
-        if amounts and now - since >= RESERVE_SECONDS and lacking(state, amounts):
+        is_held = breakers.why_not_admitted(state, state.streams[stream_id]) is not None
+        is_old = now - since >= RESERVE_SECONDS
+        if amounts and is_old and not is_held and lacking(state, amounts):
             yield Reservation(since, stream_id, amounts)
 
 
@@ -184,6 +186,9 @@ def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservatio
 
 def why_queued(state: State, stream: Stream) -> str:
     """Return why a queued stream has not started: no slot is free, or no room on the machine."""
+    held = breakers.why_not_admitted(state, stream)
+    if held:
+        return f"ready; {held}"
     if state.counts.active < state.plan.max_parallel:
         why = why_not_admitted(state, stream, reservations(state, state.at))
         if why:

@@ -6,8 +6,8 @@ in a way that its condition excludes is skipped, with the reason, and so are tho
 
 from __future__ import annotations
 
+from anabranch.core import breakers, registration, resources
 from anabranch.core import events as ev
-from anabranch.core import registration, resources
 from anabranch.core.draft import Draft
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
@@ -138,12 +138,14 @@ def admit(draft: Draft) -> None:
 
 
 def _is_kept_waiting(draft: Draft, stream: Stream, reserved: list[resources.Reservation]) -> bool:
-    """Whether the machine has no room for a stream now; skip it if it never will have."""
+    """Whether a breaker or the machine has no room for a stream; skip it if it never will have."""
     never = resources.why_never(
         draft.state, stream.id, draft.state.stream_plan(stream.id).resources
     )
     if never:
         draft.emit(ev.StreamSkipped(stream.id, never))
+        return True
+    if breakers.why_not_admitted(draft.state, stream) is not None:
         return True
     return resources.why_not_admitted(draft.state, stream, reserved) is not None
 

@@ -8,8 +8,16 @@ from typing import Any, TypeVar
 import msgspec
 from rpds import HashTrieMap
 
-from anabranch.core import lock_snapshots, mailboxes, registry, resource_table, state_versions
+from anabranch.core import (
+    breaker_table,
+    lock_snapshots,
+    mailboxes,
+    registry,
+    resource_table,
+    state_versions,
+)
 from anabranch.core.answers import Remembered
+from anabranch.core.breaker_table import Breaker
 from anabranch.core.checkpoints import StreamCheckpoints
 from anabranch.core.events import Resolution
 from anabranch.core.foreseen import Foreseen
@@ -87,6 +95,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "resolutions": lambda value: restore_map(value, str, Resolution),
     "foreseen": lambda value: restore_map(value, tuple[str, str], Foreseen),
     "verified": lambda value: restore_map(value, str, bool),
+    "breakers": lambda value: breaker_table.restored(restore_map(value["by_name"], str, Breaker)),
     "guardian": lambda value: msgspec.convert(value, Guardian),
     "answers": lambda value: restore_map(value, str, Remembered),
 }

@@ -12,6 +12,7 @@ import msgspec
 from rpds import HashTrieMap
 
 from anabranch.core.answers import Remembered
+from anabranch.core.breaker_table import Breakers
 from anabranch.core.checkpoints import StreamCheckpoints
 from anabranch.core.events import Conflict, Resolution
 from anabranch.core.foreseen import Foreseen, Pair
@@ -326,6 +327,7 @@ class State(msgspec.Struct, frozen=True):
     foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
     guardian: Guardian = Guardian()
     verified: HashTrieMap[str, bool] = HashTrieMap()
+    breakers: Breakers = Breakers()
 
     @property
     def plan(self) -> Plan:

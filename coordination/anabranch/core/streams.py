@@ -11,7 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.convergence import RESOLVER_AT_WORK, conflict_that_stops, start_resolver
 from anabranch.core.draft import Draft
-from anabranch.core.failures import CANNOT_START, ENDED, classify
+from anabranch.core.failures import classify
 from anabranch.core.guardian import ladder
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
@@ -20,6 +20,7 @@ from anabranch.core.point_checkpoints import lines_reverted
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Exit, Stream
 from anabranch.core.strategies import FailedAttempt, FailureClass, GiveUp, RecoveryDecision
+from anabranch.core.strategies.failures import CANNOT_START, ENDED
 from anabranch.core.violations import strays_kept
 from anabranch.core.wording import counted
 

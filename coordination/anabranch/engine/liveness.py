@@ -76,7 +76,7 @@ def judge(signs: Signs, plan: StreamPlan) -> Verdict:
     if signs.silent_seconds < timeout or signs.idle_seconds < timeout:
         excuse = ", but it works" if signs.idle_seconds < interval else ""
         return Verdict("quiet", f"no progress for {_age(signs.silent_seconds)}{excuse}{seen}")
-    if plan.tty:  # it may well wait for a person, and nobody can tell
+    if plan.tty and not plan.ask.words:  # it may well wait for a person, and nobody can tell
         return Verdict("quiet", f"no progress for {_age(signs.silent_seconds)} on its terminal")
     limit = f"its timeout is {_age(timeout)}"
     if not signs.has_progressed:

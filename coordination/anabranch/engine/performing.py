@@ -23,6 +23,7 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
+from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
 from anabranch.engine.performers.processes import (
@@ -155,6 +156,8 @@ class Performing:
                 await self._in_thread(effect, self._workspaces.approve)
             case fx.StartProcess():
                 await self._start(effect)
+            case fx.AskStream():
+                await self._ask(effect)
             case fx.StopProcess():
                 await self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds)
             case fx.WriteReport():
@@ -222,6 +225,11 @@ class Performing:
     async def _verify(self, effect: fx.RunVerify) -> None:
         self._post(
             await run_verify(self._workspaces, self._folder, self._state, effect, self._environment)
+        )
+
+    async def _ask(self, effect: fx.AskStream) -> None:
+        self._post(
+            await ask_stream(self.processes, self._folder, self._state, effect, self._environment)
         )
 
     async def _start(self, effect: fx.StartProcess) -> None:

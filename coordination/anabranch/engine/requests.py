@@ -24,6 +24,7 @@ from anabranch.core.inputs import (
     Command,
     HandBack,
     RecoverStream,
+    ResetBreaker,
     ResolveConflict,
     RetryStream,
     StopRun,
@@ -65,6 +66,8 @@ def command_for(request: Request) -> Command | Refusal:
             return RetryStream(stream=stream, reason=request.reason)
         case "recover":
             return RecoverStream(stream=stream, remedy=request.path, reason=request.reason)
+        case "reset-breaker":
+            return ResetBreaker(breaker=request.path, reason=request.reason)
         case "approve":
             return ApproveRun()
         case "allow":
@@ -76,7 +79,10 @@ def command_for(request: Request) -> Command | Refusal:
             return HandBack(stream=stream, note=request.path, reason=request.reason)
         case "tell-conflict":
             return TellConflict(streams=(stream, StreamId(request.path)))
-    known = "stop-run, stop, retry, recover, approve, allow, resolve, hand-back, tell-conflict"
+    known = (
+        "stop-run, stop, retry, recover, reset-breaker, approve, allow, resolve, hand-back, "
+        "tell-conflict"
+    )
     return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
 
 

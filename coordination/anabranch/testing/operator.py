@@ -60,6 +60,7 @@ class Operator:
                 inputs.ApproveRun(),
                 self._resume(),
                 self._tells(state),
+                inputs.ResetBreaker(breaker=next(iter(state.breakers.tripped), "command x")),
                 inputs.RecoverStream(
                     stream=stream,
                     remedy=rng.choice(("soft", "hard", "fallback")),

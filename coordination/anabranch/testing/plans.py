@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plan import (
+    AskPlan,
     ConflictPolicy,
     Dependency,
     DependencyCondition,
@@ -23,7 +24,7 @@ def stream(name: str, *after: str, **fields: Any) -> StreamPlan:
     return StreamPlan(
         StreamId(name),
         fields.pop("command", ("true",)),
-        "true",
+        fields.pop("command_text", f"true {name}"),
         tuple(_dependency(text) for text in after),
         **fields,
     )
@@ -146,11 +147,13 @@ def _random_stream(
     return stream(
         names[number],
         *after,
+        command_text=rng.choice(("work", "work", "true", f"true {number}")),
         converge=PointId(blocks[number]),
         sync=rng.random() < 0.6,
         also_at=tuple(PointId(p) for p in also[number]),
         optional=rng.random() < 0.15,
         max_retries=rng.choice((0, 0, 1, 2)),
+        ask=rng.choice((AskPlan(), AskPlan(signal=10))),
         timeout_seconds=rng.choice((None, None, None, 4.0)),
         after_seconds=rng.choice((0.0, 0.0, 0.0, 2.0)),
         workspace=rng.choice(("isolated",) * 9 + ("shared",)),

@@ -133,7 +133,12 @@ def _newest(state: State, editors: Mapping[StreamId, str]) -> set[str | None]:
 
 
 _MAY_BE_CALLED_OFF = (
-    fx.WakeAt | fx.WriteReport | fx.TakeCheckpoint | fx.MergeCheckpoint | fx.OfferCheckpoint
+    fx.WakeAt
+    | fx.WriteReport
+    | fx.TakeCheckpoint
+    | fx.MergeCheckpoint
+    | fx.OfferCheckpoint
+    | fx.AskStream
 )
 
 

@@ -63,7 +63,7 @@ def decision(path: ConflictedPath, choice: Choice, content: str) -> Resolution:
     return Resolution(path.path, path.base, path.ours, path.theirs, choice, content)
 
 
-def _about(effect: fx.PrepareWorkspace | fx.CaptureResult) -> _About:
+def _about(effect: fx.PrepareWorkspace | fx.CaptureResult | fx.AskStream) -> _About:
     """Return what an answer says of the attempt that its effect was for."""
     return {"stream": effect.stream, "attempt": effect.attempt, "cause": effect.cause}
 
@@ -121,6 +121,8 @@ class SimulatedWorld:
                 self._later(effect, lambda: self._prepare(state, effect))
             case fx.StartProcess():
                 self.processes.start(effect.stream, effect.attempt, self._fate(state, effect))
+            case fx.AskStream():
+                self._later(effect, lambda: self._ask(effect))
             case fx.StopProcess():
                 self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds, self.rng)
             case fx.CaptureResult():
@@ -223,6 +225,10 @@ class SimulatedWorld:
         )
         self._ready[key] = ready
         return ready
+
+    def _ask(self, effect: fx.AskStream) -> inputs.Input:
+        self.sometimes("a stream was asked in its plan's way")
+        return inputs.StreamAsked(way="signal 10", outcome="asked", **_about(effect))
 
     def _log_tail(self, is_partial: bool) -> tuple[str, ...]:
         """What the last lines of a failed attempt's log say; most say nothing to anybody."""

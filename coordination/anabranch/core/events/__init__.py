@@ -20,6 +20,7 @@ from anabranch.core.events.base import (
     event_types,
     wire_name,
 )
+from anabranch.core.events.breakers import BreakerClosed, BreakerHalfOpened, BreakerOpened
 from anabranch.core.events.checkpoints import (
     CheckpointMerged,
     CheckpointMergeStarted,
@@ -47,6 +48,7 @@ from anabranch.core.events.guardian import (
     ParallelismChanged,
     RecoveryFinished,
     RecoveryStarted,
+    StreamAsked,
 )
 from anabranch.core.events.liveness import (
     StreamHeartbeat,
@@ -166,6 +168,9 @@ __all__ = [
     "ArrivalWaitEnded",
     "AttemptFailed",
     "BaseCaptured",
+    "BreakerClosed",
+    "BreakerHalfOpened",
+    "BreakerOpened",
     "CallEvent",
     "CheckpointFailed",
     "CheckpointMergeStarted",
@@ -247,6 +252,7 @@ __all__ = [
     "StateSynced",
     "StrategyFaulted",
     "StreamAdmitted",
+    "StreamAsked",
     "StreamBlocked",
     "StreamDelayed",
     "StreamEvent",

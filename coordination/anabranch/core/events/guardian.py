@@ -23,6 +23,14 @@ class RecoveryStarted(StreamEvent, frozen=True):
     drops: bool = False
 
 
+class StreamAsked(StreamEvent, frozen=True):
+    """A silent stream was asked for a sign in its plan's ``way``; ``outcome`` is how that went."""
+
+    attempt: Attempt
+    way: str
+    outcome: str
+
+
 class RecoveryFinished(StreamEvent, frozen=True):
     """A remedy is over; ``outcome``: recovered, escalated, called_off or gave_up."""
 

@@ -161,8 +161,10 @@ def foretell(state: State, name: StreamId, remedy: str) -> Foretold:
 def _steps(state: State, stream: Stream, rung: str) -> list[str]:
     name, grace = stream.id, f"{state.plan.soft_grace_seconds:g} s"
     if rung == SOFT:
+        way = state.stream_plan(name).ask.words
         return [
             f"a message in {name}'s inbox asks for a sign",
+            *([f"and so does {way}"] if way else []),
             f"without one within {grace}, and if it still stands still: hard",
         ]
     ends = (

@@ -22,8 +22,9 @@ class Care(msgspec.Struct, frozen=True):
     """A stream in the guardian's care; without a ``remedy`` nothing is under way.
 
     ``deadline`` is when it acts next, ``cause`` the event that set it; ``hard_recoveries`` counts
-    over all attempts. ``fallback`` names the last resort once that was used, ``outcome`` how the
-    newest remedy ended, and ``alert`` what it only tells.
+    over all attempts. It ``is_asked`` once the plan's own way of asking was used. ``fallback``
+    names the last resort once that was used, ``outcome`` how the newest remedy ended, and ``alert``
+    what it only tells.
     """
 
     remedy: str = ""
@@ -36,6 +37,7 @@ class Care(msgspec.Struct, frozen=True):
     hard_recoveries: int = 0
     fallback: str = ""
     is_dropped: bool = False
+    is_asked: bool = False
     outcome: str = ""
     alert: str = ""
     hint: str = ""
@@ -78,6 +80,10 @@ def _started(s: Stream, record: ev.Recorded, event: ev.RecoveryStarted, spent: f
 def _finished(s: Stream, record: ev.Recorded, event: ev.RecoveryFinished, spent: float) -> Stream:
     care = replace(s.care, remedy="", deadline=None, outcome=event.outcome, alert="", hint="")
     return replace(s, care=care)
+
+
+def _asked(s: Stream, record: ev.Recorded, event: ev.StreamAsked, spent: float) -> Stream:
+    return replace(s, care=replace(s.care, is_asked=True))
 
 
 def _alerted(s: Stream, record: ev.Recorded, event: ev.GuardianAlerted, spent: float) -> Stream:
@@ -127,6 +133,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.RecoveryStarted: _started,
     ev.RecoveryFinished: _finished,
     ev.GuardianAlerted: _alerted,
+    ev.StreamAsked: _asked,
 }
 
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from anabranch.core import events as ev
+from anabranch.core import inputs
 from anabranch.core.draft import Draft
 from anabranch.core.guardian.brakes import INTENSITY_SECONDS, held_until, most_at_once
 from anabranch.core.guardian.diagnosis import HOLDS_UP, diagnose, trouble_of
@@ -123,6 +124,13 @@ def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) ->
     with draft.because_of(draft.emit(started)):
         body = {"kind": "status_asked", "text": decision.text, "diagnosis": diagnosis}
         draft.emit(ev.MessageSent(OPERATOR, 0, "", stream.id, body, 1, deadline))
+
+
+def asked(draft: Draft, fact: inputs.StreamAsked) -> None:
+    """The plan's own way of asking was used."""
+    care = draft.stream(fact.stream).care
+    if care.remedy == SOFT and not care.is_asked and care.cause == fact.cause:
+        draft.emit(ev.StreamAsked(fact.stream, fact.attempt, fact.way, fact.outcome))
 
 
 def end_and_retry(draft: Draft, stream: Stream, by: str) -> None:

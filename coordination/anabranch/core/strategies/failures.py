@@ -40,6 +40,13 @@ class FailureClass(msgspec.Struct, frozen=True):
         return f"{self.name}: {self.evidence}" if self.evidence else self.name
 
 
+CANNOT_START = FailureClass("cannot start", is_permanent=True)
+ENDED = FailureClass("ended by the engine")
+"""It stood still, or ran longer than it may, or a person wanted it ended."""
+
+UNKNOWN = FailureClass("unknown")
+
+
 class FailureClassifier(Protocol):
     """Tells failures that may pass from those that would happen again."""
 
