@@ -153,7 +153,8 @@ def reset(draft: Draft, command: inputs.ResetBreaker) -> Refusal | None:
         known = ", ".join(tripped) or "all are closed"
         return Refusal(f"no breaker {command.breaker!r} is open", f"open: {known}")
     breaker = draft.state.breakers.breaker(command.breaker)
-    _close(draft, breaker, command.reason, "operator")
+    with draft.because_of(breaker.cause):
+        _close(draft, breaker, command.reason, "operator")
     return None
 
 
