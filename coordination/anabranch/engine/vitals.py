@@ -26,9 +26,12 @@ from anabranch.engine.watching import WorkspaceWatcher
 _log = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
-SLOW_TICK_SECONDS = 2.0
 SHORTEST_TICK_SECONDS = 0.1
-MANY_STREAMS = 300
+# A tick costs more the more processes there are. It may have so much of one processor's time while
+# streams work, and so much while all of them wait; the latter never comes to be stale.
+SHARE_WHILE_BUSY = 0.05
+SHARE_WHILE_IDLE = 0.003
+LONGEST_TICK_SECONDS = 5.0
 BUSY_CPU_PERCENT = 2.0
 # The kernel counts processor time in hundredths of a second: less than this tells nothing.
 SHORTEST_CPU_WINDOW_SECONDS = 0.25
@@ -124,6 +127,11 @@ class _Track:
         self.log_stamp = stamp
         self.last_line = last_line(self.watched.log)
         self.last_output_at = now - max(0.0, silent_seconds)
+
+    def has_moved_since(self, then: float) -> bool:
+        """Whether it told, wrote or worked at something of late."""
+        moments = (self.last_output_at, self.last_change_at, self.last_busy_at)
+        return any(at is not None and at > then for at in moments)
 
     def look_at_tree(self, usage: TreeUsage | None, now: float) -> TreeUsage | None:
         """Return the usage if it is of the holder known so far, and measure it."""
@@ -265,10 +273,16 @@ class VitalsSampler:
                 self.sample()
             except Exception:
                 _log.exception("sampling vitals: one tick failed")
-            many = len(self._tracks) > MANY_STREAMS
             self._stopping.wait(SHORTEST_TICK_SECONDS)
-            self._nudged.wait((SLOW_TICK_SECONDS if many else TICK_SECONDS) - SHORTEST_TICK_SECONDS)
+            self._nudged.wait(self._pause_seconds() - SHORTEST_TICK_SECONDS)
             self._nudged.clear()
+
+    def _pause_seconds(self) -> float:
+        """Return how long to rest after the last tick, by what it cost and what it showed."""
+        quiet_since = self._now() - LONGEST_TICK_SECONDS
+        is_idle = not any(track.has_moved_since(quiet_since) for track in self._tracks.values())
+        share = SHARE_WHILE_IDLE if is_idle else SHARE_WHILE_BUSY
+        return min(LONGEST_TICK_SECONDS, max(TICK_SECONDS, self.tick_seconds / share))
 
     def _publish(self, after: dict[StreamId, Vitals]) -> None:
         before = self._vitals

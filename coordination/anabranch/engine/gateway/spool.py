@@ -3,7 +3,8 @@
 A program writes ``NAME.request`` (under another name first, then renamed) and waits for
 ``NAME.answer``. The name makes the request idempotent, and a request stays until it is answered, so
 the next host finds what this one left. Folders are looked at by one timer: those in use often, the
-others four times a second, and only a folder that changed is read.
+others four times a second (less often if they are more than thirty), and only a folder that changed
+is read.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 
 EAGER_SECONDS = 0.02
 LOOK_SECONDS = 0.25
+LOOKS_PER_SECOND = 120
 IN_USE_SECONDS = 10.0
 SETTLED_SECONDS = 0.1
 MOST_AT_ONCE = 64
@@ -37,11 +39,15 @@ class Spool:
         self.folder = folder
         self._desk = desk
         self._seen_ns = -1
-        self._used_at = 0.0
+        self._used_at = -IN_USE_SECONDS
         self._heard: dict[str, Visit] = {}
 
+    @property
+    def stream(self) -> StreamId:
+        return self.owner.stream
+
     def is_in_use(self, now: float) -> bool:
-        return bool(self._heard) or now - self._used_at < IN_USE_SECONDS
+        return now - self._used_at < IN_USE_SECONDS or bool(self._heard)
 
     def look(self, now: float) -> None:
         """Hear new requests, if the folder changed."""
@@ -108,6 +114,7 @@ class Spools:
         self._desk = desk
         self._spools: dict[StreamId, Spool] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._in_use: list[Spool] = []
         self._all_at = 0.0
 
     def open(self) -> None:
@@ -134,11 +141,13 @@ class Spools:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        is_full = now - self._all_at >= LOOK_SECONDS
-        for spool in list(self._spools.values()):
-            if is_full or spool.is_in_use(now):
-                spool.look(now)
-        if is_full:
+        pause = max(LOOK_SECONDS, len(self._spools) / LOOKS_PER_SECOND)
+        if now - self._all_at >= pause:
             self._all_at = now
-        is_eager = any(spool.is_in_use(now) for spool in self._spools.values())
-        self._timer = loop.call_later(EAGER_SECONDS if is_eager else LOOK_SECONDS, self._look)
+            due = list(self._spools.values())
+        else:
+            due = [spool for spool in self._in_use if self._spools.get(spool.stream) is spool]
+        for spool in due:
+            spool.look(now)
+        self._in_use = [spool for spool in due if spool.is_in_use(now)]
+        self._timer = loop.call_later(EAGER_SECONDS if self._in_use else pause, self._look)

@@ -46,6 +46,7 @@ class SpoolFolder:
     def __init__(self, top: Path, parts: tuple[str, ...]) -> None:
         self.top = top
         self.parts = parts
+        self._place = str(self.path)
 
     @property
     def path(self) -> Path:
@@ -76,7 +77,7 @@ class SpoolFolder:
     def changed_ns(self) -> int:
         """Return when something came or went, 0 if there is no folder."""
         try:
-            return os.stat(self.path, follow_symlinks=False).st_mtime_ns
+            return os.stat(self._place, follow_symlinks=False).st_mtime_ns
         except OSError:
             return 0
 

@@ -6,7 +6,8 @@ from that folder, always by the same function, whatever made us look:
 
 - a datagram on ``RUN/notify.sock``: the holder says that it wrote a record (best effort);
 - the holder's process descriptor: it ended;
-- a look at all folders, once a second: what the other two missed.
+- a look at the folders once a second: what the other two missed. Folders whose holder's end would
+  be told have their turn within twenty seconds; all others are looked at each time.
 
 So no message can be lost for good, a repeated one does nothing, and a new instance on the same
 folder knows what the old one knew. A free lock on a folder that has ``start`` and no ``exit`` means
@@ -33,6 +34,9 @@ from anabranch.engine.performers.process_records import Message, Reading, StartR
 from anabranch.engine.performers.process_zygote import Outcome, Zygote
 
 SURVEY_SECONDS = 1.0
+SURVEYS_PER_ROUND = 10
+FOLDERS_PER_SURVEY = 4
+MANY = 50
 CONTROL_PATIENCE_SECONDS = 1.0
 CONTROL_RETRY_SECONDS = 0.01
 DATAGRAMS_PER_TURN = 256
@@ -125,6 +129,7 @@ class Processes:
         self._boot_id = records.boot_id()
         self._watched: dict[str, _Watched] = {}
         self._settled: set[str] = set()
+        self._turn = 0
         self._zygote = Zygote(self._run_folder, self._answered)
         self._notices: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -331,10 +336,19 @@ class Processes:
 
     async def _survey_forever(self) -> None:
         while True:
-            await asyncio.sleep(SURVEY_SECONDS)
+            await asyncio.sleep(SURVEY_SECONDS if len(self._watched) < MANY else 2 * SURVEY_SECONDS)
             running = {name for name, watched in self._watched.items() if watched.start}
-            for name in await asyncio.to_thread(self._changed, self._names(), running):
+            for name in await asyncio.to_thread(self._changed, self._due(), running):
                 self._look_at(name)  # again and here: it may have moved on since
+
+    def _due(self) -> list[str]:
+        """Return the attempts to look at now, so that waiting streams cost next to nothing."""
+        names = self._names()
+        watched = [n for n in names if n in self._watched and self._watched[n].holder is not None]
+        count = max(FOLDERS_PER_SURVEY, -(-len(watched) // SURVEYS_PER_ROUND))
+        turns = watched[self._turn : self._turn + count]
+        self._turn = self._turn + count if self._turn + count < len(watched) else 0
+        return [name for name in names if name in turns or name not in watched]
 
     def _changed(self, names: list[str], running: set[str]) -> list[str]:
         """Return the attempts that seem to have news; runs beside the loop."""
