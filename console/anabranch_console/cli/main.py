@@ -45,6 +45,7 @@ COMMANDS = {
     "allow": "Let what a stream wrote against the locks be merged.",
     "recover": "Recover a stream by hand, or be told what that would do.",
     "breakers": "List the circuit breakers, and close one by hand.",
+    "drill": "Rehearse recovery: inject faults into a run on a scratch copy.",
     "stop": "Stop a run gracefully; its work is kept.",
     "gc": "Reclaim workspaces, with proof that nothing is lost.",
     "plugins": "Install, check and write plugins; works also while one is broken.",

@@ -22,6 +22,23 @@ def boot_id() -> str:
         return "unknown"
 
 
+class WatchClock:
+    """The clocks by which running streams are watched, in seconds; a drill puts them forward."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def put_forward(self, seconds: float) -> None:
+        """Jump, as clocks do when a machine wakes up."""
+        self._ahead += seconds
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def wall(self) -> float:
+        return time.time() + self._ahead
+
+
 class RunClock:
     """Tells run time; ``zero`` is the monotonic time at which the run began."""
 

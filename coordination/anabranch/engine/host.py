@@ -30,7 +30,7 @@ from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine import requests
-from anabranch.engine.clock import RunClock
+from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
 from anabranch.engine.engine import Engine
 from anabranch.engine.feed import KEPT, Feed
@@ -107,14 +107,21 @@ class RunHost:
         self._gateway: Gateway
         self._appended = asyncio.Event()
         self._last_turn = 0.0
-        self._watcher = WorkspaceWatcher()
-        self._liveness = LivenessWatch()
+        self.watch_clock = WatchClock()
+        self._watcher = WorkspaceWatcher(now=self.watch_clock.monotonic)
+        self._liveness = LivenessWatch(self.watch_clock.monotonic)
         self._usage = UsageWatch()
         self._writes = WriteWatch(self._watcher)
         self._radar = ConflictRadar(
             parts.repository, lambda: self.state, self._watcher, self._post_from_outside
         )
-        self._sampler = VitalsSampler(self._running_streams, self._watcher, ticked=self._look)
+        self._sampler = VitalsSampler(
+            self._running_streams,
+            self._watcher,
+            now=self.watch_clock.monotonic,
+            wall=self.watch_clock.wall,
+            ticked=self._look,
+        )
 
     # --- from any thread -------------------------------------------------------------------------
 

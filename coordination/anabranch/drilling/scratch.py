@@ -1,0 +1,147 @@
+"""The scratch copy that a drill runs on: the project, and a state folder of its own.
+
+The copy shares no repository with the project: commits are cloned, and what is not committed is
+copied over. With a full disk among the faults it lies on a small file system in memory, which only
+this process and its children see (:manpage:`mount_namespaces(7)`).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import psutil
+
+from anabranch.engine.git import Git
+from anabranch.engine.runs import project_root
+from anabranch.errors import UsageError, WorldError
+
+SPARE_BYTES = 64 << 20
+_CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
+_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_BLOCKS = (1 << 20, 4096, 1)
+
+
+class Scratch:
+    """A drill's own folder: ``project`` and ``state`` lie below it."""
+
+    def __init__(self, path: Path, *, is_small_disk: bool = False) -> None:
+        self.path = path
+        self.is_small_disk = is_small_disk
+        self._ballast = path / "ballast"
+
+    @property
+    def project(self) -> Path:
+        return self.path / "project"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state"
+
+    def fill(self) -> None:
+        """Take all the room there is on the small disk, to the last byte."""
+        with open(self._ballast, "ab", buffering=0) as file:
+            for size in _BLOCKS:
+                _write_until_full(file.fileno(), bytes(size))
+
+    def make_room(self) -> None:
+        """Give all of it back."""
+        self._ballast.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Take everything away."""
+        if self.is_small_disk:
+            ctypes.CDLL(None).umount2(os.fsencode(self.path), 2)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+def make_scratch(folder: Path, *, needs_small_disk: bool) -> tuple[Scratch, Path]:
+    """Copy the project that a folder lies in; return the copy, and the same folder inside it.
+
+    Must be called before this process has threads if a small disk is needed. Raises UsageError
+    where the machine gives none, WorldError where copying fails.
+    """
+    top = project_root(folder)
+    place = Path(tempfile.mkdtemp(prefix="anabranch-drill-"))
+    scratch = Scratch(place, is_small_disk=needs_small_disk)
+    try:
+        if needs_small_disk:
+            _mount_small_disk(place, _small_disk_bytes(top))
+        _copy(top, scratch.project)
+    except OSError as error:
+        scratch.remove()
+        raise WorldError(f"the project cannot be copied: {error.strerror or error}") from error
+    except BaseException:
+        scratch.remove()
+        raise
+    return scratch, scratch.project / Path(os.path.realpath(folder)).relative_to(top)
+
+
+def _copy(top: Path, target: Path) -> None:
+    if not (top / ".git").exists():
+        shutil.copytree(top, target, symlinks=True)
+        return
+    Git().run("clone", "--quiet", "--no-hardlinks", "--", str(top), str(target))
+    git = Git(cwd=top)
+    changed = git.run("ls-files", "-z", "-m", "-o", "--exclude-standard", "--full-name").fields
+    for name in dict.fromkeys(changed):
+        source, copy = top / name, target / name
+        copy.unlink(missing_ok=True)
+        if source.is_symlink() or source.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy, follow_symlinks=False)
+
+
+def _small_disk_bytes(top: Path) -> int:
+    wanted = 3 * _bytes_below(top) + SPARE_BYTES
+    free = psutil.virtual_memory().available
+    if wanted > free // 2:
+        raise UsageError(
+            f"--full-disk: the small disk would take {wanted >> 20} MB of memory,"
+            f" and {free >> 20} MB are free",
+            "leave --full-disk out, or drill on a smaller project",
+        )
+    return wanted
+
+
+def _bytes_below(top: Path) -> int:
+    return sum(
+        entry.lstat().st_size
+        for folder, _, names in os.walk(top)
+        for entry in (Path(folder) / name for name in names)
+        if not entry.is_symlink()
+    )
+
+
+def _mount_small_disk(place: Path, size_bytes: int) -> None:
+    """Mount a file system of that size for this process and its children alone."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.geteuid(), os.getegid()
+    is_own = libc.unshare(_CLONE_NEWNS) == 0
+    if not is_own and libc.unshare(_CLONE_NEWNS | _CLONE_NEWUSER) == 0:
+        is_own = True
+        Path("/proc/self/setgroups").write_text("deny")
+        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    if is_own:
+        libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
+        options = f"size={size_bytes},mode=0700".encode()
+        if libc.mount(b"none", os.fsencode(place), b"tmpfs", 0, options) == 0:
+            return
+    raise UsageError(
+        f"--full-disk: this machine gives no small disk: {os.strerror(ctypes.get_errno())}",
+        "it takes the right to mount in a namespace of one's own, or root; leave --full-disk out",
+    )
+
+
+def _write_until_full(file: int, block: bytes) -> None:
+    try:
+        while os.write(file, block):
+            continue
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise

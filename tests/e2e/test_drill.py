@@ -1,0 +1,100 @@
+"""Rehearsals with real faults: each is mended, nothing is lost, the project never knows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.program import Program
+from tests.engine.repositories import git
+
+WORK = "for i in 1 2 3; do echo $i > $ANABRANCH_STREAM.$i; echo $i; sleep 0.4; done"
+
+
+def drilled(program: Program, code: int, *options: str) -> dict[str, Any]:
+    told: dict[str, Any] = program.expect(code, "drill", "--json", *options).json()
+    return told
+
+
+def outcomes(report: dict[str, Any]) -> dict[str, str]:
+    return {found["fault"]: found["outcome"] for found in report["faults"]}
+
+
+@pytest.fixture
+def scratches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which drills make their scratch copies."""
+    place = tmp_path / "scratches"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
+    return place
+
+
+def test_every_fault_is_mended_and_the_project_never_knows(
+    program: Program, scratches: Path
+) -> None:
+    names = ("killed", "frozen", "late", "one", "other")
+    program.plan(dict.fromkeys(names, WORK), recovery={"max_retries": 2}, max_parallel=5)
+    before = git(program.project, "for-each-ref"), git(program.project, "status", "--porcelain")
+    report = drilled(
+        program,
+        0,
+        *("--kill", "killed", "--stall", "frozen", "--slow-start", "late"),
+        *("--conflict", "one,other", "--clock-jump", "3600", "--heartbeat", "2s"),
+    )
+    assert report["passed"]
+    assert report["converged"]
+    assert outcomes(report) == {
+        "kill killed": "recovered",
+        "stall frozen": "recovered",
+        "slow-start late": "left_alone",
+        "conflict one,other": "recovered",
+        "clock-jump 3600 s": "left_alone",
+    }
+    by_fault = {found["fault"]: found for found in report["faults"]}
+    assert by_fault["kill killed"]["files"] >= 2, "the mark of the drill, and the stream's own"
+    assert by_fault["stall frozen"]["noticed_seconds"] >= 2
+    assert "hard recovery" in by_fault["stall frozen"]["did"]
+    assert report["files_lost"] == []
+    assert any("frozen may be silent for 2 s" in c for c in report["changed_for_the_drill"])
+    assert before == (
+        git(program.project, "for-each-ref"),
+        git(program.project, "status", "--porcelain"),
+    )
+    assert list(scratches.iterdir()) == []
+    assert not program.run("runs", "--json").json()["runs"]
+
+
+def test_a_plan_without_retries_shows_what_it_lacks(program: Program, scratches: Path) -> None:
+    program.plan({"only": {"command": WORK, "retries": 0}})
+    report = drilled(program, 1, "--kill", "only")
+    (found,) = report["faults"]
+    assert (found["outcome"], found["lost"]) == ("not_recovered", [])
+    assert "SIGKILL" in found["reason"]
+
+
+def test_a_full_disk_is_told_and_waited_out(program: Program, scratches: Path) -> None:
+    program.plan({"s": WORK, "t": WORK}, recovery={"max_retries": 2})
+    ended = program.run("drill", "--json", "--full-disk", "s", "--limit", "60s")
+    if ended.code == 2:
+        pytest.skip("this machine gives no small disk of one's own")
+    assert ended.code == 0, ended.err
+    (found,) = ended.json()["faults"]
+    assert found["outcome"] == "recovered"
+    assert any("disk is full" in act for act in found["did"])
+    assert list(scratches.iterdir()) == []
+
+
+def test_what_cannot_be_drilled_is_refused_and_leaves_nothing(
+    program: Program, scratches: Path
+) -> None:
+    program.plan({"alpha": "true", "beta": "true"})
+    for options, told in (
+        (("--kill", "alpa"), "did you mean 'alpha'?"),
+        (("--conflict", "alpha"), "A,B"),
+        (("--full-disk", "alpha", "--keep"), "--keep"),
+    ):
+        assert told in program.expect(2, "drill", *options).err
+    assert os.listdir(scratches) == []
