@@ -10,7 +10,7 @@ from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from tests.console.conftest import OpenConsole
 from tests.console.coordination import coordinated_source
-from tests.console.scripted_source import ScriptedSource, demo_source
+from tests.console.scripted_source import ScriptedSource, demo_source, plan_of, stream
 
 
 @pytest.fixture
@@ -88,3 +88,44 @@ async def test_the_points_show_who_has_come_and_who_is_waited_for(
         shown = console.shown()
         for told in ("3/13", "barrier", "has arrived, waits", "is waited for", "left: exit 1"):
             assert told in shown
+
+
+@pytest.fixture
+def failing(tmp_path: Path) -> ScriptedSource:
+    """Give a run whose agents all fail, so that its breaker is open and one is a dead letter."""
+    agents = [stream(f"agent-{n}", command=f"agent --task {n}", max_retries=0) for n in range(7)]
+    source = ScriptedSource(plan_of(agents, parallel=3, keep_going=True), tmp_path)
+    source.pass_time(1.0)
+    for number in range(3):
+        source.finish(f"agent-{number}", code=69, files=0)
+    source.pass_time(0.5)
+    return source
+
+
+async def test_an_open_breaker_says_whom_it_holds_back_and_a_key_closes_it(
+    open_console: OpenConsole, failing: ScriptedSource
+) -> None:
+    async with open_console(failing) as console:
+        await console.press("7")
+        assert "command agent open" in console.shown()
+        assert "holds back" in console.shown()
+        assert "the breaker of command agent is open" in console.shown()
+        await console.press("b")
+        (asked,) = console.source.commands
+        assert isinstance(asked, inputs.ResetBreaker)
+        await console.frame()
+        assert not console.source.state.breakers.tripped
+
+
+async def test_a_dead_letter_is_shown_with_its_last_word_and_a_key_requeues_it(
+    open_console: OpenConsole, failing: ScriptedSource
+) -> None:
+    async with open_console(failing) as console:
+        await console.press("7")
+        assert "laid aside after 1 attempt" in " ".join(console.shown().split())
+        await console.press("R")
+        (asked,) = console.source.commands
+        assert isinstance(asked, inputs.RetryStream)
+        await console.frame()
+        assert console.source.state.streams[asked.stream].attempt >= 1
+        assert not console.source.state.streams[asked.stream].has_ended

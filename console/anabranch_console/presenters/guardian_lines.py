@@ -12,7 +12,7 @@ from anabranch.core.guardian.diagnosis import WELL, diagnose
 from anabranch.core.guardian.rungs import HARD, SOFT
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.projections import breaker_status
+from anabranch.core.projections import breaker_status, reason_for
 from anabranch.core.state import State, Stream
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
@@ -90,7 +90,7 @@ def guardian_columns(look: Callable[[], GuardianLook]) -> list[GridColumn[Stream
         GridColumn("LADDER", 12, 85, lambda s: _ladder(look(), s)),
         GridColumn("NEXT IN", 8, 80, lambda s: _next_in(look(), s), "right"),
         GridColumn("TRIES", 6, 60, lambda s: _tries(look(), s), "right"),
-        GridColumn("EVIDENCE", 0, 75, lambda s: _evidence(s)),
+        GridColumn("EVIDENCE", 0, 75, lambda s: _evidence(look(), s)),
     ]
 
 
@@ -124,12 +124,13 @@ def _tries(look: GuardianLook, stream: Stream) -> Span:
     return Span(f"{stream.retries}/{most}", "text" if stream.retries else "muted")
 
 
-def _evidence(stream: Stream) -> Span:
+def _evidence(look: GuardianLook, stream: Stream) -> Span:
     care = stream.care
     if care.alert:
         return Span(safe(care.alert), "level.error")
     told = stream.liveness.evidence if stream.liveness.verdict else care.evidence
-    return Span(safe(told or stream.reason), "text" if care.remedy else "muted")
+    told = told or reason_for(look.state, stream)
+    return Span(safe(told), "text" if care.remedy else "muted")
 
 
 # --- the panel beside ------------------------------------------------------------------------
@@ -142,7 +143,8 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
         return lines
     lines += [(), (_name(look, stream),)]
     lines += _fact("diagnosis", diagnose(look.state, stream), "text", cells)
-    told = stream.liveness.evidence or stream.care.evidence or stream.reason
+    told = stream.liveness.evidence or stream.care.evidence
+    told = told or reason_for(look.state, stream)
     lines += _fact("evidence", told, "text", cells)
     if stream.failure_class:
         lines += _fact("failure", stream.failure_class, "text", cells)
