@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import statistics
 import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.e2e.program import Program, until
 from tests.engine.repositories import git, write
@@ -280,3 +284,56 @@ def test_a_stream_meets_others_at_two_points_of_different_types(program: Program
     )
     assert sorted(points["code"]["merged"]) == ["core", "tests"]
     assert "core.txt" in content(program, "seen.log")
+
+
+# --- all of them ---------------------------------------------------------------------------------
+
+QUICK = {"c": 0.4, "d": 0.8, "e": 1.2, "f": 1.6}
+
+
+def when(event: dict[str, Any]) -> float:
+    return datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
+
+
+@pytest.mark.parametrize("kind", ["barrier", "progressive", "checkpoint"])
+def test_eight_streams_come_to_the_same_result_under_each_type(kind: str, program: Program) -> None:
+    """Two of them conflict, which is known long before; what differs is how long work waits."""
+    with_lines(program)
+    settled = LINES.replace("line 2\n", "two by both\n")
+    streams: dict[str, Any] = {name: f"{set_line(2, f'two by {name}')}; sleep 4" for name in "ab"}
+    for name, seconds in QUICK.items():
+        streams[name] = f"sleep {seconds}; echo {name} > {name}.txt"
+    streams["g"] = {"command": "cat c.txt d.txt > g.txt", "depends_on": ["c", "d"]}
+    streams["h"] = {"command": "cat e.txt > h.txt", "depends_on": ["e"]}
+    program.plan(
+        streams,
+        convergence_type=kind,
+        max_parallel=8,
+        checkpoint_interval=1,
+        convergence={"final": {"resolver": f"printf %s '{settled}' > shared.txt"}},
+    )
+    program.expect(0, "run", "--headless")
+    events = program.events()
+    at = {e["stream"]: when(e) for e in events if e["type"] == "stream_succeeded"}
+    foreseen = next(when(e) for e in events if e["type"] == "conflict_foreseen")
+    assert foreseen < min(at["a"], at["b"]), "it is known while both still run"
+    made = {name: content(program, f"{name}.txt") for name in "cdefgh"}
+    assert made == {"g": "c\nd\n", "h": "e\n"} | {name: f"{name}\n" for name in QUICK}
+    assert content(program, "shared.txt") == settled
+    waited = {s: max(0.0, when(merge_of(events, s)) - at[s]) for s in streams}
+    mean = statistics.mean(waited.values())
+    early = min(at["a"], at["b"]) - foreseen
+    print(
+        f"\n{kind}: work waits {mean:.2f} s to be merged; the conflict is known {early:.1f} s early"
+    )
+
+
+def merge_of(events: list[dict[str, Any]], stream: str) -> dict[str, Any]:
+    """Return the first event that brought a stream's work together with that of others."""
+    for event in events:
+        if event["type"] == "convergence_merged" and stream in event["merged"]:
+            return event
+        works = event["works"] if event["type"] == "checkpoint_merged" else ()
+        if any(work["stream"] == stream for work in works):
+            return event
+    raise AssertionError(f"{stream} was never merged")
