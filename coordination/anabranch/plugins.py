@@ -1,21 +1,28 @@
 """Finding and loading plugins: one entry point at a time, so a broken one harms nobody else.
 
-A plugin that cannot be imported, or that brings a name which is already taken, is set aside with
-the reason; the run goes on without it. The core's own fallbacks make sure that there always is a
-strategy of each kind.
+A plugin that cannot be imported in time, that was made for another host, or that implements what is
+no hook, is set aside with the reason; the run goes on without it. The core's own fallbacks make
+sure that there always is a strategy of each kind.
+
+A strategy's *id* is ``DISTRIBUTION:NAME``; its bare name will do where nobody else has it. The
+built-in ones keep theirs: what comes later never takes the place of what was there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from typing import Any
 
 import msgspec
 import pluggy
 
+from anabranch import __version__
+from anabranch.bounded_call import within
 from anabranch.core.strategies import Strategies
-from anabranch.hookspecs import PROJECT, EngineHooks
+from anabranch.hookspecs import HOOKS_VERSION, PROJECT, EngineHooks
 from anabranch.plugin_store.overlay import offered_plugins
 
 HOOKS = {
@@ -27,6 +34,14 @@ HOOKS = {
 }
 """Which hook brings the strategies of which kind (a field of :class:`Strategies`)."""
 
+NAMED_IN_PLANS = frozenset({"convergence", "balancers", "recovery", "remedies"})
+"""The kinds that a plan chooses by name; of the others all are asked."""
+
+SAFE_MODE_VARIABLE = "ANABRANCH_SAFE_MODE"
+LOAD_SECONDS = 5.0
+BUILT_IN = "anabranch"
+_OUR_MODULES = "anabranch_plugins"
+
 
 class SetAside(msgspec.Struct, frozen=True):
     """A plugin that is not used, and why."""
@@ -36,18 +51,35 @@ class SetAside(msgspec.Struct, frozen=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """What loading brought: the strategies, who brought them, and what was set aside."""
+    """What loading brought: the strategies, who brought them, and what was set aside.
+
+    ``brought`` names each strategy of each kind once, by the id of who brought it.
+    """
 
     strategies: Strategies
     plugins: tuple[str, ...]
     set_aside: tuple[SetAside, ...]
+    brought: Mapping[str, Mapping[str, str]] = {}
+
+
+class _Brought(msgspec.Struct, frozen=True):
+    """One strategy as its plugin handed it over; ``source`` is the distribution."""
+
+    source: str
+    plugin: str
+    name: str
+    strategy: Any
+
+    @property
+    def id(self) -> str:
+        return f"{self.source}:{self.name}"
 
 
 def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
     """Return every installed strategy; never raises because of a plugin.
 
-    ``points`` are the entry points to load; by default those that are
-    installed, in the host or by ``anabranch plugins install``, and not disabled.
+    ``points`` are the entry points to load; by default those that are installed, in the host or by
+    ``anabranch plugins install``, and not disabled; in safe mode the built-in ones only.
     """
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(EngineHooks)
@@ -56,18 +88,49 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
         offered = offered_plugins(PROJECT)
         points = offered.entry_points
         set_aside += [SetAside("installed plugins", fault) for fault in offered.faults]
+        if is_safe_mode():
+            points = [point for point in points if is_built_in(point)]
+    sources: dict[str, str] = {}
     for point in sorted(points, key=_place):
         reason = _register(manager, point)
         if reason:
             set_aside.append(SetAside(point.name, reason))
-    found = {kind: _strategies(manager, hook, set_aside) for kind, hook in HOOKS.items()}
-    names = tuple(name for name, _ in manager.list_name_plugin())
-    return Loaded(Strategies(**found), names, tuple(set_aside))
+        else:
+            sources[point.name] = source_of(point)
+    found: dict[str, dict[str, Any]] = {}
+    names: dict[str, dict[str, str]] = {}
+    for kind, hook in HOOKS.items():
+        brought = list(_brought(manager, hook, sources, set_aside))
+        found[kind] = _by_name(kind, brought, set_aside)
+        names[kind] = {one.name: one.id for one in brought}
+    plugins = tuple(name for name, _ in manager.list_name_plugin())
+    return Loaded(Strategies(**found), plugins, tuple(set_aside), names)
+
+
+def is_safe_mode() -> bool:
+    """Whether this process was told to do without plugins."""
+    return bool(os.environ.get(SAFE_MODE_VARIABLE))
+
+
+def is_built_in(point: EntryPoint) -> bool:
+    """Whether an entry point is one of ours, whatever it calls itself."""
+    return point.module.partition(".")[0] == _OUR_MODULES
+
+
+def source_of(point: EntryPoint) -> str:
+    """Return the distribution that an entry point comes from, by its canonical name."""
+    if is_built_in(point):
+        return BUILT_IN
+    name = point.dist.name if point.dist else point.name
+    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _place(point: EntryPoint) -> tuple[bool, str]:
     """Built-in plugins come first, so that nobody can take a name of theirs; else by name."""
-    return not point.name.startswith("builtin."), point.name
+    return not is_built_in(point), point.name
+
+
+# --- one plugin ----------------------------------------------------------------------------------
 
 
 def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
@@ -75,33 +138,105 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
     if manager.has_plugin(point.name):
         return "another plugin has the same name"
     try:
-        plugin = point.load()
+        fault = _fault_of_host(point)
+        if fault:
+            return fault
+        plugin = point.load() if is_built_in(point) else within(LOAD_SECONDS, point.load)
+        fault = _fault_of_hooks(manager, plugin)
+        if fault:
+            return fault
         manager.register(plugin, name=point.name)
         manager.check_pending()
-    except (Exception, SystemExit) as error:
+    except TimeoutError:
+        return f"its import did not end within {LOAD_SECONDS:g} s"
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
         if manager.has_plugin(point.name):
             manager.unregister(name=point.name)
-        return f"{type(error).__name__}: {error}"
+        return _in_words(error)
     return None
 
 
-def _strategies(
-    manager: pluggy.PluginManager, hook: str, set_aside: list[SetAside]
-) -> dict[str, Any]:
+def _in_words(error: BaseException) -> str:
+    told = " ".join(str(error).split())
+    return f"{type(error).__name__}: {told}"
+
+
+def _fault_of_host(point: EntryPoint) -> str | None:
+    """Return why the plugin's distribution wants another host than this one."""
+    if point.dist is None or is_built_in(point):
+        return None
+    from anabranch.plugin_store.requirements import applying
+
+    for requirement in applying(point.dist.requires or (), point.dist.name):
+        if requirement.name.lower() != PROJECT:
+            continue
+        if not requirement.specifier.contains(__version__, prereleases=True):
+            return f"it needs {PROJECT}{requirement.specifier}, and this is {__version__}"
+    return None
+
+
+def _fault_of_hooks(manager: pluggy.PluginManager, plugin: Any) -> str | None:
+    """Return which hook of a plugin is none of this version's."""
+    wanted = getattr(plugin, "HOOKS_VERSION", HOOKS_VERSION)
+    if isinstance(wanted, int) and wanted > HOOKS_VERSION:
+        return f"it was written for hooks version {wanted}, and this Anabranch has {HOOKS_VERSION}"
+    known = sorted(name for name in vars(EngineHooks) if name.startswith(PROJECT))
+    for name in dir(plugin):
+        if name in known or manager.parse_hookimpl_opts(plugin, name) is None:
+            continue
+        near = get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"hooks: {', '.join(known)}"
+        return f"it implements {name!r}, which is no hook of this version; {hint}"
+    return None
+
+
+# --- what they bring -----------------------------------------------------------------------------
+
+
+def _brought(
+    manager: pluggy.PluginManager,
+    hook: str,
+    sources: Mapping[str, str],
+    set_aside: list[SetAside],
+) -> Iterator[_Brought]:
     """Ask each plugin by itself what it brings, so that one that fails spoils no other's answer."""
-    found: dict[str, Any] = {}
     plugins = manager.list_name_plugin()
     for name, plugin in plugins:
         others = [other for _, other in plugins if other is not plugin]
-        try:
-            batches = manager.subset_hook_caller(hook, others)()
-            brought = {strategy.name: strategy for batch in batches for strategy in batch}
-        except (Exception, SystemExit) as error:
-            set_aside.append(SetAside(name, f"{type(error).__name__}: {error}"))
+        caller = manager.subset_hook_caller(hook, others)
+        if not caller.get_hookimpls():
             continue
-        for strategy in brought:
-            if strategy in found:
-                set_aside.append(SetAside(name, f"{strategy!r} is already taken"))
-            else:
-                found[strategy] = brought[strategy]
+        source = sources[name]
+        try:
+            batches = caller() if source == BUILT_IN else within(LOAD_SECONDS, caller)
+            found = [_Brought(source, name, str(s.name), s) for batch in batches for s in batch]
+        except TimeoutError:
+            set_aside.append(SetAside(name, f"{hook} did not end within {LOAD_SECONDS:g} s"))
+            continue
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            set_aside.append(SetAside(name, _in_words(error)))
+            continue
+        yield from found
+
+
+def _by_name(kind: str, brought: list[_Brought], set_aside: list[SetAside]) -> dict[str, Any]:
+    """Return strategies by the names that lead to them: ids, and bare names of which one is."""
+    found: dict[str, Any] = {}
+    for one in brought:
+        rivals = [other for other in brought if other.name == one.name and other.id != one.id]
+        is_first = not any(other.source == BUILT_IN for other in rivals)
+        if not rivals or one.source == BUILT_IN:
+            found.setdefault(one.name, one.strategy)
+        else:
+            others = ", ".join(other.source for other in rivals)
+            how = f"also brought by {others}" if is_first else "already taken"
+            set_aside.append(SetAside(one.plugin, f"{one.name!r} is {how}; it is {one.id!r}"))
+            found[one.id] = one.strategy
+    if kind in NAMED_IN_PLANS:
+        for one in brought:
+            found.setdefault(one.id, one.strategy)
     return found

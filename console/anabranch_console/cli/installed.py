@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from anabranch.plugins import Loaded, load_plugins
+from anabranch.plugins import Loaded, is_safe_mode, load_plugins
 from anabranch_console.cli.output import say
 
 
 def installed() -> Loaded:
     """Load the plugins and tell of those that were set aside."""
     loaded = load_plugins()
+    if is_safe_mode():
+        say("safe mode: only what is built in is loaded")
     for plugin in loaded.set_aside:
         say(f"plugin {plugin.plugin} was set aside: {plugin.reason}")
     return loaded

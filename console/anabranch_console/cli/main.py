@@ -54,6 +54,8 @@ COMMANDS = {
     "schema": "Print the JSON Schema of plan files.",
 }
 EXIT_INTERRUPTED = 130
+SAFE_MODE = "--safe-mode"
+SAFE_MODE_VARIABLE = "ANABRANCH_SAFE_MODE"
 
 
 class LazyCommands(click.Group):
@@ -90,8 +92,9 @@ class LazyCommands(click.Group):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("-C", "folder", metavar="DIR", help="Run as if started in DIR.")
+@click.option(SAFE_MODE, is_flag=True, help="Do without plugins; works on any command.")
 @click.version_option(__version__, prog_name="anabranch")
-def cli(folder: str | None) -> None:
+def cli(folder: str | None, safe_mode: bool) -> None:
     """Run streams of work side by side, each in its own workspace, and join their results."""
     if folder is not None:
         try:
@@ -102,7 +105,7 @@ def cli(folder: str | None) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the program and exit with the contract's code."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = _without_safe_mode(sys.argv[1:] if arguments is None else arguments)
     try:
         code = cli.main(args=arguments, prog_name="anabranch", standalone_mode=False)
     except click.exceptions.Exit as ended:
@@ -121,6 +124,17 @@ def main(arguments: list[str] | None = None) -> None:
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _without_safe_mode(arguments: list[str]) -> list[str]:
+    """Take ``--safe-mode`` out, wherever it stands: every command understands it."""
+    own, rest = arguments, list[str]()
+    if "--" in arguments:
+        cut = arguments.index("--")
+        own, rest = arguments[:cut], arguments[cut:]
+    if SAFE_MODE in own:
+        os.environ[SAFE_MODE_VARIABLE] = "1"
+    return [argument for argument in own if argument != SAFE_MODE] + rest
 
 
 def wants_json(arguments: list[str]) -> bool:

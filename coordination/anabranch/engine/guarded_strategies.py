@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import queue
-import threading
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from anabranch.bounded_call import within
 from anabranch.core import inputs
 from anabranch.core.guardian.rungs import RUNGS
 from anabranch.core.strategies import (
@@ -74,7 +75,7 @@ class Guard:
         if name in self._aside:
             return instead()
         try:
-            return _within(self._limit_seconds, call)
+            return within(self._limit_seconds, call)
         except TimeoutError:
             self._blame(who, name, f"no answer within {self._limit_seconds:g} s", is_last=True)
         except WrongAnswer as error:
@@ -106,38 +107,16 @@ class Guard:
         )
 
 
-def _within(seconds: float, call: Callable[[], T]) -> T:
-    """Return what a call returns, or raise what it raises; TimeoutError if it takes too long.
-
-    What takes too long goes on in a thread that nobody waits for; nothing can end it in a process.
-    """
-    answer: list[T] = []
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            answer.append(call())
-        except BaseException as error:
-            raised.append(error)
-
-    thread = threading.Thread(target=run, name="anabranch-strategy", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if raised:
-        raise raised[0]
-    if not answer:
-        raise TimeoutError
-    return answer[0]
-
-
 def plugin_of(strategy: object) -> str:
     """Return the package that a strategy comes from."""
     return type(strategy).__module__.partition(".")[0]
 
 
 def is_built_in(strategy: object) -> bool:
-    """Whether a strategy is one of ours."""
-    return plugin_of(strategy) in _OURS
+    """Whether a strategy is one of ours: of a class that is found where it says it is."""
+    kind = type(strategy)
+    module = sys.modules.get(kind.__module__)
+    return plugin_of(strategy) in _OURS and getattr(module, kind.__name__, None) is kind
 
 
 def _unchangeable(view: Any) -> Any:

@@ -188,7 +188,8 @@ def _terminal(folder: Path) -> Iterator[Finding]:
 def _plugins(folder: Path) -> Iterator[Finding]:
     loaded = load_plugins()
     strategies = loaded.strategies
-    names = [*strategies.convergence, *strategies.balancers, *strategies.recovery]
+    kinds = (strategies.convergence, strategies.balancers, strategies.recovery)
+    names = [name for kind in kinds for name in kind if ":" not in name]
     yield Finding("plugins", "ok", f"{len(loaded.plugins)} loaded; strategies: {', '.join(names)}")
     for plugin in loaded.set_aside:
         message = f"{plugin.plugin} was set aside: {plugin.reason}"

@@ -24,6 +24,15 @@ from anabranch.plugin_store.probing import Assignment, Beginning, Brought, Done,
 
 _DIE_WITH_PARENT = 1
 
+KINDS = {
+    "convergence": "convergence",
+    "balancer": "balancers",
+    "recovery": "recovery",
+    "remedy": "remedies",
+    "classifier": "classifiers",
+}
+"""What a kind is called to people, and where its strategies are kept."""
+
 
 def main(told: str, said: str) -> None:
     """Do what the file ``told`` asks for, and say in the file ``said`` what was found."""
@@ -75,14 +84,16 @@ def _load(point: EntryPoint, strategies: dict[str, list[Any]]) -> Iterator[Line]
     loaded = load_plugins([point])
     for aside in loaded.set_aside:
         yield Fault(point.name, aside.reason)
-    brought = {
-        "convergence": loaded.strategies.convergence,
-        "balancer": loaded.strategies.balancers,
-        "recovery": loaded.strategies.recovery,
-    }
-    for kind, found in brought.items():
-        strategies.setdefault(kind, []).extend(found.values())
-    yield Brought(point.name, {kind: tuple(found) for kind, found in brought.items() if found})
+    names: dict[str, tuple[str, ...]] = {}
+    for kind, field in KINDS.items():
+        brought = loaded.brought[field]
+        found = getattr(loaded.strategies, field)
+        strategies.setdefault(kind, []).extend(
+            found.get(n, found.get(i)) for n, i in brought.items()
+        )
+        if brought:
+            names[kind] = tuple(brought)
+    yield Brought(point.name, names)
 
 
 def _check(strategy: Any, assignment: Assignment) -> tuple[list[Fault], str]:
