@@ -63,6 +63,22 @@ def strategies() -> str:
             laws.RECOVERY,
             "`anabranch_recovery_strategies`; in a plan: `fallback` of `[coordination.recovery]`",
         ),
+        _kind(
+            "Remedies",
+            kinds.Remedy,
+            kinds.Trouble,
+            (kinds.Ask, kinds.EndAndRetry, kinds.RunAlone, kinds.Drop, kinds.EndRun),
+            laws.REMEDY,
+            "`anabranch_remedies`; in a plan: `fallback` of `[coordination.recovery]`",
+        ),
+        _kind(
+            "Failure classifiers",
+            kinds.FailureClassifier,
+            kinds.EndedAttempt,
+            (kinds.FailureClass,),
+            laws.CLASSIFIER,
+            "`anabranch_failure_classifiers`; all are asked, those of plugins first",
+        ),
     ]
     return "\n".join(parts)
 

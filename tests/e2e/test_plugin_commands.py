@@ -54,7 +54,7 @@ def test_the_first_plugin_in_five_minutes(program: Program) -> None:
     assert names_of(program) == {"anabranch": "ok", "anabranch-majority": "ok"}
 
 
-@pytest.mark.parametrize("kind", ["convergence", "recovery", "balancer"])
+@pytest.mark.parametrize("kind", ["convergence", "recovery", "balancer", "remedy", "classifier"])
 def test_a_new_plugin_passes_its_own_tests_and_the_check(program: Program, kind: str) -> None:
     """What is written is complete: typed, tested, and it conforms."""
     told = program.asked(0, "plugins", "new", "own-way", "--kind", kind, "--json").json()

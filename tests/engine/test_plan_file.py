@@ -623,6 +623,10 @@ def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
         "waves": [["lint", "integration"], ["unit"]],
         "critical_path": ["lint", "unit"],
         "estimated_seconds": 18.0,
+        "points": [
+            {"point": "tests", "type": "barrier", "options": {"quorum": 2}},
+            {"point": "final", "type": "barrier", "options": {}},
+        ],
         "errors": [],
     }
     assert all(set(each) <= {"code", "message", "stream"} for each in report["warnings"])

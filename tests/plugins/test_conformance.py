@@ -17,13 +17,18 @@ import pytest
 from anabranch.core.ids import StreamId
 from anabranch.core.strategies import (
     Abandon,
+    Ask,
     Checkpoint,
     Converge,
+    Drop,
+    EndedAttempt,
     FailedAttempt,
+    FailureClass,
     GiveUp,
     PointView,
     QueuedStream,
     Retry,
+    Trouble,
     WaitForMore,
 )
 from anabranch.plugins import load_plugins
@@ -36,7 +41,10 @@ BUILT_IN = {
     **INSTALLED.convergence,
     **INSTALLED.balancers,
     **INSTALLED.recovery,
+    **INSTALLED.remedies,
+    **INSTALLED.classifiers,
 }
+BUILT_IN = {name: strategy for name, strategy in BUILT_IN.items() if ":" not in name}
 
 
 @pytest.mark.parametrize("name", sorted(BUILT_IN))
@@ -211,7 +219,53 @@ WRONG_RECOVERIES = {
     ),
     "it raised OverflowError": Recovery(lambda view: GiveUp(str(2.0 ** (500 * view.retries)))),
 }
-WRONG = [*WRONG_POINTS.items(), *WRONG_BALANCERS.items(), *WRONG_RECOVERIES.items()]
+
+
+class RemedyOf:
+    """A remedy made of one function."""
+
+    name = "made"
+
+    def __init__(self, decide: Callable[[Trouble], Any]) -> None:
+        self._decide = decide
+
+    def remedy(self, view: Trouble, now: float) -> Any:
+        return self._decide(view)
+
+
+class Classifier:
+    """A failure classifier made of one function."""
+
+    name = "made"
+
+    def __init__(self, decide: Callable[[EndedAttempt], Any]) -> None:
+        self._decide = decide
+
+    def classify(self, view: EndedAttempt) -> Any:
+        return self._decide(view)
+
+
+WRONG_REMEDIES = {
+    "which is no remedy": RemedyOf(lambda view: "restart it"),
+    "it asks nothing": RemedyOf(lambda view: Ask(" ", 3.0)),
+    "it waits for 0.0 s": RemedyOf(lambda view: Ask("are you there?", 0.0)),
+    "the reason is empty": RemedyOf(lambda view: Drop("")),
+}
+WRONG_CLASSIFIERS = {
+    "which is no class of failures": Classifier(lambda view: "network"),
+    "its class has no name": Classifier(lambda view: FailureClass("")),
+    "the name is 500 characters long": Classifier(lambda view: FailureClass("n" * 500)),
+    "is in nothing that it was shown": Classifier(
+        lambda view: FailureClass("n", evidence="made up")
+    ),
+}
+WRONG = [
+    *WRONG_POINTS.items(),
+    *WRONG_BALANCERS.items(),
+    *WRONG_RECOVERIES.items(),
+    *WRONG_REMEDIES.items(),
+    *WRONG_CLASSIFIERS.items(),
+]
 
 
 @pytest.mark.parametrize("with_hypothesis", [False, True], ids=["by seed", "by hypothesis"])

@@ -54,6 +54,7 @@ def read_plan(
         frozenset(RUNGS) | frozenset(strategies.remedies),
         strategies.early_convergence,
         strategies.checkpointing_convergence,
+        strategies.convergence_options,
     )
     if commands:
         return plan_from_commands(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from anabranch.config import plan_schema
+from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import print_json
 
 
 @click.command
 def command() -> None:
-    """Print the JSON Schema of plan files.
+    """Print the JSON Schema of plan files, with the options of all strategies that are installed.
 
     Write it where your editor finds it: anabranch schema > anabranch.schema.json
     """
-    print_json(plan_schema())
+    print_json(plan_schema(installed().strategies.convergence_options))

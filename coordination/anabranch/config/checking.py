@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from anabranch.config.loading import LoadedPlan, PlanErrors
-from anabranch.config.problems import PlanError, PlanWarning
+from anabranch.config.options import filled_in
+from anabranch.config.problems import PlanError, PlanWarning, printable
 from anabranch.core.graph import critical_path, estimated_seconds, slack, waves
-from anabranch.core.plan import Plan
+from anabranch.core.plan import Plan, PointPlan
 
 SCHEMA = 1
 _MOST_SLACKS = 20
@@ -24,6 +25,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
             "waves": [],
             "critical_path": [],
             "estimated_seconds": 0.0,
+            "points": [],
             "warnings": [],
             "errors": [_error(error) for error in loaded.errors],
         }
@@ -35,6 +37,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
         "waves": waves(plan),
         "critical_path": critical_path(plan)[0],
         "estimated_seconds": round(estimated_seconds(plan, plan.max_parallel), 3),
+        "points": [_point(loaded, point) for point in plan.points],
         "warnings": [_warning(warning) for warning in loaded.warnings],
         "errors": [],
     }
@@ -44,6 +47,11 @@ def check_text(loaded: LoadedPlan | PlanErrors) -> str:
     """The same for people, in plain text that ends with a newline."""
     lines = _error_lines(loaded) if isinstance(loaded, PlanErrors) else _plan_lines(loaded)
     return "\n".join(lines) + "\n"
+
+
+def _point(loaded: LoadedPlan, point: PointPlan) -> dict[str, Any]:
+    options = filled_in(point.options, point.type, loaded.known.options)
+    return {"point": point.id, "type": point.type, "options": options}
 
 
 def _error(error: PlanError) -> dict[str, Any]:
@@ -84,6 +92,9 @@ def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
     yield f"Critical path, {_seconds(length)}: {' -> '.join(path)}"
     yield from _slack_lines(plan)
     yield f"Estimated time: {_seconds(estimate)}"
+    yield ""
+    yield "Convergence"
+    yield from _point_lines(loaded)
     if loaded.warnings:
         yield ""
         yield _counted(len(loaded.warnings), "warning").capitalize()
@@ -95,6 +106,12 @@ def _wave_lines(plan: Plan) -> Iterator[str]:
     width = len(str(len(grouped)))
     for number, wave in enumerate(grouped, start=1):
         yield f"  {number:>{width}}  {'  '.join(wave)}"
+
+
+def _point_lines(loaded: LoadedPlan) -> Iterator[str]:
+    for told in (_point(loaded, point) for point in loaded.plan.points):
+        options = ", ".join(f"{name} = {printable(repr(v))}" for name, v in told["options"].items())
+        yield f"  {told['point']}  {printable(told['type'])}{f'  ({options})' if options else ''}"
 
 
 def _slack_lines(plan: Plan) -> Iterator[str]:

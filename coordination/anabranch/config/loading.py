@@ -12,13 +12,14 @@ import shlex
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anabranch.config.advice import plan_warnings
 from anabranch.config.building import PlanContext, build_plan
 from anabranch.config.model import PlanFile
+from anabranch.config.options import option_problems
 from anabranch.config.positions import Position, key_positions, locate
 from anabranch.config.problems import (
     KeyPath,
@@ -49,6 +50,7 @@ class LoadedPlan:
     plan: Plan
     file: str
     warnings: tuple[PlanWarning, ...] = ()
+    known: StrategyNames = field(default_factory=StrategyNames)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,7 @@ def _load_document(
     typed, problems = model_problems(document)
     problems += reference_problems(document)
     problems += strategy_problems(document, context.known)
+    problems += option_problems(document, context.known.options)
     problems += refusals(document)
     if problems or typed is None:
         name = document.get("name")
@@ -210,7 +213,8 @@ def _load_document(
         return _errors(file, shown, problems, positions())
     plan = build_plan(typed, default_name, context)
     warnings = [*_without_effect(document, typed, context.known, positions)]
-    return LoadedPlan(plan, file, (*warnings, *plan_warnings(plan, context.machine)))
+    warnings += plan_warnings(plan, context.machine)
+    return LoadedPlan(plan, file, tuple(warnings), context.known)
 
 
 def _errors(

@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from anabranch.config.options import OptionsTypes, option_schemas
 from anabranch.config.values import (
     Amount,
     Command,
@@ -377,9 +378,16 @@ class PlanFile(Table):
     )
 
 
-def plan_schema() -> dict[str, Any]:
-    """The JSON Schema of the plan file, for editors and other programs."""
+def plan_schema(options: OptionsTypes | None = None) -> dict[str, Any]:
+    """The JSON Schema of the plan file, for editors and other programs.
+
+    ``options`` are the options types of the convergence types that are installed.
+    """
     schema = PlanFile.model_json_schema(mode="validation")
+    cases, shared = option_schemas(options or {})
+    if cases:
+        schema["$defs"]["PointTable"]["allOf"] = cases
+        schema["$defs"] |= shared
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Anabranch plan",

@@ -7,7 +7,7 @@ A version that learns a key deletes its line from :data:`NOT_YET`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +20,8 @@ class StrategyNames:
     """The names of the strategies that are installed, by what they decide.
 
     ``early`` are the convergence types that merge streams before all of them are there,
-    ``checkpointing`` those that merge snapshots of running streams.
+    ``checkpointing`` those that merge snapshots of running streams; ``options`` are the types of
+    their options (:mod:`anabranch.config.options`). An id (``DISTRIBUTION:NAME``) is a name too.
     """
 
     convergence: frozenset[str] = field(default_factory=lambda: frozenset({"barrier"}))
@@ -29,6 +30,7 @@ class StrategyNames:
     remedies: frozenset[str] = frozenset(RUNGS)
     early: frozenset[str] = frozenset()
     checkpointing: frozenset[str] = frozenset()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def fallbacks(self) -> frozenset[str]:
@@ -87,9 +89,19 @@ def _unknown(
         if isinstance(value, str) and value not in names:
             yield Problem(
                 path,
-                f"the {kind} strategy `{printable(value)}` is not installed",
-                suggest(value, sorted(names), "installed"),
+                *_not_installed(value, names, kind),
             )
+
+
+def _not_installed(value: str, names: frozenset[str], kind: str) -> tuple[str, str]:
+    """Say that there is no such strategy, or that there are several."""
+    ids = sorted(name for name in names if name.rpartition(":")[2] == value)
+    if ids:
+        ways = " or ".join(f"`{printable(name)}`" for name in ids)
+        return f"several plugins bring the {kind} strategy `{printable(value)}`", f"write {ways}"
+    plain = sorted(name for name in names if ":" not in name)
+    told = f"the {kind} strategy `{printable(value)}` is not installed"
+    return told, suggest(value, plain, "installed")
 
 
 def _matches(document: dict[str, Any], key: tuple[str, ...]) -> Iterator[tuple[KeyPath, object]]:

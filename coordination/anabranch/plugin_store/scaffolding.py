@@ -46,6 +46,18 @@ KINDS = {
         "anabranch_load_balancers",
         '[coordination]\nbalancer = "$name"',
     ),
+    "remedy": PluginKind(
+        "A remedy for Anabranch: drops an optional stream, runs any other one once more, alone.",
+        "Remedy",
+        "anabranch_remedies",
+        '[coordination.recovery]\nfallback = "$name"',
+    ),
+    "classifier": PluginKind(
+        "A failure classifier for Anabranch: knows a licence that has run out, which is permanent.",
+        "FailureClassifier",
+        "anabranch_failure_classifiers",
+        "# A plan says nothing about it: it is asked about every failure.",
+    ),
 }
 
 

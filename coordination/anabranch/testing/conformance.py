@@ -32,7 +32,7 @@ QUICK_EXAMPLES = 60
 THOROUGH_EXAMPLES = 400
 LARGE_SIZE = 2_000
 _ASKED_AGAIN = 60
-_NO_STRATEGY = "it has none of the methods next_step, rank and after_failure"
+_NO_STRATEGY = "it has none of the methods next_step, rank, after_failure, remedy and classify"
 
 Case = tuple[Any, ...]
 
@@ -50,6 +50,8 @@ KINDS = (
     Kind("convergence", "next_step", views.draw_point_view, laws.CONVERGENCE),
     Kind("balancer", "rank", views.draw_queued_stream, laws.BALANCER),
     Kind("recovery", "after_failure", views.draw_failed_attempt, laws.RECOVERY),
+    Kind("remedy", "remedy", views.draw_trouble, laws.REMEDY),
+    Kind("classifier", "classify", views.draw_ended_attempt, laws.CLASSIFIER),
 )
 
 

@@ -14,17 +14,25 @@ from anabranch.core.strategies import (
     Abandon,
     Checkpoint,
     Converge,
+    Drop,
+    EndAndRetry,
+    EndedAttempt,
+    EndRun,
     FailedAttempt,
+    FailureClass,
     GiveUp,
     PointView,
     QueuedStream,
     Retry,
+    RunAlone,
     WaitForMore,
 )
+from anabranch.core.strategies import Ask as AskForSign
 from anabranch.testing.views import with_arrival
 
 LONGEST_DELAY_SECONDS = 86_400.0
 LONGEST_REASON = 500
+LONGEST_CLASS_NAME = 80
 
 Ask = Callable[..., Any]
 Law = Callable[[Ask, tuple[Any, ...], Any], str]
@@ -187,6 +195,59 @@ def it_keeps_to_the_retries(ask: Ask, asked: tuple[Any, ...], decision: Any) -> 
     return ""
 
 
+# --- remedies ------------------------------------------------------------------------------------
+
+
+def it_answers_about_a_trouble(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It returns ``Ask``, ``EndAndRetry``, ``RunAlone``, ``Drop`` or ``EndRun``."""
+    if isinstance(decision, AskForSign | EndAndRetry | RunAlone | Drop | EndRun):
+        return ""
+    return f"it returned {decision!r}, which is no remedy"
+
+
+def a_remedy_says_why(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It says why; a question has a text, and waits for a finite time of more than 0 seconds."""
+    if not isinstance(decision, AskForSign):
+        return it_says_why(ask, asked, decision)
+    if not isinstance(decision.text, str) or not decision.text.strip():
+        return "it asks nothing"
+    wait = decision.wait_seconds
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not math.isfinite(wait):
+        return f"it waits for {wait!r}, not a finite number of seconds"
+    if not 0.0 < wait <= LONGEST_DELAY_SECONDS:
+        return f"it waits for {wait!r} s; it lies between 0 and {LONGEST_DELAY_SECONDS:g}"
+    return ""
+
+
+# --- failure classifiers -------------------------------------------------------------------------
+
+
+def it_answers_with_a_class(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It returns a ``FailureClass`` with a name, or None for what it does not know."""
+    if decision is None:
+        return ""
+    if not isinstance(decision, FailureClass):
+        return f"it returned {decision!r}, which is no class of failures"
+    if not isinstance(decision.name, str) or not decision.name.strip():
+        return "its class has no name"
+    if len(decision.name) > LONGEST_CLASS_NAME:
+        return f"the name is {len(decision.name)} characters long; {LONGEST_CLASS_NAME} is the most"
+    return ""
+
+
+def its_evidence_was_shown_to_it(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """Its evidence, if it gives any, is part of a line of the log or of the reason."""
+    view: EndedAttempt = asked[0]
+    if decision is None or not decision.evidence:
+        return ""
+    evidence = decision.evidence
+    if not isinstance(evidence, str):
+        return f"its evidence is {evidence!r}, which is no text"
+    if any(evidence in line for line in (view.reason, *view.log_tail)):
+        return ""
+    return f"its evidence {evidence!r} is in nothing that it was shown"
+
+
 CONVERGENCE: tuple[Law, ...] = (
     it_answers_about_a_point,
     it_says_why,
@@ -205,3 +266,5 @@ RECOVERY: tuple[Law, ...] = (
     a_delay_is_finite,
     it_keeps_to_the_retries,
 )
+REMEDY: tuple[Law, ...] = (it_answers_about_a_trouble, a_remedy_says_why)
+CLASSIFIER: tuple[Law, ...] = (it_answers_with_a_class, its_evidence_was_shown_to_it)

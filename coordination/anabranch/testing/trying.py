@@ -19,6 +19,8 @@ def strategies_with(*mine: Any) -> Strategies:
         "convergence": dict(found.convergence),
         "balancer": dict(found.balancers),
         "recovery": dict(found.recovery),
+        "remedy": dict(found.remedies),
+        "classifier": {},
     }
     for strategy in mine:
         kind = kind_of(strategy)
@@ -29,8 +31,8 @@ def strategies_with(*mine: Any) -> Strategies:
         kinds["convergence"],
         kinds["balancer"],
         kinds["recovery"],
-        found.remedies,
-        found.classifiers,
+        kinds["remedy"],
+        {**kinds["classifier"], **found.classifiers},
     )
 
 

@@ -14,7 +14,13 @@ import msgspec
 from msgspec import inspect as types
 
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.strategies import FailedAttempt, PointView, QueuedStream
+from anabranch.core.strategies import (
+    EndedAttempt,
+    FailedAttempt,
+    PointView,
+    QueuedStream,
+    Trouble,
+)
 
 Item = TypeVar("Item")
 _PLACES = ("waiting", "running", "arrived", "merged", "left out", "departed")
@@ -125,6 +131,45 @@ def draw_failed_attempt(source: Source, options: Any = None) -> tuple[FailedAtte
         "options": {} if options is None else options,
     }
     return (_made(FailedAttempt, drawn),)
+
+
+def draw_trouble(source: Source, options: Any = None) -> tuple[Trouble, float]:
+    """Draw a stream in trouble, and the time of asking (seconds, run clock)."""
+    attempt = source.whole(1, max(1, source.size) + 1)
+    drawn: dict[str, Any] = {
+        "stream": StreamId("s0"),
+        "attempt": attempt,
+        "diagnosis": source.pick(("silent", "never started", "crashed", "resource hog")),
+        "evidence": source.pick(("no progress for 12 min", "2 processes, 0 % CPU", "")),
+        "hard_recoveries": source.whole(0, attempt),
+        "max_retries": source.whole(0, max(1, source.size)),
+        "grace_seconds": source.real(0.1, 600.0),
+        "is_optional": source.pick((False, True)),
+        "options": {} if options is None else options,
+    }
+    return _made(Trouble, drawn), source.real(0.0, _LONGEST_SECONDS)
+
+
+_LOG_LINES = (
+    *("", "ok", "429 Too Many Requests", "connection refused", "No space left on device"),
+    *("MemoryError", "invalid api key", "Traceback (most recent call last):", "\ufffd" * 40),
+    "x" * 5_000,
+)
+
+
+def draw_ended_attempt(source: Source, options: Any = None) -> tuple[EndedAttempt]:
+    """Draw an attempt that ended without success, with the last lines of its log."""
+    how = source.pick(("code", "signal", "lost"))
+    drawn: dict[str, Any] = {
+        "stream": StreamId("s0"),
+        "attempt": source.whole(1, 5),
+        "exit_code": source.whole(1, 255) if how == "code" else None,
+        "signal": source.whole(1, 64) if how == "signal" else None,
+        "reason": source.pick(("exit code 1", "ended by signal 9", "its holder was killed", "")),
+        "log_tail": tuple(source.pick(_LOG_LINES) for _ in range(source.whole(0, source.size))),
+        "options": {} if options is None else options,
+    }
+    return (_made(EndedAttempt, drawn),)
 
 
 def draw_options(source: Source, options_type: type[msgspec.Struct]) -> msgspec.Struct:

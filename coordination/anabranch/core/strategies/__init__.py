@@ -8,6 +8,7 @@ replay never asks again. Plugins bring strategies; the core only knows these pro
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -101,6 +102,12 @@ class Strategies(msgspec.Struct, frozen=True):
     def checkpointing_convergence(self) -> frozenset[str]:
         """The convergence types that merge snapshots of streams while they run."""
         return self._that("takes_checkpoints")
+
+    @property
+    def convergence_options(self) -> dict[str, Any]:
+        """The options type of each convergence type that says which options it takes."""
+        found = {n: getattr(t, "options_type", None) for n, t in self.convergence.items()}
+        return {name: kind for name, kind in found.items() if kind is not None}
 
     def _that(self, ability: str) -> frozenset[str]:
         return frozenset(n for n, t in self.convergence.items() if getattr(t, ability, False))
