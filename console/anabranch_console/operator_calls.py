@@ -11,6 +11,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
     AllowViolation,
     ApproveRun,
+    ChooseStrategy,
     Command,
     HandBack,
     RecoverStream,
@@ -68,6 +69,8 @@ def told(command: Command) -> str:
             return f"{remedy} recovery of {stream}"
         case ResetBreaker(breaker=name):
             return f"close the breaker of {name}"
+        case ChooseStrategy(kind=kind, strategy=name, point=point):
+            return f"{name} as {kind}{f' at {point}' if kind == 'convergence' else ''}"
         case StopRun():
             return "stop the run"
         case ApproveRun():

@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 from msgspec.structs import replace as replaced
 
+from anabranch.core import choosing, inputs
 from anabranch.core import effects as fx
-from anabranch.core import inputs
 from anabranch.core.decide import decide
 from anabranch.core.events import Conflict, ConflictedPath, Recorded, StreamEvent
 from anabranch.core.ids import FINAL_POINT, RunId, StreamId
@@ -23,6 +23,7 @@ from anabranch.core.outcome import Refusal
 from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
+from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.source import Frame, Overhead
 from anabranch.engine.vitals import Vitals
 from anabranch.plugins import load_plugins
@@ -70,6 +71,7 @@ class ScriptedSource:
         self._read_only = read_only
         self.commands: list[inputs.Command] = []
         self.share = 0.012
+        self.used: dict[str, StrategyUse] = {}
         self.conflict: Conflict | None = None
         self.feed(inputs.StartRun(RUN, "/src/shop", "anabranch.toml", plan, False, WALL))
 
@@ -102,6 +104,12 @@ class ScriptedSource:
 
     def vitals(self) -> MappingProxyType[StreamId, Vitals]:
         return MappingProxyType(self._vitals)
+
+    def strategy_use(self) -> dict[str, StrategyUse]:
+        return self.used
+
+    def candidates(self, kind: str) -> list[str]:
+        return choosing.candidates(strategies(), kind)
 
     def overhead(self) -> Overhead:
         return Overhead({"workspaces": 1.1, "merging": 0.4}, 120.0, self.share)

@@ -22,7 +22,7 @@ from anabranch.core.strategies import (
     Strategies,
     WaitForMore,
 )
-from anabranch.engine.guarded_strategies import MOST_FAULTS, Guard, guarded
+from anabranch.engine.guarded_strategies import MOST_FAULTS, Guard, Metered, guarded
 from anabranch.testing import ByHand, plan_of, point, stream
 from anabranch.testing.trying import strategies_with
 
@@ -191,6 +191,30 @@ def test_a_strategy_that_is_not_there_has_a_stand_in() -> None:
 
 
 def test_ours_are_asked_directly() -> None:
-    """Nothing stands between the engine and its own strategies."""
-    strategies = strategies_with()
-    assert guarded(strategies, Guard()).convergence["barrier"] is strategies.convergence["barrier"]
+    """In the engine's own thread, with the view as it is; they are only counted."""
+    asked_in: list[str] = []
+
+    class Ours:
+        name = "ours"
+
+        def rank(self, view: QueuedStream) -> tuple[float, ...]:
+            asked_in.append(threading.current_thread().name)
+            return (1.0,)
+
+    guard = Guard()
+    ours: Any = Metered(Ours(), guard)
+    assert ours.rank(QueuedStream(StreamId("a"), 0, 0, 0.0, 0.0, 1)) == (1.0,)
+    assert asked_in == [threading.current_thread().name]
+    assert guard.use()["ours"].calls == 1
+    built_in = guarded(strategies_with(), guard).convergence["barrier"]
+    assert isinstance(built_in, Metered)
+
+
+def test_calls_time_and_faults_are_counted_by_name() -> None:
+    guard = Guard()
+    assert guard.ask(object(), "x", lambda: 7, lambda: 8) == 7
+    assert guard.ask(object(), "x", raises, lambda: 8) == 8
+    use = guard.use()["x"]
+    assert (use.calls, use.faults, use.is_set_aside) == (2, 1, False)
+    assert use.seconds > 0
+    assert use.last_fault

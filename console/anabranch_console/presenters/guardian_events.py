@@ -32,6 +32,9 @@ def in_words(event: ev.Event) -> str:
         case ev.StrategyFaulted():
             aside = "; it is not asked again" if event.is_set_aside else ""
             return f"{event.strategy} of {event.plugin}: {event.fault}{aside}"
+        case ev.StrategyChosen():
+            at = f" at {event.point}" if event.point else ""
+            return f"{event.kind}{at}: {event.strategy}, no longer {event.was}; {event.reason}"
         case ev.ConvergenceOverdue():
             names = wording.listing([str(s) for s in event.waiting_for], 3)
             return f"waited for {wording.age(event.waited_seconds)}; holding it up: {names}"
@@ -47,5 +50,10 @@ def in_words(event: ev.Event) -> str:
 
 KINDS = (ev.RecoveryStarted, ev.RecoveryFinished, ev.GuardianAlerted, ev.ParallelismChanged)
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = dict.fromkeys(
-    (*KINDS, *BREAKERS, ev.StreamAsked, ev.ConvergenceOverdue, ev.StrategyFaulted), in_words
+    (
+        *KINDS,
+        *BREAKERS,
+        *(ev.StreamAsked, ev.ConvergenceOverdue, ev.StrategyFaulted, ev.StrategyChosen),
+    ),
+    in_words,
 )

@@ -35,7 +35,8 @@ class StrategyNames:
     @property
     def fallbacks(self) -> frozenset[str]:
         """What a plan may name as its last resort."""
-        return (self.remedies - {SOFT, HARD}) | self.recovery
+        first_rungs = {name for name in self.remedies if name.rpartition(":")[2] in (SOFT, HARD)}
+        return (self.remedies - first_rungs) | self.recovery
 
 
 class NotYet(NamedTuple):

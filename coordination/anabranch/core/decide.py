@@ -15,6 +15,7 @@ from anabranch.core import (
     arrivals,
     breakers,
     checkpoints,
+    choosing,
     convergence,
     inputs,
     leases,
@@ -155,6 +156,8 @@ def _follow(draft: Draft, event: ev.Event) -> None:
         point_checkpoints.taken_or_not(draft, event.stream)
     elif isinstance(event, ev.RunResumed):
         leases.renew_all(draft)
+    elif isinstance(event, ev.StrategyChosen) and event.point:
+        convergence.consult(draft, event.point)
     elif isinstance(event, ev.RunStopRequested):
         runs.stop_everyone(draft, event.reason)
     if isinstance(event, _SETS_TO_WORK):
@@ -250,6 +253,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.RetryStream: runs.retry_stream,
     inputs.RecoverStream: by_hand.recover,
     inputs.ResetBreaker: breakers.reset,
+    inputs.ChooseStrategy: choosing.choose,
     inputs.ApproveRun: runs.approve,
     inputs.ResolveConflict: resolving.resolve,
     inputs.HandBack: resolving.hand_back,

@@ -17,6 +17,7 @@ from rpds import HashTrieMap
 from anabranch.core import (
     breaker_table,
     checkpoints,
+    choice_folds,
     foreseen,
     gathering,
     liveness_folds,
@@ -173,6 +174,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **liveness_folds.FOLDS,
     **care.FOLDS,
     **breaker_table.FOLDS,
+    **choice_folds.FOLDS,
 }
 
 

@@ -74,6 +74,15 @@ class ResetBreaker(Command, frozen=True):
     reason: str = "reset by the operator"
 
 
+class ChooseStrategy(Command, frozen=True):
+    """A person wants another strategy asked from now on; ``point`` is for convergence types."""
+
+    kind: str
+    strategy: str
+    point: PointId = PointId("")
+    reason: str = "chosen by the operator"
+
+
 class ApproveRun(Command, frozen=True):
     pass
 

@@ -189,11 +189,11 @@ def why_queued(state: State, stream: Stream) -> str:
     held = breakers.why_not_admitted(state, stream)
     if held:
         return f"ready; {held}"
-    if state.counts.active < state.plan.max_parallel:
+    if state.counts.active < state.max_parallel:
         why = why_not_admitted(state, stream, reservations(state, state.at))
         if why:
             return f"ready; {why}"
-    return f"ready; waits for one of {state.plan.max_parallel} slots"
+    return f"ready; waits for one of {state.max_parallel} slots"
 
 
 def _told(state: State, name: str, amount: float) -> str:

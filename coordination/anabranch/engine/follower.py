@@ -19,6 +19,7 @@ from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 from anabranch.engine.clock import RunClock
 from anabranch.engine.feed import KEPT, Feed
+from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.host import watched_streams
 from anabranch.engine.journal import Journal
 from anabranch.engine.source import Frame, Overhead
@@ -82,6 +83,13 @@ class RunFollower:
 
     def vitals(self) -> Mapping[StreamId, Vitals]:
         return self._sampler.vitals
+
+    def strategy_use(self) -> Mapping[str, StrategyUse]:
+        """Nobody is asked here: another process hosts the run."""
+        return {}
+
+    def candidates(self, kind: str) -> list[str]:
+        return []
 
     def overhead(self) -> Overhead:
         state = self._feed.state

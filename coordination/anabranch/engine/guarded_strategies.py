@@ -11,8 +11,10 @@ from __future__ import annotations
 import math
 import queue
 import sys
-from collections import Counter
+import time
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
@@ -57,6 +59,16 @@ _OURS = ("anabranch", "anabranch_plugins")
 T = TypeVar("T")
 
 
+class StrategyUse(msgspec.Struct, frozen=True):
+    """How a strategy has been asked in this run by this engine; ``seconds`` is the time it took."""
+
+    calls: int = 0
+    seconds: float = 0.0
+    faults: int = 0
+    last_fault: str = ""
+    is_set_aside: bool = False
+
+
 class WrongAnswer(Exception):
     """An answer that no strategy of its kind may give."""
 
@@ -68,6 +80,9 @@ class Guard:
         self._limit_seconds = limit_seconds
         self._faults: Counter[str] = Counter()
         self._aside: set[str] = set()
+        self._calls: Counter[str] = Counter()
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+        self._last_faults: dict[str, str] = {}
         self._news: queue.SimpleQueue[inputs.StrategyFault] = queue.SimpleQueue()
 
     def ask(self, who: object, name: str, call: Callable[[], T], instead: Callable[[], T]) -> T:
@@ -75,7 +90,7 @@ class Guard:
         if name in self._aside:
             return instead()
         try:
-            return within(self._limit_seconds, call)
+            return self.metered(name, partial(within, self._limit_seconds, call))
         except TimeoutError:
             self._blame(who, name, f"no answer within {self._limit_seconds:g} s", is_last=True)
         except WrongAnswer as error:
@@ -83,6 +98,28 @@ class Guard:
         except BaseException as error:  # a plugin may raise anything, SystemExit too
             self._blame(who, name, f"{type(error).__name__}: {error}")
         return instead()
+
+    def metered(self, name: str, call: Callable[..., T], *arguments: Any) -> T:
+        """Return what a call returns, and count it and the time it took."""
+        began = time.perf_counter()
+        try:
+            return call(*arguments)
+        finally:
+            self._calls[name] += 1
+            self._seconds[name] += time.perf_counter() - began
+
+    def use(self) -> dict[str, StrategyUse]:
+        """Return how each strategy that was asked has done so far, by name. A snapshot."""
+        return {
+            name: StrategyUse(
+                self._calls[name],
+                self._seconds[name],
+                self._faults[name],
+                self._last_faults.get(name, ""),
+                name in self._aside,
+            )
+            for name in list(self._calls)
+        }
 
     def news(self) -> list[inputs.StrategyFault]:
         """Return the faults that nobody has been told of yet."""
@@ -93,6 +130,7 @@ class Guard:
 
     def _blame(self, who: object, name: str, fault: str, *, is_last: bool = False) -> None:
         self._faults[name] += 1
+        self._last_faults[name] = escape_for_terminal(fault)[:LONGEST_REASON]
         is_aside = is_last or self._faults[name] >= MOST_FAULTS
         if is_aside:
             self._aside.add(name)
@@ -100,7 +138,7 @@ class Guard:
             inputs.StrategyFault(
                 plugin=plugin_of(who),
                 strategy=name,
-                fault=escape_for_terminal(fault)[:LONGEST_REASON],
+                fault=self._last_faults[name],
                 count=self._faults[name],
                 is_set_aside=is_aside,
             )
@@ -134,6 +172,23 @@ def _checked_reason(decision: Any) -> Any:
     if not isinstance(reason, str):
         raise WrongAnswer("its reason is no text")
     return replace(decision, reason=escape_for_terminal(reason)[:LONGEST_REASON])
+
+
+_METHODS = ("next_step", "rank", "after_failure", "remedy", "classify")
+
+
+class Metered:
+    """A strategy of ours: asked directly, and counted."""
+
+    def __init__(self, strategy: Any, guard: Guard) -> None:
+        self.name: str = strategy.name
+        for ability in ("options_type", "merges_early", "takes_checkpoints"):
+            if hasattr(strategy, ability):
+                setattr(self, ability, getattr(strategy, ability))
+        for method in _METHODS:
+            if hasattr(strategy, method):
+                ask = partial(guard.metered, self.name, getattr(strategy, method))
+                setattr(self, method, ask)
 
 
 class _Guarded(Generic[T]):
@@ -253,10 +308,13 @@ class GuardedClassifier(_Guarded[Any]):
 
 
 def guarded(strategies: Strategies, guard: Guard) -> Strategies:
-    """Return the same strategies, those of plugins behind a guard."""
+    """Return the same strategies, those of plugins behind a guard, all of them counted."""
 
     def behind(found: Mapping[str, Any], kind: type[_Guarded[Any]]) -> dict[str, Any]:
-        return {n: s if is_built_in(s) else kind(s, guard) for n, s in found.items()}
+        return {
+            name: Metered(s, guard) if is_built_in(s) else kind(s, guard)
+            for name, s in found.items()
+        }
 
     return Strategies(
         behind(strategies.convergence, GuardedConvergence),

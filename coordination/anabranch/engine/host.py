@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import accounting, calls, inputs
+from anabranch.core import accounting, calls, choosing, inputs
 from anabranch.core import events as ev
 from anabranch.core.answers import is_live
 from anabranch.core.ids import RunId, Seq, StreamId
@@ -36,7 +36,7 @@ from anabranch.engine.engine import Engine
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.gateway.desk import Reply
 from anabranch.engine.gateway.front import Gateway
-from anabranch.engine.guarded_strategies import Guard, guarded
+from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.liveness import LivenessWatch, Verdict
 from anabranch.engine.performers.workspaces import WorkspaceEffects
@@ -180,6 +180,14 @@ class RunHost:
     def verdicts(self) -> Mapping[StreamId, Verdict]:
         """Return how each running stream gets on, as it was judged last."""
         return self._liveness.verdicts
+
+    def strategy_use(self) -> Mapping[str, StrategyUse]:
+        """Return how each strategy that was asked has done so far, by name."""
+        return self._guard.use()
+
+    def candidates(self, kind: str) -> list[str]:
+        """Return the strategies that can be chosen while the run goes on."""
+        return choosing.candidates(self._parts.strategies, kind)
 
     def overhead(self) -> Overhead:
         state = self.state

@@ -17,10 +17,11 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.events import Resolution
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import (
     AllowViolation,
     ApproveRun,
+    ChooseStrategy,
     Command,
     HandBack,
     RecoverStream,
@@ -68,6 +69,10 @@ def command_for(request: Request) -> Command | Refusal:
             return RecoverStream(stream=stream, remedy=request.path, reason=request.reason)
         case "reset-breaker":
             return ResetBreaker(breaker=request.path, reason=request.reason)
+        case "choose":
+            point = PointId(request.stream)
+            kind, _, name = request.path.partition(" ")
+            return ChooseStrategy(kind=kind, strategy=name, point=point, reason=request.reason)
         case "approve":
             return ApproveRun()
         case "allow":
@@ -80,8 +85,8 @@ def command_for(request: Request) -> Command | Refusal:
         case "tell-conflict":
             return TellConflict(streams=(stream, StreamId(request.path)))
     known = (
-        "stop-run, stop, retry, recover, reset-breaker, approve, allow, resolve, hand-back, "
-        "tell-conflict"
+        "stop-run, stop, retry, recover, reset-breaker, choose, approve, allow, resolve, "
+        "hand-back, tell-conflict"
     )
     return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
 

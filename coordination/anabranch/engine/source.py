@@ -19,6 +19,7 @@ from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
+from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.vitals import Vitals
 
 
@@ -74,6 +75,14 @@ class Source(Protocol):
 
     def vitals(self) -> Mapping[StreamId, Vitals]:
         """Return the newest live facts of the streams that run."""
+        ...
+
+    def strategy_use(self) -> Mapping[str, StrategyUse]:
+        """Return how each strategy that was asked here has done; empty where no engine runs."""
+        ...
+
+    def candidates(self, kind: str) -> list[str]:
+        """Return the strategies that can be chosen while the run goes on; empty if none can."""
         ...
 
     def overhead(self) -> Overhead:

@@ -61,6 +61,7 @@ class Operator:
                 self._resume(),
                 self._tells(state),
                 inputs.ResetBreaker(breaker=next(iter(state.breakers.tripped), "command x")),
+                self._chooses(state),
                 inputs.RecoverStream(
                     stream=stream,
                     remedy=rng.choice(("soft", "hard", "fallback")),
@@ -68,6 +69,18 @@ class Operator:
                 ),
             )
         )
+
+    def _chooses(self, state: State) -> inputs.ChooseStrategy:
+        rng = self._console.rng
+        kind, names = rng.choice(
+            (
+                ("convergence", ("barrier", "progressive", "checkpoint")),
+                ("balancer", ("longest-first", "plan-order")),
+                ("fallback", ("sequential", "degrade", "stop", "no-such")),
+            )
+        )
+        point = rng.choice([plan.id for plan in state.plan.points])
+        return inputs.ChooseStrategy(kind=kind, strategy=rng.choice(names), point=point)
 
     def helps(self) -> bool:
         """Bring a run that is at rest nearer to its end; return whether there was anything to do.

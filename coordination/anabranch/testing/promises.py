@@ -26,6 +26,7 @@ FROM_OUTSIDE = (
     ev.RunResumed,
     ev.RunReopened,
     ev.RunStopRequested,
+    ev.StrategyChosen,
     ev.ApprovalRequested,
     ev.StreamRequeued,
     ev.StreamStopRequested,

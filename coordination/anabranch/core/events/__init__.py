@@ -70,7 +70,7 @@ from anabranch.core.events.locks import (
     LockWithdrawn,
     ViolationAllowed,
 )
-from anabranch.core.events.plugins import StrategyFaulted
+from anabranch.core.events.plugins import StrategyChosen, StrategyFaulted
 from anabranch.core.events.points import (
     ArrivalReleased,
     ArrivalWaitBegan,
@@ -250,6 +250,7 @@ __all__ = [
     "RunStopped",
     "StateChanged",
     "StateSynced",
+    "StrategyChosen",
     "StrategyFaulted",
     "StreamAdmitted",
     "StreamAsked",

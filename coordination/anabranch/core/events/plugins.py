@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anabranch.core.events.base import Event
+from anabranch.core.ids import PointId
 
 
 class StrategyFaulted(Event, frozen=True):
@@ -17,3 +18,19 @@ class StrategyFaulted(Event, frozen=True):
     fault: str
     count: int
     is_set_aside: bool
+
+
+class StrategyChosen(Event, frozen=True):
+    """From now on another strategy is asked; ``kind``: convergence, balancer, recovery, fallback.
+
+    ``was`` is the one before; a convergence type is chosen for a ``point``, and is told by what it
+    does: whether it ``merges_early`` or ``takes_checkpoints``.
+    """
+
+    kind: str
+    strategy: str
+    was: str
+    reason: str
+    point: PointId = PointId("")
+    merges_early: bool = False
+    takes_checkpoints: bool = False

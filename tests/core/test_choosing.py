@@ -1,0 +1,83 @@
+"""Another strategy is chosen while the run goes on, for what has not begun."""
+
+from __future__ import annotations
+
+import pytest
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.choosing import candidates
+from anabranch.core.ids import PointId
+from anabranch.core.plan import PointPlan, StreamPlan
+from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.testing import ByHand, plan_of, point, stream
+from anabranch.testing.trying import strategies_with
+
+FINAL = PointId("final")
+
+
+def begun(*members: StreamPlan | PointPlan) -> ByHand:
+    return ByHand(plan_of(*members), strategies_with())
+
+
+def test_a_point_that_has_not_begun_takes_another_type() -> None:
+    """What has arrived is looked at again at once, by the new one."""
+    run = begun(stream("a"), stream("b"))
+    run.succeed("a")
+    assert not run.state.points[FINAL].merging
+    choice = inputs.ChooseStrategy(kind="convergence", strategy="progressive", point=FINAL)
+    run.give(choice)
+    assert isinstance(run.records[-2].event, ev.StrategyChosen)
+    plan = run.state.point_plan(FINAL)
+    assert (plan.type, plan.merges_early) == ("progressive", True)
+    assert run.state.points[FINAL].merging == ("a",)
+
+
+def test_it_outlives_a_snapshot() -> None:
+    run = begun(stream("a"))
+    run.give(inputs.ChooseStrategy(kind="balancer", strategy="plan-order"))
+    assert run.state.plan.balancer == "plan-order"
+    assert decode_state(encode_state(run.state)) == run.state
+
+
+@pytest.mark.parametrize(
+    ("choice", "told"),
+    [
+        (inputs.ChooseStrategy(kind="colour", strategy="red"), "no choice of 'colour'"),
+        (inputs.ChooseStrategy(kind="balancer", strategy="plan-ordr"), "not installed"),
+        (inputs.ChooseStrategy(kind="fallback", strategy="hard"), "not installed"),
+        (inputs.ChooseStrategy(kind="balancer", strategy="longest-first"), "already"),
+        (
+            inputs.ChooseStrategy(kind="convergence", strategy="barrier", point=PointId("no")),
+            "no point 'no'",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_refused(choice: inputs.ChooseStrategy, told: str) -> None:
+    run = begun(stream("a"))
+    assert run.give(choice) == []
+    assert run.refusal is not None
+    assert told in run.refusal.reason
+    assert run.refusal.hint
+
+
+def test_a_point_that_has_begun_keeps_its_type() -> None:
+    run = begun(stream("a"), stream("b"), point("final", type="progressive", merges_early=True))
+    run.succeed("a")
+    run.give(inputs.ChooseStrategy(kind="convergence", strategy="barrier", point=FINAL))
+    assert run.refusal is not None
+    assert "has begun to merge" in run.refusal.reason
+
+
+def test_nobody_is_left_waiting_for_a_merge_that_comes_last() -> None:
+    early = point("final", type="progressive", merges_early=True)
+    run = begun(stream("a"), stream("b", "a:converged"), early)
+    run.give(inputs.ChooseStrategy(kind="convergence", strategy="barrier", point=FINAL))
+    assert run.refusal is not None
+    assert "wait until it has merged" in run.refusal.reason
+
+
+def test_the_candidates_are_named_as_short_as_can_be() -> None:
+    assert set(candidates(strategies_with(), "fallback")) == {"sequential", "degrade", "stop"}
+    assert "barrier" in candidates(strategies_with(), "convergence")
+    assert not [n for n in candidates(strategies_with(), "convergence") if ":" in n]
