@@ -27,6 +27,8 @@ from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 
 if TYPE_CHECKING:
+    from anabranch.core.strategies import Strategies
+    from anabranch.engine.guarded_strategies import StrategyUse
     from anabranch.engine.source import Frame, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
@@ -173,6 +175,13 @@ class TimeSource:
 
     def vitals(self) -> Mapping[StreamId, Vitals]:
         return {} if self._past else self.live.vitals()
+
+    def strategy_use(self) -> Mapping[str, StrategyUse]:
+        return self.live.strategy_use()
+
+    @property
+    def strategies(self) -> Strategies | None:
+        return self.live.strategies
 
     def overhead(self) -> Overhead:
         if self._past is None:

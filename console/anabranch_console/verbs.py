@@ -29,6 +29,7 @@ class Scope(StrEnum):
     CONFLICTS = "conflicts"
     GUARDIAN = "guardian"
     CONVERGENCE = "convergence"
+    PLUGINS = "plugins"
     TRAVEL = "time travel"
 
 
@@ -188,6 +189,7 @@ VERBS: tuple[Verb, ...] = (
     _V("conflicts", "Conflicts", ("6",), _S.ANYWHERE),
     _V("guardian", "Guardian", ("7",), _S.ANYWHERE),
     _V("convergence", "Convergence points", ("8",), _S.ANYWHERE, aliases=("points",)),
+    _V("plugins", "Plugins and strategies", ("9",), _S.ANYWHERE),
     _V("down", "Down", ("down", "j"), _S.LISTS),
     _V("up", "Up", ("up", "k"), _S.LISTS),
     _V("page-down", "Page down", ("pagedown", "ctrl+f"), _S.LISTS),
@@ -376,6 +378,28 @@ VERBS: tuple[Verb, ...] = (
         completes="breakers",
         steers=True,
     ),
+    _V(
+        "choose-strategy",
+        "Take it for what has not begun…",
+        ("c",),
+        _S.PLUGINS,
+        args="[POINT]",
+        completes="points",
+        footer="Choose",
+        steers=True,
+    ),
+    _V("install", "Install a plugin…", ("I",), _S.PLUGINS, args="SOURCE", footer="Install"),
+    _V("enable-plugin", "Let it be loaded again", ("E",), _S.PLUGINS, args="[NAME]"),
+    _V(
+        "disable-plugin",
+        "Keep it from being loaded",
+        ("D",),
+        _S.PLUGINS,
+        args="[NAME]",
+        footer="Disable",
+    ),
+    _V("remove-plugin", "Take it out…", ("x d",), _S.PLUGINS, args="[NAME]"),
+    _V("rollback-plugins", "Go back to what was installed…", ("B",), _S.PLUGINS, footer="Rollback"),
     _V("approve", "Approve the result…", ("A",), _S.RUN, steers=True, is_dangerous=True),
     _V("stop-run", "Stop the whole run…", ("x S",), _S.RUN, steers=True, is_dangerous=True),
 )
@@ -383,7 +407,8 @@ VERBS: tuple[Verb, ...] = (
 _FOOTER = (
     *("open", "find", "filter", "sort", "mark", "log", "story", "menu", "copy", "wrap"),
     *("older", "newer", "version", "travel", "live", "send", "broadcast", "requeue"),
-    *("remedy", "requeue-stream"),
+    *("remedy", "requeue-stream", "choose-strategy", "install", "disable-plugin"),
+    "rollback-plugins",
     *("take-ours", "take-theirs", "take-both", "edit", "hand-back", "settle", "tell-both"),
     *("follow", "full", "command", "palette", "help", "quit"),
 )

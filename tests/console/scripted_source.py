@@ -14,8 +14,8 @@ from types import MappingProxyType
 
 from msgspec.structs import replace as replaced
 
-from anabranch.core import choosing, inputs
 from anabranch.core import effects as fx
+from anabranch.core import inputs
 from anabranch.core.decide import decide
 from anabranch.core.events import Conflict, ConflictedPath, Recorded, StreamEvent
 from anabranch.core.ids import FINAL_POINT, RunId, StreamId
@@ -108,8 +108,9 @@ class ScriptedSource:
     def strategy_use(self) -> dict[str, StrategyUse]:
         return self.used
 
-    def candidates(self, kind: str) -> list[str]:
-        return choosing.candidates(strategies(), kind)
+    @property
+    def strategies(self) -> Strategies:
+        return strategies()
 
     def overhead(self) -> Overhead:
         return Overhead({"workspaces": 1.1, "merging": 0.4}, 120.0, self.share)

@@ -23,7 +23,10 @@ async def test_the_first_picture_has_everything(open_console: OpenConsole) -> No
         assert console.screen.focused is console.screen.table
 
 
-ELSEWHERE = (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES, Scope.CONFLICTS, Scope.GUARDIAN)
+ELSEWHERE = (
+    *(Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES, Scope.CONFLICTS, Scope.GUARDIAN),
+    Scope.PLUGINS,
+)
 
 
 @pytest.fixture

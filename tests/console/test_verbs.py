@@ -101,6 +101,7 @@ def test_why_a_verb_cannot_be_used() -> None:
     calls = {"revoke", "allow", "send", "broadcast", "requeue"}
     settling = {v.id for v in VERBS if v.scope is Scope.CONFLICTS}
     guarding = {"recover", "remedy", "requeue-stream", "reset-breaker"}
+    guarding |= {"choose-strategy"}
     assert set(reasons) == {"stop", "retry", "approve", "stop-run"} | calls | settling | guarding
     assert all(reason and "read-only" in reason for reason in reasons.values())
     by_id = {verb.id: verb for verb in VERBS}

@@ -24,6 +24,7 @@ from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.locks import LocksPane
 from anabranch_console.panes.messages import MessagesPane
 from anabranch_console.panes.pane import Pane
+from anabranch_console.panes.plugins import PluginsPane
 from anabranch_console.panes.resources import ResourcesPane
 from anabranch_console.presenters.travel_line import travel_line
 from anabranch_console.run_model import Changes, RunModel
@@ -44,6 +45,7 @@ _PANES: dict[str, Callable[[RunModel], Pane[Any]]] = {
     "conflicts": ConflictsPane,
     "guardian": GuardianPane,
     "convergence": ConvergencePane,
+    "plugins": PluginsPane,
 }
 MODES = (HOME, *_PANES)
 _MODE_OF = {
@@ -57,10 +59,12 @@ _MODE_OF = {
     Scope.CONFLICTS: "conflicts",
     Scope.GUARDIAN: "guardian",
     Scope.CONVERGENCE: "convergence",
+    Scope.PLUGINS: "plugins",
 }
 _NEEDS_NO_PANE = (
     *("stop", "retry", "copy", "revoke", "allow", "send", "broadcast", "requeue"),
     *("hand-back", "recover"),
+    *("install", "enable-plugin", "disable-plugin", "remove-plugin", "rollback-plugins"),
 )
 
 

@@ -32,7 +32,7 @@ from anabranch_console.presenters.leaving import leaving_message, stopping_messa
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.screens.dialogs import Choice, Choose, Confirm
 from anabranch_console.screens.looking import can_be_retried
-from anabranch_console.screens.recovering import RecoveringScreen
+from anabranch_console.screens.plugging import PluggingScreen
 from anabranch_console.verbs import BY_ID
 from anabranch_console.widgets.command_bar import Purpose
 
@@ -48,7 +48,7 @@ _MENU = (
 )
 
 
-class RunScreen(RecoveringScreen):
+class RunScreen(PluggingScreen):
     """The screen of a run with everything that can be done there."""
 
     class Answered(Message):

@@ -362,6 +362,7 @@ class RunView(Screen[None]):
             "columns": SORTABLE,
             "themes": [name for name, _ in self.themes],
             "locks": sorted(self.model.state.locks.entries),
+            "points": list(self.model.state.points),
             "breakers": list(self.model.state.breakers.tripped),
             "violators": sorted(self.model.state.locks.violations),
         }

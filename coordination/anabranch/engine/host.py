@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import accounting, calls, choosing, inputs
+from anabranch.core import accounting, calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.answers import is_live
 from anabranch.core.ids import RunId, Seq, StreamId
@@ -185,9 +185,10 @@ class RunHost:
         """Return how each strategy that was asked has done so far, by name."""
         return self._guard.use()
 
-    def candidates(self, kind: str) -> list[str]:
-        """Return the strategies that can be chosen while the run goes on."""
-        return choosing.candidates(self._parts.strategies, kind)
+    @property
+    def strategies(self) -> Strategies:
+        """Every strategy that can be chosen for the run."""
+        return self._parts.strategies
 
     def overhead(self) -> Overhead:
         state = self.state

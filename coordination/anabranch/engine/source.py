@@ -19,6 +19,7 @@ from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
+from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.vitals import Vitals
 
@@ -81,8 +82,9 @@ class Source(Protocol):
         """Return how each strategy that was asked here has done; empty where no engine runs."""
         ...
 
-    def candidates(self, kind: str) -> list[str]:
-        """Return the strategies that can be chosen while the run goes on; empty if none can."""
+    @property
+    def strategies(self) -> Strategies | None:
+        """Every strategy that can be chosen for the run; None where no engine runs."""
         ...
 
     def overhead(self) -> Overhead:
