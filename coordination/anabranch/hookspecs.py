@@ -1,7 +1,8 @@
 """Every hook of the engine, typed and dated. Plugins implement these with :data:`hookimpl`.
 
-Hooks only collect strategies, once, at start-up. Users choose a strategy by its name, so the order
-in which plugins load never matters.
+Hooks only collect what plugins bring, once, at start-up. Users choose it by its name, so the order
+in which plugins load never matters. A module that sets ``HOOKS_VERSION`` says for which version of
+the hooks it was written; one of a later version than the host's is set aside.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from anabranch.core.strategies import (
     RecoveryStrategy,
     Remedy,
 )
+from anabranch.extending import Importer, Observer, ReportFormat, ResourceProbe
 
 HOOKS_VERSION = 1
 PROJECT = "anabranch"
@@ -26,7 +28,7 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
 class EngineHooks:
-    """The hooks that a strategy plugin may implement."""
+    """The hooks that a plugin may implement. None has arguments; each returns what it brings."""
 
     @hookspec
     def anabranch_convergence_types(self) -> Iterable[ConvergenceType]:
@@ -63,6 +65,38 @@ class EngineHooks:
     @hookspec
     def anabranch_failure_classifiers(self) -> Iterable[FailureClassifier]:
         """Return the failure classifiers this plugin brings. Those of plugins are asked first.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_importers(self) -> Iterable[Importer]:
+        """Return the importers this plugin brings: ``anabranch import FILE`` reads by them.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_report_formats(self) -> Iterable[ReportFormat]:
+        """Return the report formats this plugin brings: ``anabranch report --format NAME``.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_observers(self) -> Iterable[Observer]:
+        """Return the observers this plugin brings; each is told of every event of a run.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_resource_probes(self) -> Iterable[ResourceProbe]:
+        """Return the resource probes this plugin brings: what streams can ask for besides.
 
         .. versionadded:: 0.1
         """

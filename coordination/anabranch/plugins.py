@@ -22,6 +22,7 @@ import pluggy
 from anabranch import __version__
 from anabranch.bounded_call import within
 from anabranch.core.strategies import Strategies
+from anabranch.extending import Extensions
 from anabranch.hookspecs import HOOKS_VERSION, PROJECT, EngineHooks
 from anabranch.plugin_store.overlay import offered_plugins
 
@@ -33,6 +34,14 @@ HOOKS = {
     "classifiers": "anabranch_failure_classifiers",
 }
 """Which hook brings the strategies of which kind (a field of :class:`Strategies`)."""
+
+EXTENSION_HOOKS = {
+    "importers": "anabranch_importers",
+    "report_formats": "anabranch_report_formats",
+    "observers": "anabranch_observers",
+    "resource_probes": "anabranch_resource_probes",
+}
+"""Which hook brings the rest (a field of :class:`Extensions`)."""
 
 NAMED_IN_PLANS = frozenset({"convergence", "balancers", "recovery", "remedies"})
 """The kinds that a plan chooses by name; of the others all are asked."""
@@ -53,13 +62,14 @@ class SetAside(msgspec.Struct, frozen=True):
 class Loaded(msgspec.Struct, frozen=True):
     """What loading brought: the strategies, who brought them, and what was set aside.
 
-    ``brought`` names each strategy of each kind once, by the id of who brought it.
+    ``brought`` names each strategy of each kind once, with its id; ``extensions`` is the rest.
     """
 
     strategies: Strategies
     plugins: tuple[str, ...]
     set_aside: tuple[SetAside, ...]
     brought: Mapping[str, Mapping[str, str]] = {}
+    extensions: Extensions = Extensions()
 
 
 class _Brought(msgspec.Struct, frozen=True):
@@ -99,12 +109,14 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
             sources[point.name] = source_of(point)
     found: dict[str, dict[str, Any]] = {}
     names: dict[str, dict[str, str]] = {}
-    for kind, hook in HOOKS.items():
+    for kind, hook in {**HOOKS, **EXTENSION_HOOKS}.items():
         brought = list(_brought(manager, hook, sources, set_aside))
         found[kind] = _by_name(kind, brought, set_aside)
         names[kind] = {one.name: one.id for one in brought}
     plugins = tuple(name for name, _ in manager.list_name_plugin())
-    return Loaded(Strategies(**found), plugins, tuple(set_aside), names)
+    strategies = Strategies(**{kind: found[kind] for kind in HOOKS})
+    extensions = Extensions(**{kind: found[kind] for kind in EXTENSION_HOOKS})
+    return Loaded(strategies, plugins, tuple(set_aside), names, extensions)
 
 
 def is_safe_mode() -> bool:

@@ -26,6 +26,7 @@ from anabranch.paths import state_home
 COMMANDS = {
     "demo": "A show on a scratch repository: eight streams, one result.",
     "init": "Write a small commented plan to begin with.",
+    "import": "Print the plan that another tool's file stands for.",
     "check": "Check a plan: its waves, its critical path, what is wrong with it.",
     "run": "Run a plan, or commands given after --.",
     "resume": "Go on with a run whose console is gone, or that waits for you.",

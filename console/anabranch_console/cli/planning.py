@@ -42,12 +42,9 @@ def auto_parallel() -> int:
     return max(LEAST_PARALLEL, 2 * (os.cpu_count() or 1))
 
 
-def read_plan(
-    path: str | None, commands: Sequence[str], strategies: Strategies
-) -> LoadedPlan | PlanErrors:
-    """Return the plan of a file, or of commands if there are any."""
-    project = ProjectFolder(project_folder(project_root(here())))
-    known = StrategyNames(
+def strategy_names(strategies: Strategies) -> StrategyNames:
+    """Return what plans are checked against: the names of all that is installed."""
+    return StrategyNames(
         frozenset(strategies.convergence),
         frozenset(strategies.balancers),
         frozenset(strategies.recovery),
@@ -56,6 +53,14 @@ def read_plan(
         strategies.checkpointing_convergence,
         strategies.convergence_options,
     )
+
+
+def read_plan(
+    path: str | None, commands: Sequence[str], strategies: Strategies
+) -> LoadedPlan | PlanErrors:
+    """Return the plan of a file, or of commands if there are any."""
+    project = ProjectFolder(project_folder(project_root(here())))
+    known = strategy_names(strategies)
     if commands:
         return plan_from_commands(
             commands, known=known, auto_parallel=auto_parallel(), estimates=estimates(project)

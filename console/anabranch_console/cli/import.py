@@ -1,0 +1,101 @@
+"""``anabranch import``: a plan from another tool's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fnmatch import fnmatch
+from functools import partial
+from pathlib import Path
+
+import click
+import tomli_w
+
+from anabranch.bounded_call import within
+from anabranch.config import LoadedPlan, check_text, parse_plan
+from anabranch.errors import AnabranchError, UsageError
+from anabranch.extending import Imported, Importer, NotThisFormat
+from anabranch.plugins import is_safe_mode
+from anabranch_console.cli.installed import installed
+from anabranch_console.cli.output import say, shown
+from anabranch_console.cli.planning import strategy_names
+
+LARGEST_BYTES = 4 << 20
+LIMIT_SECONDS = 10.0
+
+
+@click.command
+@click.argument("file")
+@click.option("--from", "form", metavar="FORMAT", help="What FILE is; else told by its name.")
+def command(file: str, form: str | None) -> None:
+    """Print the plan that FILE stands for, as TOML; say what no plan can carry.
+
+    Reads Procfiles, process-compose files, a subset of compose files, the quick reference's YAML,
+    and what plugins know: anabranch import Procfile > anabranch.toml
+    """
+    loaded = installed()
+    importers = loaded.extensions.importers
+    text = _read(Path(file))
+    importer, found = _converted(Path(file).name, text, form, importers)
+    document = {"version": 1, **found.plan}
+    try:
+        plan = tomli_w.dumps(document)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"{importer.name} made no plan of it: {error}") from None
+    click.echo(f"# From {shown(Path(file).name)}, a {importer.name} file.\n{plan}", nl=False)
+    for line in found.left_out:
+        say(f"left out: {shown(line)}")
+    checked = parse_plan(plan, file="the plan", known=strategy_names(loaded.strategies))
+    if not isinstance(checked, LoadedPlan):
+        say("it is no valid plan yet:")
+        say(check_text(checked).rstrip())
+
+
+def _converted(
+    name: str, text: str, form: str | None, importers: Mapping[str, Importer]
+) -> tuple[Importer, Imported]:
+    """Return what the first importer makes of a text that knows it."""
+    objections = []
+    for importer in _candidates(name, form, importers):
+        try:
+            found = within(LIMIT_SECONDS, partial(importer.convert, text))
+        except NotThisFormat as error:
+            objections.append(f"as {importer.name}: {error}")
+        except AnabranchError:
+            raise
+        except TimeoutError:
+            objections.append(f"as {importer.name}: no answer within {LIMIT_SECONDS:g} s")
+        except Exception as error:  # an importer may be a plugin's
+            objections.append(f"as {importer.name}: {type(error).__name__}: {error}")
+        else:
+            if isinstance(found, Imported):
+                return importer, found
+            objections.append(f"as {importer.name}: it answered with no plan")
+    told = "; ".join(objections)
+    raise UsageError(f"{name} cannot be imported: {told}", "--from FORMAT says what it is")
+
+
+def _candidates(name: str, form: str | None, importers: Mapping[str, Importer]) -> list[Importer]:
+    if form is not None:
+        if form not in importers:
+            safe = " (safe mode: no plugins)" if is_safe_mode() else ""
+            known = ", ".join(importers)
+            raise UsageError(f"there is no importer {form!r}{safe}", f"formats: {known}")
+        return [importers[form]]
+    found = [i for i in importers.values() if any(fnmatch(name, p) for p in i.file_names)]
+    if not found:
+        known = ", ".join(importers)
+        raise UsageError(f"no importer knows a file named {name}", f"--from one of: {known}")
+    return found
+
+
+def _read(file: Path) -> str:
+    try:
+        with open(file, "rb") as opened:
+            data = opened.read(LARGEST_BYTES + 1)
+        if len(data) > LARGEST_BYTES:
+            raise UsageError(f"{file} is larger than {LARGEST_BYTES >> 20} MB", "split it")
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{file} is not UTF-8", "save it as UTF-8") from None

@@ -1,0 +1,84 @@
+"""What plugins can bring besides strategies: importers, report formats, observers, probes.
+
+Each is a plain object with a name, as a strategy is. They stand at the edge: none of them decides
+anything about a run, and whatever one of them does wrong costs only its own work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+
+class Imported(msgspec.Struct, frozen=True):
+    """A plan in another tool's words: ``plan`` as the plan file's tables, what stayed behind.
+
+    ``left_out`` names each thing of the source that no plan can say, and why.
+    """
+
+    plan: dict[str, Any]
+    left_out: tuple[str, ...] = ()
+
+
+class NotThisFormat(Exception):
+    """The text is of another format than this importer reads; the message says what is wrong."""
+
+
+class Importer(Protocol):
+    """Reads another tool's file. ``file_names`` are patterns of names that it is asked for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def file_names(self) -> Sequence[str]: ...
+
+    def convert(self, text: str) -> Imported:
+        """Return the plan that a file's text stands for. Raises NotThisFormat."""
+        ...
+
+
+class ReportFormat(Protocol):
+    """Tells a run's report in another format (``anabranch report --format NAME``)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def render(self, report: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
+        """Return the text.
+
+        ``report`` is what ``report --format json`` prints, ``events`` what ``events --json`` does.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Is told of each event of a run after it has been made durable, in a thread of its own."""
+
+    @property
+    def name(self) -> str: ...
+
+    def saw(self, event: Mapping[str, Any]) -> None:
+        """Take notice of an event, as ``events --json`` tells it."""
+        ...
+
+
+class ResourceProbe(Protocol):
+    """Measures how much there is of a resource that streams can ask for; ``name`` is its name."""
+
+    @property
+    def name(self) -> str: ...
+
+    def amount(self) -> float:
+        """Return how much of it this machine has; asked when a run begins or is resumed."""
+        ...
+
+
+class Extensions(msgspec.Struct, frozen=True):
+    """Everything of this kind that is installed, by name."""
+
+    importers: Mapping[str, Importer] = {}
+    report_formats: Mapping[str, ReportFormat] = {}
+    observers: Mapping[str, Observer] = {}
+    resource_probes: Mapping[str, ResourceProbe] = {}
