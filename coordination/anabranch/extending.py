@@ -82,3 +82,6 @@ class Extensions(msgspec.Struct, frozen=True):
     report_formats: Mapping[str, ReportFormat] = {}
     observers: Mapping[str, Observer] = {}
     resource_probes: Mapping[str, ResourceProbe] = {}
+
+
+NO_EXTENSIONS = Extensions()

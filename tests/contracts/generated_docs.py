@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anabranch.core.events import event_types, wire_name
 from anabranch.core.lifecycle import Phase, diagram, public_state
+from tests.contracts.hook_docs import hooks
 from tests.contracts.strategy_docs import strategies
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -51,7 +52,12 @@ def events() -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS = {"lifecycle.md": lifecycle, "events.md": events, "strategies.md": strategies}
+PARTS = {
+    "lifecycle.md": lifecycle,
+    "events.md": events,
+    "strategies.md": strategies,
+    "hooks.md": hooks,
+}
 
 
 def main() -> None:

@@ -15,7 +15,8 @@ from anabranch_console.cli.planning import read_plan
 @json_option
 def command(plan: str | None, as_json: bool) -> None:
     """Check PLAN (anabranch.toml): its waves, its critical path, what is wrong with it."""
-    loaded = read_plan(plan, (), installed().strategies)
+    found = installed()
+    loaded = read_plan(plan, (), found.strategies, found.extensions.resource_probes)
     if as_json:
         print_json(check_report(loaded))
     elif isinstance(loaded, PlanErrors):

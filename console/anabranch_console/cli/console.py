@@ -25,7 +25,14 @@ def command(run: str | None) -> None:
         raise UsageError("the console needs a terminal", "anabranch status tells it in text")
     home = find_run(here(), run)
     try:
-        host = resume_run(home, installed().strategies, reason="console opened", retry_failed=False)
+        loaded = installed()
+        host = resume_run(
+            home,
+            loaded.strategies,
+            reason="console opened",
+            retry_failed=False,
+            extensions=loaded.extensions,
+        )
     except AlreadyHosted:
         _follow(home)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -22,9 +22,10 @@ from anabranch.core.guardian.rungs import RUNGS
 from anabranch.core.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.history import estimates
-from anabranch.engine.process_table import machine_capacity
+from anabranch.engine.probing import measured_capacity
 from anabranch.engine.runs import project_root
 from anabranch.errors import UsageError
+from anabranch.extending import ResourceProbe
 from anabranch.paths import ProjectFolder, project_folder
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import print_json, say
@@ -56,7 +57,10 @@ def strategy_names(strategies: Strategies) -> StrategyNames:
 
 
 def read_plan(
-    path: str | None, commands: Sequence[str], strategies: Strategies
+    path: str | None,
+    commands: Sequence[str],
+    strategies: Strategies,
+    probes: Mapping[str, ResourceProbe] | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Return the plan of a file, or of commands if there are any."""
     project = ProjectFolder(project_folder(project_root(here())))
@@ -72,7 +76,7 @@ def read_plan(
         known=known,
         auto_parallel=auto_parallel(),
         estimates=estimates(project),
-        machine=machine_capacity(),
+        machine=measured_capacity(probes or {}),
     )
 
 

@@ -23,5 +23,12 @@ def command(run: str | None, headless: bool, as_json: bool) -> None:
     is tried once more.
     """
     home = find_run(here(), run)
-    host = resume_run(home, installed().strategies, reason="resumed", retry_failed=True)
+    loaded = installed()
+    host = resume_run(
+        home,
+        loaded.strategies,
+        reason="resumed",
+        retry_failed=True,
+        extensions=loaded.extensions,
+    )
     finish(host_run(host, headless=headless, as_json=as_json))

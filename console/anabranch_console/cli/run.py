@@ -73,13 +73,15 @@ def command(
     """
     if plan and commands:
         raise click.UsageError("give either a plan or commands after --, not both")
-    strategies = installed().strategies
-    loaded = valid_plan(read_plan(plan, commands, strategies), as_json)
+    found = installed()
+    probes = found.extensions.resource_probes
+    loaded = valid_plan(read_plan(plan, commands, found.strategies, probes), as_json)
     host = start_run(
         here(),
         with_choices(loaded.plan, keep_going, max_parallel),
-        strategies,
+        found.strategies,
         plan_path=None if commands else str(Path(plan or DEFAULT_PLAN).absolute()),
         approve=approve,
+        extensions=found.extensions,
     )
     finish(host_run(host, headless=headless, as_json=as_json, time_limit_seconds=time_limit))

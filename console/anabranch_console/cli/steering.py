@@ -33,7 +33,14 @@ def steer(home: RunFolder, request: requests.Request) -> State:
     If nobody hosts the run, this process does until the run is at rest again.
     """
     try:
-        host = resume_run(home, installed().strategies, reason=request.reason, retry_failed=False)
+        loaded = installed()
+        host = resume_run(
+            home,
+            loaded.strategies,
+            reason=request.reason,
+            retry_failed=False,
+            extensions=loaded.extensions,
+        )
     except AlreadyHosted:
         _ask_the_host(home, request)
         return state_of(home)

@@ -69,14 +69,15 @@ class Reservation(msgspec.Struct, frozen=True):
 def capacity(state: State, name: str) -> float | None:
     """Return how much of a resource there is; None if the machine has not been measured yet.
 
-    The plan's own word counts first, then the machine. Of a token that nobody defines there is as
+    The plan's own word counts first, then what was measured. Of a token that nobody defines there is as
     much as the stream that uses most of it asks for.
     """
     declared = state.plan.resources.get(name)
     if declared is not None:
         return declared
-    if name in (CPU, MEMORY):
-        return state.resources.machine.get(name)
+    measured = state.resources.machine.get(name)
+    if measured is not None or name in (CPU, MEMORY):
+        return measured
     return state.topology.largest_use.get(name, 0.0)
 
 

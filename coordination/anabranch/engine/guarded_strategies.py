@@ -128,6 +128,10 @@ class Guard:
             found.append(self._news.get())
         return found
 
+    def blame(self, name: str, fault: str) -> None:
+        """Count and tell a fault that no call has shown."""
+        self._blame(None, name, fault)
+
     def _blame(self, who: object, name: str, fault: str, *, is_last: bool = False) -> None:
         self._faults[name] += 1
         self._last_faults[name] = escape_for_terminal(fault)[:LONGEST_REASON]

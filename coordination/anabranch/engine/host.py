@@ -14,7 +14,7 @@ import logging
 import resource
 import threading
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -39,9 +39,10 @@ from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.liveness import LivenessWatch, Verdict
+from anabranch.engine.observing import Observing
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
-from anabranch.engine.process_table import machine_capacity
+from anabranch.engine.probing import measured_capacity
 from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.source import Frame, Overhead
@@ -51,6 +52,7 @@ from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Repository
 from anabranch.engine.write_watch import WriteWatch
 from anabranch.errors import AnabranchError, DiskFull
+from anabranch.extending import Extensions
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -76,6 +78,7 @@ class Parts(msgspec.Struct, frozen=True):
     environment: Mapping[str, str]
     state: State | None
     first: inputs.Command
+    extensions: Extensions = Extensions()
 
 
 class RunHost:
@@ -87,6 +90,7 @@ class RunHost:
         self._parts = parts
         self._workspaces = WorkspaceEffects(parts.repository, parts.folder)
         self._guard = Guard()
+        self._observing = Observing(parts.extensions.observers, self._guard)
         self._engine = Engine(
             parts.journal,
             guarded(parts.strategies, self._guard),
@@ -301,11 +305,13 @@ class RunHost:
             self._sampler.stop()
             self._radar.close()
             self._watcher.close()
+            self._observing.close()
 
     def _begin(self, performing: Performing) -> None:
         """Take the first turn of a new run; there is nothing to adopt yet."""
-        turn = self._engine.turn([self._parts.first, _machine_seen()])
+        turn = self._engine.turn([self._parts.first, self._machine_seen()])
         self._feed = Feed(self._engine.state, turn.records)
+        self._observing.tell(self._engine.state, turn.records)
 
     async def _adopt(self, performing: Performing) -> None:
         """Settle what became of an earlier engine's processes, then do what is still owed."""
@@ -314,8 +320,8 @@ class RunHost:
             first = self._parts.first
             if isinstance(first, inputs.ResumeRun):
                 first = msgspec.structs.replace(first, adopted=_still_running(found))
-            turn = self._engine.turn([first, _machine_seen(), *found])
-            self._published.publish(self._engine.state, turn.records)
+            turn = self._engine.turn([first, self._machine_seen(), *found])
+            self._publish(turn.records)
             self._gateway.turned(turn.records)
         for effect in self._engine.owed():
             performing.perform(effect)
@@ -348,7 +354,7 @@ class RunHost:
         self._rested.clear()  # before anybody who asked hears the answer and waits for the rest
         self._last_turn = self.now()
         self._appended.set()
-        self._published.publish(self._engine.state, turn.records)
+        self._publish(turn.records)
         self._hear(given for given, _ in batch)
         for position, (_, reply) in enumerate(batch):
             if reply is not None:
@@ -379,6 +385,14 @@ class RunHost:
             self._appended.clear()
             with contextlib.suppress(OSError):  # the next append tells of a disk in trouble
                 await asyncio.to_thread(self._parts.journal.sync)
+
+    def _publish(self, records: Sequence[ev.Recorded]) -> None:
+        self._published.publish(self._engine.state, records)
+        self._observing.tell(self._engine.state, records)
+
+    def _machine_seen(self) -> inputs.Input:
+        probes = self._parts.extensions.resource_probes
+        return inputs.MachineSeen(capacity=measured_capacity(probes, self._guard))
 
     def _rest_or_not(self, performing: Performing) -> None:
         """Note whether the run has ended and everything it owed is done."""
@@ -435,10 +449,6 @@ def _settle(answer: Answer, outcome: Refusal | calls.Answer | None) -> None:
 def _answer(path: Path, done: Answer) -> None:
     if not done.cancelled():
         requests.answer(path, done.result())
-
-
-def _machine_seen() -> inputs.Input:
-    return inputs.MachineSeen(capacity=machine_capacity())
 
 
 def _still_running(found: list[inputs.Input]) -> int:

@@ -19,6 +19,7 @@ from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.runs import project_root
 from anabranch.engine.workspaces import GitError, Repository, open_repository
 from anabranch.errors import AnabranchError, UsageError, WorldError, machine_errors
+from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder
 
 
@@ -50,6 +51,7 @@ def start_run(
     plan_path: str | None = None,
     approve: bool = False,
     environment: Mapping[str, str] | None = None,
+    extensions: Extensions = NO_EXTENSIONS,
 ) -> RunHost:
     """Begin a new run of a plan in a project and host it.
 
@@ -70,7 +72,7 @@ def start_run(
     env = dict(os.environ if environment is None else environment)
     try:
         with machine_errors():
-            return _host_new(home, repository, folder, strategies, env, command)
+            return _host_new(home, repository, folder, strategies, env, command, extensions)
     except AnabranchError:
         shutil.rmtree(home.path, ignore_errors=True)
         raise
@@ -83,6 +85,7 @@ def _host_new(
     strategies: Strategies,
     environment: Mapping[str, str],
     command: inputs.StartRun,
+    extensions: Extensions,
 ) -> RunHost:
     home.create()
     clock = RunClock.begin()
@@ -90,8 +93,8 @@ def _host_new(
     assert lock is not None, "nobody else knows a run that has just got its name"
     facts = {"project": str(repository.root), "folder": str(folder), **clock.facts()}
     journal = Journal.create(home.journal, facts)
-    parts = Parts(home, lock, journal, clock, repository, strategies, environment, None, command)
-    host = RunHost(parts)
+    world = (home, lock, journal, clock, repository, strategies, environment)
+    host = RunHost(Parts(*world, None, command, extensions))
     host.open()
     return host
 
@@ -104,6 +107,7 @@ def resume_run(
     reason: str,
     retry_failed: bool,
     environment: Mapping[str, str] | None = None,
+    extensions: Extensions = NO_EXTENSIONS,
 ) -> RunHost:
     """Take a run over: adopt what lives, settle what ended, go on with what is left.
 
@@ -130,6 +134,7 @@ def resume_run(
         raise
     command = inputs.ResumeRun(reason=reason, adopted=0, retry_failed=retry_failed)
     env = dict(os.environ if environment is None else environment)
-    host = RunHost(Parts(home, lock, journal, clock, repository, strategies, env, state, command))
+    world = (home, lock, journal, clock, repository, strategies, env)
+    host = RunHost(Parts(*world, state, command, extensions))
     host.open()
     return host

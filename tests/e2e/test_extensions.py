@@ -1,0 +1,76 @@
+"""A plugin that brings no strategy: an importer, a report format, an observer, a probe, at work."""
+
+from __future__ import annotations
+
+from tests.e2e.program import Program, until
+from tests.plugins.wheels import write_wheel
+
+SOURCE = """
+import os
+from anabranch.extending import Imported, NotThisFormat
+from anabranch.hookspecs import hookimpl
+
+class Lines:
+    name = "lines"
+    file_names = ("*.lines",)
+    def convert(self, text):
+        if "boom" in text:
+            raise ValueError("boom")
+        return Imported({"streams": {f"s{n}": l for n, l in enumerate(text.split(), 1)}}, ("all",))
+
+class Short:
+    name = "short"
+    def render(self, report, events):
+        return f"{report['plan']}: {report['state']}, {len(events)} events" + chr(10)
+
+class Diary:
+    name = "diary"
+    def saw(self, event):
+        with open(os.environ["DIARY"], "a") as file:
+            file.write(event["type"] + chr(10))
+
+class Seats:
+    name = "seats"
+    def amount(self):
+        return 2
+
+@hookimpl
+def anabranch_importers(): return [Lines()]
+@hookimpl
+def anabranch_report_formats(): return [Short()]
+@hookimpl
+def anabranch_observers(): return [Diary()]
+@hookimpl
+def anabranch_resource_probes(): return [Seats()]
+"""
+
+
+def test_a_plugin_brings_all_four_and_each_works(program: Program) -> None:
+    """Imported, run, observed and told: an end to end round with an installed plugin."""
+    made = write_wheel(program.scratch, "anabranch-extras", SOURCE)
+    program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
+    (program.project / "x.lines").write_text("true\ntrue\n")
+    told = program.expect(0, "import", "x.lines")
+    assert 's2 = "true"' in told.out
+    assert "left out: all" in told.err
+    (program.project / "anabranch.toml").write_text(told.out)
+    diary = program.scratch / "diary"
+    running = program.begin("run", "--headless", DIARY=str(diary))
+    assert running.wait().code == 0
+    until(lambda: "run_converged" in diary.read_text(), "the observer has seen the end")
+    assert diary.read_text().split()[0] == "run_started"
+    shown = program.expect(0, "report", "--format", "short").out
+    assert shown.startswith("plan: converged") or "converged" in shown
+    too_much = "version = 1\n[streams.a]\ncommand = 'true'\nresources = { seats = 3 }\n"
+    (program.project / "anabranch.toml").write_text(too_much)
+    program.expect(1, "run", "--headless")
+    assert "seats" in program.status()["streams"][0]["reason"]
+    program.expect(2, "--safe-mode", "report", "--format", "short")
+
+
+def test_an_importer_that_fails_is_named(program: Program) -> None:
+    made = write_wheel(program.scratch, "anabranch-extras", SOURCE)
+    program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
+    (program.project / "x.lines").write_text("boom\n")
+    told = program.expect(2, "import", "x.lines")
+    assert "as lines: ValueError: boom" in told.err
