@@ -31,3 +31,13 @@ def within(seconds: float, call: Callable[[], T], name: str = "anabranch-plugin"
     if not answer:
         raise TimeoutError
     return answer[0]
+
+
+def in_words(error: BaseException) -> str:
+    """Return an exception in one line, whatever its class does when it is told."""
+    name = type(error).__name__
+    try:
+        told = " ".join(str(error).split())
+    except BaseException:
+        return f"{name}, which cannot be told"
+    return f"{name}: {told}"

@@ -20,7 +20,7 @@ import msgspec
 import pluggy
 
 from anabranch import __version__
-from anabranch.bounded_call import within
+from anabranch.bounded_call import in_words, within
 from anabranch.core.strategies import Strategies
 from anabranch.extending import Extensions
 from anabranch.hookspecs import HOOKS_VERSION, PROJECT, EngineHooks
@@ -166,13 +166,8 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
             raise
         if manager.has_plugin(point.name):
             manager.unregister(name=point.name)
-        return _in_words(error)
+        return in_words(error)
     return None
-
-
-def _in_words(error: BaseException) -> str:
-    told = " ".join(str(error).split())
-    return f"{type(error).__name__}: {told}"
 
 
 def _fault_of_host(point: EntryPoint) -> str | None:
@@ -230,7 +225,7 @@ def _brought(
         except BaseException as error:
             if isinstance(error, KeyboardInterrupt):
                 raise
-            set_aside.append(SetAside(name, _in_words(error)))
+            set_aside.append(SetAside(name, in_words(error)))
             continue
         yield from found
 

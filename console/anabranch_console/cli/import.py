@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import tomli_w
 
-from anabranch.bounded_call import within
+from anabranch.bounded_call import in_words, within
 from anabranch.config import LoadedPlan, check_text, parse_plan
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.extending import Imported, Importer, NotThisFormat
@@ -65,7 +65,7 @@ def _converted(
         except TimeoutError:
             objections.append(f"as {importer.name}: no answer within {LIMIT_SECONDS:g} s")
         except Exception as error:  # an importer may be a plugin's
-            objections.append(f"as {importer.name}: {type(error).__name__}: {error}")
+            objections.append(f"as {importer.name}: {in_words(error)}")
         else:
             if isinstance(found, Imported):
                 return importer, found

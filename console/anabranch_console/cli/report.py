@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from anabranch.bounded_call import within
+from anabranch.bounded_call import in_words, within
 from anabranch.core.projections import event_line
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
@@ -78,9 +78,7 @@ def _rendered(form: ReportFormat, report: dict[str, Any], events: list[dict[str,
     except TimeoutError:
         raise PluginRefused(f"{form.name} gave no report within {LIMIT_SECONDS:g} s") from None
     except Exception as error:
-        raise PluginRefused(
-            f"{form.name} made no report: {type(error).__name__}: {error}"
-        ) from None
+        raise PluginRefused(f"{form.name} made no report: {in_words(error)}") from None
     if not isinstance(text, str):
         raise PluginRefused(f"{form.name} made no report: it answered with {type(text).__name__}")
     return text

@@ -69,8 +69,8 @@ class Reservation(msgspec.Struct, frozen=True):
 def capacity(state: State, name: str) -> float | None:
     """Return how much of a resource there is; None if the machine has not been measured yet.
 
-    The plan's own word counts first, then what was measured. Of a token that nobody defines there is as
-    much as the stream that uses most of it asks for.
+    The plan's own word counts first, then what was measured. Of a token that nobody defines there
+    is as much as the stream that uses most of it asks for.
     """
     declared = state.plan.resources.get(name)
     if declared is not None:

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from anabranch.bounded_call import within
+from anabranch.bounded_call import in_words, within
 from anabranch.core import inputs
 from anabranch.core.guardian.rungs import RUNGS
 from anabranch.core.strategies import (
@@ -96,7 +96,7 @@ class Guard:
         except WrongAnswer as error:
             self._blame(who, name, str(error))
         except BaseException as error:  # a plugin may raise anything, SystemExit too
-            self._blame(who, name, f"{type(error).__name__}: {error}")
+            self._blame(who, name, in_words(error))
         return instead()
 
     def metered(self, name: str, call: Callable[..., T], *arguments: Any) -> T:

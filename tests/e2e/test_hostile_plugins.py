@@ -1,0 +1,143 @@
+"""Thirty hostile plugins at once: the program starts, names each, and the run converges.
+
+They lie in the host's own path, where no trial before the installation has kept them out. (What is
+refused at the door is in ``tests/plugins/test_hostile_wheels.py``.)
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import Program
+
+HEAD = "import sys, os, time, threading\nfrom anabranch.hookspecs import hookimpl\n"
+CONVERGENCE = """
+from anabranch.core.strategies import Abandon, Checkpoint, Converge, WaitForMore
+class Evil:
+    name = NAME
+    def next_step(self, view, now):
+{body}
+@hookimpl
+def anabranch_convergence_types():
+    return [Evil()]
+"""
+
+ASKED = {
+    "raises": "raise ValueError('evil')",
+    "exits": "sys.exit(7)",
+    "interrupts": "raise KeyboardInterrupt",
+    "hangs": "threading.Event().wait()",
+    "recurses": "return self.next_step(view, now)",
+    "says-nothing": "return None",
+    "answers-text": "return 'merge'",
+    "answers-a-class": "return Converge",
+    "merges-strangers": "return Converge(('stranger',), 'mine')",
+    "merges-nobody": "return Converge((), 'nobody')",
+    "has-no-reason": "return Converge(tuple(view.arrived), None) if view.arrived else 1",
+    "looks-never": "return WaitForMore('later', 'tomorrow')",
+    "changes-its-view": "view.departed['x'] = 'y'; return 1",
+    "sets-its-view": "view.arrived = (); return 1",
+    "forces-its-view": "view.options.clear(); return 1",
+    "runs-out": "return [0] * (1 << 62)",
+    "raises-oddly": "raise type('Odd', (BaseException,), {'__str__': lambda s: 1 / 0})()",
+    "yields": "yield WaitForMore('x')",
+    "speaks-escapes": "raise ValueError('\\x1b[2J\\x1b]0;owned\\x07')",
+}
+"""What goes wrong when it is asked; each is a convergence type that a point of the plan uses."""
+
+LOADED = {
+    "import-fails": "import no_such_module",
+    "import-exits": "sys.exit(3)",
+    "import-interrupts": "raise SystemError('odd')",
+    "syntax": "def broken(:",
+    "no-hook": "@hookimpl\ndef anabranch_flavours():\n    return []",
+    "wrong-arguments": "@hookimpl\ndef anabranch_load_balancers(colour):\n    return []",
+    "hook-raises": "@hookimpl\ndef anabranch_load_balancers():\n    raise OSError('gone')",
+    "hook-returns-a-number": "@hookimpl\ndef anabranch_load_balancers():\n    return 7",
+    "without-a-name": "@hookimpl\ndef anabranch_load_balancers():\n    return [object()]",
+    "for-later-hooks": "HOOKS_VERSION = 99",
+    "takes-a-name": (
+        "class B:\n    name = 'barrier'\n"
+        "@hookimpl\ndef anabranch_convergence_types():\n    return [B()]"
+    ),
+    "hangs-at-import": "threading.Event().wait()",
+}
+"""What goes wrong before it is asked anything."""
+
+
+def write_plugin(folder: Path, name: str, source: str) -> None:
+    """Put a plugin into the host's path, as another tool would have."""
+    module = f"evil_{name.replace('-', '_')}"
+    (folder / f"{module}.py").write_text(source.replace("NAME", repr(name)))
+    facts = folder / f"{module}-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: evil-{name}\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(f"[anabranch]\n{name} = {module}\n")
+
+
+@pytest.fixture
+def hostile(program: Program) -> Path:
+    folder = program.scratch / "site"
+    folder.mkdir()
+    for name, body in ASKED.items():
+        source = HEAD + CONVERGENCE.format(body=textwrap.indent(body, " " * 8))
+        write_plugin(folder, name, source)
+    for name, source in LOADED.items():
+        write_plugin(folder, name, HEAD + source)
+    return folder
+
+
+def test_thirty_hostile_plugins_at_once_stop_no_run(program: Program, hostile: Path) -> None:
+    """Each is named, the core's own answers instead, and the commands that mend things work."""
+    assert len(ASKED) + len(LOADED) >= 30
+    program.plan(
+        {name: {"command": f"echo > {name}.txt", "converge": name} for name in ASKED},
+        max_parallel=8,
+        convergence={name: {"type": name} for name in ASKED},
+    )
+    path = str(hostile)
+    ended = program.begin("run", "--headless", PYTHONPATH=path).wait()
+    assert ended.code == 0, ended.err
+    assert "Traceback" not in ended.err
+    assert "\x1b" not in ended.out + ended.err
+    for name in LOADED:
+        assert f"plugin {name} was set aside" in ended.err
+    faulty = {
+        e["strategy"]: e["plugin"] for e in program.events() if e["type"] == "strategy_faulted"
+    }
+    assert set(faulty) == set(ASKED)
+    assert all(plugin.startswith("evil_") for plugin in faulty.values())
+    states = {s["state"] for s in program.streams().values()}
+    assert states == {"succeeded"}
+    listed = program.begin("plugins", "list", PYTHONPATH=path).wait()
+    assert listed.code == 0
+    assert all(f"evil-{name}" in listed.out for name in (*ASKED, *LOADED))
+    program.begin("plugins", "disable", "evil-hangs-at-import", PYTHONPATH=path).wait()
+    safe = program.begin("--safe-mode", "check", PYTHONPATH=path).wait()
+    assert safe.code == 2
+    assert "is not installed" in safe.err
+
+
+def test_an_installed_one_that_turned_evil_is_removed(program: Program) -> None:
+    """It passed its trial, and shows its face only in a run."""
+    from tests.plugins.wheels import write_wheel
+
+    evil = HEAD + CONVERGENCE.format(
+        body="        if 'plugin_store' in ' '.join(sys.orig_argv): "
+        "return Converge(tuple(view.arrived), 'all') if not view.outstanding and view.arrived else "
+        "(WaitForMore('more') if view.outstanding else Abandon('nobody'))\n"
+        "        raise RuntimeError('now you see me')"
+    )
+    made = write_wheel(program.scratch, "anabranch-turncoat", evil.replace("NAME", "'turncoat'"))
+    program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
+    program.plan({"a": "echo > a"}, convergence_type="turncoat")
+    program.expect(0, "run", "--headless")
+    faults = [e for e in program.events() if e["type"] == "strategy_faulted"]
+    assert faults
+    assert "now you see me" in faults[0]["fault"]
+    program.expect(0, "plugins", "remove", "anabranch-turncoat")
+    told = program.expect(2, "run", "--headless")
+    assert "`turncoat` is not installed" in told.err
