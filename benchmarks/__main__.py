@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import coordination, journal, plans, spawning, startup, workspaces
+from benchmarks import coordination, idle, journal, plans, plugins, spawning, startup, workspaces
 from benchmarks.machine import Machine, described
 from benchmarks.measuring import BenchmarkFailed, Table, as_data, drawn
 
@@ -24,6 +24,8 @@ BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "workspaces": workspaces.tables,
     "journal": journal.tables,
     "coordination": coordination.tables,
+    "plugins": plugins.tables,
+    "idle": idle.tables,
 }
 WORKLOAD_VARIABLE = "ANABRANCH_WORKLOAD"
 MOST_SECONDS = 300.0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import queue
 import sys
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -21,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from anabranch.bounded_call import in_words, within
+from anabranch.bounded_call import Caller, in_words
 from anabranch.core import inputs
 from anabranch.core.guardian.rungs import RUNGS
 from anabranch.core.strategies import (
@@ -78,6 +79,7 @@ class Guard:
 
     def __init__(self, limit_seconds: float = LIMIT_SECONDS) -> None:
         self._limit_seconds = limit_seconds
+        self._callers = threading.local()
         self._faults: Counter[str] = Counter()
         self._aside: set[str] = set()
         self._calls: Counter[str] = Counter()
@@ -90,7 +92,7 @@ class Guard:
         if name in self._aside:
             return instead()
         try:
-            return self.metered(name, partial(within, self._limit_seconds, call))
+            return self.metered(name, partial(self._caller().within, self._limit_seconds, call))
         except TimeoutError:
             self._blame(who, name, f"no answer within {self._limit_seconds:g} s", is_last=True)
         except WrongAnswer as error:
@@ -98,6 +100,13 @@ class Guard:
         except BaseException as error:  # a plugin may raise anything, SystemExit too
             self._blame(who, name, in_words(error))
         return instead()
+
+    def _caller(self) -> Caller:
+        """Return the thread that asks for whoever calls: a slow observer delays no decision."""
+        found: Caller | None = getattr(self._callers, "own", None)
+        if found is None:
+            found = self._callers.own = Caller("anabranch-strategy")
+        return found
 
     def metered(self, name: str, call: Callable[..., T], *arguments: Any) -> T:
         """Return what a call returns, and count it and the time it took."""
