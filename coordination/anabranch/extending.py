@@ -1,4 +1,4 @@
-"""What plugins can bring besides strategies: importers, report formats, observers, probes.
+"""What plugins can bring besides strategies: executors, importers, report formats and so on.
 
 Each is a plain object with a name, as a strategy is. They stand at the edge: none of them decides
 anything about a run, and whatever one of them does wrong costs only its own work.
@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
+
+from anabranch.core.ids import Attempt, StreamId
 
 
 class Imported(msgspec.Struct, frozen=True):
@@ -75,6 +77,28 @@ class ResourceProbe(Protocol):
         ...
 
 
+class Launch(msgspec.Struct, frozen=True):
+    """What is about to be run: a command, the folder it runs in, and its whole environment."""
+
+    stream: StreamId
+    attempt: Attempt
+    command: tuple[str, ...]
+    folder: str
+    env: Mapping[str, str]
+    tty: bool = False
+
+
+class Executor(Protocol):
+    """Says by which command line a stream's command is run; a stream names it (``executor``)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def command_line(self, launch: Launch) -> Sequence[str]:
+        """Return the argument vector to run in the command's place, in the same folder."""
+        ...
+
+
 class Extensions(msgspec.Struct, frozen=True):
     """Everything of this kind that is installed, by name."""
 
@@ -82,6 +106,7 @@ class Extensions(msgspec.Struct, frozen=True):
     report_formats: Mapping[str, ReportFormat] = {}
     observers: Mapping[str, Observer] = {}
     resource_probes: Mapping[str, ResourceProbe] = {}
+    executors: Mapping[str, Executor] = {}
 
 
 NO_EXTENSIONS = Extensions()

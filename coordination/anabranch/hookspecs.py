@@ -18,7 +18,7 @@ from anabranch.core.strategies import (
     RecoveryStrategy,
     Remedy,
 )
-from anabranch.extending import Importer, Observer, ReportFormat, ResourceProbe
+from anabranch.extending import Executor, Importer, Observer, ReportFormat, ResourceProbe
 
 HOOKS_VERSION = 1
 PROJECT = "anabranch"
@@ -97,6 +97,14 @@ class EngineHooks:
     @hookspec
     def anabranch_resource_probes(self) -> Iterable[ResourceProbe]:
         """Return the resource probes this plugin brings: what streams can ask for besides.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_executors(self) -> Iterable[Executor]:
+        """Return the executors this plugin brings: a stream is run by one that its plan names.
 
         .. versionadded:: 0.1
         """

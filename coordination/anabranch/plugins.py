@@ -40,6 +40,7 @@ EXTENSION_HOOKS = {
     "report_formats": "anabranch_report_formats",
     "observers": "anabranch_observers",
     "resource_probes": "anabranch_resource_probes",
+    "executors": "anabranch_executors",
 }
 """Which hook brings the rest (a field of :class:`Extensions`)."""
 

@@ -43,6 +43,7 @@ PROOFS = {
     "anabranch_report_formats": "tests/e2e/test_extensions.py",
     "anabranch_observers": "tests/e2e/test_extensions.py",
     "anabranch_resource_probes": "tests/e2e/test_extensions.py",
+    "anabranch_executors": "tests/e2e/test_extensions.py",
 }
 """Where each hook is tested."""
 
@@ -64,7 +65,7 @@ def hooks() -> str:
         if protocol is not None:
             lines += _protocol(protocol)
         lines += [f"Tested in `{PROOFS[name]}`.", ""]
-    lines += _struct(extending.Imported)
+    lines += _struct(extending.Imported) + _struct(extending.Launch)
     return "\n".join(lines).rstrip() + "\n"
 
 

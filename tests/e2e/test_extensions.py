@@ -74,3 +74,40 @@ def test_an_importer_that_fails_is_named(program: Program) -> None:
     (program.project / "x.lines").write_text("boom\n")
     told = program.expect(2, "import", "x.lines")
     assert "as lines: ValueError: boom" in told.err
+
+
+EXECUTORS = """
+from anabranch.hookspecs import hookimpl
+
+class Wrapped:
+    name = "wrapped"
+    def command_line(self, launch):
+        told = f"{launch.stream} {launch.attempt}"
+        return ["/bin/sh", "-c", "echo by $0 > by.txt; exec \\"$@\\"", told, *launch.command]
+
+class Lost:
+    name = "lost"
+    def command_line(self, launch):
+        raise RuntimeError("no room on the cluster")
+
+@hookimpl
+def anabranch_executors():
+    return [Wrapped(), Lost()]
+"""
+
+
+def test_an_executor_says_how_a_stream_is_run_and_without_it_nothing_runs(
+    program: Program,
+) -> None:
+    made = write_wheel(program.scratch, "anabranch-executors", EXECUTORS)
+    program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
+    program.plan({"a": {"command": "cat by.txt", "executor": "wrapped"}})
+    program.expect(0, "run", "--headless")
+    assert program.log("a") == "by a 1\n"
+    program.plan({"a": {"command": "true", "executor": "lost", "retries": 0}})
+    program.expect(1, "run", "--headless")
+    assert "'lost' did not say how to run it" in program.streams()["a"]["reason"]
+    faults = [e["fault"] for e in program.events() if e["type"] == "strategy_faulted"]
+    assert faults[0] == "RuntimeError: no room on the cluster"
+    program.plan({"a": {"command": "true", "executor": "wraped"}})
+    assert "did you mean `wrapped`?" in program.expect(2, "check").err

@@ -16,7 +16,7 @@ from anabranch_console.cli.planning import read_plan
 def command(plan: str | None, as_json: bool) -> None:
     """Check PLAN (anabranch.toml): its waves, its critical path, what is wrong with it."""
     found = installed()
-    loaded = read_plan(plan, (), found.strategies, found.extensions.resource_probes)
+    loaded = read_plan(plan, (), found.strategies, found.extensions)
     if as_json:
         print_json(check_report(loaded))
     elif isinstance(loaded, PlanErrors):

@@ -71,8 +71,8 @@ def command(
     they do outside their workspaces, they do. Without a fault's option one stream is killed and
     another one stalls. Exit code 0: it converged, every fault was mended and nothing is lost.
     """
-    strategies = installed().strategies
-    loaded = valid_plan(read_plan(plan, (), strategies), as_json)
+    found = installed()
+    loaded = valid_plan(read_plan(plan, (), found.strategies, found.extensions), as_json)
     faults = (
         *(Fault(FaultKind.KILL, (StreamId(name),)) for name in kill),
         *(Fault(FaultKind.STALL, (StreamId(name),)) for name in stall),
@@ -97,7 +97,8 @@ def command(
             folder,
             rehearsal.plan,
             faults,
-            strategies,
+            found.strategies,
+            extensions=found.extensions,
             changes=rehearsal.changes,
             limit_seconds=limit,
             stopping=_stopping(),

@@ -44,7 +44,9 @@ def command(file: str, form: str | None) -> None:
     click.echo(f"# From {shown(Path(file).name)}, a {importer.name} file.\n{plan}", nl=False)
     for line in found.left_out:
         say(f"left out: {shown(line)}")
-    checked = parse_plan(plan, file="the plan", known=strategy_names(loaded.strategies))
+    checked = parse_plan(
+        plan, file="the plan", known=strategy_names(loaded.strategies, loaded.extensions)
+    )
     if not isinstance(checked, LoadedPlan):
         say("it is no valid plan yet:")
         say(check_text(checked).rstrip())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -25,7 +25,7 @@ from anabranch.engine.history import estimates
 from anabranch.engine.probing import measured_capacity
 from anabranch.engine.runs import project_root
 from anabranch.errors import UsageError
-from anabranch.extending import ResourceProbe
+from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import ProjectFolder, project_folder
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import print_json, say
@@ -43,7 +43,7 @@ def auto_parallel() -> int:
     return max(LEAST_PARALLEL, 2 * (os.cpu_count() or 1))
 
 
-def strategy_names(strategies: Strategies) -> StrategyNames:
+def strategy_names(strategies: Strategies, extensions: Extensions = NO_EXTENSIONS) -> StrategyNames:
     """Return what plans are checked against: the names of all that is installed."""
     return StrategyNames(
         frozenset(strategies.convergence),
@@ -53,6 +53,7 @@ def strategy_names(strategies: Strategies) -> StrategyNames:
         strategies.early_convergence,
         strategies.checkpointing_convergence,
         strategies.convergence_options,
+        frozenset(extensions.executors),
     )
 
 
@@ -60,11 +61,11 @@ def read_plan(
     path: str | None,
     commands: Sequence[str],
     strategies: Strategies,
-    probes: Mapping[str, ResourceProbe] | None = None,
+    extensions: Extensions = NO_EXTENSIONS,
 ) -> LoadedPlan | PlanErrors:
     """Return the plan of a file, or of commands if there are any."""
     project = ProjectFolder(project_folder(project_root(here())))
-    known = strategy_names(strategies)
+    known = strategy_names(strategies, extensions)
     if commands:
         return plan_from_commands(
             commands, known=known, auto_parallel=auto_parallel(), estimates=estimates(project)
@@ -76,7 +77,7 @@ def read_plan(
         known=known,
         auto_parallel=auto_parallel(),
         estimates=estimates(project),
-        machine=measured_capacity(probes or {}),
+        machine=measured_capacity(extensions.resource_probes),
     )
 
 

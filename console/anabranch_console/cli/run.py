@@ -74,8 +74,7 @@ def command(
     if plan and commands:
         raise click.UsageError("give either a plan or commands after --, not both")
     found = installed()
-    probes = found.extensions.resource_probes
-    loaded = valid_plan(read_plan(plan, commands, found.strategies, probes), as_json)
+    loaded = valid_plan(read_plan(plan, commands, found.strategies, found.extensions), as_json)
     host = start_run(
         here(),
         with_choices(loaded.plan, keep_going, max_parallel),

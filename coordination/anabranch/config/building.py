@@ -118,6 +118,7 @@ def _stream(
         resources=dict(table.resources),
         writes=tuple(table.writes),
         estimate_seconds=_estimate(estimates.get(name)),
+        executor=table.executor or "",
     )
 
 

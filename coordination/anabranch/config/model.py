@@ -304,6 +304,9 @@ class StreamTable(Table):
     ask: AskTable | None = Field(
         default=None, description="How it is asked for a sign when it stands still."
     )
+    executor: Text | None = Field(
+        default=None, description="A plugin that says by which command line it is run."
+    )
     after: Duration = Field(default=0, description="Not before this long after its dependencies.")
 
     @model_validator(mode="after")

@@ -31,6 +31,7 @@ class StrategyNames:
     early: frozenset[str] = frozenset()
     checkpointing: frozenset[str] = frozenset()
     options: Mapping[str, Any] = field(default_factory=dict)
+    executors: frozenset[str] = frozenset()
 
     @property
     def fallbacks(self) -> frozenset[str]:
@@ -79,6 +80,7 @@ def strategy_problems(document: dict[str, Any], known: StrategyNames) -> list[Pr
         *_unknown(document, ("coordination", "convergence_type"), known.convergence, "convergence"),
         *_unknown(document, ("convergence", "*", "type"), known.convergence, "convergence"),
         *_unknown(document, ("coordination", "balancer"), known.balancers, "balancing"),
+        *_unknown(document, ("streams", "*", "executor"), known.executors, "execution"),
         *_unknown(document, ("coordination", "recovery", "fallback"), known.fallbacks, "recovery"),
     ]
 

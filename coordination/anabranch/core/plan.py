@@ -68,7 +68,8 @@ class StreamPlan(msgspec.Struct, frozen=True):
     """What the plan says about one stream.
 
     ``command`` is an argument vector; a command written as a string has become
-    ``("/bin/sh", "-c", text)``, and ``command_text`` is what the user wrote.
+    ``("/bin/sh", "-c", text)``, and ``command_text`` is what the user wrote. An ``executor`` says
+    by which command line it is run; without a name it is run as it is.
     """
 
     id: StreamId
@@ -95,6 +96,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     resources: dict[str, float] = {}
     writes: tuple[str, ...] = ()
     estimate_seconds: float = 1.0
+    executor: str = ""
 
     @property
     def points(self) -> tuple[PointId, ...]:

@@ -27,6 +27,7 @@ from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import start_run
 from anabranch.engine.journal import Journal
 from anabranch.engine.settling import repository_of, settled_by_choice
+from anabranch.extending import NO_EXTENSIONS, Extensions
 
 LOOK_SECONDS = 0.05
 
@@ -78,6 +79,7 @@ def run_drill(
     faults: Sequence[Fault],
     strategies: Strategies,
     *,
+    extensions: Extensions = NO_EXTENSIONS,
     changes: Sequence[str],
     limit_seconds: float,
     stopping: Event,
@@ -90,7 +92,7 @@ def run_drill(
     Raises AnabranchError if the run cannot begin.
     """
     os.environ["XDG_STATE_HOME"] = str(scratch.state)
-    host = start_run(folder, plan, strategies, environment=environment)
+    host = start_run(folder, plan, strategies, environment=environment, extensions=extensions)
     injector = Injector(host, scratch, tuple(faults))
     try:
         is_over = _see_through(host, injector, tell(host.state), limit_seconds, stopping)

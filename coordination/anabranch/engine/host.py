@@ -33,6 +33,7 @@ from anabranch.engine import requests
 from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
 from anabranch.engine.engine import Engine
+from anabranch.engine.executing import Executing
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.gateway.desk import Reply
 from anabranch.engine.gateway.front import Gateway
@@ -280,6 +281,7 @@ class RunHost:
             self._engine_overhead,
             gateway.environment,
             self._watcher,
+            Executing(parts.extensions.executors, self._guard),
         )
         if parts.state is not None:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))

@@ -23,6 +23,7 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
+from anabranch.engine.executing import Executing
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
@@ -69,6 +70,7 @@ class Performing:
         engine_overhead: Callable[[], Mapping[str, float]],
         told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
         watcher: WorkspaceWatcher,
+        executing: Executing,
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
@@ -78,6 +80,7 @@ class Performing:
         self._post = post
         self._engine_overhead = engine_overhead
         self._told = told
+        self._executing = executing
         self._checkpoints = CheckpointEffects(workspaces, watcher.expect)
         self._last_change_at = watcher.last_change_at
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
@@ -233,14 +236,18 @@ class Performing:
         )
 
     async def _start(self, effect: fx.StartProcess) -> None:
+        state = self._state()
         spec = launch_spec(
-            self._state(),
+            state,
             effect.stream,
             effect.attempt,
             self._environment,
             self._workspaces.prefix,
             self._told,
         )
+        plan = state.stream_plan(effect.stream)
+        if plan.executor:
+            spec = await asyncio.to_thread(self._executing.applied, plan, spec)
         await self.processes.start(spec)
 
     # --- time ------------------------------------------------------------------------------------

@@ -1,0 +1,58 @@
+"""Executors: plugins that say by which command line a stream's command is run.
+
+An executor decides how, never what: it is shown the command and the place, and answers with an
+argument vector that stands in the command's place (a container's, a remote shell's, a scheduler's).
+Without an answer the attempt is not started: running it elsewhere than the plan says is no way out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from msgspec.structs import replace
+
+from anabranch.core.plan import StreamPlan
+from anabranch.engine.guarded_strategies import Guard, WrongAnswer
+from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.extending import Executor, Launch
+
+MOST_ARGUMENTS = 1_000
+
+
+class Executing:
+    """The executors of one run, behind its guard."""
+
+    def __init__(self, executors: Mapping[str, Executor], guard: Guard) -> None:
+        self._executors = executors
+        self._guard = guard
+
+    def applied(self, plan: StreamPlan, spec: ProcessSpec) -> ProcessSpec:
+        """Return what to run; takes up to a second. Raises OSError without an answer."""
+        if not plan.executor:
+            return spec
+        executor = self._executors.get(plan.executor)
+        if executor is None:
+            raise OSError(f"the executor {plan.executor!r} is not installed")
+        launch = Launch(
+            spec.stream, spec.attempt, tuple(spec.argv), spec.cwd, dict(spec.env), spec.tty
+        )
+        name = f"executor {plan.executor}"
+        answer = self._guard.ask(executor, name, partial(_asked, executor, launch), _nothing)
+        if answer is None:
+            raise OSError(f"the executor {plan.executor!r} did not say how to run it")
+        return replace(spec, argv=answer)
+
+
+def _asked(executor: Executor, launch: Launch) -> tuple[str, ...] | None:
+    found = executor.command_line(launch)
+    words = None if isinstance(found, str) else tuple(found)
+    if not words or len(words) > MOST_ARGUMENTS or not all(isinstance(w, str) for w in words):
+        raise WrongAnswer("its command line is no list of words")
+    if any("\0" in word for word in words):
+        raise WrongAnswer("its command line holds a zero byte")
+    return words
+
+
+def _nothing() -> tuple[str, ...] | None:
+    return None
