@@ -20,11 +20,13 @@ from textual.screen import Screen
 
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.paths import themes_folder
+from anabranch_console.console_hooks import ConsolePlugins, load_console_plugins
 from anabranch_console.frame_clock import FrameClock, writes_waiting
 from anabranch_console.glyphs import Glyphs, choose_glyphs
+from anabranch_console.plugged import Plugged
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
-from anabranch_console.theme_files import load_themes
+from anabranch_console.theme_files import Themes, load_themes, with_texts
 from anabranch_console.theming import (
     DEFAULT_THEME,
     Palette,
@@ -54,6 +56,7 @@ class ConsoleApp(App[ConsoleExit]):
         source: the run.
         is_paced: whether frames are pulled by the clock; tests pull them with :meth:`advance`.
         environ: where ``ANABRANCH_GLYPHS`` and ``ANABRANCH_THEME`` are looked up.
+        plugins: what plugins bring to the console.
     """
 
     TITLE = "anabranch"
@@ -68,8 +71,10 @@ class ConsoleApp(App[ConsoleExit]):
         *,
         is_paced: bool = True,
         environ: Mapping[str, str] = os.environ,
+        plugins: ConsolePlugins | None = None,
     ) -> None:
-        themes = load_themes([themes_folder()])
+        self._plugins = plugins or ConsolePlugins()
+        themes = self._load_themes()
         self.palettes: dict[str, Palette] = themes.palettes
         self.palette = self.palettes[DEFAULT_THEME]
         super().__init__()
@@ -82,7 +87,9 @@ class ConsoleApp(App[ConsoleExit]):
         for palette in self.palettes.values():
             self.register_theme(textual_theme(palette))
         self.theme = self.palette.name
-        self.run_screen = RunScreen(RunModel(source))
+        model = RunModel(source)
+        self.plugged = Plugged(self._plugins, lambda: model.live_state)
+        self.run_screen = RunScreen(model, self.plugged)
         self.run_screen.themes = [(p.name, p.title) for p in self.palettes.values()]
         self.run_screen.read_themes_again = self.read_themes_again
 
@@ -96,7 +103,11 @@ class ConsoleApp(App[ConsoleExit]):
 
     def on_mount(self) -> None:
         self._tell_theme_problems(self._theme_problems)
+        for plugin in self._plugins.set_aside:
+            told = f"plugin {plugin.plugin} was set aside: {plugin.reason}"
+            self.run_screen.tell("warning", escape_for_terminal(told))
         if self._is_paced:
+            self.plugged.start()
             self.set_timer(self.clock.period_seconds, self._next_frame)
 
     def advance(self) -> None:
@@ -129,12 +140,18 @@ class ConsoleApp(App[ConsoleExit]):
 
     def read_themes_again(self) -> None:
         """Take up what changed in the user's folder of themes; problems are told."""
-        themes = load_themes([themes_folder()])
+        themes = self._load_themes()
         self._tell_theme_problems(themes.problems)
         self.palettes = {**themes.palettes, self.palette.name: self.palette}
         for palette in themes.palettes.values():
             self.register_theme(textual_theme(palette))
         self.run_screen.themes = [(p.name, p.title) for p in self.palettes.values()]
+
+    def _load_themes(self) -> Themes:
+        return with_texts(load_themes([themes_folder()]), self._plugins.themes)
+
+    def on_unmount(self) -> None:
+        self.plugged.stop()
 
     def _tell_theme_problems(self, problems: Iterable[str]) -> None:
         for problem in problems:
@@ -162,5 +179,5 @@ def _unknown_theme(wanted: str, known: Mapping[str, Palette]) -> list[str]:
 
 def run_console(source: Source) -> ConsoleExit:
     """Show a run until the user leaves, and return what to say afterwards."""
-    result = ConsoleApp(source).run()
+    result = ConsoleApp(source, plugins=load_console_plugins()).run()
     return result or ConsoleExit(f"Come back with: anabranch console {source.run}")

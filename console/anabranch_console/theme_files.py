@@ -59,6 +59,21 @@ def load_themes(folders: Iterable[Path]) -> Themes:
     return Themes(palettes, tuple(problems))
 
 
+def with_texts(themes: Themes, texts: Mapping[str, str]) -> Themes:
+    """Return the themes and those in TOML texts; a text that is wrong is a problem."""
+    palettes, problems = dict(themes.palettes), list(themes.problems)
+    for name, text in texts.items():
+        try:
+            if not _NAME.fullmatch(name) or name in palettes:
+                raise ValueError("its name is taken, or has other than small letters, digits, -, _")
+            if len(text) > LARGEST_THEME_BYTES:
+                raise ValueError(f"larger than {LARGEST_THEME_BYTES // 1024} KiB")
+            palettes[name] = parse_palette(name, text, palettes)
+        except ValueError as error:
+            problems.append(f"theme {name} of a plugin: {error}")
+    return Themes(palettes, tuple(problems))
+
+
 def _toml_files(entries: Iterable[Any]) -> list[Any]:
     return sorted((e for e in entries if e.name.endswith(".toml")), key=lambda e: e.name)
 

@@ -73,7 +73,7 @@ class Loaded(msgspec.Struct, frozen=True):
     extensions: Extensions = Extensions()
 
 
-class _Brought(msgspec.Struct, frozen=True):
+class Brought(msgspec.Struct, frozen=True):
     """One strategy as its plugin handed it over; ``source`` is the distribution."""
 
     source: str
@@ -86,38 +86,67 @@ class _Brought(msgspec.Struct, frozen=True):
         return f"{self.source}:{self.name}"
 
 
+class Gathered(msgspec.Struct, frozen=True):
+    """What the plugins of one group brought, by kind; names may be there more than once."""
+
+    found: Mapping[str, list[Brought]]
+    plugins: tuple[str, ...]
+    set_aside: tuple[SetAside, ...]
+
+
 def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
     """Return every installed strategy; never raises because of a plugin.
 
     ``points`` are the entry points to load; by default those that are installed, in the host or by
     ``anabranch plugins install``, and not disabled; in safe mode the built-in ones only.
     """
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(EngineHooks)
+    gathered = gather(PROJECT, EngineHooks, {**HOOKS, **EXTENSION_HOOKS}, points)
+    found, set_aside = gathered.found, list(gathered.set_aside)
+    by_name = {kind: _by_name(kind, brought, set_aside) for kind, brought in found.items()}
+    return Loaded(
+        Strategies(**{kind: by_name[kind] for kind in HOOKS}),
+        gathered.plugins,
+        tuple(set_aside),
+        {kind: {one.name: one.id for one in brought} for kind, brought in found.items()},
+        Extensions(**{kind: by_name[kind] for kind in EXTENSION_HOOKS}),
+    )
+
+
+def gather(
+    group: str,
+    hooks: type,
+    kinds: Mapping[str, str],
+    points: Iterable[EntryPoint] | None = None,
+    project: str = PROJECT,
+) -> Gathered:
+    """Load the plugins of a group of entry points, and ask each what it brings.
+
+    Args:
+        group: the group of entry points.
+        hooks: the class of hook specifications that they implement.
+        kinds: which hook brings which kind.
+        points: the entry points; by default all that are installed and not disabled.
+        project: the name that the hooks are marked with.
+    """
+    manager = pluggy.PluginManager(project)
+    manager.add_hookspecs(hooks)
     set_aside: list[SetAside] = []
     if points is None:
-        offered = offered_plugins(PROJECT)
+        offered = offered_plugins(group)
         points = offered.entry_points
         set_aside += [SetAside("installed plugins", fault) for fault in offered.faults]
         if is_safe_mode():
             points = [point for point in points if is_built_in(point)]
     sources: dict[str, str] = {}
     for point in sorted(points, key=_place):
-        reason = _register(manager, point)
+        reason = _register(manager, hooks, point)
         if reason:
             set_aside.append(SetAside(point.name, reason))
         else:
             sources[point.name] = source_of(point)
-    found: dict[str, dict[str, Any]] = {}
-    names: dict[str, dict[str, str]] = {}
-    for kind, hook in {**HOOKS, **EXTENSION_HOOKS}.items():
-        brought = list(_brought(manager, hook, sources, set_aside))
-        found[kind] = _by_name(kind, brought, set_aside)
-        names[kind] = {one.name: one.id for one in brought}
+    found = {k: list(_brought(manager, hook, sources, set_aside)) for k, hook in kinds.items()}
     plugins = tuple(name for name, _ in manager.list_name_plugin())
-    strategies = Strategies(**{kind: found[kind] for kind in HOOKS})
-    extensions = Extensions(**{kind: found[kind] for kind in EXTENSION_HOOKS})
-    return Loaded(strategies, plugins, tuple(set_aside), names, extensions)
+    return Gathered(found, plugins, tuple(set_aside))
 
 
 def is_safe_mode() -> bool:
@@ -146,7 +175,7 @@ def _place(point: EntryPoint) -> tuple[bool, str]:
 # --- one plugin ----------------------------------------------------------------------------------
 
 
-def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
+def _register(manager: pluggy.PluginManager, hooks: type, point: EntryPoint) -> str | None:
     """Load one plugin; return why it could not be, or None."""
     if manager.has_plugin(point.name):
         return "another plugin has the same name"
@@ -155,7 +184,7 @@ def _register(manager: pluggy.PluginManager, point: EntryPoint) -> str | None:
         if fault:
             return fault
         plugin = point.load() if is_built_in(point) else within(LOAD_SECONDS, point.load)
-        fault = _fault_of_hooks(manager, plugin)
+        fault = _fault_of_hooks(manager, hooks, plugin)
         if fault:
             return fault
         manager.register(plugin, name=point.name)
@@ -185,12 +214,12 @@ def _fault_of_host(point: EntryPoint) -> str | None:
     return None
 
 
-def _fault_of_hooks(manager: pluggy.PluginManager, plugin: Any) -> str | None:
+def _fault_of_hooks(manager: pluggy.PluginManager, hooks: type, plugin: Any) -> str | None:
     """Return which hook of a plugin is none of this version's."""
     wanted = getattr(plugin, "HOOKS_VERSION", HOOKS_VERSION)
     if isinstance(wanted, int) and wanted > HOOKS_VERSION:
         return f"it was written for hooks version {wanted}, and this Anabranch has {HOOKS_VERSION}"
-    known = sorted(name for name in vars(EngineHooks) if name.startswith(PROJECT))
+    known = sorted(name for name in vars(hooks) if name.startswith(PROJECT))
     for name in dir(plugin):
         if name in known or manager.parse_hookimpl_opts(plugin, name) is None:
             continue
@@ -208,7 +237,7 @@ def _brought(
     hook: str,
     sources: Mapping[str, str],
     set_aside: list[SetAside],
-) -> Iterator[_Brought]:
+) -> Iterator[Brought]:
     """Ask each plugin by itself what it brings, so that one that fails spoils no other's answer."""
     plugins = manager.list_name_plugin()
     for name, plugin in plugins:
@@ -219,7 +248,7 @@ def _brought(
         source = sources[name]
         try:
             batches = caller() if source == BUILT_IN else within(LOAD_SECONDS, caller)
-            found = [_Brought(source, name, str(s.name), s) for batch in batches for s in batch]
+            found = [Brought(source, name, str(s.name), s) for batch in batches for s in batch]
         except TimeoutError:
             set_aside.append(SetAside(name, f"{hook} did not end within {LOAD_SECONDS:g} s"))
             continue
@@ -231,7 +260,7 @@ def _brought(
         yield from found
 
 
-def _by_name(kind: str, brought: list[_Brought], set_aside: list[SetAside]) -> dict[str, Any]:
+def _by_name(kind: str, brought: list[Brought], set_aside: list[SetAside]) -> dict[str, Any]:
     """Return strategies by the names that lead to them: ids, and bare names of which one is."""
     found: dict[str, Any] = {}
     for one in brought:

@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from anabranch_console.commands import completions, parse_command
 from anabranch_console.screens.help import help_lines
 from anabranch_console.screens.palette import Hit, best
 from anabranch_console.screens.run_screen import RunScreen
@@ -14,10 +15,8 @@ from anabranch_console.verbs import (
     Scope,
     Situation,
     Verb,
-    completions,
     footer_verbs,
     keys_markdown,
-    parse_command,
     shown_keys,
 )
 

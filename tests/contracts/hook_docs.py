@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from types import ModuleType
 from typing import Any
 
 from anabranch import extending
 from anabranch.hookspecs import HOOKS_VERSION, EngineHooks
+from anabranch_console import console_hooks
 
 HEAD = f"""# Hooks
 
@@ -48,25 +50,49 @@ PROOFS = {
 """Where each hook is tested."""
 
 
-def hook_names() -> list[str]:
-    return [name for name in vars(EngineHooks) if name.startswith("anabranch_")]
+CONSOLE_HEAD = """# The console's hooks
+
+A group of entry points of their own, `anabranch.console`, marked by
+`anabranch_console.console_hooks.hookimpl`. All are shown the run as `anabranch status --json` tells
+it, in a thread beside the console, for at most a second each; who raises, hangs or answers with
+something else than text is told by name, and after three times asked no more. What they say is
+escaped before it is shown.
+"""
+
+CONSOLE_PROOF = "tests/console/test_console_plugins.py"
+
+
+def hook_names(hooks: type = EngineHooks) -> list[str]:
+    return [name for name in vars(hooks) if name.startswith("anabranch_")]
 
 
 def hooks() -> str:
     """Return docs/hooks.md."""
     lines = [HEAD]
     for name in hook_names():
-        function = getattr(EngineHooks, name)
-        text, _, added = (inspect.getdoc(function) or "").partition(".. versionadded::")
-        brought = _brought(function)
-        lines += [f"## `{name}`", "", " ".join(text.split()).replace("``", "`"), ""]
-        lines += [f"Returns any number of `{brought}`. Since {added.strip()}.", ""]
-        protocol = getattr(extending, brought, None)
-        if protocol is not None:
-            lines += _protocol(protocol)
-        lines += [f"Tested in `{PROOFS[name]}`.", ""]
+        lines += _hook(getattr(EngineHooks, name), extending, PROOFS[name])
     lines += _struct(extending.Imported) + _struct(extending.Launch)
+    lines.append(CONSOLE_HEAD)
+    for name in hook_names(console_hooks.ConsoleHooks):
+        lines += _hook(getattr(console_hooks.ConsoleHooks, name), console_hooks, CONSOLE_PROOF)
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _hook(function: Any, module: ModuleType, proof: str) -> list[str]:
+    text, _, added = (inspect.getdoc(function) or "").partition(".. versionadded::")
+    brought = _brought(function)
+    protocol = getattr(module, brought, None)
+    return [
+        f"## `{function.__name__}`",
+        "",
+        " ".join(text.split()).replace("``", "`"),
+        "",
+        f"Returns any number of `{brought}`. Since {added.strip()}.",
+        "",
+        *(_protocol(protocol) if protocol is not None else []),
+        f"Tested in `{proof}`.",
+        "",
+    ]
 
 
 def _brought(function: Any) -> str:

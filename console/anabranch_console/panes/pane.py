@@ -52,8 +52,9 @@ class Pane(Horizontal, Generic[Row]):
         model: RunModel,
         columns: Sequence[GridColumn[Row]],
         key: Callable[[Row], Hashable],
+        place: str = "",
     ) -> None:
-        super().__init__(id=f"mode-{self.name_of}", classes="mode")
+        super().__init__(id=f"mode-{place or self.name_of}", classes="mode")
         self.model = model
         self.filter = TextFilter()
         self.grid: Grid[Row] = Grid(columns, key, id=f"{self.name_of}-rows")

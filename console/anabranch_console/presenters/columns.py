@@ -8,6 +8,7 @@ from typing import Any
 
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Align, Span
+from anabranch_console.plugged import Plugged
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import StreamRow
 
@@ -112,6 +113,28 @@ COLUMNS: tuple[Column, ...] = (
     ),
     Column("now", "NOW", 0, 80, _now, lambda r: r.now),
 )
+
+PLUGIN_COLUMN_PRIORITY = 50
+
+
+def plugin_columns(plugged: Plugged) -> tuple[Column, ...]:
+    """Return the columns that plugins bring; they show what each said last."""
+
+    def column(name: str, title: str, width: int) -> Column:
+        def show(row: StreamRow, glyphs: Glyphs) -> Span:
+            return Span(plugged.cells.get((name, row.id), ""), "text")
+
+        def sort_key(row: StreamRow) -> str:
+            return plugged.cells.get((name, row.id), "")
+
+        return Column(f"plugin {name}", title, width, PLUGIN_COLUMN_PRIORITY, show, sort_key)
+
+    return tuple(
+        column(name, wording.safe(plugged.plugins.title("columns", name)).upper(), width)
+        for name, width in plugged.plugins.widths.items()
+        if name in plugged.plugins.columns
+    )
+
 
 PLAN_ORDER = "plan"
 BY_ID = {column.id: column for column in COLUMNS}

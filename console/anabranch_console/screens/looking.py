@@ -16,13 +16,14 @@ from textual.notifications import SeverityLevel
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import RunPhase
+from anabranch_console.commands import parse_command
 from anabranch_console.filtering import compile_filter
 from anabranch_console.lines import Span
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.screens.dialogs import Choice, Choose
 from anabranch_console.screens.run_view import TABS, RunView
 from anabranch_console.stream_list import SORTABLE
-from anabranch_console.verbs import BY_ID, VERBS, Situation, parse_command, shown_keys
+from anabranch_console.verbs import BY_ID, VERBS, Situation, shown_keys
 from anabranch_console.widgets.bars import Footer
 from anabranch_console.widgets.command_bar import CommandBar, Purpose
 from anabranch_console.widgets.events_pane import EventsPane, Note

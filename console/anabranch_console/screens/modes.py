@@ -17,6 +17,7 @@ from textual.message import Message
 
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
+from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.panes.conflicts import ConflictsPane
 from anabranch_console.panes.convergence import ConvergencePane
 from anabranch_console.panes.guardian import GuardianPane
@@ -24,8 +25,11 @@ from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.locks import LocksPane
 from anabranch_console.panes.messages import MessagesPane
 from anabranch_console.panes.pane import Pane
+from anabranch_console.panes.plugin_lines import PluginLinesPane
 from anabranch_console.panes.plugins import PluginsPane
 from anabranch_console.panes.resources import ResourcesPane
+from anabranch_console.plugged import Plugged
+from anabranch_console.presenters.columns import plugin_columns
 from anabranch_console.presenters.travel_line import travel_line
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.looking import LookingScreen
@@ -48,6 +52,7 @@ _PANES: dict[str, Callable[[RunModel], Pane[Any]]] = {
     "plugins": PluginsPane,
 }
 MODES = (HOME, *_PANES)
+PLUGIN_PANE = "pane "
 _MODE_OF = {
     Scope.STREAMS: HOME,
     Scope.STREAM: HOME,
@@ -78,15 +83,19 @@ class ModesScreen(LookingScreen):
             super().__init__()
             self.moment, self.found = moment, found
 
-    def __init__(self, model: RunModel) -> None:
+    def __init__(self, model: RunModel, plugged: Plugged | None = None) -> None:
         super().__init__(model)
         self.mode = HOME
         self.panes: dict[str, Pane[Any]] = {}
+        self.plugged = plugged or Plugged(ConsolePlugins(), lambda: model.live_state)
+        self.table.extra_columns = plugin_columns(self.plugged)
         self.mode_tabs = ModeTabs()
         self.travel_bar = Bar(id="travel")
         self.travel_bar.background_name = "cursor"
         self._rewinder = Rewinder(model.source)
         self._destination: Moment | None = None
+        self._cells_seen = self.plugged.cells
+        self._lines_seen = self.plugged.lines
         self._live_seen: State | None = None
 
     def compose(self) -> ComposeResult:
@@ -130,12 +139,20 @@ class ModesScreen(LookingScreen):
         if mode == HOME:
             self.rearrange()  # before it is painted: another time may have other streams
         if mode != HOME and mode not in self.panes:
-            self.panes[mode] = _PANES[mode](self.model)
+            self.panes[mode] = self._make_pane(mode)
             self.mount(self.panes[mode], before=self.events_pane)
         if self.pane:
             self.pane.add_class("-current")
         self._paint_tabs()
         self.call_after_refresh(self._arrive)
+
+    def plugin_names(self, kind: str) -> list[str]:
+        return list(getattr(self.plugged.plugins, kind))
+
+    def _make_pane(self, mode: str) -> Pane[Any]:
+        if mode in _PANES:
+            return _PANES[mode](self.model)
+        return PluginLinesPane(self.model, self.plugged, mode.removeprefix(PLUGIN_PANE))
 
     def _arrive(self) -> None:
         self.main_view.focus()
@@ -276,8 +293,25 @@ class ModesScreen(LookingScreen):
 
     # --- keeping up ------------------------------------------------------------------------------
 
+    def _hear_plugins(self) -> None:
+        """Show what plugins have said since, and what is wrong with one."""
+        plugged = self.plugged
+        wanted = self.mode.removeprefix(PLUGIN_PANE) if self.mode not in MODES else ""
+        if wanted != plugged.shown_pane:
+            plugged.show(wanted)
+        if plugged.cells is not self._cells_seen:
+            self._cells_seen = plugged.cells
+            self.table.forget_strips()
+            self.table.refresh()
+        if self.mode not in MODES and plugged.lines is not self._lines_seen:
+            self._lines_seen = plugged.lines
+            self._update_mode()
+        for fault in plugged.faults():
+            self.tell("error", fault)
+
     def advance(self) -> Changes:
         changes = super().advance()
+        self._hear_plugins()
         if self.model.time.past is not None:
             live = self.model.live_state
             if live is not self._live_seen:

@@ -5,7 +5,7 @@ The store works in a thread of its own, one change at a time; what it says comes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, cast
 
@@ -24,6 +24,7 @@ from anabranch_console.presenters.plugin_lines import (
     open_points,
 )
 from anabranch_console.screens.dialogs import Choice, Choose, Confirm
+from anabranch_console.screens.modes import PLUGIN_PANE
 from anabranch_console.screens.recovering import RecoveringScreen
 from anabranch_console.widgets.command_bar import Purpose
 
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     from anabranch.plugin_store.store import PluginStore, Proposal
 
 _REASON = "chosen in the console"
+
+
+def _known(found: Iterable[str]) -> str:
+    names = ", ".join(found)
+    return f"there are {names}" if names else "no plugin brings one"
+
+
 _LATER = "it counts for runs begun from now on"
 Change = Callable[["PluginStore"], str]
 
@@ -59,6 +67,13 @@ class PluggingScreen(RecoveringScreen):
         def __init__(self, proposal: Proposal, answer: Future[bool]) -> None:
             super().__init__()
             self.proposal, self.answer = proposal, answer
+
+    class ActionTold(Message):
+        """A plugin's action has come to its end."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
 
     class StoreEnded(Message):
         """A change is done, or refused."""
@@ -104,6 +119,46 @@ class PluggingScreen(RecoveringScreen):
         known = candidates(strategies, row.kind) if strategies is not None else []
         name = next((name for name in known if name in names), row.strategy)
         self.steer(ChooseStrategy(kind=row.kind, strategy=name, point=point, reason=_REASON))
+
+    def do_pane(self, argument: str) -> None:
+        """Go to a plugin's pane: ``NAME``, or ask which."""
+        panes = self.plugged.plugins.panes
+        if argument and argument not in panes:
+            self.tell("warning", f"there is no pane {argument!r}; {_known(panes)}")
+        elif argument or len(panes) == 1:
+            self.go_to(f"{PLUGIN_PANE}{argument or next(iter(panes))}")
+        elif not panes:
+            self.tell("information", "no plugin brings a pane")
+        else:
+            choices = [Choice(n, str(i), n) for i, n in enumerate(list(panes)[:9], 1)]
+            self.app.push_screen(
+                Choose("Which pane?", choices),
+                lambda name: self.go_to(f"{PLUGIN_PANE}{name}") if name else None,
+            )
+
+    def do_do(self, argument: str) -> None:
+        """Let a plugin's action happen: ``NAME [STREAM]``, or ask which."""
+        name, _, stream = argument.partition(" ")
+        actions = self.plugged.plugins.actions
+        if name and name not in actions:
+            self.tell("warning", f"there is no action {name!r}; {_known(actions)}")
+        elif name:
+            whom = stream or (str(self.chosen.id) if self.chosen else None)
+            self.plugged.do(name, whom, self._tell_action)
+        elif not actions:
+            self.tell("information", "no plugin brings an action")
+        else:
+            choices = [
+                Choice(name, str(i), name, self.plugged.plugins.title("actions", name))
+                for i, name in enumerate(list(actions)[:9], 1)
+            ]
+            self.app.push_screen(
+                Choose("Which action?", choices),
+                lambda chosen: self.do_do(chosen) if chosen else None,
+            )
+
+    def _tell_action(self, told: str) -> None:
+        self.post_message(self.ActionTold(told))
 
     # --- the store -------------------------------------------------------------------------------
 
@@ -230,6 +285,10 @@ class PluggingScreen(RecoveringScreen):
 
         dialog = Confirm(of_installing(message.proposal), self.hold_off_seconds)
         self.app.push_screen(dialog, answered)
+
+    @on(ActionTold)
+    def _say_action(self, message: ActionTold) -> None:
+        self.tell("info", message.text)
 
     @on(StoreEnded)
     def _tell_end(self, message: StoreEnded) -> None:

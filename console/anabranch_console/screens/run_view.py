@@ -20,6 +20,7 @@ from textual.widget import Widget
 
 from anabranch.core.events import Recorded
 from anabranch.core.state import Stream
+from anabranch_console.commands import completions
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters.columns import PLAN_ORDER
 from anabranch_console.presenters.ending import ending_lines
@@ -29,7 +30,7 @@ from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.stream_list import SORTABLE, StreamList
-from anabranch_console.verbs import Scope, completions
+from anabranch_console.verbs import Scope
 from anabranch_console.widgets.bars import Bar, Footer
 from anabranch_console.widgets.command_bar import CommandRow
 from anabranch_console.widgets.events_pane import EventsPane, Note
@@ -355,6 +356,10 @@ class RunView(Screen[None]):
     def _completions(self, text: str) -> list[str]:
         return completions(text, self.completable())
 
+    def plugin_names(self, kind: str) -> list[str]:
+        """Return the names of what plugins bring of a kind."""
+        return []
+
     def completable(self) -> dict[str, Sequence[str]]:
         """Return what arguments of commands complete to."""
         return {
@@ -362,6 +367,8 @@ class RunView(Screen[None]):
             "columns": SORTABLE,
             "themes": [name for name, _ in self.themes],
             "locks": sorted(self.model.state.locks.entries),
+            "panes": self.plugin_names("panes"),
+            "actions": self.plugin_names("actions"),
             "points": list(self.model.state.points),
             "breakers": list(self.model.state.breakers.tripped),
             "violators": sorted(self.model.state.locks.violations),

@@ -10,7 +10,7 @@ from textual.strip import Strip
 
 from anabranch.core.ids import StreamId
 from anabranch_console.lines import Line, Span, fit
-from anabranch_console.presenters.columns import Column, layout
+from anabranch_console.presenters.columns import COLUMNS, Column, layout
 from anabranch_console.presenters.stream_row import StreamRow
 from anabranch_console.stream_list import StreamList
 from anabranch_console.verbs import Scope
@@ -48,6 +48,7 @@ class StreamsTable(LineView):
         self.rows = rows
         self._strips: dict[StreamId, tuple[StreamRow, bool, bool, Strip]] = {}
         self._columns: list[tuple[Column, int]] = []
+        self.extra_columns: tuple[Column, ...] = ()
 
     @property
     def line_count(self) -> int:
@@ -65,7 +66,8 @@ class StreamsTable(LineView):
         if not self._columns:
             longest = max((len(stream) for stream in self.rows), default=8)
             width = self.content_size.width - _MARGIN
-            self._columns = layout(width, longest + 1)
+            columns = (*COLUMNS[:-1], *self.extra_columns, COLUMNS[-1])
+            self._columns = layout(width, longest + 1, columns)
         return self._columns
 
     def fixed_strip(self, y: int) -> Strip:

@@ -1,0 +1,171 @@
+"""Every hook of the console: panes, columns, actions and themes that plugins bring.
+
+They are a group of entry points of their own (``anabranch.console``), so that a plugin of the
+engine needs no console. All are shown what scripts see, the run as ``anabranch status --json``
+tells it, and answer with text. They are asked in a thread beside the console, for a limited time;
+what fails is told by name and set aside, and what they say is made harmless before it is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import EntryPoint
+from typing import Any, Protocol
+
+import msgspec
+import pluggy
+
+from anabranch.bounded_call import in_words
+from anabranch.plugins import SetAside, gather
+
+GROUP = "anabranch.console"
+PROJECT = "anabranch_console"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+NARROWEST, WIDEST = 3, 40
+"""The cells that a column may have."""
+
+Status = Mapping[str, Any]
+"""The run as ``anabranch status --json`` tells it."""
+
+
+class PluginPane(Protocol):
+    """A pane of lines. Asked once a second while it is shown."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+    def lines(self, status: Status) -> Sequence[str]:
+        """Return the lines to show."""
+        ...
+
+
+class PluginColumn(Protocol):
+    """A column of the streams. Asked once a second about every stream; ``width`` is in cells."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def width(self) -> int: ...
+
+    def text(self, stream: Mapping[str, Any]) -> str:
+        """Return what to show of a stream, as an entry of ``streams`` of the status tells it."""
+        ...
+
+
+class PluginAction(Protocol):
+    """Something to do by ``:do NAME [STREAM]``, or by ``X``."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+
+    def run(self, status: Status, stream: str | None) -> str:
+        """Do it, and return what to tell; ``stream`` is the chosen one."""
+        ...
+
+
+class PluginTheme(Protocol):
+    """A theme: ``toml`` is the text of a theme file."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def toml(self) -> str: ...
+
+
+class ConsoleHooks:
+    """The hooks that a plugin of the console may implement. None has arguments."""
+
+    @hookspec
+    def anabranch_console_panes(self) -> Iterable[PluginPane]:
+        """Return the panes this plugin brings: ``0`` goes to them, and ``:pane NAME``.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_console_columns(self) -> Iterable[PluginColumn]:
+        """Return the columns this plugin brings to the table of streams.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_console_actions(self) -> Iterable[PluginAction]:
+        """Return the actions this plugin brings.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+    @hookspec
+    def anabranch_console_themes(self) -> Iterable[PluginTheme]:
+        """Return the themes this plugin brings; one that is wrong is left out with the reason.
+
+        .. versionadded:: 0.1
+        """
+        return ()
+
+
+KINDS = {
+    "panes": "anabranch_console_panes",
+    "columns": "anabranch_console_columns",
+    "actions": "anabranch_console_actions",
+    "themes": "anabranch_console_themes",
+}
+"""Which hook brings which kind (a field of :class:`ConsolePlugins`)."""
+
+
+class ConsolePlugins(msgspec.Struct, frozen=True):
+    """What the console's plugins bring, by name, and which were set aside.
+
+    ``themes`` are their texts, ``widths`` those of columns; what a plugin has for a title is read
+    once, when it is loaded.
+    """
+
+    panes: Mapping[str, PluginPane] = {}
+    columns: Mapping[str, PluginColumn] = {}
+    actions: Mapping[str, PluginAction] = {}
+    themes: Mapping[str, str] = {}
+    titles: Mapping[str, str] = {}
+    widths: Mapping[str, int] = {}
+    set_aside: tuple[SetAside, ...] = ()
+
+    def title(self, kind: str, name: str) -> str:
+        """Return the title of something, its name if it has none."""
+        return self.titles.get(f"{kind} {name}") or name
+
+
+def load_console_plugins(points: Iterable[EntryPoint] | None = None) -> ConsolePlugins:
+    """Return what is installed for the console; never raises because of a plugin."""
+    gathered = gather(GROUP, ConsoleHooks, KINDS, points, PROJECT)
+    set_aside = list(gathered.set_aside)
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    titles: dict[str, str] = {}
+    widths: dict[str, int] = {}
+    for kind, brought in gathered.found.items():
+        for one in brought:
+            if one.name in found[kind]:
+                set_aside.append(SetAside(one.plugin, f"{one.name!r} is already taken"))
+                continue
+            try:
+                if kind == "themes":
+                    found[kind][one.name] = str(one.strategy.toml)
+                    continue
+                titles[f"{kind} {one.name}"] = str(one.strategy.title)
+                if kind == "columns":
+                    widths[one.name] = min(WIDEST, max(NARROWEST, int(one.strategy.width)))
+                found[kind][one.name] = one.strategy
+            except Exception as error:
+                set_aside.append(SetAside(one.plugin, f"{one.name}: {in_words(error)}"))
+    return ConsolePlugins(**found, titles=titles, widths=widths, set_aside=tuple(set_aside))

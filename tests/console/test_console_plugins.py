@@ -1,0 +1,126 @@
+"""What plugins bring to the console: it is shown, made harmless, and whoever fails is told."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from anabranch_console.app import ConsoleApp, ConsoleExit
+from anabranch_console.console_hooks import KINDS, ConsoleHooks, load_console_plugins
+from anabranch_console.plugged import Plugged
+from tests.console.conftest import Console
+from tests.console.scripted_source import demo_source
+
+SOURCE = """
+from anabranch_console.console_hooks import hookimpl
+
+class Owners:
+    name, title = "owners", "Who owns what"
+    def lines(self, status):
+        return [f"{s['stream']} is of \\x1b[31mteam {i}" for i, s in enumerate(status["streams"])]
+
+class Ticket:
+    name, title, width = "ticket", "Ticket", 8
+    def text(self, stream):
+        return "T-" + stream["stream"][:3]
+
+class Page:
+    name, title = "page", "Page the owner"
+    def run(self, status, stream):
+        return f"paged the owner of {stream}"
+
+class Dusk:
+    name = "plugin-dusk"
+    toml = 'title = "Dusk"\\nextends = "delta"\\n'
+
+class Broken:
+    name, title, width = "broken", "Broken", 6
+    toml = "colors = 3"
+    def lines(self, status): raise RuntimeError("no lines")
+    def text(self, stream): return 7
+    def run(self, status, stream): raise SystemExit(3)
+
+class Worse:
+    name = "worse"
+    @property
+    def title(self): raise ValueError("no title")
+
+@hookimpl
+def anabranch_console_panes(): return [Owners(), Broken()]
+@hookimpl
+def anabranch_console_columns(): return [Ticket(), Broken()]
+@hookimpl
+def anabranch_console_actions(): return [Page(), Broken(), Worse()]
+@hookimpl
+def anabranch_console_themes(): return [Dusk(), Broken()]
+"""
+
+
+@pytest.fixture
+def points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
+    (tmp_path / "console_plugin_for_tests.py").write_text(SOURCE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return [EntryPoint("tests", "console_plugin_for_tests", "anabranch.console")]
+
+
+def test_all_hooks_of_the_console_are_asked() -> None:
+    known = [name for name in vars(ConsoleHooks) if name.startswith("anabranch_")]
+    assert set(known) == set(KINDS.values())
+
+
+def test_what_cannot_even_say_its_title_is_set_aside(points: list[EntryPoint]) -> None:
+    found = load_console_plugins(points)
+    assert [aside.reason for aside in found.set_aside] == ["worse: ValueError: no title"]
+    assert set(found.actions) == {"page", "broken"}
+
+
+async def test_panes_columns_actions_and_themes_work_and_the_broken_are_told(
+    points: list[EntryPoint], tmp_path: Path
+) -> None:
+    plugins = load_console_plugins(points)
+    source = demo_source(tmp_path)
+    app = ConsoleApp(source, is_paced=False, environ={}, plugins=plugins)
+    async with app.run_test(size=(150, 40)) as pilot:
+        console = Console(app, source, pilot)
+        app.plugged.ask_all()
+        await console.frame()
+        assert "TICKET" in console.shown()
+        assert "T-aut" in console.shown()
+        await console.press("0")
+        assert "Which pane?" in console.shown()
+        await console.press("1")
+        app.plugged.show("owners")
+        app.plugged.ask_all()
+        await console.frame()
+        assert "is of" in console.shown()
+        assert "team 0" in console.shown()
+        assert "\x1b" not in console.shown()
+        await acted(console, pilot, "page lint", "paged the owner of lint")
+        await acted(console, pilot, "broken", "broken has failed")
+        assert any("column broken" in told for told in console.toasts())
+        await console.command("theme plugin-dusk")
+        assert app.palette.name == "plugin-dusk"
+        assert any("theme broken of a plugin" in told for told in console.toasts())
+
+
+async def acted(console: Console, pilot: Pilot[ConsoleExit], command: str, told: str) -> None:
+    """Let an action happen, and wait for what it tells."""
+    await console.command(f"do {command}")
+    for _ in range(500):
+        if any(told in toast for toast in console.toasts()):
+            return
+        await console.frame()
+    raise AssertionError(console.toasts())
+
+
+def test_a_pane_that_is_not_shown_is_not_asked(points: list[EntryPoint], tmp_path: Path) -> None:
+    source = demo_source(tmp_path)
+    plugged = Plugged(load_console_plugins(points), lambda: source.state)
+    plugged.ask_all()
+    assert plugged.lines == {}
+    plugged.show("owners")
+    plugged.ask_all()
+    assert len(plugged.lines["owners"]) == len(source.state.streams)
