@@ -22,7 +22,7 @@ A, B, C = (StreamId(name) for name in "abc")
 
 
 def a_plan() -> Plan:
-    return plan_of(stream("a"), stream("b"), stream("c", "b"))
+    return plan_of(stream("a"), stream("b"), stream("c", "b"), stream("typed", tty=True))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ def a_plan() -> Plan:
     [
         (Fault(FaultKind.KILL, (StreamId("aa"),)), "no stream 'aa'"),
         (Fault(FaultKind.CONFLICT, (A, A)), "itself"),
+        (Fault(FaultKind.STALL, (StreamId("typed"),)), "its silence means nothing"),
         (Fault(FaultKind.CONFLICT, (B, C)), "c is built on b"),
         (Fault(FaultKind.CONFLICT, (C, B)), "c is built on b"),
     ],

@@ -75,6 +75,20 @@ def test_a_plan_without_retries_shows_what_it_lacks(program: Program, scratches:
     assert "SIGKILL" in found["reason"]
 
 
+def test_a_folder_that_is_no_repository_is_drilled_too(scratches: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    program = Program(folder, tmp_path / "state", tmp_path / "commands")
+    try:
+        program.plan({"s": WORK}, recovery={"max_retries": 2})
+        report = drilled(program, 0, "--kill", "s")
+        assert report["files_at_risk"] >= 2
+        assert report["files_lost"] == []
+        assert os.listdir(folder) == ["anabranch.toml"]
+    finally:
+        program.end_everything()
+
+
 def test_a_full_disk_is_told_and_waited_out(program: Program, scratches: Path) -> None:
     program.plan({"s": WORK, "t": WORK}, recovery={"max_retries": 2})
     ended = program.run("drill", "--json", "--full-disk", "s", "--limit", "60s")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from anabranch.drilling.proof import kept_commits
+from anabranch.engine.git import Git
 from tests.e2e.program import Program, until
 from tests.engine.repositories import git
 
@@ -69,7 +70,7 @@ def begin_and_see_through(program: Program, diary: Path, seed: str) -> None:
 def lost_of(program: Program, stream: str, diary: Path) -> list[str]:
     """Return what a stream had written for sure and what is nowhere any more."""
     run = program.folder().run
-    commits = kept_commits(program.project, run, stream)
+    commits = kept_commits(Git(cwd=program.project), run, stream)
     found: dict[tuple[str, str], int] = {}
     for commit in commits:
         for place, content in contents_of(program, commit, stream).items():

@@ -16,7 +16,7 @@ from anabranch.drilling.faults import Fault, FaultKind, check_faults, usual_faul
 from anabranch.drilling.findings import Finding
 from anabranch.drilling.rehearsal import rehearsal_of
 from anabranch.drilling.scratch import Scratch, make_scratch
-from anabranch_console.cli.hosting import EXIT_TIME_LIMIT, exit_code, finish
+from anabranch_console.cli.hosting import EXIT_INTERRUPTED, EXIT_TIME_LIMIT, exit_code, finish
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import duration, json_option, print_json, say, shown
@@ -90,7 +90,7 @@ def command(
     say(f"a drill of {shown(plan or DEFAULT_PLAN)} on a scratch copy: {scratch.path}")
     for change in rehearsal.changes:
         say(f"for the drill, {shown(change)}")
-    is_good = False
+    is_good, stopping = False, _stopping()
     try:
         report = run_drill(
             scratch,
@@ -101,7 +101,7 @@ def command(
             extensions=found.extensions,
             changes=rehearsal.changes,
             limit_seconds=limit,
-            stopping=_stopping(),
+            stopping=stopping,
             environment=environment,
             tell=lambda state: Progress(state).tell,
         )
@@ -112,7 +112,7 @@ def command(
         print_json(report.as_json())
     else:
         _tell(report)
-    finish(_code(report))
+    finish(EXIT_INTERRUPTED if stopping.is_set() else _code(report))
 
 
 def _pair(text: str) -> tuple[StreamId, StreamId]:

@@ -23,11 +23,13 @@ from anabranch.drilling.injector import Injector
 from anabranch.drilling.proof import kept_commits, missing_from
 from anabranch.drilling.rehearsal import CONFLICT_FILE
 from anabranch.drilling.scratch import Scratch
+from anabranch.engine.git import Git
 from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import start_run
 from anabranch.engine.journal import Journal
 from anabranch.engine.settling import repository_of, settled_by_choice
 from anabranch.extending import NO_EXTENSIONS, Extensions
+from anabranch.paths import RunFolder
 
 LOOK_SECONDS = 0.05
 
@@ -107,7 +109,7 @@ def run_drill(
         state,
         seconds,
         tuple(
-            finding_of(i, records, state, _lost(scratch, state, i), _struck(faults))
+            finding_of(i, records, state, _lost(RunFolder(host.folder), state, i), _struck(faults))
             for i in injector.injections
         ),
         tuple(changes),
@@ -161,13 +163,12 @@ def _decide(host: RunHost) -> bool:
     return host.submit(command).result() is None
 
 
-def _lost(scratch: Scratch, state: State, injection: Injection) -> list[str]:
+def _lost(home: RunFolder, state: State, injection: Injection) -> list[str]:
     """Return what lay in the workspace when the fault struck and is in no commit that is kept."""
     if not injection.contents:
         return []
-    commits = kept_commits(scratch.project, state.run, injection.stream)
-    missing = missing_from(scratch.project, injection.contents, commits)
-    workspace = state.streams[injection.stream].workspace
-    if workspace is None:
-        return missing
-    return [name for name in missing if not (Path(workspace.path) / name).exists()]
+    repository = Git(git_dir=repository_of(state).git_dir)
+    commits = kept_commits(repository, state.run, injection.stream)
+    missing = missing_from(repository, injection.contents, commits)
+    workspace = home.workspace(injection.stream, injection.attempt)
+    return [name for name in missing if not (workspace / name).exists()]

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.plan import Plan
+from anabranch.core.plan import Plan, StreamPlan
 from anabranch.errors import UsageError
 
 NOBODY = StreamId("")
@@ -80,6 +80,23 @@ def check_faults(plan: Plan, faults: Sequence[Fault]) -> None:
                 raise UsageError(f"--{fault.kind}: the plan has no stream {name!r}", hint)
         if fault.kind is FaultKind.CONFLICT:
             _check_conflict(plan, fault)
+        elif fault.kind is FaultKind.STALL:
+            _check_stall(plan, known[fault.streams[0]])
+
+
+def _check_stall(plan: Plan, stream: StreamPlan) -> None:
+    """Refuse what nobody would ever notice: the drill would wait for nothing."""
+    if "heartbeat" not in plan.protocols:
+        raise UsageError(
+            f"--stall {stream.id}: the plan has silence judged by nobody",
+            'put "heartbeat" among its protocols',
+        )
+    if stream.tty and not stream.ask.words:
+        raise UsageError(
+            f"--stall {stream.id}: it has a terminal and may wait for a person, so its silence"
+            " means nothing",
+            "say in the plan how it is asked: ask = { line = … }",
+        )
 
 
 def _check_conflict(plan: Plan, fault: Fault) -> None:

@@ -33,24 +33,23 @@ def changed_contents(workspace: Path) -> Contents:
     return found
 
 
-def missing_from(project: Path, contents: Contents, commits: Iterable[str]) -> list[str]:
+def missing_from(repository: Git, contents: Contents, commits: Iterable[str]) -> list[str]:
     """Return the paths whose contents are in none of the commits."""
     left = dict(contents)
     for commit in commits:
         if not left:
             break
-        for line in Git(cwd=project).run("ls-tree", "-r", "-z", commit).fields:
+        for line in repository.run("ls-tree", "-r", "-z", commit).fields:
             described, _, name = line.partition("\t")
             if left.get(name) == described.split()[2]:
                 del left[name]
     return sorted(left)
 
 
-def kept_commits(project: Path, run: str, stream: str) -> list[str]:
+def kept_commits(repository: Git, run: str, stream: str) -> list[str]:
     """Return the commits that refs keep of a stream: results, partial work, checkpoints."""
-    listed = Git(cwd=project).run(
-        "for-each-ref", "--format=%(objectname) %(refname)", "refs/anabranch"
-    )
+    shape = "--format=%(objectname) %(refname)"
+    listed = repository.run("for-each-ref", shape, "refs/anabranch")
     found = []
     for line in listed.text.splitlines():
         commit, _, ref = line.partition(" ")

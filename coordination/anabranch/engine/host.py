@@ -479,6 +479,7 @@ def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
 
 def keep_diary(path: Path) -> logging.Handler:
     """Let what the engine has to say to its maintainers go to a file, never to a terminal."""
+    logging.raiseExceptions = False  # a diary that cannot be written is told to nobody's terminal
     handler = logging.FileHandler(path, delay=True, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
     _log_root.addHandler(handler)

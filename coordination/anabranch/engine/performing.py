@@ -36,15 +36,15 @@ from anabranch.engine.performers.processes import (
     Started,
 )
 from anabranch.engine.performers.resolver import run_resolver
+from anabranch.engine.performers.room import OutOfRoom, given_room, is_for_want_of_room
 from anabranch.engine.performers.verifier import run_verify
 from anabranch.engine.performers.workspaces import (
-    OutOfRoom,
     WorkspaceEffects,
-    given_room,
     told,
 )
 from anabranch.engine.reporting import write_report
 from anabranch.engine.watching import WorkspaceWatcher
+from anabranch.errors import DiskFull
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
@@ -178,7 +178,8 @@ class Performing:
             try:
                 async with alone or nullcontext():
                     task = partial(work, self._state(), effect)
-                    self._post(await loop.run_in_executor(self._workers, given_room, task))
+                    room = partial(given_room, self._workspaces.places, task)
+                    self._post(await loop.run_in_executor(self._workers, room))
                 return
             except OutOfRoom as error:
                 self._post_delay(effect, str(error))
@@ -215,8 +216,16 @@ class Performing:
 
     async def _write_report(self) -> None:
         async with self._reporting:
-            overhead = self._engine_overhead()
-            await write_report(self._folder, self._state(), self._clock.now(), overhead)
+            while True:
+                overhead = self._engine_overhead()
+                try:
+                    await write_report(self._folder, self._state(), self._clock.now(), overhead)
+                except (OSError, DiskFull) as error:
+                    if not is_for_want_of_room(error, self._workspaces.places):
+                        raise
+                    await asyncio.sleep(ROOM_RETRY_SECONDS)
+                else:
+                    return
 
     async def _resolve(self, effect: fx.RunResolver) -> None:
         self._post(

@@ -8,9 +8,8 @@ translates.
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -31,6 +30,7 @@ from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.log_reading import read_tail
+from anabranch.engine.performers.room import raise_if_full
 from anabranch.engine.performers.screening import Screened, screen
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import tellable
@@ -38,15 +38,9 @@ from anabranch.paths import RunFolder
 
 LOG_TAIL_LINES = 20
 LONGEST_LINE = 400
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-_FULL_WORDS = ("No space left on device", "Disk quota exceeded")
 
 
 T = TypeVar("T")
-
-
-class OutOfRoom(Exception):
-    """The disk is full; the effect can be tried again later."""
 
 
 class WorkspaceEffects:
@@ -60,6 +54,11 @@ class WorkspaceEffects:
     def repository(self) -> ws.Repository:
         """The user's project as git sees it."""
         return self._repo
+
+    @property
+    def places(self) -> tuple[Path, ...]:
+        """Where effects write: a full disk under one of these makes them fail."""
+        return (self._repo.git_dir, self._repo.store, self._folder.path)
 
     @property
     def prefix(self) -> str:
@@ -95,7 +94,7 @@ class WorkspaceEffects:
         try:
             base = ws.capture_base(self._repo, state.run, state.plan.include_uncommitted)
         except ws.GitError as error:
-            _raise_if_full(error)
+            raise_if_full(error, self.places)
             return inputs.BaseNotFound(reason=told(error), cause=effect.cause)
         return inputs.BaseFound(
             commit=base.commit,
@@ -415,23 +414,6 @@ def told(error: Exception) -> str:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}" if error.strerror else str(error)
     return f"{type(error).__name__}: {error}"
-
-
-def given_room(work: Callable[[], T]) -> T:
-    """Do some work; raises OutOfRoom if it failed because the disk is full."""
-    try:
-        return work()
-    except (OSError, ws.GitError) as error:
-        _raise_if_full(error)
-        raise
-
-
-def _raise_if_full(error: Exception) -> None:
-    if isinstance(error, OSError) and error.errno in _FULL:
-        raise OutOfRoom("the disk is full") from error
-    text = error.stderr + error.reason if isinstance(error, ws.GitError) else str(error)
-    if any(words in text for words in _FULL_WORDS):
-        raise OutOfRoom("the disk is full") from error
 
 
 def _nothing_captured(effect: fx.CaptureResult) -> inputs.ResultReady:
