@@ -61,6 +61,17 @@ async def test_a_strategy_is_chosen_for_a_point_that_has_not_begun(
         assert console.source.state.point_plan(FINAL_POINT).type == "progressive"
 
 
+async def test_the_options_that_a_strategy_takes_are_shown(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    async with open_console(source) as console:
+        await console.press("9")
+        await choose(console, "progressive")
+        shown = console.shown()
+        assert "options" in shown
+        assert "at_once = 0" in shown
+
+
 async def test_what_no_plan_names_is_not_chosen(
     open_console: OpenConsole, source: ScriptedSource
 ) -> None:

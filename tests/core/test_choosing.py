@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
 import pytest
 
 from anabranch.core import events as ev
@@ -10,6 +13,7 @@ from anabranch.core.choosing import candidates
 from anabranch.core.ids import PointId
 from anabranch.core.plan import PointPlan, StreamPlan
 from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.strategies import PointDecision, PointView, WaitForMore
 from anabranch.testing import ByHand, plan_of, point, stream
 from anabranch.testing.trying import strategies_with
 
@@ -75,6 +79,38 @@ def test_nobody_is_left_waiting_for_a_merge_that_comes_last() -> None:
     run.give(inputs.ChooseStrategy(kind="convergence", strategy="barrier", point=FINAL))
     assert run.refusal is not None
     assert "wait until it has merged" in run.refusal.reason
+
+
+def test_a_type_that_does_not_take_the_points_options_is_refused() -> None:
+    queue = point("final", type="progressive", merges_early=True, options={"at_once": 1})
+    run = begun(stream("a"), stream("b"), queue)
+    run.give(inputs.ChooseStrategy(kind="convergence", strategy="checkpoint", point=FINAL))
+    assert run.refusal is not None
+    assert "does not take the options of final" in run.refusal.reason
+    assert "at_once" in run.refusal.reason
+
+
+def test_the_engines_own_option_reaches_only_who_takes_it() -> None:
+    """A plugin's options forbid what they do not know, and ``reduce`` is the engine's."""
+    seen: list[Mapping[str, object]] = []
+
+    class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        k: int = 1
+
+    class Strict:
+        name = "strict"
+        options_type = Options
+
+        def next_step(self, view: PointView, now: float) -> PointDecision:
+            seen.append(view.options)
+            msgspec.convert(dict(view.options), Options)
+            return WaitForMore("more")
+
+    wanted = point("final", type="strict", options={"k": 2, "reduce": "collect"})
+    run = ByHand(plan_of(stream("a"), stream("b"), wanted), strategies_with(Strict()))
+    run.succeed("a")
+    assert seen
+    assert all(options == {"k": 2} for options in seen)
 
 
 def test_the_candidates_are_named_as_short_as_can_be() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from anabranch.core.choosing import CHOICES
 from anabranch.core.ids import PointId
@@ -59,6 +59,7 @@ class PluginLook:
 
     state: State
     use: Mapping[str, StrategyUse] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
     listing: Listing | None = None
     glyphs: Glyphs = UNICODE
     doing: str = ""
@@ -232,6 +233,8 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
             if used.is_set_aside:
                 told = "not asked any more in this run; the core's own answers instead"
                 lines += _fact("", told, "muted", cells)
+    if row.kind == "convergence":
+        lines += _options(look, row, cells)
     if row.can_be_chosen:
         lines += _fact("choose", "c takes it for what has not begun", "muted", cells)
     listed = look.listed(row.plugin)
@@ -247,6 +250,26 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
     for fault in listed.faults:
         lines += _fact("fault", fault, "level.error", cells)
     return lines
+
+
+def _options(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
+    """Return what options it takes, and what they are at each point that has it."""
+    names = (row.strategy, f"{row.plugin}:{row.strategy}")
+    name = next((n for n in names if n in look.options), None)
+    if name is None:
+        return []
+    from anabranch.config.options import filled_in  # reading plans takes more than looking at runs
+
+    lines = _fact("options", _in_words(filled_in({}, name, look.options)), "muted", cells)
+    for point in look.state.plan.points:
+        if point.type in names and point.options:
+            told = _in_words(filled_in(point.options, name, look.options))
+            lines += _fact(f"at {point.id}", told, "text", cells)
+    return lines
+
+
+def _in_words(options: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value!r}" for name, value in options.items()) or "none"
 
 
 def _fact(label: str, text: str, style: str, cells: int) -> list[Line]:

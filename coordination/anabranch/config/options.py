@@ -16,8 +16,8 @@ import msgspec
 
 from anabranch.bounded_call import within
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
+from anabranch.core.strategies.convergence import ENGINES_OWN_OPTION, options_for
 
-ENGINES_OWN = "reduce"
 LIMIT_SECONDS = 1.0
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<place>[^`]*)`)?$", re.DOTALL)
@@ -83,14 +83,13 @@ def _schema(name: str, taken: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 def _with_reduce(schema: dict[str, Any]) -> dict[str, Any]:
     if schema.get("type") != "object":
         return schema
-    own = {ENGINES_OWN: {"type": "string"}, **schema.get("properties", {})}
+    own = {ENGINES_OWN_OPTION: {"type": "string"}, **schema.get("properties", {})}
     return {**schema, "properties": own}
 
 
 def _fault(options: dict[str, Any], taken: Any) -> str | None:
     """Return msgspec's objection to options, None if there is none."""
-    fields = getattr(taken, "__struct_fields__", ())
-    given = {k: v for k, v in options.items() if k != ENGINES_OWN or k in fields}
+    given = options_for(taken, options)
     try:
         within(LIMIT_SECONDS, lambda: msgspec.convert(given, taken))
     except msgspec.ValidationError as error:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
+import msgspec
+
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.draft import Draft
@@ -18,7 +20,7 @@ from anabranch.core.ids import PointId
 from anabranch.core.outcome import Refusal
 from anabranch.core.plan import Plan
 from anabranch.core.state import PointPhase, State
-from anabranch.core.strategies import Strategies
+from anabranch.core.strategies import Strategies, options_for
 
 Choice = Literal["convergence", "balancer", "recovery", "fallback"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -64,6 +66,10 @@ def choose(draft: Draft, command: inputs.ChooseStrategy) -> Refusal | None:
     if was == name:
         return Refusal(f"{name} it is already", "nothing was changed")
     type_ = draft.strategies.convergence.get(name) if kind == "convergence" else None
+    fault = _fault_of_options(type_, state, command.point)
+    if fault is not None:
+        told = f"{name} does not take the options of {command.point}: {fault}"
+        return Refusal(told, "choose one that takes them, or change them in the next run's plan")
     is_early = bool(getattr(type_, "merges_early", False))
     if kind == "convergence" and not is_early and _waits_for_itself(state, command.point):
         told = f"streams at {command.point} wait until it has merged, and {name} merges them last"
@@ -88,6 +94,18 @@ def _why_not_at(state: State, point_id: PointId) -> Refusal | None:
         return Refusal(f"there is no point {point_id!r}", f"points: {', '.join(state.points)}")
     if point.phase is not PointPhase.OPEN or point.merged or point.checkpoint.last:
         return Refusal(f"{point_id} has begun to merge", "only a point that has not can change")
+    return None
+
+
+def _fault_of_options(type_: object, state: State, point: PointId) -> str | None:
+    """Return what a type objects to in the options that a point has."""
+    taken = getattr(type_, "options_type", None)
+    if taken is None:
+        return None
+    try:
+        msgspec.convert(options_for(taken, state.point_plan(point).options), taken)
+    except Exception as error:  # a plugin's type may raise what it likes
+        return " ".join(str(error).split()) or type(error).__name__
     return None
 
 

@@ -19,7 +19,14 @@ from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Point, PointPhase, State, Stream
-from anabranch.core.strategies import Abandon, Checkpoint, Converge, PointView, WaitForMore
+from anabranch.core.strategies import (
+    Abandon,
+    Checkpoint,
+    Converge,
+    PointView,
+    WaitForMore,
+    options_for,
+)
 from anabranch.core.verify_folds import needs_check
 from anabranch.core.violations import why_not_merged
 
@@ -82,12 +89,13 @@ def consult(draft: Draft, point_id: PointId) -> None:
     if any(other.is_busy for other in state.points.values()):
         return  # one merge may leave out what another would take, so they follow each other
     plan = state.point_plan(point_id)
+    strategy = draft.strategies.convergence_type(plan.type)
     view = PointView(
         point=point_id,
         expected=len(participants(state, point_id)),
         arrived=point.arrived,
         departed=point.departed,
-        options=plan.options,
+        options=options_for(getattr(strategy, "options_type", None), plan.options),
         arrived_at=point.arrived_at,
         priorities={s: state.stream_plan(s).priority for s in point.arrived},
         running=_at_work(state, point_id) if plan.takes_checkpoints else {},
@@ -104,7 +112,7 @@ def consult(draft: Draft, point_id: PointId) -> None:
     if state.stop_reason and not view.outstanding:
         _abandon(draft, point_id, f"the run was stopped: {state.stop_reason}")
         return
-    decision = draft.strategies.convergence_type(plan.type).next_step(view, draft.now)
+    decision = strategy.next_step(view, draft.now)
     if isinstance(decision, Abandon):
         _abandon(draft, point_id, decision.reason)
     elif isinstance(decision, Converge):

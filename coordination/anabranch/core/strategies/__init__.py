@@ -22,6 +22,7 @@ from anabranch.core.strategies.convergence import (
     PointDecision,
     PointView,
     WaitForMore,
+    options_for,
 )
 from anabranch.core.strategies.failures import EndedAttempt, FailureClass, FailureClassifier
 from anabranch.core.strategies.recovery import (
@@ -69,6 +70,7 @@ __all__ = [
     "Strategies",
     "Trouble",
     "WaitForMore",
+    "options_for",
 ]
 
 

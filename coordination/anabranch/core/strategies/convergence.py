@@ -7,7 +7,7 @@ checkpoint of the point, and at the time that it asked for itself.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -86,6 +86,19 @@ class Abandon(msgspec.Struct, frozen=True):
 
 
 PointDecision = WaitForMore | Converge | Checkpoint | Abandon
+
+
+ENGINES_OWN_OPTION = "reduce"
+"""How the values that streams arrive with are put together; it goes with every type."""
+
+
+def options_for(taken: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a point's options without the engine's own, unless the options type has that too."""
+    if taken is None or ENGINES_OWN_OPTION not in options:
+        return options
+    if ENGINES_OWN_OPTION in getattr(taken, "__struct_fields__", ()):
+        return options
+    return {name: value for name, value in options.items() if name != ENGINES_OWN_OPTION}
 
 
 class ConvergenceType(Protocol):
