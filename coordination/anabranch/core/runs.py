@@ -82,7 +82,8 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
     else:
         _requeue(draft, HELD_UP | UNFINISHED, command.reason)
     for point_id in state.topology.points:
-        convergence.reopen(draft, point_id, command.reason)
+        if not state.points[point_id].is_busy:  # what it does now is not done twice
+            convergence.reopen(draft, point_id, command.reason)
     return None
 
 
