@@ -60,10 +60,10 @@ class FakeGit:
         """Return a tree by its own name or by a commit's."""
         return self._trees[name]
 
-    def edits(self, result: Result) -> dict[str, str]:
-        """Return what a stream itself changed, against what it was given."""
-        start = self._trees[result.start_tree]
-        return {p: c for p, c in self._trees[result.tree].items() if start.get(p) != c}
+    def edits(self, result: Result) -> dict[str, str | None]:
+        """Return what a stream itself changed, against what it was given; None for removed."""
+        start, end = self._trees[result.start_tree], self._trees[result.tree]
+        return {p: end.get(p) for p in sorted({*start, *end}) if start.get(p) != end.get(p)}
 
     def bring_together(
         self, base: Base, inheritance: Inheritance, resolutions: Resolutions = NOTHING_DECIDED
@@ -100,7 +100,9 @@ class FakeGit:
                     conflicts.append(Conflict((*against, stream), tuple(paths)))
                     continue
                 edits |= {r.path: r.blob for r in decided if r is not None and r.blob is not None}
-            tree.update(edits)
+            tree.update({path: content for path, content in edits.items() if content is not None})
+            for path in [path for path, content in edits.items() if content is None]:
+                tree.pop(path, None)
             merged.append(stream)
             for path in edits:
                 touched.setdefault(path, []).append(stream)
@@ -108,6 +110,6 @@ class FakeGit:
         return Merge(commit, name, tuple(merged), tuple(conflicts))
 
 
-def _clash(base: Tree, ours: Tree, edits: Tree, path: str) -> bool:
+def _clash(base: Tree, ours: Tree, edits: Mapping[str, str | None], path: str) -> bool:
     """Whether both sides changed a path, and differently."""
     return ours.get(path) not in (base.get(path), edits[path])

@@ -108,7 +108,7 @@ def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Ite
     """The merged tree holds the base and what the merged streams changed: all, and no more."""
     assert state.base is not None
     base, found = git.tree(state.base.tree), git.tree(merged.tree)
-    editors: dict[str, dict[StreamId, str]] = {}
+    editors: dict[str, dict[StreamId, str | None]] = {}
     for stream in merged.merged:
         result = state.streams[stream].result
         if result is None and state.stream_plan(stream).workspace != "shared":
@@ -125,7 +125,7 @@ def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Ite
             yield f"{merged.point} merged {merged.merged} to the wrong tree: {told}"
 
 
-def _newest(state: State, editors: Mapping[StreamId, str]) -> set[str | None]:
+def _newest(state: State, editors: Mapping[StreamId, str | None]) -> set[str | None]:
     """Return the contents that nobody has changed further; sides that agree make several."""
     changed_further: set[StreamId] = set()
     for stream in editors:
