@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from anabranch.engine.run_lock import holder_of
@@ -66,6 +67,14 @@ class Work:
             "success_exit_codes": [int(number)] if how == "exit" else [0],
             "retries": 0,
         }
+
+
+def parent_of(pid: int) -> int | None:
+    """Return the parent of a process, None if it is gone."""
+    try:
+        return psutil.Process(pid).ppid()
+    except psutil.NoSuchProcess:
+        return None
 
 
 def drawn_work(chance: random.Random) -> list[Work]:
@@ -122,8 +131,10 @@ class Bench:
         return False
 
     def _kill_zygotes(self) -> None:
-        for pid, name in self.program.processes().items():
-            if name == "ab-zygote":
+        """Kill zygotes only: what one has just forked has its name for a moment, and is none."""
+        found = {p for p, name in self.program.processes().items() if name == "ab-zygote"}
+        for pid in found:
+            if parent_of(pid) not in found:
                 self.program.kill(pid)
 
     def _host(self) -> Running:
