@@ -428,7 +428,7 @@ def _settle(checkout: Path, paths: Unmerged, side: str) -> None:
     for path, stages in paths.items():
         if stage in stages:
             git(checkout, "checkout", f"--{side}", "--", path)
-            git(checkout, "add", "--", path)
+            git(checkout, "add", "-f", "--", path)
         else:
             git(checkout, "rm", "-q", "-f", "--", path)
     git(checkout, "commit", "-q", "--no-edit", "--no-verify")
