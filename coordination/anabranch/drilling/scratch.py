@@ -118,24 +118,38 @@ def _bytes_below(top: Path) -> int:
 
 
 def _mount_small_disk(place: Path, size_bytes: int) -> None:
-    """Mount a file system of that size for this process and its children alone."""
+    """Mount a file system of that size for this process and its children alone.
+
+    Raises UsageError where the machine does not allow it.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.geteuid(), os.getegid()
-    is_own = libc.unshare(_CLONE_NEWNS) == 0
-    if not is_own and libc.unshare(_CLONE_NEWNS | _CLONE_NEWUSER) == 0:
-        is_own = True
-        Path("/proc/self/setgroups").write_text("deny")
-        Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-        Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
-    if is_own:
+    try:
+        _enter_own_namespace(libc)
         libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None)
         options = f"size={size_bytes},mode=0700".encode()
-        if libc.mount(b"none", os.fsencode(place), b"tmpfs", 0, options) == 0:
-            return
-    raise UsageError(
-        f"--full-disk: this machine gives no small disk: {os.strerror(ctypes.get_errno())}",
-        "it takes the right to mount in a namespace of one's own, or root; leave --full-disk out",
-    )
+        _must(libc.mount(b"none", os.fsencode(place), b"tmpfs", 0, options))
+    except OSError as error:
+        raise UsageError(
+            f"--full-disk: this machine gives no small disk: {error.strerror}",
+            "it takes the right to mount in a namespace of one's own, or root; leave it out",
+        ) from None
+
+
+def _enter_own_namespace(libc: ctypes.CDLL) -> None:
+    """See mounts of one's own from now on, as the same user; raises OSError."""
+    user, group = os.geteuid(), os.getegid()
+    if libc.unshare(_CLONE_NEWNS) == 0:
+        return
+    _must(libc.unshare(_CLONE_NEWNS | _CLONE_NEWUSER))
+    Path("/proc/self/setgroups").write_text("deny")
+    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
+    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def _must(answer: int) -> None:
+    if answer != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
 
 
 def _write_until_full(file: int, block: bytes) -> None:
