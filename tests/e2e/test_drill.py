@@ -42,9 +42,9 @@ def test_every_fault_is_mended_and_the_project_never_knows(
         program,
         0,
         *("--kill", "killed", "--stall", "frozen", "--slow-start", "late"),
-        *("--conflict", "one,other", "--clock-jump", "3600", "--heartbeat", "2s"),
+        *("--conflict", "one,other", "--clock-jump", "3600", "--heartbeat", "4s"),
     )
-    assert report["passed"]
+    assert report["passed"], report
     assert report["converged"]
     assert outcomes(report) == {
         "kill killed": "recovered",
@@ -55,10 +55,11 @@ def test_every_fault_is_mended_and_the_project_never_knows(
     }
     by_fault = {found["fault"]: found for found in report["faults"]}
     assert by_fault["kill killed"]["files"] >= 2, "the mark of the drill, and the stream's own"
-    assert by_fault["stall frozen"]["noticed_seconds"] >= 2
+    # The clock's jump, which may come right after, counts for three seconds of the four.
+    assert by_fault["stall frozen"]["noticed_seconds"] >= 1
     assert "hard recovery" in by_fault["stall frozen"]["did"]
     assert report["files_lost"] == []
-    assert any("frozen may be silent for 2 s" in c for c in report["changed_for_the_drill"])
+    assert any("frozen may be silent for 4 s" in c for c in report["changed_for_the_drill"])
     assert before == (
         git(program.project, "for-each-ref"),
         git(program.project, "status", "--porcelain"),

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from anabranch.core import events as ev
+from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import State
@@ -164,7 +165,7 @@ def _of_full_disk(injection: Injection, after: Sequence[ev.Recorded], state: Sta
 def _of_patience(
     injection: Injection, after: Sequence[ev.Recorded], struck: Set[StreamId]
 ) -> Finding:
-    """A slow start and a clock that jumps are no reason to end anybody."""
+    """A slow start and a clock that jumps are no reason to end anybody; a question does no harm."""
     is_jump = injection.fault.kind is FaultKind.CLOCK_JUMP
     assert injection.at is not None
     until = injection.at + SETTLE_SECONDS
@@ -178,10 +179,10 @@ def _of_patience(
             else (r.event.stream, r.event.attempt) == (injection.stream, injection.attempt)
         )
     ]
-    if not touched:
-        told = "nobody was ended for it" if is_jump else "it was waited for"
-        return Finding(injection.fault.words, "left_alone", told)
     did = tuple(act for r in touched for act in _act(r.event))
+    if all(getattr(r.event, "remedy", "") == SOFT for r in touched):
+        told = "nobody was ended for it" if is_jump else "it was waited for"
+        return Finding(injection.fault.words, "left_alone", told, did=did)
     return Finding(
         injection.fault.words,
         "harmed",
