@@ -13,6 +13,7 @@ from anabranch.core import inputs
 from anabranch.core.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
+from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import RunLock, holder_of
@@ -69,7 +70,7 @@ def start_run(
         approve=approve,
         wall=time.time(),
     )
-    env = dict(os.environ if environment is None else environment)
+    env = without_git_variables(os.environ if environment is None else environment)
     try:
         with machine_errors():
             return _host_new(home, repository, folder, strategies, env, command, extensions)
@@ -133,7 +134,7 @@ def resume_run(
         lock.release()
         raise
     command = inputs.ResumeRun(reason=reason, adopted=0, retry_failed=retry_failed)
-    env = dict(os.environ if environment is None else environment)
+    env = without_git_variables(os.environ if environment is None else environment)
     world = (home, lock, journal, clock, repository, strategies, env)
     host = RunHost(Parts(*world, state, command, extensions))
     host.open()

@@ -18,6 +18,7 @@ from anabranch.core.ids import RunId, StreamId
 from anabranch.core.state import State, Stream
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
+from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.hosting import open_project
 from anabranch.engine.performers.resolver import (
     TIMEOUT_SECONDS,
@@ -125,7 +126,7 @@ async def settled_by_command(
     try:
         room.furnish(conflict)
         log = home.logs / "resolver.by-hand.log"
-        variables = env | room.variables
+        variables = without_git_variables(env) | room.variables
         ended = await run_bounded(command, room.working_folder, variables, log, TIMEOUT_SECONDS)
         return (room.decisions(conflict) if ended.exit_code == 0 else []), ended
     finally:

@@ -13,8 +13,6 @@ from anabranch.core.state import HandedBack, State
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.performers.workspaces import working_directory
 
-NOT_INHERITED = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
-
 MOST_PATHS_TOLD = 100
 
 
@@ -55,10 +53,9 @@ def stream_environment(
     """
     workspace = state.streams[stream].workspace
     handed_back = state.streams[stream].handed_back
-    inherited = {k: v for k, v in environment.items() if k not in NOT_INHERITED}
     return {
         "PYTHONUNBUFFERED": "1",
-        **inherited,
+        **environment,
         "ANABRANCH_RUN": state.run,
         "ANABRANCH_STREAM": stream,
         "ANABRANCH_ATTEMPT": str(attempt),

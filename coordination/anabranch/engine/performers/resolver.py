@@ -26,7 +26,6 @@ from anabranch.core.ids import PointId, RunId
 from anabranch.core.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
-from anabranch.engine.performers.launching import NOT_INHERITED
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
 
@@ -81,9 +80,8 @@ def environment_of(
     state: State, point: PointId, room: Room, environment: Mapping[str, str]
 ) -> dict[str, str]:
     """Return what a resolver gets to know: where the sides are, and whose they are."""
-    inherited = {k: v for k, v in environment.items() if k not in NOT_INHERITED}
     return {
-        **inherited,
+        **environment,
         "ANABRANCH_RUN": state.run,
         "ANABRANCH_POINT": point,
         **room.variables,

@@ -19,7 +19,6 @@ from anabranch.core.state import State
 from anabranch.core.verify_folds import has_passed
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import run_bounded
-from anabranch.engine.performers.launching import NOT_INHERITED
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.paths import RunFolder
 
@@ -80,7 +79,7 @@ def _environment(
     state: State, effect: fx.RunVerify, commit: str, room: Path, inherited: Mapping[str, str]
 ) -> dict[str, str]:
     return {
-        **{name: value for name, value in inherited.items() if name not in NOT_INHERITED},
+        **inherited,
         "ANABRANCH_RUN": state.run,
         "ANABRANCH_POINT": effect.point,
         "ANABRANCH_COMMIT": commit,

@@ -1,0 +1,37 @@
+"""What git shares inside one repository stays the user's: no stream takes, drops or moves it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.program import PROGRAM, Program
+from tests.engine.repositories import git, make_repository
+
+
+@pytest.fixture
+def repository(program: Program) -> Path:
+    """The project as a repository with one commit."""
+    return make_repository(program.project, {"a.txt": "".join(f"{n}\n" for n in range(1, 31))})
+
+
+def test_a_run_begun_by_a_hook_works_in_its_own_workspaces(
+    program: Program, repository: Path
+) -> None:
+    """Neither the index nor the identity of the user's commit reaches the streams."""
+    hook = repository / ".git" / "hooks" / "post-commit"
+    hook.parent.mkdir(exist_ok=True)
+    work = "echo w > w.txt; git add w.txt; git -c user.name=S -c user.email=s@s commit -qm w"
+    told = program.scratch / "told"
+    words = " ".join(f"'{word}'" for word in [*PROGRAM, "run", "--headless", "--", work])
+    clean = f"env XDG_STATE_HOME='{program.state_home}' {words} > '{told}' 2>&1 < /dev/null"
+    hook.write_text(f"#!/bin/sh\n{clean}\necho \"exit $?\" >> '{told}'\n")
+    hook.chmod(0o755)
+    index = (repository / ".git" / "index").read_bytes()
+    git(repository, "commit", "--allow-empty", "-qm", "by the user")
+    assert told.read_text().endswith("exit 0\n"), told.read_text()
+    (branch,) = git(repository, "branch", "--list", "anabranch/*", "--format=%(refname)").split()
+    assert git(repository, "show", f"{branch}:w.txt") == "w\n"
+    assert "S <s@s>" in git(repository, "log", "--format=%an <%ae>", branch)
+    assert (repository / ".git" / "index").read_bytes() == index
