@@ -41,6 +41,19 @@ def test_a_clean_checkout_is_brought_along(program: Program) -> None:
     assert (project / "tool.sh").stat().st_mode & 0o111
 
 
+def test_a_folder_in_place_of_a_workspace_never_reaches_the_checkout(program: Program) -> None:
+    """Renamed away and a link put there: the stream has failed, and nobody's files are touched."""
+    write(program.project.parent / "secret", {"key": "secret\n"})
+    link = f"ln -s {program.project.parent / 'secret'} $W"
+    program.plan({"work": f"W=$PWD; cd /; mv $W $W.x; {link}"})
+    before = likeness(program.project)
+    program.expect(1, "run", "--headless", "--approve")
+    assert likeness(program.project) == before
+    (stream,) = program.status()["streams"]
+    assert stream["state"] == "failed"
+    assert "the workspace was replaced" in stream["reason"]
+
+
 def change_a_file(program: Program) -> None:
     """The user has changed a file that the result changes too."""
     write(program.project, {"src/a.txt": "mine\n"})

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from anabranch.core.ids import StreamId
 from anabranch.core.plan import WorkspaceKind
-from anabranch.engine.git import GitError
+from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces import (
+    WorkspaceReplaced,
     capture_base,
+    capture_history,
+    capturing,
     changed_settings,
     read_ref,
     result_branch,
     result_ref,
 )
+from anabranch.engine.workspaces.snapshots import Snapshot, take_snapshot
+from anabranch.engine.workspaces.values import FilesRemoved
 from tests.engine.repositories import (
     RUN,
     Project,
@@ -267,6 +274,107 @@ def test_links_out_of_the_workspace_are_captured_as_links(project: Project, tmp_
     files = project.files_of(project.capture(workspace).commit)
     assert files["link"].startswith("120000")
     assert "link/key" not in files
+
+
+def moved_away(place: Path) -> None:
+    place.rename(place.with_name("away"))
+
+
+def linked(place: Path) -> None:
+    moved_away(place)
+    write(place.with_name("secret"), {"key": "secret\n"})
+    place.symlink_to(place.with_name("secret"))
+
+
+def made_anew(place: Path) -> None:
+    moved_away(place)
+    place.mkdir()
+
+
+def copied(place: Path) -> None:
+    moved_away(place)
+    shutil.copytree(place.with_name("away"), place, symlinks=True)
+
+
+def a_file(place: Path) -> None:
+    moved_away(place)
+    place.write_text("not a folder\n")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("replace", [moved_away, linked, made_anew, copied, a_file])
+def test_a_workspace_that_was_replaced_is_not_believed(
+    replace: Callable[[Path], None], kind: WorkspaceKind, project: Project
+) -> None:
+    """Its place's name proves nothing; a folder that was prepared anew is another attempt's."""
+    workspace = project.workspace("one", kind=kind)
+    write(workspace.path, {"own": "1\n"})
+    replace(workspace.path)
+    with pytest.raises(WorkspaceReplaced) as caught:
+        project.capture(workspace)
+    assert "was replaced" in caught.value.reason
+    assert read_ref(project.repo, result_ref(RUN, StreamId("one"))) is None
+
+
+def test_a_workspace_swapped_while_it_is_read_is_not_believed(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is looked at before its files are, and after that."""
+    workspace = project.workspace("one")
+
+    def swapped(git: Git) -> Snapshot:
+        taken = take_snapshot(git)
+        made_anew(workspace.path)
+        return taken
+
+    monkeypatch.setattr(capturing, "take_snapshot", swapped)
+    with pytest.raises(WorkspaceReplaced):
+        project.capture(workspace)
+
+
+def test_a_workspace_is_known_after_the_machine_has_started_anew(project: Project) -> None:
+    """Device numbers change then, so those of another boot prove nothing."""
+    workspace = project.workspace("one")
+    assert workspace.identity is not None
+    older = replaced(workspace, identity=replaced(workspace.identity, boot="another", device=0))
+    write(workspace.path, {"own": "1\n"})
+    assert "own" in project.files_of(project.capture(older).commit)
+
+
+def test_what_was_committed_outlives_the_folder(project: Project) -> None:
+    """Commits of a workspace that was moved away, and those that its HEAD has left, are kept."""
+    workspace = project.workspace("one")
+    commits(workspace.path)
+    first = git(workspace.path, "rev-parse", "HEAD").strip()
+    git(workspace.path, "reset", "-q", "--hard", "HEAD~")
+    write(workspace.path, {"other": "2\n"})
+    git(workspace.path, "add", "-A")
+    git(workspace.path, "commit", "-qm", "other")
+    second = git(workspace.path, "rev-parse", "HEAD").strip()
+    moved_away(workspace.path)
+    kept = capture_history(project.repo, RUN, workspace, "kept", "refs/anabranch/partial/x")
+    assert kept is not None
+    git(project.user, "gc", "-q", "--prune=now")
+    listed = git(project.user, "rev-list", "refs/anabranch/partial/x").split()
+    assert {first, second} <= set(listed)
+
+
+REMOVING: dict[str, tuple[dict[str, str | bytes | None], FilesRemoved]] = {
+    "nothing": ({"a.txt": "b\n"}, FilesRemoved()),
+    "one of three": ({"a.txt": None}, FilesRemoved(1, 3, 2)),
+    "everything": (dict.fromkeys(FILES), FilesRemoved(3, 3, 0)),
+    "everything for something": ({**dict.fromkeys(FILES), "k": "x\n"}, FilesRemoved(3, 3, 1)),
+    "renamed": (
+        {**dict.fromkeys(FILES), "n/a": "a\n", "n/b": "b\n", "n/c": "*.o\n"}, FilesRemoved(0, 3, 3)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REMOVING)
+def test_what_a_result_removed_is_counted(case: str, project: Project) -> None:
+    """A file that has another name now is not gone."""
+    files, removal = REMOVING[case]
+    assert project.result("one", files).removal == removal
 
 
 def test_refs_and_stashes_of_streams_do_not_touch_results(project: Project) -> None:

@@ -45,6 +45,37 @@ def blob_id(content: bytes) -> str:
     return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
 
 
+def test_commits_of_a_workspace_that_is_gone_are_parked_first(project: Project) -> None:
+    """A folder that was moved away takes no commit with it, also none that HEAD has left."""
+    workspace = project.workspace("one")
+    names = []
+    for number in range(2):
+        write(workspace.path, {f"x{number}": "x\n"})
+        git(workspace.path, "add", "-A")
+        git(workspace.path, "commit", "-qm", "x")
+        names.append(git(workspace.path, "rev-parse", "HEAD").strip())
+        git(workspace.path, "reset", "-q", "--hard", "HEAD~")
+    write(workspace.path, {"staged": "only in the index\n"})
+    git(workspace.path, "add", "staged")
+    workspace.path.rename(workspace.path.with_name("away"))
+    parked = reclaim_workspace(project.repo, RUN, workspace)
+    assert isinstance(parked, Parked)
+    git(project.user, "gc", "-q", "--prune=now")
+    assert {*names, blob_id(b"only in the index\n")} <= reachable(project)
+    assert reclaim_workspace(project.repo, RUN, workspace) == Reclaimed()
+
+
+def test_a_folder_put_in_a_workspaces_place_is_not_deleted(project: Project) -> None:
+    """Whatever stands there now, it is not what was proved to be kept."""
+    workspace = project.workspace("one")
+    workspace.path.rename(workspace.path.with_name("away"))
+    write(workspace.path, {"precious": "not the stream's\n"})
+    kept = reclaim_workspace(project.repo, RUN, workspace)
+    assert isinstance(kept, Kept)
+    assert "replaced" in kept.reason
+    assert (workspace.path / "precious").is_file()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_untouched_or_captured_workspace_just_goes(kind: WorkspaceKind, project: Project) -> None:
     """What is captured needs no rescue; nothing of the workspace is left behind."""

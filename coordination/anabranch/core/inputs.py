@@ -186,7 +186,9 @@ class ProcessLost(AttemptObservation, frozen=True):
 class ResultReady(AttemptObservation, frozen=True):
     """A stream's work is kept; ``strays`` are files outside what its plan lets it write.
 
-    ``log_tail`` are the last lines of the log of an attempt without success.
+    ``log_tail`` are the last lines of the log of an attempt without success. A ``fault`` says why
+    this is not the stream's whole work, so that it cannot count as a result. ``files_removed`` of
+    the ``files_before`` that it started from are gone, ``files_left`` is how many there are now.
     """
 
     commit: str
@@ -198,6 +200,10 @@ class ResultReady(AttemptObservation, frozen=True):
     start_tree: str = ""
     reverted: tuple[str, ...] = ()
     log_tail: tuple[str, ...] = ()
+    fault: str = ""
+    files_removed: int = 0
+    files_before: int = 0
+    files_left: int = 0
 
 
 class MergeFinished(Observation, frozen=True):

@@ -20,8 +20,8 @@ from anabranch.core.point_checkpoints import lines_reverted
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Exit, Stream
 from anabranch.core.strategies import FailedAttempt, FailureClass, GiveUp, RecoveryDecision
-from anabranch.core.strategies.failures import CANNOT_START, ENDED
-from anabranch.core.violations import strays_kept
+from anabranch.core.strategies.failures import CANNOT_START, CERTAIN, ENDED
+from anabranch.core.violations import removal_kept, strays_kept
 from anabranch.core.wording import counted
 
 
@@ -141,7 +141,7 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.CAPTURING:
         return
-    why = why_not_succeeded(draft, stream)
+    why = fact.fault or why_not_succeeded(draft, stream)
     if why is None:
         _succeed(draft, stream, fact)
         return
@@ -156,7 +156,7 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
                 fact.log_tail,
             )
         )
-    conclude(draft, draft.stream(stream.id), why, fact.log_tail)
+    conclude(draft, draft.stream(stream.id), why, fact.log_tail, is_permanent=bool(fact.fault))
 
 
 def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
@@ -180,6 +180,7 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
         point = draft.state.stream_plan(stream.id).converge
         lines_reverted(draft, point, stream.id, fact.reverted)
     strays_kept(draft, stream.id, stream.attempt, fact.strays)
+    removal_kept(draft, stream.id, fact)
     draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(stream, fact)))
     below = left_out_below(draft.state, stream.id)
     if below:
@@ -227,14 +228,20 @@ def exit_in_words(exit_: Exit | None) -> str:
     return f"exit {exit_.code}"
 
 
-def conclude(draft: Draft, stream: Stream, reason: str, log_tail: tuple[str, ...] = ()) -> None:
+def conclude(
+    draft: Draft,
+    stream: Stream,
+    reason: str,
+    log_tail: tuple[str, ...] = (),
+    is_permanent: bool = False,
+) -> None:
     """Decide what an attempt without success becomes: stopped, tried again, or failed."""
     if stream.stop and stream.stop.then == Phase.STOPPED:
         draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
         return
-    kind = _failure_class(draft, stream, reason, log_tail)
+    kind = CERTAIN if is_permanent else _failure_class(draft, stream, reason, log_tail)
     decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason, kind))
-    tells_more = kind.evidence or (kind.is_permanent and kind != CANNOT_START)
+    tells_more = kind.evidence or (kind.is_permanent and kind not in (CANNOT_START, CERTAIN))
     why = f"{reason} ({kind.words})" if tells_more else reason
     is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
     if isinstance(decision, GiveUp) or is_called_off:

@@ -17,9 +17,19 @@ from anabranch.core.globs import PatternRefused, covered_by_any, normalised
 from anabranch.core.ids import StreamId
 from anabranch.core.lock_table import Grant, Violation, entries_over
 from anabranch.core.state import State
+from anabranch.core.wording import counted
 
 MOST_VIOLATIONS = 100
 """How many violations of one attempt are recorded; one is enough to keep it from the merge."""
+
+
+NEARLY_ALL = 0.9
+"""The share of the files of its start that a result may not remove without being asked about."""
+
+FEWEST_FILES = 2
+"""In a project of fewer files than that, only removing everything is asked about."""
+
+WHOLE_FOLDER = "."
 
 
 def paths_written(draft: Draft, fact: inputs.PathsWritten) -> None:
@@ -48,6 +58,24 @@ def strays_kept(draft: Draft, stream: StreamId, attempt: int, strays: Iterable[s
     """Record files in a result that lie outside what the plan lets the stream write."""
     paths = tuple(strays)
     paths_written(draft, inputs.PathsWritten(stream=stream, attempt=attempt, paths=paths))
+
+
+def removes_nearly_all(removed: int, before: int, left: int) -> bool:
+    """Whether so few of ``before`` files remain that a person should say that this was meant."""
+    if not left:
+        return removed > 0
+    return before >= FEWEST_FILES and removed >= before * NEARLY_ALL
+
+
+def removal_kept(draft: Draft, stream: StreamId, fact: inputs.ResultReady) -> None:
+    """Keep a result that removes nearly all it started from out of the merge, until allowed."""
+    if not removes_nearly_all(fact.files_removed, fact.files_before, fact.files_left):
+        return
+    if any(v.path == WHOLE_FOLDER for v in _of_attempt(draft.state, stream)):
+        return
+    which = counted(fact.files_before, "file")
+    reason = f"{stream} removed {fact.files_removed} of the {which} that it started from"
+    draft.emit(ev.LockViolated(stream, fact.attempt, "", WHOLE_FOLDER, None, None, reason))
 
 
 def _violation(

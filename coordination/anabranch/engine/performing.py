@@ -25,6 +25,7 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
 from anabranch.engine.executing import Executing
 from anabranch.engine.performers.asking import ask_stream
+from anabranch.engine.performers.captures import CaptureEffects
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
 from anabranch.engine.performers.processes import (
@@ -74,6 +75,7 @@ class Performing:
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
+        self._captures = CaptureEffects(workspaces.repository)
         self._clock = clock
         self._environment = environment
         self._state = state
@@ -142,9 +144,9 @@ class Performing:
             case fx.PrepareWorkspace():
                 await self._in_thread(effect, self._workspaces.prepare)
             case fx.CaptureResult():
-                await self._in_thread(effect, self._workspaces.capture, self._alone_in(effect))
+                await self._in_thread(effect, self._captures.capture, self._alone_in(effect))
             case fx.TakeCheckpoint():
-                await self._in_thread(effect, self._workspaces.checkpoint, self._alone_in(effect))
+                await self._in_thread(effect, self._captures.checkpoint, self._alone_in(effect))
             case fx.MergeCheckpoint():
                 await self._in_thread(effect, self._checkpoints.merge)
             case fx.OfferCheckpoint():

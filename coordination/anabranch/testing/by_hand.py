@@ -9,6 +9,8 @@ For tests of a single decision, where a whole simulation would say too much::
 
 from __future__ import annotations
 
+from typing import Any
+
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.decide import decide
@@ -144,8 +146,11 @@ class ByHand:
             )
         )
 
-    def kept(self, name: str, commit: str | None = None) -> list[str]:
-        """The work is captured; an empty ``commit`` says that there was nothing to keep."""
+    def kept(self, name: str, commit: str | None = None, **facts: Any) -> list[str]:
+        """The work is captured; an empty ``commit`` says that there was nothing to keep.
+
+        ``facts`` are those of the observation beside the usual ones.
+        """
         about = self._about(name)
         made = f"c-{name}.{about.attempt}" if commit is None else commit
         return self.give(
@@ -157,6 +162,7 @@ class ByHand:
                 files_changed=1,
                 ref=f"refs/{name}.{about.attempt}",
                 cause=about.cause,
+                **facts,
             )
         )
 

@@ -41,6 +41,9 @@ class FailureClass(msgspec.Struct, frozen=True):
 
 
 CANNOT_START = FailureClass("cannot start", is_permanent=True)
+CERTAIN = FailureClass("permanent", is_permanent=True)
+"""The engine knows that it would happen again: the reason says why."""
+
 ENDED = FailureClass("ended by the engine")
 """It stood still, or ran longer than it may, or a person wanted it ended."""
 

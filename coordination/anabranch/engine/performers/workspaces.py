@@ -1,8 +1,7 @@
-"""Performs what concerns git and folders: bases, workspaces, captures, merges, approval.
+"""Performs what concerns git and folders: bases, workspaces, merges, approval.
 
 Everything here is synchronous and runs in a worker thread; each function takes an effect's facts
-and returns the observation to post. The caller sees to it that captures of one workspace, which
-share an index, come one after the other. The workspace library speaks its own values, this module
+and returns the observation to post. The workspace library speaks its own values, this module
 translates.
 """
 
@@ -25,20 +24,13 @@ from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.restoring import to_restore
 from anabranch.core.state import Result, State
 from anabranch.core.verify_folds import needs_check
-from anabranch.core.violations import outside
 from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
-from anabranch.engine.gateway.spool_folder import in_workspace
-from anabranch.engine.log_reading import read_tail
+from anabranch.engine.performers.captures import nothing_captured
 from anabranch.engine.performers.room import raise_if_full
 from anabranch.engine.performers.screening import Screened, screen
-from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
-
-LOG_TAIL_LINES = 20
-LONGEST_LINE = 400
-
 
 T = TypeVar("T")
 
@@ -75,7 +67,7 @@ class WorkspaceEffects:
         if state.stream_plan(effect.stream).workspace != "shared":
             return None
         if isinstance(effect, fx.CaptureResult):
-            return _nothing_captured(effect)
+            return nothing_captured(effect)
         inheritance = inherited_by(state, effect.stream)
         if inheritance.start or inheritance.then:
             return None
@@ -151,102 +143,6 @@ class WorkspaceEffects:
         ref = ws.partial_ref(state.run, stream, given.attempt)
         ws.keep_ref(self._repo, ref, given.commit)
         return (ref,)
-
-    def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
-        """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
-        stream, run = state.streams[effect.stream], state.run
-        plan = state.stream_plan(effect.stream)
-        at = stream.workspace
-        if plan.workspace == "shared" or at is None:
-            return _nothing_captured(effect)
-        workspace = read_record(self._repo, run, effect.stream, effect.attempt)
-        if workspace is None:
-            reason = f"the engine's note about {at.path} is gone; the folder itself is untouched"
-            return inputs.EffectFailed(
-                reason=reason, stream=effect.stream, attempt=effect.attempt, cause=effect.cause
-            )
-        if effect.is_partial:
-            ref = ws.partial_ref(run, effect.stream, effect.attempt)
-            message = f"{effect.stream}: partial work of attempt {effect.attempt}"
-            tail = self._log_tail(state, effect)
-        else:
-            ref = ws.result_ref(run, effect.stream)
-            message, tail = f"{effect.stream}: {plan.command_text}", ()
-        in_workspace(workspace.path).remove()
-        told = "\n".join((message[:200], *(("", *tail) if tail else ())))
-        result = ws.capture_result(
-            self._repo, run, effect.stream, effect.attempt, workspace, told, ref
-        )
-        if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
-            ws.drop_ref(self._repo, ref)
-            return replace(_nothing_captured(effect), log_tail=tail)
-        return inputs.ResultReady(
-            commit=result.commit,
-            tree=result.tree,
-            files_changed=result.files_changed,
-            ref=ref,
-            start_tree=workspace.start_tree,
-            reverted=self._taken_back(state, result),
-            warnings=tuple(map(tellable, (*result.warnings, *self._meddled_settings(state)))),
-            strays=self._strays(state, result),
-            log_tail=tail,
-            stream=effect.stream,
-            attempt=effect.attempt,
-            cause=effect.cause,
-        )
-
-    def _log_tail(self, state: State, effect: fx.CaptureResult) -> tuple[str, ...]:
-        """Return the last lines of an attempt's log, made safe, for what comes after it."""
-        log = state.streams[effect.stream].log
-        lines = read_tail(Path(log), LOG_TAIL_LINES) if log else []
-        return tuple(tellable(line)[:LONGEST_LINE] for line in lines)
-
-    def _taken_back(self, state: State, result: ws.Result) -> tuple[str, ...]:
-        """Return the files that a stream wrote as they were before others' lines came in."""
-        attempt = state.streams[result.stream].attempt
-        found = ws.reversals(
-            self._repo, state.run, result.stream, attempt, result.start_tree, result.tree
-        )
-        return tuple(tellable(r.path) for r in found)
-
-    def checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
-        """Keep a running stream's workspace as it is now."""
-        stream, attempt, run = effect.stream, effect.attempt, state.run
-        workspace = read_record(self._repo, run, stream, attempt)
-        if workspace is None:
-            raise OSError("the engine's note about the workspace is gone")
-        wanted = state.checkpoints[stream].wanted
-        label = next((w.label for w in wanted if w.number == effect.number), "")
-        message = f"{stream}: checkpoint {effect.number} {label}".rstrip()
-        ref = ws.checkpoint_ref(run, stream, effect.number)
-        result = ws.capture_result(self._repo, run, stream, attempt, workspace, message[:200], ref)
-        return inputs.CheckpointReady(
-            stream=stream,
-            attempt=attempt,
-            number=effect.number,
-            commit=result.commit,
-            tree=result.tree,
-            ref=ref,
-            files_changed=result.files_changed,
-            start_tree=workspace.start_tree,
-            cause=effect.cause,
-        )
-
-    def _strays(self, state: State, result: ws.Result) -> tuple[str, ...]:
-        """Return what a result changed outside the paths that its plan lets the stream write."""
-        allowed = state.stream_plan(result.stream).writes
-        if not allowed or not result.files_changed:
-            return ()
-        paths = ws.changed_paths(self._repo, state.run, result)
-        return tuple(tellable(path) for path in outside(paths, allowed))
-
-    def _meddled_settings(self, state: State) -> tuple[str, ...]:
-        """Say which git settings that start programs have changed since the run began."""
-        changed = ws.changed_settings(self._repo, state.run)
-        if not changed:
-            return ()
-        names = ", ".join(changed[:5])
-        return (f"git settings of your repository were changed during the run: {names}",)
 
     def merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:
         """Merge what met at a point, leaving conflicting streams and their dependents out."""
@@ -397,6 +293,8 @@ def working_directory(workspace: Path, prefix: str, working_dir: str) -> Path:
 
     The workspace may hold links that a stream (or a repository) made, so the real path counts.
     """
+    if os.path.islink(workspace):
+        raise OSError(f"the workspace was replaced: {workspace} is a symbolic link")
     root = os.path.realpath(workspace)
     found = os.path.realpath(os.path.join(root, prefix, working_dir))
     if found != root and not found.startswith(root + os.sep):
@@ -414,18 +312,6 @@ def told(error: Exception) -> str:
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror}{where}" if error.strerror else str(error)
     return f"{type(error).__name__}: {error}"
-
-
-def _nothing_captured(effect: fx.CaptureResult) -> inputs.ResultReady:
-    return inputs.ResultReady(
-        commit="",
-        tree="",
-        files_changed=0,
-        ref="",
-        stream=effect.stream,
-        attempt=effect.attempt,
-        cause=effect.cause,
-    )
 
 
 def _base(state: State) -> ws.Base:

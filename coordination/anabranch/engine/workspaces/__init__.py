@@ -7,7 +7,7 @@ Plain synchronous functions that may be called from any thread. Values come back
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.approving import approve
 from anabranch.engine.workspaces.basing import capture_base, uncommitted_files
-from anabranch.engine.workspaces.capturing import capture_result
+from anabranch.engine.workspaces.capturing import capture_history, capture_result
 from anabranch.engine.workspaces.deciding import (
     LARGEST_TEXT_BYTES,
     Sides,
@@ -30,6 +30,7 @@ from anabranch.engine.workspaces.delivering import (
     why_busy,
     with_paths_of,
 )
+from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
 from anabranch.engine.workspaces.merging import changed_paths, merge_trees, who_touched
 from anabranch.engine.workspaces.names import (
     base_ref,
@@ -95,12 +96,14 @@ __all__ = [
     "Standing",
     "Version",
     "Workspace",
+    "WorkspaceReplaced",
     "approve",
     "base_ref",
     "bring",
     "brought_to",
     "candidate_ref",
     "capture_base",
+    "capture_history",
     "capture_result",
     "changed_paths",
     "changed_settings",
@@ -124,6 +127,7 @@ __all__ = [
     "publish_result_folder",
     "read_ref",
     "reclaim_workspace",
+    "require_unreplaced",
     "rescue_ref",
     "result_branch",
     "result_ref",

@@ -16,11 +16,14 @@ from pathlib import Path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, GitError
-from anabranch.engine.workspaces.checking import Finding, check_changes
+from anabranch.engine.workspaces.checking import Finding, check_changes, files_removed
+from anabranch.engine.workspaces.identity import require_unreplaced
+from anabranch.engine.workspaces.lost import git_directory_names, lost_commits, lost_tags
+from anabranch.engine.workspaces.names import rescue_ref
 from anabranch.engine.workspaces.objects import Drafts, changes, commit_content, existing
 from anabranch.engine.workspaces.records import index_path
-from anabranch.engine.workspaces.refs import keep_ref, read_ref, resolve_head
-from anabranch.engine.workspaces.repository import frozen_view
+from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref, resolve_head
+from anabranch.engine.workspaces.repository import frozen_view, live_view
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
 from anabranch.engine.workspaces.values import Repository, Result, Workspace
 
@@ -50,6 +53,7 @@ def capture_result(
     git_dir = trusted_git_dir(workspace)
     renew_index(git, git_dir / "index", workspace.start_tree)
     snapshot = take_snapshot(git)
+    require_unreplaced(workspace.path, workspace.identity)  # it may have been swapped meanwhile
     changed = changes(git, workspace.start_tree, snapshot.tree)
     head, finding = _parent(git, git_dir, workspace)
     kept = _already_kept(git, repo, ref, snapshot.tree, head)
@@ -66,11 +70,65 @@ def capture_result(
         workspace.start_tree,
         len(changed),
         tuple(findings),
+        files_removed(git, workspace.start_tree, snapshot.tree, changed),
     )
 
 
+def capture_history(
+    repo: Repository, run: RunId, workspace: Workspace, message: str, ref: str
+) -> Result | None:
+    """Keeps by ``ref`` what a stream had committed, when its folder is out of reach.
+
+    Looks where HEAD, branches and reflogs of its git directory lead. None: it had committed
+    nothing, or its git directory has gone with the folder. Raises GitError.
+    """
+    git_dir = workspace.git_dir
+    if git_dir is None or git_dir.is_symlink() or not git_dir.is_dir():
+        return None
+    lost = bring_history(repo, workspace)
+    if not lost:
+        return None
+    git = frozen_view(repo, run)
+    tree = git.run("rev-parse", f"{lost[0]}^{{tree}}").text
+    parents = tuple(dict.fromkeys((workspace.start_commit, *lost)))
+    drafts = Drafts(repo.object_format)
+    commit = drafts.add("commit", commit_content(tree, parents, message, int(time.time())))
+    drafts.store(git)
+    keep_ref(repo, ref, commit)
+    start_commit, start_tree = workspace.start_commit, workspace.start_tree
+    count = len(changes(git, start_tree, tree))
+    return Result(workspace.stream, commit, tree, start_commit, start_tree, count)
+
+
+def bring_history(repo: Repository, workspace: Workspace) -> list[str]:
+    """The tips of all commits that only a workspace's git directory knows, brought over.
+
+    Annotated tags of a clone are kept by refs of their own at once. Raises GitError.
+    """
+    git_dir = workspace.git_dir
+    if git_dir is None or not git_dir.is_dir():
+        return []
+    frozen = frozen_view(repo, workspace.run)
+    refs = list_refs(live_view(repo))
+    is_clone = workspace.kind == "clone"
+    names = git_directory_names(git_dir, with_objects=is_clone)
+    source = frozen.at(alternates=(git_dir / "objects",)) if is_clone else frozen
+    lost = lost_commits(source, names, refs.values())
+    tags = lost_tags(source, names, refs.values()) if is_clone else []
+    if is_clone and (lost or tags):
+        bring_objects(repo, workspace.run, git_dir, (*lost, *tags), tuple({*refs.values()}))
+    for number, tag in enumerate(tags):
+        rescue = rescue_ref(workspace.run, workspace.stream, workspace.attempt)
+        keep_ref(repo, f"{rescue}.tag-{number}", tag)
+    return lost
+
+
 def workspace_view(repo: Repository, workspace: Workspace) -> Git:
-    """The frozen view over a workspace's files, with the engine's private index for it."""
+    """The frozen view over a workspace's files, with the engine's private index for it.
+
+    Raises WorkspaceReplaced when it is not the folder that was prepared.
+    """
+    require_unreplaced(workspace.path, workspace.identity)
     index = index_path(repo, workspace.run, workspace.stream, workspace.attempt)
     git = frozen_view(repo, workspace.run).at(work_tree=workspace.path, index=index)
     if workspace.kind == "clone":

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from anabranch.core.violations import removes_nearly_all
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.deciding import has_markers
 from anabranch.engine.workspaces.objects import Change, ObjectReader
 from anabranch.engine.workspaces.snapshots import Snapshot
+from anabranch.engine.workspaces.values import FilesRemoved
 
 Finding = str
 _LARGEST_TEXT_BYTES = 4 << 20
@@ -34,6 +36,22 @@ def check_changes(git: Git, snapshot: Snapshot, changed: Sequence[Change]) -> It
     ignored = [path for path in listed if path in folders or not path.startswith(folders)]
     if ignored:
         yield f"{len(ignored)} ignored files or folders are not captured: {some(ignored)}"
+
+
+def files_removed(git: Git, before: str, after: str, changed: Sequence[Change]) -> FilesRemoved:
+    """How many files of a tree are gone from a later one, those not counted that were renamed.
+
+    Renames cost a comparison of contents, so they are only looked for where it matters.
+    """
+    gone = sum(change.after is None for change in changed)
+    if not gone:
+        return FilesRemoved()
+    total = len(git.run("ls-tree", "-r", "-z", "--name-only", before).fields)
+    left = total - gone + sum(change.before is None for change in changed)
+    if removes_nearly_all(gone, total, left):
+        renames = ("-M", "--diff-filter=D", "--name-only")
+        gone = len(git.run("diff-tree", "-r", "-z", *renames, before, after).fields)
+    return FilesRemoved(gone, total, left)
 
 
 def case_twins(git: Git, added: Sequence[str]) -> list[str]:

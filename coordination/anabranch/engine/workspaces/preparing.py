@@ -18,6 +18,11 @@ from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.git import Git, GitError, decode, repository_lock
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED
+from anabranch.engine.workspaces.identity import (
+    WorkspaceReplaced,
+    identity_of,
+    require_unreplaced,
+)
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.objects import ObjectReader
@@ -62,7 +67,7 @@ def prepare_workspace(
     again, uncommitted, if it merges with the start. Raises GitError when git or the disk refuses.
     """
     prepared = read_record(repo, run, stream, attempt)
-    if prepared is not None and prepared.path.is_dir():
+    if prepared is not None and _still_stands(prepared):
         return prepared
     start: Standing = base
     if dependencies:
@@ -103,9 +108,18 @@ def prepare_workspace(
         git_dir,
         warnings,
         restored is not None,
+        identity_of(folder),
     )
     write_record(repo, workspace)
     return workspace
+
+
+def _still_stands(workspace: Workspace) -> bool:
+    try:
+        require_unreplaced(workspace.path, workspace.identity)
+    except WorkspaceReplaced:
+        return False
+    return True
 
 
 def _make_worktree(repo: Repository, run: RunId, folder: Path, start: Standing) -> Path:

@@ -25,7 +25,8 @@ from pathlib import Path
 
 from anabranch.core.ids import RunId
 from anabranch.engine.git import Git, GitError, encode, repository_lock
-from anabranch.engine.workspaces.lost import git_directory_names, lost_commits, lost_tags
+from anabranch.engine.workspaces.capturing import bring_history
+from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
 from anabranch.engine.workspaces.names import (
     partial_ref,
     rescue_ref,
@@ -62,19 +63,18 @@ def reclaim_workspace(
     if workspace.kind == "shared":
         return Kept("it is your own folder")
     try:
-        if not os.path.lexists(workspace.path):
-            _forget(repo, workspace)
-            return Reclaimed()
         reason = _hindrance(workspace)
         if reason is not None:
             return Kept(reason)
+        is_there = os.path.lexists(workspace.path)
         with tempfile.TemporaryDirectory(dir=run_folder(repo, run), prefix=".reclaiming-") as made:
             proof = _Proof(repo, workspace, Path(made))
-            parked = proof.park()
-            changed = proof.check(parked)
+            parked = proof.park() if is_there else proof.park_history()
+            changed = proof.check(parked) if is_there else None
         if changed is not None:
             return Kept(changed)
-        _delete(workspace.path)
+        if is_there:
+            _delete(workspace.path)
         _forget(repo, workspace)
     except GitError as error:
         return Kept(error.reason)
@@ -98,8 +98,12 @@ def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ..
 def _hindrance(workspace: Workspace) -> str | None:
     """Why nothing can be proved about this folder, if so."""
     root = workspace.path
-    if root.is_symlink() or not root.is_dir():
-        return "the workspace was replaced by something that is no folder"
+    if not os.path.lexists(root):
+        return None
+    try:
+        require_unreplaced(root, workspace.identity)
+    except WorkspaceReplaced as error:
+        return error.reason
     own = root / ".git"
     is_ours = own.is_dir() if workspace.kind == "clone" else not own.is_dir()
     if own.is_symlink() or not is_ours:
@@ -154,6 +158,15 @@ class _Proof:
         if not (self.only_here or parents or staged):
             return None
         return self._commit([*parents, *staged])
+
+    def park_history(self) -> Parked | None:
+        """Keeps what was committed or staged in a workspace whose folder is gone."""
+        kept = self._kept_entries()
+        unkept = [*self._history(), *self._staged(kept.blobs)]
+        if not unkept:
+            return None
+        self.tree = self.frozen.run("rev-parse", f"{unkept[0]}^{{tree}}").text
+        return self._commit(unkept)
 
     def check(self, parked: Parked | None) -> str | None:
         """Reads back what was parked; says what is wrong, if anything."""
@@ -231,25 +244,7 @@ class _Proof:
 
     def _history(self) -> list[str]:
         """Commits that only this workspace's git directory knows, after bringing them over."""
-        git_dir = self.workspace.git_dir
-        if git_dir is None or not git_dir.is_dir():
-            return []
-        refs = list_refs(live_view(self.repo))
-        is_clone = self.workspace.kind == "clone"
-        names = git_directory_names(git_dir, with_objects=is_clone)
-        source = self.frozen.at(alternates=(git_dir / "objects",)) if is_clone else self.frozen
-        lost = lost_commits(source, names, refs.values())
-        tags = lost_tags(source, names, refs.values()) if is_clone else []
-        if is_clone and (lost or tags):
-            wanted = "".join(f"{name}\n" for name in [*lost, *tags])
-            known = "".join(f"^{name}\n" for name in {*refs.values()})
-            pack = source.run(
-                "pack-objects", "--revs", "--stdout", "-q", stdin=(wanted + known).encode()
-            )
-            self.frozen.run("unpack-objects", "-q", "--strict", stdin=pack.out)
-        for number, tag in enumerate(tags):
-            keep_ref(self.repo, f"{self._ref()}.tag-{number}", tag)
-        return lost
+        return bring_history(self.repo, self.workspace)
 
     def _staged(self, known: set[str]) -> list[str]:
         """A commit of what is staged in the workspace's index and nowhere else, if anything."""

@@ -10,6 +10,7 @@ import msgspec
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.plan import WorkspaceKind
+from anabranch.engine.workspaces.identity import FolderIdentity
 
 RepositoryKind = Literal["git", "plain"]
 
@@ -59,7 +60,8 @@ class Base(msgspec.Struct, frozen=True):
 class Workspace(msgspec.Struct, frozen=True):
     """A stream's folder, and the commit and tree the engine put there.
 
-    One that ``is_restored`` also holds what an earlier attempt had changed by a checkpoint.
+    One that ``is_restored`` also holds what an earlier attempt had changed by a checkpoint;
+    ``identity`` tells the folder from one that was put in its place.
     """
 
     run: RunId
@@ -72,6 +74,15 @@ class Workspace(msgspec.Struct, frozen=True):
     git_dir: Path | None = None
     warnings: tuple[str, ...] = ()
     is_restored: bool = False
+    identity: FolderIdentity | None = None
+
+
+class FilesRemoved(msgspec.Struct, frozen=True):
+    """How many of the ``before`` files of a start a result has no longer; ``left`` it has now."""
+
+    removed: int = 0
+    before: int = 0
+    left: int = 0
 
 
 class Result(msgspec.Struct, frozen=True):
@@ -84,6 +95,7 @@ class Result(msgspec.Struct, frozen=True):
     start_tree: str
     files_changed: int = 0
     warnings: tuple[str, ...] = ()
+    removal: FilesRemoved = FilesRemoved()
 
 
 class ConflictedPath(msgspec.Struct, frozen=True):

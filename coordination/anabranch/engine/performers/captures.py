@@ -1,0 +1,169 @@
+"""Performs captures: a stream's work, partial work and checkpoints become commits that refs keep.
+
+Synchronous and for worker threads, like :mod:`anabranch.engine.performers.workspaces`. Captures of
+one workspace share an index: the caller sees to it that they come one after the other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from anabranch.core import effects as fx
+from anabranch.core import inputs
+from anabranch.core.state import State
+from anabranch.core.violations import outside
+from anabranch.engine import workspaces as ws
+from anabranch.engine.gateway.spool_folder import in_workspace
+from anabranch.engine.log_reading import read_tail
+from anabranch.engine.workspaces.records import read_record
+from anabranch.hostile_text import tellable
+
+LOG_TAIL_LINES = 20
+LONGEST_LINE = 400
+
+
+class CaptureEffects:
+    """Performs the captures of one run."""
+
+    def __init__(self, repository: ws.Repository) -> None:
+        self._repo = repository
+
+    def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
+        """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
+        stream, run = state.streams[effect.stream], state.run
+        plan = state.stream_plan(effect.stream)
+        at = stream.workspace
+        if plan.workspace == "shared" or at is None:
+            return nothing_captured(effect)
+        workspace = read_record(self._repo, run, effect.stream, effect.attempt)
+        if workspace is None:
+            reason = f"the engine's note about {at.path} is gone; the folder itself is untouched"
+            return inputs.EffectFailed(
+                reason=reason, stream=effect.stream, attempt=effect.attempt, cause=effect.cause
+            )
+        if effect.is_partial:
+            ref = ws.partial_ref(run, effect.stream, effect.attempt)
+            message = f"{effect.stream}: partial work of attempt {effect.attempt}"
+            tail = self._log_tail(state, effect)
+        else:
+            ref = ws.result_ref(run, effect.stream)
+            message, tail = f"{effect.stream}: {plan.command_text}", ()
+        told = "\n".join((message[:200], *(("", *tail) if tail else ())))
+        try:
+            ws.require_unreplaced(workspace.path, workspace.identity)
+            in_workspace(workspace.path).remove()
+            result = ws.capture_result(
+                self._repo, run, effect.stream, effect.attempt, workspace, told, ref
+            )
+        except ws.WorkspaceReplaced as error:
+            return self._history_only(effect, workspace, error.reason, tail)
+        if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
+            ws.drop_ref(self._repo, ref)
+            return replace(nothing_captured(effect), log_tail=tail)
+        return inputs.ResultReady(
+            commit=result.commit,
+            tree=result.tree,
+            files_changed=result.files_changed,
+            ref=ref,
+            start_tree=workspace.start_tree,
+            reverted=self._taken_back(state, result),
+            warnings=tuple(map(tellable, (*result.warnings, *self._meddled_settings(state)))),
+            strays=self._strays(state, result),
+            log_tail=tail,
+            files_removed=result.removal.removed,
+            files_before=result.removal.before,
+            files_left=result.removal.left,
+            stream=effect.stream,
+            attempt=effect.attempt,
+            cause=effect.cause,
+        )
+
+    def _history_only(
+        self,
+        effect: fx.CaptureResult,
+        workspace: ws.Workspace,
+        reason: str,
+        tail: tuple[str, ...],
+    ) -> inputs.Input:
+        """Keep what was committed in a workspace whose folder is out of reach: partial work."""
+        ref = ws.partial_ref(workspace.run, effect.stream, effect.attempt)
+        message = f"{effect.stream}: what attempt {effect.attempt} had committed"
+        kept = ws.capture_history(self._repo, workspace.run, workspace, message, ref)
+        if kept is None:
+            return replace(nothing_captured(effect), fault=reason, log_tail=tail)
+        return replace(
+            nothing_captured(effect),
+            commit=kept.commit,
+            tree=kept.tree,
+            files_changed=kept.files_changed,
+            ref=ref,
+            fault=f"{reason}; what it had committed is kept by {ref}",
+            log_tail=tail,
+        )
+
+    def _log_tail(self, state: State, effect: fx.CaptureResult) -> tuple[str, ...]:
+        """Return the last lines of an attempt's log, made safe, for what comes after it."""
+        log = state.streams[effect.stream].log
+        lines = read_tail(Path(log), LOG_TAIL_LINES) if log else []
+        return tuple(tellable(line)[:LONGEST_LINE] for line in lines)
+
+    def _taken_back(self, state: State, result: ws.Result) -> tuple[str, ...]:
+        """Return the files that a stream wrote as they were before others' lines came in."""
+        attempt = state.streams[result.stream].attempt
+        found = ws.reversals(
+            self._repo, state.run, result.stream, attempt, result.start_tree, result.tree
+        )
+        return tuple(tellable(r.path) for r in found)
+
+    def checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
+        """Keep a running stream's workspace as it is now."""
+        stream, attempt, run = effect.stream, effect.attempt, state.run
+        workspace = read_record(self._repo, run, stream, attempt)
+        if workspace is None:
+            raise OSError("the engine's note about the workspace is gone")
+        wanted = state.checkpoints[stream].wanted
+        label = next((w.label for w in wanted if w.number == effect.number), "")
+        message = f"{stream}: checkpoint {effect.number} {label}".rstrip()
+        ref = ws.checkpoint_ref(run, stream, effect.number)
+        result = ws.capture_result(self._repo, run, stream, attempt, workspace, message[:200], ref)
+        return inputs.CheckpointReady(
+            stream=stream,
+            attempt=attempt,
+            number=effect.number,
+            commit=result.commit,
+            tree=result.tree,
+            ref=ref,
+            files_changed=result.files_changed,
+            start_tree=workspace.start_tree,
+            cause=effect.cause,
+        )
+
+    def _strays(self, state: State, result: ws.Result) -> tuple[str, ...]:
+        """Return what a result changed outside the paths that its plan lets the stream write."""
+        allowed = state.stream_plan(result.stream).writes
+        if not allowed or not result.files_changed:
+            return ()
+        paths = ws.changed_paths(self._repo, state.run, result)
+        return tuple(tellable(path) for path in outside(paths, allowed))
+
+    def _meddled_settings(self, state: State) -> tuple[str, ...]:
+        """Say which git settings that start programs have changed since the run began."""
+        changed = ws.changed_settings(self._repo, state.run)
+        if not changed:
+            return ()
+        names = ", ".join(changed[:5])
+        return (f"git settings of your repository were changed during the run: {names}",)
+
+
+def nothing_captured(effect: fx.CaptureResult) -> inputs.ResultReady:
+    return inputs.ResultReady(
+        commit="",
+        tree="",
+        files_changed=0,
+        ref="",
+        stream=effect.stream,
+        attempt=effect.attempt,
+        cause=effect.cause,
+    )

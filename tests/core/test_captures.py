@@ -1,0 +1,66 @@
+"""What follows from how a stream's work was captured, and from what is missing in it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as some
+
+from anabranch.core import inputs
+from anabranch.core.ids import StreamId
+from anabranch.core.violations import removes_nearly_all
+from anabranch.testing import ByHand, stream
+from tests.core.given import given
+
+
+def captured(**facts: Any) -> ByHand:
+    """A run of one stream that ended well, and what was captured of it."""
+    run = given(stream("a"))
+    run.base()
+    run.run("a")
+    run.exited("a")
+    run.kept("a", **facts)
+    return run
+
+
+def test_work_that_is_not_whole_is_no_success_and_is_not_done_again() -> None:
+    """Exit 0 in a replaced workspace: failed for good, and what had been committed is kept."""
+    run = captured(fault="the workspace was replaced")
+    assert run.phase("a") == "failed"
+    assert run.state.streams[StreamId("a")].result is None
+    assert run.state.streams[StreamId("a")].partial == ("refs/a.1",)
+    assert run.state.phase == "failed"
+
+
+REMOVALS = [
+    (30, 30, 0, True), (29, 30, 1, True), (27, 30, 3, True), (26, 30, 4, False),
+    (30, 30, 12, True), (1, 1, 0, True), (1, 1, 1, False), (2, 2, 1, True), (0, 30, 30, False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("removed", "before", "left", "is_asked"), REMOVALS)
+def test_a_result_that_removes_nearly_everything_is_asked_about(
+    removed: int, before: int, left: int, is_asked: bool
+) -> None:
+    """It is not merged before a person allows it, and then it is."""
+    run = captured(files_removed=removed, files_before=before, files_left=left)
+    if not is_asked:
+        run.merged()
+        assert run.state.phase == "converged"
+        return
+    assert run.state.phase == "needs_operator"
+    assert f"removed {removed} of the" in run.state.reason
+    assert "anabranch allow" in run.state.hint
+    run.give(inputs.AllowViolation(stream=StreamId("a")))
+    run.merged()
+    assert run.state.phase == "converged"
+
+
+@for_all(some.integers(0, 500), some.integers(0, 500), some.integers(0, 500))
+def test_removing_more_is_never_asked_about_less(removed: int, before: int, left: int) -> None:
+    """The more is removed, and the less is left, the sooner somebody is asked."""
+    if removes_nearly_all(removed, before, left):
+        assert removes_nearly_all(removed + 1, before, left)
+        assert removes_nearly_all(removed, before, 0)
