@@ -3,7 +3,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := coordination console plugins themes tests benchmarks
 
-.PHONY: help demo run test check format lint types contracts bench docs picture clean
+# Most tests wait for processes, so twice as many run at once as there are processors; those of the
+# quick loop compute.
+PROCESSORS := $(shell nproc)
+WORKERS ?= $(shell n=$$(( $(PROCESSORS) * 2 )); [ $$n -le 16 ] || n=16; echo $$n)
+SLOWEST ?= 20
+# make test ORDER=random shuffles the tests and prints the seed; SEED=n repeats that order.
+ORDER ?= fixed
+SHUFFLE := $(if $(filter random,$(ORDER)),-p randomly $(if $(SEED),--randomly-seed=$(SEED)))
+# make test ARGS=--lf runs what failed last.
+ARGS ?=
+PYTEST = $(BIN)/python -m pytest -q --dist worksteal $(SHUFFLE) $(ARGS)
+QUICK := tests/core tests/contracts tests/console/test_presenters.py \
+	tests/console/test_pane_presenters.py tests/console/test_filtering.py
+
+.PHONY: help demo run test quick check format lint types contracts bench docs picture clean
 .DEFAULT_GOAL := help
 
 help:            ## list the targets
@@ -15,8 +29,14 @@ demo: $(VENV)/.installed      ## run the demonstration
 run: $(VENV)/.installed       ## run the plan of the current folder: make run PLAN=anabranch.toml
 	$(BIN)/anabranch run $(PLAN)
 
-test: $(VENV)/.developing     ## run all tests
-	$(BIN)/python -m pytest -q
+test: $(VENV)/.developing     ## run all tests; ARGS=--lf what failed last, ORDER=random shuffled
+	$(PYTEST) --numprocesses $(WORKERS) --durations=$(SLOWEST)
+
+quick: $(VENV)/.developing    ## the loop while working: the core, presenters, contracts and types
+	$(BIN)/ruff format --check --quiet $(SOURCES)
+	$(BIN)/ruff check --quiet $(SOURCES)
+	$(BIN)/mypy
+	$(PYTEST) --numprocesses $(PROCESSORS) $(QUICK)
 
 check: format lint types contracts test     ## the whole gate
 
