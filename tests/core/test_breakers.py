@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.breaker_table import Breaker, BreakerPhase, Outcome, breakers_of, program_of
+from anabranch.core.breaker_table import Breaker, BreakerPhase, Outcome, breakers_of
 from anabranch.core.breakers import should_open, surely_failing
 from anabranch.core.ids import StreamId
 from anabranch.core.projections import reason_for
@@ -20,8 +20,8 @@ AGENT = "command agent"
 
 
 def seven() -> ByHand:
-    """Seven streams of one program, three of them at once."""
-    members = [replace(stream(f"s{n}"), command_text=f"agent --task {n}") for n in range(7)]
+    """Seven streams of one command, three of them at once."""
+    members = [replace(stream(f"s{n}"), command_text="agent") for n in range(7)]
     return given(*members, max_parallel=3, keep_going=True)
 
 
@@ -43,27 +43,36 @@ def tripped() -> ByHand:
     return run
 
 
-@pytest.mark.parametrize(
-    ("text", "program"),
-    [
-        ("agent --task a", "agent"),
-        ("/opt/bin/agent", "agent"),
-        ("KEY=1 exec agent x", "agent"),
-        ("python3 -u tool.py --fast", "python3 tool.py"),
-        ("python -c 'print(1)'", "python -c 'print(1)'"),
-        ("exit 1", "exit 1"),
-        ("if x; then y; fi", "if x; then y; fi"),
-        ("it's", "it's"),
-        ("", ""),
-        ("agent\nmore", "agent\nmore"),
-    ],
-)
-def test_a_command_is_known_by_its_program(text: str, program: str) -> None:
-    assert program_of(replace(stream("a"), command_text=text)) == program
+def test_a_command_is_known_by_all_of_it_where_it_runs_and_its_settings() -> None:
+    """What shares no more than a program does not fail together."""
+    asked = replace(stream("a"), command_text="npm  run\n lint")
+    others = (
+        replace(asked, command_text="npm test"),
+        replace(asked, working_dir="web"),
+        replace(asked, env={"CI": "1"}),
+        replace(asked, env={"CI": "2"}),
+        replace(asked, command_text="npm run lint; " + "x" * 200),
+        replace(asked, command_text="npm run lint; " + "x" * 200 + "y"),
+    )
+    names = [breakers_of(plan)[0] for plan in (asked, *others)]
+    assert names[0] == "command npm run lint"
+    assert len(set(names)) == len(names)
+    assert breakers_of(replace(others[2], id=StreamId("b")))[0] == names[3]
+    assert all(len(name) < 120 and "\n" not in name for name in names)
+
+
+def test_one_broken_script_holds_back_no_other_of_the_same_program() -> None:
+    lint = [replace(stream(f"lint{n}"), command_text="npm run lint") for n in range(3)]
+    run = given(
+        *lint, replace(stream("test"), command_text="npm test"), max_parallel=3, keep_going=True
+    )
+    run.run("lint0", "lint1", "lint2")
+    fail(run, "lint0", "lint1", "lint2")
+    assert run.phase("test") == "preparing"
 
 
 def test_a_stream_counts_for_its_command_and_for_each_capability() -> None:
-    plan = replace(stream("a"), command_text="agent x", capabilities=("code", "docs"))
+    plan = replace(stream("a"), command_text="agent", capabilities=("code", "docs"))
     assert breakers_of(plan) == (AGENT, "capability code", "capability docs")
 
 

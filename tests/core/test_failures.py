@@ -112,3 +112,16 @@ def test_the_built_in_classifiers_answer_whatever_they_are_shown(
     for classifier in STRATEGIES.classifiers.values():
         found = classifier.classify(view)
         assert found is None or found.name
+
+
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGSEGV, "crashed"), (signal.SIGKILL, "killed")]
+)
+def test_a_crash_is_one_however_a_shell_spells_it(number: int, name: str) -> None:
+    """``signal 11`` and ``exit 139`` are of one class."""
+    for code in (None, 128 + number):
+        run = given(stream("a", max_retries=1))
+        run.run("a")
+        run.exited("a", code, signal=None if code else number)
+        run.kept("a")
+        assert run.stream("a").failure_class == name

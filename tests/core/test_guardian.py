@@ -10,14 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core import inputs
 from anabranch.core.guardian.brakes import INTENSITY_SECONDS, LEAST_INTENSITY
 from anabranch.core.guardian.by_hand import foretell
+from anabranch.core.guardian.diagnosis import diagnose
 from anabranch.core.ids import StreamId
 from anabranch.core.owed import owed
 from anabranch.core.plan import Plan
+from anabranch.core.restoring import to_restore
 from anabranch.core.snapshots import decode_state, encode_state
 from anabranch.core.state import RunPhase
 from anabranch.core.strategies.remedies import Drop, RemedyDecision, Trouble
@@ -290,6 +292,91 @@ def test_a_person_can_trigger_every_remedy(remedy: str) -> None:
         run.kept("b")
     run.starts_again("a")
     assert run.stream("a").attempt == 2
+
+
+def test_a_persons_remedies_use_up_nothing() -> None:
+    """No retry, no brake, no last resort: the guardian still has all of its own afterwards."""
+    run = ward("a", "b")
+    for remedy in ("hard", "hard", "fallback", "hard", "hard"):
+        run.recovers("a", remedy)
+        run.is_ended("a")
+        if remedy == "fallback":
+            run.exited("b")
+            run.kept("b")
+        run.starts_again("a")
+    assert (run.stream("a").attempt, run.stream("a").retries) == (6, 0)
+    assert (run.state.guardian.hard_at, run.stream("a").care.fallback) == ((), "")
+    run.exited("a", 1)
+    run.kept("a")
+    assert (run.phase("a"), run.stream("a").retries) == ("retrying", 1)
+
+
+@pytest.mark.parametrize("remedy", ["hard", "fallback"])
+def test_what_a_person_ends_goes_on_from_its_checkpoint(remedy: str) -> None:
+    """As after any other remedy; only a stream that was over starts afresh."""
+    run = ward("a")
+    attempt = run.stream("a").attempt
+    run.give(calls.Checkpoint(caller=calls.Caller(A, attempt), request="r1", label="good"))
+    run.give(
+        inputs.CheckpointReady(
+            stream=A, attempt=attempt, number=1, commit="c", tree="t", ref="refs/c",
+            files_changed=1, start_tree="s",
+        )
+    )  # fmt: skip
+    run.recovers("a", remedy)
+    run.is_ended("a")
+    run.passes(1.0)
+    taken = to_restore(run.state, A)
+    assert taken is not None
+    assert taken.label == "good"
+
+
+def test_a_new_attempt_is_not_judged_by_what_was_seen_of_the_one_before() -> None:
+    """Well is well: no evidence, diagnosis or alert of the former attempt stands in its row."""
+    run = ward("a", "b", recovery_timeout_seconds=50.0)
+    run.sees("a")
+    run.passes(GRACE)
+    run.passes(50.0)
+    assert run.stream("a").care.alert
+    run.is_ended("a")
+    run.starts_again("a")
+    at = run.stream("a")
+    assert diagnose(run.state, at) == "well"
+    assert (at.care.evidence, at.care.diagnosis, at.care.alert, at.liveness.evidence) == ("",) * 4
+    assert foretell(run.state, A, "hard").evidence == at.reason
+    run.sees("b")
+    run.sees("b", "back")
+    assert foretell(run.state, StreamId("b"), "hard").evidence == run.stream("b").reason
+
+
+@pytest.mark.parametrize("code", [1, 127])
+@pytest.mark.parametrize(
+    ("fallback", "other", "story"),
+    [
+        ("degrade", "running", ["degrade", "degrade gave_up"]),
+        ("stop", "stopping", ["stop", "stop gave_up"]),
+        ("sequential", "running", []),
+    ],
+)
+def test_the_fallback_says_what_becomes_of_a_run_in_which_a_stream_fails_for_good(
+    fallback: str, other: str, story: list[str], code: int
+) -> None:
+    """One that would only try again has no say: the plan's retries are the tries that there are."""
+    run = ward("a", "b", fallback=fallback)
+    while run.phase("a") != "failed":
+        run.exited("a", code)
+        run.kept("a")
+        run.starts_again("a")
+    assert run.story("a") == story
+    assert (run.phase("b"), run.state.max_parallel) == (other, 2)
+    assert (run.state.first_failure is None) is (fallback == "degrade")
+
+
+def test_an_optional_stream_that_fails_asks_for_no_last_resort() -> None:
+    run = Ward(plan_of(stream("a", optional=True), stream("b"), fallback="stop", max_parallel=2))
+    run.exited("a", 1)
+    run.kept("a")
+    assert (run.phase("a"), run.phase("b"), run.story("a")) == ("failed", "running", [])
 
 
 def test_what_cannot_be_recovered_is_refused_with_the_reason() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from anabranch.core import effects as fx
+from anabranch.core.projections import exit_code_of
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
 
@@ -240,3 +241,18 @@ def test_resuming_without_retrying_leaves_an_ended_run_as_it_is() -> None:
     run.fail("a")
     assert run.resume(retry_failed=False) == ["run_resumed"]
     assert run.state.phase == "failed"
+
+
+@pytest.mark.parametrize(("code", "signal"), [(143, None), (None, 15)])
+def test_one_ending_counts_the_same_however_it_is_spelt(
+    code: int | None, signal: int | None
+) -> None:
+    """``sh -c 'kill -TERM $$'`` and ``sh -c '…'; exit $?``: the shell's spelling is the plan's."""
+    run = given(stream("a", success_exit_codes=(143,)), stream("b"))
+    run.run("a", "b")
+    for name in ("a", "b"):
+        run.exited(name, code, signal=signal)
+        run.kept(name)
+    assert (run.phase("a"), run.phase("b")) == ("succeeded", "failed")
+    assert exit_code_of(run.stream("a")) == exit_code_of(run.stream("b")) == 143
+    assert "None" not in run.stream("a").reason

@@ -192,7 +192,7 @@ def test_what_fails_for_everybody_is_held_back_until_it_goes_again(program: Prog
     agent.write_text(f"#!/bin/sh\n[ -e {up} ] && exit 0\necho HTTP 429 Too Many Requests\nexit 1\n")
     agent.chmod(0o755)
     program.plan(
-        {f"s{n}": f"{agent} --task {n}" for n in range(6)},
+        {f"s{n}": {"command": f"{agent} --task {n}", "capabilities": ["llm"]} for n in range(6)},
         max_parallel=2,
         recovery={"max_retries": 6},
     )
@@ -207,7 +207,7 @@ def test_what_fails_for_everybody_is_held_back_until_it_goes_again(program: Prog
     streams = program.streams()
     assert sum(s["attempt"] == 1 for s in streams.values()) >= 2
     told = program.expect(0, "breakers", "--json").json()["breakers"]
-    assert [row["state"] for row in told if row["breaker"] == "command agent"] == ["closed"]
+    assert [row["state"] for row in told if row["breaker"] == "capability llm"] == ["closed"]
 
 
 def test_a_failure_of_a_permanent_kind_is_not_tried_again(program: Program) -> None:

@@ -7,10 +7,10 @@ usual, open while nothing of it starts, and half open while one stream tries whe
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 import msgspec
 from msgspec.structs import replace
@@ -30,12 +30,8 @@ WINDOW = 10
 WEIGHT_OF_NEWEST = 0.1
 """How fast the usual rate of failures follows what happens (an exponential moving average)."""
 
-_INTERPRETERS = frozenset({"sh", "bash", "dash", "zsh", "python", "python3", "node", "ruby"})
-_PREFIXES = frozenset({"exec", "env", "nice", "nohup", "time", "command"})
-_SHELL_WORDS = frozenset(
-    {"[", "test", "exit", "cd", "if", "for", "while", "until", "case", "echo", "true", "false"}
-    | {"set", "trap", "kill", "sleep", ":", "(", "{", "export", "printf", "cat", "mkdir", "rm"}
-)
+LONGEST_COMMAND = 80
+"""Of a longer command the breaker's name has the beginning, and a number that tells it apart."""
 
 
 class BreakerPhase(StrEnum):
@@ -90,30 +86,23 @@ class Breakers(msgspec.Struct, frozen=True):
 def breakers_of(plan: StreamPlan) -> tuple[str, ...]:
     """Return the names of the breakers that a stream counts for."""
     names = [f"capability {name}" for name in plan.capabilities]
-    return (f"command {program_of(plan)}", *names)
+    return (f"command {_command_of(plan)}", *names)
 
 
-def program_of(plan: StreamPlan) -> str:
-    """Return what a command is known by: its program, or the whole text of a piece of shell.
+def _command_of(plan: StreamPlan) -> str:
+    """Return what fails together: the whole command, where it runs and with which settings.
 
-    Two streams that run ``agent --task a`` and ``agent --task b`` share one; an interpreter is told
-    apart by the script it runs.
+    Not its program: that ``npm run lint`` is broken says nothing about ``npm test``. What shares a
+    service or a key without sharing a command names a capability.
     """
-    try:
-        words = shlex.split(plan.command_text)
-    except ValueError:
-        return plan.command_text
-    while words and (words[0] in _PREFIXES or ("=" in words[0] and not words[0].startswith("="))):
-        words = words[1:]
-    if not words or words[0] in _SHELL_WORDS or "\n" in plan.command_text.strip():
-        return plan.command_text
-    program = words[0].rsplit("/", 1)[-1]
-    if program not in _INTERPRETERS:
-        return program
-    script = next((w for w in words[1:] if not w.startswith("-")), "")
-    if "-c" in words[1:3] or "-e" in words[1:3] or not script:
-        return plan.command_text
-    return f"{program} {script}"
+    told = " ".join(plan.command_text.split())
+    if plan.working_dir != ".":
+        told += f" (in {plan.working_dir})"
+    own = repr(sorted(plan.env.items())) if plan.env else ""
+    if not own and len(told) <= LONGEST_COMMAND:
+        return told
+    number = f"#{crc32((plan.command_text + own).encode(errors='replace')):08x}"
+    return f"{told[:LONGEST_COMMAND].rstrip()} {number}"
 
 
 # --- folding -------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ def _stalled(s: Stream, record: ev.Recorded, event: ev.StreamStalled, spent: flo
 
 
 def _progressed(s: Stream, record: ev.Recorded, event: ev.StreamProgressed, spent: float) -> Stream:
-    liveness = replace(s.liveness, verdict="", evidence=event.evidence, since=record.at)
+    liveness = replace(s.liveness, verdict="", evidence="", since=record.at)
     return replace(s, liveness=liveness, reason=f"process {s.pid} runs")
 
 

@@ -148,9 +148,9 @@ def deadline_of(state: State, stream: Stream) -> float | None:
 def exited_well(state: State, stream: Stream) -> bool:
     """Whether the process ended with an exit code that the plan calls success."""
     exit_ = stream.exit
-    if exit_ is None or exit_.lost or exit_.error or exit_.signal is not None:
+    if exit_ is None or exit_.lost or exit_.error:
         return False
-    return exit_.code in state.stream_plan(stream.id).success_exit_codes
+    return exit_.status in state.stream_plan(stream.id).success_exit_codes
 
 
 def is_partial(state: State, stream: Stream) -> bool:

@@ -89,10 +89,7 @@ def evidence_for(stream: Stream) -> str:
 
 def exit_code_of(stream: Stream) -> int | None:
     """Return the exit code as a shell tells it: 128 + n for signal n."""
-    exit_ = stream.exit
-    if exit_ is None or exit_.lost:
-        return None
-    return 128 + exit_.signal if exit_.signal is not None else exit_.code
+    return stream.exit.status if stream.exit else None
 
 
 def stream_status(state: State, stream: Stream, files_changed: int | None = None) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from anabranch.core.state import State
 def to_restore(state: State, stream_id: StreamId) -> Taken | None:
     """Return the checkpoint that a stream's present attempt goes on from, or None.
 
-    Only a retry goes on from one. What a person runs again starts afresh.
+    Only a retry goes on from one, also one that a person's remedy brought on. A stream that was
+    over and that a person runs again starts afresh.
     """
     stream = state.streams[stream_id]
     taken = state.checkpoints.get(stream_id, NONE).taken
-    if not stream.retries or stream.handed_back is not None or not taken:
+    if not (stream.is_retry or stream.retries) or stream.handed_back is not None or not taken:
         return None
     last = taken[-1]
     return last if last.attempt == stream.attempt - 1 and last.start_tree else None

@@ -113,6 +113,16 @@ class Exit(msgspec.Struct, frozen=True):
     lost: bool = False
     survivors_ended: int = 0
 
+    @property
+    def status(self) -> int | None:
+        """The exit code as a shell tells it: 128 + n for signal n; None if nobody knows.
+
+        One ending has two spellings, by whether a shell stands between; both count the same.
+        """
+        if self.lost:
+            return None
+        return 128 + self.signal if self.signal is not None else self.code
+
 
 class StopRequest(msgspec.Struct, frozen=True):
     """Somebody wants the stream to end; ``then`` is the phase it ends in."""
@@ -162,7 +172,8 @@ class Stream(msgspec.Struct, frozen=True):
 
     ``inherits`` is what its newest attempt was given to start from; it is settled at admission, so
     that what others do meanwhile changes nothing about it. ``restored`` is the checkpoint that the
-    newest attempt goes on from.
+    newest attempt goes on from. ``retries`` counts towards what the plan allows, so what a person
+    asked for does not count; its attempt ``is_retry`` all the same.
     """
 
     id: StreamId
@@ -172,6 +183,7 @@ class Stream(msgspec.Struct, frozen=True):
     reason: str
     attempt: Attempt = 0
     retries: int = 0
+    is_retry: bool = False
     rank: tuple[float, ...] = ()
     not_before: float = 0.0
     inherits: Inheritance = Inheritance()

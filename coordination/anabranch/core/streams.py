@@ -195,7 +195,7 @@ def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
 
 def _success(stream: Stream, fact: inputs.ResultReady) -> str:
     exit_ = stream.exit or Exit()
-    facts = [f"exit {exit_.code}", f"{counted(fact.files_changed, 'file')} changed"]
+    facts = [exit_in_words(exit_), f"{counted(fact.files_changed, 'file')} changed"]
     if not fact.files_changed:
         facts[1] = "nothing changed"
     if exit_.survivors_ended:
@@ -240,7 +240,7 @@ def conclude(
         draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
         return
     kind = CERTAIN if is_permanent else _failure_class(draft, stream, reason, log_tail)
-    decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason, kind))
+    decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason, kind), reason)
     tells_more = kind.evidence or (kind.is_permanent and kind not in (CANNOT_START, CERTAIN))
     why = f"{reason} ({kind.words})" if tells_more else reason
     is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)

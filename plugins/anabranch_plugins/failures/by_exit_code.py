@@ -16,6 +16,9 @@ _CODES = {
     77: FailureClass("permission denied", is_permanent=True),
     78: FailureClass("bad configuration", is_permanent=True),
 }
+_OF_A_SIGNAL = 128
+"""What a shell adds to the number of the signal that ended its command."""
+
 _CRASHES = frozenset(
     int(s)
     for s in (
@@ -32,8 +35,9 @@ class ByExitCode:
 
     def classify(self, view: EndedAttempt) -> FailureClass | None:
         """Return the class that the exit code or the signal stands for."""
-        if view.signal is not None:
-            if view.signal in _CRASHES:
-                return FailureClass("crashed")
-            return FailureClass("killed") if view.signal == signal.SIGKILL else None
+        number = view.signal or max(0, (view.exit_code or 0) - _OF_A_SIGNAL)
+        if number in _CRASHES:
+            return FailureClass("crashed")
+        if number == signal.SIGKILL:
+            return FailureClass("killed")
         return _CODES.get(view.exit_code or 0)

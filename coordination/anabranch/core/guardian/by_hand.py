@@ -10,6 +10,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs, runs, scheduling, streams
 from anabranch.core.draft import Draft
 from anabranch.core.guardian import ladder
+from anabranch.core.guardian.care import PERSON
 from anabranch.core.guardian.diagnosis import WELL, diagnose
 from anabranch.core.guardian.rungs import HARD, SOFT
 from anabranch.core.ids import StreamId
@@ -88,13 +89,13 @@ def _start_again(draft: Draft, stream: Stream, command: inputs.RecoverStream) ->
 def _soft(draft: Draft, stream: Stream, reason: str) -> None:
     evidence = stream.liveness.evidence or reason
     ladder.finish(draft, stream, "called_off", "a person asks anew")
-    ladder.ask(draft, draft.stream(stream.id), _diagnosis(draft, stream), evidence, ladder.PERSON)
+    ladder.ask(draft, draft.stream(stream.id), _diagnosis(draft, stream), evidence, PERSON)
 
 
 def _hard(draft: Draft, stream: Stream, reason: str) -> None:
     ladder.finish(draft, stream, "escalated", reason)
     diagnosis = _diagnosis(draft, stream)
-    ladder.begin_hard(draft, draft.stream(stream.id), diagnosis, reason, ladder.PERSON)
+    ladder.begin_hard(draft, draft.stream(stream.id), diagnosis, reason, PERSON)
     with draft.because_of_the_latest():
         _end_or_begin(draft, draft.stream(stream.id), reason)
 
@@ -102,9 +103,7 @@ def _hard(draft: Draft, stream: Stream, reason: str) -> None:
 def _fallback(draft: Draft, stream: Stream, reason: str) -> None:
     ladder.finish(draft, stream, "escalated", reason)
     diagnosis = _diagnosis(draft, stream)
-    decision = ladder.begin_fallback(
-        draft, draft.stream(stream.id), diagnosis, reason, ladder.PERSON
-    )
+    decision = ladder.begin_fallback(draft, draft.stream(stream.id), diagnosis, reason, PERSON)
     with draft.because_of_the_latest():
         stream = draft.stream(stream.id)
         if isinstance(decision, GiveUp) and not stream.is_active:

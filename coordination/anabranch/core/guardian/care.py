@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from anabranch.core.state import Point, State, Stream
 
 KEPT = 32
+GUARDIAN, PERSON = "guardian", "operator"
 
 
 class Care(msgspec.Struct, frozen=True):
@@ -24,7 +25,7 @@ class Care(msgspec.Struct, frozen=True):
     ``deadline`` is when it acts next, ``cause`` the event that set it; ``hard_recoveries`` counts
     over all attempts. It ``is_asked`` once the plan's own way of asking was used. ``fallback``
     names the last resort once that was used, ``outcome`` how the newest remedy ended, and ``alert``
-    what it only tells.
+    what it only tells. What a person undertakes uses up neither: those two are the guardian's own.
     """
 
     remedy: str = ""
@@ -41,6 +42,15 @@ class Care(msgspec.Struct, frozen=True):
     outcome: str = ""
     alert: str = ""
     hint: str = ""
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether a person's remedy is under way."""
+        return bool(self.remedy) and self.by == PERSON
+
+    def of_new_attempt(self) -> Care:
+        """Return it without what was seen of the attempt before: a new one is judged by itself."""
+        return replace(self, diagnosis="", evidence="", alert="", hint="")
 
     @property
     def has_given_up(self) -> bool:
@@ -61,7 +71,7 @@ class Guardian(msgspec.Struct, frozen=True):
 
 def _started(s: Stream, record: ev.Recorded, event: ev.RecoveryStarted, spent: float) -> Stream:
     before = s.care
-    is_last = event.remedy not in (SOFT, HARD)
+    is_own, is_last = event.by != PERSON, event.remedy not in (SOFT, HARD)
     care = Care(
         remedy=event.remedy,
         diagnosis=event.diagnosis,
@@ -70,15 +80,18 @@ def _started(s: Stream, record: ev.Recorded, event: ev.RecoveryStarted, spent: f
         since=record.at,
         deadline=event.deadline,
         cause=record.seq,
-        hard_recoveries=before.hard_recoveries + (event.remedy == HARD),
-        fallback=event.remedy if is_last else before.fallback,
+        hard_recoveries=before.hard_recoveries + (is_own and event.remedy == HARD),
+        fallback=event.remedy if is_own and is_last else before.fallback,
         is_dropped=event.drops,
     )
     return replace(s, care=care, reason=event.reason)
 
 
 def _finished(s: Stream, record: ev.Recorded, event: ev.RecoveryFinished, spent: float) -> Stream:
+    """What it was for is told with the event; a stream that is well again bears no evidence."""
     care = replace(s.care, remedy="", deadline=None, outcome=event.outcome, alert="", hint="")
+    if event.outcome != "gave_up":
+        care = replace(care, diagnosis="", evidence="")
     return replace(s, care=care)
 
 
@@ -99,8 +112,8 @@ def _alerted(s: Stream, record: ev.Recorded, event: ev.GuardianAlerted, spent: f
 
 
 def _counted(state: State, record: ev.Recorded, event: ev.RecoveryStarted) -> State:
-    """Remember when streams were ended, over the whole run."""
-    if event.remedy != HARD:
+    """Remember when the guardian has ended streams, over the whole run."""
+    if event.remedy != HARD or event.by == PERSON:
         return state
     hard_at = (*state.guardian.hard_at, record.at)[-KEPT:]
     return replace(state, guardian=replace(state.guardian, hard_at=hard_at))

@@ -26,10 +26,15 @@ def diagnose(state: State, stream: Stream) -> str:
     if stream.phase is Phase.RUNNING and exceeds(state, stream.id):
         return HOG
     if stream.phase in (Phase.RETRYING, Phase.FAILED):
-        if stream.exit is not None and (stream.exit.error or stream.exit.code in (126, 127)):
-            return CANNOT_START
-        return CRASH_LOOP if stream.retries > 1 else CRASHED
+        return diagnosis_of_failure(stream)
     return WAITS if stream.phase is Phase.BLOCKED else WELL
+
+
+def diagnosis_of_failure(stream: Stream) -> str:
+    """Return the name for an end without success."""
+    if stream.exit is not None and (stream.exit.error or stream.exit.code in (126, 127)):
+        return CANNOT_START
+    return CRASH_LOOP if stream.retries > 1 else CRASHED
 
 
 def exceeds(state: State, stream: StreamId) -> bool:

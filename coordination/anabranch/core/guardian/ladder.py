@@ -12,17 +12,25 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.draft import Draft
 from anabranch.core.guardian.brakes import INTENSITY_SECONDS, held_until, most_at_once
-from anabranch.core.guardian.diagnosis import HOLDS_UP, diagnose, trouble_of
+from anabranch.core.guardian.care import GUARDIAN, PERSON
+from anabranch.core.guardian.diagnosis import HOLDS_UP, diagnose, diagnosis_of_failure, trouble_of
 from anabranch.core.guardian.rungs import HARD, RUNGS, SOFT
 from anabranch.core.ids import PointId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.state import Stream
 from anabranch.core.strategies import GiveUp, RecoveryDecision, Retry
-from anabranch.core.strategies.remedies import Ask, Drop, EndAndRetry, EndRun, Remedy, RunAlone
+from anabranch.core.strategies.remedies import (
+    Ask,
+    Drop,
+    EndAndRetry,
+    EndRun,
+    Remedy,
+    RemedyDecision,
+    RunAlone,
+)
 from anabranch.core.wording import counted
 
-GUARDIAN, PERSON = "guardian", "operator"
 _OUTCOMES = {
     Phase.SUCCEEDED: "recovered",
     Phase.STOPPED: "called_off",
@@ -185,15 +193,17 @@ def finish(draft: Draft, stream: Stream, outcome: str, reason: str) -> None:
 # --- after an attempt ------------------------------------------------------------------------
 
 
-def after_attempt(draft: Draft, stream: Stream, decision: RecoveryDecision) -> RecoveryDecision:
-    """Return what follows an attempt without success, when the guardian has a hand in it.
+def after_attempt(
+    draft: Draft, stream: Stream, decision: RecoveryDecision, why: str
+) -> RecoveryDecision:
+    """Return what follows an attempt without success, ``why`` it had none being known.
 
     A person's remedy is no failure of the stream's, so it needs no retry left. When the guardian's
     own are used up, the plan's fallback is next.
     """
     care = stream.care
     if not care.remedy or care.remedy == SOFT:
-        return decision
+        return decision if isinstance(decision, Retry) else _failed(draft, stream, decision, why)
     if care.is_dropped:
         return GiveUp("dropped")
     if care.by == PERSON or care.is_last_resort:
@@ -201,6 +211,22 @@ def after_attempt(draft: Draft, stream: Stream, decision: RecoveryDecision) -> R
     if isinstance(decision, Retry):
         return decision
     return last_resort(draft, stream, decision.reason)
+
+
+def _failed(draft: Draft, stream: Stream, decision: GiveUp, why: str) -> RecoveryDecision:
+    """Nobody ended it, it has failed by itself and for good: what becomes of the run without it?
+
+    The fallback says so, if it drops the stream or ends the run. One that would try again has no
+    say: as often as the plan allows it was tried, and it failed by itself each time.
+    """
+    state = draft.state
+    if stream.care.fallback or state.stop_reason or state.stream_plan(stream.id).optional:
+        return decision
+    diagnosis = diagnosis_of_failure(stream)
+    rung, remedy = _fallback(draft, stream, diagnosis, why)
+    if not isinstance(remedy, Drop | EndRun):
+        return decision
+    return _use_fallback(draft, stream, rung, remedy, (diagnosis, why, GUARDIAN))
 
 
 def last_resort(draft: Draft, stream: Stream, why: str) -> RecoveryDecision:
@@ -216,13 +242,26 @@ def begin_fallback(
     draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str
 ) -> RecoveryDecision:
     """Use the plan's fallback for a stream; return what becomes of the attempt that is over."""
-    state = draft.state
-    rung = remedy_named(state.plan.fallback, draft.strategies.remedies)
-    view = trouble_of(state, stream, diagnosis, evidence)
-    decision = rung.remedy(view, draft.now)
+    rung, decision = _fallback(draft, stream, diagnosis, evidence)
+    return _use_fallback(draft, stream, rung, decision, (diagnosis, evidence, by))
+
+
+def _fallback(
+    draft: Draft, stream: Stream, diagnosis: str, evidence: str
+) -> tuple[str, RemedyDecision]:
+    """Return the last rung's name, and what it would do."""
+    rung = remedy_named(draft.state.plan.fallback, draft.strategies.remedies)
+    view = trouble_of(draft.state, stream, diagnosis, evidence)
+    return rung.name, rung.remedy(view, draft.now)
+
+
+def _use_fallback(
+    draft: Draft, stream: Stream, rung: str, decision: RemedyDecision, told: tuple[str, str, str]
+) -> RecoveryDecision:
+    state, (diagnosis, evidence, by) = draft.state, told
     why, drops = decision_reason(decision), isinstance(decision, Drop)
     started = ev.RecoveryStarted(
-        stream.id, stream.attempt, rung.name, diagnosis, evidence, why, by, None, drops
+        stream.id, stream.attempt, rung, diagnosis, evidence, why, by, None, drops
     )
     with draft.because_of(draft.emit(started)):
         if isinstance(decision, RunAlone):
@@ -236,6 +275,6 @@ def begin_fallback(
     return GiveUp(decision_reason(decision))
 
 
-def decision_reason(decision: Ask | EndAndRetry | RunAlone | Drop | EndRun) -> str:
+def decision_reason(decision: RemedyDecision) -> str:
     """Return why a remedy does what it does, in words."""
     return decision.text if isinstance(decision, Ask) else decision.reason

@@ -352,14 +352,18 @@ def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs
 
 
 def told_conflict(conflict: ws.Conflict) -> ev.Conflict:
-    """Return a conflict as events tell it."""
+    """Return a conflict as events tell it: the others first, its own stream last, each once.
+
+    An earlier version of a stream's own work can stand in a checkpoint that it is merged onto.
+    """
     paths = tuple(
         ev.ConflictedPath(
             tellable(p.path), p.kind, p.base, p.ours, p.theirs, p.ours_mode, p.theirs_mode
         )
         for p in conflict.paths
     )
-    return ev.Conflict((*conflict.against, conflict.stream), paths, conflict.tree)
+    others = dict.fromkeys(s for s in conflict.against if s != conflict.stream)
+    return ev.Conflict((*others, conflict.stream), paths, conflict.tree)
 
 
 def told_decisions(state: State) -> ws.Decisions:
