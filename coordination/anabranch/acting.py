@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 from anabranch.client.sync import Client
 from anabranch.client.verbs import Refused, Reply, Unreachable
 from anabranch.core.ids import StreamId
+from anabranch.paths import RunFolder
 
 if TYPE_CHECKING:
     from anabranch.core.state import State
@@ -40,8 +41,8 @@ class Hosted(Protocol):
 
 
 _hosts: list[Hosted] = []
-_joined: dict[str, str] = {}
-"""The tokens of the streams that this process has registered."""
+_joined: dict[str, tuple[str, str]] = {}
+"""Token and folder of the streams that this process has registered."""
 
 
 @contextmanager
@@ -72,9 +73,9 @@ def client(stream_id: str | None = None) -> Client:
     return _as_stream(stream_id) if host is None else _as_host(host, stream_id)
 
 
-def joined(stream_id: str, token: str) -> None:
-    """Remember the token of a stream that this process has registered."""
-    _joined[stream_id] = token
+def joined(stream_id: str, token: str, directory: str) -> None:
+    """Remember how a stream that this process has registered acts, and where it works."""
+    _joined[stream_id] = token, directory
 
 
 def own_stream() -> str:
@@ -85,16 +86,30 @@ def own_stream() -> str:
 def workspace(stream_id: str) -> Path:
     """Return the folder that a stream works in. Raises Refused."""
     host = hosted()
-    if host is None:
-        _as_stream(stream_id)
-        return Path(os.environ.get("ANABRANCH_WORKSPACE", ""))
-    stream = host.state.streams.get(StreamId(stream_id))
+    folder = _own_folder(stream_id) if host is None else _hosted_folder(host, stream_id)
+    if not folder:
+        raise refusal(f"{stream_id} has no folder", "only streams have one: name a stream")
+    return Path(folder)
+
+
+def _own_folder(stream_id: str) -> str:
+    _as_stream(stream_id)
+    if stream_id in _joined:
+        return _joined[stream_id][1]
+    return os.environ.get("ANABRANCH_WORKSPACE", "")
+
+
+def _hosted_folder(host: Hosted, stream_id: str) -> str:
+    name = StreamId(stream_id)
+    stream, joined = host.state.streams.get(name), host.state.registry.joined.get(name)
+    if joined is not None:
+        return str(RunFolder(host.folder).joined / name)
     if stream is None:
         raise _unknown(host, stream_id)
     if stream.workspace is None:
         hint = f"it is {stream.public_state}; it gets one when it starts"
         raise refusal(f"{stream_id} has no workspace yet", hint)
-    return Path(stream.workspace.path)
+    return stream.workspace.path
 
 
 def lock_path(file: str | os.PathLike[str]) -> str:
@@ -117,7 +132,7 @@ def _as_stream(stream_id: str | None) -> Client:
     if stream_id is None or stream_id == (own or OPERATOR):
         return Client()
     if stream_id in _joined:
-        return Client(token=_joined[stream_id])
+        return Client(token=_joined[stream_id][0])
     if not os.environ.get("ANABRANCH_SOCKET"):
         raise Unreachable(
             "this process is part of no run: start it as a stream, or use anabranch.hosting(host)"

@@ -104,6 +104,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "workspaces"
 
     @property
+    def joined(self) -> Path:
+        """Where streams that joined from outside have a folder each."""
+        return self.path / "joined"
+
+    @property
     def verifying(self) -> Path:
         """Where merged results are checked."""
         return self.path / "verifying"

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from anabranch.acting import client, hosting, joined, lock_path, own_stream, refusal, workspace
+from anabranch.client.sync import Client
 from anabranch.client.verbs import LONGEST_WAIT_SECONDS, Json, Refused, Reply, Unreachable
 from anabranch.engine.atomic_files import AtomicFileOperations
 
@@ -28,6 +29,7 @@ __all__ = [
     "NotGranted",
     "Refused",
     "Unreachable",
+    "Version",
     "allocate_stream_directory",
     "coordinator",
     "hosting",
@@ -148,6 +150,14 @@ def _worded(reply: Reply, path: str) -> Reply:
 # --- shared state --------------------------------------------------------------------------------
 
 
+class Version(dict[str, Json]):
+    """A version of the shared state: its values by key, and beside them its number."""
+
+    def __init__(self, number: int, values: Mapping[str, Json]) -> None:
+        super().__init__(values)
+        self.version = number
+
+
 class _SharedState:
     """The state that all streams of a run share."""
 
@@ -170,25 +180,26 @@ class _SharedState:
 
     def create_new_version(
         self, transformer_func: Callable[[Values], Mapping[str, Json]], stream_id: str | None = None
-    ) -> int:
-        """Make a new version of the whole state by a function of the newest; return its number.
+    ) -> Version:
+        """Make a new version of the whole state by a function of the newest, and return it.
 
         The function gets all values by key and returns all of them as they shall be. It must have
         no effect but its result, for it is called again when somebody else was quicker and the two
-        changes cannot be merged. Raises Refused after the 64th time.
+        changes cannot be merged. What is returned holds the values by key; its number is beside
+        them, as ``version``. Raises Refused after the 64th time.
         """
         with client(stream_id) as engine:
             for tries in range(MOST_TRIES):
                 if tries:
                     time.sleep(random() * min(LONGEST_PAUSE_SECONDS, 0.001 * 2**tries))
                 seen = engine.state_get().expect()
-                after = transformer_func(deepcopy(seen["values"]))
+                after = _checked_values(transformer_func(deepcopy(seen["values"])))
                 changes, removed = _difference(seen["values"], after)
                 if not changes and not removed:
-                    return int(seen["head"])
+                    return Version(int(seen["head"]), seen["values"])
                 reply = engine.state_commit(int(seen["head"]), changes, removed, exact=True)
                 if reply.ok:
-                    return int(reply["version"])
+                    return _as_made(engine, int(reply["version"]), after)
                 if "head" not in reply:
                     break
         raise Refused(reply)
@@ -201,6 +212,24 @@ class _SharedState:
         with client() as engine:
             reply = engine.state_log(since=since, key=key, limit=LONGEST_LOG).expect()
         return list(reply["changes"])
+
+
+def _checked_values(after: object) -> Mapping[str, Json]:
+    """Return what a transformation answered. Raises Refused if that is not a whole state."""
+    if isinstance(after, Mapping):
+        return after
+    raise refusal(
+        f"the transformation returned {type(after).__name__}, not the values by key",
+        "return all values, for example {**values, 'key': 1}",
+    )
+
+
+def _as_made(engine: Client, version: int, after: Mapping[str, Json]) -> Version:
+    """Return a version that was made just now, with what others had changed in other keys."""
+    seen = engine.state_get(version=version)
+    if seen.ok:
+        return Version(version, seen["values"])
+    return Version(version, {key: value for key, value in after.items() if value is not None})
 
 
 def _difference(before: Values, after: Mapping[str, Json]) -> tuple[Values, list[str]]:
@@ -262,36 +291,48 @@ def register_stream(config: Mapping[str, Any]) -> Reply:
     Streams of the plan are registered already: for its own one, a stream is just told so.
 
     Args:
-        config: ``id`` (or ``stream_id``), and if it has any ``capabilities`` and ``depends_on``.
+        config: ``id`` (or ``stream_id``), and if it has any ``capabilities`` and ``depends_on``
+            (or ``dependencies``).
 
     Needs the operator's token, or the engine's process. Raises Refused.
     """
-    known = {"id", "stream_id", "capabilities", "depends_on"}
-    unknown = sorted(set(config) - known)
+    unknown = sorted(str(key) for key in set(config) - _REGISTERED_WITH)
     name = config.get("id") or config.get("stream_id")
     if unknown or not isinstance(name, str):
         reason = f"{unknown[0]!r} is unknown" if unknown else "'id' is missing"
-        raise refusal(reason, f"a stream is registered with {', '.join(sorted(known))}")
+        known = ", ".join(sorted(_REGISTERED_WITH))
+        raise refusal(reason, f"a stream is registered with {known}")
     if name == own_stream():
         return Reply(ok=True, outcome="done", stream=name)
-    able, after = config.get("capabilities", ()), config.get("depends_on", ())
+    able, *needs = (_names(config, key) for key in ("capabilities", "depends_on", "dependencies"))
     with client() as engine:
-        reply = engine.register(name, list(able), list(after)).expect()
+        reply = engine.register(name, able, [*needs[0], *needs[1]]).expect()
     if "token" in reply:
-        joined(name, str(reply["token"]))
+        joined(name, str(reply["token"]), str(reply.get("directory", "")))
     return reply
+
+
+_REGISTERED_WITH = {"id", "stream_id", "capabilities", "depends_on", "dependencies"}
+
+
+def _names(config: Mapping[str, Any], key: str) -> list[str]:
+    """Return the names under a key; a single one may stand without its list."""
+    found = config.get(key) or ()
+    return [found] if isinstance(found, str) else list(found)
 
 
 def send_heartbeat(stream_id: str, status_info: str | Mapping[str, Any] | None = None) -> Reply:
     """Say that a stream lives; the reply says how many ``messages_waiting`` there are.
 
-    ``status_info`` is what it does, or an object with ``status`` and ``progress`` (0..1).
+    ``status_info`` is what it does, or an object with ``status`` and ``progress`` (0..1); what else
+    is in the object is kept beside them, and shown by ``anabranch streams --json``.
     """
     told: Mapping[str, Any] = (
         status_info if isinstance(status_info, Mapping) else {"status": status_info}
     )
+    more = {str(key): value for key, value in told.items() if key not in ("status", "progress")}
     with client(stream_id) as engine:
-        return engine.heartbeat(told.get("status"), told.get("progress")).expect()
+        return engine.heartbeat(told.get("status"), told.get("progress"), more or None).expect()
 
 
 def request_resources(

@@ -225,6 +225,7 @@ def test_stubs_are_private(tmp_path: Path) -> None:
         "ab_locked.pyc",
         "ab_spool.pyc",
         "ab_stream.pyc",
+        "ab_words.pyc",
         "anabranch-mcp",
         "mcp.pyc",
         "mcp_tools.pyc",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
 
-from anabranch.client import Client
 from anabranch.core.ids import StreamId
-from anabranch.engine.gateway.addresses import door_folder
 from anabranch.engine.runs import read_run
-from tests.e2e.program import Program, until
+from tests.e2e.program import PROGRAM, Program, until
 
 
 def test_values_brought_to_a_point_are_reduced_and_handed_to_everybody(program: Program) -> None:
@@ -39,13 +39,46 @@ def test_an_outsider_that_joins_brings_the_capability_that_was_missing(program: 
     run = program.begin("run", "--headless")
     until(lambda: _is_running(program, "busy"), "busy runs")
     folder = program.folder()
-    token = (folder.path / "operator.token").read_text("ascii").strip()
-    with Client(str(door_folder(folder.path) / "socket"), token) as operator:
-        assert operator.register("outsider", capabilities=["analysis"])["outcome"] == "done"
+    told = _from_outside(
+        program,
+        """
+        eval "$(anabranch env)"
+        ab-stream register outsider --capability analysis >&2
+        eval "$(anabranch env --as outsider)"
+        cd "$ANABRANCH_WORKSPACE" && ab-stream heartbeat --status reading >&2
+        echo "$ANABRANCH_STREAM $PWD"
+        anabranch env --as busy; echo $?
+        """,
+    )
+    assert told == ["outsider", str(folder.path / "joined" / "outsider"), "2"]
     until(lambda: program.streams()["review"]["state"] == "succeeded", "review runs")
+    told = _from_outside(
+        program,
+        """
+        eval "$(anabranch env --as outsider)"
+        ab-stream leave >&2; echo $?
+        anabranch env --as outsider
+        """,
+    )
+    assert told == ["0"]
     (folder.workspaces / "go").touch()
     assert run.wait().code == 0
     assert json.loads(program.log("busy"))["outcome"] == "refused"
+
+
+def _from_outside(program: Program, script: str) -> list[str]:
+    """Run a script that is no stream, and return the words that it printed."""
+    own = f'anabranch() {{ {shlex.join(PROGRAM)} "$@"; }}\n'
+    done = subprocess.run(
+        ["sh", "-c", own + script],
+        cwd=program.project,
+        env=program.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return done.stdout.split()
 
 
 def _is_running(program: Program, stream: str) -> bool:

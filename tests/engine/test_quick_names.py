@@ -39,7 +39,7 @@ told["contentions"] = anabranch.lock_manager.show_contentions()
 told["version"] = anabranch.state_manager.update_state("inside", 1, "three")
 told["next"] = anabranch.state_manager.create_new_version(
     lambda values: {**values, "inside": values["inside"] + 1}, "three"
-)
+).version
 told["log"] = anabranch.state_manager.get_change_log(key="inside")
 told["message"] = anabranch.coordinator.send_message("three", "operator", {"hello": 1})
 told["active"] = [s["stream"] for s in anabranch.coordinator.list_active_streams()]
@@ -233,9 +233,30 @@ def test_a_transformation_may_remove_keys_and_change_nothing(hosted: RunHost) ->
     state.update_state("going", True, "one")
     state.update_state("staying", 1, "one")
     made = state.create_new_version(lambda v: {k: x for k, x in v.items() if k != "going"}, "one")
-    assert state.create_new_version(lambda values: values, "one") == made
-    assert state.create_new_version(lambda v: {**v, "staying": True}, "one") == made + 1
+    assert "going" not in made
+    assert made["staying"] == 1
+    same = state.create_new_version(lambda values: values, "one")
+    assert (same, same.version) == (made, made.version)
+    after = state.create_new_version(lambda v: {**v, "staying": True}, "one")
+    assert (after["staying"], after.version) == (True, made.version + 1)
     assert state.get_change_log(key="going")[-1]["after"] is None
+    forgetful: Any = dict.clear
+    with pytest.raises(anabranch.Refused, match="returned NoneType"):
+        state.create_new_version(forgetful, "one")
+
+
+def test_a_new_version_holds_what_others_wrote_meanwhile(hosted: RunHost) -> None:
+    """What is returned is the state of that version, not what the function saw."""
+    state = anabranch.state_manager
+    state.update_state("mine", 0, "one")
+
+    def meanwhile(values: dict[str, Any]) -> dict[str, Any]:
+        state.update_state("theirs", "written meanwhile", "two")
+        return {**values, "mine": 1}
+
+    made = state.create_new_version(meanwhile, "one")
+    assert (made["mine"], made["theirs"]) == (1, "written meanwhile")
+    assert state.get_change_log(key="mine")[-1]["version"] == made.version
 
 
 def test_messages_and_streams(hosted: RunHost) -> None:
@@ -267,12 +288,53 @@ def test_workspaces_heartbeats_and_resources(hosted: RunHost) -> None:
 
 def test_a_stream_registered_here_can_be_acted_as(hosted: RunHost) -> None:
     """What joins from outside is a stream like the others."""
-    anabranch.register_stream({"id": "guest", "capabilities": ["analysis"]}).expect()
+    told = anabranch.register_stream({"id": "guest", "capabilities": ["analysis"]}).expect()
     assert anabranch.send_heartbeat("guest", {"status": "looking"}).ok
+    own = anabranch.allocate_stream_directory("guest")
+    assert own == hosted.folder / "joined" / "guest"
+    assert str(own) == told["directory"] == told["environment"]["ANABRANCH_WORKSPACE"]
+    assert own.is_dir()
     active = {s["stream"]: s["state"] for s in anabranch.coordinator.list_active_streams()}
     assert active["guest"] == "joined"
     with pytest.raises(anabranch.Refused, match="'colour' is unknown"):
         anabranch.register_stream({"id": "x", "colour": "red"})
+
+
+def test_the_quick_references_own_words_work_as_written(hosted: RunHost) -> None:
+    """Each line of the quick reference, in its own words and with its own shapes."""
+    lock_manager, state_manager = anabranch.lock_manager, anabranch.state_manager
+    coordinator = anabranch.coordinator
+    registered = anabranch.register_stream(
+        {"id": "stream-1", "capabilities": ["code_gen", "testing"], "dependencies": ["three"]}
+    )
+    assert registered.outcome == "done"
+    assert anabranch.send_heartbeat(
+        "stream-1", {"status": "running", "progress": 0.25, "files_done": 3, "eta": None}
+    ).ok
+    kept = hosted.state.registry.joined[StreamId("stream-1")]
+    assert (kept.status, kept.progress) == ("running", 0.25)
+    assert kept.info == {"files_done": 3, "eta": None}
+    with lock_manager.acquire_file_lock("src/quick.py", mode="write"):
+        folder = anabranch.allocate_stream_directory("stream-1")
+        anabranch.AtomicFileOperations.atomic_write(folder / "quick.py", "content")
+    assert (folder / "quick.py").read_text("utf-8") == "content"
+    assert lock_manager.show_contentions() is not None
+    before = state_manager.update_state("key", "value", "stream-1")
+    made = state_manager.create_new_version(lambda state: {**state, "key": "new"}, "stream-1")
+    assert (made["key"], made.version > before) == ("new", True)
+    assert state_manager.get_change_log()[-1]["key"] == "key"
+    assert coordinator.send_message("stream-1", "one", {"type": "hello"}) > 0
+    assert coordinator.broadcast_message("stream-1", "to all") > 0
+    assert "stream-1" in {s["stream"] for s in coordinator.list_active_streams()}
+    assert coordinator.convergence_status()[0]["point"] == "final"
+    assert anabranch.request_resources("stream-1", {"cpu_cores": 0.1, "memory_mb": 1}).ok
+
+
+@pytest.mark.parametrize("key", ["depends_on", "dependencies"])
+def test_what_a_stream_depends_on_has_two_names(hosted: RunHost, key: str) -> None:
+    """Either way it is looked at, and a single name need not stand in a list."""
+    with pytest.raises(anabranch.Refused, match="no stream 'nobody' to depend on"):
+        anabranch.register_stream({"id": f"by-{key}", key: "nobody"})
 
 
 def test_inside_a_stream_all_of_them_work(host: RunHost) -> None:

@@ -50,6 +50,7 @@ COMMANDS = {
     "stop": "Stop a run gracefully; its work is kept.",
     "gc": "Reclaim workspaces, with proof that nothing is lost.",
     "plugins": "Install, check and write plugins; works also while one is broken.",
+    "env": "Print how a program outside speaks to a run: its socket, a token.",
     "mcp": "Serve a stream's tools to an agent, on stdin and stdout (MCP).",
     "doctor": "Check this machine, and say how to mend what is wrong.",
     "schema": "Print the JSON Schema of plan files.",

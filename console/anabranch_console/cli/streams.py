@@ -56,6 +56,7 @@ def _planned(state: State, stream: Stream) -> dict[str, Any]:
             "status": seen.status,
             "status_time": wall_time(state, seen.status_at),
             "progress": seen.progress,
+            "info": seen.info,
         },
     }
 

@@ -175,6 +175,7 @@ _COORDINATION = [
         {
             "status": _text("What you are doing, in a few words."),
             "progress": {"type": "number", "minimum": 0, "maximum": 1},
+            "info": {"type": "object", "description": "Anything else that is to be seen."},
         },
     ),
     _tool(
@@ -229,6 +230,11 @@ _COORDINATION = [
             "id": _text("The stream's name."),
             "capabilities": {"type": "array", "items": {"type": "string"}},
             "depends_on": {"type": "array", "items": {"type": "string"}},
+            "dependencies": {
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "Another name for depends_on.",
+            },
             "wait_seconds": WAIT,
             "ticket": TICKET,
         },

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 _COMMANDS = {"ab-stream": "ab_stream.py", "anabranch-mcp": "mcp.py"}
-_PARTS = ("ab_locked.py", "ab_spool.py", "mcp_tools.py")
+_PARTS = ("ab_locked.py", "ab_spool.py", "ab_words.py", "mcp_tools.py")
 
 
 def write_stubs(folder: Path) -> None:

@@ -136,9 +136,15 @@ class Verbs(Generic[T]):
         """Ask the engine; each client has its own way."""
         raise TypeError(f"{type(self).__name__} cannot ask")
 
-    def heartbeat(self, status: str | None = None, progress: float | None = None) -> T:
-        """Say that this stream lives, what it does, and how far it is (0..1)."""
-        return self._ask("heartbeat", status=status, progress=progress)
+    def heartbeat(
+        self,
+        status: str | None = None,
+        progress: float | None = None,
+        info: Mapping[str, Json] | None = None,
+    ) -> T:
+        """Say that this stream lives, what it does, how far it is (0..1), and anything else."""
+        more = None if info is None else dict(info)
+        return self._ask("heartbeat", status=status, progress=progress, info=more)
 
     def lock(
         self,
@@ -214,13 +220,13 @@ class Verbs(Generic[T]):
         """Read the messages that wait; with a wait, until there is a new one."""
         return self._ask("inbox", wait_seconds=wait_seconds, limit=limit)
 
-    def ack(self, message: int) -> T:
+    def ack(self, id: int) -> T:
         """Say that a message was dealt with."""
-        return self._ask("ack", id=message)
+        return self._ask("ack", id=id)
 
-    def requeue(self, message: int) -> T:
+    def requeue(self, id: int) -> T:
         """Operator: deliver a dead letter once more."""
-        return self._ask("requeue", id=message)
+        return self._ask("requeue", id=id)
 
     def request(
         self,
@@ -254,16 +260,35 @@ class Verbs(Generic[T]):
             "arrive", point=point, state=state, wait_seconds=wait_seconds, ticket=ticket
         )
 
-    def checkpoint(self, label: str = "") -> T:
+    def checkpoint(
+        self, label: str = "", *, wait_seconds: float | None = None, ticket: str | None = None
+    ) -> T:
         """Keep the workspace as it is now."""
-        return self._ask("checkpoint", label=label)
+        return self._ask("checkpoint", label=label, wait_seconds=wait_seconds, ticket=ticket)
 
     def register(
-        self, stream: str, capabilities: Sequence[str] = (), depends_on: Sequence[str] = ()
+        self,
+        id: str | None = None,
+        capabilities: Sequence[str] = (),
+        depends_on: Sequence[str] = (),
+        *,
+        dependencies: Sequence[str] = (),
+        wait_seconds: float = 0.0,
+        ticket: str | None = None,
     ) -> T:
-        """Operator: let a stream that was started outside join the run."""
-        able, after = list(capabilities), list(depends_on)
-        return self._ask("register", id=stream, capabilities=able, depends_on=after)
+        """Operator: let a stream that was started outside join the run.
+
+        ``dependencies`` is another name for ``depends_on``.
+        """
+        return self._ask(
+            "register",
+            id=id,
+            capabilities=list(capabilities),
+            depends_on=list(depends_on),
+            dependencies=list(dependencies),
+            wait_seconds=wait_seconds,
+            ticket=ticket,
+        )
 
     def leave(self, has_succeeded: bool = True, reason: str = "") -> T:
         """A stream that joined by itself is done."""

@@ -38,10 +38,14 @@ class Call(Command, frozen=True):
 
 
 class Heartbeat(Call, frozen=True):
-    """I live. Not journalled but for a change of ``status``."""
+    """I live. Not journalled but for a change of what it says: ``status`` or ``info``.
+
+    ``info`` is whatever else the stream wants to be seen, by name.
+    """
 
     status: str | None = None
     progress: float | None = None
+    info: dict[str, Json] | None = None
 
 
 class Lock(Call, frozen=True):

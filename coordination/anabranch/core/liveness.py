@@ -10,14 +10,16 @@ from __future__ import annotations
 from anabranch.core import calls, convergence, inputs
 from anabranch.core import events as ev
 from anabranch.core.answers import Handler, refused
-from anabranch.core.calls import Answer, Call
+from anabranch.core.calls import Answer, Call, Json
 from anabranch.core.draft import Draft
 from anabranch.core.ids import StreamId
+from anabranch.core.json_values import NotJson, checked_text
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import State
 
 STATUS_SECONDS = 10.0
 LONGEST_STATUS = 500
+LONGEST_INFO = 4_000
 
 _BAD = ("never_heard", "stalled")
 
@@ -39,21 +41,34 @@ def heartbeat(draft: Draft, call: calls.Heartbeat) -> None:
     if call.caller.is_operator:
         draft.answer = refused("only streams have a heartbeat", "send it from inside a stream")
         return
-    status = None if call.status is None else call.status[:LONGEST_STATUS]
-    if status is None or not _is_news(draft, call, status):
-        draft.answer = Answer("done")
+    problem = _bad_info(call.info)
+    if problem is not None:
+        draft.answer = problem
         return
     caller = call.caller
+    known = draft.state.registry.live(caller.stream) or draft.stream(caller.stream).liveness
+    status = known.status if call.status is None else call.status[:LONGEST_STATUS]
+    info = known.info if call.info is None else call.info
+    is_due = known.status_at is None or draft.now - known.status_at >= STATUS_SECONDS
+    if not is_due or (status, info) == (known.status, known.info):
+        draft.answer = Answer("done")
+        return
     draft.emit(
-        ev.StreamHeartbeat(caller.stream, caller.attempt, call.request, status, call.progress)
+        ev.StreamHeartbeat(caller.stream, caller.attempt, call.request, status, call.progress, info)
     )
 
 
-def _is_news(draft: Draft, call: calls.Heartbeat, status: str) -> bool:
-    joined = draft.state.registry.live(call.caller.stream)
-    known = joined or draft.stream(call.caller.stream).liveness
-    is_due = known.status_at is None or draft.now - known.status_at >= STATUS_SECONDS
-    return is_due and status != known.status
+def _bad_info(info: dict[str, Json] | None) -> Answer | None:
+    """Return a refusal of what else a heartbeat says, if it cannot be kept."""
+    checked = "" if info is None else checked_text(info)
+    if isinstance(checked, NotJson):
+        return refused(
+            f"what else the heartbeat says cannot be kept: {checked.reason}", checked.hint
+        )
+    if len(checked) > LONGEST_INFO:
+        told = f"a heartbeat holds at most {LONGEST_INFO} characters besides status and progress"
+        return refused(told, "keep more than that in the shared state")
+    return None
 
 
 def waiting_for(state: State, stream: StreamId) -> str:

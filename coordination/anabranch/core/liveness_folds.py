@@ -21,7 +21,11 @@ def _said(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) -> State
     if stream is None:
         return registry.with_status(state, record, event)
     liveness = replace(
-        stream.liveness, status=event.status, status_at=record.at, progress=event.progress
+        stream.liveness,
+        status=event.status,
+        status_at=record.at,
+        progress=event.progress,
+        info=event.info,
     )
     after = replace(stream, liveness=liveness)
     return replace(state, streams=state.streams.insert(after.id, after))

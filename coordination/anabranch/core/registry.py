@@ -37,6 +37,8 @@ class JoinedStream(msgspec.Struct, frozen=True):
     reason: str = "joined by itself"
     status: str = ""
     status_at: float | None = None
+    progress: float | None = None
+    info: dict[str, Any] = {}
     ended_at: float | None = None
 
     @property
@@ -96,7 +98,14 @@ def with_status(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) ->
     found = state.registry.joined.get(event.stream)
     if found is None:
         return state
-    return _with(state, replace(found, status=event.status, status_at=record.at))
+    after = replace(
+        found,
+        status=event.status,
+        status_at=record.at,
+        progress=event.progress,
+        info=event.info,
+    )
+    return _with(state, after)
 
 
 def _with(state: State, stream: JoinedStream) -> State:

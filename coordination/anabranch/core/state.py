@@ -7,6 +7,7 @@ a few hundred bytes more than the one before it, however many streams there are.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from rpds import HashTrieMap
@@ -143,7 +144,8 @@ class Spent(msgspec.Struct, frozen=True):
 class Liveness(msgspec.Struct, frozen=True):
     """What is known of a running stream's getting on; an empty verdict: nothing is wrong.
 
-    ``status`` is what its heartbeat said last; ``status_at`` when, on the run clock.
+    ``status`` is what its heartbeat said last; ``status_at`` when, on the run clock; ``info`` is
+    what else it said, by name.
     """
 
     verdict: str = ""
@@ -152,6 +154,7 @@ class Liveness(msgspec.Struct, frozen=True):
     status: str = ""
     status_at: float | None = None
     progress: float | None = None
+    info: dict[str, Any] = {}
 
 
 class HandedBack(msgspec.Struct, frozen=True):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from anabranch.core.events.base import OPERATOR, CallEvent, StreamEvent
 from anabranch.core.ids import Attempt, StreamId
 
@@ -53,3 +57,4 @@ class StreamHeartbeat(CallEvent, frozen=True):
 
     status: str
     progress: float | None = None
+    info: dict[str, Any] = msgspec.field(default_factory=dict)

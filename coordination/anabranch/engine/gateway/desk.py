@@ -21,7 +21,7 @@ from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.decide import CALLS
 from anabranch.core.events import Recorded, Requested
 from anabranch.core.globs import is_literal
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 from anabranch.engine.gateway import reads, wire
@@ -74,6 +74,8 @@ class Desk:
         state: returns the published state.
         post: puts a call into the engine's mailbox; its reply comes after the commit.
         now: the run clock.
+        joining: returns the environment of a stream that has joined, with its token and the
+            folder that it can work in.
     """
 
     def __init__(
@@ -82,12 +84,14 @@ class Desk:
         state: Callable[[], State],
         post: Callable[[Call, Reply], None],
         now: Callable[[], float],
+        joining: Callable[[StreamId, Attempt], dict[str, str]],
     ) -> None:
         self.tokens = tokens
         self.heard_at: dict[StreamId, float] = {}
         self._state = state
         self._post = post
         self._now = now
+        self._joining = joining
         self._tickets = Tickets(self._give_up)
         self._buckets: dict[Caller, Bucket] = {}
         self._readers: dict[Errand, asyncio.TimerHandle] = {}
@@ -244,7 +248,12 @@ class Desk:
             facts = reads.who_is_in_the_way(state, errand.caller, errand.args, self._now())
         elif isinstance(errand.args, wire.Register) and "attempt" in answer.facts:
             stream, attempt = StreamId(str(answer.facts["stream"])), int(answer.facts["attempt"])
-            facts = {"token": self.tokens.of_attempt(stream, attempt)}
+            told = self._joining(stream, attempt)
+            facts = {
+                "token": told["ANABRANCH_TOKEN"],
+                "directory": told["ANABRANCH_WORKSPACE"],
+                "environment": told,
+            }
         facts["messages_waiting"] = reads.messages_waiting(state, errand.caller)
         return wire.encode(i, answer, **facts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from anabranch.client.stub import write_stubs
@@ -16,6 +17,7 @@ from anabranch.core.state import State
 from anabranch.engine.gateway.addresses import door_folder
 from anabranch.engine.gateway.desk import Desk, Reply
 from anabranch.engine.gateway.notify_socket import NotifySockets
+from anabranch.engine.gateway.outside import joined_environment
 from anabranch.engine.gateway.socket_server import SocketServer
 from anabranch.engine.gateway.spool import Spools
 from anabranch.engine.gateway.spool_folder import SpoolFolder, in_workspace
@@ -44,7 +46,9 @@ class Gateway:
     ) -> None:
         self._folder = folder
         self._state = state
-        self.desk = Desk(Tokens.of_run(folder.path), state, post, now)
+        self.desk = Desk(
+            Tokens.of_run(folder.path), state, post, now, partial(joined_environment, folder)
+        )
         self._doors = door_folder(folder.path)
         self._socket = SocketServer(self.desk, self._doors / "socket")
         self._spools = Spools(self.desk)

@@ -54,10 +54,15 @@ class WaitingArgs(Args, frozen=True):
 class Heartbeat(Args, frozen=True):
     status: Text | None = None
     progress: Annotated[float, Meta(ge=0, le=1)] | None = None
+    info: dict[str, Json] | None = None
 
     def call(self, caller: Caller, request: str) -> Call:
         return calls.Heartbeat(
-            caller=caller, request=request, status=self.status, progress=self.progress
+            caller=caller,
+            request=request,
+            status=self.status,
+            progress=self.progress,
+            info=self.info,
         )
 
 
@@ -235,9 +240,12 @@ class Checkpoint(WaitingArgs, frozen=True):
 
 
 class Register(WaitingArgs, frozen=True):
+    """``dependencies`` is another name for ``depends_on``."""
+
     id: Name | None = None
     capabilities: tuple[Name, ...] = ()
     depends_on: tuple[Name, ...] = ()
+    dependencies: tuple[Name, ...] = ()
 
     def call(self, caller: Caller, request: str) -> Call:
         return calls.Register(
@@ -245,7 +253,7 @@ class Register(WaitingArgs, frozen=True):
             request=request,
             id=StreamId(needed(self.id, "id")),
             capabilities=self.capabilities,
-            depends_on=tuple(StreamId(name) for name in self.depends_on),
+            depends_on=tuple(StreamId(name) for name in (*self.depends_on, *self.dependencies)),
         )
 
 
