@@ -13,13 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from anabranch.core.ids import StreamId
-from anabranch.engine.performers.processes import (
-    Exited,
-    Processes,
-    ProcessSpec,
-    Report,
-    Started,
-)
+from anabranch.engine.performers.process_reports import Exited, Report, Started
+from anabranch.engine.performers.processes import Processes, ProcessSpec
 from benchmarks.graphs import SLOTS
 from benchmarks.machine import Machine
 from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_turns, timed

@@ -10,15 +10,8 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.engine.performers.processes import (
-    Exited,
-    Lost,
-    NotStarted,
-    Processes,
-    ProcessSpec,
-    Report,
-    Started,
-)
+from anabranch.engine.performers.process_reports import Exited, Lost, NotStarted, Report, Started
+from anabranch.engine.performers.processes import Processes, ProcessSpec
 from tests.e2e.program import Program
 from tests.engine.repositories import FAR_LINES, make_repository
 

@@ -53,9 +53,10 @@ def begin_gated(program: Program, count: int = 4) -> Running:
 
 def start_of(program: Program, stream: str, attempt: int = 1) -> StartRecord:
     """Return what the holder of an attempt wrote when it began."""
-    start = read_attempt(program.folder().path / "attempts" / f"{stream}.{attempt}").start
-    assert start is not None
-    return start
+    reading = read_attempt(program.folder().path / "attempts" / f"{stream}.{attempt}")
+    assert reading is not None
+    assert reading.start is not None
+    return reading.start
 
 
 def test_a_killed_zygote_is_replaced(program: Program) -> None:

@@ -16,12 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anabranch.core.ids import StreamId
-from anabranch.engine.performers.processes import (
-    Exited,
-    Lost,
-    NotStarted,
-    Started,
-)
+from anabranch.engine.performers.process_reports import Exited, Lost, NotStarted, Started
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Crew

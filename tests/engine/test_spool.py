@@ -127,6 +127,36 @@ async def test_links_and_pipes_are_no_requests(bench: Bench, tmp_path: Path) -> 
     assert secret.exists()
 
 
+async def test_a_request_that_cannot_go_away_costs_next_to_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder where a request or its answer should be: few looks, no descriptor kept, no harm."""
+    spool, seen = bench.spool("a"), bench.gateway._spools._spools[StreamId("a")]
+    (spool / "folder.request").mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(100):
+        seen.look(bench.now())
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert not (spool / "folder.answer").exists()
+    (spool / "stuck.answer").mkdir()
+    heard: list[bytes] = []
+    hear = bench.gateway.desk.hear
+
+    def count(data: bytes, *rest: Any, **more: Any) -> Any:
+        heard.append(data)
+        return hear(data, *rest, **more)
+
+    monkeypatch.setattr(bench.gateway.desk, "hear", count)
+    frame = {"verb": "state_set", "key": "k", "value": 1, "token": bench.token("a")}
+    leave(spool, "stuck", json.dumps(frame).encode())
+    await bench.until(lambda: bench.state.shared.head == 1)
+    for _ in range(100):
+        seen.look(bench.now())
+    assert len(heard) == 1
+    (spool / "stuck.answer").rmdir()
+    await bench.until((spool / "stuck.answer").is_file)
+
+
 async def test_answers_are_never_written_through_links(bench: Bench, tmp_path: Path) -> None:
     """A link where the answer should go is replaced; what it points at stays as it is."""
     target = tmp_path / "precious"

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from anabranch.plain_files import open_to_append
+
 POLL_SECONDS = 0.2
 
 
@@ -39,7 +41,7 @@ async def run_bounded(
     Raises OSError if it cannot be started.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    with open_to_append(log) as output:
         process = await asyncio.create_subprocess_exec(
             "/bin/sh",
             "-c",

@@ -8,16 +8,16 @@ passed since (never less than nothing, should the wall clock have been set back)
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
+from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 
 
 def boot_id() -> str:
     """Return the kernel's name for this boot of the machine."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return read_plain("/proc/sys/kernel/random/boot_id", SMALL_FILE_BYTES).decode().strip()
     except OSError:
         return "unknown"
 

@@ -22,6 +22,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from anabranch.plain_files import open_plain
+
 GIT_TIMEOUT_SECONDS = 120.0
 LOCK_TIMEOUT_SECONDS = 120.0
 _LOCK_POLL_SECONDS = 0.005
@@ -240,7 +242,7 @@ def repository_lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -
     another holder does not let go in time.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_plain(path, flags=os.O_RDWR | os.O_CREAT)
     try:
         _wait_for_lock(descriptor, time.monotonic() + timeout_seconds)
         yield

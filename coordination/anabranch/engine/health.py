@@ -18,6 +18,7 @@ import psutil
 
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
 from anabranch.paths import state_home
+from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 from anabranch.plugins import load_plugins
 
 OLDEST_GIT = (2, 38)
@@ -127,7 +128,7 @@ def _limits(folder: Path) -> Iterator[Finding]:
         yield Finding("files", "warning", message, "raise the hard limit: ulimit -Hn 65536")
     else:
         yield Finding("files", "ok", f"open files: up to {hard} a process")
-    watches = int(Path("/proc/sys/fs/inotify/max_user_watches").read_text("ascii"))
+    watches = int(read_plain("/proc/sys/fs/inotify/max_user_watches", SMALL_FILE_BYTES))
     if watches < LEAST_WATCHES:
         message = f"{watches} file watches; more workspaces are polled instead"
         mend = "sysctl fs.inotify.max_user_watches=262144"

@@ -415,9 +415,7 @@ class RunHost:
             if self.now() - self._last_turn > IDLE_SECONDS:
                 with contextlib.suppress(AnabranchError):  # a full disk is told by the next turn
                     self._parts.journal.checkpoint()
-            for path, request in requests.pending(self._parts.folder.requests):
-                if path in asked:
-                    continue
+            for path, request in requests.pending(self._parts.folder.requests, asked):
                 asked.add(path)
                 command = request if isinstance(request, Refusal) else requests.command_for(request)
                 if isinstance(command, Refusal):

@@ -29,6 +29,7 @@ from anabranch.core.ids import Seq
 from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state, encode_state
 from anabranch.core.state import State
 from anabranch.errors import DiskFull, WorldError
+from anabranch.plain_files import open_plain
 
 FORMAT = 1
 SNAPSHOT_EVERY = 10_000
@@ -128,7 +129,7 @@ class Journal:
         on that file, which opening and closing it could drop.
         """
         if self._wal is None:
-            self._wal = os.open(f"{self._db.filename}-wal", os.O_RDONLY)
+            self._wal = open_plain(f"{self._db.filename}-wal")
         os.fdatasync(self._wal)
 
     def read(self, after: Seq = 0, limit: int = -1) -> Iterator[Recorded]:

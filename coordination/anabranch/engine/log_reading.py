@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
-import stat
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import aiofiles
 
 from anabranch.hostile_text import cut_to_cells, escape_for_terminal
+from anabranch.plain_files import open_plain
 
 CHUNK_BYTES = 64 * 1024
 LINE_CELLS_LIMIT = 4096
@@ -223,9 +223,4 @@ def _whole_line_offset(descriptor: int, size: int, last_bytes: int) -> int:
 
 
 def _open_regular(path: str, flags: int) -> int:
-    """Open a log that may have been swapped for a pipe or a link: refuse instead of hanging."""
-    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(f"{path} is not a regular file")
+    return open_plain(path, flags=flags)

@@ -28,14 +28,8 @@ from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
-from anabranch.engine.performers.processes import (
-    Exited,
-    Lost,
-    NotStarted,
-    Processes,
-    Report,
-    Started,
-)
+from anabranch.engine.performers.process_reports import Exited, Lost, NotStarted, Report, Started
+from anabranch.engine.performers.processes import Processes
 from anabranch.engine.performers.resolver import run_resolver
 from anabranch.engine.performers.room import OutOfRoom, given_room, is_for_want_of_room
 from anabranch.engine.performers.verifier import run_verify

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import psutil
 
 from anabranch.core.ids import StreamId
+from anabranch.plain_files import read_plain
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -216,7 +217,7 @@ def _usable_processors() -> int:
 def _memory_pressure() -> float | None:
     """Return ``avg10`` of the line ``some avg10=0.00 avg60=…``, None where there is none."""
     try:
-        words = _MEMORY_PRESSURE.read_text(encoding="ascii").split()
+        words = read_plain(_MEMORY_PRESSURE, _STAT_BYTES).decode("ascii").split()
         return float(words[1].removeprefix("avg10="))
     except (OSError, ValueError, IndexError):
         return None

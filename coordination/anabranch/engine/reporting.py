@@ -14,6 +14,9 @@ from anabranch.core.state import State
 from anabranch.core.state_views import verify_history
 from anabranch.engine.journal import Journal
 from anabranch.paths import RunFolder
+from anabranch.plain_files import create_fresh, fresh_name, read_plain
+
+LARGEST_REPORT_BYTES = 256 * 1024 * 1024
 
 
 def build_report(
@@ -53,16 +56,20 @@ async def write_report(
     import aiofiles.os
 
     content = await asyncio.to_thread(build_report, folder, state, now, engine_overhead)
-    temporary = folder.report.with_suffix(".new")
-    async with aiofiles.open(temporary, "wb") as file:
-        await file.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
-    await aiofiles.os.replace(temporary, folder.report)
+    temporary = fresh_name(folder.report)
+    try:
+        async with aiofiles.open(temporary, "wb", opener=create_fresh) as file:
+            await file.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
+        await aiofiles.os.replace(temporary, folder.report)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_report(path: Path) -> dict[str, Any] | None:
     """Return a written report, or None if there is none that can be read."""
     try:
-        found = msgspec.json.decode(path.read_bytes())
+        found = msgspec.json.decode(read_plain(path, LARGEST_REPORT_BYTES))
     except (OSError, msgspec.MsgspecError):
         return None
     return found if isinstance(found, dict) else None

@@ -11,7 +11,8 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -34,8 +35,11 @@ from anabranch.core.inputs import (
 )
 from anabranch.core.outcome import Refusal
 from anabranch.errors import machine_errors
+from anabranch.plain_files import NotPlain, read_if_there, read_plain, write_whole
 
 LARGEST_REQUEST_BYTES = 64 * 1024
+LARGEST_ANSWER_BYTES = 64 * 1024
+MOST_ENTRIES = 8_192
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -95,30 +99,38 @@ def command_for(request: Request) -> Command | Refusal:
 def leave(folder: Path, request: Request) -> Path:
     """Leave a request and return where its answer will appear. Raises WorldError."""
     name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-    _write(folder / f"{name}.request", msgspec.json.encode(request))
+    write_whole(folder / f"{name}.request", msgspec.json.encode(request))
     return folder / f"{name}.answer"
 
 
-def pending(folder: Path) -> Iterator[tuple[Path, Request | Refusal]]:
-    """Yield the requests that wait, oldest first, with the path to give to :func:`answer`."""
+def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, Request | Refusal]]:
+    """Yield the requests that wait, oldest first, with the path to give to :func:`answer`.
+
+    Those ``heard`` before are passed over.
+    """
     try:
-        names = sorted(e.name for e in os.scandir(folder) if e.name.endswith(".request"))
+        with os.scandir(folder) as entries:
+            some = islice(entries, MOST_ENTRIES)
+            names = sorted(e.name for e in some if e.name.endswith(".request"))
     except OSError:
         return
-    for name in names:
-        path = folder / name
+    for path in (folder / name for name in names):
+        if path in heard:
+            continue
         try:
-            with open(path, "rb") as file:
-                yield path, msgspec.json.decode(file.read(LARGEST_REQUEST_BYTES), type=Request)
-        except (OSError, msgspec.MsgspecError) as error:
+            asked = read_plain(path, LARGEST_REQUEST_BYTES)
+            yield path, msgspec.json.decode(asked, type=Request)
+        except (NotPlain, msgspec.MsgspecError) as error:
             yield path, Refusal(f"the request cannot be read: {error}", "try again")
+        except OSError:
+            continue  # gone, or not to be read just now: it is looked at again
 
 
 def answer(request: Path, refusal: Refusal | None) -> None:
     """Answer a request and take it away; who gets no answer gives up by itself."""
     told = Answer(refusal.reason, refusal.hint) if refusal else Answer()
     with contextlib.suppress(OSError):
-        _write(request.with_suffix(".answer"), msgspec.json.encode(told))
+        write_whole(request.with_suffix(".answer"), msgspec.json.encode(told))
         request.unlink(missing_ok=True)
 
 
@@ -127,16 +139,14 @@ def await_answer(path: Path, timeout_seconds: float) -> Answer | None:
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         try:
-            found = msgspec.json.decode(path.read_bytes(), type=Answer)
-        except FileNotFoundError:
-            time.sleep(0.02)
-            continue
-        path.unlink(missing_ok=True)
+            told = read_if_there(path, LARGEST_ANSWER_BYTES)
+            if told is None:
+                time.sleep(0.02)
+                continue
+            found = msgspec.json.decode(told, type=Answer)
+        except (OSError, msgspec.MsgspecError) as error:
+            found = Answer(f"the answer cannot be read: {error}", "anabranch status tells the rest")
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
         return found
     return None
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_suffix(".new")
-    temporary.write_bytes(data)
-    temporary.rename(path)

@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 from typing import IO
 
+from anabranch.plain_files import open_plain
+from anabranch.shortage import is_short
+
 _PATIENCE_SECONDS = 0.5
 NOTE_BYTES = 80
 
@@ -27,7 +30,7 @@ class RunLock:
         It is tried for half a second, because somebody who only looks (:func:`holder_of`) may have
         it for an instant.
         """
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        descriptor = open_plain(path, flags=os.O_RDWR | os.O_CREAT)
         file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - open as long as the lock
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _try(file, fcntl.LOCK_EX):
@@ -44,17 +47,24 @@ class RunLock:
 
 
 def holder_of(path: Path) -> int | None:
-    """Return the pid of the process that hosts a run, for telling people; None if nobody does."""
+    """Return the pid of the process that hosts a run, for telling people; None if nobody does.
+
+    0 stands for somebody whose number is not known, and for what cannot be known just now.
+    """
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(open_plain(path), "rb") as file:
             if _try(file, fcntl.LOCK_SH):
                 return None
-            try:
-                return int(json.loads(file.read() or "{}").get("pid", 0))
-            except ValueError:
-                return 0
-    except OSError:
-        return None
+            return _noted_owner(file.read(NOTE_BYTES))
+    except OSError as error:
+        return 0 if is_short(error.errno) else None
+
+
+def _noted_owner(note: bytes) -> int:
+    try:
+        return int(json.loads(note or b"{}").get("pid", 0))
+    except (ValueError, TypeError, AttributeError):
+        return 0
 
 
 def _note_owner(lock: int) -> None:
@@ -68,7 +78,7 @@ def _note_owner(lock: int) -> None:
         os.pwrite(lock, note.encode(), 0)
 
 
-def _try(file: IO[str] | IO[bytes], kind: int) -> bool:
+def _try(file: IO[bytes], kind: int) -> bool:
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:

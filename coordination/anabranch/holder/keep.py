@@ -107,12 +107,8 @@ class Holder:
         """Start the command; raises OSError, with nothing run, if that fails."""
         self.attempt = attempt
         self.control = control
-        self.log = os.open(
-            f"logs/{attempt.name}.log",
-            os.O_WRONLY | os.O_APPEND | os.O_CREAT,
-            0o600,
-            dir_fd=attempt.run,
-        )
+        log = f"logs/{attempt.name}.log"
+        self.log = records.open_own(log, os.O_WRONLY | os.O_APPEND, attempt.run)
         self.terminal: int | None = None
         self.pending_input = bytearray()
         self.lost_bytes = 0

@@ -5,8 +5,10 @@ synced to the disk: a killed process loses nothing it has written, and after a r
 that was running is judged lost by its boot id, whatever became of its records.
 """
 
+import errno
 import json
 import os
+import stat
 import time
 
 EXIT_BYTES = 1024
@@ -16,8 +18,22 @@ RESERVED = ".exit"
 Value = int | float | str | None
 
 
+def open_own(name: str, flags: int, folder: int) -> int:
+    """Open a plain file of the holder's own, made if it is not there.
+
+    Neither a link nor a pipe that a stream has put in its place is followed or waited for.
+    Raises OSError.
+    """
+    flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a plain file", name)
+
+
 def _write(name: str, content: bytes, folder: int) -> None:
-    descriptor = os.open(name, os.O_WRONLY | os.O_CREAT, 0o600, dir_fd=folder)
+    descriptor = open_own(name, os.O_WRONLY, folder)
     try:
         os.write(descriptor, content)
     finally:
@@ -39,9 +55,18 @@ def write_start(folder: int, record: dict[str, Value]) -> None:
 
 
 def write_exit(folder: int, record: dict[str, Value]) -> None:
-    """Write the ``exit`` record into the reserved room; texts are cut to what fits."""
-    _write(RESERVED, _encode(record).ljust(EXIT_BYTES), folder)
-    os.rename(RESERVED, "exit", src_dir_fd=folder, dst_dir_fd=folder)
+    """Write the ``exit`` record into the reserved room; texts are cut to what fits.
+
+    Should that room have become something else, it is written beside it.
+    """
+    content = _encode(record).ljust(EXIT_BYTES)
+    try:
+        draft = RESERVED
+        _write(draft, content, folder)
+    except OSError:
+        draft = f"{RESERVED}.{os.getpid()}"
+        _write(draft, content, folder)
+    os.rename(draft, "exit", src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def _encode(record: dict[str, Value]) -> bytes:

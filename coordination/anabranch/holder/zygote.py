@@ -34,7 +34,7 @@ ENGINE_SOCKET = 0
 
 def claim(folder: int) -> int | None:
     """Take an attempt's lock and return its descriptor, or None if there is nothing to start."""
-    lock = os.open("lock", os.O_RDWR | os.O_CREAT, 0o600, dir_fd=folder)
+    lock = records.open_own("lock", os.O_RDWR, folder)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -86,7 +86,7 @@ def open_folder(run: int, name: str) -> int:
     path = "attempts/" + name
     with contextlib.suppress(FileExistsError):
         os.mkdir(path, 0o700, dir_fd=run)
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY, dir_fd=run)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=run)
 
 
 def answer(run: int, boot_id: str, name: str, spec: command.Spec) -> str:

@@ -15,16 +15,18 @@ from hashlib import blake2b
 from pathlib import Path
 
 from anabranch.errors import WorldError
+from anabranch.plain_files import read_if_there, write_whole
 
 LONGEST_FOLDER = 85
+LONGEST_NOTE_BYTES = 4096
 _NOTE = "doors"
 
 
 def door_folder(run_folder: Path) -> Path:
     """Return the private folder for a run's sockets, having made it. Raises WorldError."""
     own = run_folder / "doors"
-    folder = own if len(os.fsencode(own)) <= LONGEST_FOLDER else _short_folder(run_folder)
     try:
+        folder = own if len(os.fsencode(own)) <= LONGEST_FOLDER else _short_folder(run_folder)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -37,13 +39,13 @@ def door_folder(run_folder: Path) -> Path:
 def _short_folder(run_folder: Path) -> Path:
     """Return the folder that stands for a long path; the first choice is noted and kept."""
     note = run_folder / "doors.path"
-    try:
-        return Path(os.fsdecode(note.read_bytes()))
-    except FileNotFoundError:
-        name = blake2b(os.fsencode(run_folder), digest_size=8).hexdigest()
-        folder = Path(_base(), f"anabranch-{os.getuid()}", name)
-        note.write_bytes(os.fsencode(folder))
-        return folder
+    noted = read_if_there(note, LONGEST_NOTE_BYTES)
+    if noted is not None:
+        return Path(os.fsdecode(noted))
+    name = blake2b(os.fsencode(run_folder), digest_size=8).hexdigest()
+    folder = Path(_base(), f"anabranch-{os.getuid()}", name)
+    write_whole(note, os.fsencode(folder))
+    return folder
 
 
 def _base() -> str:

@@ -29,6 +29,8 @@ LOOKS_PER_SECOND = 120
 IN_USE_SECONDS = 10.0
 SETTLED_SECONDS = 0.1
 MOST_AT_ONCE = 64
+STUCK_SECONDS = 2.0
+"""How long a request is left alone whose answer could not be written or that would not go away."""
 
 
 class Spool:
@@ -41,6 +43,7 @@ class Spool:
         self._seen_ns = -1
         self._used_at = -IN_USE_SECONDS
         self._heard: dict[str, Visit] = {}
+        self._stuck_until: dict[str, float] = {}
 
     @property
     def stream(self) -> StreamId:
@@ -62,13 +65,15 @@ class Spool:
             return
         for name in [name for name in self._heard if name not in names]:
             self._heard.pop(name).leave()
-        fresh = [name for name in names if name not in self._heard]
+        stuck = {n: until for n, until in self._stuck_until.items() if now < until and n in names}
+        self._stuck_until = stuck
+        fresh = [name for name in names if name not in self._heard and name not in stuck]
         if fresh:
             self._used_at = now
         for name in fresh[: MOST_AT_ONCE - len(self._heard)]:
             self._hear(name)
         is_settled = time.time_ns() - changed_ns > SETTLED_SECONDS * 1e9
-        if is_settled and len(fresh) <= MOST_AT_ONCE and not self._unheard(fresh):
+        if is_settled and len(fresh) <= MOST_AT_ONCE and not self._unheard(fresh) and not stuck:
             self._seen_ns = changed_ns
 
     def close(self) -> None:
@@ -105,6 +110,7 @@ class Spool:
             self.folder.answer(name, reply)
         except OSError as error:
             _log.debug("no answer can be left in %s: %s", self.folder.path, error)
+            self._stuck_until[name] = time.monotonic() + STUCK_SECONDS
 
 
 class Spools:

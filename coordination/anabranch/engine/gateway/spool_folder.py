@@ -12,7 +12,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -20,15 +19,16 @@ from pathlib import Path
 
 from anabranch.engine.gateway import wire
 from anabranch.engine.gateway.wire import BadFrame
+from anabranch.plain_files import NotPlain, open_plain
 
 MOST_ENTRIES = 8_192
 MOST_ANSWERS = 512
 ANSWER_KEPT_SECONDS = 60.0
 BEING_WRITTEN_SECONDS = 1.0
 
+_WHAT_A_REQUEST_IS = "a request is a plain file of this user"
 _REQUEST = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99})\.request")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -54,9 +54,13 @@ class SpoolFolder:
 
     def make(self) -> None:
         """Make the folder, if it is not there. Raises OSError if something else stands there."""
-        for depth in range(len(self.parts)):
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(self.top.joinpath(*self.parts[: depth + 1]), 0o700)
+        for depth, part in enumerate(self.parts):
+            above = self._descend(self.parts[:depth])
+            try:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, 0o700, dir_fd=above)
+            finally:
+                os.close(above)
         with self._opened() as folder, contextlib.suppress(FileExistsError):
             ignore = os.open(".gitignore", _WRITE, 0o600, dir_fd=folder)
             os.write(ignore, b"*\n")
@@ -82,13 +86,17 @@ class SpoolFolder:
             return 0
 
     def requests(self) -> list[str]:
-        """Return the names of the requests, oldest name first; answers nobody takes are removed."""
+        """Return the names of the requests, oldest name first; answers nobody takes are removed.
+
+        A folder of that name is not a request: it could not be taken away when it is answered.
+        """
         with self._opened() as folder, os.scandir(folder) as entries:
-            names = [entry.name for entry in islice(entries, MOST_ENTRIES)]
+            found = islice(entries, MOST_ENTRIES)
+            names = [e.name for e in found if not e.is_dir(follow_symlinks=False)]
             answers = [name for name in names if name.endswith(".answer")]
             if len(answers) > MOST_ANSWERS:
                 _remove_old(folder, answers)
-        return sorted(found[1] for name in names if (found := _REQUEST.fullmatch(name)))
+        return sorted(match[1] for name in names if (match := _REQUEST.fullmatch(name)))
 
     def read(self, name: str) -> bytes | None:
         """Return a request, or None while it seems to be still written.
@@ -96,11 +104,14 @@ class SpoolFolder:
         Raises BadFrame if it is too large or no plain file of ours, OSError if it cannot be read.
         """
         with self._opened() as folder:
-            place = os.open(f"{name}.request", _READ, dir_fd=folder)
+            try:
+                place = open_plain(f"{name}.request", at=folder)
+            except NotPlain as error:
+                raise BadFrame("bad_request", _WHAT_A_REQUEST_IS) from error
             with open(place, "rb") as file:
                 found = os.fstat(place)
-                if not stat.S_ISREG(found.st_mode) or found.st_uid != os.getuid():
-                    raise BadFrame("bad_request", "a request is a plain file of this user")
+                if found.st_uid != os.getuid():
+                    raise BadFrame("bad_request", _WHAT_A_REQUEST_IS)
                 if found.st_size > wire.LARGEST_FRAME_BYTES:
                     limit = f"a frame holds at most {wire.LARGEST_FRAME_BYTES} bytes"
                     raise BadFrame("too_large", limit)

@@ -9,7 +9,6 @@ reads other processes' memory is not kept out by them.
 from __future__ import annotations
 
 import hmac
-import os
 import secrets
 from hashlib import blake2b
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 from anabranch.core.calls import Caller
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.errors import WorldError
+from anabranch.plain_files import read_if_there, write_whole
 
 SECRET_BYTES = 32
 LONGEST_TOKEN = 512
@@ -71,13 +71,7 @@ class Tokens:
 
 def _kept(path: Path, content: bytes) -> bytes:
     """Return what a private file holds; it is made with ``content`` if there is none."""
-    if not path.exists():
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(fresh, flags, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(path)
-    return path.read_bytes()
+    kept = read_if_there(path, LONGEST_TOKEN)
+    if kept is None:
+        write_whole(path, content, to_disk=True)
+    return content if kept is None else kept

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterable
-from pathlib import Path
 
 from anabranch.engine.performers.process_records import (
     StartRecord,
+    environment,
     signal_process,
     start_ticks,
 )
@@ -24,7 +24,8 @@ MOST_ROUNDS = 20
 def end_orphans(lost: Iterable[StartRecord]) -> None:
     """Kill the given attempts' holders, if they live, and every process that bears their mark.
 
-    Blocks for one look at the process table, or a few if there is something to kill.
+    Blocks for one look at the process table, or a few if there is something to kill. Raises
+    OSError if the machine cannot tell what there is: then some may live.
     """
     marks = set()
     for start in lost:
@@ -45,14 +46,6 @@ def _marked(marks: set[bytes]) -> list[tuple[int, int]]:
     for entry in os.listdir("/proc"):
         pid = int(entry) if entry.isdecimal() else os.getpid()
         starttime = None if pid == os.getpid() else start_ticks(pid)
-        if starttime is not None and marks.intersection(_environment(pid)):
+        if starttime is not None and marks.intersection(environment(pid)):
             found.append((pid, starttime))
     return found
-
-
-def _environment(pid: int) -> list[bytes]:
-    """Return a process's environment; empty if it is gone, dead or not ours."""
-    try:
-        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return []

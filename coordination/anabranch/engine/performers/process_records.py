@@ -3,6 +3,9 @@
 The records are the truth about a stream's process. ``start`` and ``exit`` are written by the
 holder; the lock says whether the holder lives, and nothing else does. Output comes before
 ``exit``: whoever has read ``exit`` can read the log to its end.
+
+A reading has three values. What is there and what is not there are facts; what the machine cannot
+tell just now (no descriptor left, no memory) is none, and whoever asked looks again later.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import base64
 import fcntl
 import json
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -20,8 +24,17 @@ from typing import TypeVar
 import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.plain_files import (
+    SMALL_FILE_BYTES,
+    NotPlain,
+    open_plain,
+    read_if_there,
+    read_plain,
+    write_whole,
+)
+from anabranch.shortage import is_short
 
-SMALL_FILE_BYTES = 65_536
+MOST_ENVIRONMENT_BYTES = 8 * 1024 * 1024
 INPUT_BYTES_PER_MESSAGE = 32_768
 
 Message = dict[str, str | int | float]
@@ -56,10 +69,11 @@ class ExitRecord(msgspec.Struct, frozen=True):
 class Reading(msgspec.Struct, frozen=True):
     """An attempt's folder at one moment.
 
-    ``was_begun`` is true as soon as ``start`` is there, readable or not.
+    ``is_held`` is None when something else stands in the lock's place, so that only the process
+    table can tell; ``was_begun`` is true as soon as ``start`` is there, readable or not.
     """
 
-    is_held: bool
+    is_held: bool | None
     was_begun: bool
     start: StartRecord | None
     exit: ExitRecord | None
@@ -78,26 +92,70 @@ def parse_attempt_name(name: str) -> tuple[StreamId, Attempt] | None:
 
 def boot_id() -> str:
     """Return the identity of this boot of the machine."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return read_plain("/proc/sys/kernel/random/boot_id", SMALL_FILE_BYTES).decode().strip()
 
 
 def start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None if it is gone."""
-    fields = _read_small(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    """Return when a process started, in clock ticks since boot; None if it is gone.
+
+    Raises OSError if the machine cannot tell.
+    """
+    fields = (_of_process(pid, "stat", SMALL_FILE_BYTES) or b"").rpartition(b")")[2].split()
     return int(fields[19]) if len(fields) > 19 else None
 
 
-def read_attempt(folder: Path) -> Reading:
-    """Read an attempt's folder.
+def environment(pid: int) -> list[bytes]:
+    """Return a process's environment; empty if it is gone, dead or not ours. Raises OSError."""
+    try:
+        return (_of_process(pid, "environ", MOST_ENVIRONMENT_BYTES) or b"").split(b"\0")
+    except PermissionError:
+        return []
+
+
+def _of_process(pid: int, name: str, most_bytes: int) -> bytes | None:
+    """Read a file of a process in /proc; None if the process is gone. Raises OSError."""
+    try:
+        return read_if_there(f"/proc/{pid}/{name}", most_bytes)
+    except ProcessLookupError:  # it ended between opening and reading
+        return None
+
+
+def lives(pid: int, starttime: int) -> bool | None:
+    """Whether the process named by number and start time lives; None if that is not known."""
+    try:
+        handle = os.pidfd_open(pid)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except OSError:
+        return None
+    try:
+        return start_ticks(pid) == starttime and not _has_ended(handle)
+    except OSError:
+        return None
+    finally:
+        os.close(handle)
+
+
+def _has_ended(handle: int) -> bool:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def read_attempt(folder: Path) -> Reading | None:
+    """Read an attempt's folder; None while the machine cannot tell what is in it.
 
     The order makes the parts agree while a holder writes: if the lock was free, the records read
     afterwards are final; if ``exit`` was there, ``start`` is too.
     """
     place = str(folder)
-    is_held = _is_locked(place + "/lock")
-    exited = _read_record(place + "/exit", _decode_exit)
-    start = _read_record(place + "/start", _decode_start)
-    was_begun = start is not None or os.path.exists(place + "/start")
+    try:
+        is_held = _is_locked(place + "/lock")
+        exited = _read_record(place + "/exit", _decode_exit)
+        start = _read_record(place + "/start", _decode_start)
+        was_begun = start is not None or _is_there(place + "/start")
+    except OSError:
+        return None
     return Reading(is_held=is_held, was_begun=was_begun, start=start, exit=exited)
 
 
@@ -107,33 +165,40 @@ Record = TypeVar("Record")
 
 
 def _read_record(path: str, decode: Callable[[bytes], Record]) -> Record | None:
-    """Read one record; a power cut can leave one that is empty, which is none."""
-    content = _read_small(path)
+    """Read one record; what nobody can read (a power cut can leave an empty one) is none.
+
+    Raises OSError if the machine is short of something.
+    """
     try:
+        content = read_if_there(path, SMALL_FILE_BYTES)
         return decode(content) if content else None
-    except msgspec.DecodeError:
+    except msgspec.MsgspecError:
+        return None
+    except OSError as error:
+        if is_short(error.errno):
+            raise
         return None
 
 
-def _read_small(path: str) -> bytes:
-    """Return the content of a small file; empty if it cannot be read."""
+def _is_there(path: str) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except OSError:
-        return b""
-    try:
-        return os.read(descriptor, SMALL_FILE_BYTES)
-    except OSError:
-        return b""
-    finally:
-        os.close(descriptor)
-
-
-def _is_locked(path: str) -> bool:
-    try:
-        lock = os.open(path, os.O_RDONLY)
-    except OSError:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        if is_short(error.errno):
+            raise
+    return True
+
+
+def _is_locked(path: str) -> bool | None:
+    """Whether somebody holds a lock; None if there is something else. Raises OSError if short."""
+    try:
+        lock = open_plain(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (NotPlain, PermissionError):
+        return None
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -153,15 +218,13 @@ def refuse_start(folder: Path, reason: str, wall: float, monotonic: float) -> bo
         monotonic: the monotonic time, in seconds.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    lock = open_plain(folder / "lock", flags=os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if (folder / "start").exists():
             return False
         record = ExitRecord(wall=wall, monotonic=monotonic, not_started=reason)
-        draft = folder / ".exit"
-        draft.write_bytes(msgspec.json.encode(record))
-        draft.rename(folder / "exit")
+        write_whole(folder / "exit", msgspec.json.encode(record))
     except BlockingIOError:
         return False
     finally:
@@ -196,25 +259,35 @@ def input_messages(data: bytes) -> list[Message]:
 
 
 def open_process(pid: int, starttime: int) -> int | None:
-    """Open a descriptor of exactly the process named by number and start time, if it lives."""
+    """Open a descriptor of exactly the process named by number and start time, if it lives.
+
+    Raises OSError if the machine cannot tell.
+    """
     try:
         handle = os.pidfd_open(pid)
-    except OSError:
+    except (ProcessLookupError, ValueError, OverflowError):
         return None
-    if start_ticks(pid) == starttime:
-        return handle
+    try:
+        if start_ticks(pid) == starttime:
+            return handle
+    except BaseException:
+        os.close(handle)
+        raise
     os.close(handle)
     return None
 
 
 def signal_process(pid: int, starttime: int, number: signal.Signals) -> None:
-    """Send a signal to exactly the process named by number and start time, if it lives."""
+    """Send a signal to exactly the process named by number and start time, if it lives.
+
+    Raises OSError if the machine cannot tell.
+    """
     handle = open_process(pid, starttime)
     if handle is None:
         return
     try:
         signal.pidfd_send_signal(handle, number)
-    except OSError:
-        return  # it ended meanwhile
+    except (ProcessLookupError, PermissionError):
+        return  # it ended meanwhile, or is somebody else's now
     finally:
         os.close(handle)

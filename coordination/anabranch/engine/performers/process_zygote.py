@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from anabranch import holder
+from anabranch.plain_files import open_to_append
 
 MOST_TRIES = 3
 REQUEST_BYTES = 1_048_576
@@ -169,7 +170,7 @@ class Zygote:
 
 def _run_zygote(run_folder: Path, engine_end: socket.socket) -> subprocess.Popen[bytes]:
     """Start the program, away from our terminal and session; raises OSError."""
-    with open(run_folder / "zygote.log", "ab") as log:
+    with open_to_append(run_folder / "zygote.log") as log:
         return subprocess.Popen(
             [sys.executable, "-I", "-S", str(ZYGOTE_PROGRAM), str(run_folder)],
             stdin=engine_end.fileno(),

@@ -18,6 +18,7 @@ reported, so that whoever retries it retries alone.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal as signals
 import socket
@@ -30,8 +31,19 @@ import msgspec
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_orphans import end_orphans
-from anabranch.engine.performers.process_records import Message, Reading, StartRecord
+from anabranch.engine.performers.process_records import Message, StartRecord
+from anabranch.engine.performers.process_reports import (
+    Lost,
+    NotStarted,
+    Report,
+    Started,
+    Watched,
+    ending,
+    identity_of,
+    started_of,
+)
 from anabranch.engine.performers.process_zygote import Outcome, Zygote
+from anabranch.shortage import is_short
 
 SURVEY_SECONDS = 1.0
 SURVEYS_PER_ROUND = 10
@@ -55,64 +67,6 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     columns: int = 80
 
 
-class Started(msgspec.Struct, frozen=True):
-    """The command's process exists and its holder lives."""
-
-    stream: StreamId
-    attempt: Attempt
-    pid: int
-    holder_pid: int
-    at_wall: float
-    at_monotonic: float
-
-
-class Exited(msgspec.Struct, frozen=True):
-    """The command ended, with a code or by a signal, and its log is complete.
-
-    ``exec_error`` says why it could not be run at all (code 126 or 127); ``survivors_ended`` counts
-    the processes it left behind; ``lost_bytes`` is terminal output that a full disk refused.
-    """
-
-    stream: StreamId
-    attempt: Attempt
-    code: int | None
-    signal: int | None
-    exec_error: str | None
-    survivors_ended: int
-    lost_bytes: int
-    at_wall: float
-    at_monotonic: float
-
-
-class Lost(msgspec.Struct, frozen=True):
-    """The attempt had begun, no longer runs, and how it ended cannot be known."""
-
-    stream: StreamId
-    attempt: Attempt
-    reason: str
-
-
-class NotStarted(msgspec.Struct, frozen=True):
-    """Nothing of the command ever ran."""
-
-    stream: StreamId
-    attempt: Attempt
-    reason: str
-
-
-Report = Started | Exited | Lost | NotStarted
-
-
-class _Watched:
-    """What is known of an attempt that is not settled yet."""
-
-    def __init__(self) -> None:
-        self.is_accepted = False  # the zygote has answered: from now on a free lock is the end
-        self.start: StartRecord | None = None
-        self.holder: int | None = None  # its process descriptor
-        self.stop_grace_seconds: float | None = None  # asked to stop before it began
-
-
 class Processes:
     """The processes of one run's streams. Use it in one event loop; one instance a run folder."""
 
@@ -127,7 +81,7 @@ class Processes:
         self._attempts = self._run_folder / "attempts"
         self._deliver = deliver
         self._boot_id = records.boot_id()
-        self._watched: dict[str, _Watched] = {}
+        self._watched: dict[str, Watched] = {}
         self._settled: set[str] = set()
         self._turn = 0
         self._zygote = Zygote(self._run_folder, self._answered)
@@ -165,7 +119,7 @@ class Processes:
         name = records.attempt_name(spec.stream, spec.attempt)
         if name in self._settled or name in self._watched:
             return
-        self._watched[name] = _Watched()
+        self._watched[name] = Watched()
         content = msgspec.to_builtins(spec)
         del content["stream"], content["attempt"]
         await self._zygote.ask(name, content)
@@ -213,14 +167,14 @@ class Processes:
             if watched and watched.start and news and isinstance(news[-1], Lost):
                 lost.append(watched.start)
             self._forget_if_ended(name, news)
-        end_orphans(lost)
+        _end_orphans_now(lost)
         return reports
 
     def _names(self) -> list[str]:
         """Return the attempts that are not settled: those with a folder and those known."""
         try:
             folders = os.listdir(self._attempts)
-        except FileNotFoundError:
+        except OSError:  # there are none, or it cannot be known: what is watched is looked at
             folders = []
         found = {name for name in folders if records.parse_attempt_name(name)}
         return sorted((found | self._watched.keys()) - self._settled)
@@ -232,17 +186,19 @@ class Processes:
         if name in self._settled:
             return []
         reading = records.read_attempt(self._attempts / name)
+        if reading is None:
+            return []  # not known just now: the next survey looks again
         watched = self._watched.get(name)
         if watched is None:
             if not (reading.was_begun or reading.exit):
                 return []  # asked for by an engine that is gone, perhaps; no news until it begins
-            watched = self._watched[name] = _Watched()
+            watched = self._watched[name] = Watched()
         news: list[Report] = []
         if watched.start is None and reading.start is not None:
             watched.start = reading.start
             self._watch_holder(name, watched)
-            news.append(_started(name, reading.start))
-        ended = _ending(name, watched, reading, self._boot_id)
+            news.append(started_of(name, reading.start))
+        ended = ending(name, watched, reading, self._boot_id)
         return [*news, ended] if ended else news
 
     def _look_at(self, name: str) -> None:
@@ -258,15 +214,22 @@ class Processes:
         if name in self._watched:
             self._send_late_stop(name, self._watched[name])
 
-    def _send_late_stop(self, name: str, watched: _Watched) -> None:
+    def _send_late_stop(self, name: str, watched: Watched) -> None:
         """Send the stop that was asked for before the attempt began, now that it has."""
         if watched.start is not None and watched.stop_grace_seconds is not None:
             self._begin(self._send_stop(name, watched.start, watched.stop_grace_seconds))
             watched.stop_grace_seconds = None
 
     async def _deliver_loss(self, loss: Lost, start: StartRecord) -> None:
-        await asyncio.to_thread(end_orphans, [start])
-        self._deliver(loss)
+        """Deliver that an attempt is lost, once it is known that nothing of it lives."""
+        while True:
+            try:
+                await asyncio.to_thread(end_orphans, [start])
+            except (OSError, RuntimeError):  # descriptors or threads are short
+                await asyncio.sleep(SURVEY_SECONDS)
+            else:
+                self._deliver(loss)
+                return
 
     def _forget_if_ended(self, name: str, news: list[Report]) -> None:
         if news and not isinstance(news[-1], Started):
@@ -288,7 +251,7 @@ class Processes:
             self._look_at(name)
 
     def _give_up(self, name: str, reason: str) -> None:
-        report = NotStarted(*_identity(name), reason)
+        report = NotStarted(*identity_of(name), reason)
         self._forget_if_ended(name, [report])
         self._deliver(report)
 
@@ -315,20 +278,21 @@ class Processes:
             if records.parse_attempt_name(name) and "/" not in name:
                 self._look_at(name)
 
-    def _watch_holder(self, name: str, watched: _Watched) -> None:
+    def _watch_holder(self, name: str, watched: Watched) -> None:
         """Look again when the holder ends; without descriptors to spare, the survey does."""
         if self._loop is None or watched.start is None or watched.holder is not None:
             return
         start = watched.start
-        watched.holder = records.open_process(start.holder_pid, start.holder_starttime)
+        with contextlib.suppress(OSError):
+            watched.holder = records.open_process(start.holder_pid, start.holder_starttime)
         if watched.holder is not None:
             self._loop.add_reader(watched.holder, self._holder_ended, name, watched)
 
-    def _holder_ended(self, name: str, watched: _Watched) -> None:
+    def _holder_ended(self, name: str, watched: Watched) -> None:
         self._unwatch_holder(watched)
         self._look_at(name)
 
-    def _unwatch_holder(self, watched: _Watched) -> None:
+    def _unwatch_holder(self, watched: Watched) -> None:
         if watched.holder is not None and self._loop is not None:
             self._loop.remove_reader(watched.holder)
             os.close(watched.holder)
@@ -338,7 +302,11 @@ class Processes:
         while True:
             await asyncio.sleep(SURVEY_SECONDS if len(self._watched) < MANY else 2 * SURVEY_SECONDS)
             running = {name for name, watched in self._watched.items() if watched.start}
-            for name in await asyncio.to_thread(self._changed, self._due(), running):
+            try:
+                changed = await asyncio.to_thread(self._changed, self._due(), running)
+            except RuntimeError:  # no thread is to be had just now
+                continue
+            for name in changed:
                 self._look_at(name)  # again and here: it may have moved on since
 
     def _due(self) -> list[str]:
@@ -355,6 +323,8 @@ class Processes:
         changed = []
         for name in names:
             reading = records.read_attempt(self._attempts / name)
+            if reading is None:
+                continue
             is_as_known = reading.is_held and not reading.exit and reading.was_begun
             if not (is_as_known and name in running):
                 changed.append(name)
@@ -364,11 +334,17 @@ class Processes:
 
     async def _send_stop(self, name: str, start: StartRecord, grace_seconds: float) -> None:
         """Order a holder to stop its tree; one that was paused is woken to hear it."""
-        records.signal_process(start.holder_pid, start.holder_starttime, signals.SIGCONT)
-        if not await self._order(name, {"op": "stop", "grace_seconds": grace_seconds}):
-            # To SIGTERM it answers with a grace of its own, whatever state its socket is in.
-            records.signal_process(start.holder_pid, start.holder_starttime, signals.SIGTERM)
-            self._look_at(name)
+        while name not in self._settled:
+            try:
+                records.signal_process(start.holder_pid, start.holder_starttime, signals.SIGCONT)
+                if not await self._order(name, {"op": "stop", "grace_seconds": grace_seconds}):
+                    # To SIGTERM it answers with a grace of its own, whatever its socket is like.
+                    by_number = (start.holder_pid, start.holder_starttime)
+                    records.signal_process(*by_number, signals.SIGTERM)
+                    self._look_at(name)
+                return
+            except OSError:  # the machine is short of something that the order needs
+                await asyncio.sleep(SURVEY_SECONDS)
 
     async def _send(self, stream: StreamId, attempt: Attempt, message: Message) -> None:
         name = records.attempt_name(stream, attempt)
@@ -381,10 +357,10 @@ class Processes:
         while time.monotonic() < deadline:
             try:
                 records.send_control(self._attempts / name, message)
-            except BlockingIOError:
+            except OSError as error:
+                if not is_short(error.errno):
+                    return False
                 await asyncio.sleep(CONTROL_RETRY_SECONDS)
-            except OSError:
-                return False
             else:
                 return True
         return False
@@ -395,52 +371,16 @@ class Processes:
         task.add_done_callback(self._tasks.discard)
 
 
-def _ending(name: str, watched: _Watched, reading: Reading, boot_id: str) -> Report | None:
-    """Say how an attempt ended, if it has; nobody holds its lock unless its holder lives."""
-    identity = _identity(name)
-    record = reading.exit
-    if record is not None and record.not_started is not None:
-        return NotStarted(*identity, record.not_started)
-    if record is not None:
-        return Exited(
-            *identity,
-            code=record.code,
-            signal=record.signal,
-            exec_error=record.exec_error,
-            survivors_ended=record.tree_survivors,
-            lost_bytes=record.lost_bytes,
-            at_wall=record.wall,
-            at_monotonic=record.monotonic,
-        )
-    if watched.start is not None and not reading.was_begun:
-        return Lost(*identity, "the folder of its records was removed while it ran")
-    if reading.is_held:
-        return None
-    if watched.start is not None and watched.start.boot_id != boot_id:
-        return Lost(*identity, "the machine was restarted while it ran")
-    if reading.was_begun:
-        return Lost(*identity, "its holder was killed")
-    if watched.is_accepted:
-        return NotStarted(*identity, "its holder ended before it could begin; see zygote.log")
-    return None
-
-
-def _identity(name: str) -> tuple[StreamId, Attempt]:
-    identity = records.parse_attempt_name(name)
-    assert identity is not None, name
-    return identity
-
-
-def _started(name: str, start: StartRecord) -> Started:
-    stream, attempt = _identity(name)
-    return Started(
-        stream=stream,
-        attempt=attempt,
-        pid=start.pid,
-        holder_pid=start.holder_pid,
-        at_wall=start.wall,
-        at_monotonic=start.monotonic,
-    )
+def _end_orphans_now(lost: list[StartRecord]) -> None:
+    """End what lost attempts left behind, before anybody else begins. Raises OSError."""
+    for patience in (0.1, 0.5, 1.0):
+        try:
+            return end_orphans(lost)
+        except OSError as error:
+            if not is_short(error.errno):
+                raise
+            time.sleep(patience)
+    return end_orphans(lost)
 
 
 def _bind_notices(run_folder: Path) -> socket.socket:

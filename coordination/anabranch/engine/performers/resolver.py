@@ -13,7 +13,6 @@ import asyncio
 import os
 import secrets
 import shutil
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
+from anabranch.plain_files import NotPlain, read_plain, write_whole
 
 TIMEOUT_SECONDS = 600.0
 
@@ -119,7 +119,7 @@ class Room:
         with ws.Sides(self._repo, self._run) as sides:
             told = [self._lay_out(sides, conflict, path) for path in conflict.paths]
         facts = {"streams": list(conflict.streams), "paths": told}
-        (self.path / "conflict.json").write_bytes(msgspec.json.encode(facts))
+        write_whole(self.path / "conflict.json", msgspec.json.encode(facts))
 
     def _lay_out(
         self, sides: ws.Sides, conflict: ev.Conflict, path: ev.ConflictedPath
@@ -139,9 +139,7 @@ class Room:
     def _write(self, part: str, path: str, content: bytes) -> Path:
         target = inside(self.path / part, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        if os.path.lexists(target):
-            target.unlink()
-        target.write_bytes(content)
+        write_whole(target, content)
         return target
 
     def _remove(self, path: str) -> None:
@@ -183,13 +181,11 @@ class Room:
 
 
 def read_plain_file(path: Path) -> bytes | None:
-    """Return the content of a regular file, None if it is none or too large. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            return None
-        content = file.read(ws.LARGEST_TEXT_BYTES + 1)
-    return content if len(content) <= ws.LARGEST_TEXT_BYTES else None
+    """Return the content of a plain file, None if it is not one or too large. Raises OSError."""
+    try:
+        return read_plain(path, ws.LARGEST_TEXT_BYTES)
+    except NotPlain:
+        return None
 
 
 def inside(root: Path, path: str) -> Path:

@@ -15,6 +15,7 @@ from watchdog.events import (
 )
 
 from anabranch.engine.watching.pruning import is_real_directory, list_directory
+from anabranch.plain_files import LARGE_FILE_BYTES, read_plain
 
 # More files than this in one workspace are not compared: the poll must not eat the machine.
 FILES_LIMIT = 100_000
@@ -85,7 +86,7 @@ def is_silent_file_system(path: str) -> bool:
 
 def _file_system_of(path: str) -> str:
     try:
-        lines = _MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+        lines = os.fsdecode(read_plain(_MOUNTS, LARGE_FILE_BYTES)).splitlines()
     except OSError:
         return ""
     found = ("", "")

@@ -20,6 +20,7 @@ from pathlib import Path
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.objects import Change, ObjectReader
 from anabranch.engine.workspaces.values import Approved, Refusal, Repository
+from anabranch.plain_files import open_plain
 
 _LINK = "120000"
 _GITLINK = "160000"
@@ -28,6 +29,8 @@ _FOLDER = "folder"
 _BLOCKED = "blocked"
 _NO_FILE = (_FOLDER, _BLOCKED)
 _READ_BYTES = 1 << 20
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED = 20
 
 
@@ -166,8 +169,7 @@ class _Folder:
                     os.unlink(fresh, dir_fd=parent)
 
     def _file_state(self, parent: int, name: bytes) -> str:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        with open(os.open(name, flags, dir_fd=parent), "rb") as file:
+        with open(open_plain(name, at=parent), "rb") as file:
             found = os.fstat(file.fileno())
             mode = _EXECUTABLE if found.st_mode & 0o100 else "100644"
             chunks = iter(lambda: file.read(_READ_BYTES), b"")
@@ -195,9 +197,8 @@ class _Folder:
     def _write_file(
         parent: int, name: bytes, content: bytes, mode: str, permissions: int | None
     ) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         usual = 0o777 if mode == _EXECUTABLE else 0o666
-        with open(os.open(name, flags, usual, dir_fd=parent), "wb") as file:
+        with open(os.open(name, _CREATE, usual, dir_fd=parent), "wb") as file:
             file.write(content)
             file.flush()
             if permissions is not None:
@@ -207,14 +208,13 @@ class _Folder:
     @contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, bytes]]:
         *folders, name = encode(path).split(b"/")
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         at = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for folder in folders:
                 if make:
                     with suppress(FileExistsError):
                         os.mkdir(folder, dir_fd=at)
-                below = os.open(folder, flags, dir_fd=at)
+                below = os.open(folder, _FOLDER_FLAGS, dir_fd=at)
                 os.close(at)
                 at = below
             yield at, name

@@ -22,6 +22,7 @@ from anabranch.engine.workspaces.refs import RefMoved, move_ref, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view, run_folder
 from anabranch.engine.workspaces.snapshots import copy_index, take_snapshot
 from anabranch.engine.workspaces.values import Approved, Base, Refusal, Repository
+from anabranch.plain_files import open_plain
 
 _IN_PROGRESS = {
     "MERGE_HEAD": "a merge",
@@ -281,7 +282,7 @@ def _remove_empty(folder: Path, root: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = open_plain(path)
     try:
         os.fsync(descriptor)
     finally:

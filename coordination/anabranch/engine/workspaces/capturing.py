@@ -8,7 +8,6 @@ The stream's folder is not believed about where its repository lies; the engine 
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref, reso
 from anabranch.engine.workspaces.repository import frozen_view, live_view
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
 from anabranch.engine.workspaces.values import Repository, Result, Workspace
+from anabranch.plain_files import read_plain
 
 _COMMIT_ID = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
 _LONGEST_HEAD_BYTES = 80
@@ -171,12 +171,10 @@ def _parent(git: Git, git_dir: Path, workspace: Workspace) -> tuple[str, tuple[F
 def _detached_head(git_dir: Path) -> str | None:
     """The commit that HEAD names by itself, without asking git; None if it names a branch.
 
-    The file is the stream's to write, so nothing but a short regular file of digits is believed.
+    The file is the stream's to write, so nothing but a short plain file of digits is believed.
     """
     try:
-        descriptor = os.open(git_dir / "HEAD", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            found = _COMMIT_ID.fullmatch(file.read(_LONGEST_HEAD_BYTES) or b"")
+        found = _COMMIT_ID.fullmatch(read_plain(git_dir / "HEAD", _LONGEST_HEAD_BYTES))
     except OSError:
         return None
     return found[1].decode() if found else None

@@ -39,6 +39,13 @@ from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.union import Leaf, apply_leaves, leaves_of
 from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.plain_files import (
+    LARGE_FILE_BYTES,
+    NotPlain,
+    read_if_there,
+    read_plain,
+    write_whole,
+)
 
 QUIET_SECONDS = 2.0
 KEPT_VERSIONS = 4
@@ -50,7 +57,6 @@ _UNFINISHED = (
 )
 _FILES = ("100644", "100755")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CONVERTING = ("filter", "text", "eol", "ident", "crlf", "working-tree-encoding")
 
@@ -347,8 +353,7 @@ def _identity(folder: int, name: str) -> tuple[int, ...] | None:
 
 
 def _read(folder: int, name: str) -> bytes:
-    with open(os.open(name, _READ, dir_fd=folder), "rb") as file:
-        return file.read()
+    return read_plain(name, LARGE_FILE_BYTES, at=folder)
 
 
 def _mode(seen: os.stat_result | None, mode: str) -> int:
@@ -396,9 +401,9 @@ def brought_to(
 ) -> dict[str, list[Version]]:
     """Every file that was brought into an attempt's workspace, its versions in order."""
     try:
-        text = _log_path(repo, run, stream, attempt).read_bytes()
-        return msgspec.json.decode(text, type=dict[str, list[Version]])
-    except (FileNotFoundError, msgspec.DecodeError):
+        text = read_if_there(_log_path(repo, run, stream, attempt), LARGE_FILE_BYTES)
+        return msgspec.json.decode(text or b"{}", type=dict[str, list[Version]])
+    except (NotPlain, msgspec.DecodeError):
         return {}
 
 
@@ -410,9 +415,7 @@ def _note(repo: Repository, workspace: Workspace, brought: Sequence[Change]) -> 
         known[change.path] = [*versions, version][-KEPT_VERSIONS:]
     path = _log_path(repo, workspace.run, workspace.stream, workspace.attempt)
     path.parent.mkdir(exist_ok=True)
-    fresh = path.with_suffix(".new")
-    fresh.write_bytes(msgspec.json.encode(known))
-    fresh.replace(path)
+    write_whole(path, msgspec.json.encode(known))
 
 
 class Reversal(msgspec.Struct, frozen=True):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.objects import existing
+from anabranch.plain_files import LARGE_FILE_BYTES, read_plain
 
 _OBJECT_NAME = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 _LOOSE_FOLDER = re.compile(r"[0-9a-f]{2}\Z")
@@ -28,7 +29,8 @@ def git_directory_names(git_dir: Path, *, with_objects: bool) -> set[str]:
         for name in files:
             path = inside / name
             if name not in _NOT_READ and path.is_file() and not path.is_symlink():
-                names |= {found.decode() for found in _OBJECT_NAME.findall(path.read_bytes())}
+                told = read_plain(path, LARGE_FILE_BYTES)
+                names |= {found.decode() for found in _OBJECT_NAME.findall(told)}
     return names | (_stored_names(git_dir / "objects") if with_objects else set())
 
 
@@ -38,7 +40,8 @@ def _stored_names(objects: Path) -> set[str]:
         if _LOOSE_FOLDER.match(folder.name) and folder.is_dir() and not folder.is_symlink():
             names |= {folder.name + path.name for path in folder.iterdir()}
     for index in (objects / "pack").glob("*.idx"):
-        answer = Git(cwd=objects, frozen=True).run("show-index", stdin=index.read_bytes())
+        listed = read_plain(index, LARGE_FILE_BYTES)
+        answer = Git(cwd=objects, frozen=True).run("show-index", stdin=listed)
         names |= {line.split()[1] for line in answer.text.splitlines()}
     return names
 

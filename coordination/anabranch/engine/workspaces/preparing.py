@@ -45,6 +45,7 @@ from anabranch.engine.workspaces.values import (
     Standing,
     Workspace,
 )
+from anabranch.plain_files import SMALL_FILE_BYTES, copy_plain, read_plain
 
 
 def prepare_workspace(
@@ -129,7 +130,7 @@ def _make_worktree(repo: Repository, run: RunId, folder: Path, start: Standing) 
             "worktree", "add", "-f", "-f", "-q", "--no-checkout", "--detach", "--lock",
             "--reason", f"Anabranch run {run}", str(folder), start.commit,
         )  # fmt: skip
-    link = (folder / ".git").read_text("utf-8", "surrogateescape")
+    link = decode(read_plain(folder / ".git", SMALL_FILE_BYTES))
     return Path(link.removeprefix("gitdir:").strip())
 
 
@@ -146,9 +147,9 @@ def _make_clone(repo: Repository, run: RunId, folder: Path, start: Standing) -> 
     info.mkdir(exist_ok=True)
     for name in ("attributes", "exclude"):
         if (run_folder(repo, run) / "frozen" / "info" / name).is_file():
-            shutil.copyfile(run_folder(repo, run) / "frozen" / "info" / name, info / name)
+            copy_plain(run_folder(repo, run) / "frozen" / "info" / name, info / name)
     if (repo.git_dir / "shallow").is_file():
-        shutil.copyfile(repo.git_dir / "shallow", git_dir / "shallow")
+        copy_plain(repo.git_dir / "shallow", git_dir / "shallow")
     alternates = git_dir / "objects" / "info" / "alternates"
     alternates.parent.mkdir(exist_ok=True)
     alternates.write_bytes(os.fsencode(repo.git_dir / "objects") + b"\n")

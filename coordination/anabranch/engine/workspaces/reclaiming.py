@@ -46,6 +46,7 @@ from anabranch.engine.workspaces.values import (
     Rescue,
     Workspace,
 )
+from anabranch.plain_files import copy_plain
 
 Entries = dict[str, tuple[str, str]]
 _GITLINK = "160000"
@@ -251,7 +252,7 @@ class _Proof:
         git_dir = self.workspace.git_dir
         if git_dir is None or not (git_dir / "index").is_file():
             return []
-        shutil.copyfile(git_dir / "index", self.scratch / "staged")
+        copy_plain(git_dir / "index", self.scratch / "staged")
         source = self.frozen.at(index=self.scratch / "staged")
         try:
             listed = source.run("ls-files", "-s", "-z").fields

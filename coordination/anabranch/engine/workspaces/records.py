@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
@@ -11,6 +10,7 @@ from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.workspaces.names import component
 from anabranch.engine.workspaces.repository import run_folder
 from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there, write_whole
 
 
 def record_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
@@ -27,12 +27,7 @@ def write_record(repo: Repository, workspace: Workspace) -> None:
     """Notes that a workspace is complete."""
     path = record_path(repo, workspace.run, workspace.stream, workspace.attempt)
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".new")
-    with fresh.open("wb") as file:
-        file.write(msgspec.json.encode(workspace, enc_hook=_encode_path))
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_whole(path, msgspec.json.encode(workspace, enc_hook=_encode_path), to_disk=True)
 
 
 def read_record(
@@ -41,8 +36,11 @@ def read_record(
     """The workspace that was prepared for this attempt, if one was."""
     path = record_path(repo, run, stream, attempt)
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Workspace, dec_hook=_decode_path)
-    except (FileNotFoundError, msgspec.DecodeError):
+        noted = read_if_there(path, SMALL_FILE_BYTES)
+        if noted is None:
+            return None
+        return msgspec.json.decode(noted, type=Workspace, dec_hook=_decode_path)
+    except (NotPlain, msgspec.DecodeError):
         return None
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from anabranch.core.ids import RunId
 from anabranch.engine.git import Git, GitError, decode, encode, repository_lock
 from anabranch.engine.workspaces.values import Repository
+from anabranch.plain_files import LARGE_FILE_BYTES, open_to_append, read_if_there
 
 _RAW_ATTRIBUTES = "* -text -filter -ident -working-tree-encoding -eol\n"
 _EMPTY_TREE = {
@@ -158,10 +159,10 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
 
 def changed_settings(repo: Repository, run: RunId) -> tuple[str, ...]:
     """Names of the settings that can start programs and changed since the run began."""
-    path = run_folder(repo, run) / "settings.json"
-    if not path.is_file():
+    seen = read_if_there(run_folder(repo, run) / "settings.json", LARGE_FILE_BYTES)
+    if seen is None:
         return ()
-    before = {tuple(item) for item in json.loads(path.read_text("utf-8"))}
+    before = {tuple(item) for item in json.loads(decode(seen))}
     after = {(scope, key, value) for scope, key, value in _list_settings(repo)}
     changed = {key for _, key, _ in before ^ after if key.startswith(_DANGEROUS_SECTIONS)}
     return tuple(sorted(changed))
@@ -245,7 +246,7 @@ def write_settings(path: Path, settings: list[Setting]) -> None:
         lines.append(
             f"[{title}]\n\t{name}" + ("\n" if value is None else f' = "{_escaped(value)}"\n')
         )
-    with path.open("ab") as file:
+    with open_to_append(path) as file:
         file.write(encode("".join(lines)))
 
 
@@ -254,7 +255,4 @@ def _escaped(text: str) -> str:
 
 
 def _read_text(path: Path) -> str:
-    try:
-        return decode(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return ""
+    return decode(read_if_there(path, LARGE_FILE_BYTES) or b"")

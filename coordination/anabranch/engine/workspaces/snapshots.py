@@ -10,12 +10,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import msgspec
 
 from anabranch.engine.git import Git, GitError
+from anabranch.plain_files import (
+    LARGE_FILE_BYTES,
+    SMALL_FILE_BYTES,
+    copy_plain,
+    read_if_there,
+    read_plain,
+    write_whole,
+)
 
 _MOST_NESTED = 64
 _LINK_MODE = (0o160000).to_bytes(4, "big")
@@ -60,7 +67,7 @@ def _nested_with_commit(git: Git) -> list[str]:
     it; their commit can be read without.
     """
     assert git.index is not None
-    if not git.index.is_file() or _LINK_MODE not in git.index.read_bytes():
+    if _LINK_MODE not in (read_if_there(git.index, LARGE_FILE_BYTES) or b""):
         return []
     entries = git.run("ls-files", "-s", "-z").fields
     return [entry.split("\t", 1)[1] for entry in entries if entry.startswith("160000 ")]
@@ -85,19 +92,18 @@ def renew_index(git: Git, source: Path, fallback_tree: str) -> None:
     if index.is_file() and (now is None or _read_stamp(stamp) == now):
         return
     if now is not None and _copy_index(git, source, index):
-        stamp.write_text(json.dumps(now))
+        write_whole(stamp, json.dumps(now).encode())
     elif not index.is_file():
         git.run("read-tree", fallback_tree)
 
 
 def copy_index(source: Path, target: Path) -> None:
-    """Copies an index with its time; raises OSError.
+    """Copies an index with its time; raises OSError, also if it is not a plain file.
 
     git looks into a file that is no older than the index, because it compares whole seconds: such a
     file may have been written again in the same second. A younger copy would lose those changes.
     """
-    found = source.stat()
-    shutil.copyfile(source, target)
+    found = copy_plain(source, target)
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
@@ -137,7 +143,7 @@ def _stamp(path: Path) -> list[int] | None:
 
 def _read_stamp(path: Path) -> list[int] | None:
     try:
-        stamp: list[int] = json.loads(path.read_text())
+        stamp: list[int] = json.loads(read_plain(path, SMALL_FILE_BYTES))
     except (OSError, ValueError):
         return None
     return stamp

@@ -1,0 +1,60 @@
+"""What a machine says when it is short of something: it passes, and says nothing about the world.
+
+A disk without room, no descriptor, no process or no memory left, an interrupted call, a device
+that does not answer: whoever meets one of these waits and tries again. None of them may be read as
+a fact, least of all as "it is gone".
+"""
+
+from __future__ import annotations
+
+import errno
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
+
+_SHORT_OF = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EMFILE: "no file descriptors are left",
+    errno.ENFILE: "no file descriptors are left on this machine",
+    errno.EAGAIN: "no process or thread can be started, or a resource is busy",
+    errno.ENOMEM: "memory is short",
+    errno.EINTR: "a call was interrupted",
+    errno.EIO: "a disk or device does not answer",
+    errno.ENOLCK: "no locks are left",
+    errno.ENOBUFS: "memory for sockets is short",
+}
+
+_IN_WORDS = (
+    ("No space left on device", errno.ENOSPC),
+    ("Out of diskspace", errno.ENOSPC),
+    ("Disk quota exceeded", errno.EDQUOT),
+    ("Too many open files", errno.EMFILE),
+    ("Resource temporarily unavailable", errno.EAGAIN),
+    ("can't start new thread", errno.EAGAIN),
+    ("Cannot fork", errno.EAGAIN),
+    ("cannot fork", errno.EAGAIN),
+    ("Cannot allocate memory", errno.ENOMEM),
+    ("ut of memory", errno.ENOMEM),
+    ("Input/output error", errno.EIO),
+    ("No locks available", errno.ENOLCK),
+)
+
+
+def is_short(number: int | None) -> bool:
+    """Whether an error number means that the machine is short of something."""
+    return number in _SHORT_OF
+
+
+def shortage_of(error: BaseException) -> str | None:
+    """Return what the machine was short of when something failed, or None if it was not that."""
+    if isinstance(error, MemoryError):
+        return _SHORT_OF[errno.ENOMEM]
+    if isinstance(error, OSError) and error.errno is not None:
+        return _SHORT_OF.get(error.errno)
+    return shortage_in(str(error)) if isinstance(error, RuntimeError) else None
+
+
+def shortage_in(words: str) -> str | None:
+    """Return what a program was short of by its own words, or None if they do not say so."""
+    number = next((number for said, number in _IN_WORDS if said in words), None)
+    return None if number is None else _SHORT_OF[number]
