@@ -141,3 +141,30 @@ def test_an_installed_one_that_turned_evil_is_removed(program: Program) -> None:
     program.expect(0, "plugins", "remove", "anabranch-turncoat")
     told = program.expect(2, "run", "--headless")
     assert "`turncoat` is not installed" in told.err
+
+
+def test_a_type_that_gives_results_up_is_overruled_and_one_that_chooses_is_told(
+    program: Program,
+) -> None:
+    """Nothing is lost by an answer: merged all the same, or named, also on the last lines."""
+    folder = program.scratch / "site"
+    folder.mkdir()
+    chooses = (
+        "if view.outstanding: return WaitForMore('more')\n"
+        "return Converge((min(view.arrived),), 'the best')"
+    )
+    quits = "return WaitForMore('more') if view.outstanding else Abandon('enough')"
+    for name, body in (("quits", quits), ("chooses", chooses)):
+        source = HEAD + CONVERGENCE.format(body=textwrap.indent(body, " " * 8))
+        write_plugin(folder, name, source)
+    for name in ("quits", "chooses"):
+        program.plan({s: f"echo > {name}-{s}" for s in "ab"}, convergence_type=name)
+        ended = program.begin("run", "--headless", PYTHONPATH=str(folder)).wait()
+        assert ended.code == 0, ended.err
+        (point,) = program.status()["convergence"]
+        if name == "quits":
+            assert set(point["merged"]) == {"a", "b"}
+            assert "quits (evil_quits): it abandons the point though" in ended.err
+        else:
+            assert [out["stream"] for out in point["left_out"]] == ["b"]
+            assert "b at final: chooses did not choose it: the best" in ended.out

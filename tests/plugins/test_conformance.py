@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
@@ -125,6 +126,22 @@ def impatient(view: PointView, now: float) -> Any:
     return WaitForMore("now!", look_again_at=now) if view.outstanding else barrier(view)
 
 
+def polls(view: PointView, now: float) -> Any:
+    return WaitForMore("soon", look_again_at=now + 0.0005) if view.outstanding else barrier(view)
+
+
+def looks_again_never(view: PointView, now: float) -> Any:
+    return WaitForMore("later", look_again_at=math.nan) if view.outstanding else barrier(view)
+
+
+def gives_up_in_the_end(view: PointView, now: float) -> Any:
+    return barrier(view) if view.outstanding else Abandon("enough")
+
+
+def gives_up_early(view: PointView, now: float) -> Any:
+    return barrier(view) if view.arrived else Abandon("too late")
+
+
 def checkpoints_everybody(view: PointView, now: float) -> Any:
     gone = tuple(view.departed)
     return Checkpoint(gone, "look") if view.outstanding and gone else barrier(view)
@@ -168,6 +185,10 @@ WRONG_POINTS = {
     "adds nobody": part(lambda view: tuple(view.merged)),
     "leaves out": part(lambda view: view.unmerged),
     "which is not after now": Point(impatient),
+    "less than 0.1 s later": Point(polls),
+    "it abandons the point though s": Point(gives_up_in_the_end),
+    "though somebody may still come": Point(gives_up_early),
+    "no time": Point(looks_again_never),
     "which does not run": Point(checkpoints_everybody),
     "it changed what it was given": Point(changes_its_options),
     "it answers differently": Point(lambda view, now: WaitForMore(f"number {next(counted)}")),

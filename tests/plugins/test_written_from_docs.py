@@ -65,17 +65,19 @@ class Patience:
         return WaitForMore("ten minutes are over, and nobody is here yet")
 
 
-class AllOrNothing:
-    """Merges everybody, or nobody if one departed."""
+class MostUrgentFirst:
+    """Merges a part as soon as somebody urgent is there, and everybody in the end."""
 
-    name = "all-or-nothing"
+    name = "most-urgent-first"
+    merges_early = True
 
     def next_step(self, view: PointView, now: float) -> PointDecision:
-        if view.departed:
-            return Abandon(f"{min(view.departed)} is missing")
-        if view.outstanding:
-            return WaitForMore(f"{view.outstanding} are missing")
-        return merge(view.arrived, "everybody is here")
+        if not view.outstanding:
+            return merge(view.arrived, "nobody is left to come")
+        if any(view.priorities.get(stream, 0) > 0 for stream in view.unmerged):
+            streams = (*view.merged, *view.unmerged)
+            return Converge(streams, "somebody urgent is here", is_final=False)
+        return WaitForMore(f"{view.outstanding} may still come")
 
 
 class Steady:
@@ -140,7 +142,7 @@ class Backwards:
 
 
 NINE = (
-    *(ShareOfAll(), Patience(), AllOrNothing()),
+    *(ShareOfAll(), Patience(), MostUrgentFirst()),
     *(Steady(), Jittered(), Once()),
     *(ShortestFirst(), RetriesLast(), Backwards()),
 )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from anabranch.core.projections import in_plan_order, point_status
 from anabranch.core.state import State
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
 from anabranch.errors import LossRefused
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument, say
+from anabranch_console.cli.report_text import left_out_lines
 from anabranch_console.cli.steering import await_state, steer
 
 PATIENCE_SECONDS = 60.0
@@ -29,6 +31,8 @@ def command(run: str | None) -> None:
     if not state.approval.is_done:
         raise LossRefused(state.approval.message, state.approval.hint)
     say(state.approval.message)
+    for line in left_out_lines([point_status(state, p) for p in in_plan_order(state)]):
+        say(f"  {line}")
 
 
 def _is_decided(state: State) -> bool:

@@ -78,6 +78,8 @@ def _tell_more(point: dict[str, Any]) -> None:
     for arrival in point["gathering"]:
         waits = "waits for the others" if arrival["waits"] else "has gone on"
         click.echo(f"{point['point']}: {arrival['stream']} has arrived and {waits}")
+    for out in point["left_out"]:
+        click.echo(f"{point['point']}: {shown(out['stream'])} is left out: {shown(out['reason'])}")
     for conflict in point["conflicts"]:
         between = " and ".join(conflict["streams"])
         where = shown(", ".join(conflict["paths"]))

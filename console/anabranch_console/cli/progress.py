@@ -78,6 +78,13 @@ class Progress:
                 return name, "succeeded", text
             case ev.ConvergenceBlocked():
                 return event.point, "needs_operator", event.reason
+            case ev.ConvergenceLeftOut():
+                told = f"left {', '.join(event.streams)} out: {event.reason}"
+                return event.point, "quarantined", told
+            case ev.ConvergenceAbandoned():
+                return event.point, "skipped", event.reason
+            case ev.StrategyFaulted():
+                return "plugin", "quarantined", strategy_fault_in_words(event)
             case ev.ConflictForeseen():
                 return "radar", "stalled", conflict_events.DETAILS[type(event)](event)
             case ev.ConflictCleared() | ev.ConflictResolved() | ev.ResolverEnded():
@@ -95,6 +102,12 @@ class Progress:
             case ev.RunStopRequested():
                 return "run", "stopped", f"stopping: {event.reason}"
         return None
+
+
+def strategy_fault_in_words(event: ev.StrategyFaulted) -> str:
+    """Return which strategy of which plugin did wrong, and what is asked instead."""
+    asked = "it is not asked again" if event.is_set_aside else "the core's own decided"
+    return f"{event.strategy} ({event.plugin}): {event.fault}; {asked}"
 
 
 class Trouble:

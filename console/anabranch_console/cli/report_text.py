@@ -21,7 +21,20 @@ def report_lines(report: Report) -> Iterator[str]:
     yield ""
     for name, text in summary(report):
         yield f"  {name:<14}{text}"
+    for line in left_out_lines(report["convergence"]):
+        yield f"  {line}"
     yield from _kept_lines(report)
+
+
+def left_out_lines(points: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield whose results are not in what was merged, and why; each stream once a reason."""
+    told: set[tuple[str, str]] = set()
+    for point in points:
+        for out in point.get("left_out", ()):  # reports of earlier versions do not have it
+            if (out["stream"], out["reason"]) not in told:
+                told.add((out["stream"], out["reason"]))
+                where = f"{out['stream']} at {point['point']}"
+                yield f"{'left out':<14}{shown(where)}: {shown(out['reason'])}"
 
 
 def _headline(report: Report) -> str:

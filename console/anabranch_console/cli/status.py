@@ -44,6 +44,8 @@ def command(run: str | None, as_json: bool) -> None:
         click.echo(f"  {point['point']}: {point['type']}, {point['state']}{rest}")
         for warning in point["warnings"]:
             click.echo(f"    warning: {shown(warning)}")
+        for out in point["left_out"]:
+            click.echo(f"    left out: {shown(out['stream'])}: {shown(out['reason'])}")
         for conflict in point["conflicts"]:
             between = " and ".join(conflict["streams"])
             click.echo(f"    conflict between {between} in {shown(', '.join(conflict['paths']))}")

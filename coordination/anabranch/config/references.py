@@ -27,6 +27,7 @@ def reference_problems(document: dict[str, Any]) -> list[Problem]:
         *_bad_dependencies(streams),
         *_cycles(streams),
         *_bad_points(streams, points),
+        *_checks_of_nothing(document, points),
         *_impossible_amounts(document, streams),
         *_bad_reducers(document, points),
     ]
@@ -104,6 +105,21 @@ def _bad_points(streams: dict[str, object], points: dict[str, object]) -> Iterat
                 "choose another name",
             )
         yield from _bad_members(point, _table(entry).get("streams"), streams)
+
+
+def _checks_of_nothing(document: dict[str, Any], points: dict[str, object]) -> Iterator[Problem]:
+    """Streams that work in the user's own folder bring no result, so a check would look at none."""
+    isolation = _table(_table(document.get("coordination")).get("isolation"))
+    if isolation.get("workspace") != "shared":
+        return
+    for point, entry in points.items():
+        if _table(entry).get("verify"):
+            yield Problem(
+                ("convergence", point, "verify"),
+                'there is no merged result to check: with `workspace = "shared"` every stream '
+                "works in your own folder",
+                "let a stream that depends on the others run the check, or isolate the streams",
+            )
 
 
 def _bad_members(point: str, members: object, streams: dict[str, object]) -> Iterator[Problem]:

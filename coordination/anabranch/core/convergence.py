@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from anabranch.core import events as ev
 from anabranch.core import inputs, point_checkpoints
 from anabranch.core.draft import Draft
+from anabranch.core.effects import WakeAt
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.inheritance import left_out_below
 from anabranch.core.lifecycle import Phase
@@ -23,14 +24,20 @@ from anabranch.core.strategies import (
     Abandon,
     Checkpoint,
     Converge,
+    PointDecision,
     PointView,
     WaitForMore,
+    fallbacks,
     options_for,
 )
+from anabranch.core.strategies.point_laws import LEAST_LOOK_SECONDS, fault_of
 from anabranch.core.verify_folds import needs_check
 from anabranch.core.violations import why_not_merged
 
 RESOLVER_AT_WORK = "the resolver is at work"
+
+NEWS_SECONDS = 10.0
+"""A strategy's reason to wait that changes with the clock alone is recorded no more often."""
 
 
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:
@@ -82,37 +89,18 @@ def reopen(draft: Draft, point_id: PointId, reason: str) -> None:
 
 def consult(draft: Draft, point_id: PointId) -> None:
     """Ask the point's strategy what comes next, and record its answer."""
-    point = draft.point(point_id)
-    state = draft.state
+    point, state = draft.point(point_id), draft.state
     if point.phase is not PointPhase.OPEN or state.base is None:
         return
     if any(other.is_busy for other in state.points.values()):
         return  # one merge may leave out what another would take, so they follow each other
-    plan = state.point_plan(point_id)
-    strategy = draft.strategies.convergence_type(plan.type)
-    view = PointView(
-        point=point_id,
-        expected=len(participants(state, point_id)),
-        arrived=point.arrived,
-        departed=point.departed,
-        options=options_for(getattr(strategy, "options_type", None), plan.options),
-        arrived_at=point.arrived_at,
-        priorities={s: state.stream_plan(s).priority for s in point.arrived},
-        running=_at_work(state, point_id) if plan.takes_checkpoints else {},
-        merged=point.merged,
-        left_out=tuple(point.left_out),
-        opened_at=point.opened_at,
-        checkpoint_at=point.checkpoint.finished_at,
-        interval_seconds=plan.interval_seconds,
-    )
+    view = _view_of(draft, point)
     called_off = conflict_that_stops(state)
-    if called_off and not view.outstanding:
-        _abandon(draft, point_id, f"called off: {called_off}")
+    if not view.outstanding and (called_off or state.stop_reason):
+        stopped = f"the run was stopped: {state.stop_reason}"
+        _abandon(draft, point_id, f"called off: {called_off}" if called_off else stopped)
         return
-    if state.stop_reason and not view.outstanding:
-        _abandon(draft, point_id, f"the run was stopped: {state.stop_reason}")
-        return
-    decision = strategy.next_step(view, draft.now)
+    decision = _lawful_answer(draft, view)
     if isinstance(decision, Abandon):
         _abandon(draft, point_id, decision.reason)
     elif isinstance(decision, Converge):
@@ -120,13 +108,43 @@ def consult(draft: Draft, point_id: PointId) -> None:
         # The run's last point stays open as long as somebody may come: nobody is forgotten.
         is_final = decision.is_final and (point_id != FINAL_POINT or not view.outstanding)
         _start_merge(draft, point_id, replace(decision, is_final=is_final))
-    elif not view.outstanding:
-        reason = f"{plan.type} still waits though nobody is left to come: {decision.reason}"
-        _abandon(draft, point_id, reason)
     elif isinstance(decision, Checkpoint):
         _checkpoint(draft, point, decision, view)
     elif isinstance(decision, WaitForMore):
         _wait(draft, point, decision)
+
+
+def _view_of(draft: Draft, point: Point) -> PointView:
+    """Return what the point's strategy is shown."""
+    state, plan = draft.state, draft.state.point_plan(point.id)
+    strategy = draft.strategies.convergence_type(plan.type)
+    return PointView(
+        point=point.id,
+        expected=len(participants(state, point.id)),
+        arrived=point.arrived,
+        departed=point.departed,
+        options=options_for(getattr(strategy, "options_type", None), plan.options),
+        arrived_at=point.arrived_at,
+        priorities={s: state.stream_plan(s).priority for s in point.arrived},
+        running=_at_work(state, point.id) if plan.takes_checkpoints else {},
+        merged=point.merged,
+        left_out=tuple(point.left_out),
+        opened_at=point.opened_at,
+        checkpoint_at=point.checkpoint.finished_at,
+        interval_seconds=plan.interval_seconds,
+    )
+
+
+def _lawful_answer(draft: Draft, view: PointView) -> PointDecision:
+    """Ask the point's strategy; if its answer would lose somebody's work, the core's own decides.
+
+    A plugin's is found out by its guard, which tells of it by name, so this is the last line.
+    """
+    strategy = draft.strategies.convergence_type(draft.state.point_plan(view.point).type)
+    decision = strategy.next_step(view, draft.now)
+    if fault_of(view, decision):
+        return fallbacks.CONVERGENCE.next_step(view, draft.now)
+    return decision
 
 
 def _abandon(draft: Draft, point_id: PointId, reason: str) -> None:
@@ -146,11 +164,20 @@ def _checkpoint(draft: Draft, point: Point, decision: Checkpoint, view: PointVie
 
 
 def _wait(draft: Draft, point: Point, decision: WaitForMore) -> None:
-    """Note when the strategy wants to be asked again, if that has changed."""
+    """Note when the strategy wants to be asked again, if that has changed.
+
+    When it was asked because of the clock alone, and has nothing new to say, no event says so: it
+    is asked again at its time, and after a restart at once.
+    """
     at = decision.look_again_at
-    if at is not None and not draft.now < at < inf:
-        at = None  # it has just been asked; something has to happen first
-    if at != point.looks_again_at:
+    if at is not None:  # one that is past needs something to happen first
+        at = max(at, draft.now + LEAST_LOOK_SECONDS) if draft.now < at < inf else None
+    due = point.looks_again_at
+    is_news = decision.reason != point.reason and draft.now - point.looked_at >= NEWS_SECONDS
+    if at is not None and due is not None and due <= draft.now and not is_news:
+        cause = point.looks_again_cause
+        draft.wakes.append(WakeAt(at=at, subject=f"point {point.id}", cause=cause, replaces=True))
+    elif at != due:
         draft.emit(ev.ConvergenceWaits(point.id, decision.reason, at))
 
 
@@ -218,10 +245,22 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
         draft.emit(ev.ConvergenceBlocked(point_id, refusal))
         return
     draft.emit(ev.ConvergenceStarted(point_id, in_order, decision.reason, decision.is_final))
-    if all(state.streams[s].result is None for s in in_order):
+    if decision.is_final:
+        _name_the_unchosen(draft, point_id, decision.reason)
+    is_checked = bool(state.point_plan(point_id).verify)
+    if not is_checked and all(state.streams[s].result is None for s in in_order):
         assert state.base is not None
         commit, tree, is_final = state.base.commit, state.base.tree, decision.is_final
         draft.emit(ev.ConvergenceMerged(point_id, commit, tree, None, in_order, is_final=is_final))
+
+
+def _name_the_unchosen(draft: Draft, point_id: PointId, reason: str) -> None:
+    """Name who has arrived and has no part in a point's last merge: nobody goes without a word."""
+    point = draft.point(point_id)
+    unchosen = tuple(s for s in point.arrived if s not in set(point.merging))
+    if unchosen:
+        told = f"{draft.state.point_plan(point_id).type} did not choose it: {reason}"
+        draft.emit(ev.ConvergenceLeftOut(point_id, unchosen, told))
 
 
 def _without_those_refused(

@@ -71,7 +71,7 @@ def decide(
             complete_answer(draft, given)
     after = draft.state
     effects = newly_owed(state, after, draft.touched_streams, draft.touched_points)
-    return Decision(tuple(draft.events), effects, after, draft.answer)
+    return Decision(tuple(draft.events), (*effects, *draft.wakes), after, draft.answer)
 
 
 def _let_in(draft: Draft, given: inputs.Input) -> Refusal | None:

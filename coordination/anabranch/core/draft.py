@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
+from anabranch.core.effects import WakeAt
 from anabranch.core.evolve import evolve, first_state
 from anabranch.core.ids import PointId, Seq, StreamId
 from anabranch.core.state import Point, State, Stream
@@ -21,6 +22,7 @@ class Draft:
     """Collects events; ``touched_streams`` and ``touched_points`` say whom they were about.
 
     ``answer`` is what a call is answered, once its handler (or the event it emitted) says so.
+    ``wakes`` are later times to look at what is overdue already, so that no event has to say so.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class Draft:
         self.cause = cause
         self.events: list[ev.Recorded] = []
         self.answer: Answer | None = None
+        self.wakes: list[WakeAt] = []
         self.touched_streams: dict[StreamId, None] = {}
         self.touched_points: dict[PointId, None] = {}
 

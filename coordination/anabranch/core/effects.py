@@ -98,10 +98,14 @@ class RunVerify(Effect, frozen=True):
 
 
 class WakeAt(Effect, frozen=True):
-    """Tell the core when the run clock reaches ``at``."""
+    """Tell the core when the run clock reaches ``at``.
+
+    One that ``replaces`` takes the place of any other of its subject and cause.
+    """
 
     at: float
     subject: str
+    replaces: bool = False
 
 
 class ApproveResult(Effect, frozen=True):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from anabranch.core.ids import FINAL_POINT
+from anabranch.core.endings import why_not_converged
 from anabranch.core.lifecycle import Phase
 from anabranch.core.lock_invariants import broken_lock_promises
 from anabranch.core.resource_invariants import resource_promises
 from anabranch.core.scheduling import is_met, why_never
 from anabranch.core.sharing_invariants import broken_sharing_promises
-from anabranch.core.state import PointPhase, RunPhase, State, Stream
+from anabranch.core.state import RunPhase, State, Stream
 
 
 def broken_promises(state: State) -> list[str]:
@@ -94,6 +94,6 @@ def _end(state: State) -> Iterator[str]:
         for plan in state.plan.streams:
             if not plan.optional and state.streams[plan.id].phase is not Phase.SUCCEEDED:
                 yield f"the run converged, but {plan.id} is {state.streams[plan.id].phase}"
-        final = state.points[FINAL_POINT]
-        if final.phase not in (PointPhase.MERGED, PointPhase.ABANDONED):
-            yield f"the run converged, but its final point is {final.phase}"
+        why = why_not_converged(state)
+        if why:
+            yield f"the run converged, but {why}"

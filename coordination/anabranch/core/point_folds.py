@@ -38,6 +38,7 @@ def _waits(p: Point, record: ev.Recorded, event: ev.ConvergenceWaits) -> Point:
         reason=event.reason,
         looks_again_at=event.look_again_at,
         looks_again_cause=record.seq,
+        looked_at=record.at,
     )
 
 
@@ -50,7 +51,7 @@ def _merged(p: Point, record: ev.Recorded, event: ev.ConvergenceMerged) -> Point
         p,
         phase=PointPhase.MERGED if event.is_final else PointPhase.OPEN,
         reason=f"merged {counted(len(event.merged), 'stream')}",
-        left_out={} if event.is_final else p.left_out,
+        left_out={s: why for s, why in p.left_out.items() if s not in set(event.merged)},
         merged=event.merged,
         commit=event.commit,
         tree=event.tree,

@@ -10,7 +10,9 @@ import msgspec
 
 from anabranch.core import breakers, resources
 from anabranch.core import events as ev
+from anabranch.core.convergence import participants
 from anabranch.core.dead_letters import dead_letter_status
+from anabranch.core.endings import left_out
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.registry import JoinedStream
@@ -148,11 +150,7 @@ _POINT_STATES = {PointPhase.OPEN: "waiting"}
 
 def point_status(state: State, point: Point) -> dict[str, Any]:
     """Return one convergence point as ``status --json`` tells it."""
-    expected = (
-        [p.id for p in state.plan.streams]
-        if point.id == FINAL_POINT
-        else list(state.point_plan(point.id).streams)
-    )
+    expected = participants(state, point.id)
     gone = {*point.arrived, *point.departed}
     quarantined = [s for s in expected if state.streams[s].phase is Phase.QUARANTINED]
     return {
@@ -164,6 +162,7 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
         "waiting_for": [s for s in expected if s not in gone] if not point.is_settled else [],
         "merged": list(point.merged),
         "quarantined": quarantined,
+        "left_out": [{"stream": s, "reason": why} for s, why in left_out(state, point).items()],
         "warnings": list(point.warnings),
         "verify": state.point_plan(point.id).verify or None,
         "guilty": [list(streams) for streams in point.guilty],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from anabranch.core import convergence, inputs, registration, streams, verifying
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
+from anabranch.core.endings import proof_in_words, why_not_converged
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
@@ -220,7 +221,7 @@ def end_if_over(draft: Draft) -> None:
         return
     if registration.dismiss_all(draft):
         return
-    trouble = _trouble(state)
+    trouble = _trouble(state) or why_not_converged(state)
     final = state.points[FINAL_POINT]
     given_up = _given_up(state)
     if trouble and given_up:
@@ -230,7 +231,7 @@ def end_if_over(draft: Draft) -> None:
         draft.emit(ev.RunFailed(trouble))
     else:
         branch = f"anabranch/{state.run}" if final.commit and _has_results(state) else None
-        draft.emit(ev.RunConverged(final.commit, branch))
+        draft.emit(ev.RunConverged(final.commit, branch, proof_in_words(state)))
 
 
 def _given_up(state: State) -> StreamId | None:

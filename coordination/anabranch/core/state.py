@@ -238,8 +238,8 @@ class Point(msgspec.Struct, frozen=True):
     """Everything known about one convergence point.
 
     ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
-    ``left_out`` says who did not merge before the last one, and why. ``checking`` is whose work is
-    being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far.
+    ``left_out`` says who has arrived and is not in that merge, and why. ``checking`` is whose work
+    is being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far.
     """
 
     id: PointId
@@ -259,6 +259,7 @@ class Point(msgspec.Struct, frozen=True):
     left_out: dict[StreamId, str] = {}
     looks_again_at: float | None = None
     looks_again_cause: Seq = 0
+    looked_at: float = 0.0
     quarantined: tuple[StreamId, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     commit: str | None = None

@@ -142,6 +142,9 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
     if stream.phase is not Phase.CAPTURING:
         return
     why = fact.fault or why_not_succeeded(draft, stream)
+    works_apart = draft.state.stream_plan(stream.id).workspace != "shared"
+    if why is None and works_apart and not fact.commit:
+        why = "it ended well, but nothing of its work could be kept"
     if why is None:
         _succeed(draft, stream, fact)
         return

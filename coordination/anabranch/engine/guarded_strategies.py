@@ -49,6 +49,7 @@ from anabranch.core.strategies import (
     WaitForMore,
     fallbacks,
 )
+from anabranch.core.strategies.point_laws import fault_of
 from anabranch.hostile_text import escape_for_terminal
 
 LIMIT_SECONDS = 1.0
@@ -233,16 +234,24 @@ class GuardedConvergence(_Guarded[Any]):
 def _checked_point_decision(found: object, view: PointView) -> PointDecision:
     if not isinstance(found, WaitForMore | Converge | Checkpoint | Abandon):
         raise WrongAnswer(f"{type(found).__name__} is no decision about a convergence point")
-    if isinstance(found, Converge):
-        strangers = set(found.streams) - set(view.arrived)
-        if strangers:
-            raise WrongAnswer(f"it merges {min(map(str, strangers))}, which has not arrived")
-        if not found.streams:
-            raise WrongAnswer("it merges nobody")
-    if isinstance(found, WaitForMore) and not isinstance(found.look_again_at, float | int | None):
-        raise WrongAnswer("it looks again at no time")
-    checked: PointDecision = _checked_reason(found)
-    return checked
+    fault = fault_of(view, found)
+    if fault:
+        raise WrongAnswer(fault)
+    return _plain_point_decision(found, view)
+
+
+def _plain_point_decision(found: PointDecision, view: PointView) -> PointDecision:
+    """Return a decision made of our own parts: nothing of the plugin's is asked once it is over."""
+    reason = _checked_reason(found).reason
+    ours = {stream: stream for stream in (*view.arrived, *view.running)}
+    match found:
+        case Converge():
+            return Converge(tuple(ours[s] for s in found.streams), reason, bool(found.is_final))
+        case Checkpoint():
+            return Checkpoint(tuple(ours[s] for s in found.streams), reason)
+        case WaitForMore(look_again_at=at):
+            return WaitForMore(reason, None if at is None else float(at))
+    return Abandon(reason)
 
 
 class GuardedBalancer(_Guarded[Any]):

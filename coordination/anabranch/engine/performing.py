@@ -258,6 +258,9 @@ class Performing:
     # --- time ------------------------------------------------------------------------------------
 
     def _wake_at(self, effect: fx.WakeAt) -> None:
+        if effect.replaces:
+            for other in [t for t in self._timers if _is_replaced(t, effect)]:
+                self._timers.pop(other).cancel()
         if effect not in self._timers:
             delay = max(0.0, effect.at - self._clock.now())
             loop = asyncio.get_running_loop()
@@ -375,3 +378,7 @@ class Performing:
                         cause=effect.cause,
                     )
                 )
+
+
+def _is_replaced(timer: fx.WakeAt, by: fx.WakeAt) -> bool:
+    return timer.replaces and (timer.subject, timer.cause) == (by.subject, by.cause)

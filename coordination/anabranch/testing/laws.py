@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from anabranch.core.strategies import (
@@ -21,13 +22,13 @@ from anabranch.core.strategies import (
     FailedAttempt,
     FailureClass,
     GiveUp,
-    PointView,
     QueuedStream,
     Retry,
     RunAlone,
     WaitForMore,
 )
 from anabranch.core.strategies import Ask as AskForSign
+from anabranch.core.strategies.point_laws import LEAST_LOOK_SECONDS, POINT_LAWS, PointLaw
 from anabranch.testing.views import with_arrival
 
 LONGEST_DELAY_SECONDS = 86_400.0
@@ -61,61 +62,34 @@ def it_answers_about_a_point(ask: Ask, asked: tuple[Any, ...], decision: Any) ->
     return f"it returned {decision!r}, which is no decision about a point"
 
 
-def it_merges_only_who_arrived(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
-    """It merges a tuple of streams that have arrived: at least one, none of them twice."""
-    view: PointView = asked[0]
-    if not isinstance(decision, Converge):
-        return ""
-    if not isinstance(decision.streams, tuple):
-        return f"the streams to merge are a {type(decision.streams).__name__}, not a tuple"
-    strangers = [stream for stream in decision.streams if stream not in view.arrived]
-    if strangers:
-        return f"it merges {strangers[0]!r}, which has not arrived"
-    if len(set(decision.streams)) != len(decision.streams):
-        return "it merges a stream twice"
-    return "" if decision.streams else "it converges on nothing"
+def seen_in_one_answer(law: PointLaw) -> Law:
+    """Return a law of the engine's as one of the suite's."""
 
+    @wraps(law)
+    def hold(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+        return law(asked[0], decision)
 
-def a_part_is_a_step_forward(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
-    """A merge that is not final holds all who are merged already, and somebody new."""
-    view: PointView = asked[0]
-    if not isinstance(decision, Converge) or decision.is_final:
-        return ""
-    dropped = [stream for stream in view.merged if stream not in decision.streams]
-    if dropped:
-        return f"a merge that is not final leaves out {dropped[0]!r}, which the point holds already"
-    if set(decision.streams) <= set(view.merged):
-        return "a merge that is not final adds nobody, so the point would merge for ever"
-    return ""
-
-
-def it_snapshots_only_who_runs(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
-    """It takes checkpoints of streams that run or have arrived, of at least one."""
-    view: PointView = asked[0]
-    if not isinstance(decision, Checkpoint):
-        return ""
-    strangers = [s for s in decision.streams if s not in view.running and s not in view.arrived]
-    if strangers:
-        return f"it takes a checkpoint of {strangers[0]!r}, which does not run"
-    return "" if decision.streams else "it takes a checkpoint of nobody"
-
-
-def it_waits_for_somebody(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
-    """It does not go on waiting once everybody has arrived or departed."""
-    view: PointView = asked[0]
-    if isinstance(decision, WaitForMore | Checkpoint) and not view.outstanding:
-        return "it goes on waiting though everybody has arrived or departed"
-    return ""
+    return hold
 
 
 def it_looks_again_later(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
-    """It asks to be asked again after now, at a finite time."""
+    """It asks to be asked again after now; asked then, it names no time less than 0.1 s later."""
+    view, now = asked
     if not isinstance(decision, WaitForMore) or decision.look_again_at is None:
         return ""
     again = decision.look_again_at
-    if not isinstance(again, int | float) or not math.isfinite(again) or again <= asked[1]:
-        return f"it asks to be asked again at {again!r}, which is not after now ({asked[1]!r})"
-    return ""
+    if again <= now:
+        return f"it asks to be asked again at {again!r}, which is not after now ({now!r})"
+    then = ask(view, again)
+    if not isinstance(then, WaitForMore) or then.look_again_at is None:
+        return ""
+    least = again + LEAST_LOOK_SECONDS
+    if then.look_again_at >= least or math.isclose(then.look_again_at, least):
+        return ""
+    return (
+        f"asked at {again!r}, the time that it named, it wants to be asked again at "
+        f"{then.look_again_at!r}, less than {LEAST_LOOK_SECONDS:g} s later"
+    )
 
 
 def one_more_arrival_is_no_step_back(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
@@ -251,10 +225,7 @@ def its_evidence_was_shown_to_it(ask: Ask, asked: tuple[Any, ...], decision: Any
 CONVERGENCE: tuple[Law, ...] = (
     it_answers_about_a_point,
     it_says_why,
-    it_merges_only_who_arrived,
-    a_part_is_a_step_forward,
-    it_snapshots_only_who_runs,
-    it_waits_for_somebody,
+    *map(seen_in_one_answer, POINT_LAWS),
     it_looks_again_later,
     one_more_arrival_is_no_step_back,
     time_is_no_step_back,

@@ -50,8 +50,11 @@ class RunNeedsOperator(Event, frozen=True):
 
 
 class RunConverged(Event, frozen=True):
+    """Everything is merged, or named as left out; ``reason`` says what proves it."""
+
     commit: str | None
     branch: str | None
+    reason: str = ""
 
 
 class RunFailed(Event, frozen=True):

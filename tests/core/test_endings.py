@@ -1,0 +1,285 @@
+"""A run ends well only with proof: every result is merged, or named with why it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from anabranch.core import events as ev
+from anabranch.core.effects import WakeAt
+from anabranch.core.endings import left_out, why_not_converged
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.projections import status
+from anabranch.core.state import Point, PointPhase
+from anabranch.core.strategies import (
+    Abandon,
+    Checkpoint,
+    Converge,
+    PointDecision,
+    PointView,
+    WaitForMore,
+)
+from anabranch.engine.guarded_strategies import Guard, guarded
+from anabranch.testing import ByHand, plan_of, point, stream
+from anabranch.testing.trying import strategies_with
+from tests.core.given import given
+
+P = PointId("p")
+Answer = Callable[[PointView, float], PointDecision]
+
+
+class Says:
+    """A convergence type that answers as it is told to."""
+
+    name = "says"
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    def next_step(self, view: PointView, now: float) -> PointDecision:
+        return self._answer(view, now)
+
+
+def waits_then(answer: Answer) -> Answer:
+    return lambda view, now: WaitForMore("more") if view.outstanding else answer(view, now)
+
+
+def a_part_then(answer: Answer) -> Answer:
+    """Merge the first to come as a part, and go on with another answer."""
+
+    def decide(view: PointView, now: float) -> PointDecision:
+        if view.arrived and not view.merged:
+            return Converge((view.arrived[0],), "a part", is_final=False)
+        return answer(view, now)
+
+    return decide
+
+
+ANSWERS: dict[str, Answer] = {
+    "gives up at once": lambda view, now: Abandon("no"),
+    "gives up in the end": waits_then(lambda view, now: Abandon("no")),
+    "gives up after a part": a_part_then(lambda view, now: Abandon("no")),
+    "waits for ever": lambda view, now: WaitForMore("more"),
+    "waits for ever after a part": a_part_then(lambda view, now: WaitForMore("more")),
+    "takes checkpoints for ever": lambda view, now: Checkpoint(tuple(view.arrived), "one more"),
+    "merges the same part for ever": a_part_then(
+        lambda view, now: Converge(tuple(view.merged), "again", is_final=False)
+    ),
+    "merges less than before": a_part_then(
+        waits_then(lambda view, now: Converge(tuple(view.arrived[1:]), "not", is_final=False))
+    ),
+    "merges strangers": lambda view, now: Converge((StreamId("ghost"),), "boo"),
+    "merges nobody": lambda view, now: Converge((), "nobody"),
+    "merges one twice": waits_then(
+        lambda view, now: Converge((view.arrived[0],) * 2, "twice") if view.arrived else Abandon("")
+    ),
+    "chooses one": waits_then(
+        lambda view, now: Converge((view.arrived[0],), "best") if view.arrived else Abandon("none")
+    ),
+    "chooses the first to come": lambda view, now: (
+        Converge((view.arrived[0],), "first") if view.arrived else WaitForMore("nobody yet")
+    ),
+    "looks again all the time": lambda view, now: (
+        WaitForMore("soon", now + 1e-6) if view.outstanding else Abandon("done")
+    ),
+}
+
+
+def run_with(answer: Answer, *members: Any, behind_guard: bool) -> ByHand:
+    strategies = strategies_with(Says(answer))
+    plan = plan_of(*members, keep_going=True, max_parallel=8)
+    return ByHand(plan, guarded(strategies, Guard()) if behind_guard else strategies)
+
+
+def to_the_end(run: ByHand, order: tuple[str, ...], fails: frozenset[str]) -> None:
+    """Bring every stream to its end in some order, and let every merge be done at once."""
+    for name in order:
+        (run.fail if name in fails else run.succeed)(name)
+        for _ in range(20):
+            merging = [p.id for p in run.state.points.values() if p.phase is PointPhase.MERGING]
+            if not merging:
+                break
+            run.merged(merging[0])
+
+
+def is_accounted_for(run: ByHand) -> bool:
+    """Whether a converged run's final point names everybody who brought a result."""
+    final = run.state.points[FINAL_POINT]
+    brought = {s.id for s in run.state.streams.values() if s.phase == "succeeded"}
+    out = left_out(run.state, final)
+    return brought == set(final.merged) | set(out) and all(out.values())
+
+
+@for_all(
+    answer=st.sampled_from(sorted(ANSWERS)),
+    order=st.permutations(("a", "b", "c")),
+    fails=st.frozensets(st.sampled_from("abc")),
+    has_point=st.booleans(),
+    behind_guard=st.booleans(),
+)
+def test_no_convergence_type_can_end_a_run_well_without_every_result(
+    answer: str, order: list[str], fails: frozenset[str], has_point: bool, behind_guard: bool
+) -> None:
+    """Whatever it answers, in whatever order streams end: merged, or named with a reason."""
+    members = [stream(n, converge=P if has_point else FINAL_POINT, optional=True) for n in "abc"]
+    points = [point("final", type="says"), *([point("p", type="says")] if has_point else [])]
+    run = run_with(ANSWERS[answer], *members, *points, behind_guard=behind_guard)
+    to_the_end(run, tuple(order), fails)
+    assert run.state.phase == "converged"
+    assert is_accounted_for(run)
+    assert why_not_converged(run.state) is None
+
+
+@pytest.mark.parametrize("name", ["gives up in the end", "gives up after a part", "waits for ever"])
+def test_the_cores_own_merges_everybody_where_a_type_would_lose_them(name: str) -> None:
+    run = run_with(
+        ANSWERS[name], stream("a"), stream("b"), point("final", type="says"), behind_guard=True
+    )
+    to_the_end(run, ("a", "b"), frozenset())
+    assert set(run.state.points[FINAL_POINT].merged) == {"a", "b"}
+    assert run.state.reason == "2 of 2 results merged"
+
+
+def test_who_was_not_chosen_is_named_with_the_strategys_reason() -> None:
+    run = run_with(
+        ANSWERS["chooses one"],
+        *(stream("a"), stream("b"), point("final", type="says")),
+        behind_guard=True,
+    )
+    to_the_end(run, ("a", "b"), frozenset())
+    told = status(run.state, False, None)
+    reason = "says did not choose it: best"
+    assert told["convergence"][-1]["left_out"] == [{"stream": "b", "reason": reason}]
+    assert told["reason"] == "1 of 2 results merged; left out: b"
+
+
+def test_who_comes_when_a_point_has_merged_is_named_there_and_merged_at_the_end() -> None:
+    run = run_with(
+        ANSWERS["chooses the first to come"],
+        *(stream("a", converge=P), stream("b", converge=P), point("p", type="says")),
+        behind_guard=True,
+    )
+    to_the_end(run, ("a", "b"), frozenset())
+    out = left_out(run.state, run.state.points[P])
+    assert out == {"b": "it came when p had merged already"}
+    assert run.state.points[FINAL_POINT].merged == ("a", "b")
+
+
+def test_the_quarantined_stand_among_those_left_out() -> None:
+    run = given(stream("a"), stream("b"), point("final", on_conflict="quarantine"))
+    run.succeed("a", "b")
+    run.merged(without=("b",))
+    assert list(left_out(run.state, run.state.points[FINAL_POINT])) == ["b"]
+
+
+def settled(run: ByHand, **facts: Any) -> str | None:
+    """Return what speaks against a run whose final point is in another state than it came to."""
+    state = run.state
+    final: Point = replace(state.points[FINAL_POINT], **facts)
+    return why_not_converged(replace(state, points=state.points.insert(FINAL_POINT, final)))
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"phase": PointPhase.ABANDONED, "reason": "no"}, "final is abandoned and does not hold 2"),
+        ({"phase": PointPhase.OPEN}, "final is open and does not hold 2 results"),
+        ({"merged": (StreamId("a"),)}, "the result of b is not in the merge, and nothing says why"),
+        ({"tree": "another"}, "verify never passed on what final has merged"),
+    ],
+)
+def test_nothing_that_is_not_proved_counts_as_converged(facts: Any, told: str) -> None:
+    run = given(stream("a"), stream("b"), point("final", verify="make test"))
+    run.succeed("a", "b")
+    run.merged()
+    verified(run)
+    run.merged()
+    assert run.state.phase == "converged"
+    assert told in str(settled(run, **facts))
+
+
+def verified(run: ByHand) -> None:
+    from anabranch.core import inputs
+
+    final = run.state.points[FINAL_POINT]
+    run.give(
+        inputs.VerifyFinished(
+            point=FINAL_POINT,
+            streams=final.probe,
+            tree="t-m",
+            passed=True,
+            exit_code=0,
+            reason="exit 0",
+            cause=final.probe_cause,
+        )
+    )
+
+
+def test_streams_in_the_users_folder_do_not_pass_a_check_that_never_ran() -> None:
+    run = given(stream("a", workspace="shared"), point("final", verify="false"))
+    run.run("a")
+    run.exited("a")
+    run.kept("a", commit="")
+    assert run.state.points[FINAL_POINT].phase is PointPhase.MERGING
+
+
+def test_a_stream_whose_work_was_not_kept_has_not_succeeded() -> None:
+    run = given(stream("a"))
+    run.run("a")
+    run.exited("a")
+    run.kept("a", commit="")
+    assert run.phase("a") == "failed"
+    assert "nothing of its work could be kept" in run.stream("a").reason
+
+
+# --- asking again ------------------------------------------------------------------------------
+
+
+def test_a_type_that_looks_again_all_the_time_makes_no_events_and_few_timers() -> None:
+    """The clock alone changes nothing that would have to be told."""
+    run = run_with(
+        lambda view, now: (
+            WaitForMore(f"at {now}", now + 0.0005)
+            if view.outstanding
+            else Converge(tuple(view.arrived), "all")
+        ),
+        *(stream("a"), point("final", type="says")),
+        behind_guard=True,
+    )
+    run.run("a")
+    asked, begun = 0, run.clock()
+    while run.clock() < begun + 9.0:
+        wake = min((e for e in run.all_effects if isinstance(e, WakeAt)), key=lambda e: -e.at)
+        run.at(max(wake.at, run.clock()))
+        asked += 1
+    assert asked <= 91
+    waits = [r for r in run.records if isinstance(r.event, ev.ConvergenceWaits)]
+    assert len(waits) == 1
+    run.exited("a")
+    assert run.kept("a")[-1] == "convergence_started final"
+
+
+def test_a_time_that_is_named_is_kept_even_if_a_sooner_one_was_named_before() -> None:
+    """Ten seconds later it converges, whatever it said in between."""
+    run = run_with(
+        lambda view, now: (
+            Converge(tuple(view.arrived), "time is up")
+            if view.arrived and now >= 10.0
+            else WaitForMore("not yet", now + 1.0 if now < 9.5 else 10.0)
+        ),
+        *(stream("a", converge=P), stream("b", converge=P), point("p", type="says")),
+        behind_guard=True,
+    )
+    run.succeed("a")
+    while run.clock() < 10.0:
+        wake = max(
+            e.at for e in run.all_effects if isinstance(e, WakeAt) and "point p" in e.subject
+        )
+        run.at(wake)
+    assert run.state.points[P].phase is PointPhase.MERGING
+    assert run.clock() == pytest.approx(10.0)
