@@ -14,6 +14,9 @@ from tests.engine.repositories import git
 WORK = "for i in 1 2 3; do echo $i > $ANABRANCH_STREAM.$i; echo $i; sleep 0.4; done"
 
 
+SHORT = "echo done > $ANABRANCH_STREAM.txt"
+
+
 def drilled(program: Program, code: int, *options: str) -> dict[str, Any]:
     told: dict[str, Any] = program.expect(code, "drill", "--json", *options).json()
     return told
@@ -90,14 +93,23 @@ def test_a_folder_that_is_no_repository_is_drilled_too(scratches: Path, tmp_path
         program.end_everything()
 
 
+def test_no_stream_is_too_short_for_a_fault(program: Program, scratches: Path) -> None:
+    """Each fault comes before the end of the work that it disturbs, by construction."""
+    program.plan(dict.fromkeys(("one", "other"), SHORT), recovery={"max_retries": 2})
+    report = drilled(program, 0, "--clock-jump", "3600", "--conflict", "one,other")
+    assert "not_injected" not in outcomes(report).values(), report
+    assert report["passed"], report
+
+
 def test_a_full_disk_is_told_and_waited_out(program: Program, scratches: Path) -> None:
-    program.plan({"s": WORK, "t": WORK}, recovery={"max_retries": 2})
+    program.plan({"s": SHORT, "t": WORK}, recovery={"max_retries": 2})
     ended = program.run("drill", "--json", "--full-disk", "s", "--limit", "60s")
     if ended.code == 2:
         pytest.skip("this machine gives no small disk of one's own")
     assert ended.code == 0, ended.err
     (found,) = ended.json()["faults"]
     assert found["outcome"] == "recovered"
+    assert found["noticed_seconds"] is not None
     assert any("disk is full" in act for act in found["did"])
     assert list(scratches.iterdir()) == []
 

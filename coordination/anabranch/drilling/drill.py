@@ -21,7 +21,7 @@ from anabranch.drilling.faults import Fault, Injection
 from anabranch.drilling.findings import Finding, finding_of
 from anabranch.drilling.injector import Injector
 from anabranch.drilling.proof import kept_commits, missing_from
-from anabranch.drilling.rehearsal import CONFLICT_FILE
+from anabranch.drilling.rehearsal import CONFLICT_FILE, held_by
 from anabranch.drilling.scratch import Scratch
 from anabranch.engine.git import Git
 from anabranch.engine.host import RunHost
@@ -94,6 +94,10 @@ def run_drill(
     Raises AnabranchError if the run cannot begin.
     """
     os.environ["XDG_STATE_HOME"] = str(scratch.state)
+    for number, fault in enumerate(faults):
+        if held_by(plan, fault):
+            scratch.hold(number)
+    environment = {**environment, "ANABRANCH_DRILL_HOLDS": str(scratch.holds)}
     host = start_run(folder, plan, strategies, environment=environment, extensions=extensions)
     injector = Injector(host, scratch, tuple(faults))
     try:
@@ -131,6 +135,7 @@ def _see_through(
         frame = host.take(cursor)
         cursor = frame.cursor
         for record in frame.events:
+            injector.hear(record)
             tell(frame.state, record)
         if ended and not _decide(host):
             return is_over

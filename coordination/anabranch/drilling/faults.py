@@ -46,7 +46,8 @@ class Fault(msgspec.Struct, frozen=True):
 class Injection:
     """A fault and how it struck: when (run seconds; None for not yet), whom, and what was there.
 
-    ``contents`` are blob ids of the files that were in the workspace and in no commit, by path.
+    ``contents`` are blob ids of the files that were in the workspace and in no commit, by path;
+    ``arrived`` are the streams of a conflict whose results are there.
     """
 
     fault: Fault
@@ -54,6 +55,7 @@ class Injection:
     stream: StreamId = NOBODY
     attempt: Attempt = 0
     contents: Mapping[str, str] = field(default_factory=dict)
+    arrived: set[StreamId] = field(default_factory=set)
     trouble: str = ""
     noticed_at: float | None = None
     ended_at: float | None = None

@@ -150,12 +150,14 @@ def _of_full_disk(injection: Injection, after: Sequence[ev.Recorded], state: Sta
     did = [injection.trouble] if injection.trouble else []
     did += [f"{r.event.stream} waits: {r.event.reason}" for r in delays]  # type: ignore[attr-defined]
     did += [act for r in own for act in _act(r.event)]
-    is_well = state.streams[injection.stream].phase is Phase.SUCCEEDED
+    stream = state.streams[injection.stream]
     noticed = min((r.at for r in delays), default=injection.noticed_at)
+    is_well = stream.phase is Phase.SUCCEEDED and noticed is not None
+    reason = "nobody said that the disk was full" if noticed is None else stream.reason
     return Finding(
         injection.fault.words,
         "recovered" if is_well else "not_recovered",
-        "went on when there was room" if is_well else state.streams[injection.stream].reason,
+        "went on when there was room" if is_well else reason,
         noticed_seconds=_since(injection, noticed),
         recovered_seconds=_since(injection, injection.ended_at),
         did=tuple(dict.fromkeys(did)),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from anabranch.core import events as ev
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import State, Stream
@@ -19,21 +20,42 @@ from anabranch.engine.host import RunHost
 SOONEST_SECONDS = 0.5
 LATEST_SECONDS = 2.0
 FULL_SECONDS = 3.0
+UNNOTICED_SECONDS = 60.0
 MOST_ROUNDS = 20
 
 
 class Injector:
-    """Injects the faults of one drill; :meth:`look` is to be called a few times a second."""
+    """Injects the faults of one drill: strikes in :meth:`look`, to be called a few times a second.
+
+    Faults that the plan itself brings about are read from the events, which come to :meth:`hear`:
+    a look may come too late for them.
+    """
 
     def __init__(self, host: RunHost, scratch: Scratch, faults: tuple[Fault, ...]) -> None:
         self._host = host
         self._scratch = scratch
         self.injections = [Injection(fault) for fault in faults]
 
+    def hear(self, record: ev.Recorded) -> None:
+        """Take one event of the run into account."""
+        for injection in self.injections:
+            fault, event = injection.fault, record.event
+            if fault.kind is FaultKind.FULL_DISK and isinstance(event, ev.StreamDelayed):
+                self._notice(injection, f"{event.stream} waits: {event.reason}")
+            elif injection.at is not None:
+                continue
+            elif fault.kind is FaultKind.SLOW_START and isinstance(event, ev.StreamStarted):
+                if event.stream in fault.streams:
+                    _begin(injection, event.stream, event.attempt, record.at)
+            elif fault.kind is FaultKind.CONFLICT and isinstance(event, ev.ResultCaptured):
+                injection.arrived |= {event.stream} & set(fault.streams)
+                if injection.arrived == set(fault.streams):
+                    _begin(injection, event.stream, event.attempt, record.at)
+
     def look(self) -> None:
         """Strike what is due now."""
         state = self._host.state
-        for injection in self.injections:
+        for number, injection in enumerate(self.injections):
             kind = injection.fault.kind
             if injection.at is None:
                 if kind in STRIKES_PROCESSES:
@@ -42,8 +64,8 @@ class Injector:
                     self._fill_disk(state, injection)
                 elif kind is FaultKind.CLOCK_JUMP:
                     self._jump(state, injection)
-                elif kind in (FaultKind.SLOW_START, FaultKind.CONFLICT):
-                    self._note(state, injection)
+                if injection.at is not None:
+                    self._scratch.release(number)
             elif kind is FaultKind.FULL_DISK and injection.ended_at is None:
                 self._wait_for_room(injection)
 
@@ -65,7 +87,7 @@ class Injector:
         frozen = freeze_tree(stream.holder_pid)
         if not frozen:
             return
-        self._begin(injection, stream)
+        _begin(injection, stream.id, stream.attempt, self._host.now())
         if stream.workspace is not None:
             _mark(Path(stream.workspace.path), name, stream.attempt)
             injection.contents = changed_contents(Path(stream.workspace.path))
@@ -79,7 +101,7 @@ class Injector:
         stream = state.streams[name]
         if not self._is_at_work(stream):
             return
-        self._begin(injection, stream)
+        _begin(injection, stream.id, stream.attempt, self._host.now())
         if stream.workspace is not None:
             _mark(Path(stream.workspace.path), name, stream.attempt)
             marker = MARKER_FILE.format(stream=name, attempt=stream.attempt)
@@ -88,13 +110,20 @@ class Injector:
         self._scratch.fill()
 
     def _wait_for_room(self, injection: Injection) -> None:
-        """Keep the disk full for a while, and see whether the engine says so."""
+        """Keep the disk full until the engine has said so, and for a while from then on."""
         assert injection.at is not None
-        if self._host.trouble and injection.noticed_at is None:
-            injection.trouble, injection.noticed_at = self._host.trouble, self._host.now()
-        if self._host.now() - injection.at > FULL_SECONDS:
+        if self._host.trouble:
+            self._notice(injection, self._host.trouble)
+        noticed, now = injection.noticed_at, self._host.now()
+        if now - (injection.at if noticed is None else noticed) > (
+            UNNOTICED_SECONDS if noticed is None else FULL_SECONDS
+        ):
             self._scratch.make_room()
-            injection.ended_at = self._host.now()
+            injection.ended_at = now
+
+    def _notice(self, injection: Injection, words: str) -> None:
+        if injection.at is not None and injection.noticed_at is None:
+            injection.trouble, injection.noticed_at = words, self._host.now()
 
     def _jump(self, state: State, injection: Injection) -> None:
         busy = [s for s in state.streams.values() if self._is_at_work(s)]
@@ -102,21 +131,7 @@ class Injector:
             injection.at = self._host.now()
             self._host.watch_clock.put_forward(injection.fault.seconds)
 
-    def _note(self, state: State, injection: Injection) -> None:
-        """Notice that a fault which the plan itself brings about is there."""
-        name = injection.fault.streams[0]
-        stream = state.streams[name]
-        if injection.fault.kind is FaultKind.SLOW_START and stream.phase is Phase.RUNNING:
-            self._begin(injection, stream)
-        both = [state.streams[other].result for other in injection.fault.streams]
-        if injection.fault.kind is FaultKind.CONFLICT and all(both):
-            self._begin(injection, stream)
-
     # --- moments ---------------------------------------------------------------------------------
-
-    def _begin(self, injection: Injection, stream: Stream) -> None:
-        injection.at = self._host.now()
-        injection.stream, injection.attempt = stream.id, stream.attempt
 
     def _is_at_work(self, stream: Stream) -> bool:
         """Whether it runs and has something to lose, or has run long enough to be struck anyway."""
@@ -126,6 +141,10 @@ class Injector:
         seen = self._host.vitals().get(stream.id)
         has_changed = bool(seen and seen.attempt == stream.attempt and seen.files_changed)
         return ran >= LATEST_SECONDS or (has_changed and ran >= SOONEST_SECONDS)
+
+
+def _begin(injection: Injection, stream: StreamId, attempt: Attempt, at: float) -> None:
+    injection.stream, injection.attempt, injection.at = stream, attempt, at
 
 
 def freeze_tree(holder_pid: int) -> list[psutil.Process]:

@@ -1,7 +1,11 @@
 """The plan that a drill runs: the user's own, with hurried time limits and streams that hold still.
 
-A stream that is to be struck in its nth attempt is held at the end of that attempt until the fault
-has come, so that a short one does not escape. Its command is the user's, argument for argument.
+Each fault precedes the end of the work that it disturbs, by construction. A stream whose processes
+are to be struck in its nth attempt is held at the end of that attempt until the fault has come. One
+whose disk is to be full, or during which the clock is to jump, is held after its command while the
+fault's hold exists: a file of that fault's number below ``ANABRANCH_DRILL_HOLDS``, which the drill
+removes once it has struck. So a short stream does not escape, however busy the machine is. Its
+command is the user's, argument for argument.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ _HELD = (
     'case " {attempts} " in *" $ANABRANCH_ATTEMPT "*)\n'
     "    sleep {seconds} ;; # the drill strikes before this is over\nesac\n"
 )
+_UNTIL_STRUCK = 'while [ -e "$ANABRANCH_DRILL_HOLDS/{number}" ]; do sleep 0.1; done\n'
 _CONFLICT = (
     '[ "$code" = 0 ] && printf \'%s\\n\' "by $ANABRANCH_STREAM" > "$ANABRANCH_WORKSPACE/{file}"\n'
 )
@@ -71,13 +76,26 @@ def rehearsal_of(plan: Plan, faults: Sequence[Fault], heartbeat_seconds: float) 
                 f"{stream.id} may be silent for {struck.heartbeat_timeout_seconds:g} s,"
                 f" not {stream.heartbeat_timeout_seconds:g} s"
             )
-        streams.append(_scripted(struck, own))
+        holds = [n for n, fault in enumerate(faults) if stream.id in held_by(plan, fault)]
+        streams.append(_scripted(struck, own, holds))
     return Rehearsal(replace(hurried, streams=tuple(streams)), tuple(changes))
 
 
 def attempts_struck(faults: Sequence[Fault], stream: StreamId) -> list[Fault]:
     """Return the faults that strike a stream's processes, that of its first attempt first."""
     return [f for f in faults if f.kind in STRIKES_PROCESSES and stream in f.streams]
+
+
+def held_by(plan: Plan, fault: Fault) -> tuple[StreamId, ...]:
+    """Return the streams that a fault holds after their commands until it has struck.
+
+    A clock jump needs somebody at work: the first stream that waits for nobody.
+    """
+    if fault.kind is FaultKind.FULL_DISK:
+        return fault.streams
+    if fault.kind is FaultKind.CLOCK_JUMP:
+        return tuple(s.id for s in plan.streams if not s.depends_on)[:1]
+    return ()
 
 
 def slow_seconds(stream: StreamPlan) -> float:
@@ -93,7 +111,7 @@ def _hurried(stream: StreamPlan, faults: Sequence[Fault], seconds: float) -> Str
     return replace(stream, heartbeat_timeout_seconds=timeout, heartbeat_interval_seconds=interval)
 
 
-def _scripted(stream: StreamPlan, faults: Sequence[Fault]) -> StreamPlan:
+def _scripted(stream: StreamPlan, faults: Sequence[Fault], holds: Sequence[int]) -> StreamPlan:
     """Put the user's command between what a fault needs before and after it."""
     kinds = [fault.kind for fault in faults]
     before = after = ""
@@ -101,6 +119,7 @@ def _scripted(stream: StreamPlan, faults: Sequence[Fault]) -> StreamPlan:
         before = _WAITING_FIRST.format(attempt=1, seconds=slow_seconds(stream))
     if FaultKind.CONFLICT in kinds:
         after += _CONFLICT.format(file=CONFLICT_FILE)
+    after += "".join(_UNTIL_STRUCK.format(number=number) for number in holds)
     struck = len(attempts_struck(faults, stream.id))
     if struck:
         attempts = " ".join(str(number + 1) for number in range(struck))

@@ -42,6 +42,20 @@ class Scratch:
     def state(self) -> Path:
         return self.path / "state"
 
+    @property
+    def holds(self) -> Path:
+        """Where each fault that streams must wait for has a file until it has struck."""
+        return self.path / "holds"
+
+    def hold(self, number: int) -> None:
+        """Let the streams of a fault wait for it."""
+        self.holds.mkdir(exist_ok=True)
+        (self.holds / str(number)).touch()
+
+    def release(self, number: int) -> None:
+        """Let them go on; this needs no room on the disk."""
+        (self.holds / str(number)).unlink(missing_ok=True)
+
     def fill(self) -> None:
         """Take all the room there is on the small disk, to the last byte."""
         with open(self._ballast, "ab", buffering=0) as file:
