@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
 from platformdirs import user_config_path, user_state_path
 
-from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.ids import Attempt, PointId, RunId, StreamId
+from anabranch.core.written_names import in_path, name_of, workspace_name
 
 _RUN_ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
 
@@ -36,6 +38,27 @@ def project_folder(project: Path) -> Path:
     digest = blake2b(os.fsencode(real), digest_size=5).hexdigest()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(real)) or "root"
     return state_home() / "projects" / f"{name}-{digest}"
+
+
+def capitals_count(folder: Path) -> bool:
+    """Whether the file system that a folder lies in keeps ``A`` and ``a`` apart."""
+    while folder != folder.parent and not (any(map(str.isalpha, folder.name)) and folder.exists()):
+        folder = folder.parent
+    return _capitals_count(folder)
+
+
+@lru_cache(maxsize=256)
+def _capitals_count(folder: Path) -> bool:
+    try:
+        return not os.path.samefile(folder, folder.with_name(folder.name.swapcase()))
+    except (OSError, ValueError):
+        return True
+
+
+def attempt_of(name: str) -> tuple[StreamId, Attempt] | None:
+    """Return whose records a folder holds; None if its name is not an attempt's."""
+    written, _, attempt = name.rpartition(".")
+    return (StreamId(name_of(written)), int(attempt)) if written and attempt.isdecimal() else None
 
 
 def new_run_id(now: datetime) -> RunId:
@@ -109,6 +132,10 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "joined"
 
     @property
+    def attempts(self) -> Path:
+        return self.path / "attempts"
+
+    @property
     def verifying(self) -> Path:
         """Where merged results are checked."""
         return self.path / "verifying"
@@ -127,12 +154,33 @@ class RunFolder(msgspec.Struct, frozen=True):
     def report(self) -> Path:
         return self.path / "report.json"
 
+    def attempt_name(self, stream: StreamId, attempt: Attempt) -> str:
+        """Name an attempt as its folder and its log are named; `attempt_of` reads it back."""
+        return f"{self._written(stream)}.{attempt}"
+
     def log(self, stream: StreamId, attempt: Attempt) -> Path:
-        return self.logs / f"{stream}.{attempt}.log"
+        return self.logs / f"{self.attempt_name(stream, attempt)}.log"
+
+    def verify_log(self, point: PointId) -> Path:
+        """Return the log of a point's verify command; it can be no stream's."""
+        return self.logs / f"@verify.{self._written(point)}.log"
+
+    def resolver_log(self, point: PointId | None) -> Path:
+        """Return the log of a point's resolver, or of one that a person started."""
+        return self.logs / (
+            f"@resolver.{self._written(point)}.log" if point else "@resolver-by-hand.log"
+        )
 
     def workspace(self, stream: StreamId, attempt: Attempt) -> Path:
-        """Return where an attempt works. The first has the stream's plain name."""
-        return self.workspaces / (stream if attempt == 1 else f"{stream}.{attempt}")
+        """Return where an attempt works."""
+        return self.workspaces / workspace_name(stream, attempt, capitals_count(self.path))
+
+    def room(self, kind: Path, point: PointId) -> Path:
+        """Return the folder for a point's rooms among those to verify or to resolve in."""
+        return kind / self._written(point)
+
+    def _written(self, name: str) -> str:
+        return in_path(name, capitals_count(self.path))
 
     def create(self) -> None:
         """Make the folder and its parts, readable by nobody else."""

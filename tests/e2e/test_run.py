@@ -44,6 +44,28 @@ def test_results_flow_along_the_dependencies(program: Program) -> None:
     assert content(program, commit, "alone.txt").split() == ["README.md", "alone.txt", "src"]
 
 
+def test_a_retry_never_takes_the_workspace_of_a_stream_named_like_it(
+    program: Program, tmp_path: Path
+) -> None:
+    """``a`` tried again and a living ``a.2`` work apart, and all their work arrives."""
+    wait = f"until [ -e {tmp_path}/%s ]; do sleep 0.05; done"
+    commit = "echo p > p.txt; git add p.txt; git commit -qm p; echo u > u.txt"
+    program.plan(
+        {
+            "a": {
+                "command": f"if [ $ANABRANCH_ATTEMPT = 1 ]; then {wait % 'busy'}; exit 1; fi;"
+                f" echo a > a.txt; touch {tmp_path}/again",
+                "retries": 1,
+            },
+            "a.2": f"{commit}; touch {tmp_path}/busy; {wait % 'again'}; echo end > end.txt",
+        },
+        max_parallel=2,
+    )
+    commit = converged(program)
+    found = {f"{n}.txt": content(program, commit, f"{n}.txt") for n in ("a", "p", "u", "end")}
+    assert found == {"a.txt": "a\n", "p.txt": "p\n", "u.txt": "u\n", "end.txt": "end\n"}
+
+
 def test_a_change_in_the_second_of_the_checkout_is_kept(program: Program) -> None:
     """git compares whole seconds; a change of the same size in the same one counts."""
     write(program.project, {f"file{n}.txt": "abc\n" for n in range(4)})

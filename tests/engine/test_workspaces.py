@@ -17,6 +17,7 @@ from anabranch.engine.workspaces import (
     publish_result_folder,
     result_branch,
 )
+from anabranch.engine.workspaces.preparing import prepare_workspace
 from anabranch.engine.workspaces.records import record_path
 from tests.engine.repositories import (
     RUN,
@@ -265,10 +266,28 @@ def test_leftovers_of_a_crash_never_cost_work(
     again = project.workspace("one", kind=kind)
     assert (again.path / "a.txt").read_text() == "a\n"
     assert git(again.path, "status", "--porcelain") == ""
-    aside = list(again.path.parent.glob("*.leftover-*"))
+    aside = list(again.path.parent.glob("*@leftover-*"))
     assert len(aside) == (0 if work is None and kind == "isolated" else 1)
     if work is not None:
         assert (aside[0] / work).read_text() == "precious\n"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_record_says_is_somebodys_is_left_alone(
+    kind: WorkspaceKind, project: Project
+) -> None:
+    """A folder that belongs to another attempt, as earlier versions named some, is not taken."""
+    other = project.workspace("a.2", kind=kind)
+    write(other.path, {"work": "precious\n"})
+    made = prepare_workspace(
+        project.repo, RUN, StreamId("a"), 2, kind, other.path, project.base, ()
+    )
+    assert isinstance(made, Workspace)
+    assert made.path != other.path
+    assert (other.path / "work").read_text() == "precious\n"
+    assert git(other.path, "status", "--porcelain") == "?? work\n"
+    assert (made.path / "a.txt").read_text() == "a\n"
+    assert project.workspace("a.2", kind=kind) == other
 
 
 def test_eight_threads_prepare_at_once(project: Project) -> None:

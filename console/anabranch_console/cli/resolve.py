@@ -125,7 +125,7 @@ def _by_command(state: State, home: RunFolder, found: Found, resolver: str) -> l
         by_path = {(p.path, p.base, p.ours, p.theirs) for p in conflict.paths if id(p) in wanted}
         settled, ended = asyncio.run(settled_by_command(repo, home, conflict, resolver, env))
         if ended.exit_code != 0:
-            log = home.logs / "resolver.by-hand.log"
+            log = home.resolver_log(None)
             raise NotSettled(f"the command has settled nothing: {ended.reason}", f"see {log}")
         made += [r for r in settled if (r.path, r.base, r.ours, r.theirs) in by_path]
     if not made:

@@ -176,7 +176,7 @@ class ResolvingScreen(ModesScreen):
             )
             settled, ended = asyncio.run(work)
             if not settled:
-                log = home.logs / "resolver.by-hand.log"
+                log = home.resolver_log(None)
                 raise NotSettled(f"the command has settled nothing: {ended.reason}", f"see {log}")
             return settled
 

@@ -125,7 +125,7 @@ async def settled_by_command(
     room = Room(repo, home.run, home.resolving / f".by-hand-{secrets.token_hex(4)}")
     try:
         room.furnish(conflict)
-        log = home.logs / "resolver.by-hand.log"
+        log = home.resolver_log(None)
         variables = without_git_variables(env) | room.variables
         ended = await run_bounded(command, room.working_folder, variables, log, TIMEOUT_SECONDS)
         return (room.decisions(conflict) if ended.exit_code == 0 else []), ended

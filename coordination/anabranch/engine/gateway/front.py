@@ -138,5 +138,7 @@ class Gateway:
         if workspace is None:
             return None
         if state.stream_plan(stream).workspace == "shared":
-            return SpoolFolder(self._folder.path, ("spools", f"{stream}.{attempt}"))
+            return SpoolFolder(
+                self._folder.path, ("spools", self._folder.attempt_name(stream, attempt))
+            )
         return in_workspace(Path(workspace.path))

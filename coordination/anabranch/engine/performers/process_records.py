@@ -23,7 +23,6 @@ from typing import TypeVar
 
 import msgspec
 
-from anabranch.core.ids import Attempt, StreamId
 from anabranch.plain_files import (
     SMALL_FILE_BYTES,
     NotPlain,
@@ -77,17 +76,6 @@ class Reading(msgspec.Struct, frozen=True):
     was_begun: bool
     start: StartRecord | None
     exit: ExitRecord | None
-
-
-def attempt_name(stream: StreamId, attempt: Attempt) -> str:
-    """Name an attempt as its folder and its log are named."""
-    return f"{stream}.{attempt}"
-
-
-def parse_attempt_name(name: str) -> tuple[StreamId, Attempt] | None:
-    """Read a folder's name back; None if it names no attempt."""
-    stream, dot, attempt = name.rpartition(".")
-    return (StreamId(stream), int(attempt)) if dot and stream and attempt.isdecimal() else None
 
 
 def boot_id() -> str:

@@ -7,6 +7,7 @@ import msgspec
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_records import Reading, StartRecord
+from anabranch.paths import attempt_of
 
 
 class Started(msgspec.Struct, frozen=True):
@@ -104,7 +105,7 @@ def _may_live(start: StartRecord | None) -> bool:
 
 def identity_of(name: str) -> tuple[StreamId, Attempt]:
     """Return whose folder a name belongs to; it must be an attempt's name."""
-    identity = records.parse_attempt_name(name)
+    identity = attempt_of(name)
     assert identity is not None, name
     return identity
 

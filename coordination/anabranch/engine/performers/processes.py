@@ -43,6 +43,7 @@ from anabranch.engine.performers.process_reports import (
     started_of,
 )
 from anabranch.engine.performers.process_zygote import Outcome, Zygote
+from anabranch.paths import RunFolder, attempt_of
 from anabranch.shortage import is_short
 
 SURVEY_SECONDS = 1.0
@@ -78,7 +79,8 @@ class Processes:
             deliver: called in the loop with each report, once, Started before Exited or Lost.
         """
         self._run_folder = run_folder.absolute()
-        self._attempts = self._run_folder / "attempts"
+        self._folder = RunFolder(self._run_folder)
+        self._attempts = self._folder.attempts
         self._deliver = deliver
         self._boot_id = records.boot_id()
         self._watched: dict[str, Watched] = {}
@@ -116,7 +118,7 @@ class Processes:
 
     async def start(self, spec: ProcessSpec) -> None:
         """Start an attempt once, however often it is asked; the outcome comes as a report."""
-        name = records.attempt_name(spec.stream, spec.attempt)
+        name = self._folder.attempt_name(spec.stream, spec.attempt)
         if name in self._settled or name in self._watched:
             return
         self._watched[name] = Watched()
@@ -129,7 +131,7 @@ class Processes:
 
         An attempt that has not begun never will, and is reported NotStarted.
         """
-        name = records.attempt_name(stream, attempt)
+        name = self._folder.attempt_name(stream, attempt)
         self._look_at(name)
         watched = self._watched.get(name)
         if watched is None:
@@ -176,7 +178,7 @@ class Processes:
             folders = os.listdir(self._attempts)
         except OSError:  # there are none, or it cannot be known: what is watched is looked at
             folders = []
-        found = {name for name in folders if records.parse_attempt_name(name)}
+        found = {name for name in folders if attempt_of(name)}
         return sorted((found | self._watched.keys()) - self._settled)
 
     # -- what happened ----------------------------------------------------------------------------
@@ -275,7 +277,7 @@ class Processes:
             except BlockingIOError:
                 break
         for name in names:
-            if records.parse_attempt_name(name) and "/" not in name:
+            if attempt_of(name) and "/" not in name:
                 self._look_at(name)
 
     def _watch_holder(self, name: str, watched: Watched) -> None:
@@ -347,7 +349,7 @@ class Processes:
                 await asyncio.sleep(SURVEY_SECONDS)
 
     async def _send(self, stream: StreamId, attempt: Attempt, message: Message) -> None:
-        name = records.attempt_name(stream, attempt)
+        name = self._folder.attempt_name(stream, attempt)
         if name not in self._settled and not await self._order(name, message):
             self._look_at(name)
 

@@ -47,12 +47,11 @@ async def run_resolver(
     command = began.point_plan(effect.point).resolver
     settled: list[ev.Resolution] = []
     ended = Ended(None, "there was nothing to settle")
-    for old in folder.resolving.glob(f"{effect.point}.*"):  # of an engine that was killed
-        shutil.rmtree(old, ignore_errors=True)
+    rooms = folder.room(folder.resolving, effect.point)
+    shutil.rmtree(rooms, ignore_errors=True)  # of an engine that was killed
     for conflict in point.resolving:
         # What a resolver of such an engine may still write must not come into this one's way.
-        name = f"{effect.point}.{effect.cause}-{secrets.token_hex(4)}"
-        room = Room(repo, began.run, folder.resolving / name)
+        room = Room(repo, began.run, rooms / f"{effect.cause}-{secrets.token_hex(4)}")
         try:
             await asyncio.to_thread(room.furnish, conflict)
             env = environment_of(began, effect.point, room, environment)
@@ -60,7 +59,7 @@ async def run_resolver(
                 command,
                 room.working_folder,
                 env,
-                folder.logs / f"resolver.{effect.point}.log",
+                folder.resolver_log(effect.point),
                 TIMEOUT_SECONDS,
                 lambda: state().stop_reason is not None,
             )

@@ -41,10 +41,10 @@ async def run_verify(
     known = has_passed(began, command, merged.tree)
     if known is not None:
         return _result(effect, merged.tree, known, None, "known already", 0.0, remembered=True)
-    for old in folder.verifying.glob(f"{effect.point}.*"):  # of an engine that was killed
-        shutil.rmtree(old, ignore_errors=True)
-    room = folder.verifying / f"{effect.point}.{effect.cause}-{secrets.token_hex(4)}"
-    log = folder.logs / f"verify.{effect.point}.log"
+    rooms = folder.room(folder.verifying, effect.point)
+    shutil.rmtree(rooms, ignore_errors=True)  # of an engine that was killed
+    room = rooms / f"{effect.cause}-{secrets.token_hex(4)}"
+    log = folder.verify_log(effect.point)
     started = time.monotonic()
     try:
         await asyncio.to_thread(_furnish, workspaces.repository, began, merged.tree, room)

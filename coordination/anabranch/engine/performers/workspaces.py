@@ -25,6 +25,7 @@ from anabranch.core.restoring import to_restore
 from anabranch.core.state import Result, State
 from anabranch.core.verify_folds import needs_check
 from anabranch.core.wording import counted
+from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
 from anabranch.engine.performers.room import raise_if_full
@@ -285,7 +286,7 @@ def point_ref(state: State, point: PointId) -> str:
     """Return the ref that holds what a point merged; the final one is a branch people see."""
     if point == FINAL_POINT:
         return ws.result_branch(state.run)
-    return f"refs/anabranch/point/{state.run}/{point}"
+    return f"refs/anabranch/point/{state.run}/{in_ref(point)}"
 
 
 def working_directory(workspace: Path, prefix: str, working_dir: str) -> Path:

@@ -26,7 +26,7 @@ from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.reverting import reverts
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
-from anabranch.engine.workspaces.names import component, given_ref
+from anabranch.engine.workspaces.names import given_ref
 from anabranch.engine.workspaces.objects import (
     Change,
     Drafts,
@@ -34,7 +34,7 @@ from anabranch.engine.workspaces.objects import (
     changes,
     commit_content,
 )
-from anabranch.engine.workspaces.records import write_record
+from anabranch.engine.workspaces.records import note_of, write_record
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.union import Leaf, apply_leaves, leaves_of
@@ -393,7 +393,7 @@ def _spare_folder(repo: Repository, run: RunId) -> Iterator[int]:
 
 
 def _log_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
-    return run_folder(repo, run) / "delivered" / f"{component(stream)}.{attempt}.json"
+    return note_of(run_folder(repo, run) / "delivered", stream, attempt)
 
 
 def brought_to(

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from urllib.parse import unquote
-
 from anabranch.core.ids import Attempt, PointId, RunId, StreamId
-
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+from anabranch.core.written_names import in_ref, name_of
 
 
 def base_ref(run: RunId) -> str:
@@ -57,7 +53,7 @@ def decision_ref(run: RunId, blob: str) -> str:
 
 def candidate_ref(run: RunId, point: str) -> str:
     """Keeps what a point has merged while it is being verified."""
-    return f"refs/anabranch/candidate/{run}/{point}"
+    return f"refs/anabranch/candidate/{run}/{in_ref(point)}"
 
 
 def result_branch(run: RunId) -> str:
@@ -67,9 +63,9 @@ def result_branch(run: RunId) -> str:
 
 def component(stream: StreamId) -> str:
     """A stream's name as one component of a ref; `stream_of` turns it back."""
-    return _UNSAFE.sub(lambda match: "".join(f"%{b:02X}" for b in match[0].encode()), stream)
+    return in_ref(stream)
 
 
 def stream_of(name: str) -> StreamId:
     """The stream a ref component was made from."""
-    return StreamId(unquote(name))
+    return StreamId(name_of(name))

@@ -26,7 +26,12 @@ from anabranch.engine.workspaces.identity import (
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.objects import ObjectReader
-from anabranch.engine.workspaces.records import index_path, read_record, write_record
+from anabranch.engine.workspaces.records import (
+    claimed_by_other,
+    index_path,
+    read_record,
+    write_record,
+)
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import (
     frozen_view,
@@ -89,6 +94,7 @@ def prepare_workspace(
         write_record(repo, workspace)
         return workspace
     keep_ref(repo, start_ref(run, stream, attempt), start.commit)
+    folder = _unclaimed(repo, run, stream, attempt, folder)
     _clear_leftovers(repo, run, folder, start)
     make = _make_clone if kind == "clone" else _make_worktree
     git_dir = make(repo, run, folder, start)
@@ -191,6 +197,17 @@ def _write_files(
         git.run("read-tree", start.tree)
 
 
+def _unclaimed(
+    repo: Repository, run: RunId, stream: StreamId, attempt: Attempt, folder: Path
+) -> Path:
+    """The folder, or one beside it if a record says that it is somebody else's."""
+    found, number = folder, 1
+    while os.path.lexists(found) and claimed_by_other(repo, run, stream, attempt, found):
+        number += 1
+        found = folder.with_name(f"{folder.name}@@{number}")
+    return found
+
+
 def _clear_leftovers(repo: Repository, run: RunId, folder: Path, start: Standing) -> None:
     if not os.path.lexists(folder):
         return
@@ -224,7 +241,7 @@ def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standi
 
 def _free_name(folder: Path) -> Path:
     number = 1
-    while os.path.lexists(aside := folder.with_name(f"{folder.name}.leftover-{number}")):
+    while os.path.lexists(aside := folder.with_name(f"{folder.name}@leftover-{number}")):
         number += 1
     return aside
 

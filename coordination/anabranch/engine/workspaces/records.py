@@ -7,20 +7,27 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.ids import Attempt, RunId, StreamId
-from anabranch.engine.workspaces.names import component
+from anabranch.core.written_names import in_ref
 from anabranch.engine.workspaces.repository import run_folder
 from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.paths import capitals_count
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there, write_whole
 
 
 def record_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
     """Where the note about an attempt's workspace lies."""
-    return run_folder(repo, run) / "prepared" / f"{component(stream)}.{attempt}.json"
+    return note_of(run_folder(repo, run) / "prepared", stream, attempt)
+
+
+def note_of(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
+    """Where a note about an attempt lies in a folder of such notes."""
+    return folder / f"{in_ref(stream, capitals_count(folder))}.{attempt}.json"
 
 
 def index_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
     """The engine's private index for an attempt's workspace."""
-    return run_folder(repo, run) / "index" / f"{component(stream)}.{attempt}"
+    folder = run_folder(repo, run) / "index"
+    return folder / f"{in_ref(stream, capitals_count(folder))}.{attempt}"
 
 
 def write_record(repo: Repository, workspace: Workspace) -> None:
@@ -34,7 +41,10 @@ def read_record(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt
 ) -> Workspace | None:
     """The workspace that was prepared for this attempt, if one was."""
-    path = record_path(repo, run, stream, attempt)
+    return _read(record_path(repo, run, stream, attempt))
+
+
+def _read(path: Path) -> Workspace | None:
     try:
         noted = read_if_there(path, SMALL_FILE_BYTES)
         if noted is None:
@@ -42,6 +52,18 @@ def read_record(
         return msgspec.json.decode(noted, type=Workspace, dec_hook=_decode_path)
     except (NotPlain, msgspec.DecodeError):
         return None
+
+
+def claimed_by_other(
+    repo: Repository, run: RunId, stream: StreamId, attempt: Attempt, folder: Path
+) -> bool:
+    """Whether a record says that a folder belongs to another attempt, or to another stream."""
+    for note in (run_folder(repo, run) / "prepared").glob("*.json"):
+        noted = _read(note)
+        is_ours = noted is not None and (noted.stream, noted.attempt) == (stream, attempt)
+        if noted is not None and noted.path == folder and not is_ours:
+            return True
+    return False
 
 
 def _encode_path(value: object) -> str:
