@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 import pytest
 
@@ -19,3 +20,5 @@ def nothing_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 def pytest_configure() -> None:
     """The same while tests are collected: some modules load the plugins when they are imported."""
     os.environ["XDG_DATA_HOME"] = os.devnull
+    if find_spec("re2") is None:
+        pytest.exit("google-re2 is not installed here: .ci/bootstrap .venv dev", returncode=3)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from anabranch.core.patterns import PatternRefused, compiled
 from anabranch_console.presenters.stream_row import StreamRow
 
 Predicate = Callable[[StreamRow], bool]
@@ -103,10 +104,10 @@ def _contains(word: str) -> Predicate:
 
 def _regular_expression(word: str) -> tuple[Predicate, str]:
     try:
-        pattern = re.compile(word[len("re:") :], re.I)
-    except re.error as error:
-        return _contains(word), f"{word}: {error.msg}"
-    return (lambda row: bool(pattern.search(row.id) or pattern.search(row.now))), ""
+        pattern = compiled(word[len("re:") :], ignores_case=True)
+    except PatternRefused as refused:
+        return _contains(word), f"{word}: {refused}"
+    return (lambda row: pattern.is_in(row.id) or pattern.is_in(row.now)), ""
 
 
 def _comparison(word: str, name: str, sign: str, number: str, unit: str) -> tuple[Predicate, str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from anabranch.core.patterns import PatternRefused, compiled
 
 Test = Callable[[str], bool]
 
@@ -38,10 +39,10 @@ def compile_text_filter(text: str) -> TextFilter:
 def _word(word: str) -> tuple[Test, str]:
     if word.startswith("re:"):
         try:
-            pattern = re.compile(word.removeprefix("re:"))
-        except re.error as error:
-            return _contains(word), f"{word}: {error.msg}"
-        return (lambda text: bool(pattern.search(text))), ""
+            pattern = compiled(word.removeprefix("re:"))
+        except PatternRefused as refused:
+            return _contains(word), f"{word}: {refused}"
+        return pattern.is_in, ""
     return _contains(word), ""
 
 

@@ -57,6 +57,7 @@ def test_finds(text: str, found: str) -> None:
     ("text", "problem"),
     [
         ("re:(", "missing )"),
+        ("re:(?=a)", "look-around"),
         ("cpu>much", "no number"),
         ("mem>3x", "unknown unit 'x'"),
         ("cpu>5h", "unknown unit 'h'"),

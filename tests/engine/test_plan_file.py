@@ -662,3 +662,14 @@ def test_the_engine_starts_without_the_plan_files_model() -> None:
     """Only who reads a plan file pays for the import of the model's library."""
     code = "import sys, anabranch, anabranch.core.graph; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+def test_a_pattern_that_repeats_a_repetition_is_warned_of() -> None:
+    """It does no harm here, and is hardly meant."""
+    plan = (
+        'version = 1\n[coordination.recovery]\npermanent_failures = [{}]\n[streams]\na = "true"\n'
+    )
+    (warning,) = loaded(plan.format("'(a+)+$'")).warnings
+    assert warning.code == "nested-repetition"
+    assert "`(a+)+$`" in warning.message
+    assert not loaded(plan.format("'^(error|fatal): [a-z]+$', '(ab)+c{2}'")).warnings

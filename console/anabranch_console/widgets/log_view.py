@@ -6,7 +6,7 @@ of (line, piece) so that scrolling counts rows as they are seen.
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from pathlib import Path
 from time import perf_counter
 from typing import ClassVar
@@ -15,6 +15,7 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
+from anabranch.core.patterns import Pattern, PatternRefused, compiled, literal
 from anabranch.engine.log_reading import LogTail
 from anabranch_console.lines import Line, Span, hard_wrap
 from anabranch_console.verbs import Scope
@@ -46,7 +47,7 @@ class LogView(LineView):
         self.is_wrapped = False
         self.needle = ""
         self.hits: list[int] = []
-        self._pattern: re.Pattern[str] | None = None
+        self._pattern: Pattern | None = None
         self._tail: LogTail | None = None
         self._lines: list[str] = []
         self._unfinished = ""
@@ -93,7 +94,7 @@ class LogView(LineView):
             self._wrap_from(before)
         if self._pattern and not dropped:
             fresh = range(before, len(self._lines))
-            self.hits += [i for i in fresh if self._pattern.search(self._lines[i])]
+            self.hits += [i for i in fresh if self._pattern.is_in(self._lines[i])]
         self._strips = {i: s for i, s in self._strips.items() if i < start and not dropped}
         if self.is_following and (dropped or self.last_top != self.top):
             self.top = self.last_top
@@ -155,10 +156,10 @@ class LogView(LineView):
             return (Span(text, "text"),)
         spans: list[Span] = []
         at = 0
-        for hit in self._pattern.finditer(text):
-            if hit.end() > hit.start():
-                spans += [Span(text[at : hit.start()]), Span(hit.group(), "match")]
-                at = hit.end()
+        for begin, end in self._pattern.places_in(text):
+            if end > begin:
+                spans += [Span(text[at:begin]), Span(text[begin:end], "match")]
+                at = end
         return (*spans, Span(text[at:]))
 
     def _wrap_from(self, first: int) -> None:
@@ -172,7 +173,7 @@ class LogView(LineView):
             self._wrap_from(0)
         pattern = self._pattern
         self.hits = (
-            [i for i, line in enumerate(self._lines) if pattern.search(line)] if pattern else []
+            [i for i, line in enumerate(self._lines) if pattern.is_in(line)] if pattern else []
         )
 
     # --- what people do --------------------------------------------------------------------------
@@ -241,12 +242,12 @@ class LogView(LineView):
         return self._pieces[index][0]
 
 
-def _pattern(needle: str) -> re.Pattern[str] | None:
+def _pattern(needle: str) -> Pattern | None:
     if not needle:
         return None
-    if needle.startswith("re:"):
-        try:
-            return re.compile(needle[len("re:") :], re.I)
-        except re.error:
-            pass
-    return re.compile(re.escape(needle), re.I)
+    with suppress(PatternRefused):
+        if needle.startswith("re:"):
+            return compiled(needle[len("re:") :], ignores_case=True)
+    with suppress(PatternRefused):
+        return literal(needle, ignores_case=True)
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from itertools import combinations, zip_longest
 
@@ -13,6 +14,7 @@ from anabranch.core.plan import Plan, StreamPlan
 _MOST_COMPARED = 200_000
 _MOST_OVERLAPS = 100
 _WILD = "*?[{"
+_REPEATS_A_REPETITION = re.compile(r"[+*}][^()|]{0,20}\)(?:[+*]|\{\d)")
 
 
 def plan_warnings(plan: Plan, machine: Mapping[str, float] | None = None) -> list[PlanWarning]:
@@ -23,7 +25,19 @@ def plan_warnings(plan: Plan, machine: Mapping[str, float] | None = None) -> lis
         *_impossible_resources(plan, machine or {}),
         *_unknown_capabilities(plan),
         *_overlapping_writes(plan),
+        *_nested_repetitions(plan),
     ]
+
+
+def _nested_repetitions(plan: Plan) -> Iterator[PlanWarning]:
+    """Patterns that repeat a repetition, as ``(a+)+``, are hardly ever meant."""
+    for pattern in dict.fromkeys((*plan.permanent_failures, *plan.transient_failures)):
+        if _REPEATS_A_REPETITION.search(pattern):
+            yield PlanWarning(
+                "nested-repetition",
+                f"`{printable(pattern)}` repeats what is repeated already; one of the two is "
+                "enough, and other tools may take for ever on it",
+            )
 
 
 def may_overlap(one: str, other: str) -> bool:

@@ -43,6 +43,7 @@ WarningCode = Literal[
     "empty-point",
     "impossible-resources",
     "unknown-capability",
+    "nested-repetition",
 ]
 
 

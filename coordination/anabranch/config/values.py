@@ -19,6 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from anabranch.core.patterns import PatternRefused, compiled
+
 LONGEST_SECONDS = 1e9
 """The longest duration that is accepted, some thirty years."""
 
@@ -129,11 +131,11 @@ def signal_number(name: str) -> int | None:
 
 
 def _sound_pattern(value: str) -> str:
-    """A pattern is a regular expression, as Python has them."""
+    """A pattern is a regular expression that takes no longer than its text is long."""
     try:
-        re.compile(value)
-    except re.error as error:
-        raise fault(f"is no regular expression: {error}") from None
+        compiled(value)
+    except PatternRefused as refused:
+        raise fault(f"is not a regular expression: {refused}") from None
     return value
 
 

@@ -6,9 +6,9 @@ something was tried again, or was not.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from anabranch.core.patterns import PatternRefused, compiled
 from anabranch.core.plan import Plan
 from anabranch.core.state import State, Stream
 from anabranch.core.strategies import EndedAttempt, FailureClass, Strategies
@@ -53,4 +53,11 @@ def _by_plan(plan: Plan, log_tail: tuple[str, ...]) -> FailureClass | None:
 
 
 def _matches(patterns: Iterable[str], line: str) -> bool:
-    return any(re.search(pattern, line) for pattern in patterns)
+    return any(_is_in(pattern, line) for pattern in patterns)
+
+
+def _is_in(pattern: str, line: str) -> bool:
+    try:
+        return compiled(pattern).is_in(line)
+    except PatternRefused:  # a plan of an older version, whose patterns could be others
+        return False
