@@ -27,6 +27,8 @@ from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, plan_of, point, stream
 
 GRACE = 30.0
+MOST_ROUNDS = 40
+"""More than every rung, every retry and every last resort of four streams take."""
 A = StreamId("a")
 
 
@@ -454,6 +456,22 @@ def test_no_story_ends_a_stream_on_one_signal_or_goes_on_for_ever(seed: int) -> 
         for place, word in enumerate(story):
             if word == "hard" and _is_guardians(run, name, story[: place + 1].count("hard")):
                 assert story[place - 1] == "soft escalated"
+    _fall_silent(run, names)
+    assert all(run.stream(name).has_ended for name in names), [run.phase(n) for n in names]
+
+
+def _fall_silent(run: Ward, names: list[str]) -> None:
+    """Nobody gives a sign any more; whatever the guardian wants done, is done."""
+    for _ in range(MOST_ROUNDS):
+        for name in names:
+            run.begins(name)
+            if run.phase(name) == "running":
+                run.sees(name)
+            elif run.phase(name) == "stopping":
+                run.exited(name, None, signal=15)
+            elif run.phase(name) == "capturing":
+                run.kept(name)
+        run.passes(INTENSITY_SECONDS)
 
 
 def _asked_for_since(run: Ward, name: str) -> bool:

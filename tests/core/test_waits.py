@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
 from anabranch.core.events import Edge
+from anabranch.core.evolve import evolve
 from anabranch.core.ids import LockMode, StreamId
 from anabranch.core.lock_table import asks_of, blockers
 from anabranch.core.lock_views import locks_status
@@ -117,17 +118,28 @@ def test_every_ring_of_locks_is_found_and_none_is_made_up(seed: int) -> None:
         run.now = float(number) / 10
         name, path = f"s{rng.randrange(5)}", rng.choice(PATHS)
         mode: LockMode = rng.choice(("read", "write"))
+        before, seen = run.state, len(run.records)
         if rng.random() < 0.75:
             run.lock(name, path, mode)
         else:
             run.unlock(name, path)
+        _assert_rings_were_there(before, run.records[seen:])
         graph = _full_graph(run.state)
         assert not _has_ring(graph)
         assert _reachable(graph) == _reachable(_reported_graph(run.state))
-    for found in run.events(ev.DeadlockDetected):
-        ring = [edge.waiter for edge in found.cycle]
-        assert [edge.holder for edge in found.cycle] == [*ring[1:], ring[0]]
-        assert len(set(ring)) == len(ring) >= 2
+
+
+def _assert_rings_were_there(state: State, records: Sequence[ev.Recorded]) -> None:
+    """At the moment of each report every edge of its ring stands, by the rules alone."""
+    for record in records:
+        if isinstance(record.event, ev.DeadlockDetected):
+            cycle = record.event.cycle
+            ring = [edge.waiter for edge in cycle]
+            assert [edge.holder for edge in cycle] == [*ring[1:], ring[0]]
+            assert len(set(ring)) == len(ring) >= 2
+            graph = _full_graph(state)
+            assert all(edge.holder in graph[edge.waiter] for edge in cycle)
+        state = evolve(state, record)
 
 
 def _full_graph(state: State) -> dict[str, set[str]]:

@@ -19,6 +19,7 @@ from anabranch.engine.workspaces import (
 )
 from anabranch.engine.workspaces.preparing import prepare_workspace
 from anabranch.engine.workspaces.records import record_path
+from tests.e2e.checkouts import likeness
 from tests.engine.repositories import (
     RUN,
     Project,
@@ -40,12 +41,20 @@ def dirty(user: Path) -> None:
     git(user, "add", "d/b.txt")
 
 
-def state_of(user: Path) -> tuple[str, bytes, str]:
-    """What must not change: status, the index's bytes, HEAD."""
+def state_of(user: Path) -> dict[str, object]:
+    """What must not change: every file's bytes, mode and time, the index, HEAD, branches, stash."""
     index = Path(git(user, "rev-parse", "--absolute-git-dir").strip()) / "index"
-    before = index.read_bytes() if index.exists() else b""
-    status = git(user, "--no-optional-locks", "status", "--porcelain=v2", "--branch", "--ignored")
-    return status, before, git(user, "rev-parse", "HEAD", check=False)
+    refs = [
+        line
+        for line in git(user, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+        if not line.startswith(("refs/anabranch/", "refs/heads/anabranch/"))
+    ]
+    return {
+        **likeness(user),
+        "(index)": index.read_bytes() if index.exists() else b"",
+        "(head)": git(user, "rev-parse", "HEAD", check=False),
+        "(refs)": refs,
+    }
 
 
 def whole_run(project: Project, kind: WorkspaceKind = "isolated") -> str:
