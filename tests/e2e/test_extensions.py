@@ -1,4 +1,4 @@
-"""A plugin that brings no strategy: an importer, a report format, an observer, a probe, at work."""
+"""A plugin that brings no strategy: importer, report format, observer, probe, executor, at work."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ class Seats:
     def amount(self):
         return 2
 
+class Marked:
+    name = "marked"
+    def command_line(self, launch):
+        return ["/bin/sh", "-c", "echo run by $0; exec \\"$@\\"", self.name, *launch.command]
+
 @hookimpl
 def anabranch_importers(): return [Lines()]
 @hookimpl
@@ -42,10 +47,12 @@ def anabranch_report_formats(): return [Short()]
 def anabranch_observers(): return [Diary()]
 @hookimpl
 def anabranch_resource_probes(): return [Seats()]
+@hookimpl
+def anabranch_executors(): return [Marked()]
 """
 
 
-def test_a_plugin_brings_all_four_and_each_works(program: Program) -> None:
+def test_a_plugin_brings_all_five_and_each_works(program: Program) -> None:
     """Imported, run, observed and told: an end to end round with an installed plugin."""
     made = write_wheel(program.scratch, "anabranch-extras", SOURCE)
     program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
@@ -53,14 +60,16 @@ def test_a_plugin_brings_all_four_and_each_works(program: Program) -> None:
     told = program.expect(0, "import", "x.lines")
     assert 's2 = "true"' in told.out
     assert "left out: all" in told.err
-    (program.project / "anabranch.toml").write_text(told.out)
+    marked = '[streams.m]\ncommand = "true"\nexecutor = "marked"\n'
+    (program.project / "anabranch.toml").write_text(f"{told.out}\n{marked}")
     diary = program.scratch / "diary"
     running = program.begin("run", "--headless", DIARY=str(diary))
     assert running.wait().code == 0
     until(lambda: "run_converged" in diary.read_text(), "the observer has seen the end")
     assert diary.read_text().split()[0] == "run_started"
+    assert program.log("m") == "run by marked\n"
     shown = program.expect(0, "report", "--format", "short").out
-    assert shown.startswith("plan: converged") or "converged" in shown
+    assert f"converged, {len(program.events())} events" in shown
     too_much = "version = 1\n[streams.a]\ncommand = 'true'\nresources = { seats = 3 }\n"
     (program.project / "anabranch.toml").write_text(too_much)
     program.expect(1, "run", "--headless")

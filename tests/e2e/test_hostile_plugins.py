@@ -16,6 +16,9 @@ from tests.e2e.program import Program
 HEAD = "import sys, os, time, threading\nfrom anabranch.hookspecs import hookimpl\n"
 CONVERGENCE = """
 from anabranch.core.strategies import Abandon, Checkpoint, Converge, WaitForMore
+def sound(view):
+    done = Converge(tuple(view.arrived), 'all')
+    return WaitForMore('more') if view.outstanding else done
 class Evil:
     name = NAME
     def next_step(self, view, now):
@@ -38,15 +41,17 @@ ASKED = {
     "merges-nobody": "return Converge((), 'nobody')",
     "has-no-reason": "return Converge(tuple(view.arrived), None) if view.arrived else 1",
     "looks-never": "return WaitForMore('later', 'tomorrow')",
-    "changes-its-view": "view.departed['x'] = 'y'; return 1",
-    "sets-its-view": "view.arrived = (); return 1",
-    "forces-its-view": "view.options.clear(); return 1",
+    "changes-its-view": "view.departed['x'] = 'y'; return sound(view)",
+    "sets-its-view": "view.arrived = (); return sound(view)",
+    "forces-its-view": "view.options.clear(); return sound(view)",
     "runs-out": "return [0] * (1 << 62)",
     "raises-oddly": "raise type('Odd', (BaseException,), {'__str__': lambda s: 1 / 0})()",
     "yields": "yield WaitForMore('x')",
     "speaks-escapes": "raise ValueError('\\x1b[2J\\x1b]0;owned\\x07')",
 }
-"""What goes wrong when it is asked; each is a convergence type that a point of the plan uses."""
+"""What goes wrong when it is asked; each is a convergence type that a point of the plan uses.
+
+Those that change what they are shown would answer soundly if only they could."""
 
 LOADED = {
     "import-fails": "import no_such_module",

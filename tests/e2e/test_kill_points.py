@@ -74,7 +74,9 @@ def lost_of(program: Program, stream: str, diary: Path) -> list[str]:
     found: dict[tuple[str, str], int] = {}
     for commit in commits:
         for place, content in contents_of(program, commit, stream).items():
-            attempt, number = content.split("\n", 1)[0].split()
+            first, *_ = content.splitlines()
+            attempt, number, lines = first.split()
+            assert content == f"{first}\n" * int(lines), f"{place} in {commit} is not whole"
             key = (place, attempt)
             found[key] = max(found.get(key, -1), int(number))
     known = set(git(program.project, "rev-list", *commits).split())

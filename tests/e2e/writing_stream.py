@@ -43,7 +43,8 @@ def main(diary: str, seed: str, attempts: int, longest_seconds: float) -> None:
         path = f"{rng.choice(FOLDERS)}{stream}-{rng.randrange(8)}.txt"
         os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
         with open(f".{stream}.new", "w", encoding="utf-8") as file:
-            file.write(f"{stream}.{attempt} {number}\n" * rng.randrange(1, 50))
+            lines = rng.randrange(1, 50)
+            file.write(f"{stream}.{attempt} {number} {lines}\n" * lines)
         os.replace(f".{stream}.new", path)
         os.write(place, f"wrote {path} {number}\n".encode())
         if rng.random() < 0.1:
