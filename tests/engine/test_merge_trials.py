@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from anabranch.core.ids import StreamId
 from anabranch.engine.workspaces import (
@@ -25,8 +26,12 @@ from anabranch.engine.workspaces import (
     decide_side,
     look_at_merge,
     merge_trees,
+    overlaid,
 )
 from anabranch.engine.workspaces.deciding import decision_key
+from anabranch.engine.workspaces.objects import Change, changes
+from anabranch.engine.workspaces.repository import frozen_view
+from anabranch.engine.workspaces.union import Leaf
 from anabranch.engine.workspaces.values import DecisionKey
 from tests.e2e.checkouts import likeness
 from tests.engine.merge_trials import (
@@ -176,6 +181,28 @@ def disagreement(place: Place, streams: list[Stream], ours: Ours, theirs: Verdic
     return None
 
 
+def blindness(place: Place, streams: list[Stream], ours: Ours, chance: random.Random) -> str | None:
+    """Spoil what we merged in one path, and return what was not found out about it, if so."""
+    merged = [r for r in results_of(place, streams) if r.stream in ours.outcome.merged]
+    touched: dict[str, list[Change]] = {}
+    for result in merged:
+        for change in changes(frozen_view(place.repo, RUN), result.start_tree, result.tree):
+            touched.setdefault(change.path, []).append(change)
+    decided = {key[0] for key in ours.decisions}
+    alone = sorted(p for p, ends in touched.items() if len(ends) == 1 and p not in decided)
+    if not alone:
+        return None
+    path = chance.choice(alone)
+    before = touched[path][0]
+    leaf = Leaf(path, before.before_mode if before.before else "", before.before)
+    tree = overlaid(place.repo, RUN, ours.outcome.tree, [leaf])
+    if tree == ours.outcome.tree:  # renamed away by somebody, or merged with what others did
+        return None
+    spoiled = replaced(ours.outcome, tree=tree)
+    found = look_at_merge(place.repo, RUN, place.base, merged, spoiled, decided)
+    return None if found.lost else f"{path} was put back, and nobody noticed"
+
+
 @pytest.mark.timeout(120 + TRIALS * 2)
 def test_our_merges_are_those_of_git_in_a_checkout(tmp_path: Path) -> None:
     """Clean or conflict, the paths, the tree, and the tree after taking sides; nobody touched."""
@@ -197,7 +224,9 @@ def test_our_merges_are_those_of_git_in_a_checkout(tmp_path: Path) -> None:
         ours = merge_ours(place, streams, chance)
         remembered = {key: (made.mode, made.blob) for key, made in ours.decisions.items()}
         theirs = referee(place.judge, place.base.commit, streams, ours.settled, remembered)
-        problem = disagreement(place, streams, ours, theirs)
+        problem = disagreement(place, streams, ours, theirs) or blindness(
+            place, streams, ours, chance
+        )
         if problem:
             wrong.append(f"trial {trial} ({release.name}): {problem}")
             if len(wrong) >= ENOUGH_DISAGREEMENTS:

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from anabranch.engine.workspaces import Findings, MergeOutcome, Result, look_at_merge, merge_trees
+from anabranch.engine.workspaces import (
+    Findings,
+    MergeOutcome,
+    Result,
+    look_at_merge,
+    merge_trees,
+    overlaid,
+)
+from anabranch.engine.workspaces.union import Leaf
 from anabranch.engine.workspaces.verifying import is_sensitive
 from tests.engine.repositories import FAR_LINES, RUN, Project, git, make_repository, open_project
 
@@ -53,6 +61,84 @@ def test_a_rename_that_git_finds_between_two_streams_is_no_loss(project: Project
     assert not outcome.conflicts
     assert project.content(outcome.commit, "e/one.txt").endswith("end\n")
     assert look(project, outcome, *results) == Findings()
+
+
+OLD = FAR_LINES.replace("line", "row")
+EDITED = OLD.replace("row 5\n", "five\n")
+MORE = OLD + "end\n"
+
+RENAMES: dict[str, tuple[dict[str, str | None], dict[str, str | None], dict[str, str]]] = {
+    "renamed": (
+        {"d/one.txt": None, "moved.txt": OLD},
+        {"d/one.txt": EDITED},
+        {"moved.txt": EDITED},
+    ),
+    "renamed and edited": (
+        {"d/one.txt": None, "moved.txt": MORE},
+        {"d/one.txt": EDITED},
+        {"moved.txt": EDITED + "end\n"},
+    ),
+    "renamed, a like file beside it": (
+        {"d/one.txt": None, "moved.txt": OLD, "like.txt": MORE},
+        {"d/one.txt": EDITED},
+        {"moved.txt": EDITED, "like.txt": MORE},
+    ),
+    "the folder renamed": (
+        {"d/one.txt": None, "d/two.txt": None, "e/one.txt": OLD, "e/two.txt": "two\n"},
+        {"d/one.txt": EDITED},
+        {"e/one.txt": EDITED, "e/two.txt": "two\n"},
+    ),
+}
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+@pytest.mark.parametrize("is_first", [True, False])
+@pytest.mark.parametrize("case", RENAMES)
+def test_a_change_follows_a_rename_and_is_no_loss(
+    case: str, is_first: bool, is_whole: bool, tmp_path: Path
+) -> None:
+    """Whoever comes first, and also when the first result is what the merge starts from."""
+    renames, edits, files = RENAMES[case]
+    before = {"d/one.txt": OLD, "d/two.txt": "two\n", "a.txt": "a\n"}
+    project = open_project(make_repository(tmp_path / "user", before), tmp_path / "outside")
+    results = [project.result("renames", renames), project.result("edits", edits)]
+    if not is_first:
+        results.reverse()
+    start = results.pop(0) if is_whole else project.base
+    outcome = merge_trees(project.repo, RUN, start, results, message="m", stop_early=True)
+    assert not outcome.conflicts
+    found = look_at_merge(project.repo, RUN, start, results, outcome, ())
+    assert found.lost == ()
+    for path, content in files.items():
+        assert project.content(outcome.commit, path) == content
+    spoiled = with_file(project, outcome, next(iter(files)), OLD)
+    assert look_at_merge(project.repo, RUN, start, results, spoiled, ()).lost
+
+
+def test_a_new_file_follows_a_renamed_folder(tmp_path: Path) -> None:
+    """With git's setting for that, a file that one adds goes where another has moved its folder."""
+    user = make_repository(tmp_path / "user", {"d/one.txt": OLD, "d/two.txt": MORE})
+    git(user, "config", "merge.directoryRenames", "true")
+    project = open_project(user, tmp_path / "outside")
+    moved = {"d/one.txt": None, "d/two.txt": None, "e/one.txt": OLD, "e/two.txt": MORE}
+    results = [project.result("moves", moved), project.result("adds", {"d/new.txt": "new\n"})]
+    outcome = merged(project, *results)
+    assert project.content(outcome.commit, "e/new.txt") == "new\n"
+    assert look(project, outcome, *results) == Findings()
+    assert look(project, without_file(project, outcome, "e/new.txt"), *results).lost
+
+
+def with_file(project: Project, outcome: MergeOutcome, path: str, content: str) -> MergeOutcome:
+    """A merge that has something else at a path."""
+    blob = git(project.repo.git_dir, "hash-object", "-w", "--stdin", stdin=content).strip()
+    leaf = Leaf(path, "100644", blob)
+    return replace(outcome, tree=overlaid(project.repo, RUN, outcome.tree, [leaf]))
+
+
+def without_file(project: Project, outcome: MergeOutcome, path: str) -> MergeOutcome:
+    """A merge that lacks a path."""
+    tree = overlaid(project.repo, RUN, outcome.tree, [Leaf(path, "", None)])
+    return replace(outcome, tree=tree)
 
 
 def test_what_the_merge_started_from_is_a_side_too(project: Project) -> None:

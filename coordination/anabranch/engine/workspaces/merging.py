@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Container, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from types import TracebackType
 
 from anabranch.core.ids import RunId, StreamId
 from anabranch.engine.git import Git
+from anabranch.engine.workspaces.carrying import Account, Carried
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED, decided_leaves
 from anabranch.engine.workspaces.objects import (
     Change,
@@ -98,6 +99,11 @@ def who_touched(
     return tuple(r.stream for r, changed in listed if any(c.path in paths for c in changed))
 
 
+def by_path(changed: Iterable[Change]) -> dict[str, Change]:
+    """Changes by their paths."""
+    return {change.path: change for change in changed}
+
+
 def _folder(path: str) -> str:
     return path.rpartition("/")[0] or path
 
@@ -116,6 +122,8 @@ class _Merge:
     tree: str = ""
     merged: list[StreamId] = field(default_factory=list)
     touched: dict[str, list[StreamId]] = field(default_factory=dict)
+    carried: dict[str, Carried | None] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
 
     def __enter__(self) -> _Merge:
         folder = run_folder(self.repo, self.run)
@@ -136,6 +144,7 @@ class _Merge:
 
     def take(self, result: Result, changed: tuple[Change, ...]) -> Conflict | None:
         """Merges one result in, or says why it cannot be."""
+        carried: Mapping[str, Carried] = {}
         if self.tree == result.start_tree:
             tree = result.tree
             self.extent.add(changed)
@@ -146,13 +155,16 @@ class _Merge:
             self.extent.add(changed)
         else:
             merged = self._merge_by_git(result)
+            was_clean = isinstance(merged, str)
             if isinstance(merged, Conflict):
                 settled = self._settled_by_hand(result) or self._decided(merged)
                 if settled is None:
                     return merged
                 merged = settled
+            carried = self._account_for(result, changed, merged, was_clean)
             self.extent = Extent(changes(self.git, self.start.tree, merged))
             tree = merged
+        self._carry(changed, carried)
         self.settle(result, changed, tree)
         return None
 
@@ -172,7 +184,14 @@ class _Merge:
     def finish(self, conflicts: Sequence[Conflict]) -> MergeOutcome:
         """Writes everything drafted."""
         self.drafts.store(self.git)
-        return MergeOutcome(self.commit, self.tree, tuple(self.merged), tuple(conflicts))
+        return MergeOutcome(
+            self.commit,
+            self.tree,
+            tuple(self.merged),
+            tuple(conflicts),
+            self.carried,
+            tuple(self.lost),
+        )
 
     def _extent_since(self, tree: str) -> Extent:
         if tree == self.start.tree:
@@ -230,6 +249,41 @@ class _Merge:
             return fields[0]
         paths = tuple(_conflicted_paths(fields, (ours, theirs)))
         return Conflict(result.stream, self._blamed(paths), paths, fields[0], self.commit)
+
+    def _account_for(
+        self, result: Result, changed: Sequence[Change], merged: str, was_clean: bool
+    ) -> Mapping[str, Carried]:
+        """Note what git lost though the merge was clean; return what it carried along with renames.
+
+        Where a person has settled a conflict, it is theirs to say what stays.
+        """
+        pairs = ((result.start_tree, self.tree), (result.start_tree, merged))
+        ours, outcome = (by_path(listed) for listed in many_changes(self.git, pairs))
+        theirs = by_path(changed)
+        account = Account(theirs, ours, outcome, self._content, self._has_driver).settle()
+        for path in account.lost if was_clean else ():
+            whose = [] if path in theirs else self.touched.get(path, [])
+            self.lost.append(f"{path} of {next(iter(whose), result.stream)}")
+        return account.carried
+
+    def _carry(self, changed: Sequence[Change], carried: Mapping[str, Carried]) -> None:
+        """Note where what was merged before stands after one more merge (None: it was changed)."""
+        touched = {change.path for change in changed}
+        for path, at in self.carried.items():
+            if at is not None and at.path in carried:
+                self.carried[path] = carried[at.path]
+            elif at is not None and at.path in touched:
+                self.carried[path] = None
+        self.carried |= carried
+
+    def _content(self, blob: str | None) -> bytes:
+        found = self.reader.read(blob) if blob else None
+        return found[1] if found else b""
+
+    def _has_driver(self, path: str) -> bool:
+        git = self.git.at(work_tree=self._attributes_folder())
+        found = git.run("check-attr", "-z", "merge", "--", path).fields
+        return found[-1] not in ("unspecified", "set", "unset", "text", "binary", "union")
 
     def _blamed(self, paths: Sequence[ConflictedPath]) -> tuple[StreamId, ...]:
         """Who, of those merged, touched the paths, or else files in or above their folders."""

@@ -10,6 +10,7 @@ import msgspec
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.plan import WorkspaceKind
+from anabranch.engine.workspaces.carrying import Carried
 from anabranch.engine.workspaces.identity import FolderIdentity
 
 RepositoryKind = Literal["git", "plain"]
@@ -142,12 +143,19 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class MergeOutcome(msgspec.Struct, frozen=True):
-    """How far a merge came: its commit and tree, who is in it, and what could not be merged."""
+    """How far a merge came: its commit and tree, who is in it, and what could not be merged.
+
+    ``carried`` says where what a result has brought to a path stands now, when git took it along
+    with a rename (None: it was changed once more since); ``lost`` names what git called merged and
+    is not there.
+    """
 
     commit: str
     tree: str
     merged: tuple[StreamId, ...]
     conflicts: tuple[Conflict, ...] = ()
+    carried: Mapping[str, Carried | None] = {}
+    lost: tuple[str, ...] = ()
 
 
 class Refusal(msgspec.Struct, frozen=True, tag=True):

@@ -9,12 +9,13 @@ commit's name is there, conflict markers, and changes to what others run or obey
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import msgspec
 
 from anabranch.core.ids import RunId, StreamId
 from anabranch.engine.git import Git
+from anabranch.engine.workspaces.carrying import Carried
 from anabranch.engine.workspaces.checking import GITLINK, prefixes, some, with_markers
 from anabranch.engine.workspaces.objects import Change, existing, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
@@ -58,8 +59,9 @@ def look_at_merge(
     changed = dict(zip(streams, each[: len(results)], strict=True))
     beneath = dict(zip(streams, each[len(results) :], strict=True))
     files = _files(git, outcome.tree)
+    lost = _lost(changed, beneath, files, outcome.carried, decided)
     return Findings(
-        tuple(_lost(changed, beneath, files, decided)),
+        tuple(dict.fromkeys((*outcome.lost, *lost))),
         tuple(_warnings(git, files, merged, changed)),
     )
 
@@ -78,14 +80,14 @@ def _lost(
     changed: dict[StreamId, tuple[Change, ...]],
     beneath: dict[StreamId, tuple[Change, ...]],
     files: dict[str, Entry],
+    carried: Mapping[str, Carried | None],
     decided: Collection[str],
 ) -> Iterator[str]:
     """Yield what is not in the merged tree though a result brought it.
 
-    A path that one result alone has changed is there as that one has it. Renames are the exception:
-    git carries the change of a file along to its new name, and a new file into a renamed folder.
-    What the merge started from counts as one more side: ``beneath`` tells for each stream what it
-    holds that the stream has not started from.
+    A path that one result alone has changed is there as that one has it, or where a rename carried
+    it. What the merge started from counts as one more side: ``beneath`` tells for each stream what
+    it holds that the stream has not started from.
     """
     by_path: defaultdict[str, list[tuple[StreamId, Change]]] = defaultdict(list)
     for stream, changes in changed.items():
@@ -95,41 +97,22 @@ def _lost(
     for path, touched in by_path.items():
         if tellable(path) in decided:
             continue
-        here = files.get(path)
         ends = [change for _, change in touched]
         ends += [older[s][path] for s, _ in touched if path in older[s]]
-        if len(ends) > 1:
-            is_there = here is not None or any(change.after is None for change in ends)
+        if path in carried:
+            is_there = _stands(carried[path], files)
+        elif len(ends) > 1:
+            is_there = path in files or any(change.after is None for change in ends)
         else:
-            is_there = _is_there(*touched[0], here, changed, beneath, by_path)
+            after = ends[0]
+            is_there = files.get(path) == ((after.after_mode, after.after) if after.after else None)
         if not is_there:
             yield f"{path} of {touched[0][0]}"
 
 
-def _is_there(
-    stream: StreamId,
-    change: Change,
-    here: Entry | None,
-    changed: dict[StreamId, tuple[Change, ...]],
-    beneath: dict[StreamId, tuple[Change, ...]],
-    by_path: dict[str, list[tuple[StreamId, Change]]],
-) -> bool:
-    """Whether the only change of a path is in the merged tree."""
-    if change.after is None or here == (change.after_mode, change.after):
-        return (change.after is None) == (here is None)
-    if change.before is not None:
-        return False
-    others = [c for s, changes in changed.items() if s != stream for c in changes]
-    deleted = [c.path for c in (*others, *beneath[stream]) if c.after is None]
-    if here is None:
-        moved = {path.rpartition("/")[0] for path in deleted} - {""}
-        return any(prefix in moved for prefix in prefixes(change.path))
-    # git may have found a rename between what one has deleted and what another has added.
-    older = {c.path for c in beneath[stream] if c.after is None}
-    return any(
-        path in older or (len(touched) > 1 and any(c.after is None for _, c in touched))
-        for path, touched in by_path.items()
-    )
+def _stands(carried: Carried | None, files: Mapping[str, Entry]) -> bool:
+    """Whether what went along with a rename is where it was carried to, unless changed since."""
+    return carried is None or files.get(carried.path) == (carried.mode, carried.blob)
 
 
 def _warnings(
