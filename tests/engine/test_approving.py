@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,6 +92,92 @@ def test_branch_and_clean_checkout_move_together(project: Project) -> None:
     assert git(project.user, "status", "--porcelain") == ""
     assert_has_result(project.user)
     assert approve(project.repo, RUN, project.base, outcome.commit) == outcome
+
+
+def sub_repository(folder: Path) -> Path:
+    """A submodule on branch main: its git directory lies in the superproject's."""
+    origin = make_repository(folder / "origin", FILES)
+    user = make_repository(folder / "super", {"top": "x\n"})
+    git(user, "-c", "protocol.file.allow=always", "submodule", "add", "-q", str(origin), "sub")
+    git(user / "sub", "switch", "-q", "main")
+    return user / "sub"
+
+
+def separate_git_dir(folder: Path) -> Path:
+    return make_repository(folder / "user", FILES, "--separate-git-dir", str(folder / "apart"))
+
+
+def deleted_checkout(folder: Path) -> Path:
+    """Another checkout of main was deleted, and git still lists it."""
+    user = make_repository(folder / "user", FILES)
+    git(user, "worktree", "add", "-q", "-f", str(folder / "other"), "main")
+    shutil.rmtree(folder / "other")
+    return user
+
+
+def linked_worktree(folder: Path) -> Path:
+    user = make_repository(folder / "user", FILES)
+    git(user, "worktree", "add", "-q", "-b", "feature", str(folder / "linked"))
+    return folder / "linked"
+
+
+@pytest.mark.parametrize(
+    "make", [sub_repository, separate_git_dir, deleted_checkout, linked_worktree]
+)
+def test_whatever_git_lists_as_checkouts_the_users_own_is_known(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    """A git directory that lies elsewhere is not another checkout, and one that is gone is none."""
+    project = open_project(make(tmp_path), tmp_path / "out")
+    outcome = approve_run(project)
+    assert isinstance(outcome, Approved), outcome
+    assert_has_result(project.user)
+    assert git(project.user, "status", "--porcelain") == ""
+
+
+def test_a_checkout_that_stands_on_the_branch_too_is_not_left_behind(tmp_path: Path) -> None:
+    user = make_repository(tmp_path / "user", FILES)
+    git(user, "worktree", "add", "-q", "-f", str(tmp_path / "other"), "main")
+    outcome = approve_run(open_project(user, tmp_path / "out"))
+    assert isinstance(outcome, Refusal)
+    assert str(tmp_path / "other") in outcome.reason
+
+
+def test_a_link_to_a_folder_becomes_a_folder_as_git_makes_it_one(tmp_path: Path) -> None:
+    """What the link led to lies elsewhere, and is in nobody's way."""
+    user = make_repository(tmp_path / "user", {"real/x": "x\n", "a.txt": "a\n"})
+    (user / "link").symlink_to("real")
+    git(user, "add", "-A")
+    git(user, "commit", "-qm", "link")
+    project = open_project(user, tmp_path / "out")
+    workspace = project.workspace("one")
+    (workspace.path / "link").unlink()
+    write(workspace.path, {"link/x": "mine\n", "link/deep/y": "y\n"})
+    outcome = approve(project.repo, RUN, project.base, project.capture(workspace).commit)
+    assert isinstance(outcome, Approved), outcome
+    assert not (user / "link").is_symlink()
+    assert (user / "link/x").read_text() == "mine\n"
+    assert (user / "real/x").read_text() == "x\n"
+    assert git(user, "status", "--porcelain") == ""
+
+
+def test_uncommitted_work_without_any_commit_comes_along(tmp_path: Path) -> None:
+    """The first commits are that work, and the result on top; what changed since is no victim."""
+    user = tmp_path / "user"
+    user.mkdir()
+    git(user, "init", "-q", "-b", "main")
+    write(user, FILES)
+    project = open_project(user, tmp_path / "out", include_uncommitted=True)
+    commit = finished(project)
+    write(user, {"b.txt": "written meanwhile\n"})
+    refused = approve(project.repo, RUN, project.base, commit)
+    assert isinstance(refused, Refusal)
+    assert (refused.paths, (user / "b.txt").read_text()) == (("b.txt",), "written meanwhile\n")
+    write(user, {"b.txt": "b\n"})
+    outcome = approve(project.repo, RUN, project.base, commit)
+    assert isinstance(outcome, Approved), outcome
+    assert_has_result(user)
+    assert git(user, "status", "--porcelain") == ""
 
 
 def test_untracked_files_stay_where_they_are(project: Project) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -322,8 +322,8 @@ def test_a_workspace_swapped_while_it_is_read_is_not_believed(
     """It is looked at before its files are, and after that."""
     workspace = project.workspace("one")
 
-    def swapped(git: Git) -> Snapshot:
-        taken = take_snapshot(git)
+    def swapped(git: Git, withheld: Sequence[str]) -> Snapshot:
+        taken = take_snapshot(git, withheld)
         made_anew(workspace.path)
         return taken
 

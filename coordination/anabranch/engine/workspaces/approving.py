@@ -18,10 +18,17 @@ from anabranch.engine.git import Git, GitError, repository_lock
 from anabranch.engine.workspaces.applying import apply_to_folder
 from anabranch.engine.workspaces.names import result_branch
 from anabranch.engine.workspaces.objects import Change, changes
+from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.refs import RefMoved, move_ref, read_ref
-from anabranch.engine.workspaces.repository import frozen_view, live_view, run_folder
+from anabranch.engine.workspaces.repository import (
+    empty_tree,
+    frozen_view,
+    live_view,
+    run_folder,
+)
 from anabranch.engine.workspaces.snapshots import copy_index, take_snapshot
 from anabranch.engine.workspaces.values import Approved, Base, Refusal, Repository
+from anabranch.paths import state_home
 from anabranch.plain_files import open_plain
 
 _IN_PROGRESS = {
@@ -75,7 +82,7 @@ def _refused(repo: Repository, run: RunId, base: Base, commit: str) -> Refusal |
             f"{branch} moved since the run began",
             f"merge the result into it yourself: git switch {branch} && git merge {name}",
         )
-    elsewhere = [path for path in _checkouts_of(repo, base.branch) if path != repo.root]
+    elsewhere = list(checkouts_of(repo, base.branch))
     if elsewhere:
         return Refusal(
             f"{branch} is checked out in {elsewhere[0]} too",
@@ -89,14 +96,23 @@ def _refused(repo: Repository, run: RunId, base: Base, commit: str) -> Refusal |
     return None
 
 
-def _checkouts_of(repo: Repository, branch: str) -> Iterator[Path]:
-    path = Path()
-    for field in live_view(repo).run("worktree", "list", "--porcelain", "-z").fields:
-        kind, _, value = field.partition(" ")
+def checkouts_of(repo: Repository, branch: str) -> Iterator[Path]:
+    """Other checkouts that stand on a branch, so that they would be at odds with it when it moves.
+
+    What git lists is looked at: where its git directory is not in its checkout (a submodule's, say)
+    git takes that for the checkout; entries of deleted checkouts stay in the list; and streams may
+    check out what they like in their workspaces.
+    """
+    path, state = Path(), Path(os.path.realpath(state_home()))
+    entries = live_view(repo).run("worktree", "list", "--porcelain", "-z").fields
+    for number, entry in enumerate(entries):
+        kind, _, value = entry.partition(" ")
         if kind == "worktree":
-            path = Path(value)
+            path, is_main = Path(value), number == 0
         elif kind == "branch" and value == branch:
-            yield path
+            is_ours = path == repo.root or (is_main and repo.checkout_dir == repo.git_dir)
+            if not is_ours and path.is_dir() and not path.resolve().is_relative_to(state):
+                yield path
 
 
 def _stands_on(repo: Repository, branch: str) -> bool:
@@ -129,7 +145,7 @@ def _bring_along(
             if _brought_along(git, tree):
                 move_ref(repo, done.branch or "", done.commit, base.head)
                 return done
-            refusal = _unclean(git, base, changed)
+            refusal = _unclean(repo, git, base, changed)
             if refusal is None:
                 _write_and_move(repo, git, base, tree, changed, done, lock)
     except FileExistsError:
@@ -168,15 +184,16 @@ def _dirty_files(git: Git) -> tuple[str, ...]:
     return git.run("diff-files", "--name-only", "--ignore-submodules=dirty", "-z").fields
 
 
-def _unclean(git: Git, base: Base, changed: Sequence[Change]) -> Refusal | None:
+def _unclean(repo: Repository, git: Git, base: Base, changed: Sequence[Change]) -> Refusal | None:
     """Compares the checkout with the base, and looks for files in the way."""
-    if base.commit == base.head or base.head is None:
+    is_committed = base.tree == empty_tree(repo) if base.head is None else base.commit == base.head
+    if is_committed:
         staged = git.run("diff-index", "--cached", "--name-only", "-z", base.tree).fields
         dirty = tuple(sorted({*staged, *_dirty_files(git)}))
         reason = "your checkout has uncommitted changes"
         hint = "put them away with git stash, approve again, then git stash pop"
     else:
-        now = take_snapshot(git).tree
+        now = take_snapshot(git, own_paths(repo)).tree
         dirty = tuple(change.path for change in changes(git, base.tree, now))
         reason = "your files changed since the run began"
         hint = "put them back, or commit and merge the result's branch yourself"
@@ -202,6 +219,8 @@ def _in_the_way(git: Git, changed: Sequence[Change]) -> Iterator[str]:
         parts = change.path.split("/")
         for depth in range(1, len(parts) + 1):
             path = "/".join(parts[:depth])
+            if path in tracked and depth < len(parts):
+                break  # it goes; what a symbolic link seems to hold lies elsewhere
             if path in tracked or not os.path.lexists(root / path):
                 continue
             is_folder = (root / path).is_dir() and not (root / path).is_symlink()

@@ -6,8 +6,10 @@ import time
 
 from anabranch.core.ids import RunId
 from anabranch.engine.git import Git, GitError
+from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.names import base_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content
+from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.refs import keep_ref, resolve_head
 from anabranch.engine.workspaces.repository import (
     empty_tree,
@@ -15,7 +17,12 @@ from anabranch.engine.workspaces.repository import (
     frozen_view,
     run_folder,
 )
-from anabranch.engine.workspaces.snapshots import Snapshot, renew_index, take_snapshot
+from anabranch.engine.workspaces.snapshots import (
+    Snapshot,
+    nested_with_commit,
+    renew_index,
+    take_snapshot,
+)
 from anabranch.engine.workspaces.values import Base, Repository
 
 
@@ -53,7 +60,9 @@ def uncommitted_files(repo: Repository) -> int:
     if repo.kind == "plain":
         return 0
     here = Git(git_dir=repo.checkout_dir, cwd=repo.root).at(work_tree=repo.root)
-    answer = here.run("status", "--porcelain", "-z", "--no-renames", accept=(0, 128))
+    withheld = [f":(exclude,top,literal){path}" for path in own_paths(repo)]
+    asked = ("--porcelain", "-z", "--no-renames", "--", ":/", *withheld)
+    answer = here.run("status", *asked, accept=(0, 128))
     return sum(1 for field in answer.fields if field) if answer.exit_code == 0 else 0
 
 
@@ -68,7 +77,16 @@ def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Sn
                 "your checkout has unresolved conflicts",
                 hint="resolve them, or run without include_uncommitted",
             )
-    return take_snapshot(git)
+    known = set(nested_with_commit(git))
+    snapshot = take_snapshot(git, own_paths(repo))
+    nested = [*snapshot.left_out, *(path for path in nested_with_commit(git) if path not in known)]
+    if nested:
+        raise GitError(
+            f"it holds repositories of their own: {some(nested)}",
+            hint="their files would be in no workspace: run inside one of them, or list them in a "
+            ".gitignore to leave them out",
+        )
+    return snapshot
 
 
 def _committed(git: Git, repo: Repository, head: str | None) -> tuple[str, str]:

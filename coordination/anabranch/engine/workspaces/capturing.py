@@ -20,6 +20,7 @@ from anabranch.engine.workspaces.identity import require_unreplaced
 from anabranch.engine.workspaces.lost import git_directory_names, lost_commits, lost_tags
 from anabranch.engine.workspaces.names import rescue_ref
 from anabranch.engine.workspaces.objects import Drafts, changes, commit_content, existing
+from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import index_path
 from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref, resolve_head
 from anabranch.engine.workspaces.repository import frozen_view, live_view
@@ -52,7 +53,7 @@ def capture_result(
     git = workspace_view(repo, workspace)
     git_dir = trusted_git_dir(workspace)
     renew_index(git, git_dir / "index", workspace.start_tree)
-    snapshot = take_snapshot(git)
+    snapshot = take_snapshot(git, own_paths(repo))
     require_unreplaced(workspace.path, workspace.identity)  # it may have been swapped meanwhile
     changed = changes(git, workspace.start_tree, snapshot.tree)
     head, finding = _parent(git, git_dir, workspace)

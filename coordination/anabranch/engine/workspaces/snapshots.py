@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from anabranch.engine.git import Git, GitError
+from anabranch.engine.git import Answer, Git, GitError, decode
 from anabranch.plain_files import (
     LARGE_FILE_BYTES,
     SMALL_FILE_BYTES,
@@ -26,6 +27,7 @@ from anabranch.plain_files import (
 
 _MOST_NESTED = 64
 _LINK_MODE = (0o160000).to_bytes(4, "big")
+_UNREAD = "warning: could not open directory "
 _NO_COMMIT = "/' does not have a commit checked out"
 
 
@@ -36,17 +38,18 @@ class Snapshot(msgspec.Struct, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
-def take_snapshot(git: Git) -> Snapshot:
+def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
     """Writes all files of ``git``'s work tree that are not ignored as a tree.
 
-    Raises GitError when a file cannot be read or converted.
+    ``withheld`` are folders that are no part of it. Raises GitError when a file or a folder cannot
+    be read, or a file not converted.
     """
     left_out: list[str] = []
-    links = _nested_with_commit(git)
+    links = nested_with_commit(git)
     while True:
-        excluded = [f":(exclude,top,literal){path}" for path in (*links, *left_out)]
+        excluded = [f":(exclude,top,literal){path}" for path in (*withheld, *links, *left_out)]
         try:
-            git.run("add", "-A", "--", ":/", *excluded)
+            _require_all_read(git.run("add", "-A", "--", ":/", *excluded))
         except GitError as error:
             nested = _nested_without_commit(error.stderr)
             if nested is None or nested in left_out or len(left_out) >= _MOST_NESTED:
@@ -60,7 +63,17 @@ def take_snapshot(git: Git) -> Snapshot:
     return Snapshot(git.run("write-tree").text, tuple(left_out))
 
 
-def _nested_with_commit(git: Git) -> list[str]:
+def _require_all_read(answer: Answer) -> None:
+    """Raises GitError if a folder could not be opened: git passes over it with a warning only."""
+    for line in decode(answer.err).splitlines():
+        if line.startswith(_UNREAD):
+            raise GitError(
+                f"a folder cannot be read: {line.removeprefix(_UNREAD)}",
+                hint="make it readable, or have a .gitignore leave it out",
+            )
+
+
+def nested_with_commit(git: Git) -> list[str]:
     """Nested repositories that the index knows already.
 
     `git add` would start `git status` in each of them, with *their* configuration, whoever wrote

@@ -24,6 +24,7 @@ from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_vie
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import component
 from anabranch.engine.workspaces.objects import changes
+from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import read_record
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
@@ -90,7 +91,7 @@ class Trials:
             index = self._folder / f"{component(stream.id)}.{stream.attempt}"
             git = self._apart(workspace_view(self._repo, workspace)).at(index=index)
             renew_index(git, trusted_git_dir(workspace) / "index", workspace.start_tree)
-            tree = take_snapshot(git).tree
+            tree = take_snapshot(git, own_paths(self._repo)).tree
         except (GitError, OSError):
             return None
         objects = trusted_git_dir(workspace) / "objects" if workspace.kind == "clone" else None
