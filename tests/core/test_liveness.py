@@ -188,6 +188,19 @@ def test_an_outside_stream_lives_by_its_calls() -> None:
     assert "the timeout is 10 min" in left.reason
 
 
+def test_the_plan_says_how_long_an_outside_stream_may_be_silent() -> None:
+    """By ``[coordination.heartbeat] timeout``."""
+    watching = Watching(**FAST)
+    watching.crew = Crew(plan=plan_of(stream("a"), heartbeat_timeout_seconds=30.0))
+    watching.crew.starts("a")
+    watching.crew.registers("scout")
+    watching.ticks(29)
+    assert not watching.crew.events(ev.StreamLeft)
+    watching.ticks(3)
+    (left,) = watching.crew.events(ev.StreamLeft)
+    assert "the timeout is 30 s" in left.reason
+
+
 # ------------------------------------------------------------------ what is kept
 
 

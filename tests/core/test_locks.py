@@ -318,6 +318,18 @@ def _succeed(run: Run, name: str) -> None:
     )
 
 
+def test_shared_files_are_held_against_nobody() -> None:
+    """With ``file_access = "shared"`` neither locks nor `writes` keep anything from the merge."""
+    members = (stream("s0"), stream("s1", writes=("src/",)))
+    run = Run(started(plan_of(*members, file_access="shared"), ["s0", "s1"]))
+    run.lock("s0", "src/a.py")
+    run.give(_written(run, "s1", "src/a.py", "docs/c.md"))
+    assert locks_status(run.state)["violations"] == []
+    for name in ("s0", "s1"):
+        _succeed(run, name)
+    assert run.state.points[run.state.plan.points[-1].id].phase is PointPhase.MERGING
+
+
 def test_another_attempt_begins_with_a_clean_slate() -> None:
     """A violation is of the attempt that wrote; its workspace is not the next one's."""
     plan = plan_of(stream("s0", max_retries=1, writes=("src/",)))

@@ -451,3 +451,43 @@ def test_a_project_that_moved_is_told_so(program: Program) -> None:
     told = program.expect(2, "resume", run, "--headless", cwd=str(program.scratch))
     assert "project" in told.err
     program.project.with_name("moved").rename(program.project)
+
+
+def test_files_of_variables_are_read_at_each_start(program: Program) -> None:
+    """From the project, though git ignores them; what they hold now, not what they held before."""
+    write(
+        program.project, {".gitignore": ".env\n", ".env": 'SECRET="a $b c"\nPLAIN=from the file\n'}
+    )
+    change = f"sed -i s/SECRET/CHANGED/ {program.project}/.env; exit 1"
+    show = 'echo "$SECRET|$CHANGED|$PLAIN"; test "$CHANGED" ||'
+    program.plan(
+        {
+            "a": {
+                "command": f"{show} {{ {change}; }}",
+                "env_file": ".env",
+                "env": {"PLAIN": "from the plan"},
+                "retries": 1,
+            }
+        }
+    )
+    converged(program)
+    logs = [program.log("a", attempt).strip() for attempt in (1, 2)]
+    assert logs == ["a $b c||from the plan", "|a $b c|from the plan"]
+
+
+def test_what_is_impossible_here_is_refused_before_anything_starts(program: Program) -> None:
+    """`check` warns, for the plan may be meant for another machine; a run would fail late."""
+    program.plan(
+        {
+            "first": "touch /tmp/never",
+            "large": {"command": "true", "resources": {"cpu_cores": 9999}},
+            "secret": {"command": "true", "env_file": [".env"]},
+        },
+    )
+    checked = program.asked(0, "check", "--json").json()
+    codes = {warning["code"] for warning in checked["warnings"]}
+    assert codes == {"impossible-resources", "missing-env-file"}
+    told = program.asked(2, "run", "--headless")
+    assert "it needs 9999 cpu_cores" in told.err
+    assert "env_file '.env' is not there" in told.err
+    assert not program.run_folders()

@@ -22,6 +22,7 @@ from anabranch.config import (
     LoadedPlan,
     PlanErrors,
     StrategyNames,
+    as_runnable,
     check_report,
     check_text,
     initial_plan,
@@ -180,6 +181,24 @@ def test_a_dependency_may_name_a_capability(written: str, condition: str) -> Non
     assert (capable.capability, capable.condition) == ("analysis", condition)
     assert capable.providers == ("scan",)
     assert SCHEMA.is_valid(tomllib.loads(f"{ABLE}depends_on = {written}\n"))
+
+
+@pytest.mark.parametrize(
+    "written",
+    ['["scan", { capability = "analysis" }]', '{ scan = { condition = "completed" } }', '["scan"]'],
+)
+def test_depends_on_has_another_name(written: str) -> None:
+    """`dependencies` means the same, is checked the same, and does not stand beside the other."""
+    plans = [loaded(f"{ABLE}{key} = {written}\n").plan for key in ("depends_on", "dependencies")]
+    assert plans[0] == plans[1]
+    assert plans[0].streams[1].depends_on
+    assert SCHEMA.is_valid(tomllib.loads(f"{ABLE}dependencies = {written}\n"))
+    (error,) = refused(f'{ABLE}dependencies = ["scna"]\n').errors
+    assert (error.line, error.hint) == (7, "did you mean `scan`?")
+    (error,) = refused(f'{ABLE}dependencies = ["fix"]\n').errors
+    assert "wait for each other" in error.message
+    errors = refused(f"{ABLE}dependencies = {written}\ndepends_on = {written}\n").errors
+    assert any("one key with two names" in error.message for error in errors)
 
 
 def test_a_capability_that_no_stream_has_is_worth_a_word() -> None:
@@ -557,6 +576,10 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
         if warning.code == "no-effect-yet"
     ]
     assert found == [
+        "coordination.max_parallel",
+        "coordination.isolation.confinement",
+        "coordination.state_management.sync_interval",
+        "streams.unit.tty",
         "streams.unit.max_parallel",
     ]
     refusing = [row.key[-1] for row in NOT_YET if row.answer == "refuse"]
@@ -599,6 +622,133 @@ def test_a_stream_that_can_never_start_is_named() -> None:
     text = 'version = 1\n[streams]\na = "x"\n[streams.b]\ncommand = "x"\n'
     (warning,) = loaded(text + 'depends_on.a.condition = "converged"\n').warnings
     assert (warning.code, warning.stream) == ("never-starts", "b")
+
+
+@pytest.mark.parametrize(
+    ("keys", "stands"),
+    [
+        ('env = { A = "$HOME/x" }', "`$HOME` in `streams.a.env.A`"),
+        ('env = { A = "x:${PATH}" }', "`${PATH}` in `streams.a.env.A`"),
+        ('env = { A = "$(pwd)" }', "`$(pwd)` in `streams.a.env.A`"),
+        ('working_dir = "$SUB"', "`$SUB` in `streams.a.working_dir`"),
+        ('working_dir = "~/x"', "`~/` in `streams.a.working_dir`"),
+        ('writes = ["$OUT/**"]', "`$OUT` in `streams.a.writes[0]`"),
+        ('env = { PRICE = "5$", A = "$5 a~b" }', ""),
+    ],
+)
+def test_what_only_a_shell_would_expand_is_worth_a_word(keys: str, stands: str) -> None:
+    """It stays as it is written; in a command it is the shell's."""
+    text = f"version = 1\n[streams.a]\ncommand = 'echo $HOME'\n{keys}\n"
+    found = [w for w in loaded(text).warnings if w.code == "not-expanded"]
+    assert [stands in w.message for w in found] == ([True] if stands else [])
+
+
+@pytest.mark.parametrize(("command", "count"), [('["echo", "$A"]', 1), ('["sh", "-c", "$A"]', 0)])
+def test_an_array_is_no_shell(command: str, count: int) -> None:
+    """Unless it names one."""
+    found = loaded(f"version = 1\n[streams.a]\ncommand = {command}\n").warnings
+    assert [w.code for w in found] == ["not-expanded"] * count
+
+
+@pytest.mark.parametrize(
+    ("head", "keys", "named"),
+    [
+        ("[coordination.isolation]\nfile_access = 'shared'", 'writes = ["x"]', "streams.a.writes"),
+        ("[coordination]\nprotocols = []", 'ask = { signal = "USR1" }', "streams.a.ask"),
+        ("[coordination]\nprotocols = []", "heartbeat = { timeout = 5 }", "streams.a.heartbeat"),
+        ("[coordination]\ncheckpoint_interval = 5", "", "coordination.checkpoint_interval"),
+        ("", "sync = true", "streams.a.sync"),
+        ('[convergence.p]\nstreams = ["a"]\non_failure = "stop"', "", "convergence.p.on_failure"),
+    ],
+)
+def test_a_key_that_the_rest_of_the_plan_leaves_idle_is_named(
+    head: str, keys: str, named: str
+) -> None:
+    """It has an effect elsewhere, and none here."""
+    (warning,) = loaded(f'version = 1\n{head}\n[streams.a]\ncommand = "true"\n{keys}\n').warnings
+    assert warning.code == "no-effect-here"
+    assert f"`{named}` has no effect in this plan: " in warning.message
+
+
+def test_reports_that_always_come_too_late_are_worth_a_word() -> None:
+    """Only where the plan itself says how often."""
+    head = 'version = 1\n[streams.a]\ncommand = "true"\n'
+    (warning,) = loaded(f"{head}heartbeat = {{ interval = 60, timeout = 30 }}\n").warnings
+    assert (warning.code, warning.stream) == ("heartbeat-too-rare", "a")
+    assert not loaded(f"{head}heartbeat = {{ timeout = 30 }}\n").warnings
+
+
+# ------------------------------------------------------------------ what is impossible
+
+
+@pytest.mark.parametrize(
+    ("pattern", "reason"),
+    [("/etc/**", "absolute"), ("../x", "may not contain .."), ("", "empty"), (".git/x", ".git")],
+)
+def test_what_lies_outside_of_the_project_can_never_be_written(pattern: str, reason: str) -> None:
+    """An error wherever the plan runs, at its place."""
+    text = f'version = 1\n[streams.a]\ncommand = "true"\nwrites = ["src/**", "{pattern}"]\n'
+    (error,) = refused(text).errors
+    assert (error.line, error.key) == (4, "streams.a.writes[1]")
+    assert reason in error.message
+
+
+@pytest.mark.parametrize("key", ["verify", "resolver"])
+def test_an_empty_command_is_a_mistake_everywhere(key: str) -> None:
+    """It would count as none."""
+    text = f'version = 1\n[streams]\na = "true"\n[convergence.final]\n{key} = " "\n'
+    assert [error.key for error in refused(text).errors] == [f"convergence.final.{key}"]
+
+
+IMPOSSIBLE_HERE = {
+    "impossible-resources": "resources = { cpu_cores = 9999 }",
+    "missing-env-file": 'env_file = ["no/such.env"]',
+    "never-starts": 'depends_on = { b = { condition = "converged" } }',
+    "missing-verify": '[convergence.final]\nverify = "no-such-program-anywhere --fast"',
+}
+
+
+@pytest.mark.parametrize("code", IMPOSSIBLE_HERE)
+def test_what_cannot_be_here_is_a_warning_and_no_run_may_start(code: str, tmp_path: Path) -> None:
+    """The plan may be meant for another machine; told with its place, for a run that is refused."""
+    head = 'version = 1\n[streams]\nb = "true"\n[streams.a]\ncommand = "true"\n'
+    text = f"{head}{IMPOSSIBLE_HERE[code]}\n"
+    found = loaded(text, machine={"cpu_cores": 2.0}, folder=tmp_path)
+    assert [warning.code for warning in found.warnings] == [code]
+    failed = as_runnable(found)
+    assert isinstance(failed, PlanErrors)
+    (error,) = failed.errors
+    assert error.line >= 6
+    assert error.message == found.warnings[0].message
+
+
+def test_a_capability_that_nobody_can_bring_is_waited_for_in_vain() -> None:
+    """With registration switched off nobody joins."""
+    head = ABLE.replace("[streams.scan]", "[coordination]\nprotocols = []\n[streams.scan]")
+    (warning,) = loaded(f'{head}depends_on = [{{ capability = "magic" }}]\n').warnings
+    assert (warning.code, warning.stream) == ("never-starts", "fix")
+
+
+@pytest.mark.parametrize(
+    ("command", "is_missing"),
+    [
+        ("no-such-program-anywhere x", True),
+        ("A=1 no-such-program-anywhere", True),
+        ("PATH=/x no-such-program-anywhere", False),
+        ("if true; then no-such; fi", False),
+        ("./no-such-file", False),
+        ("$TOOL x", False),
+        ("(no-such-program)", False),
+        ("git status", False),
+    ],
+)
+def test_a_program_that_is_not_on_this_machine_is_worth_a_word(
+    command: str, is_missing: bool, tmp_path: Path
+) -> None:
+    """A stream may bring it; what only a shell could tell is left to it."""
+    found = loaded(f'version = 1\n[streams]\na = "{command}"\n', folder=tmp_path)
+    assert [w.code for w in found.warnings] == (["missing-program"] if is_missing else [])
+    assert as_runnable(found) is found
 
 
 def test_ten_thousand_streams_with_writes_are_checked_within_seconds() -> None:

@@ -86,7 +86,8 @@ def command(
         raise click.UsageError("--keep: the small disk of --full-disk goes with the drill")
     rehearsal = rehearsal_of(loaded.plan, faults, heartbeat)
     environment = {**os.environ, "ANABRANCH_DRILL": "1"}
-    scratch, folder = make_scratch(here(), needs_small_disk=bool(full_disk))
+    named = (name for stream in loaded.plan.streams for name in stream.env_files)
+    scratch, folder = make_scratch(here(), needs_small_disk=bool(full_disk), besides=named)
     say(f"a drill of {shown(plan or DEFAULT_PLAN)} on a scratch copy: {scratch.path}")
     for change in rehearsal.changes:
         say(f"for the drill, {shown(change)}")

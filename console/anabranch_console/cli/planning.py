@@ -13,6 +13,7 @@ from anabranch.config import (
     LoadedPlan,
     PlanErrors,
     StrategyNames,
+    as_runnable,
     check_report,
     check_text,
     load_plan,
@@ -78,6 +79,7 @@ def read_plan(
         auto_parallel=auto_parallel(),
         estimates=estimates(project),
         machine=measured_capacity(extensions.resource_probes),
+        folder=here(),
     )
 
 
@@ -96,7 +98,8 @@ def _look_above() -> None:
 
 
 def valid_plan(loaded: LoadedPlan | PlanErrors, as_json: bool) -> LoadedPlan:
-    """Return a plan that is valid; else tell every mistake and exit with 2."""
+    """Return a plan that can be run here; else tell everything that is wrong and exit with 2."""
+    loaded = as_runnable(loaded)
     if isinstance(loaded, PlanErrors):
         if as_json:
             print_json(check_report(loaded))

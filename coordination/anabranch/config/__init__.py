@@ -5,6 +5,7 @@ from anabranch.config.checking import check_report, check_text
 from anabranch.config.loading import (
     LoadedPlan,
     PlanErrors,
+    as_runnable,
     load_plan,
     parse_plan,
     plan_from_commands,
@@ -22,6 +23,7 @@ __all__ = [
     "PlanErrors",
     "PlanWarning",
     "StrategyNames",
+    "as_runnable",
     "check_report",
     "check_text",
     "initial_plan",

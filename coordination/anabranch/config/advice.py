@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import combinations, zip_longest
 
-from anabranch.config.problems import PlanWarning, printable
-from anabranch.core.graph import ended_before, never_startable
+from anabranch.config.model import PlanFile, StreamTable
+from anabranch.config.problems import KeyPath, PlanWarning, key_text, printable
+from anabranch.core.graph import ended_before
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.plan import Plan, StreamPlan
 
@@ -17,13 +18,13 @@ _WILD = "*?[{"
 _REPEATS_A_REPETITION = re.compile(r"[+*}][^()|]{0,20}\)(?:[+*]|\{\d)")
 
 
-def plan_warnings(plan: Plan, machine: Mapping[str, float] | None = None) -> list[PlanWarning]:
-    """Everything that is doubtful about a valid plan, on a ``machine`` with so much of each."""
+def plan_warnings(plan: Plan, file: PlanFile) -> list[PlanWarning]:
+    """Everything that is doubtful about a valid plan, wherever it runs."""
     return [
-        *_never_starts(plan),
         *_empty_points(plan),
-        *_impossible_resources(plan, machine or {}),
         *_unknown_capabilities(plan),
+        *_rare_heartbeats(file),
+        *_not_expanded(plan),
         *_overlapping_writes(plan),
         *_nested_repetitions(plan),
     ]
@@ -123,31 +124,11 @@ def _overlap(one: StreamPlan, other: StreamPlan) -> tuple[str, str] | None:
     )
 
 
-def _never_starts(plan: Plan) -> Iterator[PlanWarning]:
-    for name in never_startable(plan):
-        yield PlanWarning(
-            "never-starts",
-            f"`{name}` can never start: it waits for a convergence point that cannot be reached",
-            name,
-        )
-
-
-def _impossible_resources(plan: Plan, machine: Mapping[str, float]) -> Iterator[PlanWarning]:
-    whole = {**machine, **plan.resources}
-    for stream in plan.streams:
-        for name, amount in stream.resources.items():
-            if amount > whole.get(name, amount):
-                text = (
-                    f"`{stream.id}` can never start here: it needs {amount:g} {printable(name)}, "
-                    f"and there are only {whole[name]:g}"
-                )
-                yield PlanWarning("impossible-resources", text, stream.id)
-
-
 def _unknown_capabilities(plan: Plan) -> Iterator[PlanWarning]:
     for stream in plan.streams:
         for dependency in stream.depends_on:
-            if dependency.capability and not dependency.providers:
+            may_join = "registration" in plan.protocols
+            if dependency.capability and not dependency.providers and may_join:
                 text = (
                     f"`{stream.id}` waits for a stream with `{printable(dependency.capability)}`, "
                     "which no stream before it has: one has to join the run from outside"
@@ -159,3 +140,44 @@ def _empty_points(plan: Plan) -> Iterator[PlanWarning]:
     for point in plan.points:
         if not point.streams and point.id != FINAL_POINT:
             yield PlanWarning("empty-point", f"no stream converges at `{point.id}`")
+
+
+def _rare_heartbeats(file: PlanFile) -> Iterator[PlanWarning]:
+    """A stream that reports as often as its plan says, and is always too late."""
+    general = file.coordination.heartbeat
+    if "interval" in general.model_fields_set and general.interval >= general.timeout:
+        yield _too_rare(("coordination", "heartbeat", "interval"), general.timeout)
+    for name, entry in file.streams.items():
+        own = entry.heartbeat if isinstance(entry, StreamTable) else None
+        if own is not None and own.interval and own.interval >= (own.timeout or general.timeout):
+            key = ("streams", name, "heartbeat", "interval")
+            yield _too_rare(key, own.timeout or general.timeout, name)
+
+
+def _too_rare(path: KeyPath, timeout: float, stream: str | None = None) -> PlanWarning:
+    text = f"`{key_text(path)}` is not below the timeout of {timeout:g} s: reports come too late"
+    return PlanWarning("heartbeat-too-rare", text, stream, path)
+
+
+_VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}|\([^)]*\))|^~(?:/|$)")
+_SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "env", "eval"})
+
+
+def _not_expanded(plan: Plan) -> Iterator[PlanWarning]:
+    """Only a shell expands variables; what looks like one elsewhere stays as it is written."""
+    for stream in plan.streams:
+        for path, text in _literals(stream):
+            if found := _VARIABLE.search(text):
+                key = key_text(("streams", stream.id, *path))
+                told = f"`{printable(found[0])}` in `{key}` stays as it is: only a shell expands it"
+                yield PlanWarning("not-expanded", told, stream.id, ("streams", stream.id, *path))
+
+
+def _literals(stream: StreamPlan) -> Iterator[tuple[KeyPath, str]]:
+    yield from ((("env", name), value) for name, value in stream.env.items())
+    yield ("working_dir",), stream.working_dir
+    for key, values in (("env_file", stream.env_files), ("writes", stream.writes)):
+        yield from (((key, at), value) for at, value in enumerate(values))
+    is_shell = stream.command[:2] == ("/bin/sh", "-c")
+    if not is_shell and stream.command[0].rpartition("/")[2] not in _SHELLS:
+        yield from ((("command", at), word) for at, word in enumerate(stream.command))

@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from anabranch.config.model import AskTable, PlanFile, PointTable, StreamTable
 from anabranch.config.support import StrategyNames
@@ -20,13 +21,15 @@ class PlanContext:
     """What a plan depends on besides its file.
 
     ``auto_parallel`` is the width that ``"auto"`` begins with; ``estimates`` are the seconds that
-    streams took before, by name; ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``.
+    streams took before, by name; ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``;
+    ``folder`` is the one in the project that it is run in, if that is known.
     """
 
     known: StrategyNames = field(default_factory=StrategyNames)
     auto_parallel: int = 4
     estimates: Mapping[str, float] = field(default_factory=dict)
     machine: Mapping[str, float] = field(default_factory=dict)
+    folder: Path | None = None
 
 
 def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
@@ -99,6 +102,7 @@ def _stream(
         command_text=text,
         depends_on=_dependencies(table),
         env=dict(table.env),
+        env_files=(table.env_file,) if isinstance(table.env_file, str) else tuple(table.env_file),
         working_dir=table.working_dir,
         priority=table.priority,
         optional=table.optional,
@@ -136,18 +140,19 @@ def _command(command: str | list[str]) -> tuple[tuple[str, ...], str]:
 
 
 def _dependencies(table: StreamTable) -> tuple[Dependency, ...]:
-    if isinstance(table.depends_on, list):
+    needs = table.depends_on if table.dependencies is None else table.dependencies
+    if isinstance(needs, list):
         return tuple(
             Dependency(StreamId(item))
             if isinstance(item, str)
             else Dependency(condition=item.condition, capability=item.capability)
-            for item in table.depends_on
+            for item in needs
         )
     return tuple(
         Dependency(StreamId(name), dependency.condition)
         if dependency.capability is None
         else Dependency(condition=dependency.condition, capability=dependency.capability)
-        for name, dependency in table.depends_on.items()
+        for name, dependency in needs.items()
     )
 
 

@@ -18,10 +18,12 @@ from typing import Any
 
 from anabranch.config.advice import plan_warnings
 from anabranch.config.building import PlanContext, build_plan
-from anabranch.config.model import PlanFile
+from anabranch.config.idle_keys import idle_keys
+from anabranch.config.impossible import cannot_be_here
 from anabranch.config.options import option_problems
 from anabranch.config.positions import Position, key_positions, locate
 from anabranch.config.problems import (
+    IMPOSSIBLE,
     KeyPath,
     PlanError,
     PlanWarning,
@@ -51,6 +53,8 @@ class LoadedPlan:
     file: str
     warnings: tuple[PlanWarning, ...] = ()
     known: StrategyNames = field(default_factory=StrategyNames)
+    impossible: tuple[PlanError, ...] = ()
+    """Those of the warnings for which no run may start, as errors with their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,13 @@ class PlanErrors:
     name: str = ""
 
 
+def as_runnable(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
+    """Return a plan that can be run here and now, or everything that stands against it."""
+    if isinstance(loaded, LoadedPlan) and loaded.impossible:
+        return PlanErrors(loaded.file, loaded.impossible, loaded.plan.name)
+    return loaded
+
+
 def load_plan(
     path: str | Path,
     *,
@@ -69,14 +80,18 @@ def load_plan(
     auto_parallel: int = 4,
     estimates: Mapping[str, float] | None = None,
     machine: Mapping[str, float] | None = None,
+    folder: Path | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Read the plan file at ``path``.
 
     ``known`` names the installed strategies, ``auto_parallel`` is the width of
-    ``max_parallel = "auto"``, ``estimates`` are seconds by stream from earlier runs, and
-    ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``.
+    ``max_parallel = "auto"``, ``estimates`` are seconds by stream from earlier runs,
+    ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``, and ``folder`` the one in the
+    project that the plan is run in: what is to be found there is looked for.
     """
-    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
+    context = PlanContext(
+        known or StrategyNames(), auto_parallel, estimates or {}, machine or {}, folder
+    )
     file = printable(os.fspath(path), limit=4096)
     text = _read(path)
     if isinstance(text, Problem):
@@ -92,9 +107,12 @@ def parse_plan(
     auto_parallel: int = 4,
     estimates: Mapping[str, float] | None = None,
     machine: Mapping[str, float] | None = None,
+    folder: Path | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Read a plan from TOML ``text``; ``file`` is what errors call it. See :func:`load_plan`."""
-    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
+    context = PlanContext(
+        known or StrategyNames(), auto_parallel, estimates or {}, machine or {}, folder
+    )
     return _load_text(text, file, "plan", context)
 
 
@@ -212,9 +230,14 @@ def _load_document(
         shown = printable(name) if isinstance(name, str) else default_name
         return _errors(file, shown, problems, positions())
     plan = build_plan(typed, default_name, context)
-    warnings = [*_without_effect(document, typed, context.known, positions)]
-    warnings += plan_warnings(plan, context.machine)
-    return LoadedPlan(plan, file, tuple(warnings), context.known)
+    warnings = [*_without_effect(document, positions)]
+    warnings += idle_keys(plan, typed, context.known)
+    warnings += plan_warnings(plan, typed)
+    warnings += cannot_be_here(plan, context.machine, context.folder)
+    impossible = [w for w in warnings if w.code in IMPOSSIBLE]
+    problems = [Problem(w.path, w.message, w.hint) for w in impossible]
+    placed = _errors(file, plan.name, problems, positions()).errors if problems else ()
+    return LoadedPlan(plan, file, tuple(warnings), context.known, placed)
 
 
 def _errors(
@@ -229,24 +252,21 @@ def _errors(
 
 
 def _without_effect(
-    document: dict[str, Any],
-    typed: PlanFile,
-    known: StrategyNames,
-    positions: Callable[[], dict[KeyPath, Position]],
+    document: dict[str, Any], positions: Callable[[], dict[KeyPath, Position]]
 ) -> list[PlanWarning]:
     """A warning for each key the user wrote that this version does not act on."""
-    paths = not_yet(document, "warn")
-    if typed.coordination.recovery.fallback in known.recovery:
-        paths = [path for path in paths if path != ("coordination", "recovery", "fallback")]
-    found = positions() if paths else {}
-    placed = sorted((locate(found, path), path) for path in paths)
+    keys = not_yet(document, "warn")
+    found = positions() if keys else {}
+    placed = sorted((locate(found, path), path, instead) for path, instead in keys)
     return [
         PlanWarning(
             "no-effect-yet",
-            f"`{key_text(path)}` (line {place.line}) has no effect in this version",
+            f"`{key_text(path)}` (line {place.line}) has no effect in this version"
+            + (f": {instead}" if instead else ""),
             str(path[1]) if path[0] == "streams" else None,
+            path,
         )
-        for place, path in placed
+        for place, path, instead in placed
     ]
 
 

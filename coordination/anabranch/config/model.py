@@ -26,8 +26,10 @@ from anabranch.config.values import (
     Condition,
     Duration,
     Item,
+    Name,
     Pattern,
     PositiveDuration,
+    ProjectPath,
     Protocol,
     Retries,
     ShellCommand,
@@ -173,7 +175,7 @@ class DependencyTable(Table):
         default="succeeded",
         description="What the other stream must have done.",
     )
-    capability: Text | None = Field(
+    capability: Name | None = Field(
         default=None,
         description="Any stream with this capability will do; the key is only a label then.",
     )
@@ -182,7 +184,7 @@ class DependencyTable(Table):
 class CapabilityTable(Table):
     """A dependency on any stream that has a capability."""
 
-    capability: Text = Field(description="What the other stream must be able to do.")
+    capability: Name = Field(description="What the other stream must be able to do.")
     condition: Condition = Field(
         default="succeeded",
         description="What the other stream must have done.",
@@ -192,6 +194,13 @@ class CapabilityTable(Table):
 DependencyItem = Annotated[
     Annotated[str, Tag("<string>")] | Annotated[CapabilityTable, Tag("<table>")],
     one_of("a name or a table with a capability"),
+]
+
+
+Dependencies = Annotated[
+    Annotated[list[DependencyItem], Tag("<array>")]
+    | Annotated[dict[str, DependencyTable], Tag("<table>")],
+    one_of("an array of names or a table of conditions"),
 ]
 
 
@@ -216,7 +225,7 @@ class AskTable(Table):
     line: Text | None = Field(
         default=None, description="A line typed into its terminal (tty = true)."
     )
-    command: Text | None = Field(
+    command: ShellCommand | None = Field(
         default=None, description="A command run by sh -c in its workspace."
     )
 
@@ -250,15 +259,14 @@ class StreamTable(Table):
     """A named line of work with its own workspace."""
 
     command: Command = Field(description="A string is run by sh -c, an array is run as is.")
-    depends_on: Annotated[
-        Annotated[list[DependencyItem], Tag("<array>")]
-        | Annotated[dict[str, DependencyTable], Tag("<table>")],
-        one_of("an array of names or a table of conditions"),
-    ] = Field(
+    depends_on: Dependencies = Field(
         default=[],
         description='Names of streams, { capability = "..." }, or a table of conditions.',
     )
-    capabilities: list[Text] = Field(
+    dependencies: Dependencies | None = Field(
+        default=None, description="Another name for depends_on."
+    )
+    capabilities: list[Name] = Field(
         default=[],
         description="What this stream is able to do; others may depend on it.",
     )
@@ -271,6 +279,14 @@ class StreamTable(Table):
     )
     env: Annotated[dict[str, Text], AfterValidator(sound_environment)] = Field(
         default={}, description="Environment variables."
+    )
+    env_file: Annotated[
+        Annotated[ProjectPath, Tag("<string>")] | Annotated[list[ProjectPath], Tag("<array>")],
+        one_of("a path or an array of paths"),
+    ] = Field(
+        default=[],
+        description="Files of NAME=VALUE lines in the project, read at each start; env goes before "
+        "them. Nothing in them is expanded.",
     )
     working_dir: Annotated[Text, AfterValidator(sound_folder)] = Field(
         default=".", description="The folder to run in, relative to the workspace."
@@ -299,7 +315,7 @@ class StreamTable(Table):
     )
     tty: bool = Field(
         default=False,
-        description="Run on a pseudo-terminal that can be attached to.",
+        description="Run on a pseudo-terminal.",
     )
     ask: AskTable | None = Field(
         default=None, description="How it is asked for a sign when it stands still."
@@ -308,6 +324,12 @@ class StreamTable(Table):
         default=None, description="A plugin that says by which command line it is run."
     )
     after: Duration = Field(default=0, description="Not before this long after its dependencies.")
+
+    @model_validator(mode="after")
+    def _names_its_dependencies_once(self) -> StreamTable:
+        if {"depends_on", "dependencies"} <= self.model_fields_set:
+            raise fault("`depends_on` and `dependencies` are one key with two names", "write one")
+        return self
 
     @model_validator(mode="after")
     def _has_a_terminal_to_type_into(self) -> StreamTable:
@@ -339,14 +361,14 @@ class PointTable(Table):
         default=[],
         description="Who meets here; streams may also name the point, and meet at several.",
     )
-    verify: Text | None = Field(default=None, description="Must pass on the merged result.")
+    verify: ShellCommand | None = Field(default=None, description="Must pass on the merged result.")
     on_failure: Literal["quarantine", "stop"] = Field(
         default="quarantine", description="What happens when `verify` fails."
     )
     on_conflict: Literal["ask", "quarantine", "stop"] = Field(
         default="ask", description="What happens when work does not merge."
     )
-    resolver: Text | None = Field(
+    resolver: ShellCommand | None = Field(
         default=None,
         description="A command that settles conflicts before anybody is asked.",
     )

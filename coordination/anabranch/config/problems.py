@@ -38,22 +38,38 @@ class PlanError:
 
 WarningCode = Literal[
     "no-effect-yet",
+    "no-effect-here",
     "overlapping-writes",
     "never-starts",
     "empty-point",
     "impossible-resources",
+    "missing-env-file",
+    "missing-program",
+    "missing-verify",
+    "not-expanded",
+    "heartbeat-too-rare",
     "unknown-capability",
     "nested-repetition",
 ]
+IMPOSSIBLE: frozenset[WarningCode] = frozenset(
+    {"never-starts", "impossible-resources", "missing-env-file", "missing-verify"}
+)
+"""What cannot be run here and now. A plan with it is valid, for it may be meant for another
+machine; ``check`` warns of it, and a run is refused before anything starts."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlanWarning:
-    """Something in a valid plan that its author should know before it runs."""
+    """Something in a valid plan that its author should know before it runs.
+
+    ``path`` is the key that it is about.
+    """
 
     code: WarningCode
     message: str
     stream: str | None = None
+    path: KeyPath = ()
+    hint: str = ""
 
 
 def printable(text: str, limit: int = _LONGEST_NAME) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
+from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.graph import find_cycles
 from anabranch.core.ids import FINAL_POINT, StreamId, id_fault
 from anabranch.core.reducing import REDUCERS
@@ -29,6 +30,7 @@ def reference_problems(document: dict[str, Any]) -> list[Problem]:
         *_bad_points(streams, points),
         *_checks_of_nothing(document, points),
         *_impossible_amounts(document, streams),
+        *_impossible_writes(streams),
         *_bad_reducers(document, points),
     ]
 
@@ -146,6 +148,18 @@ def _impossible_amounts(document: dict[str, Any], streams: dict[str, object]) ->
                 )
 
 
+def _impossible_writes(streams: dict[str, object]) -> Iterator[Problem]:
+    """What lies outside of the project no stream may ever write."""
+    for stream, entry in streams.items():
+        patterns = _strings(("streams", stream, "writes"), _table(entry).get("writes"))
+        for path, pattern in patterns:
+            try:
+                normalised(pattern)
+            except PatternRefused as error:
+                hint = "name files of the project, such as `src/**`"
+                yield Problem(path, str(error), hint)
+
+
 def _is_more(amount: object, most: object) -> bool:
     numbers = isinstance(amount, int | float) and isinstance(most, int | float)
     return numbers and amount > most  # type: ignore[operator]
@@ -173,14 +187,15 @@ def _unknown_stream(path: KeyPath, name: str, streams: Iterable[str]) -> Problem
 
 def _dependencies(streams: dict[str, object], stream: str) -> Iterator[tuple[KeyPath, str]]:
     """The names a stream depends on, each with its place in the file."""
-    path = ("streams", stream, "depends_on")
-    depends_on = _table(streams[stream]).get("depends_on")
-    if isinstance(depends_on, dict):
-        for name, entry in depends_on.items():
-            if "capability" not in _table(entry):
-                yield (*path, name), name
-    else:
-        yield from _strings(path, depends_on)
+    for key in ("depends_on", "dependencies"):
+        path = ("streams", stream, key)
+        needs = _table(streams[stream]).get(key)
+        if isinstance(needs, dict):
+            for name, entry in needs.items():
+                if "capability" not in _table(entry):
+                    yield (*path, name), name
+        else:
+            yield from _strings(path, needs)
 
 
 def _strings(path: tuple[str, ...], value: object) -> Iterator[tuple[KeyPath, str]]:

@@ -41,28 +41,53 @@ class StrategyNames:
 
 
 class NotYet(NamedTuple):
-    """A key without effect: ``*`` stands for any name, ``values`` for the only ones concerned."""
+    """A key without effect: ``*`` stands for any name, ``values`` for the only ones concerned.
+
+    ``instead`` says what is so instead.
+    """
 
     key: tuple[str, ...]
     answer: Literal["refuse", "warn"] = "warn"
-    values: tuple[str, ...] = ()
+    values: tuple[object, ...] = ()
+    instead: str = ""
 
 
 NOT_YET = (
     NotYet(("streams", "*", "each"), "refuse"),
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
+    NotYet(
+        ("coordination", "isolation", "confinement"),
+        values=("none", "guard"),
+        instead="nothing holds a stream inside its workspace; what it writes elsewhere stays there",
+    ),
+    NotYet(
+        ("coordination", "state_management", "sync_interval"),
+        instead="whoever reads the shared state gets the newest version at once",
+    ),
+    NotYet(
+        ("coordination", "max_parallel"),
+        values=("auto",),
+        instead="the width is chosen at the start, and stays",
+    ),
+    NotYet(
+        ("streams", "*", "tty"),
+        values=(True,),
+        instead="it runs on a terminal, but nobody can attach to it",
+    ),
     NotYet(("streams", "*", "max_parallel")),
 )
 
 
-def not_yet(document: dict[str, Any], answer: Literal["refuse", "warn"]) -> list[KeyPath]:
-    """The keys the user wrote that this version refuses, or does not act on."""
+def not_yet(
+    document: dict[str, Any], answer: Literal["refuse", "warn"]
+) -> list[tuple[KeyPath, str]]:
+    """The keys the user wrote that this version refuses or does not act on, and what is instead."""
     return [
-        path
+        (path, row.instead)
         for row in NOT_YET
         if row.answer == answer
         for path, value in _matches(document, row.key)
-        if not row.values or value in row.values
+        if not row.values or any(value is one or value == one for one in row.values)
     ]
 
 
@@ -70,7 +95,7 @@ def refusals(document: dict[str, Any]) -> list[Problem]:
     """An error for each key that must not be ignored in silence."""
     return [
         Problem(path, f"`{path[-1]}` is not supported by this version", _way_out(document, path))
-        for path in not_yet(document, "refuse")
+        for path, _ in not_yet(document, "refuse")
     ]
 
 

@@ -110,6 +110,22 @@ def sound_folder(value: str) -> str:
     return value
 
 
+def _inside_the_project(value: str) -> str:
+    if not value:
+        raise fault("must not be empty", 'name a file of the project, such as ".env"')
+    if value.startswith("/"):
+        raise fault("must be relative to the project", "leave the leading slash out")
+    if ".." in value.split("/"):
+        raise fault("must not lead out of the project", "leave `..` out")
+    return value
+
+
+def _not_empty(value: str) -> str:
+    if not value.strip():
+        raise fault("must not be empty")
+    return value
+
+
 def sound_environment(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not name or "=" in name or "\0" in name:
@@ -161,7 +177,10 @@ def sound_options(value: dict[str, Any]) -> dict[str, Any]:
 _duration_schema = {
     "anyOf": [
         {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS},
-        {"type": "string", "pattern": r"^(?=.)([0-9]+h)?([0-9]+m)?([0-9]+s)?$"},
+        {
+            "type": "string",
+            "pattern": r"^(?=.)([0-9]{1,12}h)?([0-9]{1,12}m)?([0-9]{1,12}([.][0-9]{1,9})?s)?$",
+        },
     ]
 }
 _Written = BeforeValidator(duration_seconds)
@@ -176,6 +195,8 @@ Command = Annotated[
     one_of("a string or an array of strings"),
     AfterValidator(_sound_command),
 ]
+Name = Annotated[Text, AfterValidator(_not_empty)]
+ProjectPath = Annotated[Text, AfterValidator(_inside_the_project)]
 SignalName = Annotated[Text, AfterValidator(_known_signal)]
 Pattern = Annotated[Text, AfterValidator(_sound_pattern)]
 Item = Annotated[

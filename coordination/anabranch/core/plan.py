@@ -69,7 +69,8 @@ class StreamPlan(msgspec.Struct, frozen=True):
 
     ``command`` is an argument vector; a command written as a string has become
     ``("/bin/sh", "-c", text)``, and ``command_text`` is what the user wrote. An ``executor`` says
-    by which command line it is run; without a name it is run as it is.
+    by which command line it is run; without a name it is run as it is. ``env_files`` are read at
+    each start, from the folder of the project that the run was started in; ``env`` goes before.
     """
 
     id: StreamId
@@ -77,6 +78,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     command_text: str
     depends_on: tuple[Dependency, ...] = ()
     env: dict[str, str] = {}
+    env_files: tuple[str, ...] = ()
     working_dir: str = "."
     priority: int = 0
     optional: bool = False

@@ -12,6 +12,7 @@ import errno
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ import psutil
 from anabranch.engine.git import Git
 from anabranch.engine.runs import project_root
 from anabranch.errors import UsageError, WorldError
+from anabranch.plain_files import copy_plain
 
 SPARE_BYTES = 64 << 20
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
@@ -73,11 +75,14 @@ class Scratch:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def make_scratch(folder: Path, *, needs_small_disk: bool) -> tuple[Scratch, Path]:
+def make_scratch(
+    folder: Path, *, needs_small_disk: bool, besides: Iterable[str] = ()
+) -> tuple[Scratch, Path]:
     """Copy the project that a folder lies in; return the copy, and the same folder inside it.
 
-    Must be called before this process has threads if a small disk is needed. Raises UsageError
-    where the machine gives none, WorldError where copying fails.
+    ``besides`` are files of the folder to be copied though git may ignore them. Must be called
+    before this process has threads if a small disk is needed. Raises UsageError where the machine
+    gives none, WorldError where copying fails.
     """
     top = project_root(folder)
     place = Path(tempfile.mkdtemp(prefix="anabranch-drill-"))
@@ -86,13 +91,18 @@ def make_scratch(folder: Path, *, needs_small_disk: bool) -> tuple[Scratch, Path
         if needs_small_disk:
             _mount_small_disk(place, _small_disk_bytes(top))
         _copy(top, scratch.project)
+        inside = scratch.project / Path(os.path.realpath(folder)).relative_to(top)
+        for name in besides:
+            if not (inside / name).exists():
+                (inside / name).parent.mkdir(parents=True, exist_ok=True)
+                copy_plain(Path(os.path.realpath(folder / name)), inside / name)
     except OSError as error:
         scratch.remove()
         raise WorldError(f"the project cannot be copied: {error.strerror or error}") from error
     except BaseException:
         scratch.remove()
         raise
-    return scratch, scratch.project / Path(os.path.realpath(folder)).relative_to(top)
+    return scratch, inside
 
 
 def _copy(top: Path, target: Path) -> None:

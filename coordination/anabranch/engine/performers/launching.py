@@ -9,9 +9,11 @@ import msgspec
 
 from anabranch.core.checkpoints import NONE
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.plan import StreamPlan
 from anabranch.core.state import HandedBack, State
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.performers.workspaces import working_directory
+from anabranch.env_files import read_env_files
 
 MOST_PATHS_TOLD = 100
 
@@ -24,7 +26,9 @@ def launch_spec(
     prefix: str,
     told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
 ) -> ProcessSpec:
-    """Return what to run for an attempt. Raises OSError if its working folder is not to be had.
+    """Return what to run for an attempt.
+
+    Raises OSError if its working folder is not to be had, BadEnvFile.
 
     ``told`` returns what the gateway wants an attempt to know, given the PATH it would have.
     """
@@ -32,7 +36,8 @@ def launch_spec(
     workspace = state.streams[stream].workspace
     assert workspace is not None, "a stream starts in a prepared workspace"
     folder = Path(workspace.path)
-    env = stream_environment(state, stream, attempt, environment) | plan.env
+    given = read_env_files(Path(state.project, prefix), plan.env_files) | plan.env
+    env = stream_environment(state, stream, attempt, environment) | given
     return ProcessSpec(
         stream=stream,
         attempt=attempt,
@@ -60,9 +65,19 @@ def stream_environment(
         "ANABRANCH_STREAM": stream,
         "ANABRANCH_ATTEMPT": str(attempt),
         "ANABRANCH_WORKSPACE": workspace.path if workspace else "",
+        "ANABRANCH_HEARTBEAT_SECONDS": f"{report_every_seconds(state.stream_plan(stream)):g}",
         **_restored_in_env(state, stream),
         **({"ANABRANCH_CONFLICT": conflict_in_json(handed_back)} if handed_back else {}),
     }
+
+
+def report_every_seconds(plan: StreamPlan) -> float:
+    """Return how often a stream is to report: as its plan says, and always well before it is late.
+
+    A stream that sends heartbeats is judged by them alone, so one must not be due after the time
+    at which its silence counts as a stall.
+    """
+    return min(plan.heartbeat_interval_seconds, plan.heartbeat_timeout_seconds / 2)
 
 
 def _restored_in_env(state: State, stream: StreamId) -> dict[str, str]:

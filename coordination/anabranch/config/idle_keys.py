@@ -1,0 +1,74 @@
+"""Keys that have an effect, but none with the rest of this plan: said, not passed over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from anabranch.config.model import PlanFile, StreamTable
+from anabranch.config.problems import KeyPath, PlanWarning, key_text
+from anabranch.config.support import StrategyNames
+from anabranch.core.plan import Plan
+
+
+def idle_keys(plan: Plan, file: PlanFile, known: StrategyNames) -> list[PlanWarning]:
+    """Everything the user wrote that other keys leave without effect."""
+    return [
+        _warning(path, why)
+        for path, why in (
+            *_with_shared_files(file),
+            *_without_heartbeats(file),
+            *_without_checkpoints(plan, file),
+            *_without_verify(file),
+        )
+    ]
+
+
+def _with_shared_files(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    if file.coordination.isolation.file_access != "shared":
+        return
+    for name, table in _tables(file):
+        if table.writes:
+            why = '`file_access = "shared"` holds nobody to it; write "exclusive_write"'
+            yield ("streams", name, "writes"), why
+
+
+def _without_heartbeats(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    if "heartbeat" in file.coordination.protocols:
+        return
+    why = "`protocols` leaves `heartbeat` out, so nobody's silence is judged"
+    if file.coordination.heartbeat.model_fields_set:
+        yield ("coordination", "heartbeat"), why
+    for name, table in _tables(file):
+        if table.heartbeat.model_fields_set:
+            yield ("streams", name, "heartbeat"), why
+        if table.ask is not None:
+            yield ("streams", name, "ask"), why
+
+
+def _without_checkpoints(plan: Plan, file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    taking = {point.id for point in plan.points if point.takes_checkpoints}
+    if not taking and "checkpoint_interval" in file.coordination.model_fields_set:
+        why = "no convergence point is of a type that takes checkpoints"
+        yield ("coordination", "checkpoint_interval"), why
+    for stream in plan.streams:
+        if stream.sync and not taking.intersection(stream.points):
+            why = "none of its convergence points is of a type that takes checkpoints"
+            yield ("streams", stream.id, "sync"), why
+
+
+def _without_verify(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    for name, point in file.convergence.items():
+        if "on_failure" in point.model_fields_set and point.verify is None:
+            yield ("convergence", name, "on_failure"), "the point has no `verify` that could fail"
+
+
+def _tables(file: PlanFile) -> Iterator[tuple[str, StreamTable]]:
+    for name, entry in file.streams.items():
+        if isinstance(entry, StreamTable):
+            yield name, entry
+
+
+def _warning(path: KeyPath, why: str) -> PlanWarning:
+    stream = str(path[1]) if path[0] == "streams" else None
+    text = f"`{key_text(path)}` has no effect in this plan: {why}"
+    return PlanWarning("no-effect-here", text, stream, path)
