@@ -20,6 +20,7 @@ from pydantic import BaseModel
 
 from anabranch.config import LoadedPlan, PlanErrors, parse_plan
 from anabranch.config.model import PlanFile
+from anabranch.config.problems import WarningCode
 from anabranch.config.support import NOT_YET, NotYet
 
 ROOT = Path(__file__).parents[2]
@@ -174,6 +175,12 @@ def test_a_key_of_a_new_kind_is_found() -> None:
     assert {"streams.*.depends_on.*.capability", "streams.*.each.glob"} <= keys
     assert {"coordination.resources.*", "convergence.*.options"} <= keys
     assert len(keys) >= 60
+
+
+def test_every_warning_of_check_is_documented() -> None:
+    """By the code that scripts look for."""
+    document = (ROOT / "docs" / "plan.md").read_text("utf-8")
+    assert [code for code in get_args(WarningCode) if f"`{code}`" not in document] == []
 
 
 # --- the model --------------------------------------------------------------------------------
