@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -15,17 +16,23 @@ from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import App
+from textual.driver import Driver
 from textual.events import AppBlur, AppFocus
 from textual.screen import Screen
 
+from anabranch.errors import AnabranchError
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.paths import themes_folder
 from anabranch_console.console_hooks import ConsolePlugins, load_console_plugins
+from anabranch_console.containing import Contained
+from anabranch_console.faults import keep_fault, last_words
 from anabranch_console.frame_clock import FrameClock, writes_waiting
 from anabranch_console.glyphs import Glyphs, choose_glyphs
 from anabranch_console.plugged import Plugged
+from anabranch_console.presenters.leaving import leaving_message
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.run_screen import RunScreen
+from anabranch_console.terminal import ConsoleDriver, Ending
 from anabranch_console.theme_files import Themes, load_themes, with_texts
 from anabranch_console.theming import (
     DEFAULT_THEME,
@@ -36,6 +43,9 @@ from anabranch_console.theming import (
 
 if TYPE_CHECKING:
     from anabranch.engine.source import Source
+
+MOST_FAULTS = 20
+"""How many different faults are told and kept; after that one is like the other."""
 
 _WIDTH_CLASSES = [(0, "-narrow"), (100, "-wide")]
 _HEIGHT_CLASSES = [(0, "-short"), (24, "-tall"), (34, "-very-tall")]
@@ -49,7 +59,7 @@ class ConsoleExit:
     wants_stop: bool = False
 
 
-class ConsoleApp(App[ConsoleExit]):
+class ConsoleApp(Contained, App[ConsoleExit]):
     """Shows one run.
 
     Args:
@@ -57,6 +67,7 @@ class ConsoleApp(App[ConsoleExit]):
         is_paced: whether frames are pulled by the clock; tests pull them with :meth:`advance`.
         environ: where ``ANABRANCH_GLYPHS`` and ``ANABRANCH_THEME`` are looked up.
         plugins: what plugins bring to the console.
+        driver_class: what reads and writes the terminal; the toolkit's own without one.
     """
 
     TITLE = "anabranch"
@@ -72,12 +83,13 @@ class ConsoleApp(App[ConsoleExit]):
         is_paced: bool = True,
         environ: Mapping[str, str] = os.environ,
         plugins: ConsolePlugins | None = None,
+        driver_class: type[Driver] | None = None,
     ) -> None:
         self._plugins = plugins or ConsolePlugins()
         themes = self._load_themes()
         self.palettes: dict[str, Palette] = themes.palettes
         self.palette = self.palettes[DEFAULT_THEME]
-        super().__init__()
+        super().__init__(driver_class)
         wanted = environ.get("ANABRANCH_THEME") or default_theme(self.console.color_system)
         self._theme_problems = [*themes.problems, *_unknown_theme(wanted, self.palettes)]
         self.palette = self.palettes.get(wanted, self.palette)
@@ -88,6 +100,9 @@ class ConsoleApp(App[ConsoleExit]):
             self.register_theme(textual_theme(palette))
         self.theme = self.palette.name
         model = RunModel(source)
+        self.is_up = False
+        self.faults: dict[str, Exception] = {}
+        self.fault: Exception | None = None
         self.plugged = Plugged(self._plugins, lambda: model.live_state)
         self.run_screen = RunScreen(model, self.plugged)
         self.run_screen.themes = [(p.name, p.title) for p in self.palettes.values()]
@@ -109,6 +124,7 @@ class ConsoleApp(App[ConsoleExit]):
         if self._is_paced:
             self.plugged.start()
             self.set_timer(self.clock.period_seconds, self._next_frame)
+        self.is_up = True
 
     def advance(self) -> None:
         """Pull one frame and paint what changed."""
@@ -116,12 +132,13 @@ class ConsoleApp(App[ConsoleExit]):
             self.run_screen.advance()
 
     def _next_frame(self) -> None:
-        cost = 0.0
-        if self.clock.may_paint(writes_waiting(self._driver)):
-            began = perf_counter()
-            self.advance()
+        began = perf_counter()
+        try:
+            if self.clock.may_paint(writes_waiting(self._driver)):
+                self.advance()
+        finally:
             cost = perf_counter() - began
-        self.set_timer(self.clock.after_frame(cost), self._next_frame)
+            self.set_timer(self.clock.after_frame(cost), self._next_frame)
 
     def on_app_blur(self, event: AppBlur) -> None:
         self.clock.is_focused = False
@@ -137,6 +154,33 @@ class ConsoleApp(App[ConsoleExit]):
     def action_help_quit(self) -> None:
         """Say what ctrl+c does not do."""
         self.notify("q quits; esc closes this", markup=False)
+
+    # --- what nobody foresaw ---------------------------------------------------------------------
+
+    def contains(self, error: Exception) -> bool:
+        """Tell and keep a fault once; False while there is no console yet that could go on."""
+        if not self.is_up or self._exit:
+            return False
+        told = last_words(error)
+        if told not in self.faults and len(self.faults) < MOST_FAULTS:
+            self.faults[told] = error
+            kept = keep_fault(error)
+            where = f"; the details are in {kept}" if kept else ""
+            with suppress(Exception):  # what cannot even be told is in the file
+                self.run_screen.tell("error", f"this should not have happened: {told}{where}")
+        return True
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Go on without what failed; where nothing was shown yet, end in order and say why."""
+        if self.contains(error):
+            return
+        self.fault = self.fault or error
+        if self.is_headless:
+            super()._handle_exception(error)
+        else:
+            self._close_messages_no_wait()
+
+    # --- themes ----------------------------------------------------------------------------------
 
     def read_themes_again(self) -> None:
         """Take up what changed in the user's folder of themes; problems are told."""
@@ -167,6 +211,31 @@ class ConsoleApp(App[ConsoleExit]):
         self.theme = palette.name
         self.run_screen.repaint_everything()
 
+    # --- the terminal ----------------------------------------------------------------------------
+
+    @property
+    def come_back_words(self) -> str:
+        """What is said where the console could say nothing itself."""
+        run = self.run_screen.model.source.run
+        return f"the console was killed; streams run on. Come back with: anabranch console {run}"
+
+    def repaint(self) -> None:
+        """Paint the whole screen, whatever the terminal shows now."""
+        self.run_screen.repaint_everything()
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
+
+    @on(Driver.SignalResume)
+    @on(RunScreen.RepaintAsked)
+    def _repaint_at_once(self) -> None:
+        self.repaint()
+
+    @on(Ending)
+    def _end(self, message: Ending) -> None:
+        source = self.run_screen.model.source
+        told = leaving_message(source.state, source.is_read_only)
+        self.exit(ConsoleExit(f"{message.reason}. {told}"))
+
     @on(RunScreen.Leaving)
     def _leave(self, message: RunScreen.Leaving) -> None:
         self.exit(ConsoleExit(message.message, message.wants_stop))
@@ -179,5 +248,13 @@ def _unknown_theme(wanted: str, known: Mapping[str, Palette]) -> list[str]:
 
 def run_console(source: Source) -> ConsoleExit:
     """Show a run until the user leaves, and return what to say afterwards."""
-    result = ConsoleApp(source, plugins=load_console_plugins()).run()
+    app = ConsoleApp(source, plugins=load_console_plugins(), driver_class=ConsoleDriver)
+    result = app.run()
+    if app.fault is not None:
+        kept = keep_fault(app.fault)
+        where = f"; the details are in {kept}" if kept else ""
+        raise AnabranchError(
+            f"the console cannot be shown: {last_words(app.fault)}{where}",
+            f"streams run on; anabranch status {source.run} tells how they are",
+        )
     return result or ConsoleExit(f"Come back with: anabranch console {source.run}")

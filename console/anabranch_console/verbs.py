@@ -180,6 +180,8 @@ VERBS: tuple[Verb, ...] = (
     _V("previous-pane", "Previous pane", ("shift+tab",), _S.ANYWHERE),
     _V("back", "Back: close, clear, return", ("escape",), _S.ANYWHERE),
     _V("copy-selection", "Copy the selected text", ("ctrl+c",), _S.ANYWHERE),
+    _V("repaint", "Paint the screen again", ("ctrl+l",), _S.ANYWHERE),
+    _V("suspend", "Suspend the console", ("ctrl+z",), _S.ANYWHERE),
     _V("quit", "Quit", ("q", "ctrl+q"), _S.ANYWHERE, aliases=("q", "exit"), footer="Quit"),
     _V("streams", "Go to the streams", ("1",), _S.ANYWHERE, aliases=("home",)),
     _V("locks", "Locks", ("2",), _S.ANYWHERE),

@@ -49,6 +49,7 @@ class Console:
         self.source = source
         self.pilot = pilot
         self.screen = app.run_screen
+        self.expects_faults = False
 
     async def frame(self) -> None:
         """Pull one frame, and let everything that follows from it happen."""
@@ -115,5 +116,6 @@ def open_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenConsole
             await settle(pilot)
             await console.frame()
             yield console
+            assert console.expects_faults or not app.faults, app.faults
 
     return opened

@@ -11,8 +11,6 @@ import contextlib
 import importlib
 import os
 import sys
-import traceback
-from datetime import datetime
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -21,7 +19,7 @@ import msgspec
 
 from anabranch import __version__
 from anabranch.errors import AnabranchError
-from anabranch.paths import state_home
+from anabranch_console.faults import keep_fault, last_words
 
 COMMANDS = {
     "demo": "A show on a scratch repository: eight streams, one result.",
@@ -121,8 +119,8 @@ def main(arguments: list[str] | None = None) -> None:
         code = tell_error(error, arguments)
     except BrokenPipeError:
         code = _pipe_closed()
-    except Exception:
-        code = tell_error(_unforeseen(), arguments)
+    except Exception as error:
+        code = tell_error(_unforeseen(error), arguments)
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
     sys.exit(code if isinstance(code, int) else 0)
@@ -174,18 +172,11 @@ def _pipe_closed() -> int:
     return 0
 
 
-def _unforeseen() -> AnabranchError:
+def _unforeseen(error: Exception) -> AnabranchError:
     """Keep what nobody foresaw in a file, and return what to tell."""
-    story = traceback.format_exc()
-    last = story.strip().splitlines()[-1]
-    try:
-        folder = state_home() / "faults"
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{datetime.now():%Y%m%d-%H%M%S}-{os.getpid()}.txt"
-        path.write_text(f"anabranch {__version__}\n{sys.argv}\n\n{story}", "utf-8")
-    except OSError:
-        return AnabranchError(f"this should not have happened: {last}")
-    return AnabranchError(f"this should not have happened: {last}", f"the details are in {path}")
+    kept = keep_fault(error)
+    hint = f"the details are in {kept}" if kept else ""
+    return AnabranchError(f"this should not have happened: {last_words(error)}", hint)
 
 
 def here() -> Path:

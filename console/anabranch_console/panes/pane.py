@@ -9,6 +9,7 @@ from textual import on
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal
 
+from anabranch_console.containing import Contained
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters.grid_columns import GridColumn
@@ -36,7 +37,7 @@ class MenuItem(NamedTuple):
     detail: str = ""
 
 
-class Pane(Horizontal, Generic[Row]):
+class Pane(Contained, Horizontal, Generic[Row]):
     """One mode. Subclasses say what the rows are and what is told about one.
 
     A pane is only brought up to date while it is on the screen.

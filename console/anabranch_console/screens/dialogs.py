@@ -11,14 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.events import Click, Key
-from textual.screen import ModalScreen
 
 from anabranch_console.lines import Line, Span, line_cells
 from anabranch_console.presenters.consequences import Consequences
+from anabranch_console.screens.asked import AskedOnce
 from anabranch_console.widgets.line_view import TextLines
-
-HOLD_OFF_SECONDS = 0.3
-"""How long a fresh dialog takes no yes, so that a key typed for something else is none."""
 
 
 class Choice(NamedTuple):
@@ -32,7 +29,7 @@ class Choice(NamedTuple):
     is_dangerous: bool = False
 
 
-class Dialog(ModalScreen[str | None]):
+class Dialog(AskedOnce[str | None]):
     """A box with lines in the middle of the screen."""
 
     AUTO_FOCUS = "#dialog-lines"
@@ -105,7 +102,7 @@ class Choose(Dialog):
         self._draw()
 
     def _draw(self) -> None:
-        titles = max(len(c.title) for c in self._choices)
+        titles = max((len(c.title) for c in self._choices), default=0)
         glyphs = self.body.looks.glyphs
         lines: list[Line] = []
         for index, choice in enumerate(self._choices):
@@ -124,6 +121,8 @@ class Choose(Dialog):
 
     def action_step(self, step: int) -> None:
         """Highlight the next choice."""
+        if not self._choices:
+            return
         self._index = (self._index + step) % len(self._choices)
         self._draw()
         if self._preview:
@@ -132,7 +131,8 @@ class Choose(Dialog):
 
     def action_pick(self) -> None:
         """Take the highlighted choice, unless it cannot be chosen now."""
-        self._take(self._choices[self._index])
+        if self._choices and not self.is_fresh:
+            self._take(self._choices[self._index])
 
     def action_leave(self) -> None:
         """Choose nothing."""
@@ -147,7 +147,9 @@ class Choose(Dialog):
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self.body)
-        if offset is not None and 0 <= offset.y < len(self._choices):
+        if self.is_fresh or offset is None:
+            return
+        if 0 <= offset.y < len(self._choices):
             self._take(self._choices[offset.y])
 
     def _take(self, choice: Choice) -> None:

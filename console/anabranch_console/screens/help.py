@@ -8,9 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
-from textual.screen import ModalScreen
 
 from anabranch_console.lines import Line, Span, fit
+from anabranch_console.screens.asked import AskedOnce
 from anabranch_console.verbs import VERBS, Scope, shown_keys
 from anabranch_console.widgets.keys import bindings_for
 from anabranch_console.widgets.line_view import LineView, TextLines
@@ -45,7 +45,7 @@ def help_lines(first: Scope | None) -> list[Line]:
     return lines
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(AskedOnce[None]):
     """Shows all keys; scrolls where they do not fit."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

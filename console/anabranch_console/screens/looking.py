@@ -6,7 +6,7 @@ Every verb of the registry has its ``do_`` method, here or in :mod:`.run_screen`
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from textual import on
 from textual.events import DescendantFocus
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 _GO_TO = ">"
 _FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
-_SEVERITIES: dict[str, SeverityLevel] = {
+Level = Literal["info", "warning", "error"]
+_SEVERITIES: dict[Level, SeverityLevel] = {
     "info": "information",
     "warning": "warning",
     "error": "error",
@@ -45,6 +46,9 @@ _SEVERITIES: dict[str, SeverityLevel] = {
 
 class LookingScreen(RunView):
     """Does every verb that only changes what is seen."""
+
+    class RepaintAsked(Message):
+        """The whole screen is to be painted, whatever the terminal shows."""
 
     class ThemeChosen(Message):
         """Another theme is wanted, or is to be looked at."""
@@ -56,7 +60,9 @@ class LookingScreen(RunView):
     # --- dispatch --------------------------------------------------------------------------------
 
     def action_verb(self, verb: str, argument: str = "") -> None:
-        """Do a verb, or say why it cannot be done now."""
+        """Do a verb, or say why it cannot be done now; nothing while a question lies above."""
+        if self.app.screen is not self:
+            return
         why_not = BY_ID[verb].why_not(self.situation(argument))
         if why_not is not None:
             self.tell("warning", f"{BY_ID[verb].title.rstrip('…')}: {why_not}")
@@ -81,7 +87,7 @@ class LookingScreen(RunView):
             is_stopping=state.phase is RunPhase.STOPPING,
         )
 
-    def tell(self, level: str, text: str) -> None:
+    def tell(self, level: Level, text: str) -> None:
         """Say something in a toast and in the events pane."""
         self.notify(safe(text), severity=_SEVERITIES[level], markup=False)
         if level != "info":
@@ -93,7 +99,7 @@ class LookingScreen(RunView):
         from anabranch_console.screens.help import HelpScreen
 
         scope = self.focused.scope if isinstance(self.focused, LineView) else None
-        self.app.push_screen(HelpScreen(scope))
+        self.ask(HelpScreen(scope))
 
     def do_command(self, argument: str) -> None:
         self.bar.ask(Purpose.COMMAND, argument)
@@ -101,7 +107,7 @@ class LookingScreen(RunView):
     def do_palette(self, argument: str) -> None:
         from anabranch_console.screens.palette import Palette
 
-        self.app.push_screen(Palette(self.palette_hits()), self._do_hit)
+        self.ask(Palette(self.palette_hits()), self._do_hit)
 
     def palette_hits(self) -> list[Hit]:
         """Return what the palette offers: every verb, and every stream to go to."""
@@ -142,7 +148,7 @@ class LookingScreen(RunView):
         before = str(self.app.theme)
         choices = [Choice(name, str(i), title) for i, (name, title) in enumerate(self.themes, 1)]
         dialog = Choose("Theme", choices, before, preview=self._preview_theme)
-        self.app.push_screen(dialog, lambda name: self._preview_theme(name or before))
+        self.ask(dialog, lambda name: self._preview_theme(name or before))
 
     def _preview_theme(self, name: str) -> None:
         self.post_message(self.ThemeChosen(name))
@@ -163,6 +169,17 @@ class LookingScreen(RunView):
         else:
             self.toggle_class("-drawer")
         self.main_view.focus()
+
+    def do_repaint(self, argument: str) -> None:
+        self.post_message(self.RepaintAsked())
+
+    def do_suspend(self, argument: str) -> None:
+        """Stop this console, unless the engine would stop with it."""
+        if self.model.source.is_read_only:
+            self.app.action_suspend_process()
+            return
+        told = "the engine runs in this console and would stand still with it"
+        self.tell("warning", f"{told}; q leaves, and the streams run on")
 
     def do_next_pane(self, argument: str) -> None:
         self.focus_next()
@@ -246,7 +263,7 @@ class LookingScreen(RunView):
             return
         choices = [Choice(c, str(i) if i < 10 else "0", c) for i, c in enumerate(SORTABLE, 1)]
         dialog = Choose("Sort by", choices, self.listed.sort)
-        self.app.push_screen(dialog, lambda column: self._sorted_by(column) if column else None)
+        self.ask(dialog, lambda column: self._sorted_by(column) if column else None)
 
     def _sorted_by(self, column: str) -> None:
         self.listed.set_sort(column)

@@ -11,10 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.events import Click
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
+from anabranch_console.containing import Contained
 from anabranch_console.lines import Line, Span, fit
+from anabranch_console.screens.asked import AskedOnce
 from anabranch_console.widgets.line_view import TextLines
 
 _KEY_CELLS = 11
@@ -60,7 +61,11 @@ def best(text: str, hits: Sequence[Hit]) -> list[Hit]:
     return [hits[index] for *_, index in sorted(found)]
 
 
-class Palette(ModalScreen[str | None]):
+class _Typed(Contained, Input):
+    """The input of the palette."""
+
+
+class Palette(AskedOnce[str | None]):
     """Asks for one of many things by a few typed letters."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,7 +100,7 @@ class Palette(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Container() as box:
-            yield Input(placeholder="what to do, or a stream", compact=True)
+            yield _Typed(placeholder="what to do, or a stream", compact=True)
             yield self.body
         box.border_title = Content("Find a command")
         box.border_subtitle = Content("enter do it  esc cancel")

@@ -24,6 +24,7 @@ from anabranch_console.presenters.plugin_lines import (
     open_points,
 )
 from anabranch_console.screens.dialogs import Choice, Choose, Confirm
+from anabranch_console.screens.looking import Level
 from anabranch_console.screens.modes import PLUGIN_PANE
 from anabranch_console.screens.recovering import RecoveringScreen
 from anabranch_console.widgets.command_bar import Purpose
@@ -78,11 +79,12 @@ class PluggingScreen(RecoveringScreen):
     class StoreEnded(Message):
         """A change is done, or refused."""
 
-        def __init__(self, level: str, text: str) -> None:
+        def __init__(self, level: Level, text: str) -> None:
             super().__init__()
             self.level, self.text = level, text
 
     _is_changing = False
+    _asked: Future[bool] | None = None
 
     def do_plugins(self, argument: str) -> None:
         self.go_to("plugins")
@@ -106,7 +108,7 @@ class PluggingScreen(RecoveringScreen):
             self.tell("warning", "every point has begun to merge, and keeps its type")
         else:
             choices = [Choice(str(p), str(n + 1), str(p)) for n, p in enumerate(points[:9])]
-            self.app.push_screen(
+            self.ask(
                 Choose(f"Where does {row.strategy} decide?", choices, str(points[0])),
                 lambda point: self._choose(row, PointId(point)) if point else None,
             )
@@ -128,10 +130,10 @@ class PluggingScreen(RecoveringScreen):
         elif argument or len(panes) == 1:
             self.go_to(f"{PLUGIN_PANE}{argument or next(iter(panes))}")
         elif not panes:
-            self.tell("information", "no plugin brings a pane")
+            self.tell("info", "no plugin brings a pane")
         else:
             choices = [Choice(n, str(i), n) for i, n in enumerate(list(panes)[:9], 1)]
-            self.app.push_screen(
+            self.ask(
                 Choose("Which pane?", choices),
                 lambda name: self.go_to(f"{PLUGIN_PANE}{name}") if name else None,
             )
@@ -146,13 +148,13 @@ class PluggingScreen(RecoveringScreen):
             whom = stream or (str(self.chosen.id) if self.chosen else None)
             self.plugged.do(name, whom, self._tell_action)
         elif not actions:
-            self.tell("information", "no plugin brings an action")
+            self.tell("info", "no plugin brings an action")
         else:
             choices = [
                 Choice(name, str(i), name, self.plugged.plugins.title("actions", name))
                 for i, name in enumerate(list(actions)[:9], 1)
             ]
-            self.app.push_screen(
+            self.ask(
                 Choose("Which action?", choices),
                 lambda chosen: self.do_do(chosen) if chosen else None,
             )
@@ -216,7 +218,7 @@ class PluggingScreen(RecoveringScreen):
 
     def _after_agreeing(self, asked: object, change: Change) -> None:
         dialog = Confirm(asked, self.hold_off_seconds)  # type: ignore[arg-type]
-        self.app.push_screen(dialog, lambda said: self._change(change) if said == "yes" else None)
+        self.ask(dialog, lambda said: self._change(change) if said == "yes" else None)
 
     def _named(self, argument: str) -> str:
         row: PluginRow | None = self._chosen("plugins")
@@ -281,10 +283,17 @@ class PluggingScreen(RecoveringScreen):
     @on(StoreAsks)
     def _ask_to_install(self, message: StoreAsks) -> None:
         def answered(said: str | None) -> None:
-            message.answer.set_result(said == "yes")
+            if not message.answer.done():
+                message.answer.set_result(said == "yes")
 
+        self._asked = message.answer
         dialog = Confirm(of_installing(message.proposal), self.hold_off_seconds)
-        self.app.push_screen(dialog, answered)
+        self.app.push_screen(dialog, answered)  # above whatever is open: the store waits for it
+
+    def on_unmount(self) -> None:
+        """Whoever leaves while the store asks has not agreed."""
+        if self._asked is not None and not self._asked.done():
+            self._asked.set_result(False)
 
     @on(ActionTold)
     def _say_action(self, message: ActionTold) -> None:

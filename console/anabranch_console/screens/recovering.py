@@ -9,7 +9,6 @@ from anabranch.core.inputs import RecoverStream, ResetBreaker, RetryStream
 from anabranch.core.lifecycle import Phase
 from anabranch_console.presenters.guardian_lines import of_recovering
 from anabranch_console.screens.dialogs import (
-    HOLD_OFF_SECONDS,
     Choice,
     Choose,
     Confirm,
@@ -23,8 +22,6 @@ _KEYS = {"soft": "s", "hard": "h", "fallback": "f"}
 
 class RecoveringScreen(ResolvingScreen):
     """Does the verbs of the guardian's pane, and ``recover`` for any stream."""
-
-    hold_off_seconds = HOLD_OFF_SECONDS
 
     def do_guardian(self, argument: str) -> None:
         self.go_to("guardian")
@@ -47,7 +44,7 @@ class RecoveringScreen(ResolvingScreen):
             detail = told.steps[0] if told.steps else ""
             choices.append(Choice(one, _KEYS[one], one, detail, told.refusal or None))
         chosen = next((c.id for c in choices if c.why_not is None), None)
-        self.app.push_screen(
+        self.ask(
             Choose(f"Recover {stream}", choices, chosen),
             lambda picked: self._ask_for(stream, picked) if picked else None,
         )
@@ -66,13 +63,13 @@ class RecoveringScreen(ResolvingScreen):
         """Close a breaker: ``NAME``, or ask which."""
         tripped = self.model.state.breakers.tripped
         if not tripped and not argument:
-            self.tell("information", "every breaker is closed")
+            self.tell("info", "every breaker is closed")
             return
         if argument or len(tripped) == 1:
             self.steer(ResetBreaker(breaker=argument or tripped[0], reason=_REASON))
             return
         choices = [Choice(name, str(n + 1), name, "", None) for n, name in enumerate(tripped[:9])]
-        self.app.push_screen(
+        self.ask(
             Choose("Close a breaker", choices, tripped[0]),
             lambda name: self.steer(ResetBreaker(breaker=name, reason=_REASON)) if name else None,
         )
@@ -100,6 +97,6 @@ class RecoveringScreen(ResolvingScreen):
                 self.steer(RecoverStream(stream=stream, remedy=remedy, reason=_REASON))
 
         if remedy == SOFT:
-            self.app.push_screen(Confirm(asked, self.hold_off_seconds), answered)
+            self.ask(Confirm(asked, self.hold_off_seconds), answered)
         else:
-            self.app.push_screen(ConfirmByName(asked, str(stream)), answered)
+            self.ask(ConfirmByName(asked, str(stream)), answered)

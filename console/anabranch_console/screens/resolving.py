@@ -201,7 +201,7 @@ class ResolvingScreen(ModesScreen):
             )
             for number, s in enumerate(reversed(row.streams), 1)
         ]
-        self.app.push_screen(
+        self.ask(
             Choose("Hand the conflict back", choices, str(late)),
             lambda name: self.steer(HandBack(stream=StreamId(name))) if name else None,
         )

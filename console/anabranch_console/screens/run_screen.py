@@ -77,7 +77,7 @@ class RunScreen(PluggingScreen):
             Choice("cancel", "c", "Cancel", "stay here"),
         ]
         verb = "is" if state.counts.active == 1 else "are"
-        self.app.push_screen(Choose(f"{running} {verb} running", choices), self._leave)
+        self.ask(Choose(f"{running} {verb} running", choices), self._leave)
 
     def _leave(self, choice: str | None) -> None:
         state = self.model.live_state
@@ -115,10 +115,13 @@ class RunScreen(PluggingScreen):
         ]
         chosen = next((c.id for c in choices if c.why_not is None), None)
         dialog = Choose(f"Actions on {whom}", choices, chosen)
-        self.app.push_screen(dialog, lambda verb: self.action_verb(verb) if verb else None)
+        self.ask(dialog, lambda verb: self.action_verb(verb) if verb else None)
 
     def _open_menu_of(self, pane: Pane[Any]) -> None:
         items = {item.verb: item for item in pane.menu()}
+        if not items:
+            self.tell("info", "there is nothing to be done with what is chosen here")
+            return
         choices = [
             Choice(
                 item.verb,
@@ -131,7 +134,7 @@ class RunScreen(PluggingScreen):
         ]
         chosen = next((c.id for c in choices if c.why_not is None), None)
         dialog = Choose(f"Actions in {pane.title.lower()}", choices, chosen)
-        self.app.push_screen(
+        self.ask(
             dialog, lambda verb: self.action_verb(verb, items[verb].argument) if verb else None
         )
 
@@ -174,7 +177,7 @@ class RunScreen(PluggingScreen):
             )
             for name, text in texts.items()
         ]
-        self.app.push_screen(Choose("Copy", choices), lambda name: self._copy(name, texts))
+        self.ask(Choose("Copy", choices), lambda name: self._copy(name, texts))
 
     def _copy(self, name: str | None, texts: dict[str, str]) -> None:
         if name:
@@ -247,7 +250,7 @@ class RunScreen(PluggingScreen):
                 for command in commands:
                     self.steer(command)
 
-        self.app.push_screen(Confirm(asked, self.hold_off_seconds), answered)
+        self.ask(Confirm(asked, self.hold_off_seconds), answered)
 
     def steer(self, command: Command) -> None:
         """Send a command; the answer comes back as a message, from whatever thread."""

@@ -21,6 +21,7 @@ from textual.widget import Widget
 from anabranch.core.events import Recorded
 from anabranch.core.state import Stream
 from anabranch_console.commands import completions
+from anabranch_console.containing import Contained
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters.columns import PLAN_ORDER
 from anabranch_console.presenters.ending import ending_lines
@@ -29,6 +30,7 @@ from anabranch_console.presenters.header import header_line
 from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.run_model import Changes, RunModel
+from anabranch_console.screens.asked import HOLD_OFF_SECONDS, Answer, AskedOnce
 from anabranch_console.stream_list import SORTABLE, StreamList
 from anabranch_console.verbs import Scope
 from anabranch_console.widgets.bars import Bar, Footer
@@ -42,13 +44,15 @@ from anabranch_console.widgets.streams_table import StreamsTable
 TABS = ("log", "story", "plan")
 
 
-class RunView(Screen[None]):
+class RunView(Contained, Screen[None]):
     """Lays the panes out and keeps them true."""
 
     AUTO_FOCUS = "#streams"
     BINDINGS: ClassVar[list[BindingType]] = bindings_for(
         *(scope for scope in Scope if scope not in (Scope.LISTS, Scope.LOG))
     )
+
+    hold_off_seconds = HOLD_OFF_SECONDS
 
     themes: Sequence[tuple[str, str]] = ()
     """The names and titles of the themes there are; set by the app."""
@@ -268,6 +272,16 @@ class RunView(Screen[None]):
             told.append("as it is now")
         told.append("following" if log.is_following else "paused, end follows")
         return (Span(dot.join(told), "muted"),)
+
+    def ask(
+        self, question: AskedOnce[Answer], then: Callable[[Answer | None], None] | None = None
+    ) -> bool:
+        """Put a question over the screen, unless one is there: a doubled key asks once."""
+        if self.app.screen is not self:
+            return False
+        question.hold_off(self.hold_off_seconds)
+        self.app.push_screen(question, then)
+        return True
 
     def set_title(self, widget: Widget, side: str, line: Line) -> None:
         """Set the title or subtitle in a panel's border, if it is another one."""

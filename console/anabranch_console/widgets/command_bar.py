@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input
 
+from anabranch_console.containing import Contained
 from anabranch_console.lines import Span
 from anabranch_console.widgets.line_view import TextLines
 
@@ -39,7 +40,7 @@ class _FirstCompletion(Suggester):
         return found[0] if found else None
 
 
-class CommandBar(Input):
+class CommandBar(Contained, Input):
     """An input with a purpose, a history and completion by tab."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -118,7 +119,7 @@ class CommandBar(Input):
         self.cursor_position = len(self.value)
 
 
-class CommandRow(Horizontal):
+class CommandRow(Contained, Horizontal):
     """The command bar with its prompt; hidden until something is to be typed."""
 
     def __init__(self, completions: Callable[[str], list[str]]) -> None:

@@ -19,6 +19,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 from textual.widget import Widget
 
+from anabranch_console.containing import Contained
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, plain
 from anabranch_console.theming import Palette
@@ -35,7 +36,7 @@ class Looks(Protocol):
     glyphs: Glyphs
 
 
-class LineView(Widget, can_focus=True):
+class LineView(Contained, Widget, can_focus=True):
     """Shows lines; scrolls by itself; text can be selected with the mouse."""
 
     ALLOW_SELECT = True
@@ -98,7 +99,15 @@ class LineView(Widget, can_focus=True):
         return Strip.blank(self.content_size.width, style)
 
     def render_line(self, y: int) -> Strip:
-        """Return line ``y`` of the visible content."""
+        """Return line ``y`` of the visible content; one that cannot be painted is left empty."""
+        try:
+            return self._visible_strip(y)
+        except Exception as error:
+            if not self.contain(error):
+                raise
+            return self.blank()
+
+    def _visible_strip(self, y: int) -> Strip:
         if y < self.fixed_lines:
             return self.fixed_strip(y)
         index = self.top + y - self.fixed_lines
