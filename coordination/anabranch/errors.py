@@ -6,6 +6,8 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anabranch.shortage import is_short
+
 
 class AnabranchError(Exception):
     """Anything that ends a command. ``exit_code`` is what the command exits with."""
@@ -54,7 +56,13 @@ class PluginRefused(AnabranchError):
     code = "plugin_refused"
 
 
-class DiskFull(WorldError):
+class MachineShort(WorldError):
+    """The machine is short of something; the operation can be tried again: it passes."""
+
+    code = "machine_short"
+
+
+class DiskFull(MachineShort):
     """There is no room; the operation can be tried again once there is."""
 
     code = "disk_full"
@@ -69,4 +77,6 @@ def machine_errors() -> Iterator[None]:
         where = f": {error.filename}" if error.filename else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"the disk is full{where}", "make room, then try again") from error
+        if is_short(error.errno):
+            raise MachineShort(f"{error.strerror}{where}", "it passes; try again") from error
         raise WorldError(f"{error.strerror}{where}", "anabranch doctor looks closer") from error

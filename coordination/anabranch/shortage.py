@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import errno
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
-
 _SHORT_OF = {
     errno.ENOSPC: "the disk is full",
     errno.EDQUOT: "the disk quota is used up",
@@ -30,7 +28,6 @@ _IN_WORDS = (
     ("Disk quota exceeded", errno.EDQUOT),
     ("Too many open files", errno.EMFILE),
     ("Resource temporarily unavailable", errno.EAGAIN),
-    ("can't start new thread", errno.EAGAIN),
     ("Cannot fork", errno.EAGAIN),
     ("cannot fork", errno.EAGAIN),
     ("Cannot allocate memory", errno.ENOMEM),
@@ -38,6 +35,14 @@ _IN_WORDS = (
     ("Input/output error", errno.EIO),
     ("No locks available", errno.ENOLCK),
 )
+
+
+_NO_THREAD = "can't start new thread"
+
+
+def in_words(number: int) -> str:
+    """Return what an error number says that the machine is short of."""
+    return _SHORT_OF[number]
 
 
 def is_short(number: int | None) -> bool:
@@ -51,7 +56,8 @@ def shortage_of(error: BaseException) -> str | None:
         return _SHORT_OF[errno.ENOMEM]
     if isinstance(error, OSError) and error.errno is not None:
         return _SHORT_OF.get(error.errno)
-    return shortage_in(str(error)) if isinstance(error, RuntimeError) else None
+    no_thread = isinstance(error, RuntimeError) and _NO_THREAD in str(error)
+    return _SHORT_OF[errno.EAGAIN] if no_thread else None
 
 
 def shortage_in(words: str) -> str | None:

@@ -19,6 +19,9 @@ DEADLINE_SECONDS = 20.0
 LOOK_SECONDS = 0.005
 
 
+ENDINGS = (Exited, Lost, NotStarted)
+
+
 class Crew:
     """The processes of one run folder, and everything they reported."""
 
@@ -50,11 +53,11 @@ class Crew:
     async def ended(self, stream: str) -> Exited | Lost | NotStarted:
         """Wait until a stream has ended."""
         await self.until(
-            lambda: any(not isinstance(report, Started) for report in self.of(stream)),
+            lambda: any(isinstance(report, ENDINGS) for report in self.of(stream)),
             f"{stream} ends",
         )
         last = self.of(stream)[-1]
-        assert not isinstance(last, Started)
+        assert isinstance(last, ENDINGS)
         return last
 
     async def exited(self, stream: str) -> Exited:

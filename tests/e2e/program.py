@@ -121,6 +121,7 @@ class Program:
         self.scratch = scratch
         self.mark = f"{MARK}={secrets.token_hex(8)}"
         self._begun: list[Running] = []
+        self.through: tuple[str, ...] = ()
         scratch.mkdir(parents=True, exist_ok=True)
 
     # --- using it --------------------------------------------------------------------------------
@@ -149,7 +150,7 @@ class Program:
             open(place.with_suffix(".err"), "wb") as err,
         ):
             process = subprocess.Popen(
-                [*PROGRAM, *arguments],
+                [*self.through, *PROGRAM, *arguments],
                 cwd=self.project / cwd,
                 env=self.environment(**env),
                 stdin=subprocess.DEVNULL,

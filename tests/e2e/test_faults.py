@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -261,3 +262,48 @@ def test_a_kill_while_the_configuration_is_recorded_is_made_good(
     program.expect(0, "resume", "--headless")
     assert {path.name for path in records.iterdir()} >= {"frozen", "raw"}
     assert not list(records.glob(".*-*"))
+
+
+def test_more_streams_than_descriptors_are_held_back_and_none_fails(program: Program) -> None:
+    """What the machine has too little of is waited for, like memory, and said."""
+    program.through = ("sh", "-c", 'ulimit -n 80; exec "$@"', "sh")
+    streams = {f"s{n}": noting(program, "sleep 1") for n in range(40)}
+    program.plan(streams, max_parallel=40, recovery={"max_retries": 0})
+    program.expect(0, "run", "--headless")
+    assert all(attempts(program, name) == ["1"] for name in streams)
+    told = [e for e in program.events() if "descriptors are left" in json.dumps(e)]
+    assert told, "nobody was told what the streams waited for"
+
+
+def test_a_machine_that_starts_no_process_at_the_end_costs_no_work(program: Program) -> None:
+    """Finished work waits to be captured; it is not done again, and does not fail."""
+    refusals, git = program.scratch / "refusals", shutil.which("git")
+    fake = program.scratch / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(
+        f"""#!/bin/sh
+case " $* " in *" add "*) test -e {program.scratch}/s.ran && test ! -e {refusals}.2 && {{
+    test -e {refusals}.1 && touch {refusals}.2; touch {refusals}.1
+    echo 'fatal: unable to create thread: Resource temporarily unavailable' >&2; exit 128; }} ;;
+esac
+exec {git} "$@"
+"""
+    )
+    fake.chmod(0o700)
+    program.plan({"s": noting(program, "echo work > work.txt")}, recovery={"max_retries": 2})
+    path = f"{fake.parent}:{os.environ['PATH']}"
+    told = program.begin("run", "--headless", PATH=path).wait()
+    assert (told.code, attempts(program, "s")) == (0, ["1"]), told
+    assert (program.scratch / "refusals.2").exists()
+    assert "stream_delayed" in {e["type"] for e in program.events()}
+
+
+def test_what_becomes_of_an_effect_is_heard_when_the_run_folder_is_gone(program: Program) -> None:
+    """A stream that deletes the run's own folder fails, and the run comes to an end."""
+    program.plan(
+        {"s": f"sleep 1; rm -rf {program.state_home}/anabranch/projects/*/runs/*; echo x > x"},
+        recovery={"max_retries": 0},
+    )
+    told = program.run("run", "--headless")
+    assert told.code != 0, told
+    assert "Traceback" not in told.err, told

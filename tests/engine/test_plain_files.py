@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.core.ids import StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.engine import requests
 from anabranch.engine.performers.process_records import read_attempt
+from anabranch.engine.process_table import sample_trees
 from anabranch.engine.run_lock import holder_of
 from anabranch.plain_files import (
     NotPlain,
@@ -150,7 +152,11 @@ def test_what_cannot_be_read_just_now_is_not_gone(
     assert read_attempt(attempt) is not None
     assert list(requests.pending(asked))
     assert holder_of(tmp_path / "lock") is None
+    us = StreamId("us")
+    assert us in sample_trees({us: os.getpid()})
     no_descriptor_left()
     assert read_attempt(attempt) is None
     assert list(requests.pending(asked)) == []
     assert holder_of(tmp_path / "lock") == 0
+    with pytest.raises(OSError):
+        sample_trees({us: os.getpid()})

@@ -337,10 +337,14 @@ class MachineSeen(Observation, frozen=True):
 
 
 class MachineLoad(Observation, frozen=True):
-    """The machine's free memory, and the share of time (0..100) somebody waits for memory."""
+    """The machine's free memory, and the share of time (0..100) somebody waits for memory.
+
+    ``short_of`` says what else is nearly used up, so that nothing should start.
+    """
 
     memory_available_mb: float
     memory_pressure: float | None
+    short_of: str = ""
 
 
 class UsageSeen(AttemptObservation, frozen=True):

@@ -372,9 +372,10 @@ def machine_seen(draft: Draft, fact: inputs.MachineSeen) -> None:
 
 
 def load_seen(draft: Draft, fact: inputs.MachineLoad) -> None:
-    """The machine's free memory has changed enough to matter."""
+    """The machine's free memory, or what else is scarce, has changed enough to matter."""
     state = draft.state
     shortage = shortage_of(state, fact.memory_available_mb, fact.memory_pressure)
+    shortage = shortage or (fact.short_of if state.counts.active else "")  # else nobody gives back
     table = state.resources
     seen = (fact.memory_available_mb, fact.memory_pressure, bool(shortage))
     if seen != (table.memory_available_mb, table.memory_pressure, bool(table.shortage)):

@@ -32,6 +32,7 @@ from anabranch.core.strategies import Strategies
 from anabranch.engine import requests
 from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
+from anabranch.engine.diary import end_diary, keep_diary
 from anabranch.engine.engine import Engine
 from anabranch.engine.executing import Executing
 from anabranch.engine.feed import KEPT, Feed
@@ -40,6 +41,7 @@ from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.liveness import LivenessWatch, Verdict
+from anabranch.engine.machine_room import shortage_ahead
 from anabranch.engine.observing import Observing
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
@@ -57,7 +59,6 @@ from anabranch.extending import Extensions
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
-_log_root = logging.getLogger("anabranch")
 
 LARGEST_TURN = 2_000
 REQUEST_POLL_SECONDS = 0.25
@@ -115,7 +116,9 @@ class RunHost:
         self.watch_clock = WatchClock()
         self._watcher = WorkspaceWatcher(now=self.watch_clock.monotonic)
         self._liveness = LivenessWatch(self.watch_clock.monotonic)
-        self._usage = UsageWatch()
+        self._usage = UsageWatch(
+            short_of=lambda: shortage_ahead((parts.repository.store, parts.folder.path))
+        )
         self._writes = WriteWatch(self._watcher)
         self._radar = ConflictRadar(
             parts.repository, lambda: self.state, self._watcher, self._post_from_outside
@@ -259,8 +262,7 @@ class RunHost:
             _log.exception("the engine stopped")
         finally:
             self._fail_waiting()
-            _log_root.removeHandler(self._diary)
-            self._diary.close()
+            end_diary(self._diary)
             self._parts.journal.close()
             self._parts.lock.release()
             self._ready.set()
@@ -473,16 +475,6 @@ def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
         for s in state.streams.values()
         if s.is_active and s.pid is not None
     ]
-
-
-def keep_diary(path: Path) -> logging.Handler:
-    """Let what the engine has to say to its maintainers go to a file, never to a terminal."""
-    logging.raiseExceptions = False  # a diary that cannot be written is told to nobody's terminal
-    handler = logging.FileHandler(path, delay=True, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    _log_root.addHandler(handler)
-    _log_root.propagate = False
-    return handler
 
 
 def _raise_file_limit() -> None:

@@ -1,15 +1,19 @@
 """Doing what is owed: each effect goes to its performer, and how it went comes back as an input.
 
 Git and the disk are used in worker threads, processes through their holders, time through the event
-loop. An effect that is already under way is not begun twice. A full disk is no failure: the effect
-is tried again until there is room, and the stream says what it waits for. Any other error, expected
+loop. An effect that is already under way is not begun twice. A full disk, or a machine short of
+processes, memory or descriptors, is not a failure: the effect is tried again until there is enough,
+and the stream says what it waits for. Any other error, expected
 or not, becomes an observation; nothing raised here ever reaches the engine's loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,27 +28,37 @@ from anabranch.core.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
 from anabranch.engine.executing import Executing
+from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
-from anabranch.engine.performers.process_reports import Exited, Lost, NotStarted, Report, Started
+from anabranch.engine.performers.process_reports import (
+    Delayed,
+    Exited,
+    Lost,
+    NotStarted,
+    Report,
+    Started,
+)
 from anabranch.engine.performers.processes import Processes
 from anabranch.engine.performers.resolver import run_resolver
-from anabranch.engine.performers.room import OutOfRoom, given_room, is_for_want_of_room
 from anabranch.engine.performers.verifier import run_verify
+from anabranch.engine.performers.want import want_of
 from anabranch.engine.performers.workspaces import (
     WorkspaceEffects,
     told,
 )
 from anabranch.engine.reporting import write_report
 from anabranch.engine.watching import WorkspaceWatcher
-from anabranch.errors import DiskFull
+from anabranch.errors import MachineShort
 from anabranch.paths import RunFolder
 
 _log = logging.getLogger(__name__)
 
-ROOM_RETRY_SECONDS = 2.0
+SHORTAGE_RETRY_SECONDS = 2.0
+MOST_WAITS_FOR_WORDS = 30
+"""How often a shortage is waited out that only a program's words speak for, and no trial."""
 LOOK_FOR_QUIET_SECONDS = 0.5
 WORKERS = 4
 
@@ -97,6 +111,7 @@ class Performing:
         The survey comes first and in this thread: both look at the same attempts, and what one
         finds the other must not find once more.
         """
+        start_threads(self._workers)
         found = self.processes.survey()
         await self.processes.open()
         return [self._observation(report) for report in found]
@@ -123,13 +138,22 @@ class Performing:
     # --- one effect ------------------------------------------------------------------------------
 
     async def _perform(self, effect: fx.Effect) -> None:
-        try:
-            await self._dispatch(effect)
-        except asyncio.CancelledError:
-            raise
-        except Exception as error:
-            _log.exception("performing %s", effect)
-            self._post_failure(effect, told(error))
+        """Do it, as often as the machine is short of something; say what comes of it."""
+        words_left = MOST_WAITS_FOR_WORDS
+        while True:
+            try:
+                return await self._dispatch(effect)
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                want = want_of(error, self._workspaces.places, self._folder.path)
+                words_left -= want is not None and not want.is_certain
+                if want is None or words_left < 0:
+                    self._post_failure(effect, told(error))  # first: noting it may fail, too
+                    _log.exception("performing %s", effect)
+                    return None
+            self._post_delay(effect, want.what)
+            await asyncio.sleep(SHORTAGE_RETRY_SECONDS)
 
     async def _dispatch(self, effect: fx.Effect) -> None:
         match effect:
@@ -168,18 +192,10 @@ class Performing:
         work: Callable[[State, E], inputs.Input],
         alone: AbstractAsyncContextManager[object] | None = None,
     ) -> None:
-        """Do some work in a worker thread and post what it returns, when there is room for it."""
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                async with alone or nullcontext():
-                    task = partial(work, self._state(), effect)
-                    room = partial(given_room, self._workspaces.places, task)
-                    self._post(await loop.run_in_executor(self._workers, room))
-                return
-            except OutOfRoom as error:
-                self._post_delay(effect, str(error))
-                await asyncio.sleep(ROOM_RETRY_SECONDS)
+        """Do some work in a worker thread and post what it returns."""
+        async with alone or nullcontext():
+            task = partial(work, self._state(), effect)
+            self._post(await asyncio.get_running_loop().run_in_executor(self._workers, task))
 
     async def _offer(self, effect: fx.OfferCheckpoint) -> None:
         """Wait for a quiet moment in a workspace, and bring the files of a checkpoint."""
@@ -212,16 +228,8 @@ class Performing:
 
     async def _write_report(self) -> None:
         async with self._reporting:
-            while True:
-                overhead = self._engine_overhead()
-                try:
-                    await write_report(self._folder, self._state(), self._clock.now(), overhead)
-                except (OSError, DiskFull) as error:
-                    if not is_for_want_of_room(error, self._workspaces.places):
-                        raise
-                    await asyncio.sleep(ROOM_RETRY_SECONDS)
-                else:
-                    return
+            overhead = self._engine_overhead()
+            await write_report(self._folder, self._state(), self._clock.now(), overhead)
 
     async def _resolve(self, effect: fx.RunResolver) -> None:
         self._post(
@@ -241,6 +249,9 @@ class Performing:
         )
 
     async def _start(self, effect: fx.StartProcess) -> None:
+        left = descriptors_left()
+        if left is not None and left < kept_descriptors():
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
         state = self._state()
         spec = launch_spec(
             state,
@@ -309,6 +320,10 @@ class Performing:
                 return inputs.ProcessLost(
                     stream=stream, attempt=attempt, reason=report.reason, cause=cause
                 )
+            case Delayed():
+                return inputs.EffectDelayed(
+                    stream=stream, attempt=attempt, reason=report.reason, cause=cause
+                )
             case NotStarted():
                 return inputs.EffectFailed(
                     stream=stream, attempt=attempt, reason=report.reason, cause=cause
@@ -317,7 +332,7 @@ class Performing:
     # --- when it does not go well ----------------------------------------------------------------
 
     def _post_delay(self, effect: fx.Effect, reason: str) -> None:
-        if isinstance(effect, fx.PrepareWorkspace | fx.CaptureResult):
+        if isinstance(effect, fx.PrepareWorkspace | fx.CaptureResult | fx.StartProcess):
             self._post(
                 inputs.EffectDelayed(
                     stream=effect.stream,
@@ -378,6 +393,21 @@ class Performing:
                         cause=effect.cause,
                     )
                 )
+
+
+def start_threads(workers: ThreadPoolExecutor) -> None:
+    """Start all threads of a pool now: one that cannot be started later would do work twice.
+
+    Raises MachineShort.
+    """
+    together = threading.Barrier(WORKERS)
+    try:
+        started = [workers.submit(together.wait) for _ in range(WORKERS)]
+    except RuntimeError as error:
+        together.abort()
+        raise MachineShort(str(error), "raise the limit on processes, or end some") from error
+    for waiting in started:
+        waiting.result()
 
 
 def _is_replaced(timer: fx.WakeAt, by: fx.WakeAt) -> bool:

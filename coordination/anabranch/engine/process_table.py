@@ -106,7 +106,8 @@ def sample_trees(roots: Mapping[StreamId, int]) -> dict[StreamId, TreeUsage]:
         roots: the process id of each stream's holder.
 
     A stream whose holder is not in the process table is missing from the answer. A holder below
-    another holder keeps its processes for itself.
+    another holder keeps its processes for itself. Raises OSError while the table cannot be read as
+    a whole: half of it would make the living look dead or idle.
     """
     if not roots:
         return {}
@@ -163,10 +164,7 @@ def parse_stat(line: bytes) -> Process | None:
 
 
 def _read_table() -> dict[int, Process]:
-    try:
-        proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return {}
+    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         pids = (name for name in os.listdir(proc) if name.isdecimal())
         found = ((int(pid), _read_process(proc, pid)) for pid in pids)
@@ -176,14 +174,17 @@ def _read_table() -> dict[int, Process]:
 
 
 def _read_process(proc: int, pid: str) -> Process | None:
-    """Read one process; None if it ended while the table was being read."""
+    """Read one process; None if it ended while the table was being read, or is not ours to see.
+
+    Raises OSError if the machine cannot tell: then it may well live.
+    """
     try:
         descriptor = os.open(f"{pid}/stat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
-    except OSError:
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
     try:
         return parse_stat(os.read(descriptor, _STAT_BYTES))
-    except OSError:
+    except ProcessLookupError:
         return None
     finally:
         os.close(descriptor)

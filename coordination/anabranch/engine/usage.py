@@ -28,8 +28,13 @@ CPU_MEMORY = 0.8
 class UsageWatch:
     """Turns measurements into news, once a tick."""
 
-    def __init__(self, measure: Callable[[], MachineLoad] = machine_load) -> None:
+    def __init__(
+        self,
+        measure: Callable[[], MachineLoad] = machine_load,
+        short_of: Callable[[], str] = str,
+    ) -> None:
         self._measure = measure
+        self._short_of = short_of
         self._told: inputs.MachineLoad | None = None
         self._cores: dict[StreamId, float] = {}
 
@@ -45,6 +50,7 @@ class UsageWatch:
         now = inputs.MachineLoad(
             memory_available_mb=float(load.memory_available_bytes // _MIB),
             memory_pressure=load.memory_pressure_some10,
+            short_of=self._short_of() if state.counts.active else "",
         )
         whole_mb = load.memory_total_bytes / _MIB
         if self._told is None or _is_material(state, self._told, now, whole_mb):
@@ -83,5 +89,5 @@ def _is_material(
     moved = abs(now.memory_available_mb - before.memory_available_mb)
     pressed = abs((now.memory_pressure or 0.0) - (before.memory_pressure or 0.0))
     short = shortage_of(state, now.memory_available_mb, now.memory_pressure)
-    is_turn = bool(short) != bool(state.resources.shortage)
+    is_turn = bool(short or now.short_of) != bool(state.resources.shortage)
     return is_turn or moved >= whole_mb * MATERIAL_SHARE or pressed >= MATERIAL_PRESSURE

@@ -7,13 +7,18 @@ by itself when the command begins.
 """
 
 import _socket
+import errno
 import fcntl
 import os
 import signal
 import termios
+import time
 
 from . import kernel
 
+PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO)
+"""What a machine says that is short of something: it says nothing about the command."""
+RUN_AGAIN_SECONDS = 1.0
 EXIT_NEVER_RAN = 125
 EXIT_CANNOT_RUN = 126
 EXIT_NOT_FOUND = 127
@@ -127,6 +132,18 @@ def _execute(spec: Spec) -> None:
         os.chdir(spec.cwd)
     except OSError as error:
         raise CannotRun(EXIT_CANNOT_RUN, f"cannot enter {spec.cwd}: {error.strerror}") from error
+    worst = _try_to_run(spec)
+    while worst is not None and worst.errno in PASSING:
+        os.write(2, f"anabranch: waits to run {spec.argv[0]}: {worst.strerror}\r\n".encode())
+        time.sleep(RUN_AGAIN_SECONDS)
+        worst = _try_to_run(spec)
+    if worst is None or isinstance(worst, (FileNotFoundError, NotADirectoryError)):
+        raise CannotRun(EXIT_NOT_FOUND, f"cannot find {spec.argv[0]}")
+    raise CannotRun(EXIT_CANNOT_RUN, f"cannot run {spec.argv[0]}: {worst.strerror}")
+
+
+def _try_to_run(spec: Spec) -> OSError | None:
+    """Become the command, or return what speaks most against it."""
     worst: OSError | None = None
     for path in spec.paths:
         try:
@@ -135,6 +152,4 @@ def _execute(spec: Spec) -> None:
             worst = worst or error
         except OSError as error:
             worst = error
-    if worst is None or isinstance(worst, (FileNotFoundError, NotADirectoryError)):
-        raise CannotRun(EXIT_NOT_FOUND, f"cannot find {spec.argv[0]}")
-    raise CannotRun(EXIT_CANNOT_RUN, f"cannot run {spec.argv[0]}: {worst.strerror}")
+    return worst

@@ -22,7 +22,9 @@ from anabranch.engine.gateway.socket_server import SocketServer
 from anabranch.engine.gateway.spool import Spools
 from anabranch.engine.gateway.spool_folder import SpoolFolder, in_workspace
 from anabranch.engine.gateway.tokens import Tokens
+from anabranch.errors import machine_errors
 from anabranch.paths import RunFolder
+from anabranch.shortage import is_short
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +70,8 @@ class Gateway:
         self._spools.open()
         for stream in self._state().streams.values():
             if stream.phase in LIVE:
-                self._open_doors_of(stream.id, stream.attempt)
+                with machine_errors():
+                    self._open_doors_of(stream.id, stream.attempt)
 
     async def close(self) -> None:
         """Close every door; what waits in spools is found by the next host."""
@@ -121,6 +124,8 @@ class Gateway:
         try:
             folder.make()
         except OSError as error:
+            if is_short(error.errno):
+                raise
             _log.warning("stream %s has no spool: %s", stream, error)
             return None
         self._spools.add(owner, folder)

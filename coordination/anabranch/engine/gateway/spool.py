@@ -20,6 +20,7 @@ from anabranch.engine.gateway import wire
 from anabranch.engine.gateway.desk import Desk, Visit
 from anabranch.engine.gateway.spool_folder import SpoolFolder
 from anabranch.engine.gateway.wire import BadFrame
+from anabranch.shortage import is_short
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ class Spool:
             names = self.folder.requests()
         except OSError as error:
             _log.debug("the spool %s cannot be read: %s", self.folder.path, error)
-            self._seen_ns = changed_ns
+            if not is_short(error.errno):
+                self._seen_ns = changed_ns
             return
         for name in [name for name in self._heard if name not in names]:
             self._heard.pop(name).leave()
@@ -89,6 +91,9 @@ class Spool:
         try:
             data = self.folder.read(name)
         except OSError as error:
+            if is_short(error.errno):
+                self._stuck_until[name] = time.monotonic() + STUCK_SECONDS
+                return
             self._answer(name, wire.encode(None, BadFrame("bad_request", str(error)).answer()))
             return
         except BadFrame as error:

@@ -13,6 +13,7 @@ from anabranch.engine.bounded_command import run_bounded
 from anabranch.engine.performers.launching import stream_environment
 from anabranch.engine.performers.processes import Processes
 from anabranch.paths import RunFolder
+from anabranch.shortage import is_short
 
 COMMAND_SECONDS = 30.0
 
@@ -69,5 +70,7 @@ async def _run(
             lambda: state().streams[effect.stream].care.cause != effect.cause,
         )
     except OSError as error:
+        if is_short(error.errno):
+            raise
         return str(error)
     return ended.reason

@@ -220,6 +220,24 @@ def refuse_start(folder: Path, reason: str, wall: float, monotonic: float) -> bo
     return True
 
 
+def take_back(folder: Path) -> bool:
+    """Unsettle an attempt that could not begin, so that it can be asked for again.
+
+    False if somebody holds it or it has begun. Raises OSError.
+    """
+    lock = open_plain(folder / "lock", flags=os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_there(str(folder / "start")):
+            return False
+        (folder / "exit").unlink(missing_ok=True)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(lock)
+    return True
+
+
 def send_control(folder: Path, message: Message) -> None:
     """Send one order to the holder without waiting.
 

@@ -55,7 +55,15 @@ class NotStarted(msgspec.Struct, frozen=True):
     reason: str
 
 
-Report = Started | Exited | Lost | NotStarted
+class Delayed(msgspec.Struct, frozen=True):
+    """Nothing of the command has run yet, because the machine is short of something."""
+
+    stream: StreamId
+    attempt: Attempt
+    reason: str
+
+
+Report = Started | Exited | Lost | NotStarted | Delayed
 
 
 class Watched:
@@ -66,6 +74,8 @@ class Watched:
         self.start: StartRecord | None = None
         self.holder: int | None = None  # its process descriptor
         self.stop_grace_seconds: float | None = None  # asked to stop before it began
+        self.wanted: dict[str, object] | None = None  # what to ask the zygote for, if it is us
+        self.is_waiting = False  # for the machine to have what a start needs
 
 
 def ending(name: str, watched: Watched, reading: Reading, boot_id: str) -> Report | None:

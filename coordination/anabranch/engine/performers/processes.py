@@ -33,6 +33,7 @@ from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_orphans import end_orphans
 from anabranch.engine.performers.process_records import Message, StartRecord
 from anabranch.engine.performers.process_reports import (
+    Delayed,
     Lost,
     NotStarted,
     Report,
@@ -44,9 +45,10 @@ from anabranch.engine.performers.process_reports import (
 )
 from anabranch.engine.performers.process_zygote import Outcome, Zygote
 from anabranch.paths import RunFolder, attempt_of
-from anabranch.shortage import is_short
+from anabranch.shortage import is_short, shortage_in
 
 SURVEY_SECONDS = 1.0
+SHORTAGE_RETRY_SECONDS = 2.0
 SURVEYS_PER_ROUND = 10
 FOLDERS_PER_SURVEY = 4
 MANY = 50
@@ -76,7 +78,8 @@ class Processes:
 
         Args:
             run_folder: the run's folder.
-            deliver: called in the loop with each report, once, Started before Exited or Lost.
+            deliver: called in the loop with each report, once, Started before Exited or Lost;
+                Delayed perhaps more often, before either.
         """
         self._run_folder = run_folder.absolute()
         self._folder = RunFolder(self._run_folder)
@@ -121,10 +124,10 @@ class Processes:
         name = self._folder.attempt_name(spec.stream, spec.attempt)
         if name in self._settled or name in self._watched:
             return
-        self._watched[name] = Watched()
-        content = msgspec.to_builtins(spec)
-        del content["stream"], content["attempt"]
-        await self._zygote.ask(name, content)
+        watched = self._watched[name] = Watched()
+        watched.wanted = msgspec.to_builtins(spec)
+        del watched.wanted["stream"], watched.wanted["attempt"]
+        await self._zygote.ask(name, watched.wanted)
 
     async def stop(self, stream: StreamId, attempt: Attempt, grace_seconds: float) -> None:
         """End an attempt's whole tree: SIGTERM, and after the grace SIGKILL.
@@ -197,10 +200,14 @@ class Processes:
             watched = self._watched[name] = Watched()
         news: list[Report] = []
         if watched.start is None and reading.start is not None:
-            watched.start = reading.start
+            watched.start, watched.wanted = reading.start, None
             self._watch_holder(name, watched)
             news.append(started_of(name, reading.start))
         ended = ending(name, watched, reading, self._boot_id)
+        if isinstance(ended, NotStarted) and self._waits_for_the_machine(
+            name, watched, ended.reason
+        ):
+            return []
         return [*news, ended] if ended else news
 
     def _look_at(self, name: str) -> None:
@@ -246,11 +253,49 @@ class Processes:
         if watched is None:
             return
         if outcome is Outcome.REFUSED:
-            self._give_up(name, reason)
+            if not self._waits_for_the_machine(name, watched, reason):
+                self._give_up(name, reason)
             return
         watched.is_accepted = True
         if outcome is Outcome.SETTLED:
             self._look_at(name)
+
+    def _waits_for_the_machine(self, name: str, watched: Watched, reason: str) -> bool:
+        """Begin to wait, if an attempt that was asked for could not begin for a shortage."""
+        short = shortage_in(reason)
+        if short is None or watched.stop_grace_seconds is not None:
+            return False
+        if watched.wanted is None:  # by an engine that is gone; it is owed, and will be asked for
+            with contextlib.suppress(OSError):
+                records.take_back(self._attempts / name)
+            del self._watched[name]
+            return True
+        if not watched.is_waiting:
+            watched.is_waiting = True
+            watched.is_accepted = False
+            self._deliver(Delayed(*identity_of(name), short))
+            self._begin(self._ask_again(name, watched))
+        return True
+
+    async def _ask_again(self, name: str, watched: Watched) -> None:
+        """Ask once more for an attempt that could not begin, when the machine may have enough."""
+        folder = self._attempts / name
+        while self._watched.get(name) is watched and watched.wanted is not None:
+            await asyncio.sleep(SHORTAGE_RETRY_SECONDS)
+            try:
+                if watched.stop_grace_seconds is not None:
+                    self._refuse(name)
+                    return
+                if folder.exists():
+                    records.take_back(folder)
+            except OSError as error:
+                if not is_short(error.errno):
+                    self._give_up(name, str(error))
+                    return
+            else:
+                watched.is_waiting = False
+                await self._zygote.ask(name, watched.wanted)
+                return
 
     def _give_up(self, name: str, reason: str) -> None:
         report = NotStarted(*identity_of(name), reason)

@@ -28,7 +28,6 @@ from anabranch.core.wording import counted
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
-from anabranch.engine.performers.room import raise_if_full
 from anabranch.engine.performers.screening import Screened, screen
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
@@ -84,11 +83,7 @@ class WorkspaceEffects:
 
     def capture_base(self, state: State, effect: fx.CaptureBase) -> inputs.Input:
         """Find the commit that streams start from."""
-        try:
-            base = ws.capture_base(self._repo, state.run, state.plan.include_uncommitted)
-        except ws.GitError as error:
-            raise_if_full(error, self.places)
-            return inputs.BaseNotFound(reason=told(error), cause=effect.cause)
+        base = ws.capture_base(self._repo, state.run, state.plan.include_uncommitted)
         return inputs.BaseFound(
             commit=base.commit,
             tree=base.tree,

@@ -9,7 +9,6 @@ down beside the run, for the detector of reversals and for the merges to come.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -46,6 +45,7 @@ from anabranch.plain_files import (
     read_plain,
     write_whole,
 )
+from anabranch.shortage import is_short
 
 QUIET_SECONDS = 2.0
 KEPT_VERSIONS = 4
@@ -230,7 +230,7 @@ class _Hands:
         except FileNotFoundError:
             return change.after is None
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if is_short(error.errno):
                 raise
             return False
         finally:
