@@ -10,9 +10,11 @@ from hypothesis import strategies as some
 
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
-from anabranch.core.violations import removes_nearly_all
+from anabranch.core.projections import files_changed_by
+from anabranch.core.violations import against_locks, removes_nearly_all
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
+from tests.core.locking import Run, running
 
 
 def captured(**facts: Any) -> ByHand:
@@ -64,3 +66,29 @@ def test_removing_more_is_never_asked_about_less(removed: int, before: int, left
     if removes_nearly_all(removed, before, left):
         assert removes_nearly_all(removed + 1, before, left)
         assert removes_nearly_all(removed, before, 0)
+
+
+def test_what_a_failed_attempt_changed_is_what_its_capture_found() -> None:
+    """The figure is the capture's, of the newest attempt, and no guess once it is over."""
+    run = given(stream("a", max_retries=1))
+    run.run("a")
+    assert files_changed_by(run.stream("a"), 7) == 7
+    run.exited("a", 1)
+    run.kept("a", files_changed=2)
+    assert files_changed_by(run.stream("a"), 7) == 2
+    run.at(run.clock() + 60.0)
+    assert files_changed_by(run.stream("a"), 1) == 1
+    run.run("a")
+    run.exited("a", 1)
+    run.kept("a", "", files_changed=0)
+    assert files_changed_by(run.stream("a"), 7) is None
+
+
+def test_writes_of_an_attempt_that_is_over_are_held_against_the_locks_of_others() -> None:
+    """What it wrote before the other held the lock is its own affair; so is what it held itself."""
+    talk = Run(running(2))
+    talk.now = 5.0
+    talk.lock("s0", "src/")
+    written = [("src/a.py", 4.9), ("src/b.py", 5.0), ("src/c.py", 6.0), ("docs/x", 6.0)]
+    assert against_locks(talk.state, StreamId("s1"), written) == ("src/b.py", "src/c.py")
+    assert against_locks(talk.state, StreamId("s0"), written) == ()

@@ -284,3 +284,18 @@ def test_the_examples_of_the_documentation_run(program: Program) -> None:
     assert "I hold it, fence " in program.log("unit")
     assert "docs None 1" in program.log("docs")
     assert "docs 1 2" in program.log("docs")
+
+
+def test_a_write_against_a_lock_right_before_the_end_is_no_secret(program: Program) -> None:
+    """Nobody had time to watch: it is held against the locks when the work is captured."""
+    flag, done = program.project.parent / "held", program.project.parent / "done"
+    wait = "while [ ! -e {} ]; do sleep 0.01; done"
+    program.plan({
+        "holder": f"ab-stream lock src/a.txt --write; touch {flag}; {wait.format(done)}",
+        "writer": f"{wait.format(flag)}; echo mine > src/a.txt",
+        "after": {"command": f"touch {done}", "depends_on": ["writer"]},
+    })  # fmt: skip
+    program.expect(4, "run", "--headless", "--max-parallel", "3")
+    (violation,) = told(program, "locks")["violations"]
+    assert (violation["stream"], violation["path"]) == ("writer", "src/a.txt")
+    program.expect(0, "allow", "writer")

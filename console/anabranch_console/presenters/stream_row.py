@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.projections import reason_for
+from anabranch.core.projections import files_changed_by, reason_for
 from anabranch.core.radar import foreseen_with
 from anabranch.core.state import State, Stream
 from anabranch_console.presenters.wording import listing, safe
@@ -63,7 +63,7 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
     """Return the row of one stream at run time ``now``."""
     current = vitals if _is_current(stream, vitals) else None
     live = current if stream.is_active else None
-    files = stream.result.files_changed if stream.result else vitals and vitals.files_changed
+    files = files_changed_by(stream, current.files_changed if current else None)
     return StreamRow(
         id=stream.id,
         position=state.topology.position[stream.id],

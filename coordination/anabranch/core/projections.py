@@ -94,9 +94,21 @@ def exit_code_of(stream: Stream) -> int | None:
     return stream.exit.status if stream.exit else None
 
 
-def stream_status(state: State, stream: Stream, files_changed: int | None = None) -> dict[str, Any]:
-    """Return one stream as ``status --json`` tells it."""
-    changed = stream.result.files_changed if stream.result else files_changed
+def files_changed_by(stream: Stream, live: int | None = None) -> int | None:
+    """Return how many files a stream has changed: what its capture found, as soon as there is one.
+
+    Until then it is what is counted while it runs (``live``), and nothing once it is over: then
+    nothing was captured. A result from before it had a figure of its own counts too.
+    """
+    if stream.files_changed is not None:
+        return stream.files_changed
+    if stream.result is not None:
+        return stream.result.files_changed
+    return None if stream.has_ended else live
+
+
+def stream_status(state: State, stream: Stream, live: int | None = None) -> dict[str, Any]:
+    """Return one stream as ``status --json`` tells it; ``live`` counts what it has changed."""
     return {
         "stream": stream.id,
         "state": stream.public_state,
@@ -108,7 +120,7 @@ def stream_status(state: State, stream: Stream, files_changed: int | None = None
         "pid": stream.pid if stream.phase in (Phase.RUNNING, Phase.STOPPING) else None,
         "started": wall_time(state, stream.first_started_at),
         "ended": wall_time(state, stream.ended_at) if stream.has_ended else None,
-        "files_changed": changed,
+        "files_changed": files_changed_by(stream, live),
         "workspace": stream.workspace.path if stream.workspace else None,
         "log": stream.log,
         "partial": list(stream.partial),

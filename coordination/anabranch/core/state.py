@@ -176,7 +176,8 @@ class Stream(msgspec.Struct, frozen=True):
     ``inherits`` is what its newest attempt was given to start from; it is settled at admission, so
     that what others do meanwhile changes nothing about it. ``restored`` is the checkpoint that the
     newest attempt goes on from. ``retries`` counts towards what the plan allows, so what a person
-    asked for does not count; its attempt ``is_retry`` all the same.
+    asked for does not count; its attempt ``is_retry`` all the same. ``files_changed`` is what the
+    capture of the newest attempt found, None before that.
     """
 
     id: StreamId
@@ -213,6 +214,7 @@ class Stream(msgspec.Struct, frozen=True):
     offer: Offer | None = None
     synced: Synced | None = None
     care: Care = Care()
+    files_changed: int | None = None
 
     @property
     def public_state(self) -> str:

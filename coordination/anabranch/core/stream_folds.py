@@ -44,6 +44,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         liveness=Liveness(),
         offer=None,
         synced=None,
+        files_changed=None,
     )
 
 
@@ -141,12 +142,18 @@ def _result(s: Stream, record: ev.Recorded, event: ev.ResultCaptured, spent: flo
         is_mixed=was_synced or s.synced is not None,
     )
     warnings = (*s.warnings, *(w for w in event.warnings if w not in s.warnings))
-    return replace(s, result=result, warnings=warnings, spent=_captured(s, spent))
+    return replace(
+        s,
+        result=result,
+        warnings=warnings,
+        files_changed=event.files_changed,
+        spent=_captured(s, spent),
+    )
 
 
 def _partial(s: Stream, record: ev.Recorded, event: ev.PartialCaptured, spent: float) -> Stream:
     kept = s.partial if event.ref in s.partial else (*s.partial, event.ref)
-    return replace(s, partial=kept, spent=_captured(s, spent))
+    return replace(s, partial=kept, files_changed=event.files_changed, spent=_captured(s, spent))
 
 
 def _captured(s: Stream, spent: float) -> Spent:

@@ -54,8 +54,25 @@ def outside(paths: Iterable[str], writes: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(islice(found, MOST_VIOLATIONS))
 
 
+def against_locks(
+    state: State, stream: StreamId, written: Iterable[tuple[str, float]]
+) -> tuple[str, ...]:
+    """Return the paths that another stream held already when they were ``written`` (run seconds).
+
+    For an attempt that is over: what it wrote before the other got the lock is no violation.
+    """
+    if state.plan.file_access != "exclusive_write" or not state.locks.entries:
+        return ()
+    held = (
+        path
+        for path, at in written
+        if (grant := _held_by_another(state, stream, path)) is not None and grant.since <= at
+    )
+    return tuple(islice(held, MOST_VIOLATIONS))
+
+
 def strays_kept(draft: Draft, stream: StreamId, attempt: int, strays: Iterable[str]) -> None:
-    """Record files in a result that lie outside what the plan lets the stream write."""
+    """Record files in a result that lie where its stream may not write: by its plan, or a lock."""
     paths = tuple(strays)
     paths_written(draft, inputs.PathsWritten(stream=stream, attempt=attempt, paths=paths))
 

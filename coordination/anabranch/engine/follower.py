@@ -17,15 +17,17 @@ from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
+from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.host import watched_streams
+from anabranch.engine.hosting import open_project
 from anabranch.engine.journal import Journal
 from anabranch.engine.source import Frame, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler
 from anabranch.engine.watching import WorkspaceWatcher
-from anabranch.errors import WorldError
+from anabranch.errors import UsageError, WorldError
 from anabranch.paths import RunFolder
 
 
@@ -44,10 +46,14 @@ class RunFollower:
             raise WorldError(f"run {folder.run} has no events yet", "try again in a moment")
         self._clock = RunClock.of_journal(self._journal, state)
         self._feed = Feed(state, self._journal.read(max(0, state.seq - KEPT // 10)))
-        self._changes = self._journal.changes()
+        self._written = self._journal.changes()
         self._watcher = WorkspaceWatcher()
+        self._changes = _change_counter(state, self._watcher)
         self._sampler = VitalsSampler(
-            lambda: watched_streams(self._feed.state, folder), self._watcher
+            lambda: watched_streams(self._feed.state, folder),
+            self._watcher,
+            ticked=self._look,
+            count=self._changes.files_changed if self._changes else None,
         )
         self._is_sampling = False
 
@@ -55,6 +61,8 @@ class RunFollower:
         """Stop following."""
         if self._is_sampling:
             self._sampler.stop()
+        if self._changes is not None:
+            self._changes.close()
         self._watcher.close()
         self._journal.close()
 
@@ -106,14 +114,28 @@ class RunFollower:
         )
         return answer
 
+    def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
+        if self._changes is not None:
+            self._changes.look(self._feed.state)
+
     def _catch_up(self) -> None:
         with self._lock:
             changes = self._journal.changes()
-            if changes == self._changes:
+            if changes == self._written:
                 return
-            self._changes = changes
+            self._written = changes
             state = self._feed.state
             records = list(self._journal.read(state.seq))
             for record in records:
                 state = evolve(state, record)
             self._feed.publish(state, records)
+
+
+def _change_counter(state: State, watcher: WorkspaceWatcher) -> ChangeCounter | None:
+    """Return who counts what running streams change; None if the project is gone, or at rest."""
+    if state.has_ended:
+        return None
+    try:
+        return ChangeCounter(open_project(Path(state.project))[0], watcher)
+    except UsageError:
+        return None

@@ -30,6 +30,7 @@ from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine import requests
+from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
 from anabranch.engine.diary import end_diary, keep_diary
@@ -123,12 +124,14 @@ class RunHost:
         self._radar = ConflictRadar(
             parts.repository, lambda: self.state, self._watcher, self._post_from_outside
         )
+        self._changes = ChangeCounter(parts.repository, self._watcher)
         self._sampler = VitalsSampler(
             self._running_streams,
             self._watcher,
             now=self.watch_clock.monotonic,
             wall=self.watch_clock.wall,
             ticked=self._look,
+            count=self._changes.files_changed,
         )
 
     # --- from any thread -------------------------------------------------------------------------
@@ -246,6 +249,7 @@ class RunHost:
             self._mailbox.extend((given, None) for given in news)
             self._wake()
         self._radar.look(state)
+        self._changes.look(state)
 
     def _post_from_outside(self, given: inputs.Input) -> None:
         self._mailbox.append((given, None))
@@ -308,6 +312,7 @@ class RunHost:
             await performing.close()
             self._sampler.stop()
             self._radar.close()
+            self._changes.close()
             self._watcher.close()
             self._observing.close()
 

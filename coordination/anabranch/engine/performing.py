@@ -83,7 +83,7 @@ class Performing:
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
-        self._captures = CaptureEffects(workspaces.repository)
+        self._captures = CaptureEffects(workspaces.repository, clock.now)
         self._clock = clock
         self._environment = environment
         self._state = state

@@ -55,7 +55,8 @@ class Vitals:
     Times (``…_at``) are of the monotonic clock, None for never. ``cpu_percent`` is of one
     processor, so it may pass 100; it is None until two readings allow to tell. ``alive`` says
     whether the holder's process is there, None if its id is not known. ``progress_age_seconds``
-    is the time since output or a changed file, None if there was neither. ``evidence`` says in
+    is the time since output or a changed file, None if there was neither. ``files_changed`` is
+    what a capture would find, unless ``files_are_estimated``. ``evidence`` says in
     words what speaks for and against the stream getting on, for example "output 3 s ago,
     4 processes, 41 % CPU".
     """
@@ -66,6 +67,7 @@ class Vitals:
     memory_bytes: int = 0
     processes: int = 0
     files_changed: int = 0
+    files_are_estimated: bool = False
     output_bytes: int = 0
     last_line: str = ""
     last_output_at: float | None = None
@@ -109,6 +111,7 @@ class _Track:
     last_line: str = ""
     last_output_at: float | None = None
     files_changed: int = 0
+    files_are_estimated: bool = False
     last_change_at: float | None = None
     last_busy_at: float | None = None
     cpu: _CpuMeter | None = None
@@ -164,6 +167,7 @@ class _Track:
             memory_bytes=0 if usage is None else usage.memory_bytes,
             processes=processes,
             files_changed=self.files_changed,
+            files_are_estimated=self.files_are_estimated,
             output_bytes=self.log_stamp[0],
             last_line=self.last_line,
             last_output_at=self.last_output_at,
@@ -191,6 +195,8 @@ class VitalsSampler:
         now: the monotonic clock.
         wall: the clock of the files' time stamps, for logs that were written before we looked.
         ticked: called with the new vitals after each tick, in the sampler's thread.
+        count: says how many files an attempt has changed, and whether that is an estimate; the
+            watcher's own count by default, which always is one.
     """
 
     def __init__(
@@ -201,8 +207,10 @@ class VitalsSampler:
         now: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         ticked: Callable[[Mapping[StreamId, Vitals]], None] | None = None,
+        count: Callable[[StreamId, Attempt], tuple[int, bool]] | None = None,
     ) -> None:
         self._ticked = ticked
+        self._count = count or self._as_watched
         self._streams = streams
         self._watcher = watcher
         self._now = now
@@ -321,8 +329,11 @@ class VitalsSampler:
         stream = track.watched.stream
         if not watcher.is_watching(stream):
             self._watch(watcher, stream, workspace)
-        track.files_changed = watcher.changed_files(stream)
+        track.files_changed, track.files_are_estimated = self._count(stream, track.watched.attempt)
         track.last_change_at = watcher.last_change_at(stream)
+
+    def _as_watched(self, stream: StreamId, attempt: Attempt) -> tuple[int, bool]:
+        return self._watcher.changed_files(stream) if self._watcher else 0, True
 
     def _watch(self, watcher: WorkspaceWatcher, stream: StreamId, workspace: Path) -> None:
         try:

@@ -159,10 +159,9 @@ class ByHand:
                 attempt=about.attempt,
                 commit=made,
                 tree=f"t-{made}",
-                files_changed=1,
                 ref=f"refs/{name}.{about.attempt}",
                 cause=about.cause,
-                **facts,
+                **{"files_changed": 1, **facts},
             )
         )
 

@@ -6,6 +6,9 @@ one workspace share an index: the caller sees to it that they come one after the
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -13,7 +16,7 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.state import State
-from anabranch.core.violations import outside
+from anabranch.core.violations import against_locks, outside
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.log_reading import read_tail
@@ -25,10 +28,10 @@ LONGEST_LINE = 400
 
 
 class CaptureEffects:
-    """Performs the captures of one run."""
+    """Performs the captures of one run; ``now`` is the run clock, in seconds."""
 
-    def __init__(self, repository: ws.Repository) -> None:
-        self._repo = repository
+    def __init__(self, repository: ws.Repository, now: Callable[[], float]) -> None:
+        self._repo, self._now = repository, now
 
     def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
         """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
@@ -70,7 +73,7 @@ class CaptureEffects:
             start_tree=workspace.start_tree,
             reverted=self._taken_back(state, result),
             warnings=tuple(map(tellable, (*result.warnings, *self._meddled_settings(state)))),
-            strays=self._strays(state, result),
+            strays=self._strays(state, result, workspace.path),
             log_tail=tail,
             files_removed=result.removal.removed,
             files_before=result.removal.before,
@@ -140,13 +143,35 @@ class CaptureEffects:
             cause=effect.cause,
         )
 
-    def _strays(self, state: State, result: ws.Result) -> tuple[str, ...]:
-        """Return what a result changed outside the paths that its plan lets the stream write."""
+    def _strays(self, state: State, result: ws.Result, workspace: Path) -> tuple[str, ...]:
+        """Return what a result changed outside its plan's ``writes``, or where others hold locks.
+
+        A stream that ends before the watcher has looked is found out here at the latest.
+        """
         allowed = state.stream_plan(result.stream).writes
-        if not allowed or not result.files_changed:
+        if not result.files_changed or not (allowed or state.locks.entries):
             return ()
         paths = ws.changed_paths(self._repo, state.run, result)
-        return tuple(tellable(path) for path in outside(paths, allowed))
+        strays = outside(paths, allowed) if allowed else ()
+        written = ((path, self._written_at(workspace, path)) for path in paths)
+        found = (*strays, *against_locks(state, result.stream, written))
+        return tuple(dict.fromkeys(tellable(path) for path in found))
+
+    def _written_at(self, workspace: Path, path: str) -> float:
+        """Return when a file was changed last, on the run clock; for one that is gone, its folder.
+
+        It is the kernel's own time of the change, which no program sets.
+        """
+        at = workspace / path
+        while True:
+            try:
+                changed = os.lstat(at).st_ctime
+            except OSError:
+                if at == workspace:
+                    return 0.0
+                at = at.parent
+            else:
+                return self._now() - (time.time() - changed)
 
     def _meddled_settings(self, state: State) -> tuple[str, ...]:
         """Say which git settings that start programs have changed since the run began."""

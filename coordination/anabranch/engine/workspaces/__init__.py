@@ -8,6 +8,7 @@ from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.approving import approve
 from anabranch.engine.workspaces.basing import capture_base, uncommitted_files
 from anabranch.engine.workspaces.capturing import capture_history, capture_result
+from anabranch.engine.workspaces.counting import count_changes, forget_counts
 from anabranch.engine.workspaces.deciding import (
     LARGEST_TEXT_BYTES,
     Sides,
@@ -109,9 +110,11 @@ __all__ = [
     "changed_settings",
     "checkpoint_ref",
     "conflicted_path",
+    "count_changes",
     "decide_side",
     "decision_key",
     "drop_ref",
+    "forget_counts",
     "has_markers",
     "is_binary",
     "keep_ref",

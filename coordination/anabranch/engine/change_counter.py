@@ -1,0 +1,121 @@
+"""How many files each running stream has changed, counted by git, as its capture will count them.
+
+The watcher tells at once that something was written, but not what git makes of it: a file may be
+ignored, written back as it was, or written before watching began. So a thread of the lowest
+priority asks git, for workspaces in which something has happened since it last did, and rests many
+times as long as it worked. What the watcher counts meanwhile is an estimate, and is marked as one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.state import State
+from anabranch.engine import workspaces as ws
+from anabranch.engine.watching import WorkspaceWatcher
+
+_log = logging.getLogger(__name__)
+
+ROUND_SECONDS = 1.0
+REST_FACTOR = 15.0
+NICENESS = 15
+
+Stamp = tuple[Attempt, float | None]
+"""Which attempt, and when the watcher last saw a change in its workspace."""
+
+
+class ChangeCounter:
+    """Counts for one run. ``look`` is called often and is cheap; git works in a thread.
+
+    Args:
+        repo: where the streams' work lies.
+        watcher: knows when something was last written in each workspace.
+        round_seconds: the shortest time between two rounds.
+    """
+
+    def __init__(
+        self,
+        repo: ws.Repository,
+        watcher: WorkspaceWatcher,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        round_seconds: float = ROUND_SECONDS,
+    ) -> None:
+        self._repo, self._watcher, self._now = repo, watcher, now
+        self._round_seconds = round_seconds
+        self._counted: dict[StreamId, tuple[Stamp, int]] = {}
+        self._due: dict[StreamId, Stamp] = {}
+        self._state: State | None = None
+        self._wanted, self._stopping = threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def files_changed(self, stream: StreamId, attempt: Attempt) -> tuple[int, bool]:
+        """Return how many files a stream has changed, and whether that is an estimate."""
+        counted = self._counted.get(stream)
+        if counted is not None and counted[0] == self._stamp(stream, attempt):
+            return counted[1], False
+        return self._watcher.changed_files(stream), True
+
+    def look(self, state: State) -> None:
+        """Wake the thread if something was written where a stream runs, or it has just begun."""
+        due = {}
+        for stream in state.streams.values():
+            if stream.phase is Phase.RUNNING and stream.workspace is not None:
+                stamp = self._stamp(stream.id, stream.attempt)
+                counted = self._counted.get(stream.id)
+                if counted is None or counted[0] != stamp:
+                    due[stream.id] = stamp
+        self._state, self._due = state, due
+        if due and not self._stopping.is_set():
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="anabranch-changes", daemon=True
+                )
+                self._thread.start()
+            self._wanted.set()
+
+    def close(self) -> None:
+        """End the thread, and take away what counting has kept."""
+        self._stopping.set()
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._state is not None:
+            ws.forget_counts(self._repo, self._state.run)
+
+    def round(self) -> None:
+        """Count for everyone whose figure is out of date, in the calling thread."""
+        state, due = self._state, self._due
+        if state is None:
+            return
+        for stream, stamp in due.items():
+            if self._stopping.is_set():
+                return
+            try:
+                count = ws.count_changes(self._repo, state.run, stream, stamp[0])
+            except (ws.GitError, OSError):
+                continue  # its files cannot be read right now: the estimate stays
+            if count is not None:
+                self._counted[stream] = (stamp, count)
+
+    def _stamp(self, stream: StreamId, attempt: Attempt) -> Stamp:
+        return attempt, self._watcher.last_change_at(stream)
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        while not self._stopping.is_set():
+            self._wanted.wait()
+            self._wanted.clear()
+            began = self._now()
+            try:
+                self.round()
+            except Exception:
+                _log.exception("counting changed files: one round failed")
+            self._stopping.wait(max(self._round_seconds, REST_FACTOR * (self._now() - began)))
