@@ -35,3 +35,25 @@ def test_a_run_begun_by_a_hook_works_in_its_own_workspaces(
     assert git(repository, "show", f"{branch}:w.txt") == "w\n"
     assert "S <s@s>" in git(repository, "log", "--format=%an <%ae>", branch)
     assert (repository / ".git" / "index").read_bytes() == index
+
+
+def test_a_stream_neither_takes_nor_sees_the_users_stash(
+    program: Program, repository: Path
+) -> None:
+    """The user's stash stands; two streams that stash at once get back what is their own."""
+    (repository / "a.txt").write_text("stashed by the user\n")
+    git(repository, "stash")
+    before = git(repository, "stash", "list", "--format=%H %gs")
+    swap = "echo {0} > a.txt; git stash; sleep 0.3; git stash pop; echo {0} > {0}.txt; cat a.txt"
+    ends = "git stash; git stash pop; git branch mine; git tag v1"
+    program.expect(0, "run", "--headless", "--", ends)
+    assert git(repository, "stash", "list", "--format=%H %gs") == before
+    (stream,) = program.streams().values()
+    assert "branch mine, tag v1" in " ".join(stream["warnings"])
+    assert git(repository, "branch", "--list", "mine") == git(repository, "tag") == ""
+    work = {name: {"command": swap.format(name), "converge": name} for name in ("one", "two")}
+    program.plan(work, convergence={"one": {}, "two": {}})
+    program.run("run", "--headless")
+    assert program.log("one").endswith("one\n")
+    assert program.log("two").endswith("two\n")
+    assert git(repository, "stash", "list", "--format=%H %gs") == before

@@ -218,7 +218,10 @@ def test_file_that_cannot_be_converted_keeps_the_workspace(project: Project) -> 
 def test_a_streams_settings_run_nothing_in_the_engine(
     key: str, project: Project, tmp_path: Path
 ) -> None:
-    """Programs that a stream puts into shared settings are never started, and are named."""
+    """Programs that a stream puts into its settings, or the project's, are never started.
+
+    Only the project's are anybody else's: a change there is named.
+    """
     mark = tmp_path / "ran"
     program = tmp_path / "hooks" / "post-checkout"
     program.parent.mkdir()
@@ -228,6 +231,8 @@ def test_a_streams_settings_run_nothing_in_the_engine(
     one = project.workspace("one")
     value = program.parent if key == "core.hooksPath" else program
     git(one.path, "config", key, str(value))
+    assert changed_settings(project.repo, RUN) == ()
+    git(project.user, "config", key, str(value))
     write(one.path, {".gitattributes": "* filter=x\n", "a.txt": "changed\n"})
     whole_run_result = project.capture(one)
     project.workspace("two", whole_run_result)
@@ -401,9 +406,8 @@ def test_names_that_are_no_utf8_are_captured(project: Project) -> None:
 def test_a_workspace_without_its_git_directory_is_said_so(project: Project) -> None:
     """A registration that was torn out is an error with a hint; the files stay."""
     workspace = project.workspace("one")
-    git(project.user, "worktree", "unlock", str(workspace.path))
-    (workspace.path / ".git").rename(workspace.path / "gone")
-    git(project.user, "worktree", "prune")
+    assert workspace.git_dir is not None
+    workspace.git_dir.rename(workspace.git_dir.with_name("gone"))
     with pytest.raises(GitError) as caught:
         project.capture(workspace)
     assert caught.value.hint

@@ -59,7 +59,8 @@ class Isolation(Table):
     """How streams are kept apart."""
 
     workspace: Literal["isolated", "clone", "shared"] = Field(
-        default="isolated", description="A git worktree, a clone, or the project folder itself."
+        default="isolated",
+        description="A repository of its own, a clone without refs, or the project folder itself.",
     )
     file_access: Literal["exclusive_write", "shared"] = Field(
         default="exclusive_write",

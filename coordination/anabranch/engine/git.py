@@ -5,7 +5,7 @@ Every call is a fresh `git` process in an environment of our own making: nothing
 the language of messages is fixed, and every call ends by a deadline. A repository's own
 configuration is another matter: streams can write to it. The callers therefore choose between two
 views of a repository. A *live* view reads the repository's configuration and is used only for
-commands that run no configured program (moving refs, registering worktrees). A *frozen* view has a
+commands that run no configured program (moving refs, listing settings). A *frozen* view has a
 git directory of the engine's own, with the configuration as it was when the run began, and borrows
 only the repository's objects; everything that reads or writes files goes through it.
 """

@@ -62,6 +62,7 @@ class CaptureEffects:
             )
         except ws.WorkspaceReplaced as error:
             return self._history_only(effect, workspace, error.reason, tail)
+        own = ws.keep_own_refs(self._repo, workspace)
         if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
             ws.drop_ref(self._repo, ref)
             return replace(nothing_captured(effect), log_tail=tail)
@@ -72,7 +73,7 @@ class CaptureEffects:
             ref=ref,
             start_tree=workspace.start_tree,
             reverted=self._taken_back(state, result),
-            warnings=tuple(map(tellable, (*result.warnings, *self._meddled_settings(state)))),
+            warnings=tuple(map(tellable, (*result.warnings, *own, *self._meddled_settings(state)))),
             strays=self._strays(state, result, workspace.path),
             log_tail=tail,
             files_removed=result.removal.removed,

@@ -44,6 +44,7 @@ from anabranch.engine.workspaces.names import (
     result_ref,
     start_ref,
 )
+from anabranch.engine.workspaces.own_refs import keep_own_refs
 from anabranch.engine.workspaces.preparing import prepare_workspace, write_tree
 from anabranch.engine.workspaces.publishing import publish_result_folder
 from anabranch.engine.workspaces.reclaiming import list_rescues, reclaim_workspace
@@ -117,6 +118,7 @@ __all__ = [
     "forget_counts",
     "has_markers",
     "is_binary",
+    "keep_own_refs",
     "keep_ref",
     "list_rescues",
     "look_at_merge",

@@ -23,6 +23,7 @@ from anabranch.engine.workspaces.snapshots import (
     renew_index,
     take_snapshot,
 )
+from anabranch.engine.workspaces.stream_repository import mould_of
 from anabranch.engine.workspaces.values import Base, Repository
 
 
@@ -34,6 +35,7 @@ def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Bas
     when the checkout has unresolved conflicts that would become part of the base.
     """
     freeze_configuration(repo, run)
+    mould_of(repo, run, "isolated")
     git = frozen_view(repo, run)
     if repo.kind == "plain":
         tree = snapshot_checkout(repo, run, None).tree
@@ -71,7 +73,12 @@ def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Sn
     index = run_folder(repo, run) / "index" / "checkout"
     git = frozen_view(repo, run).at(work_tree=repo.root, index=index)
     if repo.kind == "git":
-        renew_index(git, repo.checkout_dir / "index", head_tree or empty_tree(repo))
+        fault = renew_index(git, repo.checkout_dir / "index", head_tree or empty_tree(repo))
+        if fault is not None:
+            raise GitError(
+                f"git's index of your checkout cannot be used: {fault}",
+                hint="run git status there and mend what it says",
+            )
         if git.run("ls-files", "-u", "-z").out:
             raise GitError(
                 "your checkout has unresolved conflicts",

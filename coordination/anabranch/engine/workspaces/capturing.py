@@ -8,28 +8,34 @@ The stream's folder is not believed about where its repository lies; the engine 
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.checking import Finding, check_changes, files_removed
-from anabranch.engine.workspaces.identity import require_unreplaced
-from anabranch.engine.workspaces.lost import git_directory_names, lost_commits, lost_tags
+from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
+from anabranch.engine.workspaces.lost import (
+    git_directory_names,
+    lost_commits,
+    lost_tags,
+    stored_names,
+)
 from anabranch.engine.workspaces.names import rescue_ref
 from anabranch.engine.workspaces.objects import Drafts, changes, commit_content, existing
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import index_path
-from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref, resolve_head
+from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
+from anabranch.engine.workspaces.stream_history import bring_objects, head_of, objects_of
+from anabranch.engine.workspaces.stream_repository import refs_at_start
 from anabranch.engine.workspaces.values import Repository, Result, Workspace
-from anabranch.plain_files import read_plain
 
-_COMMIT_ID = re.compile(rb"([0-9a-f]{40}|[0-9a-f]{64})\n?")
-_LONGEST_HEAD_BYTES = 80
+_WITHOUT_INDEX = "what it added by force or took out of git is as it was before"
 
 
 def capture_result(
@@ -50,21 +56,54 @@ def capture_result(
         warning = "this stream works in your own folder: its changes are already there"
         commit, tree = workspace.start_commit, workspace.start_tree
         return Result(stream, commit, tree, commit, tree, warnings=(warning,))
-    git = workspace_view(repo, workspace)
-    git_dir = trusted_git_dir(workspace)
-    renew_index(git, git_dir / "index", workspace.start_tree)
+    require_unreplaced(workspace.path, workspace.identity)
+    store = objects_of(repo, workspace)
+    try:
+        return _captured(repo, workspace, store, message, ref)
+    except WorkspaceReplaced:
+        raise
+    except GitError as error:
+        if store is None:
+            raise
+        told = f"what it told git cannot be read ({error.reason}): its files are one commit"
+        result = _captured(repo, workspace, None, message, ref, only_files=True)
+        return msgspec.structs.replace(result, warnings=(told, *result.warnings))
+
+
+def _captured(
+    repo: Repository,
+    workspace: Workspace,
+    store: Path | None,
+    message: str,
+    ref: str,
+    *,
+    only_files: bool = False,
+) -> Result:
+    """Captures with the objects that the stream's own repository lends.
+
+    With ``only_files`` nothing of that repository is believed, neither its index nor its HEAD.
+    """
+    git, fault = _view_with(repo, workspace, store), None
+    source = trusted_git_dir(workspace) / "index"
+    if only_files:
+        git = _with_fresh_index(git, workspace.start_tree)
+    else:
+        fault = renew_index(git, source, workspace.start_tree)
     snapshot = take_snapshot(git, own_paths(repo))
     require_unreplaced(workspace.path, workspace.identity)  # it may have been swapped meanwhile
     changed = changes(git, workspace.start_tree, snapshot.tree)
-    head, finding = _parent(git, git_dir, workspace)
+    at_start: tuple[str, tuple[Finding, ...]] = (workspace.start_commit, ())
+    head, finding = at_start if only_files else _parent(git, repo, workspace)
     kept = _already_kept(git, repo, ref, snapshot.tree, head)
     commit = kept or _commit(git, repo, workspace, head, snapshot.tree, message)
-    if workspace.kind == "clone":
-        bring_objects(repo, run, git_dir, (commit,), (workspace.start_commit,))
+    frozen = frozen_view(repo, workspace.run)
+    bring_objects(frozen, store, (commit,), (workspace.start_commit,))
     keep_ref(repo, ref, commit)
+    if fault is not None:
+        finding = (*finding, f"its index is not used ({fault}): {_WITHOUT_INDEX}")
     findings = [*finding, *check_changes(git, snapshot, changed)]
     return Result(
-        stream,
+        workspace.stream,
         commit,
         snapshot.tree,
         workspace.start_commit,
@@ -111,13 +150,17 @@ def bring_history(repo: Repository, workspace: Workspace) -> list[str]:
         return []
     frozen = frozen_view(repo, workspace.run)
     refs = list_refs(live_view(repo))
-    is_clone = workspace.kind == "clone"
-    names = git_directory_names(git_dir, with_objects=is_clone)
-    source = frozen.at(alternates=(git_dir / "objects",)) if is_clone else frozen
-    lost = lost_commits(source, names, refs.values())
-    tags = lost_tags(source, names, refs.values()) if is_clone else []
-    if is_clone and (lost or tags):
-        bring_objects(repo, workspace.run, git_dir, (*lost, *tags), tuple({*refs.values()}))
+    store = objects_of(repo, workspace)
+    names, source = git_directory_names(git_dir), frozen
+    if store is not None:
+        names |= stored_names(replace(frozen, objects=store))
+        source = frozen.at(alternates=(store,))
+    known = {*refs.values(), *refs_at_start(repo, workspace.run).values()}
+    kept = existing(frozen, sorted(known))
+    lost = lost_commits(source, names, kept)
+    tags = lost_tags(source, names, kept) if store is not None else []
+    if lost or tags:
+        bring_objects(frozen, store, (*lost, *tags), tuple(kept))
     for number, tag in enumerate(tags):
         rescue = rescue_ref(workspace.run, workspace.stream, workspace.attempt)
         keep_ref(repo, f"{rescue}.tag-{number}", tag)
@@ -130,11 +173,20 @@ def workspace_view(repo: Repository, workspace: Workspace) -> Git:
     Raises WorkspaceReplaced when it is not the folder that was prepared.
     """
     require_unreplaced(workspace.path, workspace.identity)
+    return _view_with(repo, workspace, objects_of(repo, workspace))
+
+
+def _view_with(repo: Repository, workspace: Workspace, store: Path | None) -> Git:
     index = index_path(repo, workspace.run, workspace.stream, workspace.attempt)
     git = frozen_view(repo, workspace.run).at(work_tree=workspace.path, index=index)
-    if workspace.kind == "clone":
-        git = git.at(alternates=(trusted_git_dir(workspace) / "objects",))
-    return git
+    return git if store is None else git.at(alternates=(store,))
+
+
+def _with_fresh_index(git: Git, tree: str) -> Git:
+    assert git.index is not None
+    fresh = git.at(index=git.index.with_name(git.index.name + ".files"))
+    fresh.run("read-tree", "--reset", tree)
+    return fresh
 
 
 def trusted_git_dir(workspace: Workspace) -> Path:
@@ -148,37 +200,15 @@ def trusted_git_dir(workspace: Workspace) -> Path:
     return git_dir
 
 
-def bring_objects(
-    repo: Repository, run: RunId, git_dir: Path, wanted: Sequence[str], known: Sequence[str]
-) -> None:
-    """Copies the objects of ``wanted`` commits from a clone's store into the repository's."""
-    source = frozen_view(repo, run).at(alternates=(git_dir / "objects",))
-    revisions = "".join(f"{name}\n" for name in wanted) + "".join(f"^{name}\n" for name in known)
-    pack = source.run("pack-objects", "--revs", "--stdout", "-q", stdin=revisions.encode())
-    frozen_view(repo, run).run("unpack-objects", "-q", "--strict", stdin=pack.out)
-
-
-def _parent(git: Git, git_dir: Path, workspace: Workspace) -> tuple[str, tuple[Finding, ...]]:
+def _parent(git: Git, repo: Repository, workspace: Workspace) -> tuple[str, tuple[Finding, ...]]:
     start = workspace.start_commit
-    head = _detached_head(git_dir) or resolve_head(Git(git_dir=git_dir, cwd=git_dir))
+    head = head_of(repo, workspace)
     if head is None or head == start or head not in existing(git, (head,)):
         return start, ()
     grown = git.run("merge-base", "--is-ancestor", start, head, accept=(0, 1, 128))
     if grown.exit_code == 0:
         return head, ()
     return start, ("its history was rewritten; the work was put onto its start as one commit",)
-
-
-def _detached_head(git_dir: Path) -> str | None:
-    """The commit that HEAD names by itself, without asking git; None if it names a branch.
-
-    The file is the stream's to write, so nothing but a short plain file of digits is believed.
-    """
-    try:
-        found = _COMMIT_ID.fullmatch(read_plain(git_dir / "HEAD", _LONGEST_HEAD_BYTES))
-    except OSError:
-        return None
-    return found[1].decode() if found else None
 
 
 def _already_kept(git: Git, repo: Repository, ref: str, tree: str, parent: str) -> str | None:

@@ -12,15 +12,11 @@ from anabranch.engine.workspaces.objects import existing
 from anabranch.plain_files import LARGE_FILE_BYTES, read_plain
 
 _OBJECT_NAME = re.compile(rb"\b(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
-_LOOSE_FOLDER = re.compile(r"[0-9a-f]{2}\Z")
 _NOT_READ = frozenset(("index", "gitdir", "commondir", "config"))
 
 
-def git_directory_names(git_dir: Path, *, with_objects: bool) -> set[str]:
-    """Every object name that a git directory's files mention: HEAD, refs, reflogs and the like.
-
-    ``with_objects`` adds the names of the objects stored in it, wherever they are mentioned.
-    """
+def git_directory_names(git_dir: Path) -> set[str]:
+    """Every object name that a git directory's files mention: HEAD, refs, reflogs and the like."""
     names: set[str] = set()
     for at, folders, files in os.walk(git_dir):
         inside = Path(at)
@@ -31,19 +27,13 @@ def git_directory_names(git_dir: Path, *, with_objects: bool) -> set[str]:
             if name not in _NOT_READ and path.is_file() and not path.is_symlink():
                 told = read_plain(path, LARGE_FILE_BYTES)
                 names |= {found.decode() for found in _OBJECT_NAME.findall(told)}
-    return names | (_stored_names(git_dir / "objects") if with_objects else set())
-
-
-def _stored_names(objects: Path) -> set[str]:
-    names: set[str] = set()
-    for folder in objects.iterdir():
-        if _LOOSE_FOLDER.match(folder.name) and folder.is_dir() and not folder.is_symlink():
-            names |= {folder.name + path.name for path in folder.iterdir()}
-    for index in (objects / "pack").glob("*.idx"):
-        listed = read_plain(index, LARGE_FILE_BYTES)
-        answer = Git(cwd=objects, frozen=True).run("show-index", stdin=listed)
-        names |= {line.split()[1] for line in answer.text.splitlines()}
     return names
+
+
+def stored_names(git: Git) -> set[str]:
+    """The names of all objects in the stores that a view reads."""
+    asked = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)")
+    return set(git.run(*asked).text.splitlines())
 
 
 def lost_commits(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[str]:

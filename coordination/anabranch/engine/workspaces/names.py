@@ -11,6 +11,11 @@ def base_ref(run: RunId) -> str:
     return f"refs/anabranch/base/{run}"
 
 
+def tips_ref(run: RunId) -> str:
+    """Keeps what the project's branches and tags led to when the run began."""
+    return f"refs/anabranch/tips/{run}"
+
+
 def start_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
     """Keeps the commit an attempt's workspace starts from."""
     return f"refs/anabranch/start/{run}/{component(stream)}.{attempt}"
@@ -44,6 +49,11 @@ def given_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
 def rescue_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
     """Keeps what only a reclaimed workspace held."""
     return f"refs/anabranch/rescue/{run}/{component(stream)}.{attempt}"
+
+
+def made_prefix(run: RunId, stream: StreamId, attempt: Attempt) -> str:
+    """Below this are kept the branches, tags, notes and stashes that an attempt made for itself."""
+    return f"refs/anabranch/made/{run}/{component(stream)}.{attempt}/"
 
 
 def decision_ref(run: RunId, blob: str) -> str:

@@ -1,9 +1,8 @@
 """Making a stream's workspace.
 
-git registers a worktree without files (that part races with every other worktree command, so it is
-serialised by the repository's lock); the files are then written through the frozen view, outside
-the lock. The note in `records` is written last: a folder without a note is what a crash left. Such
-a folder is removed when nothing in it differs from the start, and moved aside otherwise.
+The stream's repository is made first (`stream_repository`); the files are then written through the
+frozen view. The note in `records` is written last: a folder without a note is what a crash left.
+Such a folder is removed when nothing in it differs from the start, and moved aside otherwise.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.plan import WorkspaceKind
-from anabranch.engine.git import Git, GitError, decode, repository_lock
+from anabranch.engine.git import GitError, decode
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED
 from anabranch.engine.workspaces.identity import (
     WorkspaceReplaced,
@@ -28,6 +27,7 @@ from anabranch.engine.workspaces.names import start_ref
 from anabranch.engine.workspaces.objects import ObjectReader
 from anabranch.engine.workspaces.records import (
     claimed_by_other,
+    git_path,
     index_path,
     read_record,
     write_record,
@@ -35,12 +35,10 @@ from anabranch.engine.workspaces.records import (
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import (
     frozen_view,
-    live_view,
-    local_settings,
     raw_view,
     run_folder,
-    write_settings,
 )
+from anabranch.engine.workspaces.stream_repository import make_stream_repository
 from anabranch.engine.workspaces.values import (
     Base,
     Conflict,
@@ -50,7 +48,7 @@ from anabranch.engine.workspaces.values import (
     Standing,
     Workspace,
 )
-from anabranch.plain_files import SMALL_FILE_BYTES, copy_plain, read_plain
+from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there, write_whole
 
 
 def prepare_workspace(
@@ -96,8 +94,8 @@ def prepare_workspace(
     keep_ref(repo, start_ref(run, stream, attempt), start.commit)
     folder = _unclaimed(repo, run, stream, attempt, folder)
     _clear_leftovers(repo, run, folder, start)
-    make = _make_clone if kind == "clone" else _make_worktree
-    git_dir = make(repo, run, folder, start)
+    git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
+    _make_folder(repo, run, kind, folder, git_dir, start)
     restored = _restored_tree(repo, run, start, checkpoint) if checkpoint else None
     _write_files(repo, run, folder, git_dir / "index", start, restored)
     private = index_path(repo, run, stream, attempt)
@@ -129,39 +127,34 @@ def _still_stands(workspace: Workspace) -> bool:
     return True
 
 
-def _make_worktree(repo: Repository, run: RunId, folder: Path, start: Standing) -> Path:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with repository_lock(repo.lock_path):
-        live_view(repo).run(
-            "worktree", "add", "-f", "-f", "-q", "--no-checkout", "--detach", "--lock",
-            "--reason", f"Anabranch run {run}", str(folder), start.commit,
-        )  # fmt: skip
-    link = decode(read_plain(folder / ".git", SMALL_FILE_BYTES))
-    return Path(link.removeprefix("gitdir:").strip())
+def _make_folder(
+    repo: Repository, run: RunId, kind: WorkspaceKind, folder: Path, git_dir: Path, start: Standing
+) -> None:
+    """Makes the folder and its git directory, which lies inside a clone and beside others."""
+    if kind == "clone":
+        folder.mkdir(parents=True)
+    else:
+        _clear_git_directory(git_dir, start)
+    make_stream_repository(repo, run, kind, git_dir, start.commit)
+    if kind != "clone":
+        folder.mkdir(parents=True)
+        write_whole(folder / ".git", b"gitdir: " + os.fsencode(git_dir) + b"\n")
 
 
-def _make_clone(repo: Repository, run: RunId, folder: Path, start: Standing) -> Path:
-    """A repository of its own that borrows the user's objects but knows no way back to them."""
-    folder.mkdir(parents=True)
-    git_dir = folder / ".git"
-    Git(cwd=folder, frozen=True).run(
-        "init", "-q", "--template=", f"--object-format={repo.object_format}", str(folder)
-    )
-    settings = local_settings(repo)
-    write_settings(git_dir / "config", settings)
-    info = git_dir / "info"
-    info.mkdir(exist_ok=True)
-    for name in ("attributes", "exclude"):
-        if (run_folder(repo, run) / "frozen" / "info" / name).is_file():
-            copy_plain(run_folder(repo, run) / "frozen" / "info" / name, info / name)
-    if (repo.git_dir / "shallow").is_file():
-        copy_plain(repo.git_dir / "shallow", git_dir / "shallow")
-    alternates = git_dir / "objects" / "info" / "alternates"
-    alternates.parent.mkdir(exist_ok=True)
-    alternates.write_bytes(os.fsencode(repo.git_dir / "objects") + b"\n")
-    Git(git_dir=git_dir, cwd=folder).run("update-ref", "--no-deref", "HEAD", start.commit)
-    (git_dir / "HEAD").write_text(start.commit + "\n")
-    return git_dir
+def _clear_git_directory(git_dir: Path, start: Standing) -> None:
+    """Makes room where a crash left a git directory; one that was used is moved aside."""
+    if not os.path.lexists(git_dir):
+        return
+    try:
+        head = read_if_there(git_dir / "HEAD", SMALL_FILE_BYTES)
+    except NotPlain:
+        head = None
+    is_as_made = head == f"{start.commit}\n".encode()
+    objects = [path for path in (git_dir / "objects").glob("*/*") if path.name != "alternates"]
+    if is_as_made and not objects:
+        shutil.rmtree(git_dir)
+    else:
+        git_dir.rename(_free_name(git_dir))
 
 
 def write_tree(repo: Repository, run: RunId, tree: str, folder: Path) -> None:

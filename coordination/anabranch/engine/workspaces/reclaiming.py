@@ -33,11 +33,24 @@ from anabranch.engine.workspaces.names import (
     result_ref,
     start_ref,
     stream_of,
+    tips_ref,
 )
 from anabranch.engine.workspaces.objects import Drafts, ObjectReader, commit_content
-from anabranch.engine.workspaces.records import index_path, record_path
+from anabranch.engine.workspaces.records import (
+    git_path,
+    index_path,
+    objects_path,
+    record_path,
+)
 from anabranch.engine.workspaces.refs import drop_ref, keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view, raw_view, run_folder
+from anabranch.engine.workspaces.snapshots import copy_whole_index
+from anabranch.engine.workspaces.stream_history import (
+    bring_objects,
+    forget_objects,
+    is_linked,
+    objects_of,
+)
 from anabranch.engine.workspaces.values import (
     Kept,
     Parked,
@@ -46,7 +59,6 @@ from anabranch.engine.workspaces.values import (
     Rescue,
     Workspace,
 )
-from anabranch.plain_files import copy_plain
 
 Entries = dict[str, tuple[str, str]]
 _GITLINK = "160000"
@@ -250,14 +262,11 @@ class _Proof:
     def _staged(self, known: set[str]) -> list[str]:
         """A commit of what is staged in the workspace's index and nowhere else, if anything."""
         git_dir = self.workspace.git_dir
-        if git_dir is None or not (git_dir / "index").is_file():
+        if git_dir is None or not os.path.lexists(git_dir / "index"):
             return []
-        copy_plain(git_dir / "index", self.scratch / "staged")
+        copy_whole_index(self.frozen, git_dir / "index", self.scratch / "staged")
         source = self.frozen.at(index=self.scratch / "staged")
-        try:
-            listed = source.run("ls-files", "-s", "-z").fields
-        except GitError:
-            return []
+        listed = source.run("ls-files", "-s", "-z").fields
         lines = [_stage_as_path(line) for line in listed]
         wanted = [line for line in lines if line.split(" ")[1] not in known]
         wanted = [line for line in wanted if not line.startswith(_GITLINK)]
@@ -271,13 +280,7 @@ class _Proof:
         return [self._write_commit(tree, (self.workspace.start_commit,), "Only in the index")]
 
     def _bring_blobs(self, blobs: set[str]) -> None:
-        git_dir = self.workspace.git_dir
-        if self.workspace.kind != "clone" or git_dir is None:
-            return
-        source = self.frozen.at(alternates=(git_dir / "objects",))
-        stdin = "".join(f"{blob}\n" for blob in blobs).encode()
-        pack = source.run("pack-objects", "--stdout", "-q", stdin=stdin)
-        self.frozen.run("unpack-objects", "-q", stdin=pack.out)
+        bring_objects(self.frozen, objects_of(self.repo, self.workspace), sorted(blobs), ())
 
     def _commit(self, lost: list[str]) -> Parked:
         workspace = self.workspace
@@ -364,13 +367,20 @@ def _make_writable(remove: Callable[[str], object], path: str, _: object) -> Non
 def _forget(repo: Repository, workspace: Workspace) -> None:
     """Removes git's and our own notes about a workspace that is gone."""
     run, stream, attempt = workspace.run, workspace.stream, workspace.attempt
-    if workspace.kind == "isolated":
+    if is_linked(repo, workspace):
         with repository_lock(repo.lock_path):
             path = str(workspace.path)
             live_view(repo).run("worktree", "remove", "-f", "-f", path, accept=(0, 128))
+    git_dir = git_path(repo, run, stream, attempt)
+    if os.path.lexists(git_dir):
+        _delete(git_dir)
+    forget_objects(objects_path(repo, run, stream, attempt))
     if read_ref(repo, start_ref(run, stream, attempt)) is not None:
         drop_ref(repo, start_ref(run, stream, attempt))
     index = index_path(repo, run, stream, attempt)
-    for note in (index, index.with_name(index.name + ".source")):
+    for note in (index, *(index.with_name(index.name + end) for end in (".source", ".files"))):
         note.unlink(missing_ok=True)
-    record_path(repo, run, stream, attempt).unlink(missing_ok=True)
+    record = record_path(repo, run, stream, attempt)
+    record.unlink(missing_ok=True)
+    if not any(record.parent.glob("*.json")) and read_ref(repo, tips_ref(run)) is not None:
+        drop_ref(repo, tips_ref(run))

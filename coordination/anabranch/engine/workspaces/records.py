@@ -26,7 +26,20 @@ def note_of(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
 
 def index_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
     """The engine's private index for an attempt's workspace."""
-    folder = run_folder(repo, run) / "index"
+    return _of_attempt(run_folder(repo, run) / "index", stream, attempt)
+
+
+def git_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
+    """The git directory of an attempt's workspace; it outlives the workspace's folder."""
+    return _of_attempt(run_folder(repo, run) / "git", stream, attempt)
+
+
+def objects_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
+    """Where the engine has the objects that only an attempt's own repository holds."""
+    return _of_attempt(run_folder(repo, run) / "objects", stream, attempt)
+
+
+def _of_attempt(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
     return folder / f"{in_ref(stream, capitals_count(folder))}.{attempt}"
 
 

@@ -20,9 +20,16 @@ import tempfile
 from pathlib import Path
 
 from anabranch.core.ids import RunId
-from anabranch.engine.git import Git, GitError, decode, encode, repository_lock
+from anabranch.engine.git import Git, GitError, decode, repository_lock
+from anabranch.engine.workspaces.settings import (
+    Listed,
+    Setting,
+    checkout_settings,
+    for_the_engine,
+    write_settings,
+)
 from anabranch.engine.workspaces.values import Repository
-from anabranch.plain_files import LARGE_FILE_BYTES, open_to_append, read_if_there
+from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there
 
 _RAW_ATTRIBUTES = "* -text -filter -ident -working-tree-encoding -eol\n"
 _EMPTY_TREE = {
@@ -35,22 +42,7 @@ _PLAIN_CONFIG = (
     ("core.fileMode", "true"),
     ("gc.auto", "0"),
 )
-_DROPPED_SECTIONS = ("include.", "includeif.", "alias.", "credential.", "http.", "url.")
-_DROPPED_KEYS = frozenset((
-    "core.bare",
-    "core.worktree",
-    "core.sparsecheckout",
-    "core.sparsecheckoutcone",
-    "core.hookspath",
-    "core.fsmonitor",
-    "extensions.worktreeconfig",
-    "extensions.objectformat",
-    "extensions.refstorage",
-    "extensions.relativeworktrees",
-))  # fmt: skip
 _DANGEROUS_SECTIONS = ("filter.", "merge.", "diff.", "include.", "includeif.", "alias.", "core.")
-
-Setting = tuple[str, str | None]
 
 PUBLISHING = RunId("publishing")
 """Under this name lies the configuration for result folders, which belong to no one run."""
@@ -148,57 +140,35 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
         (folder / "empty").mkdir(exist_ok=True)
         (folder / "index").mkdir(exist_ok=True)
-        listed = _list_settings(repo)
+        listed = checkout_settings(repo)
         _write_seen(folder / "settings.json", listed)
-        info = repo.git_dir / "info"
-        attributes = _read_text(info / "attributes")
+        settings = for_the_engine(listed)
+        attributes = _read_text(repo.git_dir / "info" / "attributes")
         if not (folder / "raw").is_dir():
-            _build_git_dir(folder / "raw", repo.object_format, _kept(listed), _RAW_ATTRIBUTES, repo)
-        _build_git_dir(folder / "frozen", repo.object_format, _kept(listed), attributes, repo)
+            _build_git_dir(folder / "raw", repo.object_format, settings, _RAW_ATTRIBUTES, repo)
+        _build_git_dir(folder / "frozen", repo.object_format, settings, attributes, repo)
+
+
+def frozen_settings(repo: Repository, run: RunId) -> Listed:
+    """The settings of the user's checkout as they were when the run began."""
+    folder = run_folder(repo, run)
+    if not (folder / "frozen").is_dir():
+        freeze_configuration(repo, run)
+    seen = read_if_there(folder / "settings.json", LARGE_FILE_BYTES) or b"[]"
+    return [(scope, key, value) for scope, key, value in json.loads(decode(seen))]
 
 
 def changed_settings(repo: Repository, run: RunId) -> tuple[str, ...]:
     """Names of the settings that can start programs and changed since the run began."""
-    seen = read_if_there(run_folder(repo, run) / "settings.json", LARGE_FILE_BYTES)
-    if seen is None:
+    if not (run_folder(repo, run) / "settings.json").is_file():
         return ()
-    before = {tuple(item) for item in json.loads(decode(seen))}
-    after = {(scope, key, value) for scope, key, value in _list_settings(repo)}
+    before, after = set(frozen_settings(repo, run)), set(checkout_settings(repo))
     changed = {key for _, key, _ in before ^ after if key.startswith(_DANGEROUS_SECTIONS)}
     return tuple(sorted(changed))
 
 
-def _list_settings(repo: Repository) -> list[tuple[str, str, str | None]]:
-    git = Git(git_dir=repo.checkout_dir, cwd=repo.root)
-    fields = git.run("config", "--list", "-z", "--show-scope", "--includes").fields
-    settings: list[tuple[str, str, str | None]] = []
-    for scope, entry in zip(fields[::2], fields[1::2], strict=True):
-        key, separator, value = entry.partition("\n")
-        if scope != "command":
-            settings.append((scope, key, value if separator else None))
-    return settings
-
-
-def local_settings(repo: Repository) -> list[Setting]:
-    """What a clone should take over from the repository's own configuration."""
-    wanted = ("user.", "core.", "filter.", "merge.", "diff.", "lfs.")
-    return [
-        (key, value)
-        for scope, key, value in _list_settings(repo)
-        if scope in ("local", "worktree") and key.startswith(wanted) and _is_kept(key)
-    ]
-
-
-def _write_seen(path: Path, listed: list[tuple[str, str, str | None]]) -> None:
+def _write_seen(path: Path, listed: Listed) -> None:
     path.write_text(json.dumps(listed), "utf-8", "surrogateescape")
-
-
-def _kept(listed: list[tuple[str, str, str | None]]) -> list[Setting]:
-    return [(key, value) for _, key, value in listed if _is_kept(key)]
-
-
-def _is_kept(key: str) -> bool:
-    return key not in _DROPPED_KEYS and not key.startswith(_DROPPED_SECTIONS)
 
 
 def _build_git_dir(
@@ -234,24 +204,6 @@ def _link_shallow(repo: Repository, git_dir: Path) -> None:
     shallow = repo.git_dir / "shallow"
     if shallow.exists():
         os.symlink(shallow, git_dir / "shallow")
-
-
-def write_settings(path: Path, settings: list[Setting]) -> None:
-    """Appends settings to a git configuration file."""
-    lines = []
-    for key, value in settings:
-        section, _, rest = key.partition(".")
-        subsection, dot, name = rest.rpartition(".")
-        title = f'{section} "{_escaped(subsection)}"' if dot else section
-        lines.append(
-            f"[{title}]\n\t{name}" + ("\n" if value is None else f' = "{_escaped(value)}"\n')
-        )
-    with open_to_append(path) as file:
-        file.write(encode("".join(lines)))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _read_text(path: Path) -> str:

@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -93,21 +96,24 @@ def _nested_without_commit(stderr: str) -> str | None:
     return None
 
 
-def renew_index(git: Git, source: Path, fallback_tree: str) -> None:
+def renew_index(git: Git, source: Path, fallback_tree: str) -> str | None:
     """Brings ``git``'s private index up to date with the folder's own index at ``source``.
 
-    A missing or unusable source leaves the private index as it is, or starts it from a tree.
+    A missing or unusable source leaves the private index as it is, or starts it from a tree. What
+    is wrong with an unusable one is returned: what only it told is not known then.
     """
     assert git.index is not None
     index = git.index
     stamp = index.with_name(index.name + ".source")
     now = _stamp(source)
     if index.is_file() and (now is None or _read_stamp(stamp) == now):
-        return
-    if now is not None and _copy_index(git, source, index):
+        return None
+    fault = None if now is None else _take_over(git, source, index)
+    if now is not None and fault is None:
         write_whole(stamp, json.dumps(now).encode())
     elif not index.is_file():
         git.run("read-tree", fallback_tree)
+    return fault
 
 
 def copy_index(source: Path, target: Path) -> None:
@@ -120,17 +126,52 @@ def copy_index(source: Path, target: Path) -> None:
     os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
 
 
-def _copy_index(git: Git, source: Path, index: Path) -> bool:
+def copy_whole_index(git: Git, source: Path, target: Path) -> None:
+    """Copies an index as one file, also one that is split in two.
+
+    The greater part of a split index stands beside it and is found by git only there; so both are
+    copied into a git directory of a moment, where git puts them together. Raises OSError, GitError.
+    """
+    copy_index(source, target)
+    shared = _shared_part(source, read_plain(target, LARGE_FILE_BYTES))
+    if shared is None:
+        return
+    assert git.git_dir is not None
+    found = target.stat()
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".whole-") as made:
+        folder = Path(made)
+        for part in ("objects", "refs"):
+            (folder / part).mkdir()
+        (folder / "HEAD").write_text("ref: refs/heads/none\n")
+        copy_plain(git.git_dir / "config", folder / "config")
+        copy_plain(shared, folder / shared.name)
+        whole = replace(git, git_dir=folder, index=target, work_tree=folder, cwd=folder)
+        whole.run("update-index", "--no-split-index")
+    os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+
+def _shared_part(source: Path, content: bytes) -> Path | None:
+    """The other part of a split index: named in its extension ``link``, by a hash."""
+    for found in re.finditer(rb"link....", content, re.DOTALL):
+        for length in (20, 32):
+            name = content[found.end() : found.end() + length].hex()
+            beside = source.with_name(f"sharedindex.{name}")
+            if os.path.lexists(beside):
+                return beside
+    return None
+
+
+def _take_over(git: Git, source: Path, index: Path) -> str | None:
+    """Replaces the private index by what the folder's own says; tells why it cannot be done."""
     fresh = index.with_name(index.name + ".new")
     try:
-        copy_index(source, fresh)
-        trial = git.at(index=fresh)
-        _clear_hiding_flags(trial)
-    except (OSError, GitError):
+        copy_whole_index(git, source, fresh)
+        _clear_hiding_flags(git.at(index=fresh))
+    except (OSError, GitError) as error:
         fresh.unlink(missing_ok=True)
-        return False
+        return error.reason if isinstance(error, GitError) else str(error.strerror)
     fresh.replace(index)
-    return True
+    return None
 
 
 def _clear_hiding_flags(git: Git) -> None:

@@ -28,6 +28,7 @@ from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import read_record
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
+from anabranch.engine.workspaces.stream_history import objects_of
 from anabranch.engine.workspaces.values import ConflictedPath, MergeOutcome, Repository, Result
 
 KEPT_ANSWERS = 2_000
@@ -41,7 +42,7 @@ class Trial(Enum):
 
 
 class Side(msgspec.Struct, frozen=True):
-    """One stream's work as it is now; ``objects`` is where a clone keeps some of it."""
+    """One stream's work as it is now; ``objects`` is where its own repository keeps some of it."""
 
     stream: StreamId
     tree: str
@@ -92,9 +93,9 @@ class Trials:
             git = self._apart(workspace_view(self._repo, workspace)).at(index=index)
             renew_index(git, trusted_git_dir(workspace) / "index", workspace.start_tree)
             tree = take_snapshot(git, own_paths(self._repo)).tree
+            objects = objects_of(self._repo, workspace)
         except (GitError, OSError):
             return None
-        objects = trusted_git_dir(workspace) / "objects" if workspace.kind == "clone" else None
         return Side(stream.id, tree, workspace.start_commit, workspace.start_tree, objects)
 
     def merge(self, one: Side, other: Side) -> Trial | tuple[ConflictedPath, ...]:

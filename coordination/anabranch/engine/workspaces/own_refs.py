@@ -1,0 +1,103 @@
+"""Branches, tags, notes and stashes that a stream made in its own repository: kept, and told.
+
+Nothing of them appears among the user's: each is kept below a prefix of the attempt's own, from
+where a person can take it. What the stream fetched from a remote is not its work and is left.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from anabranch.engine.git import GitError, encode
+from anabranch.engine.workspaces.checking import Finding, some
+from anabranch.engine.workspaces.names import made_prefix
+from anabranch.engine.workspaces.objects import existing
+from anabranch.engine.workspaces.refs import list_refs
+from anabranch.engine.workspaces.repository import frozen_view, live_view
+from anabranch.engine.workspaces.stream_history import (
+    bring_objects,
+    is_linked,
+    objects_of,
+    refs_of,
+    stashes_of,
+)
+from anabranch.engine.workspaces.stream_repository import refs_at_start
+from anabranch.engine.workspaces.values import Repository, Workspace
+
+MOST_KEPT = 200
+_NOT_ITS_WORK = ("refs/remotes/", "refs/bisect/", "refs/rewritten/", "refs/worktree/", "refs/stash")
+_INVALID = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$|/$")
+_KINDS = (("heads/", "branch"), ("tags/", "tag"), ("notes/", "notes"))
+
+
+def keep_own_refs(repo: Repository, workspace: Workspace) -> tuple[Finding, ...]:
+    """Keeps what a stream's refs lead to; returns it in words for the user.
+
+    What cannot be kept is told too, and stays where it is until the workspace is reclaimed.
+    """
+    if workspace.kind == "shared" or workspace.git_dir is None or is_linked(repo, workspace):
+        return ()
+    prefix = made_prefix(workspace.run, workspace.stream, workspace.attempt)
+    try:
+        made = _made(repo, workspace)
+        _keep(repo, workspace, prefix, made)
+    except GitError as error:
+        return (f"its own branches, tags and stashes cannot be kept now: {error.reason}",)
+    if not made:
+        return ()
+    return (f"in its own repository it made {_in_words(made)}; kept below {prefix[:-1]}",)
+
+
+def _made(repo: Repository, workspace: Workspace) -> dict[str, str]:
+    """What the stream's refs name and did not when it started, by name below ``refs/``."""
+    git_dir = workspace.git_dir
+    assert git_dir is not None
+    start = refs_at_start(repo, workspace.run) if workspace.kind != "clone" else {}
+    made = {
+        ref.removeprefix("refs/"): name
+        for ref, name in sorted(refs_of(git_dir).items())
+        if start.get(ref) != name and not ref.startswith(_NOT_ITS_WORK) and not _INVALID.search(ref)
+    }
+    stashes = {f"stash/{n}": name for n, name in enumerate(reversed(stashes_of(git_dir)))}
+    return dict(list((stashes | made).items())[:MOST_KEPT])
+
+
+def _keep(repo: Repository, workspace: Workspace, prefix: str, made: dict[str, str]) -> None:
+    known = list_refs(live_view(repo), prefix)
+    if not made and not known:
+        return
+    frozen = frozen_view(repo, workspace.run)
+    store = objects_of(repo, workspace)
+    source = frozen if store is None else frozen.at(alternates=(store,))
+    there = existing(source, dict.fromkeys(made.values()))
+    for ref in [ref for ref, name in made.items() if name not in there]:
+        del made[ref]
+    start = existing(frozen, {workspace.start_commit, *_before(repo, workspace, made)})
+    if made:
+        bring_objects(frozen, store, tuple(dict.fromkeys(made.values())), tuple(start))
+    wanted = {prefix + ref: name for ref, name in made.items()}
+    _write(repo, [f"delete {ref}" for ref in known if ref not in wanted])
+    _write(repo, [f"update {ref} {name}" for ref, name in wanted.items()])
+
+
+def _before(repo: Repository, workspace: Workspace, made: Mapping[str, str]) -> list[str]:
+    start = refs_at_start(repo, workspace.run)
+    return [start[f"refs/{ref}"] for ref in made if f"refs/{ref}" in start]
+
+
+def _write(repo: Repository, lines: list[str]) -> None:
+    if lines:
+        live_view(repo).run("update-ref", "--stdin", stdin=encode("\n".join(lines) + "\n"))
+
+
+def _in_words(made: Mapping[str, str]) -> str:
+    stashes = sum(ref.startswith("stash/") for ref in made)
+    told = [f"{stashes} stashes" if stashes > 1 else "a stash"] if stashes else []
+    for ref in made:
+        kind = next(((start, word) for start, word in _KINDS if ref.startswith(start)), None)
+        if kind is not None:
+            told.append(f"{kind[1]} {ref.removeprefix(kind[0])}")
+        elif not ref.startswith("stash/"):
+            told.append(f"refs/{ref}")
+    return some(told)

@@ -1,0 +1,194 @@
+"""Making the repository a stream works in: a git directory of its own.
+
+It borrows the project's objects and knows the project's branches, tags, notes and remotes as they
+were when the run began; its settings are those of that moment. Everything else that git shares
+between the worktrees of one repository (stash, hooks, bisection, recorded resolutions, the next
+settings) is not there, and what the stream makes of it stays here. A *mould* is made once a run;
+each workspace gets a copy, which costs a few small files.
+
+A clone, which is for streams that are not trusted, knows neither refs nor remotes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from anabranch.core.ids import RunId
+from anabranch.core.plan import WorkspaceKind
+from anabranch.engine.git import Git, encode, repository_lock
+from anabranch.engine.workspaces.names import tips_ref
+from anabranch.engine.workspaces.objects import Drafts, commit_content
+from anabranch.engine.workspaces.refs import keep_ref
+from anabranch.engine.workspaces.repository import (
+    frozen_settings,
+    frozen_view,
+    live_view,
+    run_folder,
+)
+from anabranch.engine.workspaces.settings import (
+    list_settings,
+    of_the_project,
+    only_in_the_checkout,
+    write_settings,
+)
+from anabranch.engine.workspaces.values import Repository
+from anabranch.plain_files import LARGE_FILE_BYTES, copy_plain, read_if_there, read_plain
+
+_NOT_SHARED = (
+    "refs/anabranch/",
+    "refs/bisect/",
+    "refs/heads/anabranch/",
+    "refs/rewritten/",
+    "refs/stash",
+    "refs/worktree/",
+)
+_IDENTITY = "Anabranch <anabranch@localhost>"
+_ALTERNATES_QUOTED = ('"', "#")
+
+
+def make_stream_repository(
+    repo: Repository, run: RunId, kind: WorkspaceKind, git_dir: Path, start: str
+) -> None:
+    """Makes the git directory of a workspace, standing at a commit and on no branch.
+
+    Nothing may be at ``git_dir``. Raises GitError, OSError.
+    """
+    mould = mould_of(repo, run, kind)
+    git_dir.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=".made-", dir=git_dir.parent))
+    try:
+        _copy(mould, made)
+        (made / "HEAD").write_text(f"{start}\n")
+        log = made / "logs" / "HEAD"
+        log.parent.mkdir()
+        who = f"{_IDENTITY} {int(time.time())} +0000"
+        log.write_text(f"{'0' * len(start)} {start} {who}\tanabranch: where the stream starts\n")
+        made.rename(git_dir)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def mould_of(repo: Repository, run: RunId, kind: WorkspaceKind) -> Path:
+    """The git directory that those of a run's workspaces are copies of; made when first wanted."""
+    is_trusted = kind != "clone"
+    mould = run_folder(repo, run) / ("mould" if is_trusted else "mould-of-clones")
+    if mould.is_dir():
+        return mould
+    view = frozen_view(repo, run)  # made before the lock is taken, as it takes the lock itself
+    with repository_lock(run_folder(repo, run) / "freezing.lock"):
+        if not mould.is_dir():
+            _make_mould(repo, run, view, mould, is_trusted=is_trusted)
+    return mould
+
+
+def refs_at_start(repo: Repository, run: RunId) -> dict[str, str]:
+    """The refs that each workspace of the run was given, and what they point at."""
+    text = read_if_there(run_folder(repo, run) / "mould" / "packed-refs", LARGE_FILE_BYTES) or b""
+    rows = (line.split(b" ", 1) for line in text.splitlines() if not line.startswith((b"#", b"^")))
+    return {os.fsdecode(row[1]): row[0].decode() for row in rows if len(row) == 2}
+
+
+def _copy(folder: Path, target: Path) -> None:
+    """Copies the files below a folder into another one."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                (target / entry.name).mkdir()
+                _copy(Path(entry.path), target / entry.name)
+            else:
+                copy_plain(Path(entry.path), target / entry.name)
+
+
+def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trusted: bool) -> None:
+    made = Path(tempfile.mkdtemp(prefix=f".{mould.name}-", dir=mould.parent))
+    try:
+        Git(frozen=True, cwd=made).run(
+            "init",
+            "-q",
+            "--bare",
+            "--template=",
+            f"--object-format={repo.object_format}",
+            str(made),
+        )
+        assert view.git_dir is not None
+        (made / "info").mkdir(exist_ok=True)
+        for name in ("info/attributes", "info/exclude", "shallow"):
+            content = read_if_there(view.git_dir / name, LARGE_FILE_BYTES)
+            if content is not None:
+                (made / name).write_bytes(content)
+        (made / "objects" / "info" / "alternates").write_bytes(
+            _alternate(repo.git_dir / "objects") + b"\n"
+        )
+        _write_config(repo, run, made, is_trusted=is_trusted)
+        if is_trusted and repo.kind == "git":
+            _write_refs(repo, made)
+            _keep_tips(repo, run)
+        made.rename(mould)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+
+
+def _write_config(repo: Repository, run: RunId, made: Path, *, is_trusted: bool) -> None:
+    """The project's settings, after those of the user's that only hold in the project's folder."""
+    listed = frozen_settings(repo, run)
+    found_by_git = read_plain(made / "config", LARGE_FILE_BYTES)
+    own = of_the_project(listed, is_trusted=is_trusted)
+    own += [("core.bare", "false"), ("core.logallrefupdates", "true")]
+    if is_trusted:
+        own.append(("lfs.storage", str(repo.git_dir / "lfs")))
+    write_settings(made / "config", own)
+    elsewhere = list_settings(made, made)
+    (made / "config").write_bytes(found_by_git)
+    write_settings(made / "config", only_in_the_checkout(listed, elsewhere, is_trusted=is_trusted))
+    write_settings(made / "config", own)
+
+
+def _write_refs(repo: Repository, made: Path) -> None:
+    """The project's refs in one file, but those that belong to the user's checkout or to runs."""
+    shape = "--format=%(objectname) %(refname) %(symref)"
+    lines = [b"# pack-refs with: sorted "]
+    for line in live_view(repo).run("for-each-ref", shape).out.splitlines():
+        name, ref, symbolic = line.split(b" ")
+        if ref.startswith(tuple(map(encode, _NOT_SHARED))):
+            continue
+        if not symbolic:
+            lines.append(name + b" " + ref)
+        elif symbolic.startswith(b"refs/"):
+            path = made / os.fsdecode(ref)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"ref: " + symbolic + b"\n")
+    (made / "packed-refs").write_bytes(b"\n".join(lines) + b"\n")
+
+
+def _keep_tips(repo: Repository, run: RunId) -> None:
+    """Keeps by one ref what the copied refs lead to, should the user delete a branch meanwhile."""
+    shape = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)"
+    tips: dict[str, None] = {}
+    for line in live_view(repo).run("for-each-ref", shape).text.splitlines():
+        kind, name, peeled_kind, peeled, ref = line.split(" ", 4)
+        if ref.startswith(_NOT_SHARED):
+            continue
+        if "commit" in (kind, peeled_kind):
+            tips[name if kind == "commit" else peeled] = None
+    if not tips:
+        return
+    drafts = Drafts(repo.object_format)
+    tree = drafts.add("tree", b"")
+    message = "Where the branches and tags stood when the run began"
+    commit = drafts.add("commit", commit_content(tree, tuple(tips), message, int(time.time())))
+    drafts.store(live_view(repo))
+    keep_ref(repo, tips_ref(run), commit)
+
+
+def _alternate(objects: Path) -> bytes:
+    """A line of an alternates file; git reads one that begins oddly as quoted."""
+    text = str(objects)
+    if "\n" not in text and not text.startswith(_ALTERNATES_QUOTED):
+        return encode(text)
+    return encode('"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"')
