@@ -129,7 +129,13 @@ def test_an_outside_stream_joins_with_the_operators_token() -> None:
 
 @pytest.mark.parametrize(
     ("name", "word"),
-    [("a", "already"), ("../x", "cannot name"), ("", "cannot name"), ("x.lock", "cannot name")],
+    [
+        ("a", "already"),
+        ("../x", "cannot name"),
+        ("", "cannot name"),
+        ("x.lock", "cannot name"),
+        ("operator", "who operates the run"),
+    ],
 )
 def test_names_that_cannot_be_are_refused(name: str, word: str) -> None:
     """With a reason and a hint."""

@@ -373,3 +373,19 @@ def test_a_closed_pipe_is_no_error(program: Program) -> None:
     )
     assert json.loads(done.stdout)["type"] == "run_started"
     assert done.stderr == b""
+
+
+def test_an_imported_plan_that_is_not_valid_is_told_with_the_lines_that_were_printed(
+    program: Program,
+) -> None:
+    """It is printed, to be mended, and the exit code says that it has to be."""
+    (program.project / "q.yaml").write_text(
+        "coordination: {recovery: {max_retries: -1}}\nstreams: {a: no-such-program-anywhere}\n",
+        "utf-8",
+    )
+    told = program.asked(2, "import", "q.yaml")
+    (place,) = [line for line in told.err.splitlines() if "max_retries" in line]
+    line = int(place.split(":")[1])
+    assert told.out.splitlines()[line - 1] == "max_retries = -1"
+    (program.project / "Procfile").write_text("a: no-such-program-anywhere\n", "utf-8")
+    assert "missing-program" in program.asked(0, "import", "Procfile").err

@@ -249,11 +249,23 @@ def test_points_keep_the_order_of_the_file_and_the_final_one_is_last() -> None:
 
 @pytest.mark.parametrize(
     ("written", "seconds"),
-    [(90, 90), (0.5, 0.5), ("90s", 90), ("10m", 600), ("2h", 7200), ("1h30m", 5400), ("0s", 0)],
+    [
+        (90, 90),
+        (0.5, 0.5),
+        ("0.5s", 0.5),
+        ("1m0.25s", 60.25),
+        ("90s", 90),
+        ("10m", 600),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("0s", 0),
+    ],
 )
 def test_durations_are_seconds_or_words(written: object, seconds: float) -> None:
-    """As the contract writes them."""
+    """As the contract writes them; an editor that holds the file to the schema agrees."""
     assert duration_seconds(written) == seconds
+    plan = {"version": 1, "streams": {"a": {"command": "true", "after": written}}}
+    assert SCHEMA.is_valid(plan)
 
 
 def test_an_installed_strategy_is_accepted_by_name() -> None:
@@ -554,6 +566,16 @@ def test_what_the_loader_accepts_fits_the_schema(text: str) -> None:
 def test_the_schema_refuses_unknown_keys_too(path: Path) -> None:
     """In every table of the file."""
     assert not SCHEMA.is_valid(tomllib.loads(path.read_text()))
+
+
+def test_a_stream_cannot_have_the_name_of_who_operates_the_run() -> None:
+    """A message to `operator` would be for one of the two; a command of that name is one still."""
+    for name in ("operator", "Operator"):
+        (error,) = refused(f'version = 1\n[streams]\n{name} = "true"\n').errors
+        assert (error.line, "who operates the run" in error.hint) == (3, True)
+    made = plan_from_commands(["/opt/operator --all"])
+    assert isinstance(made, LoadedPlan)
+    assert [stream.id for stream in made.plan.streams] == ["operator-run"]
 
 
 # ------------------------------------------------------------------ warnings

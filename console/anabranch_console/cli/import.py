@@ -16,6 +16,7 @@ from anabranch.errors import AnabranchError, UsageError
 from anabranch.extending import Imported, Importer, NotThisFormat
 from anabranch.plugins import is_safe_mode
 from anabranch_console.cli.installed import installed
+from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
 from anabranch_console.cli.planning import strategy_names
 
@@ -41,15 +42,18 @@ def command(file: str, form: str | None) -> None:
         plan = tomli_w.dumps(document)
     except (TypeError, ValueError) as error:
         raise UsageError(f"{importer.name} made no plan of it: {error}") from None
-    click.echo(f"# From {shown(Path(file).name)}, a {importer.name} file.\n{plan}", nl=False)
+    text = f"# From {shown(Path(file).name)}, a {importer.name} file.\n{plan}"
+    click.echo(text, nl=False)
     for line in found.left_out:
         say(f"left out: {shown(line)}")
-    checked = parse_plan(
-        plan, file="the plan", known=strategy_names(loaded.strategies, loaded.extensions)
-    )
+    known = strategy_names(loaded.strategies, loaded.extensions)
+    checked = parse_plan(text, file="the plan", known=known, folder=here())
     if not isinstance(checked, LoadedPlan):
         say("it is no valid plan yet:")
         say(check_text(checked).rstrip())
+        raise click.exceptions.Exit(2)
+    for warning in checked.warnings:
+        say(f"{warning.code}: {shown(warning.message)}")
 
 
 def _converted(

@@ -34,6 +34,7 @@ from anabranch.config.problems import (
 from anabranch.config.references import reference_problems
 from anabranch.config.support import StrategyNames, not_yet, refusals, strategy_problems
 from anabranch.config.wording import model_problems
+from anabranch.core.ids import RESERVED_STREAMS
 from anabranch.core.plan import Plan
 
 MAX_PLAN_BYTES = 4 * 1024 * 1024
@@ -289,7 +290,8 @@ def _first_word(command: str) -> str:
     word = next((word for word in words if not is_setting(word)), "")
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", word.rstrip("/").rpartition("/")[2])
     name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:48].rstrip("._-")
-    return f"{name}-run" if name.endswith(".lock") else name or "stream"
+    is_taken = name.endswith(".lock") or name.casefold() in RESERVED_STREAMS
+    return f"{name}-run" if is_taken else name or "stream"
 
 
 def _unique_names(names: Iterable[str]) -> list[str]:

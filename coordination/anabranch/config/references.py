@@ -12,7 +12,7 @@ from typing import Any
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
 from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.graph import find_cycles
-from anabranch.core.ids import FINAL_POINT, StreamId, id_fault
+from anabranch.core.ids import FINAL_POINT, StreamId, id_fault, stream_fault
 from anabranch.core.reducing import REDUCERS
 
 _BUILT_IN_TYPES = ("barrier", "progressive", "checkpoint")
@@ -38,7 +38,7 @@ def reference_problems(document: dict[str, Any]) -> list[Problem]:
 def _bad_names(table: str, names: dict[str, object], kind: str) -> Iterator[Problem]:
     first: dict[str, str] = {}
     for name in names:
-        if reason := id_fault(name):
+        if reason := (stream_fault if table == "streams" else id_fault)(name):
             yield Problem((table, name), f"bad name for a {kind}: `{printable(name)}`", reason)
         twin = first.setdefault(name.casefold(), name)
         if twin != name:

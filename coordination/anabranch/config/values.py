@@ -174,19 +174,19 @@ def sound_options(value: dict[str, Any]) -> dict[str, Any]:
     return value
 
 
-_duration_schema = {
-    "anyOf": [
-        {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS},
-        {
-            "type": "string",
-            "pattern": r"^(?=.)([0-9]{1,12}h)?([0-9]{1,12}m)?([0-9]{1,12}([.][0-9]{1,9})?s)?$",
-        },
-    ]
+_duration_text = {
+    "type": "string",
+    "pattern": r"^(?=.)([0-9]{1,12}h)?([0-9]{1,12}m)?([0-9]{1,12}([.][0-9]{1,9})?s)?$",
 }
+_any_length = {"type": "number", "minimum": 0, "maximum": LONGEST_SECONDS}
+_some_length = {"type": "number", "exclusiveMinimum": 0, "maximum": LONGEST_SECONDS}
 _Written = BeforeValidator(duration_seconds)
-Duration = Annotated[float, _Written, WithJsonSchema(_duration_schema)]
+Duration = Annotated[float, _Written, WithJsonSchema({"anyOf": [_any_length, _duration_text]})]
 PositiveDuration = Annotated[
-    float, _Written, AfterValidator(_more_than_none), WithJsonSchema(_duration_schema)
+    float,
+    _Written,
+    AfterValidator(_more_than_none),
+    WithJsonSchema({"anyOf": [_some_length, _duration_text]}),
 ]
 Text = Annotated[str, AfterValidator(_sound_text)]
 ShellCommand = Annotated[Text, AfterValidator(_sound_command)]

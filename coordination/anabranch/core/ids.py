@@ -26,6 +26,17 @@ FINAL_POINT = PointId("final")
 STREAM_ID_PATTERN = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
+RESERVED_STREAMS = frozenset({"operator"})
+"""Names that mean somebody else where streams are named: in messages, locks and the journal."""
+
+
+def stream_fault(name: str) -> str | None:
+    """Why ``name`` cannot name a stream, or ``None`` if it can."""
+    if name.casefold() in RESERVED_STREAMS:
+        return f"`{name}` is who operates the run, in messages and everywhere; use another name"
+    return id_fault(name)
+
+
 def id_fault(name: str) -> str | None:
     """Why ``name`` cannot name a stream or a point, or ``None`` if it can."""
     if not name or len(name) > 64:

@@ -17,7 +17,7 @@ from anabranch.core import events as ev
 from anabranch.core.answers import Handler, refused
 from anabranch.core.calls import Call
 from anabranch.core.draft import Draft
-from anabranch.core.ids import FINAL_POINT, PointId, StreamId, id_fault
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId, stream_fault
 from anabranch.core.lifecycle import Phase
 from anabranch.core.plan import Dependency
 from anabranch.core.registry import JoinedStream
@@ -52,9 +52,9 @@ def _why_refused(state: State, call: calls.Register) -> tuple[str, str] | None:
         return "the plan has switched registration off: nothing joins from outside", hint
     if state.has_ended or state.stop_reason:
         return f"the run is {state.phase}", "nothing joins it any more"
-    fault = id_fault(call.id)
+    fault = stream_fault(call.id)
     if fault:
-        return f"{call.id[:64]!r} cannot name a stream: it {fault}", "choose another name"
+        return f"{call.id[:64]!r} cannot name a stream: {fault}", "choose another name"
     if call.id in state.streams or state.registry.live(call.id):
         return f"there is a stream {call.id!r} in this run already", "choose another name"
     joined = state.registry.joined

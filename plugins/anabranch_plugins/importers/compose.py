@@ -1,7 +1,7 @@
 """A subset of compose files: services with a command of their own.
 
 What a container is made of (images, volumes, networks, ports) has no place in a plan: a stream is a
-command on this machine. It is named as left out, never guessed.
+command on this machine. Each key of the file is carried, or named as left out; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -9,16 +9,23 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch.extending import Imported, NotThisFormat
+from anabranch_plugins.importers.interpolating import Text, command_of
 from anabranch_plugins.importers.names import stream_names
-from anabranch_plugins.importers.yaml_text import as_table, read_mapping
+from anabranch_plugins.importers.yaml_text import as_table, is_true, read_mapping
 
 _CONDITIONS = {
     "service_started": "started",
     "service_healthy": "started",
     "service_completed_successfully": "succeeded",
 }
-_TAKEN = frozenset({"command", "depends_on", "environment", "working_dir", "restart", "tty"})
+_TAKEN = frozenset(
+    {"command", "entrypoint", "depends_on", "environment", "env_file", "working_dir", "restart"}
+    | {"tty", "image", "build", "profiles", "extends"}
+)
+_AT_TOP = frozenset({"services", "version", "name"})
 _RETRIES = 3
+
+Entry = dict[str, Any]
 
 
 class Compose:
@@ -29,71 +36,157 @@ class Compose:
 
     def convert(self, text: str) -> Imported:
         """Return the plan that the services stand for."""
-        document = read_mapping(text)
+        document = read_mapping(text, as_text=True)
         if "services" not in document:
             raise NotThisFormat("it has no `services`")
         services = as_table(document["services"], "`services`")
         left = [
             f"{key}: plans have nothing like it"
             for key in document
-            if key not in ("services", "version", "name")
+            if key not in _AT_TOP and not key.startswith("x-")
         ]
         entries = {name: as_table(value, f"`{name}`") for name, value in services.items()}
-        runnable = [name for name, entry in entries.items() if entry.get("command")]
-        left += [
-            f"{name}: it has no command of its own; what its image runs is not known"
-            for name in entries
-            if name not in runnable
-        ]
+        unfit = {name: why for name, entry in entries.items() if (why := _why_unfit(entry))}
+        left += [f"{name}: {why}" for name, why in unfit.items()]
+        runnable = [name for name in entries if name not in unfit]
         if not runnable:
-            raise NotThisFormat("no service has a command of its own")
+            raise NotThisFormat("no service has a command of its own; " + "; ".join(left))
         names = stream_names(runnable)
         streams = {names[name]: _stream(name, entries[name], names, left) for name in runnable}
-        return Imported({"streams": streams}, tuple(left))
+        plan: dict[str, Any] = {"streams": streams}
+        if document.get("name"):
+            plan["name"] = str(document["name"])
+        return Imported(plan, tuple(left))
 
 
-def _stream(
-    name: str, entry: dict[str, Any], names: dict[str, str], left: list[str]
-) -> dict[str, Any]:
-    command = entry["command"]
-    words = [str(word) for word in command] if isinstance(command, list) else None
-    stream: dict[str, Any] = {"command": words or str(command)}
-    needs: dict[str, Any] = {}
-    for other, condition in _dependencies(name, entry.get("depends_on")):
-        if other not in names:
-            left.append(f"{name}.depends_on.{other}: it is not among the streams")
-            continue
-        if condition == "service_healthy":
-            left.append(f"{name}.depends_on.{other}: healthy is taken as started")
-        needs[names[other]] = {"condition": _CONDITIONS.get(condition, "started")}
-    if needs:
+def _why_unfit(entry: Entry) -> str:
+    """Why a service is no command for this machine; empty if it may be one."""
+    if entry.get("extends"):
+        return "it extends another service; write out what it has from there"
+    if entry.get("profiles"):
+        return f"it is started for its profiles only ({', '.join(map(str, entry['profiles']))})"
+    words = _words(entry.get("entrypoint")) + _words(entry.get("command"))
+    if not words:
+        return "it has no command of its own; what its image runs is not known"
+    if not entry.get("entrypoint") and words[0].startswith("-"):
+        return f"its command ({words[0]} …) is options for the program of its image"
+    return ""
+
+
+def _words(value: object) -> list[str]:
+    """The words of a command, roughly: enough to know whether there are any, and the first."""
+    if isinstance(value, list):
+        return [str(word) for word in value]
+    return str(value).split() if value else []
+
+
+def _stream(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> Entry:
+    stream: Entry = {"command": _command(name, entry, left)}
+    if needs := _needs(name, entry, names, left):
         stream["depends_on"] = needs
-    env = _environment(name, entry.get("environment"))
-    if env:
+    if env := _environment(name, entry.get("environment"), left):
         stream["env"] = env
-    if isinstance(entry.get("working_dir"), str):
+    if files := _env_files(name, entry.get("env_file"), left):
+        stream["env_file"] = files
+    if entry.get("working_dir"):
         left.append(f"{name}.working_dir: a folder of the container ({entry['working_dir']})")
-    if entry.get("tty") is True:
+    if is_true(entry.get("tty")):
         stream["tty"] = True
-    restart = str(entry.get("restart", "no"))
-    stream["retries"] = _RETRIES if restart.startswith(("on-failure", "always", "unless")) else 0
-    left += [f"{name}.{key}: plans have nothing like it" for key in entry if key not in _TAKEN]
+    stream["retries"] = _retries(name, entry.get("restart"), left)
+    for key in ("image", "build"):
+        if entry.get(key):
+            what = entry[key] if isinstance(entry[key], str) else "an image"
+            left.append(f"{name}.{key}: {what}; what the command needs must be on this machine")
+    left += [
+        f"{name}.{key}: plans have nothing like it"
+        for key in entry
+        if key not in _TAKEN and not key.startswith("x-")
+    ]
     return stream
 
 
-def _dependencies(name: str, value: object) -> list[tuple[str, str]]:
-    if isinstance(value, list):
-        return [(str(other), "service_started") for other in value]
-    table = as_table(value, f"`{name}.depends_on`")
-    return [
-        (other, str(as_table(entry, f"`{name}.depends_on.{other}`").get("condition", "")))
-        for other, entry in table.items()
+def _command(name: str, entry: Entry, left: list[str]) -> str | list[str]:
+    given = [entry[key] for key in ("entrypoint", "command") if entry.get(key)]
+    for part in given:
+        if not isinstance(part, str | list) or (
+            isinstance(part, list) and not all(isinstance(word, str) for word in part)
+        ):
+            raise NotThisFormat(f"the command of `{name}` is neither text nor a list of words")
+    command, wanted = command_of(given)
+    left += [
+        f"{name}.command: {variable} is taken from the environment when the stream runs, "
+        "not from where the file is read"
+        for variable in dict.fromkeys(wanted)
     ]
+    return command
 
 
-def _environment(name: str, value: object) -> dict[str, str]:
+def _needs(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> Entry:
+    value = entry.get("depends_on")
     if isinstance(value, list):
-        pairs = (str(item).partition("=") for item in value)
-        return {key: text for key, equals, text in pairs if equals}
-    table = as_table(value, f"`{name}.environment`")
-    return {key: str(text) for key, text in table.items() if text is not None}
+        value = {str(other): {"condition": "service_started"} for other in value}
+    needs: Entry = {}
+    for other, given in as_table(value, f"`{name}.depends_on`").items():
+        place = f"{name}.depends_on.{other}"
+        table = as_table(given, f"`{place}`")
+        condition = str(table.get("condition", "service_started"))
+        left += [f"{place}.{key}: not in a plan" for key in table if key != "condition"]
+        if other not in names:
+            left.append(f"{place}: it is not among the streams")
+            continue
+        if condition == "service_healthy":
+            left.append(f"{place}: healthy is taken as started")
+        elif condition not in _CONDITIONS:
+            left.append(f"{place}: {condition} is not known; taken as started")
+        needs[names[other]] = {"condition": _CONDITIONS.get(condition, "started")}
+    return needs
+
+
+def _environment(name: str, value: object, left: list[str]) -> dict[str, str]:
+    """Return the variables; one without a value is passed on, as every stream gets it anyway."""
+    if isinstance(value, list):
+        pairs = [str(item).partition("=") for item in value]
+        given: Entry = {key: text for key, equals, text in pairs if equals}
+    else:
+        given = as_table(value, f"`{name}.environment`")
+    env: dict[str, str] = {}
+    for key, written in given.items():
+        if written is None:
+            continue
+        text = Text(str(written))
+        if not text.names:
+            env[key] = text.literal
+        elif not (text.is_one_name and text.names == [f"${{{key}}}"]):
+            left.append(
+                f"{name}.environment.{key}: {written}; nothing expands {', '.join(text.names)} in a"
+                " plan's `env`, set it where the run is started or in an `env_file`"
+            )
+    return env
+
+
+def _env_files(name: str, value: object, left: list[str]) -> list[str]:
+    files: list[str] = []
+    for item in value if isinstance(value, list) else [value] if value else []:
+        table = item if isinstance(item, dict) else {"path": item}
+        path = str(table.get("path") or "")
+        place = f"{name}.env_file.{path}"
+        left += [f"{place}: {key} is not in a plan" for key in table if key != "path"]
+        if table.get("required") is not None and not is_true(table["required"]):
+            left.append(f"{place}: it may be missing there, and must not be here; left out")
+        elif not path or path.startswith("/") or ".." in path.split("/") or "$" in path:
+            left.append(f"{place}: only a file of the project can be named")
+        else:
+            files.append(path.removeprefix("./"))
+    return files
+
+
+def _retries(name: str, value: object, left: list[str]) -> int:
+    kind, _, most = str(value or "no").partition(":")
+    if kind == "on-failure":
+        return int(most) if most.isdecimal() and len(most) < 4 else _RETRIES
+    if kind in ("always", "unless-stopped"):
+        left.append(f"{name}.restart: {kind} is taken as on-failure, {_RETRIES} times")
+        return _RETRIES
+    if kind != "no":
+        left.append(f"{name}.restart: {kind} is not known")
+    return 0

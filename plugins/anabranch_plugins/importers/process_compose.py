@@ -1,12 +1,18 @@
-"""process-compose.yaml: processes with dependencies, environments and restart policies."""
+"""process-compose.yaml: processes with dependencies, environments and restart policies.
+
+The file's ``$NAME`` is expanded as it is read there, and ``$$`` is a dollar. A command goes through
+a shell, here as there, and the shell expands it; nothing expands anything else in a plan.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from anabranch.extending import Imported, NotThisFormat
+from anabranch_plugins.importers.interpolating import Text
 from anabranch_plugins.importers.names import stream_names
-from anabranch_plugins.importers.yaml_text import as_table, read_mapping
+from anabranch_plugins.importers.yaml_text import as_table, is_true, read_mapping
 
 _CONDITIONS = {
     "process_completed_successfully": "succeeded",
@@ -17,7 +23,13 @@ _TAKEN = frozenset(
     {"command", "depends_on", "environment", "working_dir", "availability", "is_tty", "disabled"}
     | {"description"}
 )
+_AT_TOP = frozenset({"processes", "environment", "version", "name"})
 _RETRIES_WITHOUT_LIMIT = 3
+_OF_BASH = re.compile(
+    r"\[\[|<\(|<<<|&>|\bsource\b|\bpipefail\b|\$'|=\(|\{\d+\.\.|\bdeclare\b|\$\{!"
+)
+
+Entry = dict[str, Any]
 
 
 class ProcessCompose:
@@ -28,79 +40,124 @@ class ProcessCompose:
 
     def convert(self, text: str) -> Imported:
         """Return the plan that the processes stand for."""
-        document = read_mapping(text)
+        document = read_mapping(text, as_text=True)
         if "processes" not in document:
             raise NotThisFormat("it has no `processes`")
-        processes = as_table(document["processes"], "`processes`")
+        entries = {
+            name: as_table(value, f"`{name}`")
+            for name, value in as_table(document["processes"], "`processes`").items()
+        }
         left = [f"{key}: plans have nothing like it" for key in document if key not in _AT_TOP]
-        shared = _environment(document.get("environment"), "environment")
-        names = stream_names(processes)
-        streams: dict[str, Any] = {}
-        for name, value in processes.items():
-            entry = as_table(value, f"`{name}`")
-            if entry.get("disabled") is True:
-                left.append(f"{name}: it is disabled")
-                continue
-            streams[names[name]] = _stream(name, entry, names, shared, left)
-        known = set(streams)
-        for stream in streams.values():
-            needs = {n: c for n, c in stream.get("depends_on", {}).items() if n in known}
-            stream.pop("depends_on", None)
-            if needs:
-                stream["depends_on"] = needs
-        return Imported({"streams": streams}, tuple(left))
+        unfit = {name: why for name, entry in entries.items() if (why := _why_unfit(name, entry))}
+        left += [f"{name}: {why}" for name, why in unfit.items()]
+        runnable = [name for name in entries if name not in unfit]
+        if not runnable:
+            raise NotThisFormat("it has no process that could be a stream; " + "; ".join(left))
+        shared = _environment("environment", document.get("environment"), left)
+        names = stream_names(runnable)
+        streams = {
+            names[name]: _stream(name, entries[name], names, shared, left) for name in runnable
+        }
+        plan: Entry = {"streams": streams}
+        if document.get("name"):
+            plan["name"] = str(document["name"])
+        return Imported(plan, tuple(left))
 
 
-_AT_TOP = frozenset({"processes", "environment", "version"})
-
-
-def _stream(
-    name: str,
-    entry: dict[str, Any],
-    names: dict[str, str],
-    shared: dict[str, str],
-    left: list[str],
-) -> dict[str, Any]:
+def _why_unfit(name: str, entry: Entry) -> str:
+    """Why a process is left out; empty if it is not."""
+    if is_true(entry.get("disabled")):
+        return "it is disabled"
     command = entry.get("command")
     if not isinstance(command, str) or not command.strip():
         raise NotThisFormat(f"`{name}` has no command")
-    stream: dict[str, Any] = {"command": command}
-    needs: dict[str, Any] = {}
-    for other, value in as_table(entry.get("depends_on"), f"`{name}.depends_on`").items():
-        condition = as_table(value, f"`{name}.depends_on.{other}`").get("condition", "")
-        if other not in names:
-            left.append(f"{name}.depends_on.{other}: there is no such process")
-            continue
-        if condition not in _CONDITIONS:
-            left.append(f"{name}.depends_on.{other}: {condition or 'no condition'}; taken: started")
-        needs[names[other]] = {"condition": _CONDITIONS.get(condition, "started")}
-    if needs:
+    if "{{" in command:
+        return "its command is a template ({{…}}); write out what it stands for"
+    return ""
+
+
+def _stream(
+    name: str, entry: Entry, names: dict[str, str], shared: dict[str, str], left: list[str]
+) -> Entry:
+    command = str(entry["command"]).replace("$$", "$")
+    stream: Entry = {"command": command}
+    if found := _OF_BASH.search(command):
+        left.append(f"{name}.command: `{found[0]}` is for bash, and a plan's commands go to sh")
+    if needs := _needs(name, entry, names, left):
         stream["depends_on"] = needs
-    env = {**shared, **_environment(entry.get("environment"), f"{name}.environment")}
+    env = {**shared, **_environment(f"{name}.environment", entry.get("environment"), left)}
     if env:
         stream["env"] = env
-    if isinstance(entry.get("working_dir"), str):
-        stream["working_dir"] = entry["working_dir"]
-    if entry.get("is_tty") is True:
+    if folder := _folder(name, entry.get("working_dir"), left):
+        stream["working_dir"] = folder
+    if is_true(entry.get("is_tty")):
         stream["tty"] = True
     stream |= _retries(name, as_table(entry.get("availability"), f"`{name}.availability`"), left)
     left += [f"{name}.{key}: plans have nothing like it" for key in entry if key not in _TAKEN]
     return stream
 
 
-def _retries(name: str, availability: dict[str, Any], left: list[str]) -> dict[str, Any]:
-    restart = availability.get("restart", "no")
+def _needs(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> Entry:
+    needs: Entry = {}
+    for other, value in as_table(entry.get("depends_on"), f"`{name}.depends_on`").items():
+        place = f"{name}.depends_on.{other}"
+        table = as_table(value, f"`{place}`")
+        condition = table.get("condition", "")
+        left += [f"{place}.{key}: not in a plan" for key in table if key != "condition"]
+        if other not in names:
+            left.append(f"{place}: it is not among the streams")
+            continue
+        if condition not in _CONDITIONS:
+            left.append(f"{place}: {condition or 'no condition'}; taken: started")
+        needs[names[other]] = {"condition": _CONDITIONS.get(condition, "started")}
+    return needs
+
+
+def _folder(name: str, value: object, left: list[str]) -> str:
+    """Return a folder of the project; any other one is left out."""
+    if value in (None, "", "."):
+        return ""
+    text = Text(str(value))
+    folder = text.literal.removeprefix("./")
+    if text.names or folder.startswith(("/", "~")) or ".." in folder.split("/"):
+        left.append(f"{name}.working_dir: {value}; a stream works in a folder of the project")
+        return ""
+    return folder
+
+
+def _retries(name: str, availability: Entry, left: list[str]) -> Entry:
+    left += [
+        f"{name}.availability.{key}: plans have nothing like it"
+        for key in availability
+        if key not in ("restart", "max_restarts")
+    ]
+    restart = availability.get("restart") or "no"
     if restart in ("on_failure", "always", "unless_stopped"):
-        most = availability.get("max_restarts") or 0
+        most = str(availability.get("max_restarts") or "0")
         if restart != "on_failure":
             left.append(f"{name}.availability.restart = {restart}: taken as on_failure")
-        return {"retries": most if isinstance(most, int) and most > 0 else _RETRIES_WITHOUT_LIMIT}
+        number = int(most) if most.isdecimal() and len(most) < 4 else 0
+        return {"retries": number or _RETRIES_WITHOUT_LIMIT}
+    if restart not in ("no", "exit_on_failure"):
+        left.append(f"{name}.availability.restart = {restart}: not known")
     return {"retries": 0}
 
 
-def _environment(value: object, what: str) -> dict[str, str]:
+def _environment(what: str, value: object, left: list[str]) -> dict[str, str]:
     """Return variables, whether they are written as a list or as a mapping."""
     if isinstance(value, list):
-        pairs = (str(item).partition("=") for item in value)
-        return {key: text for key, _, text in pairs if key}
-    return {key: str(text) for key, text in as_table(value, f"`{what}`").items()}
+        pairs = [str(item).partition("=") for item in value]
+        given: Entry = {key: text for key, equals, text in pairs if key and equals}
+    else:
+        given = as_table(value, f"`{what}`")
+    env: dict[str, str] = {}
+    for key, written in given.items():
+        text = Text("" if written is None else str(written))
+        if text.names:
+            left.append(
+                f"{what}.{key}: {written}; nothing expands {', '.join(text.names)} in a plan's"
+                " `env`, set it where the run is started or in an `env_file`"
+            )
+        else:
+            env[key] = text.literal
+    return env

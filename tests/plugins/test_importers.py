@@ -1,0 +1,246 @@
+"""The built-in importers: every key of the source is carried or named, and means the same here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+import pytest
+import tomli_w
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anabranch.config import LoadedPlan, parse_plan
+from anabranch.config.model import Coordination, Isolation, StreamTable
+from anabranch.core.ids import stream_fault
+from anabranch.extending import NotThisFormat
+from anabranch.plugins import load_plugins
+from anabranch_plugins.importers.interpolating import command_of
+from anabranch_plugins.importers.names import stream_names
+
+IMPORTERS = load_plugins().extensions.importers
+
+
+def imported(name: str, text: str) -> tuple[dict[str, Any], str]:
+    """Return the streams of a text, and all that was left out."""
+    found = IMPORTERS[name].convert(text)
+    streams: dict[str, Any] = found.plan["streams"]
+    return streams, "\n".join(found.left_out)
+
+
+# --- compose -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [
+        ('sh -c "echo $$HOME"', "/home\n"),
+        ("printf %s $$HOME", "$HOME"),
+        ("echo ${TAG:-none} '${TAG}' \"a  b\"", "t 1 t 1 a  b\n"),
+        ("echo $TAG && echo $$TAG;", "t 1 && echo $TAG;\n"),
+        ("echo ${MISSING-a b} ${TAG:+set}", "a b set\n"),
+    ],
+)
+def test_a_composed_command_does_what_compose_does(command: str, printed: str) -> None:
+    """Its own words, no shell but the one it names; ``$$`` is a dollar, a name is its value."""
+    made, _ = command_of([command])
+    argv = ["/bin/sh", "-c", made] if isinstance(made, str) else made
+    env = {"PATH": "/usr/bin:/bin", "HOME": "/home", "TAG": "t 1"}
+    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout == printed
+
+
+@given(st.lists(st.text(st.characters(codec="ascii", exclude_characters="\0"), max_size=8)))
+@settings(max_examples=60, deadline=None)
+def test_words_without_a_name_are_carried_as_they_are(words: list[str]) -> None:
+    """Whatever is in them: a dollar is written twice."""
+    made, names = command_of([["x", *(word.replace("$", "$$") for word in words)]])
+    assert (made, names) == (["x", *words], [])
+
+
+def test_a_services_image_is_never_guessed() -> None:
+    """A command that is options for the image's own program is no command of this machine."""
+    streams, left = imported(
+        "compose",
+        """
+        services:
+          cache: {image: redis, command: --appendonly yes}
+          shell: {image: alpine, command: [--, x]}
+          tool: {build: ., entrypoint: [tool, --fast], command: run -x}
+          debug: {image: a, command: b, profiles: [debug]}
+          more: {extends: {service: tool}}
+        """,
+    )
+    assert streams == {"tool": {"command": ["tool", "--fast", "run", "-x"], "retries": 0}}
+    for name in ("cache: its command (--appendonly", "shell:", "debug:", "more:", "tool.build:"):
+        assert name in left
+
+
+def test_what_a_plan_does_not_expand_is_left_out_of_its_environment() -> None:
+    """Everything else is text as it was written; what has no value is inherited as ever."""
+    streams, left = imported(
+        "compose",
+        """
+        services:
+          a:
+            command: x
+            env_file: [.env, ./b.env, /c.env, {path: d.env, required: false}]
+            environment: {A: $$5, B: "$B", C: "${D:-x}/y", T: 12:30, N: no, O: 010, E: , F: true}
+        """,
+    )
+    assert streams["a"]["env"] == {"A": "$5", "T": "12:30", "N": "no", "O": "010", "F": "true"}
+    assert streams["a"]["env_file"] == [".env", "b.env"]
+    assert "a.environment.C: ${D:-x}/y" in left
+    assert "a.environment.B" not in left
+    assert "a.env_file./c.env" in left
+    assert "a.env_file.d.env" in left
+
+
+SERVICE_KEYS = [
+    *("build", "cap_add", "configs", "deploy", "devices", "expose", "healthcheck", "labels"),
+    *("networks", "ports", "secrets", "stop_signal", "user", "volumes", "image", "scale"),
+]
+
+
+@pytest.mark.parametrize("key", SERVICE_KEYS)
+def test_every_other_key_of_a_service_is_named(key: str) -> None:
+    assert f"a.{key}: " in imported("compose", f"services: {{a: {{command: x, {key}: [y]}}}}")[1]
+
+
+# --- process-compose ----------------------------------------------------------------------------
+
+
+def test_process_compose_is_carried_or_named_at_every_level() -> None:
+    streams, left = imported(
+        "process-compose",
+        """
+        shell: {shell_command: fish}
+        environment: [SHARED=1, "LATER=$X"]
+        processes:
+          a:
+            command: echo $$HOME
+            working_dir: ./src
+            availability: {restart: always, max_restarts: 9, backoff_seconds: 3}
+          b: {command: "x {{.V}}", vars: {V: 1}}
+          c:
+            command: "[[ -e x ]]"
+            working_dir: /abs
+            depends_on: {a: {condition: process_healthy}, b: {condition: process_started}}
+            readiness_probe: {}
+        """,
+    )
+    assert streams == {
+        "a": {
+            "command": "echo $HOME",
+            "env": {"SHARED": "1"},
+            "working_dir": "src",
+            "retries": 9,
+        },
+        "c": {
+            "command": "[[ -e x ]]",
+            "env": {"SHARED": "1"},
+            "depends_on": {"a": {"condition": "started"}},
+            "retries": 0,
+        },
+    }
+    for name in (
+        "shell:",
+        "environment.LATER:",
+        "a.availability.backoff_seconds:",
+        "restart = always",
+        "b: its command is a template",
+        "c.command: `[[` is for bash",
+        "c.working_dir: /abs",
+        "c.depends_on.a: process_healthy",
+        "c.depends_on.b:",
+        "c.readiness_probe:",
+    ):
+        assert name in left, name
+
+
+# --- the others ----------------------------------------------------------------------------------
+
+
+def test_a_procfiles_port_is_foremans() -> None:
+    """5000, and 100 more a line; it is fixed, and that is said."""
+    streams, left = imported("procfile", "web: run -p $PORT\nworker: w\nmore: x ${PORT:-1}\n")
+    assert streams["web"] == {"command": "run -p $PORT", "env": {"PORT": "5000"}}
+    assert streams["worker"] == "w"
+    assert streams["more"]["env"] == {"PORT": "5200"}
+    assert "web: a free PORT" in left
+
+
+def test_the_lines_of_a_procfile_are_those_of_an_editor() -> None:
+    """A form feed is no line's end."""
+    with pytest.raises(NotThisFormat, match="line 3 is not"):
+        IMPORTERS["procfile"].convert("a: x\x0cy\u2028z\n\nwhat is this\n")
+
+
+TEMPLATE = """
+name: split
+coordination:
+  convergence_type: barrier
+  isolation: {workspace: isolated, file_access: exclusive_write}
+  state_management: {type: immutable, sync_interval: 300}
+  protocols: [registration, heartbeat, negotiation]
+  recovery: {max_retries: 3, timeout: 600, fallback: sequential}
+streams:
+  - {id: scan, capabilities: [analysis], command: "true"}
+  - {id: fix, dependencies: [scan], command: "true", timeout: 10m, mood: calm}
+  - {id: check, depends_on: {fix: {condition: completed, why: so}}, command: ["true", "x"]}
+"""
+
+
+def test_the_quick_references_template_is_a_plan_as_it_stands() -> None:
+    """It needs no extra, every key of it is the plan's, and every other one is named."""
+    found = IMPORTERS["quick-reference"].convert(TEMPLATE)
+    streams = found.plan["streams"]
+    assert found.plan["coordination"] == yaml.safe_load(TEMPLATE)["coordination"]
+    assert streams["fix"] == {"command": "true", "timeout": "10m", "depends_on": ["scan"]}
+    assert streams["check"]["depends_on"] == {"fix": {"condition": "completed"}}
+    assert [line.partition(": ")[0] for line in found.left_out] == [
+        "streams.fix.mood",
+        "streams.check.depends_on.fix.why",
+    ]
+    plan = parse_plan(tomli_w.dumps({"version": 1, **found.plan}))
+    assert isinstance(plan, LoadedPlan)
+
+
+@pytest.mark.parametrize(
+    ("place", "fields"),
+    [
+        ("coordination", Coordination.model_fields),
+        ("coordination.isolation", Isolation.model_fields),
+        ("streams.a", StreamTable.model_fields),
+    ],
+)
+def test_whatever_a_plan_has_a_key_for_is_carried(place: str, fields: dict[str, Any]) -> None:
+    """What is carried is read off the model, so a new key is carried too."""
+    skipped = {"depends_on", "dependencies", "protocols"} | {"isolation", "state_management"}
+    for key in fields.keys() - skipped - {"recovery", "heartbeat"}:
+        document: dict[str, Any] = {"coordination": {}, "streams": {"a": {"command": "x"}}}
+        table = document
+        for part in place.split("."):
+            table = table.setdefault(part, {})
+        table[key] = ["given"]
+        found = IMPORTERS["quick-reference"].convert(json.dumps(document))
+        assert "given" in json.dumps(found.plan), key
+        assert not found.left_out, key
+
+
+@pytest.mark.parametrize("name", ["compose", "process-compose", "quick-reference"])
+def test_a_key_that_is_there_twice_is_refused(name: str) -> None:
+    """One of the two would be lost without a word."""
+    with pytest.raises(NotThisFormat, match="line 2: `a` is there twice"):
+        IMPORTERS[name].convert("x: {a: 1,\na: 2}")
+
+
+@given(st.lists(st.text(max_size=90), unique=True, max_size=20))
+@settings(max_examples=60, deadline=None)
+def test_any_names_become_names_of_streams(names: list[str]) -> None:
+    """Fit for a plan, and no two alike, not even but for their case."""
+    made = stream_names([*names, "operator", "Operator", "a.lock", "a..b", "A", "a"])
+    assert all(stream_fault(name) is None for name in made.values()), made
+    assert len({name.casefold() for name in made.values()}) == len(made)
