@@ -46,11 +46,15 @@ class Ward(ByHand):
             self.ready(name)
             self.started(name)
 
-    def sees(self, name: str, verdict: str = "stalled") -> None:
+    def sees(self, name: str, verdict: str = "stalled", silent: float = 0.0) -> None:
         """Report how a stream gets on."""
         at = self.stream(name)
         fact = inputs.LivenessSeen(
-            stream=at.id, attempt=at.attempt, verdict=verdict, evidence=f"{verdict} for 600 s"
+            stream=at.id,
+            attempt=at.attempt,
+            verdict=verdict,
+            evidence=f"{verdict} for 600 s",
+            silent_seconds=silent,
         )
         self.give(fact)
 
@@ -264,12 +268,110 @@ def test_who_keeps_others_waiting_for_too_long_is_asked_and_ended_only_if_it_sta
     run.kept("c")
     run.passes(100.0)
     assert (run.story("a"), run.story("b")) == (["soft"], ["soft"])
+    run.sees("a", "back")
     run.sees("b")
     run.passes(GRACE)
     assert run.story("a") == ["soft", "soft called_off", "alert"]
+    assert "it gets on" in run.stream("a").care.alert
     assert run.story("b")[-1] == "hard"
     run.passes(1000.0)
     assert run.phase("a") == "running"
+
+
+def overdue(**more: Any) -> Ward:
+    """Return a run in which a stream keeps another one waiting at a point for too long."""
+    plan = plan_of(
+        stream("a", converge="p", heartbeat_timeout_seconds=200.0, **more),
+        stream("c", converge="p"),
+        point("p", timeout_seconds=100.0),
+        max_parallel=2,
+    )
+    run = Ward(plan)
+    run.exited("c")
+    run.kept("c")
+    run.passes(100.0)
+    assert run.story("a") == ["soft"]
+    return run
+
+
+def test_no_sign_is_no_sign() -> None:
+    """Who holds a point up and leaves the question unanswered does not "get on".
+
+    Its own clocks have not run out: a person is told, and it is ended as soon as they have.
+    """
+    run = overdue(max_retries=1)
+    run.passes(GRACE)
+    assert run.story("a") == ["soft", "alert"]
+    assert "no sign came" in run.stream("a").care.alert
+    assert run.stream("a").care.deadline == 300.0
+    run.sees("a")
+    assert run.story("a")[-2:] == ["soft escalated", "hard"]
+    assert run.phase("a") == "stopping"
+
+
+def test_who_works_without_a_sign_is_left_alone_and_a_person_is_told() -> None:
+    """Had it stood still for its timeout, the watch would have said so."""
+    run = overdue()
+    run.passes(GRACE)
+    run.passes(200.0)
+    assert run.story("a") == ["soft", "alert", "soft called_off", "alert"]
+    assert "but it works" in run.stream("a").care.alert
+    assert run.phase("a") == "running"
+
+
+def test_who_waits_for_something_is_not_ended_for_its_silence() -> None:
+    """The engine knows what for."""
+    run = Ward(
+        plan_of(
+            stream("a", converge="p"),
+            stream("b", converge="p"),
+            stream("c", converge="p"),
+            point("p", timeout_seconds=100.0),
+            max_parallel=3,
+        )
+    )
+    for name, number in (("b", 1), ("a", 2)):
+        caller = calls.Caller(StreamId(name), 1)
+        run.give(calls.Lock(caller=caller, request=str(number), path="x", wait=True))
+    run.exited("c")
+    run.kept("c")
+    run.passes(100.0)
+    run.passes(GRACE)
+    assert run.story("a") == ["soft", "soft called_off", "alert"]
+    assert "it waits for the lock of x" in run.stream("a").care.alert
+
+
+def answers_and_no_more(run: Ward, name: str, times: int) -> None:
+    """A stream says something whenever it is asked, and nothing else."""
+    for _ in range(times):
+        run.passes(600.0)
+        run.sees(name, silent=600.0)
+        run.sees(name, "back")
+
+
+def test_who_only_answers_leaves_the_first_rung_too() -> None:
+    """Three times in a row, without another sign in between; heartbeats are promises, and count."""
+    run = ward("a", "b")
+    answers_and_no_more(run, "a", 3)
+    run.passes(600.0)
+    run.sees("a", silent=600.0)
+    run.passes(0.0)
+    assert run.story("a")[-3:] == ["soft", "soft escalated", "hard"]
+    for _ in range(5):
+        run.passes(600.0)
+        run.sees("b", silent=600.0)
+        run.give(calls.Heartbeat(caller=calls.Caller(StreamId("b"), 1), request=""))
+        run.sees("b", "back")
+    assert run.phase("b") == "running"
+
+
+def test_who_does_something_between_two_questions_is_asked_again_and_again() -> None:
+    run = ward("a")
+    for _ in range(6):
+        answers_and_no_more(run, "a", 1)
+        run.passes(300.0)  # it says something by itself
+    assert run.phase("a") == "running"
+    assert "hard" not in run.story("a")
 
 
 # --- by hand ---------------------------------------------------------------------------------
@@ -284,7 +386,9 @@ def test_a_person_can_trigger_every_remedy(remedy: str) -> None:
     if remedy == "soft":
         assert run.story("a") == ["soft"]
         run.passes(GRACE)
-        assert run.story("a") == ["soft", "soft recovered"]
+        assert run.story("a") == ["soft", "alert"]  # no sign came: that is all that is known
+        run.sees("a", "quiet")
+        assert run.story("a") == ["soft", "alert", "soft recovered"]
         return
     assert run.phase("a") == "stopping"
     run.is_ended("a")

@@ -9,9 +9,11 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.calls import Caller, Heartbeat
+from anabranch.core.calls import Caller, Heartbeat, Renew, StateSet
+from anabranch.core.heartbeats import MOST_NEWS, NEWS_SECONDS
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import status
+from anabranch.core.projections import status, wall_time
+from anabranch.engine.interference import Interference
 from anabranch.engine.liveness import LivenessWatch, Signs, judge
 from anabranch.engine.process_table import MachineLoad
 from anabranch.engine.usage import UsageWatch
@@ -32,6 +34,10 @@ SILENT = Signs(700.0, 700.0, True, None, True)
         (Signs(5.0, 5.0, False), "lively", ""),
         (Signs(90.0, 90.0, True), "quiet", "no progress for 90 s"),
         (Signs(90.0, 1.0, True), "quiet", "but it works"),
+        (Signs(3599.0, 1.0, True), "quiet", "but it works, which excuses it for 60 min"),
+        (Signs(3600.0, 1.0, True), "stalled", "its work excuses 60 min"),
+        (Signs(3600.0, 1.0, False), "stalled", "its work excuses 60 min"),
+        (Signs(3600.0, 1.0, True, waits_for="the lock"), "quiet", "waits for"),
         (SILENT, "stalled", "neither progress nor work for 12 min; its timeout is 10 min"),
         (replace(SILENT, has_progressed=False), "never_heard", "never heard from in 12 min"),
         (replace(SILENT, idle_seconds=3.0), "quiet", "but it works"),
@@ -53,9 +59,9 @@ def test_a_stream_is_judged_by_its_signs(signs: Signs, verdict: str, word: str) 
 
 
 def test_a_stream_on_a_terminal_may_wait_for_a_person() -> None:
-    """Its silence says nothing, unless it promised heartbeats."""
+    """Its silence says nothing, unless it promised heartbeats; a person is told of it."""
     plan = stream("a", tty=True)
-    assert judge(SILENT, plan).name == "quiet"
+    assert judge(SILENT, plan).name == "unclear"
     assert judge(replace(SILENT, beat_seconds=700.0), plan).name == "stalled"
 
 
@@ -76,7 +82,7 @@ class Watching:
         self.clock = FakeClock()
         self.crew = Crew(plan=plan_of(stream("a", **plan)))
         self.crew.starts("a")
-        self.watch = LivenessWatch(self.clock)
+        self.watch = LivenessWatch(self.clock, Interference(self.clock))
         self.vitals = Vitals(StreamId("a"), 1, alive=True)
 
     def ticks(self, count: int, seconds: float = 1.0, **seen: Any) -> list[inputs.Input]:
@@ -131,6 +137,92 @@ def test_work_excuses_silence() -> None:
     watching = Watching(**FAST)
     assert not watching.ticks(100, busy=True)
     assert watching.ticks(30, busy=False)
+
+
+def test_work_excuses_silence_up_to_a_bound() -> None:
+    """One that computes and never says a word is asked some time, and more work is no answer."""
+    watching = Watching(**FAST)
+    (news,) = watching.ticks(200, busy=True)
+    assert isinstance(news, inputs.LivenessSeen)
+    assert news.verdict == "stalled"
+    assert news.silent_seconds >= 6 * FAST["heartbeat_timeout_seconds"]
+    (news,) = watching.ticks(1, last_output_at=watching.clock())
+    assert isinstance(news, inputs.LivenessSeen)
+    assert news.verdict == "back"
+
+
+def asked_and_stalled() -> Watching:
+    watching = Watching(**FAST)
+    watching.ticks(3, last_output_at=1.0)
+    watching.ticks(21)
+    assert watching.crew.state.streams[StreamId("a")].care.remedy == "soft"
+    return watching
+
+
+def test_a_stir_after_a_touch_is_no_work_and_work_that_lasts_is() -> None:
+    """The handler of a signal that was sent takes processor time, whatever the stream hangs in."""
+    watching = asked_and_stalled()
+    watching.watch.interference.touched(StreamId("a"))
+    assert not watching.ticks(2, busy=True)
+    assert not watching.ticks(2, busy=False)
+    assert not watching.ticks(2, busy=True)
+    (news,) = watching.ticks(2, busy=True)
+    assert isinstance(news, inputs.LivenessSeen)
+    assert news.verdict == "quiet"
+
+
+def test_the_question_itself_is_a_touch() -> None:
+    """A message in the inbox wakes who waits for one."""
+    watching = asked_and_stalled()
+    assert watching.watch.interference.is_settling(StreamId("a"))
+
+
+def test_only_a_sign_since_the_question_answers_it() -> None:
+    """Also where nothing was wrong: a person asked, or others wait at a point."""
+    watching = Watching(**FAST)
+    watching.ticks(3, last_output_at=1.0)
+    watching.crew._step(inputs.RecoverStream(stream=StreamId("a"), remedy="soft"))
+    assert not watching.ticks(5)
+    (news,) = watching.ticks(1, last_output_at=50.0)
+    assert isinstance(news, inputs.LivenessSeen)
+    assert news.verdict == "back"
+    (finished,) = watching.crew.events(ev.RecoveryFinished)
+    assert finished.outcome == "recovered"
+
+
+def test_a_lock_that_is_kept_for_another_command_is_no_sign_of_it() -> None:
+    """``ab-stream lock PATH -- COMMAND`` renews the lease, whether or not the command hangs."""
+    watching = Watching(**FAST)
+    renewal = Renew(caller=Caller(StreamId("a"), 1), request="x")
+    for _ in range(30):
+        watching.watch.heard(renewal)
+        watching.ticks(1)
+    (event,) = watching.crew.events(ev.StreamStalled)
+    assert event.verdict == "never_heard"
+
+
+def test_silence_on_a_terminal_is_told_once_and_until_it_ends() -> None:
+    """Nobody can tell whether it waits for a person or hangs."""
+    watching = Watching(tty=True, **FAST)
+    watching.ticks(3, last_output_at=1.0)
+    watching.ticks(100)
+    (alert,) = watching.crew.events(ev.GuardianAlerted)
+    assert "may wait for a person" in alert.reason
+    assert not watching.crew.events(ev.StreamStalled, ev.RecoveryStarted)
+    watching.ticks(1, last_output_at=99.0)
+    assert not watching.crew.state.streams[StreamId("a")].care.alert
+    watching.ticks(100)
+    assert len(watching.crew.events(ev.GuardianAlerted)) == 2
+
+
+def test_a_promise_is_kept_over_a_change_of_engines() -> None:
+    """Who has sent a heartbeat to the engine before is judged by heartbeats by the next one too."""
+    watching = Watching(**FAST)
+    watching.crew.beats("a", "busy")
+    for second in range(30):
+        watching.ticks(1, last_output_at=float(second))
+    (event,) = watching.crew.events(ev.StreamStalled)
+    assert "last heartbeat" in event.evidence
 
 
 def test_a_heartbeat_is_a_promise() -> None:
@@ -204,17 +296,98 @@ def test_the_plan_says_how_long_an_outside_stream_may_be_silent() -> None:
 # ------------------------------------------------------------------ what is kept
 
 
-def test_heartbeats_are_kept_in_the_journal_only_for_a_new_status() -> None:
-    """And of those at most one in ten seconds."""
+def said(crew: Crew) -> list[tuple[str, float | None]]:
+    return [(e.status, e.progress) for e in crew.events(ev.StreamHeartbeat)]
+
+
+def test_the_last_heartbeat_is_known_at_once() -> None:
+    """Its status and its progress, each as it was said last; nothing is folded away."""
     crew = Crew("a")
-    seen = len(crew.records)
-    for _ in range(50):
-        assert crew.beats("a").outcome == "done"
-    assert len(crew.records) == seen
-    for second in range(30):
+    crew.call(Heartbeat, "a", status="one", progress=0.1)
+    crew.now = 4.0
+    crew.call(Heartbeat, "a", progress=0.5)
+    crew.now = 8.0
+    crew.call(Heartbeat, "a", status="two", progress=0.9)
+    crew.now = 12.0
+    crew.call(Heartbeat, "a", progress=0.95)
+    crew.call(Heartbeat, "a", info={"chapter": 2})
+    assert said(crew) == [("one", 0.1), ("one", 0.5), ("two", 0.9), ("two", 0.95), ("two", 0.95)]
+    (row,) = status(crew.state, True, None)["streams"]
+    assert row["heartbeat"] == {
+        "status": "two",
+        "progress": 0.95,
+        "info": {"chapter": 2},
+        "at": wall_time(crew.state, 12.0),
+    }
+
+
+def test_heartbeats_that_say_nothing_new_are_written_down_now_and_then() -> None:
+    """Often enough to know how old the last one is."""
+    crew = Crew("a")
+    for second in range(31):
         crew.now = float(second)
+        assert crew.beats("a").outcome == "done"
+    assert [r.at for r in crew.records if isinstance(r.event, ev.StreamHeartbeat)] == [
+        0.0,
+        10.0,
+        20.0,
+        30.0,
+    ]
+
+
+def test_a_flood_of_news_is_coalesced_and_its_last_is_never_lost() -> None:
+    """The journal gets ten in ten seconds; the watch knows the last, and tells it until then."""
+    watching = Watching(**FAST)
+    crew, a = watching.crew, StreamId("a")
+
+    def floods(first: int, last: int) -> None:
+        for number in range(first, last):
+            beat = Heartbeat(caller=Caller(a, 1), request="", status=f"step {number}")
+            crew._step(beat)
+            watching.watch.heard(beat)
+
+    floods(0, 500)
+    assert len(said(crew)) == MOST_NEWS
+    watching.ticks(2)
+    crew.now = NEWS_SECONDS
+    watching.ticks(1)
+    assert said(crew)[-1] == ("step 499", None)
+    assert len(said(crew)) == MOST_NEWS + 1
+    assert not watching.ticks(3)
+    floods(500, 1000)
+    seen = len(crew.records)
+    exited = inputs.ProcessExited(
+        stream=a, attempt=1, exit_code=0, signal=None, error=None, happened_at=crew.now
+    )
+    crew._step(exited)
+    (last,) = watching.watch.last_words(crew.state, crew.records[seen:])
+    crew._step(last)
+    assert said(crew)[-1] == ("step 999", None)
+    assert not list(watching.watch.last_words(crew.state, crew.records[seen:]))
+
+
+def test_an_answer_to_a_question_is_written_down_at_once() -> None:
+    """However little it says; and nobody has to look for it, it calls the question off at once."""
+    crew = Crew("a")
+    crew.starts("a")
+    crew.beats("a")
+    crew.is_judged("a", "stalled")
+    crew.now = 1.0
+    crew.beats("a")
+    assert len(said(crew)) == 2
+    (finished,) = crew.events(ev.RecoveryFinished)
+    assert (finished.outcome, finished.reason) == ("recovered", "it sent a heartbeat")
+    assert crew.state.streams[StreamId("a")].public_state == "running"
+
+
+def test_a_heartbeat_takes_the_place_of_no_answer() -> None:
+    """What a call was answered is remembered, however many heartbeats follow."""
+    crew = Crew("a")
+    first = crew.call(StateSet, "a", "q", key="k", value=1)
+    for second in range(100):
+        crew.now = float(second * 10)
         crew.beats("a", f"step {second}")
-    assert [e.status for e in crew.events(ev.StreamHeartbeat)] == ["step 0", "step 10", "step 20"]
+    assert crew.call(StateSet, "a", "q", key="k", value=1) == first
 
 
 def test_a_stalled_stream_says_so_with_its_evidence() -> None:

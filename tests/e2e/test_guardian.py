@@ -185,6 +185,48 @@ def test_a_stream_is_asked_in_the_way_that_its_plan_says(
     assert "stream_asked" in [event["type"] for event in program.events()]
 
 
+WORKS_WHEN_ASKED = """exec python3 -c '
+import signal, time
+signal.signal(signal.SIGUSR1, lambda *_: sum(range(5_000_000)))
+time.sleep(600)'"""
+
+HUNG: list[dict[str, dict[str, Any]]] = [
+    {
+        "a-line": {"tty": True, "ask": {"line": "are you there?"}},
+        "a-signal": {"command": WORKS_WHEN_ASKED, "ask": {"signal": "USR1"}},
+        "a-file": {"ask": {"command": "date >> asked; sleep 0.1; date >> asked"}},
+    },
+    {
+        "a-hidden-line": {
+            "tty": True,
+            "command": "stty -echo; sleep 600",
+            "ask": {"line": "are you there?"},
+        },
+        "a-waking-signal": {"ask": {"signal": "CONT"}},
+        "a-heartbeat": {"ask": {"command": "ab-stream heartbeat --status alive; true"}},
+    },
+]
+"""By what a hung stream is asked; at most three are ended at once."""
+
+
+@pytest.mark.parametrize("hung", HUNG, ids=["line-signal-file", "hidden-waking-heartbeat"])
+def test_a_hung_stream_is_ended_whatever_asking_it_leaves_behind(
+    program: Program, hung: dict[str, dict[str, Any]]
+) -> None:
+    """An echo, a handler's work, a file, a call: what the asker does is no sign of the asked."""
+    streams = {
+        name: {"command": "sleep 600", **how, "heartbeat": {"timeout": 1.5}}
+        for name, how in hung.items()
+    }
+    for stream in streams.values():
+        stream["command"] = f"[ $ANABRANCH_ATTEMPT = 2 ] || {{ {stream['command']}; }}"
+    program.plan(streams, max_parallel=3, recovery={"soft_grace": 2.5, "max_retries": 1})
+    program.expect(0, "run", "--headless", "--time-limit", "60s")
+    begun = [e for e in program.events() if e["type"] == "recovery_started"]
+    stories = {name: [e["remedy"] for e in begun if e["stream"] == name] for name in streams}
+    assert stories == {name: ["soft", "hard"] for name in streams}
+
+
 def test_what_fails_for_everybody_is_held_back_until_it_goes_again(program: Program) -> None:
     """A real service that is away: nobody uses up retries meanwhile, and all get through."""
     up = program.scratch / "up"

@@ -33,6 +33,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["lock", "src/", "--read", "--wait", "1"],
     ),
     "unlock": ({"path": "nothing"}, ["unlock", "nothing"]),
+    "renew": ({}, ["renew"]),
     "locks": ({}, ["locks"]),
     "state_get": ({"key": "k", "version": 0}, ["state", "get", "k", "--version", "0"]),
     "state_set": (

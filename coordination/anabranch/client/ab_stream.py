@@ -144,7 +144,7 @@ def run_locked(frame: Frame, command: list[str]) -> int:
     os.environ["ANABRANCH_FENCE"] = fence["fence"]
     try:
         lease_seconds = float(granted.get("lease_seconds") or 60.0)
-        ended: int = part("ab_locked").run(command, lease_seconds, _beat)
+        ended: int = part("ab_locked").run(command, lease_seconds, _keep)
         return ended
     finally:
         try:
@@ -154,9 +154,10 @@ def run_locked(frame: Frame, command: list[str]) -> int:
             complain(f"the lock is left to its lease: {error}")
 
 
-def _beat() -> None:
+def _keep() -> None:
+    """Keep the lock. It is no heartbeat: that this program lives says nothing of the command."""
     try:
-        ask("heartbeat", {}, posix.urandom(12).hex())
+        ask("renew", {}, posix.urandom(12).hex())
     except Unreachable:
         return
 

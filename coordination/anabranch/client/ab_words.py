@@ -12,7 +12,7 @@ usage: ab-stream COMMAND ...
 
   heartbeat [--status TEXT] [--progress 0..1] [--info JSON]
   lock PATH [--read|--write] [--wait SECONDS] [-- COMMAND ...]
-  unlock PATH | unlock --fence N        locks                 streams
+  unlock PATH | unlock --fence N        renew                 locks                 streams
   state get [KEY] [--version N]         state set KEY JSON [--if-version N]
   state update KEY JSON [--if-version N]    state log [--since N] [--key KEY] [--limit N]
   state commit BASE JSON [--remove KEY ...] [--exact]
@@ -319,6 +319,7 @@ MAKERS: "dict[str, Callable[[Line], Made]]" = {
     "heartbeat": _heartbeat,
     "lock": _lock,
     "unlock": _unlock,
+    "renew": _nothing,
     "locks": _nothing,
     "streams": _nothing,
     "state get": _state_get,

@@ -71,6 +71,12 @@ _LOCKING = [
         {"path": _text("The path as it was locked."), "fence": {"type": "integer", "minimum": 0}},
     ),
     _tool(
+        "renew",
+        "Keep your locks",
+        "Keep the locks that you hold, without saying anything about how you get on.",
+        {},
+    ),
+    _tool(
         "locks",
         "Show locks",
         "Show who holds which paths and who waits for them.",

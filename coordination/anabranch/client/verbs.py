@@ -161,6 +161,10 @@ class Verbs(Generic[T]):
         """Give a lock back, by its path or its fence."""
         return self._ask("unlock", path=path, fence=fence)
 
+    def renew(self) -> T:
+        """Keep what is locked. It is no heartbeat: it says nothing about how the stream gets on."""
+        return self._ask("renew")
+
     def locks(self) -> T:
         """Tell who holds and who waits for what."""
         return self._ask("locks")

@@ -38,7 +38,7 @@ class Call(Command, frozen=True):
 
 
 class Heartbeat(Call, frozen=True):
-    """I live. Not journalled but for a change of what it says: ``status`` or ``info``.
+    """I live. Journalled when it says something new, and every few seconds when it does not.
 
     ``info`` is whatever else the stream wants to be seen, by name.
     """
@@ -46,6 +46,10 @@ class Heartbeat(Call, frozen=True):
     status: str | None = None
     progress: float | None = None
     info: dict[str, Json] | None = None
+
+
+class Renew(Call, frozen=True):
+    """Keep my locks. No sign of life: a program sends it on behalf of another one that it runs."""
 
 
 class Lock(Call, frozen=True):

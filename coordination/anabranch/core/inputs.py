@@ -4,6 +4,8 @@ facts and never are. An observation that no longer matters is simply without con
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from anabranch.core.events import Conflict, ConflictedPath, Contribution, Resolution
@@ -362,10 +364,22 @@ class StreamAsked(AttemptObservation, frozen=True):
 
 
 class LivenessSeen(AttemptObservation, frozen=True):
-    """How a stream gets on: ``never_heard``, ``quiet``, ``stalled`` or ``back``, and why so."""
+    """How a stream gets on: ``never_heard``, ``stalled``, ``unclear``, ``quiet`` or ``back``."""
 
     verdict: str
     evidence: str
+    silent_seconds: float = 0.0
+
+
+class HeartbeatHeard(Observation, frozen=True):
+    """What a stream's heartbeats said last, all of it; it ``is_last`` if no other one can come."""
+
+    stream: StreamId
+    attempt: Attempt
+    status: str
+    progress: float | None
+    info: dict[str, Any]
+    is_last: bool = False
 
 
 class JoinedStreamSilent(Observation, frozen=True):

@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import ceil
 
+from anabranch.core import calls
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.calls import Caller
+from anabranch.core.answers import Handler
+from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.draft import Draft
 from anabranch.core.ids import StreamId
 from anabranch.core.lock_events import SPARE, lease_seconds
@@ -26,6 +28,11 @@ from anabranch.core.locks import expire
 from anabranch.core.state import State
 
 STALL_TOLERANCE_SECONDS = 1.0
+
+
+def renew(draft: Draft, call: calls.Renew) -> None:
+    """Answer a call that wants nothing but that its lease goes on; :func:`hear` sees to that."""
+    draft.answer = Answer("done")
 
 
 def hear(draft: Draft, caller: Caller) -> None:
@@ -85,3 +92,6 @@ def _looked_at(holder: Holder) -> float:
 
 def _holding(state: State) -> list[tuple[StreamId, Holder]]:
     return sorted((s, h) for s, h in state.locks.holders.items() if len(h.held))
+
+
+CALLS: dict[type[Call], Handler] = {calls.Renew: renew}

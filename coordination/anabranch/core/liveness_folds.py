@@ -26,6 +26,7 @@ def _said(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) -> State
         status_at=record.at,
         progress=event.progress,
         info=event.info,
+        beats_at=(*stream.liveness.beats_at, record.at)[-registry.BEATS_KEPT :],
     )
     after = replace(stream, liveness=liveness)
     return replace(state, streams=state.streams.insert(after.id, after))
@@ -33,12 +34,14 @@ def _said(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) -> State
 
 def _stalled(s: Stream, record: ev.Recorded, event: ev.StreamStalled, spent: float) -> Stream:
     liveness = replace(s.liveness, verdict=event.verdict, evidence=event.evidence, since=record.at)
-    return replace(s, liveness=liveness, reason=event.evidence)
+    care = s.care.stalled(record.at, event.silent_seconds)
+    return replace(s, liveness=liveness, reason=event.evidence, care=care)
 
 
 def _progressed(s: Stream, record: ev.Recorded, event: ev.StreamProgressed, spent: float) -> Stream:
     liveness = replace(s.liveness, verdict="", evidence="", since=record.at)
-    return replace(s, liveness=liveness, reason=f"process {s.pid} runs")
+    is_clear = replace(s.care, alert="", hint="", diagnosis="") if s.care.is_unclear else s.care
+    return replace(s, liveness=liveness, reason=f"process {s.pid} runs", care=is_clear)
 
 
 def _heartbeat_answer(state: State, record: ev.Recorded) -> Answer:

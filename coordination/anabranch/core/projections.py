@@ -18,7 +18,7 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.registry import JoinedStream
 from anabranch.core.resolutions import resolution_of
 from anabranch.core.scheduling import is_met
-from anabranch.core.state import Point, PointPhase, RunPhase, State, Stream
+from anabranch.core.state import Liveness, Point, PointPhase, RunPhase, State, Stream
 
 SCHEMA = 1
 
@@ -117,6 +117,7 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "reason": reason_for(state, stream),
         "failure_class": stream.failure_class or None,
         "evidence": evidence_for(stream),
+        "heartbeat": heartbeat_status(state, stream.liveness),
         "pid": stream.pid if stream.phase in (Phase.RUNNING, Phase.STOPPING) else None,
         "started": wall_time(state, stream.first_started_at),
         "ended": wall_time(state, stream.ended_at) if stream.has_ended else None,
@@ -126,6 +127,18 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "partial": list(stream.partial),
         "rescue": list(stream.rescue),
         "warnings": list(stream.warnings),
+    }
+
+
+def heartbeat_status(state: State, known: Liveness | JoinedStream) -> dict[str, Any] | None:
+    """Return what a stream's heartbeats said last, and when; None if it never sent one."""
+    if known.status_at is None:
+        return None
+    return {
+        "status": known.status,
+        "progress": known.progress,
+        "info": known.info,
+        "at": wall_time(state, known.status_at),
     }
 
 
@@ -144,6 +157,7 @@ def joined_status(state: State, joined: JoinedStream) -> dict[str, Any]:
         "exit_code": None,
         "reason": joined.status or joined.reason,
         "evidence": "told by itself; it has no process of ours",
+        "heartbeat": heartbeat_status(state, joined),
         "pid": None,
         "started": wall_time(state, joined.since),
         "ended": wall_time(state, joined.ended_at),

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from anabranch.core.answers import Answering
     from anabranch.core.state import State
 
+BEATS_KEPT = 10
+"""Of a stream's heartbeats the times of so many stay, so that none needs to be counted."""
+
 
 class JoinedStream(msgspec.Struct, frozen=True):
     """Everything known about a stream that joined; ``attempt`` counts how often it has."""
@@ -39,6 +42,7 @@ class JoinedStream(msgspec.Struct, frozen=True):
     status_at: float | None = None
     progress: float | None = None
     info: dict[str, Any] = {}
+    beats_at: tuple[float, ...] = ()
     ended_at: float | None = None
 
     @property
@@ -104,6 +108,7 @@ def with_status(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) ->
         status_at=record.at,
         progress=event.progress,
         info=event.info,
+        beats_at=(*found.beats_at, record.at)[-BEATS_KEPT:],
     )
     return _with(state, after)
 

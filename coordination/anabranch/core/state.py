@@ -145,7 +145,7 @@ class Liveness(msgspec.Struct, frozen=True):
     """What is known of a running stream's getting on; an empty verdict: nothing is wrong.
 
     ``status`` is what its heartbeat said last; ``status_at`` when, on the run clock; ``info`` is
-    what else it said, by name.
+    what else it said, by name. ``beats_at`` is when the newest were written down.
     """
 
     verdict: str = ""
@@ -155,6 +155,7 @@ class Liveness(msgspec.Struct, frozen=True):
     status_at: float | None = None
     progress: float | None = None
     info: dict[str, Any] = {}
+    beats_at: tuple[float, ...] = ()
 
 
 class HandedBack(msgspec.Struct, frozen=True):

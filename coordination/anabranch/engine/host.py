@@ -40,8 +40,9 @@ from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.gateway.desk import Reply
 from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
+from anabranch.engine.interference import Interference
 from anabranch.engine.journal import SYNC_SECONDS, Journal
-from anabranch.engine.liveness import LivenessWatch, Verdict
+from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
 from anabranch.engine.machine_room import shortage_ahead
 from anabranch.engine.observing import Observing
 from anabranch.engine.performers.workspaces import WorkspaceEffects
@@ -116,7 +117,8 @@ class RunHost:
         self._last_turn = 0.0
         self.watch_clock = WatchClock()
         self._watcher = WorkspaceWatcher(now=self.watch_clock.monotonic)
-        self._liveness = LivenessWatch(self.watch_clock.monotonic)
+        self._interference = Interference(self.watch_clock.monotonic)
+        self._liveness = LivenessWatch(self.watch_clock.monotonic, self._interference)
         self._usage = UsageWatch(
             short_of=lambda: shortage_ahead((parts.repository.store, parts.folder.path))
         )
@@ -132,6 +134,8 @@ class RunHost:
             wall=self.watch_clock.wall,
             ticked=self._look,
             count=self._changes.files_changed,
+            interference=self._interference,
+            is_awaited=lambda: is_somebody_asked(self.state),
         )
 
     # --- from any thread -------------------------------------------------------------------------
@@ -288,6 +292,7 @@ class RunHost:
             gateway.environment,
             self._watcher,
             Executing(parts.extensions.executors, self._guard),
+            self._interference,
         )
         if parts.state is not None:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))
@@ -365,6 +370,8 @@ class RunHost:
         self._appended.set()
         self._publish(turn.records)
         self._hear(given for given, _ in batch)
+        for said in self._liveness.last_words(self._engine.state, turn.records):
+            self._post(said)
         for position, (_, reply) in enumerate(batch):
             if reply is not None:
                 _reply(reply, turn.refusals.get(position) or turn.answers.get(position))

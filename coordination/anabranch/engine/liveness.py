@@ -1,10 +1,14 @@
 """How each running stream gets on, from what can be seen of it: two clocks, and what excuses it.
 
 Once a tick every running stream is judged from its *signs*: output, changed files and calls are
-progress; work of its processes is none, but excuses silence; so does waiting for a lock, for
-resources or for others at a point. A stream that has sent a heartbeat has made a promise, and from
+progress; work of its processes is none, but excuses silence, up to :data:`WORK_EXCUSES` times the
+stream's timeout; waiting for a lock, for resources or for others at a point excuses it for as long
+as somebody waits for the answer. A stream that has sent a heartbeat has made a promise, and from
 then on its heartbeats alone count. What has never given a sign is a case of its own: it is not
 very old silence.
+
+A stream that stands still, or was asked for a sign, gets on when it gives one *since then*, and one
+of its own: what :mod:`~anabranch.engine.interference` knows for the engine's doing is none.
 
 Ages are counted here, tick by tick, and no tick counts for more than :data:`LONGEST_TICK_SECONDS`.
 So time in which nobody looked (the console was stopped, the machine slept, another engine hosted
@@ -15,24 +19,33 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from anabranch.core import calls, inputs
+from anabranch.core import events as ev
+from anabranch.core.guardian.rungs import SOFT
+from anabranch.core.heartbeats import LONGEST_STATUS, last_said, says_the_same
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.liveness import waiting_for
+from anabranch.core.liveness import BAD, UNCLEAR, has_to_answer, waiting_for
 from anabranch.core.plan import StreamPlan
 from anabranch.core.registry import JoinedStream
 from anabranch.core.state import State, Stream
+from anabranch.engine.interference import Interference
 from anabranch.engine.vitals import Vitals
 
 LONGEST_TICK_SECONDS = 3.0
 
-VerdictName = Literal["lively", "quiet", "never_heard", "stalled"]
-_BAD = ("never_heard", "stalled")
+WORK_EXCUSES = 6.0
+"""Work excuses silence for so many times the stream's timeout (an hour, unless the plan says)."""
+
+LOOKS_THAT_ARE_WORK = 3
+"""A stream that was asked is at work when it was seen so at so many looks: a stir is no work."""
+
+VerdictName = Literal["lively", "quiet", "unclear", "never_heard", "stalled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +84,18 @@ def judge(signs: Signs, plan: StreamPlan) -> Verdict:
     if signs.beat_seconds is not None:
         return _judge_beats(signs.beat_seconds, interval, timeout)
     seen = f" ({signs.seen})" if signs.seen else ""
+    excused = WORK_EXCUSES * timeout
     if signs.silent_seconds < min(interval, timeout):
         return Verdict("lively", signs.seen)
-    if signs.silent_seconds < timeout or signs.idle_seconds < timeout:
-        excuse = ", but it works" if signs.idle_seconds < interval else ""
+    if signs.silent_seconds < (timeout if signs.idle_seconds >= timeout else excused):
+        works = f", but it works, which excuses it for {_age(excused)}"
+        excuse = works if signs.idle_seconds < interval else ""
         return Verdict("quiet", f"no progress for {_age(signs.silent_seconds)}{excuse}{seen}")
     if plan.tty and not plan.ask.words:  # it may well wait for a person, and nobody can tell
-        return Verdict("quiet", f"no progress for {_age(signs.silent_seconds)} on its terminal")
+        return Verdict("unclear", f"no progress for {_age(signs.silent_seconds)} on its terminal")
+    if signs.idle_seconds < timeout:
+        told = f"no progress for {_age(signs.silent_seconds)}; its work excuses {_age(excused)}"
+        return Verdict("stalled", f"{told}{seen}")
     limit = f"its timeout is {_age(timeout)}"
     if not signs.has_progressed:
         told = f"never heard from in {_age(signs.silent_seconds)}; {limit}{seen}"
@@ -101,7 +119,11 @@ def _age(seconds: float) -> str:
 
 @dataclass(slots=True)
 class _Track:
-    """The ages of one attempt's signs."""
+    """The ages of one attempt's signs.
+
+    ``matter`` is what it has to answer for, a verdict or a question; ``has_moved`` whether it has
+    given a sign since, ``worked`` at how many looks it was seen to work since.
+    """
 
     attempt: Attempt
     signs: tuple[float | None, ...] = (None, None)
@@ -112,13 +134,22 @@ class _Track:
     idle: float = 0.0
     beat: float | None = None
     has_progressed: bool = False
-    has_changed: bool = False
+    matter: tuple[str, int] = ("", 0)
+    has_moved: bool = False
+    worked: int = 0
 
-    def look(self, vitals: Vitals, heard: _Heard, passed: float) -> None:
-        """Let time pass, and notice what is new."""
+    def answers_for(self, matter: tuple[str, int]) -> bool:
+        """Take note of what it has to answer for; say whether that is new."""
+        if matter == self.matter:
+            return False
+        self.matter, self.has_moved, self.worked = matter, False, 0
+        return True
+
+    def look(self, vitals: Vitals, heard: _Heard, passed: float, *, is_stirred: bool) -> None:
+        """Let time pass, and notice what is new; work of one that ``is_stirred`` is not its own."""
         signs = (vitals.last_output_at, vitals.last_change_at)
         is_progress = signs != self.signs or heard.calls != self.calls
-        is_busy = vitals.busy or vitals.last_busy_at != self.busy_at
+        is_busy = not is_stirred and (vitals.busy or vitals.last_busy_at != self.busy_at)
         self.silent = 0.0 if is_progress else self.silent + passed
         self.idle = 0.0 if is_progress or is_busy else self.idle + passed
         if heard.beats != self.beats:
@@ -126,9 +157,15 @@ class _Track:
         elif self.beat is not None:
             self.beat = 0.0 if heard.calls != self.calls else self.beat + passed
         self.has_progressed |= is_progress
-        self.has_changed |= is_progress or is_busy
+        self.has_moved |= is_progress
+        self.worked += is_busy
         self.signs, self.busy_at = signs, vitals.last_busy_at
         self.calls, self.beats = heard.calls, heard.beats
+
+    @property
+    def is_back(self) -> bool:
+        """Whether it has given a sign of its own of late, or is at work again for good."""
+        return self.has_moved or self.worked >= LOOKS_THAT_ARE_WORK
 
     def as_signs(self, vitals: Vitals, waits_for: str) -> Signs:
         return Signs(
@@ -151,6 +188,7 @@ class _Heard:
     beats: int = 0
     status: str = ""
     progress: float | None = None
+    info: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -167,6 +205,7 @@ class LivenessWatch:
     """Judges all streams once a tick. :meth:`heard` may be called from any thread."""
 
     now: Callable[[], float] = time.monotonic
+    interference: Interference = field(default_factory=Interference)
     _tracks: dict[StreamId, _Track] = field(default_factory=dict)
     _outside: dict[StreamId, _Outside] = field(default_factory=dict)
     _heard: dict[StreamId, _Heard] = field(default_factory=dict)
@@ -182,7 +221,7 @@ class LivenessWatch:
     def heard(self, call: calls.Call) -> None:
         """A stream has made a call: a sign of life, and of progress."""
         caller = call.caller
-        if caller.is_operator:
+        if caller.is_operator or isinstance(call, calls.Renew):
             return
         with self._lock:
             known = self._heard.get(caller.stream)
@@ -193,9 +232,21 @@ class LivenessWatch:
                 known.beats += 1
                 known.status = call.status if call.status is not None else known.status
                 known.progress = call.progress if call.progress is not None else known.progress
+                known.info = dict(call.info) if call.info is not None else known.info
+
+    def last_words(self, state: State, records: Iterable[ev.Recorded]) -> Iterator[inputs.Input]:
+        """Yield what those whose process has ended said last, if that is not known yet."""
+        for event in (record.event for record in records):
+            if isinstance(event, ev.StreamExited | ev.StreamLost):
+                said = self._unheard(state, event.stream, event.attempt, is_last=True)
+                if said is not None:
+                    yield said
 
     def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> list[inputs.Input]:
-        """Judge everybody; return what the engine has to know."""
+        """Judge everybody; return what the engine has to know.
+
+        Of heartbeats it is told what it has not written down yet, again and again until it has.
+        """
         now = self.now()
         before = now if self._looked_at is None else self._looked_at
         passed = min(max(0.0, now - before), LONGEST_TICK_SECONDS)
@@ -207,10 +258,12 @@ class LivenessWatch:
             if stream.phase is Phase.RUNNING and seen and seen.attempt == stream.attempt:
                 verdicts[stream.id] = self._judge(state, stream, seen, passed)
                 found += self._news(stream, verdicts[stream.id])
+                found += self._said(state, stream.id, stream.attempt)
         for gone in self._tracks.keys() - verdicts.keys():
             del self._tracks[gone]
         for joined in state.registry.joined.values():
             found += self._look_outside(state, joined, passed)
+            found += self._said(state, joined.id, joined.attempt)
         self._verdicts = MappingProxyType(verdicts)
         return found
 
@@ -219,18 +272,48 @@ class LivenessWatch:
         track = self._tracks.get(stream.id)
         if track is None or track.attempt != stream.attempt:
             track = self._tracks[stream.id] = _Track(stream.attempt, busy_at=seen.last_busy_at)
-        track.look(seen, heard, passed)
+            track.beat = None if stream.liveness.status_at is None else 0.0  # to another engine
+        if track.answers_for(_matter(stream)) and stream.care.remedy == SOFT:
+            self.interference.touched(stream.id)  # the question itself may make it stir
+        is_stirred = self.interference.is_settling(stream.id)
+        track.look(seen, heard, passed, is_stirred=is_stirred)
         waits_for = waiting_for(state, stream.id)
         return judge(track.as_signs(seen, waits_for), state.stream_plan(stream.id))
 
     def _news(self, stream: Stream, verdict: Verdict) -> Iterator[inputs.Input]:
         """A turn for worse is news; one for better only if the stream itself gave a sign."""
-        is_bad, was = verdict.name in _BAD, stream.liveness.verdict
-        if is_bad and verdict.name != was:
-            yield _seen(stream, verdict.name, verdict.evidence)
-        elif was and not is_bad and self._tracks[stream.id].has_changed:
+        track = self._tracks[stream.id]
+        name: VerdictName | Literal["back"] = verdict.name
+        if verdict.name in BAD:
+            is_news = verdict.name != stream.liveness.verdict
+        elif verdict.name == UNCLEAR:
+            is_news = not stream.care.alert
+        else:
+            is_news = has_to_answer(stream) and track.is_back
             name = "quiet" if verdict.name == "quiet" else "back"
-            yield _seen(stream, name, verdict.evidence)
+        if is_news:
+            yield _seen(stream, name, verdict.evidence, track.silent)
+
+    def _said(self, state: State, stream: StreamId, attempt: Attempt) -> Iterator[inputs.Input]:
+        found = self._unheard(state, stream, attempt)
+        if found is not None:
+            yield found
+
+    def _unheard(
+        self, state: State, stream: StreamId, attempt: Attempt, *, is_last: bool = False
+    ) -> inputs.Input | None:
+        heard, known = self._heard_of(stream, attempt), last_said(state, stream)
+        if not heard.beats or known is None:
+            return None
+        fact = inputs.HeartbeatHeard(
+            stream=stream,
+            attempt=attempt,
+            status=heard.status[:LONGEST_STATUS],
+            progress=heard.progress,
+            info=heard.info,
+            is_last=is_last,
+        )
+        return None if says_the_same(known, fact) else fact
 
     def _look_outside(
         self, state: State, joined: JoinedStream, passed: float
@@ -256,14 +339,27 @@ class LivenessWatch:
             known = self._heard.get(stream)
             if known is None or known.attempt != attempt:
                 return _Heard(attempt)
-            return _Heard(attempt, known.calls, known.beats, known.status, known.progress)
+            return replace(known)
 
 
-def _seen(stream: Stream, verdict: str, evidence: str) -> inputs.Input:
+def is_somebody_asked(state: State) -> bool:
+    """Say whether a running stream was asked for a sign that has not come yet."""
+    return any(s.care.remedy == SOFT for s in state.streams.values())
+
+
+def _matter(stream: Stream) -> tuple[str, int]:
+    """Return what a stream has to answer for now: a verdict, and a question if one is asked."""
+    care = stream.care
+    is_unclear = UNCLEAR if care.is_unclear else ""
+    return stream.liveness.verdict or is_unclear, care.cause if care.remedy == SOFT else 0
+
+
+def _seen(stream: Stream, verdict: str, evidence: str, silent: float) -> inputs.Input:
     return inputs.LivenessSeen(
         stream=stream.id,
         attempt=stream.attempt,
         verdict=verdict,
         evidence=evidence,
+        silent_seconds=silent,
         cause=stream.cause,
     )

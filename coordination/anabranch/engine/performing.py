@@ -28,6 +28,7 @@ from anabranch.core.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
 from anabranch.engine.executing import Executing
+from anabranch.engine.interference import Interference
 from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
@@ -80,6 +81,7 @@ class Performing:
         told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
         watcher: WorkspaceWatcher,
         executing: Executing,
+        interference: Interference,
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
@@ -91,14 +93,15 @@ class Performing:
         self._engine_overhead = engine_overhead
         self._told = told
         self._executing = executing
-        self._checkpoints = CheckpointEffects(workspaces, watcher.expect)
+        self._checkpoints = CheckpointEffects(workspaces, watcher.expecting)
         self._last_change_at = watcher.last_change_at
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
         self._reporting = asyncio.Lock()
         self._workspace_locks: dict[StreamId, asyncio.Lock] = {}
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
-        self.processes = Processes(folder.path, self._process_reported)
+        self._interference = interference
+        self.processes = Processes(folder.path, self._process_reported, interference)
 
     @property
     def is_idle(self) -> bool:
@@ -208,6 +211,7 @@ class Performing:
         async with self._alone_in(effect):
             task = partial(self._checkpoints.bring, self._state(), effect)
             self._post(await loop.run_in_executor(self._workers, task))
+            self._interference.touched(effect.stream)
 
     def _alone_in(
         self, effect: fx.CaptureResult | fx.TakeCheckpoint | fx.OfferCheckpoint
@@ -245,7 +249,14 @@ class Performing:
 
     async def _ask(self, effect: fx.AskStream) -> None:
         self._post(
-            await ask_stream(self.processes, self._folder, self._state, effect, self._environment)
+            await ask_stream(
+                self.processes,
+                self._folder,
+                self._state,
+                effect,
+                self._environment,
+                self._interference,
+            )
         )
 
     async def _start(self, effect: fx.StartProcess) -> None:

@@ -19,9 +19,11 @@ from pathlib import Path
 from types import MappingProxyType
 
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.engine.interference import LONGEST_ECHO, Interference
 from anabranch.engine.log_reading import last_line
 from anabranch.engine.process_table import TreeUsage, sample_trees
 from anabranch.engine.watching import WorkspaceWatcher
+from anabranch.plain_files import open_plain
 
 _log = logging.getLogger(__name__)
 
@@ -113,11 +115,17 @@ class _Track:
     files_changed: int = 0
     files_are_estimated: bool = False
     last_change_at: float | None = None
+    ignored_change_at: float | None = None
     last_busy_at: float | None = None
     cpu: _CpuMeter | None = None
 
-    def look_at_log(self, now: float, wall: Callable[[], float]) -> None:
-        """Notice output; what was there before the first look is as old as its time stamp."""
+    def look_at_log(
+        self, now: float, wall: Callable[[], float], interference: Interference
+    ) -> None:
+        """Notice output; what was there before the first look is as old as its time stamp.
+
+        The echo of what was typed into its terminal is none.
+        """
         try:
             found = os.stat(self.watched.log, follow_symlinks=False)
         except OSError:
@@ -125,11 +133,20 @@ class _Track:
         stamp = (found.st_size, found.st_mtime_ns)
         if stamp == self.log_stamp or found.st_size == 0:
             return
-        is_first_look = self.log_stamp == (0, 0)
+        is_first_look, known = self.log_stamp == (0, 0), self.log_stamp[0]
         silent_seconds = wall() - found.st_mtime if is_first_look else 0.0
         self.log_stamp = stamp
         self.last_line = last_line(self.watched.log)
+        if self._is_echo(known, found.st_size, interference):
+            return
         self.last_output_at = now - max(0.0, silent_seconds)
+
+    def _is_echo(self, known: int, size: int, interference: Interference) -> bool:
+        stream, attempt = self.watched.stream, self.watched.attempt
+        if not interference.expects_echo(stream, attempt) or not known <= size:
+            return False
+        output = _read_between(self.watched.log, known, size)
+        return interference.is_echo(stream, attempt, output)
 
     def has_moved_since(self, then: float) -> bool:
         """Whether it told, wrote or worked at something of late."""
@@ -197,6 +214,8 @@ class VitalsSampler:
         ticked: called with the new vitals after each tick, in the sampler's thread.
         count: says how many files an attempt has changed, and whether that is an estimate; the
             watcher's own count by default, which always is one.
+        interference: knows what the engine itself did to streams, which is no sign of theirs.
+        is_awaited: says whether somebody waits for a sign of a stream, so that it is soon seen.
     """
 
     def __init__(
@@ -208,9 +227,13 @@ class VitalsSampler:
         wall: Callable[[], float] = time.time,
         ticked: Callable[[Mapping[StreamId, Vitals]], None] | None = None,
         count: Callable[[StreamId, Attempt], tuple[int, bool]] | None = None,
+        interference: Interference | None = None,
+        is_awaited: Callable[[], bool] = lambda: False,
     ) -> None:
         self._ticked = ticked
         self._count = count or self._as_watched
+        self._interference = interference or Interference()
+        self._is_awaited = is_awaited
         self._streams = streams
         self._watcher = watcher
         self._now = now
@@ -289,7 +312,8 @@ class VitalsSampler:
         """Return how long to rest after the last tick, by what it cost and what it showed."""
         quiet_since = self._now() - LONGEST_TICK_SECONDS
         is_idle = not any(track.has_moved_since(quiet_since) for track in self._tracks.values())
-        share = SHARE_WHILE_IDLE if is_idle else SHARE_WHILE_BUSY
+        is_lazy = is_idle and not self._is_awaited()
+        share = SHARE_WHILE_IDLE if is_lazy else SHARE_WHILE_BUSY
         return min(LONGEST_TICK_SECONDS, max(TICK_SECONDS, self.tick_seconds / share))
 
     def _publish(self, after: dict[StreamId, Vitals]) -> None:
@@ -310,14 +334,14 @@ class VitalsSampler:
         return track
 
     def _refresh(self, track: _Track, usage: TreeUsage | None, now: float) -> Vitals:
-        track.look_at_log(now, self._wall)
+        track.look_at_log(now, self._wall, self._interference)
         self._look_at_changes(track)
         return track.vitals(track.look_at_tree(usage, now), now)
 
     def _settle(self, stream: StreamId, now: float) -> Vitals:
         """Take the last look at a stream that no longer runs."""
         track = self._tracks.pop(stream)
-        track.look_at_log(now, self._wall)
+        track.look_at_log(now, self._wall, self._interference)
         self._look_at_changes(track)
         self._unwatch(stream)
         return replace(track.vitals(None, now), alive=False, evidence="not running")
@@ -330,7 +354,11 @@ class VitalsSampler:
         if not watcher.is_watching(stream):
             self._watch(watcher, stream, workspace)
         track.files_changed, track.files_are_estimated = self._count(stream, track.watched.attempt)
-        track.last_change_at = watcher.last_change_at(stream)
+        seen = watcher.last_change_at(stream)
+        if self._interference.writes_in(stream, watcher.delay_seconds(stream)):
+            track.ignored_change_at = seen
+        elif seen != track.ignored_change_at:
+            track.last_change_at = seen
 
     def _as_watched(self, stream: StreamId, attempt: Attempt) -> tuple[int, bool]:
         return self._watcher.changed_files(stream) if self._watcher else 0, True
@@ -344,6 +372,20 @@ class VitalsSampler:
     def _unwatch(self, stream: StreamId) -> None:
         if self._watcher is not None:
             self._watcher.unwatch(stream)
+
+
+def _read_between(log: Path, known: int, size: int) -> bytes:
+    """Return what was added to a log, up to a bound above which it is no echo."""
+    try:
+        descriptor = open_plain(log)
+    except OSError:
+        return b""
+    try:
+        return os.pread(descriptor, min(size - known, LONGEST_ECHO + 1), known)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
 
 
 def _progress_clauses(

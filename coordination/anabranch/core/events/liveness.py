@@ -43,6 +43,7 @@ class StreamStalled(StreamEvent, frozen=True):
     attempt: Attempt
     verdict: str
     evidence: str
+    silent_seconds: float = 0.0
 
 
 class StreamProgressed(StreamEvent, frozen=True):

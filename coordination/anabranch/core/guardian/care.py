@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from anabranch.core.state import Point, State, Stream
 
 KEPT = 32
+MAY_WAIT = "silent on its terminal"
+ANSWER_SECONDS = 10.0
+"""What a stream says within so long after its first sign belongs to its answer, at most."""
+
 GUARDIAN, PERSON = "guardian", "operator"
 
 
@@ -26,6 +30,8 @@ class Care(msgspec.Struct, frozen=True):
     over all attempts. It ``is_asked`` once the plan's own way of asking was used. ``fallback``
     names the last resort once that was used, ``outcome`` how the newest remedy ended, and ``alert``
     what it only tells. What a person undertakes uses up neither: those two are the guardian's own.
+    ``answers`` counts the questions in a row that a stream answered without doing anything else in
+    between, the last of them ``answered_at``; heartbeats are no such answers, they are promises.
     """
 
     remedy: str = ""
@@ -42,6 +48,13 @@ class Care(msgspec.Struct, frozen=True):
     outcome: str = ""
     alert: str = ""
     hint: str = ""
+    answers: int = 0
+    answered_at: float = 0.0
+
+    @property
+    def is_unclear(self) -> bool:
+        """Whether a person was told that the stream may wait for one."""
+        return bool(self.alert) and self.diagnosis == MAY_WAIT and not self.remedy
 
     @property
     def is_by_hand(self) -> bool:
@@ -50,7 +63,13 @@ class Care(msgspec.Struct, frozen=True):
 
     def of_new_attempt(self) -> Care:
         """Return it without what was seen of the attempt before: a new one is judged by itself."""
-        return replace(self, diagnosis="", evidence="", alert="", hint="")
+        return replace(self, diagnosis="", evidence="", alert="", hint="", answers=0)
+
+    def stalled(self, at: float, silent_seconds: float) -> Care:
+        """Return it after the stream stood still: did it do anything since it last answered?"""
+        slack = min(ANSWER_SECONDS, silent_seconds / 2)
+        has_only_answered = at - silent_seconds <= self.answered_at + slack
+        return self if has_only_answered else replace(self, answers=0)
 
     @property
     def has_given_up(self) -> bool:
@@ -83,6 +102,8 @@ def _started(s: Stream, record: ev.Recorded, event: ev.RecoveryStarted, spent: f
         hard_recoveries=before.hard_recoveries + (is_own and event.remedy == HARD),
         fallback=event.remedy if is_own and is_last else before.fallback,
         is_dropped=event.drops,
+        answers=before.answers,
+        answered_at=before.answered_at,
     )
     return replace(s, care=care, reason=event.reason)
 
@@ -92,7 +113,15 @@ def _finished(s: Stream, record: ev.Recorded, event: ev.RecoveryFinished, spent:
     care = replace(s.care, remedy="", deadline=None, outcome=event.outcome, alert="", hint="")
     if event.outcome != "gave_up":
         care = replace(care, diagnosis="", evidence="")
+    if (event.remedy, event.outcome) == (SOFT, "recovered") and not _has_promised(s):
+        care = replace(care, answers=care.answers + 1, answered_at=record.at)
     return replace(s, care=care)
+
+
+def _has_promised(s: Stream) -> bool:
+    """Whether the sign was a heartbeat."""
+    beat_at = s.liveness.status_at
+    return beat_at is not None and beat_at >= s.care.since
 
 
 def _asked(s: Stream, record: ev.Recorded, event: ev.StreamAsked, spent: float) -> Stream:

@@ -17,6 +17,7 @@ from anabranch.core.guardian.diagnosis import HOLDS_UP, diagnose, diagnosis_of_f
 from anabranch.core.guardian.rungs import HARD, RUNGS, SOFT
 from anabranch.core.ids import PointId
 from anabranch.core.lifecycle import Phase
+from anabranch.core.liveness import waiting_for
 from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.state import Stream
 from anabranch.core.strategies import GiveUp, RecoveryDecision, Retry
@@ -30,6 +31,9 @@ from anabranch.core.strategies.remedies import (
     RunAlone,
 )
 from anabranch.core.wording import counted
+
+MOST_ANSWERS = 3
+"""After so many questions answered in a row, and nothing else done, answers count no more."""
 
 _OUTCOMES = {
     Phase.SUCCEEDED: "recovered",
@@ -57,7 +61,7 @@ def follow(draft: Draft, event: ev.StreamEvent) -> None:
         return
     elif isinstance(event, ev.StreamProgressed):
         if stream.care.remedy == SOFT:
-            finish(draft, stream, "recovered", event.evidence)
+            _has_answered(draft, stream, event.evidence)
     elif isinstance(event, ev.StreamStarted):
         if stream.care.remedy != SOFT:
             finish(draft, stream, "recovered", f"attempt {event.attempt} runs")
@@ -71,8 +75,31 @@ def follow(draft: Draft, event: ev.StreamEvent) -> None:
 
 
 def _has_stalled(draft: Draft, stream: Stream) -> None:
-    if stream.phase is Phase.RUNNING and not stream.care.remedy and not draft.state.stop_reason:
-        ask(draft, stream, diagnose(draft.state, stream), stream.liveness.evidence, GUARDIAN)
+    """Ask it; one that was asked before, and has left that unanswered for long enough, is ended."""
+    care, state = stream.care, draft.state
+    if stream.phase is not Phase.RUNNING or stream.stop or state.stop_reason:
+        return
+    if not care.remedy:
+        ask(draft, stream, diagnose(state, stream), stream.liveness.evidence, GUARDIAN)
+    elif care.remedy == SOFT and draft.now >= care.since + state.plan.soft_grace_seconds:
+        end_and_retry(draft, stream, care.by)
+
+
+def _has_answered(draft: Draft, stream: Stream, evidence: str) -> None:
+    """A sign calls a question off; who gets on and yet holds up a point is a person's business."""
+    if stream.care.diagnosis == HOLDS_UP:
+        _leave_alone(draft, stream, "it gets on")
+    else:
+        finish(draft, stream, "recovered", evidence)
+
+
+def _leave_alone(draft: Draft, stream: Stream, why: str) -> None:
+    care = stream.care
+    finish(draft, stream, "called_off", f"{why}, so it is not ended")
+    told = f"{care.evidence}; {why}" if care.diagnosis == HOLDS_UP else why
+    hint = f"anabranch recover {stream.id} hard ends it"
+    hint += "; or give the point more time" if care.diagnosis == HOLDS_UP else ""
+    draft.emit(ev.GuardianAlerted(stream.id, stream.attempt, care.diagnosis, told, hint))
 
 
 def point_overdue(draft: Draft, point_id: PointId) -> None:
@@ -98,12 +125,31 @@ def time_reached(draft: Draft, stream: Stream) -> None:
         return
     if stream.liveness.verdict:
         end_and_retry(draft, stream, care.by)
-    elif care.diagnosis == HOLDS_UP:
-        finish(draft, stream, "called_off", "it gets on, so it is not ended")
-        hint = f"anabranch recover {stream.id} hard ends it; or give the point more time"
-        draft.emit(ev.GuardianAlerted(stream.id, stream.attempt, HOLDS_UP, care.evidence, hint))
     else:
-        finish(draft, stream, "recovered", "it gets on")
+        _no_sign(draft, stream)
+
+
+def _no_sign(draft: Draft, stream: Stream) -> None:
+    """It left the question unanswered, but its own clocks do not say yet that it stands still.
+
+    So that nothing is ended on one signal it is ended when they do, unless it gives a sign first.
+    What waits for something that the engine knows of, or works, has a reason to be silent.
+    """
+    care, own = stream.care, draft.state.stream_plan(stream.id).heartbeat_timeout_seconds
+    waits = waiting_for(draft.state, stream.id)
+    if waits:
+        _leave_alone(draft, stream, f"it gave no sign, but it waits for {waits}")
+    elif draft.now < care.since + own:
+        grace = f"{draft.state.plan.soft_grace_seconds:g} s"
+        told = f"no sign came within {grace}; it is ended once it was silent for {own:g} s"
+        hint = f"anabranch recover {stream.id} hard ends it now"
+        draft.emit(
+            ev.GuardianAlerted(
+                stream.id, stream.attempt, care.diagnosis, told, hint, care.since + own
+            )
+        )
+    else:
+        _leave_alone(draft, stream, f"it gave no sign for {own:g} s, but it works")
 
 
 def _takes_long(draft: Draft, stream: Stream) -> None:
@@ -124,8 +170,11 @@ def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) ->
     if not isinstance(decision, Ask):
         end_and_retry(draft, stream, by)
         return
-    deadline = draft.now + max(0.0, decision.wait_seconds)
-    reason = f"asked for a sign: {evidence}"
+    wait_seconds, reason = max(0.0, decision.wait_seconds), f"asked for a sign: {evidence}"
+    if by == GUARDIAN and stream.care.answers >= MOST_ANSWERS:
+        told = counted(stream.care.answers, "question")
+        wait_seconds, reason = 0.0, f"it has answered {told} and done nothing else: {evidence}"
+    deadline = draft.now + wait_seconds
     started = ev.RecoveryStarted(
         stream.id, stream.attempt, SOFT, diagnosis, evidence, reason, by, deadline
     )

@@ -95,6 +95,7 @@ class Desk:
         self._tickets = Tickets(self._give_up)
         self._buckets: dict[Caller, Bucket] = {}
         self._readers: dict[Errand, asyncio.TimerHandle] = {}
+        self._late: dict[Caller, str | None] = {}
         self._numbers = count(1)
         self._mark = secrets.token_hex(6)
 
@@ -142,21 +143,35 @@ class Desk:
             self._read_inbox(errand)
 
     def beat(self, caller: Caller, status: str | None) -> None:
-        """Count a sign of life that came without a frame."""
-        if self._bucket(caller).take(self._now()) > 0:
+        """Count a sign of life that came without a frame.
+
+        Of more than may be heard only the last is, as soon as it may be.
+        """
+        if caller in self._late:
+            self._late[caller] = self._late[caller] if status is None else status
+            return
+        pause_seconds = self._bucket(caller).take(self._now())
+        if pause_seconds > 0:
+            self._late[caller] = status
+            asyncio.get_running_loop().call_later(pause_seconds, self._beat_late, caller)
             return
         self._notice(caller)
-        if calls.Heartbeat in CALLS:
-            call = calls.Heartbeat(caller=caller, request=self._name(), status=status)
-            self._post(call, lambda _: None)
+        call = calls.Heartbeat(caller=caller, request=self._name(), status=status)
+        self._post(call, lambda _: None)
+
+    def _beat_late(self, caller: Caller) -> None:
+        if caller in self._late:
+            self.beat(caller, self._late.pop(caller))
 
     def forget(self, stream: StreamId) -> None:
         """An attempt of a stream is over: what is kept for its calls can go."""
         self._buckets = {c: b for c, b in self._buckets.items() if c.stream != stream}
+        self._late = {c: s for c, s in self._late.items() if c.stream != stream}
 
     def close(self) -> None:
         """Stop all clocks."""
         self._tickets.close()
+        self._late.clear()
         for timer in self._readers.values():
             timer.cancel()
 

@@ -66,6 +66,11 @@ class Heartbeat(Args, frozen=True):
         )
 
 
+class Renew(Args, frozen=True):
+    def call(self, caller: Caller, request: str) -> Call:
+        return calls.Renew(caller=caller, request=request)
+
+
 class Lock(WaitingArgs, frozen=True):
     path: Path | None = None
     mode: LockMode = "write"
@@ -281,6 +286,7 @@ class Streams(Args, frozen=True):
 VERBS: dict[str, type[Args]] = {
     "heartbeat": Heartbeat,
     "lock": Lock,
+    "renew": Renew,
     "unlock": Unlock,
     "locks": Locks,
     "state_get": StateGet,

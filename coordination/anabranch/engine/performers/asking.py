@@ -10,12 +10,15 @@ from anabranch.core import inputs
 from anabranch.core.plan import AskPlan
 from anabranch.core.state import State
 from anabranch.engine.bounded_command import run_bounded
+from anabranch.engine.interference import Interference
 from anabranch.engine.performers.launching import stream_environment
 from anabranch.engine.performers.processes import Processes
 from anabranch.paths import RunFolder
 from anabranch.shortage import is_short
 
 COMMAND_SECONDS = 30.0
+SHARE_OF_GRACE = 0.5
+"""While the command runs nobody can tell who changes files, so it has half of the grace at most."""
 
 
 async def ask_stream(
@@ -24,6 +27,7 @@ async def ask_stream(
     state: Callable[[], State],
     effect: fx.AskStream,
     environment: Mapping[str, str],
+    interference: Interference,
 ) -> inputs.Input:
     """Ask, and return how that went; what comes of it shows in the stream's signs of life."""
     way = state().stream_plan(effect.stream).ask
@@ -34,7 +38,8 @@ async def ask_stream(
         line = f"{way.line}\n".encode()
         await processes.write_input(effect.stream, effect.attempt, line)
     elif way.command:
-        outcome = await _run(folder, state, effect, way, environment)
+        with interference.at_work_in(effect.stream):
+            outcome = await _run(folder, state, effect, way, environment)
     return inputs.StreamAsked(
         stream=effect.stream,
         attempt=effect.attempt,
@@ -51,7 +56,10 @@ async def _run(
     way: AskPlan,
     environment: Mapping[str, str],
 ) -> str:
-    """Run the plan's command in the stream's workspace, as long as anybody waits for a sign."""
+    """Run the plan's command in the stream's workspace, as long as anybody waits for a sign.
+
+    It has no token: a call of its would pass for the stream's.
+    """
     seen = state()
     stream = seen.streams[effect.stream]
     if stream.workspace is None:
@@ -66,7 +74,7 @@ async def _run(
             Path(stream.workspace.path),
             env,
             log,
-            COMMAND_SECONDS,
+            min(COMMAND_SECONDS, SHARE_OF_GRACE * seen.plan.soft_grace_seconds),
             lambda: state().streams[effect.stream].care.cause != effect.cause,
         )
     except OSError as error:

@@ -7,6 +7,7 @@ to it that nothing is captured while files are brought, and nothing brought mean
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from msgspec.structs import replace
 
@@ -23,7 +24,7 @@ from anabranch.engine.performers.workspaces import WorkspaceEffects, told_confli
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import tellable
 
-Bringing = Callable[[StreamId, Sequence[str]], None]
+Bringing = Callable[[StreamId, Sequence[str]], AbstractContextManager[None]]
 
 
 class CheckpointEffects:
@@ -31,7 +32,7 @@ class CheckpointEffects:
 
     Args:
         workspaces: performs the other effects on the same workspaces.
-        bringing: is told which files of a stream are about to be written by the engine.
+        bringing: is entered with the files of a stream while the engine writes them.
     """
 
     def __init__(self, workspaces: WorkspaceEffects, bringing: Bringing) -> None:
@@ -157,8 +158,8 @@ class CheckpointEffects:
         is_running = stream.phase is Phase.RUNNING and stream.attempt == effect.attempt
         if workspace is None or not is_running:
             return declined(effect, "the stream has ended")
-        self._bringing(effect.stream, [change.path for change in wanted])
-        done = ws.bring(self._repo, workspace, wanted, work.tree)
+        with self._bringing(effect.stream, [change.path for change in wanted]):
+            done = ws.bring(self._repo, workspace, wanted, work.tree)
         return inputs.SyncDone(
             stream=effect.stream,
             attempt=effect.attempt,

@@ -29,6 +29,7 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.engine.interference import Interference
 from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_orphans import end_orphans
 from anabranch.engine.performers.process_records import Message, StartRecord
@@ -73,18 +74,25 @@ class ProcessSpec(msgspec.Struct, frozen=True):
 class Processes:
     """The processes of one run's streams. Use it in one event loop; one instance a run folder."""
 
-    def __init__(self, run_folder: Path, deliver: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        deliver: Callable[[Report], None],
+        interference: Interference | None = None,
+    ) -> None:
         """Prepare; nothing is read or started yet.
 
         Args:
             run_folder: the run's folder.
             deliver: called in the loop with each report, once, Started before Exited or Lost;
                 Delayed perhaps more often, before either.
+            interference: is told of everything that is done to a stream's processes.
         """
         self._run_folder = run_folder.absolute()
         self._folder = RunFolder(self._run_folder)
         self._attempts = self._folder.attempts
         self._deliver = deliver
+        self._interference = interference or Interference()
         self._boot_id = records.boot_id()
         self._watched: dict[str, Watched] = {}
         self._settled: set[str] = set()
@@ -146,14 +154,17 @@ class Processes:
 
     async def signal(self, stream: StreamId, attempt: Attempt, number: int) -> None:
         """Send a signal to every process of an attempt."""
+        self._interference.touched(stream)
         await self._send(stream, attempt, {"op": "signal", "signal": number})
 
     async def resize(self, stream: StreamId, attempt: Attempt, rows: int, columns: int) -> None:
         """Tell an attempt's terminal its size, in characters."""
+        self._interference.touched(stream)
         await self._send(stream, attempt, {"op": "resize", "rows": rows, "columns": columns})
 
     async def write_input(self, stream: StreamId, attempt: Attempt, data: bytes) -> None:
         """Type into an attempt's terminal; without one, input goes nowhere."""
+        self._interference.typed(stream, attempt, data)
         for message in records.input_messages(data):
             await self._send(stream, attempt, message)
 

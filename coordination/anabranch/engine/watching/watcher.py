@@ -8,7 +8,8 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from watchdog.events import (
@@ -72,10 +73,11 @@ class Tally(FileSystemEventHandler):
         self.last_change_at = self._now()
         self._on_touch()
 
-    def expect(self, paths: Iterable[str]) -> None:
-        """Take changes of these files in the next moments for the engine's own."""
-        until = self._now() + EXPECTED_SECONDS
-        self._expected = dict.fromkeys(paths, until)
+    def expect(self, paths: Iterable[str], until: float) -> None:
+        """Take changes of these files for the engine's own for a while (monotonic seconds)."""
+        now = self._now()
+        left = {path: at for path, at in self._expected.items() if at > now}
+        self._expected = left | dict.fromkeys(paths, until)
 
     def _add(self, path: str, *, is_new: bool) -> None:
         if path in self.changed or len(self.changed) >= PATHS_LIMIT:
@@ -113,6 +115,7 @@ class WorkspaceWatcher:
     ) -> None:
         self._on_change = on_change
         self._now = now
+        self._poll_seconds = poll_seconds
         self._lock = threading.Lock()
         self._changing = threading.RLock()
         self._tallies: dict[StreamId, tuple[Tally, ObservedWatch]] = {}
@@ -182,11 +185,22 @@ class WorkspaceWatcher:
         written = tally.written
         return tuple(dict.fromkeys(written.popleft() for _ in range(len(written))))
 
-    def expect(self, stream: StreamId, paths: Iterable[str]) -> None:
-        """Do not count what the engine itself is about to write in a stream's workspace."""
+    @contextmanager
+    def expecting(self, stream: StreamId, paths: Sequence[str]) -> Iterator[None]:
+        """Do not count what the engine itself writes in a stream's workspace meanwhile."""
         tally = self._tally(stream)
         if tally is not None:
-            tally.expect(paths)
+            tally.expect(paths, float("inf"))
+        try:
+            yield
+        finally:
+            if tally is not None:
+                until = self._now() + EXPECTED_SECONDS + self.delay_seconds(stream)
+                tally.expect(paths, until)
+
+    def delay_seconds(self, stream: StreamId) -> float:
+        """Return how late changes may be noticed: at once, or by the next comparison."""
+        return self._poll_seconds if self.mode(stream) == "poll" else 0.0
 
     def last_change_at(self, stream: StreamId) -> float | None:
         """Return when a file last changed, by the monotonic clock; None if none ever did."""
