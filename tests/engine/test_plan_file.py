@@ -741,6 +741,8 @@ def test_what_cannot_be_here_is_a_warning_and_no_run_may_start(code: str, tmp_pa
     assert isinstance(failed, PlanErrors)
     (error,) = failed.errors
     assert error.line >= 6
+    assert check_report(found)["runnable"] is False
+    assert "a run is refused before anything starts" in check_text(found)
     assert error.message == found.warnings[0].message
 
 
@@ -800,6 +802,7 @@ def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
             {"point": "final", "type": "barrier", "options": {}},
         ],
         "errors": [],
+        "runnable": True,
     }
     assert all(set(each) <= {"code", "message", "stream"} for each in report["warnings"])
 

@@ -17,6 +17,7 @@ from anabranch.plugin_store.locking import changing
 from anabranch.plugin_store.overlay import offered_plugins
 from anabranch.plugin_store.store import PluginStore, Proposal
 from anabranch.plugin_store.tools import Index
+from anabranch.plugins import SAFE_MODE_VARIABLE
 from tests.plugins.wheels import QUORUM, agree, store_in, write_wheel
 
 CLOSED = Index(is_closed=True)
@@ -198,6 +199,19 @@ def test_disabling_keeps_a_plugin_from_being_offered(store: PluginStore, tmp_pat
     with pytest.raises(UsageError, match="no plugin 'ab-quorom'") as refused:
         store.disable("ab-quorom")
     assert "ab-quorum" in refused.value.hint
+
+
+def test_safe_mode_calls_nothing_ok_that_it_does_not_load(
+    store: PluginStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is built in is loaded; what is disabled or broken is told as ever."""
+    for name in ("ab-one", "ab-two"):
+        store.install(str(write_wheel(tmp_path, name)), agree)
+    store.disable("ab-two")
+    monkeypatch.setenv(SAFE_MODE_VARIABLE, "1")
+    listed = {p.name: p.state for p in list_plugins(store.places).plugins}
+    assert (listed["ab-one"], listed["ab-two"]) == ("not loaded", "disabled")
+    assert listed["anabranch"] == "ok"
 
 
 def test_a_host_that_changed_underneath_is_told(

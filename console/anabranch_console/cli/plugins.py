@@ -20,6 +20,7 @@ from anabranch.plugin_store.probing import Probed
 from anabranch.plugin_store.scaffolding import KINDS, write_plugin
 from anabranch.plugin_store.store import PluginStore, Proposal, told_fault
 from anabranch.plugin_store.tools import Index
+from anabranch.plugins import is_safe_mode
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, print_table, say, shown
 
@@ -232,6 +233,8 @@ def _tell_faults(listing: Listing) -> None:
             say(f"{plugin.name}: {shown(fault)}")
     for fault in listing.faults:
         say(shown(fault))
+    if is_safe_mode():
+        say("safe mode: only what is built in is loaded")
     for other in listing.elsewhere:
         say(f"plugins are also installed for another Python ({other}); install them again for this")
 

@@ -27,6 +27,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
             "estimated_seconds": 0.0,
             "points": [],
             "warnings": [],
+            "runnable": False,
             "errors": [_error(error) for error in loaded.errors],
         }
     plan = loaded.plan
@@ -40,6 +41,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
         "points": [_point(loaded, point) for point in plan.points],
         "warnings": [_warning(warning) for warning in loaded.warnings],
         "errors": [],
+        "runnable": not loaded.impossible,
     }
 
 
@@ -99,6 +101,10 @@ def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
         yield ""
         yield _counted(len(loaded.warnings), "warning").capitalize()
         yield from (f"  {warning.code}: {warning.message}" for warning in loaded.warnings)
+    if loaded.impossible:
+        yield ""
+        yield "Here a run is refused before anything starts"
+        yield from (f"  {error.message}" for error in loaded.impossible)
 
 
 def _wave_lines(plan: Plan) -> Iterator[str]:

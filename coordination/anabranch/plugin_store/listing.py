@@ -6,6 +6,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.errors import UsageError, WorldError
 from anabranch.hookspecs import PROJECT
@@ -20,6 +21,7 @@ from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.places import Places, plugins_home
 from anabranch.plugin_store.requirements import needs_of, still_needed
 from anabranch.plugin_store.wheels import read_facts
+from anabranch.plugins import is_safe_mode
 
 BUILT_IN = "anabranch"
 
@@ -28,8 +30,9 @@ class Listed(msgspec.Struct, frozen=True):
     """One distribution with plugins.
 
     ``origin`` is ``built-in``, ``host`` (beside Anabranch, by another tool) or ``installed``;
-    ``state`` is ``ok``, ``disabled``, ``partly`` (some of its plugins are) or ``broken``, then with
-    ``faults``. ``plugins`` are its entry points, ``strategies`` ids by kind as of its last trial.
+    ``state`` is ``ok``, ``disabled``, ``partly`` (some of its plugins are), ``broken``, then with
+    ``faults``, or ``not loaded``: what would be ok, or partly, in safe mode. ``plugins`` are its
+    entry points, ``strategies`` ids by kind as of its last trial.
     """
 
     name: str
@@ -78,7 +81,8 @@ def list_plugins(places: Places) -> Listing:
     there = {**host.versions, **{p.name: p.version for p in current.packages}}
     for plugin in current.plugins:
         unique[plugin.name] = _of_store(plugin, current, places, choices, there)
-    ordered = sorted(unique.values(), key=lambda p: (p.origin != "built-in", p.name))
+    told = map(_in_safe_mode, unique.values()) if is_safe_mode() else unique.values()
+    ordered = sorted(told, key=lambda p: (p.origin != "built-in", p.name))
     return Listing(current.number, tuple(ordered), tuple(faults), _elsewhere(places))
 
 
@@ -171,6 +175,12 @@ def _state(points: tuple[str, ...], disabled: tuple[str, ...], faults: object) -
     if not disabled:
         return "ok"
     return "disabled" if len(disabled) == len(points) else "partly"
+
+
+def _in_safe_mode(listed: Listed) -> Listed:
+    """Return what is told of a plugin by a process that does without those of others."""
+    is_left_out = listed.origin != "built-in" and listed.state in ("ok", "partly")
+    return replace(listed, state="not loaded") if is_left_out else listed
 
 
 def _elsewhere(places: Places) -> tuple[str, ...]:
