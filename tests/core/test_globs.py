@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anabranch.core.globs import PatternRefused, is_literal, normalised, overlap
+from anabranch.core.globs import (
+    MOST_SET_CHARACTERS,
+    PatternRefused,
+    is_literal,
+    normalised,
+    overlap,
+)
 
 SEGMENTS = ["".join(p) for n in (1, 2) for p in product("ab", repeat=n)]
 PATHS = ["/".join(p) for n in (1, 2, 3, 4) for p in product(SEGMENTS, repeat=n)]
@@ -160,3 +168,37 @@ def test_the_worst_patterns_are_compared_quickly() -> None:
     for one, other in product(worst, worst):
         overlap(one, other)
     assert not any(is_literal(text) for text in worst)
+
+
+def awkward(characters: str) -> st.SearchStrategy[str]:
+    """Draw patterns as costly as they come: sets of far characters, stars, deep paths."""
+    sets = st.lists(st.characters(min_codepoint=0x4E00, max_codepoint=0x9FFF), max_size=60).map(
+        lambda chosen: f"[!{''.join(chosen)}]" if chosen else "?"
+    )
+    part = st.one_of(sets, st.just("*"), st.text(characters, max_size=30))
+    return st.lists(st.lists(part, max_size=8).map("".join), min_size=1, max_size=12).map("/".join)
+
+
+@settings(max_examples=300, deadline=None)
+@given(awkward("ab"), awkward("ab"))
+def test_no_two_patterns_take_long_to_compare(one: str, other: str) -> None:
+    """Whatever a stream thinks of: refused at once, or compared within a bound."""
+    begun = time.process_time()
+    with suppress(PatternRefused):
+        overlap(normalised(one), normalised(other))
+    assert time.process_time() - begun < 0.5
+
+
+def test_sets_of_too_many_characters_are_refused() -> None:
+    far = "".join(chr(0x4E00 + 3 * n) for n in range(MOST_SET_CHARACTERS + 1))
+    with pytest.raises(PatternRefused, match="its sets name more than"):
+        normalised(f"src/[{far}]*")
+    assert normalised(f"src/[{far[1:]}]*")
+    assert normalised("app/[id]/[slug]/[...rest]/page.tsx")
+
+
+def test_sets_are_compared_as_the_ranges_they_are() -> None:
+    assert overlap("[a-cb-f]x", "[e-g]x")
+    assert not overlap("[a-cb-d]x", "[e-g]x")
+    assert overlap("[!a-z]x", "[A-Z]x")
+    assert not overlap("[!a-z]x", "[b-y]x")

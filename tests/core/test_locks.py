@@ -11,6 +11,7 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.calls import Caller, Heartbeat, Lock, Unlock, Withdraw
 from anabranch.core.lock_views import locks_status
+from anabranch.core.locks import MOST_WAITING, MOST_WAITING_PATTERNS
 from anabranch.core.state import PointPhase, RunPhase
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import Run, begun, running, started
@@ -394,3 +395,30 @@ def test_unknown_locks_are_refused_in_words(run: Run) -> None:
         assert answer.outcome == "refused"
         assert answer.facts["reason"]
         assert answer.facts["hint"]
+
+
+def test_hundreds_of_waits_for_one_holder_are_served_when_it_goes(run: Run) -> None:
+    """However many locks a stream waits for: they are granted one after the other, in order."""
+    names = [f"f{n}" for n in range(MOST_WAITING)]
+    for name in names:
+        run.lock("s0", name)
+    for name in names:
+        assert run.lock("s1", name).outcome == "waiting"
+    run.lose("s0")
+    assert all(run.holds("s1", name) for name in names)
+
+
+def test_a_stream_waits_for_no_more_than_so_many_locks(run: Run) -> None:
+    """Tickets and folders that are waited for are bounded, and the refusal says what to do."""
+    for n in range(MOST_WAITING + 1):
+        run.lock("s0", f"f{n}")
+    for n in range(MOST_WAITING):
+        run.lock("s1", f"f{n}")
+    told = run.lock("s1", f"f{MOST_WAITING}")
+    assert told.outcome == "refused"
+    assert f"waits for {MOST_WAITING} locks already" in told.facts["reason"]
+    for n in range(MOST_WAITING_PATTERNS):
+        assert run.lock("s2", f"f*{n}").outcome == "waiting"
+    told = run.lock("s2", "f*")
+    assert told.outcome == "refused"
+    assert "folders and globs already" in told.facts["reason"]

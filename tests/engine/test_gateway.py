@@ -15,11 +15,14 @@ from typing import Any
 import pytest
 
 from anabranch.client import AsyncClient
+from anabranch.core import calls
 from anabranch.core.calls import Caller
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lock_table import grant_at
+from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import socket_server, wire
 from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.gateway.rates import LONGEST_OVERDRAFT_SECONDS, SHARE, Bucket
 from anabranch.engine.gateway.tokens import Tokens
 from anabranch.errors import WorldError
 from tests.engine.knocking import DEADLINE_SECONDS, Bench, Knock, plain_socket
@@ -570,3 +573,39 @@ async def test_daemons_are_heard_as_they_speak_to_systemd(bench: Bench) -> None:
     sender.close()
     os.close(read)
     os.close(write)
+
+
+# --- what calls cost -----------------------------------------------------------------------------
+
+
+async def test_who_asks_for_too_much_is_refused_for_a_while_and_nobody_else(bench: Bench) -> None:
+    """What its calls have cost counts against a stream, whatever it asked for."""
+    call = calls.Lock(caller=Caller(StreamId("a"), 1), request="dear", path="x")
+    bench.gateway.spent([call], {0: 30.0})
+    told = await bench.ask("a", "state_get", key="k")
+    assert (told["error"], told.outcome) == ("too_much", "refused")
+    assert "longer than its share" in told["reason"]
+    assert (await bench.ask("b", "state_get", key="k")).ok
+    assert bench.gateway.heard_at.keys() >= {"a"}, "it lives all the same"
+
+
+async def test_a_turn_says_which_decisions_were_dear(bench: Bench) -> None:
+    """The engine measures them itself, on its own clock."""
+    held = [f"**/{n}*" for n in range(100)]
+    caller, other = Caller(StreamId("a"), 1), Caller(StreamId("b"), 1)
+    given = [calls.Lock(caller=caller, request=path, path=path) for path in held]
+    waits = [calls.Lock(caller=other, request=path, path=path) for path in held]
+    turn = bench.engine.turn([*given, *waits])
+    assert turn.seconds
+    assert all(0 <= place < len(given) + len(waits) for place in turn.seconds)
+    assert all(seconds > NOTABLE_SECONDS for seconds in turn.seconds.values())
+
+
+def test_a_bucket_pays_back_what_was_overdrawn() -> None:
+    """A caller may take a share of the engine's time, and waits no longer than a minute for it."""
+    bucket = Bucket(0.0)
+    bucket.charge(1.0)
+    assert bucket.take(0.0) == pytest.approx(1 / SHARE - 2.0, abs=0.01)
+    bucket.charge(1e9)
+    assert bucket.take(0.0) == pytest.approx(LONGEST_OVERDRAFT_SECONDS, abs=0.01)
+    assert bucket.take(LONGEST_OVERDRAFT_SECONDS + 1.0) == 0.0

@@ -10,18 +10,23 @@ a *star* takes any number of links. Two chains meet if some word fits both: a wa
 product of their automata. The walk goes along one chain and keeps, as the bits of one integer,
 every position of the other that is reachable so far. A star reaches every position behind the
 first; any other link moves the positions it can meet one on, and lets stars stay. So a step costs
-a few operations on an integer, whatever the patterns look like, and nobody can make a lock slow.
+a few operations on an integer. What a pattern may hold is bounded, and patterns that begin
+differently are never walked: nobody can make a lock slow.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
 
 LONGEST_PATTERN = 512
 MOST_SEGMENTS = 64
 MOST_WILDCARDS = 32
+MOST_SET_CHARACTERS = 64
+"""How many characters the sets of one pattern may name in all."""
+
 
 _WILD = frozenset("*?[")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -63,6 +68,10 @@ def _refuse_hostile(pattern: str) -> None:
         raise PatternRefused("a path may not contain control characters")
     if sum(map(pattern.count, _WILD)) > MOST_WILDCARDS:
         raise PatternRefused(f"the path has more than {MOST_WILDCARDS} wildcards")
+    if sum(len(inside) for part in pattern.split("/") for inside in _sets_of(part)) > (
+        MOST_SET_CHARACTERS
+    ):
+        raise PatternRefused(f"its sets name more than {MOST_SET_CHARACTERS} characters")
 
 
 def is_literal(path: str) -> bool:
@@ -70,13 +79,32 @@ def is_literal(path: str) -> bool:
     return not path.endswith("/") and _WILD.isdisjoint(path)
 
 
-@lru_cache(maxsize=1 << 16)
 def overlap(one: str, other: str) -> bool:
     """Whether two normalised patterns cover a common path."""
     if one == other:
         return True
-    if is_literal(one) and is_literal(other):
+    if not _begin_alike(one, other) or (is_literal(one) and is_literal(other)):
         return False
+    return _overlap(one, other)
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    """Whether two patterns agree as far as both are without wildcards; most do not."""
+    length = min(_fixed_length(one), _fixed_length(other))
+    return one[:length] == other[:length]
+
+
+@lru_cache(maxsize=1 << 16)
+def _fixed_length(pattern: str) -> int:
+    """Return for how many characters a pattern can only mean itself."""
+    for place, character in enumerate(pattern):
+        if character in _WILD:
+            return place
+    return len(pattern) - pattern.endswith("/")
+
+
+@lru_cache(maxsize=1 << 16)
+def _overlap(one: str, other: str) -> bool:
     return _meet(_path_chain(one), _path_chain(other))
 
 
@@ -102,8 +130,19 @@ class _OneOf:
         self.ranges = ranges
 
     def meets(self, other: object) -> bool:
-        theirs = other.ranges if isinstance(other, _OneOf) else _range_of(other)
-        return any(a <= d and c <= b for a, b in self.ranges for c, d in theirs)
+        if not isinstance(other, _OneOf):
+            return self._has(ord(str(other)))
+        at = there = 0
+        while at < len(self.ranges) and there < len(other.ranges):
+            (low, high), (their_low, their_high) = self.ranges[at], other.ranges[there]
+            if low <= their_high and their_low <= high:
+                return True
+            at, there = (at + 1, there) if high < their_high else (at, there + 1)
+        return False
+
+    def _has(self, number: int) -> bool:
+        place = bisect_right(self.ranges, (number, _LAST_CHARACTER)) - 1
+        return place >= 0 and self.ranges[place][0] <= number <= self.ranges[place][1]
 
 
 class _WildSegment:
@@ -135,17 +174,17 @@ class _Chain:
             else:
                 self.plain[link] = self.plain.get(link, 0) | bit
 
-    def positions_that_meet(self, link: Hashable, among: int) -> int:
-        """Return the bits, of those in ``among``, where this chain can take the same as a link."""
-        found = self.stars & among
+    def positions_that_meet(self, link: Hashable) -> int:
+        """Return the bits where this chain can take the same as a link."""
+        found = self.stars
         for wild, bits in self.wild.items():
-            if bits & among and wild.meets(link):
-                found |= bits & among
+            if wild.meets(link):
+                found |= bits
         if not isinstance(link, _OneOf | _WildSegment):
-            return found | (self.plain.get(link, 0) & among)
+            return found | self.plain.get(link, 0)
         for plain, bits in self.plain.items():
-            if bits & among and link.meets(plain):
-                found |= bits & among
+            if link.meets(plain):
+                found |= bits
         return found
 
 
@@ -153,13 +192,17 @@ def _meet(one: _Chain, other: _Chain) -> bool:
     """Whether some word fits both chains; ``reach`` has a bit for each position in ``other``."""
     end = 1 << len(other.links)
     stars = other.stars
+    known: dict[Hashable, int] = {}
     reach = 1 | ((1 & stars) << 1)
     for link in one.links:
         if isinstance(link, _Star):
             lowest = reach & -reach
             reach = (end << 1) - lowest
             continue
-        hit = other.positions_that_meet(link, reach)
+        positions = known.get(link)
+        if positions is None:
+            positions = known[link] = other.positions_that_meet(link)
+        hit = positions & reach
         stay = hit & stars
         reach = ((hit & ~stars) << 1) | stay
         reach |= (reach & stars) << 1
@@ -203,6 +246,17 @@ def _links_of(text: str) -> list[Hashable]:
     return links
 
 
+def _sets_of(text: str) -> list[str]:
+    """Return what stands between the brackets of each set of a segment."""
+    found: list[str] = []
+    at = text.find("[")
+    while at >= 0:
+        end = _end_of_set(text, at)
+        found += [text[at + 1 : end]] if end else []
+        at = text.find("[", max(end, at) + 1)
+    return found
+
+
 def _end_of_set(text: str, at: int) -> int:
     """Return where the set that begins at ``at`` is closed, or 0; a first ``]`` is a member."""
     first = at + 1
@@ -216,7 +270,7 @@ def _one_of(inside: str) -> _OneOf:
     ranges = _ranges(inside[1:] if is_negated else inside)
     if is_negated:
         return _OneOf(_without((*ranges, (ord("/"), ord("/")))))
-    return _OneOf(ranges)
+    return _OneOf(_without(_without(ranges)))  # in order, and those that touch are one
 
 
 def _ranges(members: str) -> tuple[tuple[int, int], ...]:
@@ -241,8 +295,3 @@ def _without(ranges: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]
     if begin <= _LAST_CHARACTER:
         found.append((begin, _LAST_CHARACTER))
     return tuple(found)
-
-
-def _range_of(character: object) -> tuple[tuple[int, int], ...]:
-    number = ord(str(character))
-    return ((number, number),)

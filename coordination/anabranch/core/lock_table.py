@@ -139,10 +139,33 @@ def entries_over(table: LockTable, path: str) -> Iterator[Entry]:
     own = table.entries.get(path)
     if own is not None:
         yield own
-    others = table.patterns if is_literal(path) else table.entries
-    for other in others:
-        if other != path and overlap(path, other):
-            yield table.entries[other]
+    for other in _neighbours.of(table, path):
+        yield table.entries[other]
+
+
+class _Neighbours:
+    """Which entries of a table overlap a path, remembered while the table is the same one.
+
+    One decision asks for the same few paths again and again, and tables never change.
+    """
+
+    def __init__(self) -> None:
+        self._known: tuple[object, dict[str, tuple[str, ...]]] = (None, {})
+
+    def of(self, table: LockTable, path: str) -> tuple[str, ...]:
+        entries, known = self._known
+        if entries is not table.entries or len(known) > _MOST_REMEMBERED:
+            known = {}
+            self._known = (table.entries, known)
+        found = known.get(path)
+        if found is None:
+            others = table.patterns if is_literal(path) else table.entries
+            found = known[path] = tuple(o for o in others if o != path and overlap(path, o))
+        return found
+
+
+_MOST_REMEMBERED = 512
+_neighbours = _Neighbours()
 
 
 def blockers(table: LockTable, ask: Ask) -> Iterator[Grant | Ask]:
@@ -166,6 +189,11 @@ def _asks_before(table: LockTable, entry: Entry, ask: Ask) -> Iterator[Ask]:
 
 def waits_for_stream(table: LockTable, ask: Ask, stream: StreamId) -> bool:
     """Whether an ask is kept waiting by a grant of a stream."""
+    holder = table.holders.get(stream)
+    if holder is None or not len(holder.held):
+        return False
+    if len(holder.held) <= len(table.patterns):
+        return any(conflict(grant, ask) for grant in grants_of(table, stream))
     grants = (grant for entry in entries_over(table, ask.path) for grant in entry.grants)
     return any(grant.stream == stream and conflict(grant, ask) for grant in grants)
 

@@ -35,11 +35,18 @@ from anabranch.core.lock_table import (
 )
 from anabranch.core.state import State, Stream
 
-MOST_LOCKS = 4096
+MOST_LOCKS = 1024
 """How many paths one stream may hold and wait for."""
 
 MOST_PATTERNS = 128
 """How many of those may be folders and globs; they are what everybody's ask is compared with."""
+
+MOST_WAITING, MOST_WAITING_PATTERNS = 256, 16
+"""For how many locks, and for how many folders and globs, one stream may wait at a time."""
+
+MOST_PATTERNS_IN_ALL = 4096
+MOST_LOCKS_IN_ALL = 65_536
+"""How many paths all streams of a run may hold and wait for together."""
 
 
 def lock(draft: Draft, call: calls.Lock) -> None:
@@ -192,15 +199,29 @@ def _join(draft: Draft, known: Ask, call: calls.Lock) -> None:
 
 
 def _is_within_limits(draft: Draft, ask: Ask) -> bool:
-    holder = draft.state.locks.holders.get(ask.stream)
+    table = draft.state.locks
+    patterns = 0 if is_literal(ask.path) else len(table.patterns)
+    if len(table.entries) >= MOST_LOCKS_IN_ALL or patterns >= MOST_PATTERNS_IN_ALL:
+        hint = "wait until others unlock what they are done with"
+        draft.answer = refused("as much is locked in this run as can be", hint)
+        return False
+    holder = table.holders.get(ask.stream)
     if holder is None:
         return True
+    if len(holder.asked) >= MOST_WAITING:
+        hint = "wait for some of them first, or lock a folder/ instead of its files"
+        draft.answer = refused(f"your stream waits for {MOST_WAITING} locks already", hint)
+        return False
     if len(holder.held) + len(holder.asked) >= MOST_LOCKS:
         hint = "lock a folder/ instead of its files, or unlock what you are done with"
         draft.answer = refused(f"a stream may have {MOST_LOCKS} locks", hint)
         return False
     if is_literal(ask.path):
         return True
+    if sum(not is_literal(path) for path in holder.asked.values()) >= MOST_WAITING_PATTERNS:
+        told = f"your stream waits for {MOST_WAITING_PATTERNS} folders and globs already"
+        draft.answer = refused(told, "wait for some of them first, or lock one larger folder/")
+        return False
     paths = (*holder.held.values(), *holder.asked.values())
     if sum(not is_literal(path) for path in paths) >= MOST_PATTERNS:
         hint = "lock a larger folder/, or unlock what you are done with"
@@ -334,8 +355,14 @@ def _serve_who_may_pass(draft: Draft, ask: Ask) -> None:
 
 
 def _serve_stream(draft: Draft, stream: StreamId) -> None:
-    for ask in sorted(asks_of(draft.state.locks, stream), key=lambda a: a.rank):
-        _grant_if_free(draft, ask)
+    """Grant a stream's asks that nothing blocks, again and again: each lets more of them pass."""
+    has_granted = True
+    while has_granted:
+        has_granted = False
+        for ask in sorted(asks_of(draft.state.locks, stream), key=lambda a: a.rank):
+            if _is_free(draft, ask):
+                _grant(draft, ask)
+                has_granted = True
 
 
 def _grant_if_free(draft: Draft, ask: Ask) -> bool:
@@ -343,8 +370,12 @@ def _grant_if_free(draft: Draft, ask: Ask) -> bool:
     holder = draft.state.locks.holders.get(ask.stream)
     if holder is None or ask.ticket not in holder.asked:
         return True
-    if next(blockers(draft.state.locks, ask), None) is not None:
+    if not _is_free(draft, ask):
         return False
     _grant(draft, ask)
     _serve_stream(draft, ask.stream)
     return True
+
+
+def _is_free(draft: Draft, ask: Ask) -> bool:
+    return next(blockers(draft.state.locks, ask), None) is None

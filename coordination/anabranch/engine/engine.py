@@ -23,6 +23,9 @@ from anabranch.core.owed import owed
 from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
 
+NOTABLE_SECONDS = 0.0005
+"""A decision that took longer is counted against whoever asked for it."""
+
 
 class EventStore(Protocol):
     """Where events become durable: all of one call, or none."""
@@ -31,12 +34,16 @@ class EventStore(Protocol):
 
 
 class Turn(msgspec.Struct, frozen=True):
-    """What one turn brought. ``refusals`` and ``answers`` are by the position of the input."""
+    """What one turn brought; all but records and effects by the position of the input.
+
+    ``seconds`` is how long it took to decide about those that took a while.
+    """
 
     records: tuple[Recorded, ...]
     effects: tuple[Effect, ...]
     refusals: dict[int, Refusal]
     answers: dict[int, Answer] = {}
+    seconds: dict[int, float] = {}
 
 
 class Meter(msgspec.Struct):
@@ -89,10 +96,15 @@ class Engine:
         state, records, effects = self._state, list[Recorded](), dict[Effect, None]()
         refusals: dict[int, Refusal] = {}
         answers: dict[int, Answer] = {}
+        seconds: dict[int, float] = {}
         waiting = deque(enumerate(inputs))
         while waiting:
             position, given = waiting.popleft()
+            asked = time.thread_time()
             outcome = decide(state, given, self._now(), self._strategies)
+            took = time.thread_time() - asked
+            if took > NOTABLE_SECONDS:
+                seconds[position] = seconds.get(position, 0.0) + took
             if isinstance(outcome, Refusal):
                 refusals[position] = outcome
                 continue
@@ -111,7 +123,7 @@ class Engine:
         self._state = state
         self.meter.deciding += decided - began
         self.meter.journalling += time.perf_counter() - decided
-        return Turn(tuple(records), tuple(effects), refusals, answers)
+        return Turn(tuple(records), tuple(effects), refusals, answers, seconds)
 
     def owed(self) -> tuple[Effect, ...]:
         """Return everything that is to be done, as after a restart."""

@@ -375,6 +375,7 @@ class RunHost:
         for position, (_, reply) in enumerate(batch):
             if reply is not None:
                 _reply(reply, turn.refusals.get(position) or turn.answers.get(position))
+        self._gateway.spent([given for given, _ in batch], turn.seconds)
         self._gateway.turned(turn.records)
         if any(isinstance(r.event, ev.StreamStarted) for r in turn.records):
             self._sampler.nudge()

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from itertools import count
 
@@ -24,6 +25,7 @@ from anabranch.core.globs import is_literal
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
+from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import reads, wire
 from anabranch.engine.gateway.rates import Bucket
 from anabranch.engine.gateway.tickets import Listener, Tell, Tickets, Wait, is_waiting
@@ -31,6 +33,9 @@ from anabranch.engine.gateway.tokens import Tokens
 from anabranch.engine.gateway.wire import Asked, BadFrame
 
 _log = logging.getLogger(__name__)
+
+LONGEST_PAUSE_SECONDS = 5.0
+"""Whose calls would have to pause for longer than that is refused for so long."""
 
 STREAMS_ONLY = (wire.Heartbeat, wire.Arrive, wire.Checkpoint, wire.Leave)
 OPERATOR_ONLY = (wire.Register, wire.Requeue)
@@ -110,9 +115,11 @@ class Desk:
             asked = wire.decode(frame)
             i = asked.i
             caller = self._admit(asked, visit)
+            began = time.thread_time()
             if owner not in (None, caller):
                 raise BadFrame("not_yours", "this spool belongs to another attempt")
             self._serve(asked, caller, asked.request or request or self._name(), visit)
+            self.charge(caller, time.thread_time() - began)
         except BadFrame as error:
             say(wire.encode(error.i if i is None else i, error.answer()))
         except Exception:  # whatever a stream sends, the engine goes on
@@ -163,6 +170,11 @@ class Desk:
         if caller in self._late:
             self.beat(caller, self._late.pop(caller))
 
+    def charge(self, caller: Caller, seconds: float) -> None:
+        """Count what a call has cost against its caller's share of the engine's time."""
+        if seconds > NOTABLE_SECONDS:
+            self._bucket(caller).charge(seconds)
+
     def forget(self, stream: StreamId) -> None:
         """An attempt of a stream is over: what is kept for its calls can go."""
         self._buckets = {c: b for c, b in self._buckets.items() if c.stream != stream}
@@ -185,6 +197,13 @@ class Desk:
         if caller is None:
             raise BadFrame("bad_token", "this token is not of this run", "use $ANABRANCH_TOKEN")
         visit.pause_seconds = self._bucket(caller).take(self._now())
+        if visit.pause_seconds > LONGEST_PAUSE_SECONDS:
+            self._notice(caller)
+            raise BadFrame(
+                "too_much",
+                "what this stream asked for has taken the engine longer than its share",
+                f"ask again in {visit.pause_seconds:.0f} s, and for less at a time",
+            )
         if caller.is_operator and isinstance(asked.args, STREAMS_ONLY):
             raise BadFrame("not_a_stream", f"only a stream can {asked.verb}")
         if not caller.is_operator:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from anabranch.core.answers import LIVE
 from anabranch.core.calls import Call, Caller
 from anabranch.core.events import Recorded, StreamEvent
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.inputs import Input
 from anabranch.core.state import State
 from anabranch.engine.gateway.addresses import door_folder
 from anabranch.engine.gateway.desk import Desk, Reply
@@ -82,6 +83,13 @@ class Gateway:
         if self._doors.parent != self._folder.path:
             with contextlib.suppress(OSError):
                 self._doors.rmdir()
+
+    def spent(self, given: Sequence[Input], seconds: Mapping[int, float]) -> None:
+        """Count what decisions have cost, by their place in a turn, against who asked for them."""
+        for place, cost in seconds.items():
+            asked = given[place]
+            if isinstance(asked, Call):
+                self.desk.charge(asked.caller, cost)
 
     def turned(self, records: Sequence[Recorded]) -> None:
         """The engine took a turn that was published; nothing here may keep it from the next."""
