@@ -27,6 +27,11 @@ def state_home() -> Path:
     return user_state_path("anabranch")
 
 
+def run_counter() -> Path:
+    """Return the file that holds the number of the run begun last, whatever its project."""
+    return state_home() / "runs.count"
+
+
 def themes_folder() -> Path:
     """Return the folder in which a user keeps themes of their own."""
     return user_config_path("anabranch") / "themes"
@@ -62,7 +67,7 @@ def attempt_of(name: str) -> tuple[StreamId, Attempt] | None:
 
 
 def new_run_id(now: datetime) -> RunId:
-    """Return a run id that sorts by time and can be told over the phone."""
+    """Return a run id that can be told over the phone; what it says of the time orders nothing."""
     tail = "".join(_RUN_ALPHABET[byte % len(_RUN_ALPHABET)] for byte in os.urandom(3))
     return RunId(f"{now:%Y%m%d-%H%M%S}-{tail}")
 
@@ -102,6 +107,11 @@ class RunFolder(msgspec.Struct, frozen=True):
     @property
     def journal(self) -> Path:
         return self.path / "journal.db"
+
+    @property
+    def number(self) -> Path:
+        """Where the run stands in the order in which runs were begun."""
+        return self.path / "number"
 
     @property
     def lock(self) -> Path:

@@ -25,6 +25,16 @@ def plan(program: Program, then: str = "true") -> None:
     git(program.project, "commit", "-q", "-m", "plan")
 
 
+def test_what_is_approved_is_the_run_that_began_last(program: Program) -> None:
+    """Not the one whose name says a later hour, because it was somewhere further east."""
+    for zone, text in (("Asia/Tokyo", "old"), ("UTC", "new")):
+        told = program.begin("run", "--headless", "--", f"echo {text} > r", TZ=zone).wait()
+        assert told.code == 0, told
+    told = program.begin("approve", TZ="UTC").wait()
+    assert told.code == 0, told
+    assert (program.project / "r").read_text() == "new\n"
+
+
 def test_a_clean_checkout_is_brought_along(program: Program) -> None:
     """The branch stands on the result, the files are there, and the checkout is clean."""
     plan(program)

@@ -35,7 +35,7 @@ from anabranch.config.advice import may_overlap
 from anabranch.config.positions import key_positions
 from anabranch.config.support import NOT_YET
 from anabranch.config.values import duration_seconds
-from anabranch.core.plan import Dependency, Plan, StreamPlan
+from anabranch.core.plan import Dependency, Plan, StreamPlan, Work
 
 MALFORMED = sorted((Path(__file__).parent.parent / "fixtures" / "malformed_plans").glob("*.toml"))
 SCHEMA = jsonschema.Draft202012Validator(plan_schema())
@@ -129,9 +129,15 @@ def streams_of(plan: Plan) -> dict[str, StreamPlan]:
 # ------------------------------------------------------------------ what a plan means
 
 
+def took(**seconds: float) -> dict[Work, float]:
+    """Return what earlier runs of the whole plan teach."""
+    streams = streams_of(loaded(FULL).plan)
+    return {Work("split-auth", s, streams[s].command_text): t for s, t in seconds.items()}
+
+
 def test_every_key_of_the_contract_reaches_the_core() -> None:
     """Each value arrives in its unit, and the file's order is kept."""
-    plan = loaded(FULL, auto_parallel=7, estimates={"unit": 12.5, "lint": float("nan")}).plan
+    plan = loaded(FULL, auto_parallel=7, estimates=took(unit=12.5, lint=float("nan"))).plan
     unit = streams_of(plan)["unit"]
     assert [stream.id for stream in plan.streams] == ["lint", "integration", "unit"]
     assert (plan.name, plan.max_parallel, plan.include_uncommitted) == ("split-auth", 7, True)
@@ -789,7 +795,7 @@ def test_ten_thousand_streams_with_writes_are_checked_within_seconds() -> None:
 
 def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
     """Names and nesting are promises."""
-    report = check_report(loaded(FULL, auto_parallel=2, estimates={"lint": 3.0, "unit": 5.0}))
+    report = check_report(loaded(FULL, auto_parallel=2, estimates=took(lint=3.0, unit=5.0)))
     assert {key: report[key] for key in report if key != "warnings"} == {
         "schema": 1,
         "name": "split-auth",
@@ -818,7 +824,7 @@ def test_the_report_of_a_broken_plan_lists_its_errors() -> None:
 
 def test_the_report_for_people_names_waves_path_slack_and_warnings() -> None:
     """In plain text without any escape sequence."""
-    shown = check_text(loaded(FULL, estimates={"lint": 100.0, "unit": 50.0}))
+    shown = check_text(loaded(FULL, estimates=took(lint=100.0, unit=50.0)))
     assert "  1  lint  integration\n  2  unit\n" in shown
     assert "Critical path, 2m40s: lint -> unit" in shown
     assert "  integration may slip by 2m39s" in shown

@@ -8,11 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from anabranch.config.model import AskTable, PlanFile, PointTable, StreamTable
 from anabranch.config.support import StrategyNames
 from anabranch.config.values import signal_number
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.plan import AskPlan, Dependency, Plan, PointPlan, SharedStatePlan, StreamPlan
+from anabranch.core.plan import (
+    AskPlan,
+    Dependency,
+    Plan,
+    PointPlan,
+    SharedStatePlan,
+    StreamPlan,
+    Work,
+)
 from anabranch.core.providers import with_providers
 
 
@@ -21,25 +31,25 @@ class PlanContext:
     """What a plan depends on besides its file.
 
     ``auto_parallel`` is the width that ``"auto"`` begins with; ``estimates`` are the seconds that
-    streams took before, by name; ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``;
+    streams took before; ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``;
     ``folder`` is the one in the project that it is run in, if that is known.
     """
 
     known: StrategyNames = field(default_factory=StrategyNames)
     auto_parallel: int = 4
-    estimates: Mapping[str, float] = field(default_factory=dict)
+    estimates: Mapping[Work, float] = field(default_factory=dict)
     machine: Mapping[str, float] = field(default_factory=dict)
     folder: Path | None = None
 
 
 def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
     """Fill every default in. The file must have passed all checks."""
-    coordination = file.coordination
-    streams = _streams(file, context)
+    coordination, name = file.coordination, file.name or default_name
+    streams = _streams(file, name, context)
     width, fallback = coordination.max_parallel, coordination.recovery.fallback
     is_chosen = "fallback" in coordination.recovery.model_fields_set
     return Plan(
-        name=file.name or default_name,
+        name=name,
         streams=streams,
         points=_points(file, streams, context.known),
         max_parallel=max(context.auto_parallel, 1) if width == "auto" else width,
@@ -67,14 +77,14 @@ def _shared_state(file: PlanFile) -> SharedStatePlan:
     return SharedStatePlan(table.type, float(table.sync_interval), table.keep_versions)
 
 
-def _streams(file: PlanFile, context: PlanContext) -> tuple[StreamPlan, ...]:
+def _streams(file: PlanFile, plan: str, context: PlanContext) -> tuple[StreamPlan, ...]:
     points_of: dict[StreamId, list[PointId]] = {}
     for name, point in file.convergence.items():
         for stream in point.streams:
             points_of.setdefault(StreamId(stream), []).append(PointId(name))
     return with_providers(
         [
-            _stream(file, StreamId(name), _as_table(entry), points_of, context.estimates)
+            _estimated(_stream(file, StreamId(name), _as_table(entry), points_of), plan, context)
             for name, entry in file.streams.items()
         ]
     )
@@ -89,7 +99,6 @@ def _stream(
     name: StreamId,
     table: StreamTable,
     points_of: Mapping[StreamId, Sequence[PointId]],
-    estimates: Mapping[str, float],
 ) -> StreamPlan:
     defaults = file.coordination
     command, text = _command(table.command)
@@ -121,9 +130,13 @@ def _stream(
         capabilities=tuple(table.capabilities),
         resources=dict(table.resources),
         writes=tuple(table.writes),
-        estimate_seconds=_estimate(estimates.get(name)),
         executor=table.executor or "",
     )
+
+
+def _estimated(stream: StreamPlan, plan: str, context: PlanContext) -> StreamPlan:
+    seconds = context.estimates.get(Work(plan, stream.id, stream.command_text))
+    return replace(stream, estimate_seconds=_estimate(seconds))
 
 
 def _ask(table: AskTable | None) -> AskPlan:

@@ -35,7 +35,7 @@ from anabranch.config.references import reference_problems
 from anabranch.config.support import StrategyNames, not_yet, refusals, strategy_problems
 from anabranch.config.wording import model_problems
 from anabranch.core.ids import RESERVED_STREAMS
-from anabranch.core.plan import Plan
+from anabranch.core.plan import Plan, Work
 
 MAX_PLAN_BYTES = 4 * 1024 * 1024
 COMMAND_LINE = "<command line>"
@@ -79,14 +79,14 @@ def load_plan(
     *,
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
-    estimates: Mapping[str, float] | None = None,
+    estimates: Mapping[Work, float] | None = None,
     machine: Mapping[str, float] | None = None,
     folder: Path | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Read the plan file at ``path``.
 
     ``known`` names the installed strategies, ``auto_parallel`` is the width of
-    ``max_parallel = "auto"``, ``estimates`` are seconds by stream from earlier runs,
+    ``max_parallel = "auto"``, ``estimates`` are seconds from earlier runs,
     ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``, and ``folder`` the one in the
     project that the plan is run in: what is to be found there is looked for.
     """
@@ -106,7 +106,7 @@ def parse_plan(
     file: str = "anabranch.toml",
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
-    estimates: Mapping[str, float] | None = None,
+    estimates: Mapping[Work, float] | None = None,
     machine: Mapping[str, float] | None = None,
     folder: Path | None = None,
 ) -> LoadedPlan | PlanErrors:
@@ -123,7 +123,7 @@ def plan_from_commands(
     *,
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
-    estimates: Mapping[str, float] | None = None,
+    estimates: Mapping[Work, float] | None = None,
     machine: Mapping[str, float] | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Make a plan of independent streams, each named after the first word of its command."""

@@ -86,6 +86,7 @@ def report(
             "actual": critical_path(with_durations(state.plan, durations))[0],
         },
         "seconds": {stream: _rounded(seconds) for stream, seconds in durations.items()},
+        "commands": {stream: state.stream_plan(stream).command_text for stream in durations},
         "recoveries": recoveries(records),
         "partial": [ref for s in streams for ref in s.partial],
         "rescue": [ref for s in streams for ref in s.rescue],

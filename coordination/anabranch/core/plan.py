@@ -6,7 +6,7 @@ and what the journal keeps, so a run never depends on a file that changed after 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -20,6 +20,14 @@ FailurePolicy = Literal["quarantine", "stop"]
 
 
 ExcessResponse = Literal["show", "tell", "stop"]
+
+
+class Work(NamedTuple):
+    """What a duration is known of: a stream of a plan, with its command."""
+
+    plan: str
+    stream: str
+    command: str
 
 
 class Dependency(msgspec.Struct, frozen=True):

@@ -1,33 +1,37 @@
-"""What earlier runs teach: how long streams took, by name."""
+"""What earlier runs teach: how long a stream of a plan took with the command that it has."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from pathlib import Path
+from collections.abc import Iterator
+from itertools import islice
 from statistics import median
+from typing import Any
 
+from anabranch.core.plan import Work
 from anabranch.engine.reporting import read_report
+from anabranch.engine.runs import runs_of
 from anabranch.paths import ProjectFolder
 
 RUNS_REMEMBERED = 5
+RUNS_LOOKED_AT = 25
 
 
-def estimates(project: ProjectFolder, plan_name: str | None = None) -> dict[str, float]:
-    """Return the median seconds of each stream over the last runs of a project.
-
-    ``plan_name`` limits that to runs of one plan.
-    """
-    seen: defaultdict[str, list[float]] = defaultdict(list)
-    reports = (read_report(path / "report.json") for path in _latest_first(project))
-    wanted = (r for r in reports if r and plan_name in (None, r.get("plan")))
-    for _, report in zip(range(RUNS_REMEMBERED), wanted, strict=False):
-        for stream, seconds in report.get("seconds", {}).items():
-            seen[stream].append(float(seconds))
-    return {stream: median(seconds) for stream, seconds in seen.items()}
+def estimates(project: ProjectFolder) -> dict[Work, float]:
+    """Return the median seconds of each work over the last runs of a project that did it."""
+    seen: defaultdict[Work, list[float]] = defaultdict(list)
+    for run in islice(runs_of(project), RUNS_LOOKED_AT):
+        for work, seconds in _durations(read_report(run.report) or {}):
+            if len(seen[work]) < RUNS_REMEMBERED:
+                seen[work].append(seconds)
+    return {work: median(seconds) for work, seconds in seen.items()}
 
 
-def _latest_first(project: ProjectFolder) -> list[Path]:
-    try:
-        return sorted(project.runs.iterdir(), reverse=True)
-    except OSError:
-        return []
+def _durations(report: dict[str, Any]) -> Iterator[tuple[Work, float]]:
+    """Yield what a report tells; one of an earlier version does not tell commands."""
+    plan, seconds, commands = (report.get(key) for key in ("plan", "seconds", "commands"))
+    if not isinstance(seconds, dict) or not isinstance(commands, dict):
+        return
+    for stream, taken in seconds.items():
+        if isinstance(taken, int | float) and stream in commands:
+            yield Work(str(plan), stream, str(commands[stream])), float(taken)

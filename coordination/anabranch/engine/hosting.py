@@ -17,11 +17,12 @@ from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import RunLock, holder_of
-from anabranch.engine.runs import project_root
+from anabranch.engine.run_numbers import next_number, note_number
+from anabranch.engine.runs import project_root, runs_in
 from anabranch.engine.workspaces import GitError, Repository, open_repository
 from anabranch.errors import AnabranchError, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
-from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder
+from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder, run_counter
 
 
 class AlreadyHosted(UsageError):
@@ -88,12 +89,14 @@ def _host_new(
     command: inputs.StartRun,
     extensions: Extensions,
 ) -> RunHost:
+    number = next_number(run_counter(), runs_in(ProjectFolder(home.path.parents[1])))
     home.create()
+    note_number(home, number)
     clock = RunClock.begin()
     lock = RunLock.acquire(home.lock)
     assert lock is not None, "nobody else knows a run that has just got its name"
-    facts = {"project": str(repository.root), "folder": str(folder), **clock.facts()}
-    journal = Journal.create(home.journal, facts)
+    facts = {"project": str(repository.root), "folder": str(folder), "number": str(number)}
+    journal = Journal.create(home.journal, facts | clock.facts())
     world = (home, lock, journal, clock, repository, strategies, environment)
     host = RunHost(Parts(*world, None, command, extensions))
     host.open()

@@ -8,6 +8,7 @@ left while nobody hosted the run is found by the next host.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import time
@@ -40,6 +41,8 @@ from anabranch.plain_files import NotPlain, read_if_there, read_plain, write_who
 LARGEST_REQUEST_BYTES = 64 * 1024
 LARGEST_ANSWER_BYTES = 64 * 1024
 MOST_ENTRIES = 8_192
+NUMBER_DIGITS = 20
+PATIENCE_SECONDS = 2.0
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -98,9 +101,38 @@ def command_for(request: Request) -> Command | Refusal:
 @machine_errors()
 def leave(folder: Path, request: Request) -> Path:
     """Leave a request and return where its answer will appear. Raises WorldError."""
-    name = f"{time.time_ns():020d}-{secrets.token_hex(4)}"
-    write_whole(folder / f"{name}.request", msgspec.json.encode(request))
+    asked = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _wait_for(asked)
+        last = max((_number(name) for name in _names(folder)), default=0)
+        name = f"{last + 1:020d}-{secrets.token_hex(4)}"
+        write_whole(folder / f"{name}.request", msgspec.json.encode(request))
+    finally:
+        os.close(asked)
     return folder / f"{name}.answer"
+
+
+def _wait_for(folder: int) -> None:
+    """Let whoever is just leaving a request finish, so that each gets its place in the order."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)
+    return None
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names of the requests that wait, in the order in which they were left."""
+    with os.scandir(folder) as entries:
+        some = islice(entries, MOST_ENTRIES)
+        return sorted(e.name for e in some if e.name.endswith(".request"))
+
+
+def _number(name: str) -> int:
+    number = name.partition("-")[0]
+    return int(number) if number.isdecimal() and len(number) == NUMBER_DIGITS else 0
 
 
 def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, Request | Refusal]]:
@@ -109,9 +141,7 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
     Those ``heard`` before are passed over.
     """
     try:
-        with os.scandir(folder) as entries:
-            some = islice(entries, MOST_ENTRIES)
-            names = sorted(e.name for e in some if e.name.endswith(".request"))
+        names = _names(folder)
     except OSError:
         return
     for path in (folder / name for name in names):

@@ -14,6 +14,7 @@ from anabranch.core.state_views import verify_history
 from anabranch.engine.clock import RunClock
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import holder_of
+from anabranch.engine.run_numbers import newest_first
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.paths import ProjectFolder, RunFolder, project_folder, state_home
 
@@ -41,8 +42,12 @@ def run_folders(project: Path | None) -> list[RunFolder]:
     homes = [ProjectFolder(p) for p in _folders(state_home() / "projects")]
     if project is not None:
         homes = [ProjectFolder(project_folder(project_root(project)))]
-    runs = [RunFolder(p) for home in homes for p in _folders(home.runs)]
-    return sorted(runs, key=lambda r: r.path.name, reverse=True)
+    return newest_first(run for home in homes for run in runs_in(home))
+
+
+def runs_of(project: ProjectFolder) -> list[RunFolder]:
+    """Return the runs in a project's folder, newest first."""
+    return newest_first(runs_in(project))
 
 
 def find_run(project: Path, name: str | None) -> RunFolder:
@@ -101,6 +106,11 @@ def run_clock(home: RunFolder, state: State) -> RunClock:
         return RunClock.of_journal(journal, state)
     finally:
         journal.close()
+
+
+def runs_in(project: ProjectFolder) -> Iterator[RunFolder]:
+    """Yield the runs in a project's folder, in no order."""
+    return (RunFolder(path) for path in _folders(project.runs))
 
 
 def _folders(path: Path) -> Iterator[Path]:
