@@ -8,6 +8,10 @@ a fact, least of all as "it is gone".
 from __future__ import annotations
 
 import errno
+import os
+from pathlib import Path
+
+LEAST_ROOM_BYTES = 64 * 1024
 
 _SHORT_OF = {
     errno.ENOSPC: "the disk is full",
@@ -58,6 +62,16 @@ def shortage_of(error: BaseException) -> str | None:
         return _SHORT_OF.get(error.errno)
     no_thread = isinstance(error, RuntimeError) and _NO_THREAD in str(error)
     return _SHORT_OF[errno.EAGAIN] if no_thread else None
+
+
+def is_full(place: Path) -> bool:
+    """Whether there is no room, for bytes or for files, on the disk that a folder lies on."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    has_no_files = found.f_files > 0 and found.f_favail == 0
+    return found.f_bavail * found.f_frsize < LEAST_ROOM_BYTES or has_no_files
 
 
 def shortage_in(words: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +17,9 @@ import pytest
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.state import State
-from anabranch.engine.journal import Journal, JournalDamaged
-from anabranch.errors import DiskFull, WorldError
+from anabranch.engine.journal import Journal
+from anabranch.engine.journal_errors import JournalDamaged
+from anabranch.errors import DiskFull, MachineShort, WorldError
 from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, plan_of, stream
 from anabranch.testing.memory_store import replay
@@ -232,6 +234,42 @@ def test_a_newer_format_is_refused_in_words(path: Path) -> None:
 def test_a_journal_that_is_not_there_is_refused_in_words(path: Path) -> None:
     with pytest.raises(WorldError, match="there is no journal"):
         Journal.open(path, "read")
+
+
+def test_a_journal_that_cannot_be_written_to_is_still_read(small_disk: Path, path: Path) -> None:
+    """On a read-only medium, also what was not folded back into the file when its engine died."""
+    journal = Journal.create(path, {})
+    journal.append([delay(seq) for seq in range(1, 11)])
+    for name in (path.name, f"{path.name}-wal"):
+        shutil.copyfile(path.with_name(name), small_disk / name)
+    journal.close()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True, timeout=10)
+    found = Journal.open(small_disk / path.name, "read")
+    assert [r.seq for r in found.read()] == list(range(1, 11))
+    assert found.is_whole() == []
+    found.close()
+    with pytest.raises(WorldError) as refused:
+        Journal.open(small_disk / path.name, "write")
+    assert "there is no journal" not in refused.value.message
+
+
+def test_why_a_journal_cannot_be_opened_is_found_out_not_guessed(path: Path) -> None:
+    """A pipe is not a missing file; a journal that somebody keeps locked is one later."""
+    os.mkfifo(path)
+    with pytest.raises(WorldError, match="is not a plain file"):
+        Journal.open(path, "read")
+    path.unlink()
+    journal = Journal.create(path, {})
+    journal._db.set_busy_timeout(1)
+    other = apsw.Connection(str(path))
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(MachineShort, match="just now"):
+        journal.append([delay(1)])
+    other.execute("ROLLBACK")
+    other.close()
+    journal.append([delay(1)])
+    assert journal.is_whole() == []
+    journal.close()
 
 
 def test_a_missing_event_is_found(path: Path) -> None:

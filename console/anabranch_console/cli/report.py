@@ -11,7 +11,7 @@ from anabranch.bounded_call import in_words, within
 from anabranch.core.projections import event_line
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
-from anabranch.engine.reporting import build_report, read_report
+from anabranch.engine.reporting import build_report, proved_anew, read_report
 from anabranch.engine.runs import run_clock
 from anabranch.errors import PluginRefused, UsageError
 from anabranch.extending import ReportFormat
@@ -44,6 +44,8 @@ def command(run: str | None, form: str, as_json: bool) -> None:
     if report is None or report.get("run") != state.run:
         now = run_clock(found.folder, state).now()
         report = build_report(found.folder, state, now, {})
+    else:
+        report = proved_anew(report, found.folder, state)
     if as_json or form == "json":
         print_json(report)
         return

@@ -56,7 +56,7 @@ from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Repository
 from anabranch.engine.write_watch import WriteWatch
-from anabranch.errors import AnabranchError, DiskFull
+from anabranch.errors import AnabranchError, MachineShort
 from anabranch.extending import Extensions
 from anabranch.paths import RunFolder
 
@@ -357,7 +357,7 @@ class RunHost:
         try:
             turn = self._engine.turn([given for given, _ in batch])
             self._parts.journal.tidy(self._engine.state)
-        except DiskFull as error:
+        except MachineShort as error:
             self._mailbox.extendleft(reversed(batch))
             self._trouble = error.message
             return False

@@ -15,8 +15,10 @@ write-ahead log can be corrupted when two connections checkpoint at once (fixed 
 from __future__ import annotations
 
 import os
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Union
 
@@ -28,14 +30,15 @@ from anabranch.core.evolve import evolve, first_state
 from anabranch.core.ids import Seq
 from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state, encode_state
 from anabranch.core.state import State
-from anabranch.errors import DiskFull, WorldError
-from anabranch.plain_files import open_plain
+from anabranch.engine.journal_errors import JournalDamaged, journal_errors, require_plain
+from anabranch.plain_files import copy_plain, open_plain
 
 FORMAT = 1
 SNAPSHOT_EVERY = 10_000
 SNAPSHOT_AT_END = 500
 CHECKPOINT_EVERY = 2_000
 SYNC_SECONDS = 0.05
+LARGEST_JOURNAL_BYTES = 1 << 40
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -51,18 +54,14 @@ _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(
 )
 
 
-class JournalDamaged(WorldError):
-    """The journal cannot be read."""
-
-    code = "journal_damaged"
-
-
 class Journal:
     """One run's journal. Not thread-safe: each thread opens its own."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._db = connection
+        self._path = Path(connection.filename)
         self._wal: int | None = None
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._since_checkpoint = 0
         self._last_snapshot: Seq = 0
 
@@ -71,7 +70,7 @@ class Journal:
     @classmethod
     def create(cls, path: Path, meta: dict[str, str]) -> Journal:
         """Make a new journal. Raises DiskFull, WorldError."""
-        with _errors(path):
+        with journal_errors(path, is_told=True):
             journal = cls(_connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE))
             with journal._db:
                 journal._db.execute(_SCHEMA)
@@ -80,10 +79,11 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, mode: Literal["write", "read"]) -> Journal:
-        """Open a journal that exists. Raises JournalDamaged, WorldError."""
-        flags = apsw.SQLITE_OPEN_READWRITE if mode == "write" else apsw.SQLITE_OPEN_READONLY
-        with _errors(path):
-            journal = cls(_connect(path, flags))
+        """Open a journal that exists. Raises JournalDamaged, MachineShort, WorldError."""
+        with journal_errors(path, is_told=True):
+            require_plain(path)  # SQLite would wait for somebody to write to a pipe
+            journal = cls(_connect(path, apsw.SQLITE_OPEN_READWRITE)) if mode == "write" else None
+            journal = journal or cls._open_to_read(path)
             found = journal.meta("format")
             if found != str(FORMAT):
                 raise JournalDamaged(
@@ -92,8 +92,28 @@ class Journal:
                 )
             return journal
 
+    @classmethod
+    def _open_to_read(cls, path: Path) -> Journal:
+        """Open a journal to read it, by way of a copy where SQLite could not share it.
+
+        That takes place in a folder that cannot be written to, on a medium or of somebody else's.
+        """
+        try:
+            journal = cls(_connect(path, apsw.SQLITE_OPEN_READONLY))
+            journal.meta("format")
+        except (apsw.CantOpenError, apsw.ReadOnlyError):
+            copy = tempfile.TemporaryDirectory(prefix="anabranch-journal-")
+            for name in (path.name, f"{path.name}-wal"):
+                with suppress(FileNotFoundError):
+                    copy_plain(path.with_name(name), Path(copy.name, name), LARGEST_JOURNAL_BYTES)
+            journal = cls(_connect(Path(copy.name, path.name), apsw.SQLITE_OPEN_READWRITE))
+            journal._copy = copy
+        return journal
+
     def close(self) -> None:
         """Close the connection; a writer leaves no write-ahead log behind."""
+        if self._copy is not None:
+            self._copy.cleanup()
         if self._wal is not None:
             os.close(self._wal)
             self._wal = None
@@ -108,7 +128,7 @@ class Journal:
 
     def set_meta(self, **facts: str) -> None:
         """Set facts about the run, all or none."""
-        with _errors(None), self._db:
+        with journal_errors(self._path), self._db:
             self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", facts.items())
 
     # --- events ----------------------------------------------------------------------------------
@@ -118,7 +138,7 @@ class Journal:
         rows = [(r.seq, r.at, r.cause, _ENCODER.encode(r.event)) for r in records]
         if not rows:
             return
-        with _errors(None), self._db:
+        with journal_errors(self._path), self._db:
             self._db.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", rows)
         self._since_checkpoint += len(rows)
 
@@ -135,7 +155,7 @@ class Journal:
     def read(self, after: Seq = 0, limit: int = -1) -> Iterator[Recorded]:
         """Yield events after a number, oldest first. The rows are fetched before the first yield,
         because an open read would keep the write-ahead log from being folded back."""
-        with _errors(None):
+        with journal_errors(self._path):
             rows: list[tuple[Any, ...]] = self._db.execute(
                 "SELECT seq, at, cause, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after, limit),
@@ -186,14 +206,14 @@ class Journal:
     def checkpoint(self) -> None:
         """Fold the write-ahead log back into the file; does nothing if nothing was appended."""
         if self._since_checkpoint:
-            with _errors(None):
+            with journal_errors(self._path):
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._since_checkpoint = 0
 
     def save_snapshot(self, state: State) -> None:
         """Keep a state, and the one before it; older ones go."""
         body = zlib.compress(encode_state(state), level=1)
-        with _errors(None), self._db:
+        with journal_errors(self._path), self._db:
             self._db.execute(
                 "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)",
                 (state.seq, SNAPSHOT_FORMAT, body),
@@ -218,31 +238,3 @@ def _connect(path: Path, flags: int) -> apsw.Connection:
         connection.pragma("synchronous", "normal")
         connection.wal_autocheckpoint(0)
     return connection
-
-
-class _errors:
-    """Turns SQLite's errors into ours, with the next step."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        where = f" {self._path}" if self._path else ""
-        if isinstance(error, apsw.FullError | apsw.IOError):
-            raise DiskFull(
-                f"the disk is full: the journal{where} cannot be written",
-                "make room; the run goes on by itself",
-            ) from error
-        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
-            raise JournalDamaged(
-                f"the journal{where} is damaged: {error}", "anabranch doctor says what can be done"
-            ) from error
-        if isinstance(error, apsw.CantOpenError):
-            raise WorldError(f"there is no journal{where}", "anabranch runs lists the runs") from (
-                error
-            )
-        if isinstance(error, apsw.Error):
-            raise WorldError(f"the journal{where} cannot be used: {error}") from error

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core.accounting import report
+from anabranch.core.events import Recorded
 from anabranch.core.invariants import broken_promises
 from anabranch.core.state import State
 from anabranch.core.state_views import verify_history
@@ -26,6 +27,20 @@ def build_report(
 
     Raises WorldError if the journal cannot be read.
     """
+    records, integrity = _prove(folder, state)
+    return {**report(state, records, now, engine_overhead), "integrity": integrity}
+
+
+def proved_anew(found: dict[str, Any], folder: RunFolder, state: State) -> dict[str, Any]:
+    """Return a written report with what the journal proves now, not when it was written.
+
+    Raises WorldError if the journal cannot be read.
+    """
+    return {**found, "integrity": _prove(folder, state)[1]}
+
+
+def _prove(folder: RunFolder, state: State) -> tuple[list[Recorded], dict[str, Any]]:
+    """Read a journal, and say whether it and the state it adds up to are whole."""
     journal = Journal.open(folder.journal, "read")
     try:
         records = list(journal.read())
@@ -34,15 +49,11 @@ def build_report(
         journal.close()
     told = [r for r in records if r.seq <= state.seq]
     broken = [*broken_promises(state), *verify_history(told, state.shared.hash)]
-    gaps = [r.seq for i, r in enumerate(records, 1) if r.seq != i]
-    return {
-        **report(state, records, now, engine_overhead),
-        "integrity": {
-            "journal": "ok" if not faults else "; ".join(faults),
-            "state": "; ".join(broken) or "ok",
-            "events": len(records),
-            "gaps": gaps,
-        },
+    return records, {
+        "journal": "ok" if not faults else "; ".join(faults),
+        "state": "; ".join(broken) or "ok",
+        "events": len(records),
+        "gaps": [r.seq for i, r in enumerate(records, 1) if r.seq != i],
     }
 
 

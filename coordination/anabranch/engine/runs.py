@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -15,7 +16,7 @@ from anabranch.engine.clock import RunClock
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import holder_of
 from anabranch.engine.run_numbers import newest_first
-from anabranch.errors import AnabranchError, UsageError
+from anabranch.errors import AnabranchError, UsageError, machine_errors
 from anabranch.paths import ProjectFolder, RunFolder, project_folder, state_home
 
 
@@ -114,7 +115,5 @@ def runs_in(project: ProjectFolder) -> Iterator[RunFolder]:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    try:
+    with machine_errors(), suppress(FileNotFoundError, NotADirectoryError):
         yield from (Path(e.path) for e in os.scandir(path) if e.is_dir(follow_symlinks=False))
-    except OSError:
-        return

@@ -20,9 +20,8 @@ import msgspec
 from anabranch.engine import workspaces as ws
 from anabranch.errors import DiskFull, MachineShort
 from anabranch.plain_files import create_fresh, fresh_name
-from anabranch.shortage import in_words, shortage_in, shortage_of
+from anabranch.shortage import LEAST_ROOM_BYTES, in_words, is_full, shortage_in, shortage_of
 
-LEAST_ROOM_BYTES = 64 * 1024
 SPARE_DESCRIPTORS = 16
 
 
@@ -46,7 +45,7 @@ def want_of(error: BaseException, places: Sequence[Path], own: Path) -> Want | N
     certain = _certain(error) or (_certain(error.__cause__) if error.__cause__ else None)
     if certain:
         return Want(certain, True)
-    if any(map(_is_full, places)):
+    if any(map(is_full, places)):
         return Want(in_words(errno.ENOSPC), True)
     said = shortage_in(error.stderr + error.reason if isinstance(error, ws.GitError) else "")
     return None if said is None else Want(said, not _has_all(own))
@@ -56,15 +55,6 @@ def _certain(error: BaseException) -> str | None:
     if isinstance(error, DiskFull):
         return in_words(errno.ENOSPC)
     return error.message if isinstance(error, MachineShort) else shortage_of(error)
-
-
-def _is_full(place: Path) -> bool:
-    try:
-        found = os.statvfs(place)
-    except OSError:
-        return False
-    has_no_files = found.f_files > 0 and found.f_favail == 0
-    return found.f_bavail * found.f_frsize < LEAST_ROOM_BYTES or has_no_files
 
 
 def _has_all(own: Path) -> bool:
