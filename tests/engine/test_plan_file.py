@@ -728,6 +728,22 @@ def test_an_empty_command_is_a_mistake_everywhere(key: str) -> None:
     assert [error.key for error in refused(text).errors] == [f"convergence.final.{key}"]
 
 
+@pytest.mark.parametrize(
+    "keys",
+    [
+        '[coordination.recovery]\npermanent_failures = [""]',
+        '[streams.b]\ncommand = "true"\ncapabilities = [" "]',
+        '[streams.b]\ncommand = "true"\ndepends_on = [{ capability = "" }]',
+        '[streams.b]\ncommand = "true"\nenv_file = ""',
+        '[streams.b]\ncommand = "true"\nask = { command = " " }',
+    ],
+)
+def test_what_is_empty_means_neither_nothing_nor_everything(keys: str) -> None:
+    """It would be taken for one of the two, without a word."""
+    (error,) = refused(f'version = 1\n[streams]\na = "true"\n{keys}\n').errors
+    assert "empty" in error.message
+
+
 IMPOSSIBLE_HERE = {
     "impossible-resources": "resources = { cpu_cores = 9999 }",
     "missing-env-file": 'env_file = ["no/such.env"]',

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,3 +127,13 @@ def test_a_balancer_orders_the_queue(balancer: str, order: list[str]) -> None:
     rank = STRATEGIES.balancers[balancer].rank
     queue = [queued(0, path=2.0), queued(1), queued(2, path=9.0), queued(3, priority=1)]
     assert [s.stream for s in sorted(queue, key=lambda s: (rank(s), s.position))] == order
+
+
+@pytest.mark.parametrize("written", [{"quorum": 2}, {"at_once": -1}, {"interval_seconds": 0}])
+@pytest.mark.parametrize("name", ["barrier", "progressive", "checkpoint"])
+def test_no_built_in_type_takes_an_option_in_vain(name: str, written: dict[str, Any]) -> None:
+    """What it does not take, or cannot mean, is an error; what goes with every type is not."""
+    taken = load_plugins().strategies.convergence_options[name]
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert(written, taken)
+    msgspec.convert({"reduce": "sum"}, taken)

@@ -148,6 +148,8 @@ def signal_number(name: str) -> int | None:
 
 def _sound_pattern(value: str) -> str:
     """A pattern is a regular expression that takes no longer than its text is long."""
+    if not value:
+        raise fault("must not be empty: that fits every line", "name words of the log")
     try:
         compiled(value)
     except PatternRefused as refused:

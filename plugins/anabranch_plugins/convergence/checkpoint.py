@@ -6,6 +6,8 @@ not merge is known early; what does is offered to those that want it. At the end
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from anabranch.core.strategies import (
@@ -22,7 +24,7 @@ from anabranch.core.wording import counted
 class CheckpointOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``interval_seconds`` lies between two checkpoints; without it the coordination's does."""
 
-    interval_seconds: float | None = None
+    interval_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
     reduce: str = "collect"
 
 

@@ -8,6 +8,8 @@ as one step of priority, so nobody waits for ever.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from anabranch.core.ids import StreamId
@@ -18,8 +20,8 @@ from anabranch.core.wording import counted
 class ProgressiveOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``at_once`` is how many streams one merge takes, 0 for all that wait."""
 
-    at_once: int = 0
-    ageing_seconds: float = 30.0
+    at_once: Annotated[int, msgspec.Meta(ge=0)] = 0
+    ageing_seconds: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     reduce: str = "collect"
 
 
