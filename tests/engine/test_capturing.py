@@ -86,6 +86,14 @@ def forces_ignored(folder: Path) -> None:
     git(folder, "add", "-f", "wanted.o")
 
 
+def forces_into_a_split_index(folder: Path) -> None:
+    git(folder, "update-index", "--split-index")
+    git(folder, "config", "core.splitIndex", "true")
+    write(folder, {"own": "1\n", "wanted.o": "o\n"})
+    git(folder, "add", "-f", "wanted.o")
+    git(folder, "commit", "-qm", "by force")
+
+
 def untracks(folder: Path) -> None:
     write(folder, {"own": "1\n", ".gitignore": "*.o\na.txt\n"})
     git(folder, "rm", "-q", "--cached", "a.txt")
@@ -99,6 +107,7 @@ BEHAVIOURS: dict[Callable[[Path], None], dict[str, str | None]] = {
     leaves_index_lock: {"own": "1\n"},
     hides_from_index: {"own": "1\n", "a.txt": "hidden\n", "d/b.txt": "hidden\n"},
     forces_ignored: {"own": "1\n", "wanted.o": "o\n"},
+    forces_into_a_split_index: {"own": "1\n", "wanted.o": "o\n"},
     untracks: {"own": "1\n", "a.txt": None},
 }
 

@@ -132,6 +132,12 @@ def staged_then_changed(folder: Path) -> str:
     return "only staged\n"
 
 
+def staged_in_a_split_index(folder: Path) -> str:
+    git(folder, "update-index", "--split-index")
+    git(folder, "config", "core.splitIndex", "true")
+    return staged_then_changed(folder)
+
+
 def stashed(folder: Path) -> str:
     write(folder, {"a.txt": "stashed\n"})
     git(folder, "stash")
@@ -185,6 +191,7 @@ def annotated_tag(folder: Path) -> str:
 HISTORIES: tuple[Callable[[Path], str], ...] = (
     detached_commit,
     staged_then_changed,
+    staged_in_a_split_index,
     stashed,
     two_stashes,
     on_a_branch,

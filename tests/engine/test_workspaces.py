@@ -126,6 +126,15 @@ def with_submodule(user: Path) -> Path:
     return user
 
 
+def split_index(user: Path) -> Path:
+    """A dirty repository whose index is in two parts, an ignored file added by force in it."""
+    plain_git(user)
+    git(user, "config", "core.splitIndex", "true")
+    write(user, {"forced.txt": "forced\n", ".gitignore": "*.o\nforced.txt\n"})
+    git(user, "add", "-f", "forced.txt", ".gitignore")
+    return user
+
+
 SHAPES: tuple[Callable[[Path], Path], ...] = (
     plain_git,
     linked_worktree,
@@ -134,6 +143,7 @@ SHAPES: tuple[Callable[[Path], Path], ...] = (
     worktree_config,
     windows_lines,
     with_submodule,
+    split_index,
 )
 
 
@@ -151,7 +161,7 @@ def test_a_run_leaves_the_checkout_as_it_was(
     git(user, "fsck", "--strict")
 
 
-@pytest.mark.parametrize("shape", [plain_git, linked_worktree, unborn])
+@pytest.mark.parametrize("shape", [plain_git, linked_worktree, unborn, split_index])
 def test_uncommitted_work_can_be_the_base(shape: Callable[[Path], Path], tmp_path: Path) -> None:
     """Staged, unstaged and untracked files are in the base; ignored ones are not."""
     user = shape(tmp_path / "user")
