@@ -57,3 +57,20 @@ def test_a_stream_neither_takes_nor_sees_the_users_stash(
     assert program.log("one").endswith("one\n")
     assert program.log("two").endswith("two\n")
     assert git(repository, "stash", "list", "--format=%H %gs") == before
+
+
+def test_a_filter_planted_by_one_run_is_named_by_the_next_and_not_started(
+    program: Program, repository: Path
+) -> None:
+    """Only after a person has accepted it does the engine start it."""
+    mark = program.scratch / "ran"
+    plant = f"git -C {repository} config filter.e.clean 'touch {mark}; cat'"
+    change = "echo '*.txt filter=e' > .gitattributes; echo changed > a.txt"
+    program.expect(0, "run", "--headless", "--", plant)
+    assert "filter.e.clean" in " ".join(program.streams()["git"]["warnings"])
+    told = program.expect(0, "run", "--headless", "--", change)
+    assert "filter.e.clean" in told.out + told.err
+    assert not mark.exists()
+    told = program.expect(0, "run", "--headless", "--trust", "--", change)
+    assert "accepted as they are now: filter.e.clean" in told.err
+    assert mark.exists()

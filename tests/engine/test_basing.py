@@ -9,7 +9,7 @@ import pytest
 
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces import uncommitted_files
-from tests.engine.repositories import Project, git, make_repository, open_project, write
+from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
 
 
 def open_home(home: Path, monkeypatch: pytest.MonkeyPatch, *, is_repository: bool) -> Project:
@@ -43,7 +43,7 @@ def test_our_state_is_no_uncommitted_work(tmp_path: Path, monkeypatch: pytest.Mo
     project = open_home(home, monkeypatch, is_repository=True)
     git(home, "add", "-A", "--", ".", ":!.local/state/anabranch")
     git(home, "commit", "-qm", "own")
-    assert uncommitted_files(project.repo) == 0
+    assert uncommitted_files(project.repo, RUN) == 0
 
 
 def test_a_link_to_our_state_changes_nothing(

@@ -93,15 +93,23 @@ class Progress:
                 return event.point, "recovering", "the plan's resolver is asked"
             case ev.ConflictHandedBack():
                 return event.stream, "recovering", event.reason
-            case ev.BaseCaptured() if event.left_out:
-                told = f"{counted(event.left_out, 'uncommitted file')} not part of this run"
-                return "base", "waiting", f"{told} (include_uncommitted = true takes them along)"
+            case ev.BaseCaptured() if event.left_out or event.warnings:
+                return "base", "waiting", base_in_words(event)
             case ev.RunResumed():
                 noun = "process" if event.adopted == 1 else "processes"
                 return "run", "running", f"{event.reason}; {event.adopted} {noun} adopted"
             case ev.RunStopRequested():
                 return "run", "stopped", f"stopping: {event.reason}"
         return None
+
+
+def base_in_words(event: ev.BaseCaptured) -> str:
+    """Return what of the user's checkout the run does not follow."""
+    told = list(event.warnings)
+    if event.left_out:
+        files = counted(event.left_out, "uncommitted file")
+        told.append(f"{files} not part of this run (include_uncommitted = true takes them along)")
+    return "; ".join(told)
 
 
 def strategy_fault_in_words(event: ev.StrategyFaulted) -> str:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from anabranch.engine.hosting import start_run
+from anabranch.engine.hosting import accept_project, start_run
 from anabranch_console.cli.hosting import finish, host_run
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
+from anabranch_console.cli.output import say, shown
 from anabranch_console.cli.planning import DEFAULT_PLAN, read_plan, valid_plan, with_choices
 
 
@@ -55,6 +56,7 @@ class Duration(click.ParamType[float]):
 @click.option("--approve", is_flag=True, help="Bring the result to your branch when it converged.")
 @click.option("--max-parallel", type=click.IntRange(min=1), metavar="N", help="Streams at once.")
 @click.option("--time-limit", type=Duration(), help="Stop the run after this long (exit 124).")
+@click.option("--trust", is_flag=True, help="Accept the project's git settings as they are now.")
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 def command(
     plan: str | None,
@@ -64,6 +66,7 @@ def command(
     approve: bool,
     max_parallel: int | None,
     time_limit: float | None,
+    trust: bool,
     as_json: bool,
 ) -> None:
     """Run PLAN (anabranch.toml), or the commands given after --.
@@ -75,6 +78,8 @@ def command(
         raise click.UsageError("give either a plan or commands after --, not both")
     found = installed()
     loaded = valid_plan(read_plan(plan, commands, found.strategies, found.extensions), as_json)
+    if trust and (names := accept_project(here())):
+        say(f"accepted as they are now: {', '.join(map(shown, names))}")
     host = start_run(
         here(),
         with_choices(loaded.plan, keep_going, max_parallel),

@@ -152,7 +152,9 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
         f"{e.plan.name}: {wording.count(len(e.plan.streams), 'stream')}, "
         f"{e.plan.max_parallel} at a time"
     ),
-    ev.BaseCaptured: lambda e: f"{e.commit[:10]} on {(e.branch or 'no branch')}",
+    ev.BaseCaptured: lambda e: "; ".join(
+        (f"{e.commit[:10]} on {(e.branch or 'no branch')}", *e.warnings)
+    ),
     ev.RunConverged: lambda e: f"the result stands on {e.branch}" if e.branch else "no changes",
     ev.RunNeedsOperator: lambda e: f"{e.reason}; {e.hint}",
     ev.RunApproved: lambda e: e.message,

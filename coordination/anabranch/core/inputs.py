@@ -127,6 +127,7 @@ class BaseFound(Observation, frozen=True):
     branch: str | None
     head: str | None
     left_out: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class BaseNotFound(Observation, frozen=True):

@@ -39,7 +39,8 @@ def start(draft: Draft, command: inputs.StartRun) -> None:
 def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
     """The run knows what its streams start from."""
     if draft.state.base is None:
-        draft.emit(ev.BaseCaptured(fact.commit, fact.tree, fact.branch, fact.head, fact.left_out))
+        what = (fact.commit, fact.tree, fact.branch, fact.head)
+        draft.emit(ev.BaseCaptured(*what, fact.left_out, fact.warnings))
 
 
 def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:

@@ -19,7 +19,12 @@ from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.run_numbers import next_number, note_number
 from anabranch.engine.runs import project_root, runs_in
-from anabranch.engine.workspaces import GitError, Repository, open_repository
+from anabranch.engine.workspaces import (
+    GitError,
+    Repository,
+    accept_settings,
+    open_repository,
+)
 from anabranch.errors import AnabranchError, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder, run_counter
@@ -41,6 +46,19 @@ def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
         state = ProjectFolder(project_folder(project_root(folder)))
         state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return open_repository(folder, state.store, state.git_lock), state
+    except GitError as error:
+        raise UsageError(error.reason, error.hint) from error
+
+
+@machine_errors()
+def accept_project(folder: Path) -> tuple[str, ...]:
+    """Accept a project's git settings as they are; return the names of what had changed.
+
+    Raises UsageError if there is no such project.
+    """
+    repository, _ = open_project(folder)
+    try:
+        return accept_settings(repository)
     except GitError as error:
         raise UsageError(error.reason, error.hint) from error
 

@@ -19,7 +19,8 @@ class RunStarted(Event, frozen=True):
 class BaseCaptured(Event, frozen=True):
     """The commit that every stream starts from is known and kept alive by a ref.
 
-    ``left_out`` counts the files of the user's checkout with changes that are not part of it.
+    ``left_out`` counts the files of the user's checkout with changes that are not part of it;
+    ``warnings`` say what else of the checkout the run does not follow.
     """
 
     commit: str
@@ -27,6 +28,7 @@ class BaseCaptured(Event, frozen=True):
     branch: str | None
     head: str | None
     left_out: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class RunResumed(Event, frozen=True):

@@ -83,13 +83,15 @@ class WorkspaceEffects:
 
     def capture_base(self, state: State, effect: fx.CaptureBase) -> inputs.Input:
         """Find the commit that streams start from."""
-        base = ws.capture_base(self._repo, state.run, state.plan.include_uncommitted)
+        leaves_out = not state.plan.include_uncommitted
+        base = ws.capture_base(self._repo, state.run, not leaves_out)
         return inputs.BaseFound(
             commit=base.commit,
             tree=base.tree,
             branch=base.branch,
             head=base.head,
-            left_out=0 if state.plan.include_uncommitted else ws.uncommitted_files(self._repo),
+            left_out=ws.uncommitted_files(self._repo, state.run) if leaves_out else 0,
+            warnings=tuple(map(tellable, ws.not_followed(self._repo, state.run))),
             cause=effect.cause,
         )
 

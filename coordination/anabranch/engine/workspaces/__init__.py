@@ -5,8 +5,9 @@ Plain synchronous functions that may be called from any thread. Values come back
 """
 
 from anabranch.engine.git import GitError
+from anabranch.engine.workspaces.accepting import accept_settings
 from anabranch.engine.workspaces.approving import approve
-from anabranch.engine.workspaces.basing import capture_base, uncommitted_files
+from anabranch.engine.workspaces.basing import capture_base, not_followed, uncommitted_files
 from anabranch.engine.workspaces.capturing import capture_history, capture_result
 from anabranch.engine.workspaces.counting import count_changes, forget_counts
 from anabranch.engine.workspaces.deciding import (
@@ -99,6 +100,7 @@ __all__ = [
     "Version",
     "Workspace",
     "WorkspaceReplaced",
+    "accept_settings",
     "approve",
     "base_ref",
     "bring",
@@ -124,6 +126,7 @@ __all__ = [
     "look_at_merge",
     "merge_trees",
     "move_ref",
+    "not_followed",
     "open_repository",
     "overlaid",
     "partial_ref",

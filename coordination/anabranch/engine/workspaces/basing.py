@@ -13,6 +13,7 @@ from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.refs import keep_ref, resolve_head
 from anabranch.engine.workspaces.repository import (
     empty_tree,
+    followed_by,
     freeze_configuration,
     frozen_view,
     run_folder,
@@ -57,15 +58,47 @@ def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Bas
     return Base(commit, tree, branch, head)
 
 
-def uncommitted_files(repo: Repository) -> int:
-    """How many files of the user's checkout have changes that HEAD does not hold."""
+def uncommitted_files(repo: Repository, run: RunId) -> int:
+    """How many files of the user's checkout have changes that HEAD does not hold.
+
+    Looked at as the run looks at files: no program starts that it does not follow.
+    """
     if repo.kind == "plain":
         return 0
-    here = Git(git_dir=repo.checkout_dir, cwd=repo.root).at(work_tree=repo.root)
-    withheld = [f":(exclude,top,literal){path}" for path in own_paths(repo)]
-    asked = ("--porcelain", "-z", "--no-renames", "--", ":/", *withheld)
-    answer = here.run("status", *asked, accept=(0, 128))
-    return sum(1 for field in answer.fields if field) if answer.exit_code == 0 else 0
+    head = resolve_head(Git(git_dir=repo.checkout_dir, cwd=repo.root))
+    index = run_folder(repo, run) / "index" / "checkout"
+    git = frozen_view(repo, run).at(work_tree=repo.root, index=index)
+    try:
+        tree = empty_tree(repo) if head is None else f"{head}^{{tree}}"
+        if renew_index(git, repo.checkout_dir / "index", tree) is not None:
+            return 0
+        git.run("update-index", "-q", "--refresh", accept=(0, 1))
+        withheld = [f":(exclude,top,literal){path}" for path in own_paths(repo)]
+        where = ("-z", "--", ":/", *withheld)
+        differing = {
+            *git.run("diff-index", "--cached", "--name-only", "--no-renames", tree, *where).fields,
+            *git.run("diff-files", "--name-only", "--ignore-submodules=dirty", *where).fields,
+            *git.run("ls-files", "-o", "--exclude-standard", "--directory", *where).fields,
+        }
+    except GitError:
+        return 0
+    return len(differing)
+
+
+def not_followed(repo: Repository, run: RunId) -> tuple[str, ...]:
+    """What changed in the project's settings and is not followed, in words for the user."""
+    followed, lines = followed_by(repo, run), []
+    if followed.left_out:
+        lines.append(
+            f"git settings that changed since they were accepted are not followed: "
+            f"{some(followed.left_out)} (look at them; to accept them: anabranch run --trust)"
+        )
+    if followed.told:
+        lines.append(
+            f"these changed in .git since its settings were accepted: {some(followed.told)} "
+            f"(your own git goes by them, this run does not)"
+        )
+    return tuple(lines)
 
 
 def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Snapshot:

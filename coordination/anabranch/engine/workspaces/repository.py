@@ -19,8 +19,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from anabranch.core.ids import RunId
 from anabranch.engine.git import Git, GitError, decode, repository_lock
+from anabranch.engine.workspaces.accepting import (
+    Followed,
+    follow,
+    shared_files,
+    starts_programs,
+)
 from anabranch.engine.workspaces.settings import (
     Listed,
     Setting,
@@ -29,7 +37,7 @@ from anabranch.engine.workspaces.settings import (
     write_settings,
 )
 from anabranch.engine.workspaces.values import Repository
-from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there
+from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there, write_whole
 
 _RAW_ATTRIBUTES = "* -text -filter -ident -working-tree-encoding -eol\n"
 _EMPTY_TREE = {
@@ -42,8 +50,6 @@ _PLAIN_CONFIG = (
     ("core.fileMode", "true"),
     ("gc.auto", "0"),
 )
-_DANGEROUS_SECTIONS = ("filter.", "merge.", "diff.", "include.", "includeif.", "alias.", "core.")
-
 PUBLISHING = RunId("publishing")
 """Under this name lies the configuration for result folders, which belong to no one run."""
 
@@ -140,35 +146,53 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
         (folder / "empty").mkdir(exist_ok=True)
         (folder / "index").mkdir(exist_ok=True)
-        listed = checkout_settings(repo)
-        _write_seen(folder / "settings.json", listed)
-        settings = for_the_engine(listed)
-        attributes = _read_text(repo.git_dir / "info" / "attributes")
+        _write_note(folder / "settings.json", _shared_now(repo))
+        followed = follow(repo)
+        _write_note(folder / "followed.json", msgspec.to_builtins(followed))
+        settings, attributes = for_the_engine(followed.settings), followed.attributes
         if not (folder / "raw").is_dir():
             _build_git_dir(folder / "raw", repo.object_format, settings, _RAW_ATTRIBUTES, repo)
         _build_git_dir(folder / "frozen", repo.object_format, settings, attributes, repo)
 
 
-def frozen_settings(repo: Repository, run: RunId) -> Listed:
-    """The settings of the user's checkout as they were when the run began."""
+def followed_by(repo: Repository, run: RunId) -> Followed:
+    """What a run follows of the settings that the user's checkout had when it began."""
     folder = run_folder(repo, run)
     if not (folder / "frozen").is_dir():
         freeze_configuration(repo, run)
-    seen = read_if_there(folder / "settings.json", LARGE_FILE_BYTES) or b"[]"
-    return [(scope, key, value) for scope, key, value in json.loads(decode(seen))]
+    noted = read_if_there(folder / "followed.json", LARGE_FILE_BYTES)
+    if noted is not None:
+        return msgspec.convert(json.loads(noted), Followed)
+    return Followed(_shared_then(repo, run)[0], "")  # a run of a version that followed everything
 
 
 def changed_settings(repo: Repository, run: RunId) -> tuple[str, ...]:
-    """Names of the settings that can start programs and changed since the run began."""
+    """Names of the settings and files that can start programs and changed since the run began."""
     if not (run_folder(repo, run) / "settings.json").is_file():
         return ()
-    before, after = set(frozen_settings(repo, run)), set(checkout_settings(repo))
-    changed = {key for _, key, _ in before ^ after if key.startswith(_DANGEROUS_SECTIONS)}
+    settings, files = _shared_then(repo, run)
+    now, files_now = _shared_now(repo)
+    changed = {key for _, key, _ in set(settings) ^ set(now) if starts_programs(key)}
+    if files is not None:
+        changed |= {name for name, _ in files.items() ^ files_now.items()}
     return tuple(sorted(changed))
 
 
-def _write_seen(path: Path, listed: Listed) -> None:
-    path.write_text(json.dumps(listed), "utf-8", "surrogateescape")
+def _shared_now(repo: Repository) -> tuple[Listed, dict[str, str]]:
+    return checkout_settings(repo), shared_files(repo)
+
+
+def _shared_then(repo: Repository, run: RunId) -> tuple[Listed, dict[str, str] | None]:
+    """Settings, and digests of files, when the run began; earlier versions noted no files."""
+    seen = read_if_there(run_folder(repo, run) / "settings.json", LARGE_FILE_BYTES) or b"[]"
+    noted = json.loads(seen)
+    if len(noted) == 2 and isinstance(noted[1], dict):
+        return msgspec.convert(noted, tuple[Listed, dict[str, str]])
+    return msgspec.convert(noted, Listed), None
+
+
+def _write_note(path: Path, content: object) -> None:
+    write_whole(path, json.dumps(content).encode())
 
 
 def _build_git_dir(

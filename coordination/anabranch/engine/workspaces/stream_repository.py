@@ -24,7 +24,7 @@ from anabranch.engine.workspaces.names import tips_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import (
-    frozen_settings,
+    followed_by,
     frozen_view,
     live_view,
     run_folder,
@@ -136,7 +136,7 @@ def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trus
 
 def _write_config(repo: Repository, run: RunId, made: Path, *, is_trusted: bool) -> None:
     """The project's settings, after those of the user's that only hold in the project's folder."""
-    listed = frozen_settings(repo, run)
+    listed = followed_by(repo, run).settings
     found_by_git = read_plain(made / "config", LARGE_FILE_BYTES)
     own = of_the_project(listed, is_trusted=is_trusted)
     own += [("core.bare", "false"), ("core.logallrefupdates", "true")]
