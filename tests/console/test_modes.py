@@ -162,7 +162,7 @@ async def test_the_locks_tell_who_waits_for_whom(
     async with open_console(source) as console:
         await console.press("2")
         shown = console.shown()
-        for told in ("● schema#1", "42s", "└─ ● billing-tax#1", "waits for gpu, which types"):
+        for told in ("● schema#1", "42s", "└─ ● billing-tax#1", "waits for gpu, held by types"):
             assert told in shown
         assert "1 found and broken" in shown
         assert "docs wrote" in shown
@@ -178,7 +178,8 @@ async def test_a_lock_is_taken_away(open_console: OpenConsole, source: ScriptedS
     """By the menu, after a question that says who gets it; and by command."""
     async with open_console(source) as console:
         await console.press("2", "x", "v")
-        assert "auth-session, cart" in console.shown()
+        assert "gives to auth-session (db/schema.sql)" in console.shown()
+        assert "not yet  cart" in console.shown()
         await console.press("y")
         await console.frame()
         (taken,) = console.source.commands
@@ -346,3 +347,34 @@ async def test_ten_thousand_versions_cost_what_is_visible(
         assert "version 1234 · key/33" in console.shown()
         await console.command("filter 9_876")
         assert "nothing matches" in console.shown()
+
+
+async def test_a_wait_behind_a_folder_is_seen_from_both_sides(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """The file's row names the folder's holder, the folder's row who waits; so does the rest."""
+    source = ScriptedSource(plan_of([stream("two"), stream("three")]), tmp_path)
+    call(source, calls.Lock, "two", path="src/")
+    source.pass_time(2.0)
+    call(source, calls.Lock, "three", path="src/m1.py")
+    source.pass_time(25.0)
+    source.speak("three", "tests pass")
+    async with open_console(source, size=(160, 36)) as console:
+        await console.press("j")
+        shown = console.shown()
+        assert "waits 25s for two: src/m1.py" in shown
+        assert "tests pass" not in shown.split("╭─ Log")[0]
+        assert "waits     the lock of src/m1.py" in shown
+        await console.press("k")
+        assert "keeps     three waits 25s" in console.shown()
+        await console.press("2")
+        shown = console.shown()
+        assert "Locks 2 · 2 waited for" in shown
+        assert "nobody" not in shown.split("Cycles")[0]
+        console.screen.panes["locks"].grid.put_cursor(1)
+        await console.frame()
+        await console.command("revoke src/")
+        shown = console.shown()
+        assert "gives to three (src/m1.py)" in shown
+        await console.press("escape", "7")
+        assert "waits for the lock of src/m1.py" in " ".join(console.shown().split())

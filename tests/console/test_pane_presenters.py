@@ -86,14 +86,14 @@ def test_the_last_minute_is_drawn(waits: list[tuple[float, float]], drawn: str) 
 
 def test_locks_that_are_waited_for_come_first(source: ScriptedSource) -> None:
     """The longest wait first; the rest by path."""
-    rows = [entry.path for entry in lock_rows(source.state)]
+    rows = [entry.path for entry in lock_rows(LockLook(source.state, source.now()))]
     assert rows[:2] == ["db/schema.sql", "src/cart/model.py"]
     assert rows[2:] == sorted(rows[2:])
 
 
 def test_the_tree_shows_those_behind_those_that_wait(source: ScriptedSource) -> None:
     """Holder, its own wait, the queue, and who waits for what somebody in the queue holds."""
-    entry = lock_rows(source.state)[0]
+    entry = lock_rows(LockLook(source.state, source.now()))[0]
     lines = _texts(lock_detail(LockLook(source.state, source.now()), entry, 60))
     assert lines[0] == "db/schema.sql"
     assert lines[1].startswith("■ ● schema#1  write for 48s  fence")

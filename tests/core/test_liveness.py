@@ -263,7 +263,7 @@ def test_who_waits_at_a_point_is_not_stalled() -> None:
     watching.crew = Crew("a", "b")
     watching.crew.arrives("a")
     assert not [n for n in watching.ticks(100) if n.verdict]  # type: ignore[attr-defined]
-    assert watching.watch.verdicts[StreamId("a")].evidence == "waits for the others at final"
+    assert watching.watch.verdicts[StreamId("a")].evidence == "waits for b at final"
 
 
 def test_an_outside_stream_lives_by_its_calls() -> None:

@@ -180,7 +180,7 @@ def test_streams_tells_the_same_streams(finished: Program) -> None:
     assert [one["stream"] for one in told["streams"]] == [one["stream"] for one in status]
     for more, one in zip(told["streams"], status, strict=True):
         assert more.items() >= one.items()
-        assert set(more) - set(one) == {"capabilities", "liveness", "waits_for"}
+        assert set(more) - set(one) == {"capabilities", "liveness"}
 
 
 def test_events_are_numbered_without_gaps(finished: Program) -> None:

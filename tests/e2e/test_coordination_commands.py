@@ -143,7 +143,10 @@ def look_at_streams(run: Program) -> None:
     assert streams["holder"]["capabilities"] == ["holding"]
     assert streams["holder"]["liveness"]["status"] == "holding on"
     assert streams["holder"]["liveness"]["progress"] == 0.25
-    assert streams["waiter"]["waits_for"] == "the lock of src/a.txt"
+    (wait,) = streams["waiter"]["waits_for"]
+    assert (wait["kind"], wait["name"], wait["holder"]) == ("lock", "src/a.txt", "holder")
+    assert is_rfc3339(wait["since"])
+    assert "waits for the lock of src/a.txt, which holder holds" in run.asked(0, "streams").out
     assert (streams["guest"]["state"], streams["guest"]["capabilities"]) == ("joined", ["analysis"])
     for name in ("streams", "status"):
         lines = run.asked(0, name).out.splitlines()

@@ -59,6 +59,11 @@ def _print_locks(locks: list[dict[str, Any]]) -> None:
             since = _clock(holder["since"])
             rows.append([path, holder["mode"], "holds", holder["stream"], _fence(holder), since])
             path = ""
+        for holder in lock["held_over"]:
+            told = f"{holder['path']}, {_fence(holder)}"
+            since = _clock(holder["since"])
+            rows.append([path, holder["mode"], "held by", holder["stream"], told, since])
+            path = ""
         for waiting in lock["waiting"]:
             place, since = f"#{waiting['position']}", _clock(waiting["since"])
             rows.append([path, waiting["mode"], "waits", waiting["stream"], place, since])

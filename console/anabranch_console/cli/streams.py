@@ -8,7 +8,6 @@ import click
 
 from anabranch.core.accounting import worked_seconds
 from anabranch.core.ids import StreamId
-from anabranch.core.liveness import waiting_for
 from anabranch.core.projections import (
     SCHEMA,
     joined_status,
@@ -37,7 +36,6 @@ def command(run: str | None, as_json: bool) -> None:
     found, state = found_run(run)
     rows = [_planned(state, state.streams[p.id]) for p in state.plan.streams]
     rows += [joined_status(state, joined) for joined in joined_streams(state)]
-    rows = [{**row, "waits_for": waiting_for(state, row["stream"])} for row in rows]
     if as_json:
         print_json({"schema": SCHEMA, "run": state.run, "streams": rows})
     else:
@@ -90,5 +88,4 @@ def _seconds(state: State, stream: StreamId, now: float) -> float:
 
 def _why(row: dict[str, Any]) -> str:
     status = row.get("liveness", {}).get("status", "")
-    waits = f"waits for {row['waits_for']}" if row.get("waits_for") else ""
-    return "; ".join(part for part in (row["reason"], waits, status) if part)
+    return "; ".join(part for part in (row["reason"], status) if part)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anabranch.core.lock_table import Entry, LockTable
-from anabranch.core.lock_views import shown
+from anabranch.core.lock_table import Entry, LockTable, shown
+from anabranch.core.lock_views import waits_across
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.presenters.lock_lines import (
@@ -37,20 +37,22 @@ class LocksPane(Pane[Entry]):
         state = self.model.state
         is_other = state.locks.contentions is not self.look.state.locks.contentions
         over = by_path(state.locks.contentions) if is_other else self.look.over
-        self.look = LockLook(state, self.model.now, self.glyphs, over)
+        is_other = state.locks is not self.look.state.locks
+        across = waits_across(state.locks) if is_other else self.look.across
+        self.look = LockLook(state, self.model.now, self.glyphs, over, across)
 
     def source_of_rows(self) -> LockTable:
         return self.model.state.locks
 
     def all_rows(self) -> Sequence[Entry]:
-        return lock_rows(self.model.state)
+        return lock_rows(self.look)
 
     def text_of(self, row: Entry) -> str:
         return lock_text(row)
 
     def standing(self) -> Line:
         dot = f" {self.glyphs.separator} "
-        contended = sum(bool(entry.asks) for entry in self._all)
+        contended = sum(bool(self.look.queue(entry)) for entry in self._all)
         return (Span(f"{dot}{contended} waited for", "level.warning"),) if contended else ()
 
     def detail_title(self, row: Entry | None) -> Line:

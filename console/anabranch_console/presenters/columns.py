@@ -47,7 +47,8 @@ def _numbers(
 
 def _now(row: StreamRow, glyphs: Glyphs) -> Span:
     again = f"#{row.attempt} " if row.attempt > 1 else ""
-    return Span(again + row.now, f"state.{row.state}" if row.state == "failed" else "muted")
+    style = "level.warning" if row.is_kept_waiting else "muted"
+    return Span(again + row.now, f"state.{row.state}" if row.state == "failed" else style)
 
 
 def _or_less(value: int | None) -> int:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from anabranch.core.foretelling import granted_by_revoking, skipped_without
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.lock_table import Entry, Violation
-from anabranch.core.lock_views import shown
+from anabranch.core.lock_table import Entry, Violation, shown
 from anabranch.core.state import State
+from anabranch.core.waiting import Wait, keeps_waiting
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import elapsed
@@ -33,7 +34,7 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
     grace = wording.seconds_spent(state.plan.stop_grace_seconds)
     stops = [f"{s.id} (pid {s.pid}, {wording.clock(elapsed(s, now))})" for s in running]
     told = wording.listing(stops, 3) if stops else "nothing that runs; it will not start"
-    waiting = _dependents(state, streams)
+    waiting = [str(s) for s in skipped_without(state, streams)]
     affects = (
         f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else "no other stream"
     )
@@ -100,23 +101,32 @@ def of_approving(state: State) -> Consequences:
     )
 
 
-def of_revoking(entry: Entry, now: float) -> Consequences:
+def of_revoking(state: State, entry: Entry, now: float) -> Consequences:
     """Return what taking a lock away would do."""
     holders = [
         f"{shown(g.stream)} ({g.mode} for {wording.age(now - g.since)}, fence {g.fence})"
         for g in entry.grants
     ]
-    waiting = [str(shown(ask.stream)) for ask in entry.asks]
+    granted = granted_by_revoking(state, entry.path, now)
+    gets = [f"{shown(g.stream)} ({g.path})" for g in granted]
+    then = {shown(g.stream) for g in granted}
+    kept = [w for g in entry.grants for w in keeps_waiting(state, g.stream)]
+    others = dict.fromkeys(who for who, wait in kept if who not in then and _is_of(wait, entry))
     return Consequences(
         f"Take the lock of {safe(entry.path)} away?",
         (
             _line("from", wording.listing(holders, 3)),
             _line("then", "its fence is void: what it writes there is a violation"),
-            _line("gives to", wording.listing(waiting, 3) if waiting else "nobody: none waits"),
+            _line("gives to", wording.listing(gets, 3) if gets else "nobody"),
+            _line("not yet", wording.listing(list(others), 3) if others else "nobody"),
             _line("undo", "not by itself: the holder must ask again"),
         ),
         "Take away",
     )
+
+
+def _is_of(wait: Wait, entry: Entry) -> bool:
+    return entry.path == (wait.held or wait.name)
 
 
 def of_allowing(found: Sequence[Violation]) -> Consequences:

@@ -11,6 +11,7 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import evidence_for, reason_for
 from anabranch.core.radar import foreseen_with
 from anabranch.core.state import State, Stream
+from anabranch.core.waiting import Wait, in_words, keeps_waiting, waits_of
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import elapsed
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals
 
 LABEL_CELLS = 10
+MOST_WAITS = 3
 
 
 def fact_lines(
@@ -47,6 +49,8 @@ def _facts(
 ) -> list[tuple[str, str, str]]:
     style = f"state.{stream.public_state}"
     facts = [("why", safe(reason_for(state, stream)), style)]
+    facts += [("waits", safe(told), "level.warning") for told in _waits(state, stream, now)]
+    facts += [("keeps", safe(told), "level.warning") for told in _kept_waiting(state, stream, now)]
     facts += _live_facts(stream, vitals)
     facts += _graph_facts(state, stream)
     others = [str(other) for other in foreseen_with(state, stream.id)]
@@ -58,6 +62,24 @@ def _facts(
     facts += [("warning", safe(text), "level.warning") for text in stream.warnings[:3]]
     facts += [("kept", safe(ref), "text") for ref in (*stream.partial, *stream.rescue)[-3:]]
     return facts
+
+
+def _waits(state: State, stream: Stream, now: float) -> list[str]:
+    """Return each thing that it waits for, who has it, and since when."""
+    by_thing: dict[tuple[str, str], list[Wait]] = {}
+    for wait in waits_of(state, stream.id):
+        by_thing.setdefault((wait.kind, wait.name), []).append(wait)
+    return [
+        f"{in_words(waits)}, for {wording.age(now - waits[0].since)}"
+        for waits in list(by_thing.values())[:MOST_WAITS]
+    ]
+
+
+def _kept_waiting(state: State, stream: Stream, now: float) -> list[str]:
+    """Return whom it keeps waiting by what it holds."""
+    found = keeps_waiting(state, stream.id)
+    told = [f"{who} waits {wording.age(now - w.since)} for {w.name}" for who, w in found]
+    return [wording.listing(told, 3)] if told else []
 
 
 def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, str]]:

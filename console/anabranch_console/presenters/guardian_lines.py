@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from anabranch.core import events as ev
 from anabranch.core.guardian.brakes import INTENSITY_SECONDS, held_until, most_at_once
-from anabranch.core.guardian.by_hand import FALLBACK, Foretold, foretell
-from anabranch.core.guardian.diagnosis import WELL, diagnose
+from anabranch.core.guardian.by_hand import FALLBACK, Foretold, evidence_of, foretell
+from anabranch.core.guardian.diagnosis import WAITS, WELL
 from anabranch.core.guardian.rungs import HARD, SOFT
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.projections import breaker_status, reason_for
+from anabranch.core.projections import breaker_status
 from anabranch.core.state import State, Stream
+from anabranch.core.waiting import standing
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
@@ -56,9 +57,13 @@ def _urgency(state: State, stream: Stream) -> int:
         return 0
     if care.remedy:
         return 1
-    if diagnose(state, stream) != WELL:
+    found = standing(state, stream)
+    is_kept_waiting = found == WAITS and stream.phase is Phase.RUNNING
+    if found != WELL and not is_kept_waiting:
         return 2
-    return 3 if care.outcome or stream.retries else 4
+    if care.outcome or stream.retries:
+        return 3
+    return 4 if is_kept_waiting else 5
 
 
 def in_care(state: State) -> int:
@@ -68,7 +73,7 @@ def in_care(state: State) -> int:
 
 def guardian_text(look: GuardianLook, stream: Stream) -> str:
     """Return what a filter of the guardian's rows looks at."""
-    return f"{stream.id} {stream.public_state} {diagnose(look.state, stream)} {_rung(stream)}"
+    return f"{stream.id} {stream.public_state} {standing(look.state, stream)} {_rung(stream)}"
 
 
 def _rung(stream: Stream) -> str:
@@ -101,7 +106,7 @@ def _name(look: GuardianLook, stream: Stream) -> Span:
 
 
 def _diagnosis(look: GuardianLook, stream: Stream) -> Span:
-    found = diagnose(look.state, stream)
+    found = standing(look.state, stream)
     return Span(found, "muted" if found == WELL else "level.warning")
 
 
@@ -128,8 +133,7 @@ def _evidence(look: GuardianLook, stream: Stream) -> Span:
     care = stream.care
     if care.alert:
         return Span(safe(care.alert), "level.error")
-    told = stream.liveness.evidence if stream.liveness.verdict else care.evidence
-    told = told or reason_for(look.state, stream)
+    told = evidence_of(look.state, stream)
     return Span(safe(told), "text" if care.remedy else "muted")
 
 
@@ -142,9 +146,8 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
     if stream is None:
         return lines
     lines += [(), (_name(look, stream),)]
-    lines += _fact("diagnosis", diagnose(look.state, stream), "text", cells)
-    told = stream.liveness.evidence or stream.care.evidence
-    told = told or reason_for(look.state, stream)
+    lines += _fact("diagnosis", standing(look.state, stream), "text", cells)
+    told = evidence_of(look.state, stream)
     lines += _fact("evidence", told, "text", cells)
     if stream.failure_class:
         lines += _fact("failure", stream.failure_class, "text", cells)

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anabranch.core.events import Edge
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.lock_events import CONTENTION_SECONDS
-from anabranch.core.lock_table import Ask, Contention, Deadlock, Entry, Violation
-from anabranch.core.lock_views import shown
+from anabranch.core.lock_table import Ask, Contention, Deadlock, Entry, Grant, Violation, shown
+from anabranch.core.lock_views import Across, waits_across
 from anabranch.core.state import State
-from anabranch.core.wait_sources import SOURCES
-from anabranch.core.waits import edges_from
+from anabranch.core.waiting import called_waits, in_words
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording
@@ -26,12 +24,28 @@ DEEPEST = 6
 
 @dataclass(slots=True)
 class LockLook:
-    """What locks are shown with: the state, the run clock, and the waits that are over, by path."""
+    """What locks are shown with: the state, the run clock, and the waits that are over, by path.
+
+    ``across`` are the waits that reach from one path to another.
+    """
 
     state: State
     now: float
     glyphs: Glyphs = UNICODE
     over: Mapping[str, Sequence[Contention]] = field(default_factory=dict)
+    across: Across = field(default_factory=Across)
+
+    def __post_init__(self) -> None:
+        if self.across == Across():
+            self.across = waits_across(self.state.locks)
+
+    def leases(self, entry: Entry) -> list[Grant]:
+        """Return who keeps a path's queue waiting: its own holders, and those of what overlaps."""
+        return [*entry.grants, *self.across.over.get(entry.path, ())]
+
+    def queue(self, entry: Entry) -> list[Ask]:
+        """Return who waits for a path's holders: its own queue, and those for what overlaps."""
+        return [*entry.asks, *self.across.behind.get(entry.path, ())]
 
 
 def by_path(contentions: Sequence[Contention]) -> dict[str, list[Contention]]:
@@ -42,13 +56,14 @@ def by_path(contentions: Sequence[Contention]) -> dict[str, list[Contention]]:
     return found
 
 
-def lock_rows(state: State) -> list[Entry]:
+def lock_rows(look: LockLook) -> list[Entry]:
     """Return the locks: first what has been waited for longest, then by path."""
-    return sorted(state.locks.entries.values(), key=_row_order)
 
+    def order(entry: Entry) -> tuple[bool, float, str]:
+        queue = look.queue(entry)
+        return (not queue, min((a.since for a in queue), default=0.0), entry.path)
 
-def _row_order(entry: Entry) -> tuple[bool, float, str]:
-    return (not entry.asks, min((a.since for a in entry.asks), default=0.0), entry.path)
+    return sorted(look.state.locks.entries.values(), key=order)
 
 
 def lock_text(entry: Entry) -> str:
@@ -71,7 +86,7 @@ def lock_columns(look: Callable[[], LockLook]) -> list[GridColumn[Entry]]:
         return Span("" if since is None else wording.age(look().now - since), "text")
 
     def wait(entry: Entry) -> Span:
-        since = min((a.since for a in entry.asks), default=None)
+        since = min((a.since for a in look().queue(entry)), default=None)
         return Span("" if since is None else wording.age(look().now - since), "level.warning")
 
     return [
@@ -80,7 +95,7 @@ def lock_columns(look: Callable[[], LockLook]) -> list[GridColumn[Entry]]:
         GridColumn("HOLDER", 16, 90, lambda e: _holders(look(), e)),
         GridColumn("FENCE", 5, 55, _fence, "right"),
         GridColumn("HELD", 4, 60, held, "right"),
-        GridColumn("QUEUE", 5, 80, _queue, "right"),
+        GridColumn("QUEUE", 5, 80, lambda e: _queue(look(), e), "right"),
         GridColumn("WAIT", 4, 75, wait, "right"),
         GridColumn("LAST 60 S", SPARK_CELLS, 40, lambda e: _spark(look(), e)),
     ]
@@ -95,16 +110,18 @@ def _fence(entry: Entry) -> Span:
     return Span(str(entry.grants[0].fence) if entry.grants else "", "muted")
 
 
-def _queue(entry: Entry) -> Span:
-    return Span(str(len(entry.asks) or ""), "level.warning")
+def _queue(look: LockLook, entry: Entry) -> Span:
+    return Span(str(len(look.queue(entry)) or ""), "level.warning")
 
 
 def _holders(look: LockLook, entry: Entry) -> Line:
-    if not entry.grants:
+    leases = look.leases(entry)
+    if not leases:
         return (Span("nobody yet", "muted"),)
-    first, more = entry.grants[0], len(entry.grants) - 1
+    first, more = leases[0], len(leases) - 1
     name = _who(look, first.stream, first.attempt)
-    return (name, Span(f" +{more}", "muted")) if more else (name,)
+    where = f" {safe(first.path)}" if first.path != entry.path else ""
+    return (name, Span(f"{where}{f' +{more}' if more else ''}", "muted"))
 
 
 def _who(look: LockLook, stream: StreamId, attempt: Attempt) -> Span:
@@ -117,7 +134,7 @@ def _who(look: LockLook, stream: StreamId, attempt: Attempt) -> Span:
 
 
 def _spark(look: LockLook, entry: Entry) -> Span:
-    waits = [(a.since, look.now) for a in entry.asks]
+    waits = [(a.since, look.now) for a in look.queue(entry)]
     waits += [(c.since, c.until) for c in look.over.get(entry.path, ())]
     return Span(spark(waits, look.now, look.glyphs), "level.warning")
 
@@ -152,16 +169,17 @@ def wait_tree(look: LockLook, entry: Entry, cells: int) -> list[Line]:
     """Return the wait-for tree of a lock: holders, what they wait for themselves, the queue."""
     held, path = look.glyphs.held, safe(entry.path)
     lines: list[Line] = [(Span(cut_left(path, cells), "strong"),)]
-    for grant in entry.grants:
+    for grant in look.leases(entry):
         age = wording.age(look.now - grant.since)
-        told = f"  {grant.mode} for {age}  fence {grant.fence}"
+        where = f"  {safe(grant.path)}" if grant.path != entry.path else ""
+        told = f"{where}  {grant.mode} for {age}  fence {grant.fence}"
         who = _who(look, grant.stream, grant.attempt)
         lines.append((Span(f"{held} ", "accent"), who, Span(told, "muted")))
         lines += _own_waits(look, grant.stream, cells)
-    if not entry.grants:
+    if not look.leases(entry):
         lines.append((Span("nobody holds it yet", "muted"),))
     lines += list(_branches(look, entry, "", frozenset({entry.path})))[:MOST_LINES_A_TREE]
-    if not entry.asks:
+    if not look.queue(entry):
         lines.append((Span("nobody waits", "muted"),))
     return [*lines, ()]
 
@@ -170,20 +188,22 @@ def _own_waits(look: LockLook, stream: StreamId, cells: int) -> list[Line]:
     """Return what a holder waits for itself: the way up to who keeps all of them waiting."""
     trunk = look.glyphs.trunk
     lines: list[Line] = []
-    for edge in _edges(look.state, stream):
-        pieces = wrap(f"waits for {safe(edge.what)}", max(cells - len(trunk), 8))
+    for told in _waits_in_words(look.state, stream):
+        pieces = wrap(f"waits for {safe(told)}", max(cells - len(trunk), 8))
         lines += [(Span(trunk, "faint"), Span(piece, "level.warning")) for piece in pieces]
     return lines
 
 
-def _edges(state: State, stream: StreamId) -> list[Edge]:
-    return list(edges_from(state, stream, SOURCES))[:DEEPEST]
+def _waits_in_words(state: State, stream: StreamId) -> list[str]:
+    told = in_words(called_waits(state, stream))
+    return told.split("; ")[:DEEPEST] if told else []
 
 
 def _branches(look: LockLook, entry: Entry, before: str, seen: frozenset[str]) -> Iterator[Line]:
     glyphs = look.glyphs
-    for place, ask in enumerate(entry.asks, 1):
-        is_last = place == len(entry.asks)
+    queue = look.queue(entry)
+    for place, ask in enumerate(queue, 1):
+        is_last = place == len(queue)
         age = wording.age(look.now - ask.since)
         yield (
             Span(before + (glyphs.last_branch if is_last else glyphs.branch), "faint"),
@@ -198,7 +218,8 @@ def _branches(look: LockLook, entry: Entry, before: str, seen: frozenset[str]) -
 
 def _wish(ask: Ask, entry: Entry, seen: frozenset[str]) -> str:
     mode = "upgrade" if ask.upgrades is not None else ask.mode
-    return f"  {mode}" if len(seen) == 1 else f"  {mode} {safe(entry.path)}"
+    is_plain = len(seen) == 1 and ask.path == entry.path
+    return f"  {mode}" if is_plain else f"  {mode} {safe(ask.path)}"
 
 
 def _behind(look: LockLook, stream: StreamId, before: str, seen: frozenset[str]) -> Iterator[Line]:

@@ -14,6 +14,8 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import files_changed_by, reason_for
 from anabranch.core.radar import foreseen_with
 from anabranch.core.state import State, Stream
+from anabranch.core.waiting import called_waits, in_short
+from anabranch_console.presenters import wording
 from anabranch_console.presenters.wording import listing, safe
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class StreamRow:
     memory_bytes: int | None = None
     elapsed_seconds: int | None = None
     is_active: bool = False
+    is_kept_waiting: bool = False
 
     @property
     def urgency(self) -> int:
@@ -69,29 +72,34 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
         position=state.topology.position[stream.id],
         state=stream.public_state,
         attempt=stream.attempt,
-        now=what_now(state, stream, current),
+        now=what_now(state, stream, current, now),
         age_seconds=None if live is None else _whole(live.progress_age_seconds),
         files=files or None,
         cpu=None if live is None or live.cpu_percent is None else round(live.cpu_percent),
         memory_bytes=live.memory_bytes // _MEBIBYTE * _MEBIBYTE if live else None,
         elapsed_seconds=_whole(elapsed(stream, now)),
         is_active=stream.is_active,
+        is_kept_waiting=stream.is_active and bool(called_waits(state, stream.id)),
     )
 
 
-def what_now(state: State, stream: Stream, vitals: Vitals | None) -> str:
+def what_now(state: State, stream: Stream, vitals: Vitals | None, now: float) -> str:
     """Return what the stream says while it runs, and else why it is where it is.
 
-    A conflict that is foreseen comes first.
+    What it waits for from others comes first, then a conflict that is foreseen.
     """
-    said = _said(state, stream, vitals)
-    if not len(state.foreseen) or stream.has_ended:
+    said = _said(state, stream, vitals, now)
+    if not len(state.foreseen) or stream.has_ended or called_waits(state, stream.id):
         return said
     others = [str(other) for other in foreseen_with(state, stream.id)]
     return f"would conflict with {safe(listing(others, 2))}; {said}" if others else said
 
 
-def _said(state: State, stream: Stream, vitals: Vitals | None) -> str:
+def _said(state: State, stream: Stream, vitals: Vitals | None, now: float) -> str:
+    waits = called_waits(state, stream.id) if stream.phase is Phase.RUNNING else []
+    if waits:
+        age = wording.age(now - min(w.since for w in waits))
+        return safe(f"waits {age} for {in_short(waits)}")
     if stream.phase is Phase.RUNNING and vitals is not None and vitals.last_line:
         return safe(vitals.last_line)
     reason = safe(reason_for(state, stream))

@@ -191,7 +191,7 @@ class RunScreen(PluggingScreen):
         if entry is None or not entry.grants:
             self.tell("warning", f"nobody holds {argument or 'it'}; :locks lists what is held")
             return
-        asked = consequences.of_revoking(entry, self.model.now)
+        asked = consequences.of_revoking(self.model.state, entry, self.model.now)
         self._after_yes(asked, [operator_calls.revoke(entry.path)])
 
     def do_allow(self, argument: str) -> None:

@@ -24,7 +24,7 @@ class PointWaits:
     kind = "point"
 
     def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
-        for point, arrival in _waiting_at(state, stream):
+        for point, arrival in waiting_at(state, stream):
             for other in arrivals.missing(state, point):
                 what = f"{other} to arrive at {point}"
                 yield Edge(stream, other, what, arrival.since, self.kind, arrival.ticket)
@@ -48,7 +48,7 @@ class PointWaits:
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
     ) -> None:
-        for point, arrival in _waiting_at(draft.state, edge.waiter):
+        for point, arrival in waiting_at(draft.state, edge.waiter):
             if arrival.ticket == edge.ticket:
                 draft.emit(
                     ev.ConvergenceWithdrawn(
@@ -67,7 +67,8 @@ def _is_waited_for_at(state: State, point: PointId) -> bool:
     return any(arrival.waits for arrival in state.points[point].gathering.arrivals)
 
 
-def _waiting_at(state: State, stream: StreamId) -> Iterator[tuple[PointId, Arrival]]:
+def waiting_at(state: State, stream: StreamId) -> Iterator[tuple[PointId, Arrival]]:
+    """Yield where a stream has arrived and waits for others."""
     if stream in state.streams:
         points = convergence.points_of(state, stream)
     else:

@@ -6,14 +6,13 @@ that change every second; in here come the verdicts when they change.
 
 from __future__ import annotations
 
-from anabranch.core import convergence, inputs
 from anabranch.core import events as ev
+from anabranch.core import inputs
 from anabranch.core.draft import Draft
 from anabranch.core.guardian.care import MAY_WAIT
 from anabranch.core.guardian.rungs import SOFT
-from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.state import State, Stream
+from anabranch.core.state import Stream
 
 BAD = ("never_heard", "stalled")
 UNCLEAR = "unclear"
@@ -54,20 +53,3 @@ def _tell_of_silence(draft: Draft, stream: Stream, evidence: str) -> None:
     )
     told = f"{evidence}: it may wait for a person"
     draft.emit(ev.GuardianAlerted(stream.id, stream.attempt, MAY_WAIT, told, hint))
-
-
-def waiting_for(state: State, stream: StreamId) -> str:
-    """Return what a stream waits for from others; empty if nothing here keeps it waiting."""
-    holder = state.locks.holders.get(stream)
-    if holder is not None and len(holder.asked):
-        return f"the lock of {min(holder.asked.values())}"
-    for waiting in state.resources.queue:
-        if waiting.stream == stream:
-            return f"resources ({', '.join(waiting.amounts)})"
-    if stream not in state.streams:
-        return ""
-    for point in convergence.points_of(state, stream):
-        arrival = state.points[point].gathering.arrival_of(stream)
-        if arrival is not None and arrival.waits:
-            return f"the others at {point}"
-    return ""

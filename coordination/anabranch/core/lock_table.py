@@ -177,6 +177,12 @@ def blockers(table: LockTable, ask: Ask) -> Iterator[Grant | Ask]:
         yield from _asks_before(table, entry, ask)
 
 
+def grants_before(table: LockTable, ask: Ask) -> Iterator[Grant]:
+    """Yield every lease that an ask waits for, on its own path and on those that overlap it."""
+    for entry in entries_over(table, ask.path):
+        yield from (grant for grant in entry.grants if conflict(grant, ask))
+
+
 def _asks_before(table: LockTable, entry: Entry, ask: Ask) -> Iterator[Ask]:
     for other in entry.asks:
         if other.ticket == ask.ticket or (ask.ticket and other.rank > ask.rank):
@@ -248,3 +254,8 @@ def essential_blockers(table: LockTable, ask: Ask) -> Iterator[Grant | Ask]:
                 yield from (b for b in blockers(table, ask) if b.path != ask.path)
                 return
     yield from blockers(table, ask)
+
+
+def shown(stream: StreamId) -> str:
+    """Return a holder's name; the operator's is ``operator``."""
+    return stream or "operator"

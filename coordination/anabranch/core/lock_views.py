@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch.core.ids import StreamId
+import msgspec
+
 from anabranch.core.lock_events import CONTENTION_SECONDS, edges_as_data
-from anabranch.core.lock_table import Ask, Entry, Grant
+from anabranch.core.lock_table import Ask, Entry, Grant, LockTable, grants_before, shown
 from anabranch.core.projections import SCHEMA, wall_time
 from anabranch.core.state import State
 
@@ -30,7 +31,8 @@ def locks_status(state: State, now: float | None = None) -> dict[str, Any]:
 def locks_told(state: State, now: float | None = None) -> dict[str, Any]:
     """Return the same as :func:`locks_status` as ``locks --json`` tells it: times as RFC 3339."""
     view = locks_status(state, now)
-    held = [one for lock in view["locks"] for side in ("holders", "waiting") for one in lock[side]]
+    sides = ("holders", "waiting", "held_over", "waiting_elsewhere")
+    held = [one for lock in view["locks"] for side in sides for one in lock[side]]
     for line in (*held, *view["contentions"]):
         line["since"] = wall_time(state, line["since"])
     for line in view["violations"]:
@@ -40,18 +42,47 @@ def locks_told(state: State, now: float | None = None) -> dict[str, Any]:
 
 def locks(state: State) -> list[dict[str, Any]]:
     """Return the locks, by path. Times are run seconds."""
-    entries = state.locks.entries
-    return [_lock(entries[path]) for path in sorted(entries)]
+    entries, across = state.locks.entries, waits_across(state.locks)
+    return [_lock(entries[path], across) for path in sorted(entries)]
 
 
-def _lock(entry: Entry) -> dict[str, Any]:
+class Across(msgspec.Struct, frozen=True):
+    """Waits that reach from one path to another that overlaps it.
+
+    ``over`` are the leases on other paths that keep the asks of a path waiting, ``behind`` the
+    asks for other paths that wait for the leases of a path; both by path.
+    """
+
+    over: dict[str, list[Grant]] = {}
+    behind: dict[str, list[Ask]] = {}
+
+
+def waits_across(table: LockTable) -> Across:
+    """Return who waits on one path for a lease on another."""
+    found = Across({}, {})
+    for entry in table.entries.values():
+        for ask in entry.asks:
+            for grant in grants_before(table, ask):
+                if grant.path == ask.path:
+                    continue
+                over = found.over.setdefault(ask.path, [])
+                if grant not in over:
+                    over.append(grant)
+                found.behind.setdefault(grant.path, []).append(ask)
+    return found
+
+
+def _lock(entry: Entry, across: Across) -> dict[str, Any]:
     modes = [g.mode for g in entry.grants] or [a.mode for a in entry.asks]
     is_written = "write" in modes
+    over, behind = across.over.get(entry.path, []), across.behind.get(entry.path, [])
     return {
         "path": entry.path,
         "mode": "write" if is_written else "read",
         "holders": [_holder(grant) for grant in entry.grants],
         "waiting": [_waiting(ask, place) for place, ask in enumerate(entry.asks, 1)],
+        "held_over": [{**_holder(grant), "path": grant.path} for grant in over],
+        "waiting_elsewhere": [{**_waiting(ask, None), "path": ask.path} for ask in behind],
     }
 
 
@@ -65,7 +96,7 @@ def _holder(grant: Grant) -> dict[str, Any]:
     }
 
 
-def _waiting(ask: Ask, place: int) -> dict[str, Any]:
+def _waiting(ask: Ask, place: int | None) -> dict[str, Any]:
     return {
         "stream": shown(ask.stream),
         "since": ask.since,
@@ -123,8 +154,3 @@ def violations(state: State) -> list[dict[str, Any]]:
         }
         for v in sorted(found, key=lambda v: (v.at, v.stream, v.path))
     ]
-
-
-def shown(stream: StreamId) -> str:
-    """Return a holder's name; the operator's is ``operator``."""
-    return stream or "operator"

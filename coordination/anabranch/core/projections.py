@@ -19,6 +19,7 @@ from anabranch.core.registry import JoinedStream
 from anabranch.core.resolutions import resolution_of
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import Liveness, Point, PointPhase, RunPhase, State, Stream
+from anabranch.core.waiting import told, waiting_for, waits_of
 
 SCHEMA = 1
 
@@ -64,6 +65,9 @@ def reason_for(state: State, stream: Stream) -> str:
         return f"waits for {', '.join(missing)}" if missing else "waits for the run's base commit"
     if stream.phase is Phase.QUEUED and state.stop_reason is None:
         return resources.why_queued(state, stream)
+    if stream.phase is Phase.RUNNING and not stream.liveness.verdict:
+        waits = waiting_for(state, stream.id)
+        return f"waits for {waits}" if waits else stream.reason
     return stream.reason
 
 
@@ -127,6 +131,7 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "partial": list(stream.partial),
         "rescue": list(stream.rescue),
         "warnings": list(stream.warnings),
+        "waits_for": waits_told(state, stream.id),
     }
 
 
@@ -142,6 +147,11 @@ def heartbeat_status(state: State, known: Liveness | JoinedStream) -> dict[str, 
     }
 
 
+def waits_told(state: State, stream: StreamId) -> list[dict[str, Any]]:
+    """Return what a stream waits for as ``waits_for`` of ``status --json``."""
+    return told(waits_of(state, stream), lambda at: wall_time(state, at))
+
+
 def joined_streams(state: State) -> list[JoinedStream]:
     """Return the streams that joined from outside, in the order in which they came."""
     return sorted(state.registry.joined.values(), key=lambda j: j.ticket)
@@ -155,7 +165,7 @@ def joined_status(state: State, joined: JoinedStream) -> dict[str, Any]:
         "state": ended if joined.has_left else "joined",
         "attempt": joined.attempt,
         "exit_code": None,
-        "reason": joined.status or joined.reason,
+        "reason": _joined_reason(state, joined),
         "evidence": "told by itself; it has no process of ours",
         "heartbeat": heartbeat_status(state, joined),
         "pid": None,
@@ -168,7 +178,13 @@ def joined_status(state: State, joined: JoinedStream) -> dict[str, Any]:
         "rescue": [],
         "warnings": [],
         "capabilities": list(joined.capabilities),
+        "waits_for": waits_told(state, joined.id),
     }
+
+
+def _joined_reason(state: State, joined: JoinedStream) -> str:
+    waits = waiting_for(state, joined.id)
+    return f"waits for {waits}" if waits else joined.status or joined.reason
 
 
 _POINT_STATES = {PointPhase.OPEN: "waiting"}

@@ -78,7 +78,7 @@ class DependencyWaits:
             return
         for dependency in state.stream_plan(stream).depends_on:
             if not is_met(state, dependency):
-                for holder in _who_can_meet(state, dependency):
+                for holder in who_can_meet(state, dependency):
                     what = f"{holder}, which it depends on"
                     yield Edge(stream, holder, what, found.since, self.kind, found.cause)
 
@@ -95,7 +95,8 @@ class DependencyWaits:
         """The plan's own waits stay."""
 
 
-def _who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
+def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
+    """Return who has to do something before a dependency holds; nobody if any of several could."""
     if dependency.capability:
         able = registration.who_can_meet(state, dependency)
         return able if len(able) == 1 else []

@@ -30,10 +30,11 @@ from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.heartbeats import LONGEST_STATUS, last_said, says_the_same
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.liveness import BAD, UNCLEAR, has_to_answer, waiting_for
+from anabranch.core.liveness import BAD, UNCLEAR, has_to_answer
 from anabranch.core.plan import StreamPlan
 from anabranch.core.registry import JoinedStream
 from anabranch.core.state import State, Stream
+from anabranch.core.waiting import waiting_for
 from anabranch.engine.interference import Interference
 from anabranch.engine.vitals import Vitals
 

@@ -16,8 +16,10 @@ from anabranch.core.guardian.rungs import HARD, SOFT
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
+from anabranch.core.projections import reason_for
 from anabranch.core.state import State, Stream
 from anabranch.core.strategies import GiveUp
+from anabranch.core.waiting import standing
 from anabranch.core.wording import counted
 
 FALLBACK = "fallback"
@@ -142,19 +144,28 @@ def foretell(state: State, name: StreamId, remedy: str) -> Foretold:
     if stream is None or refusal is not None:
         told = refusal or runs.unknown_stream(state, name)
         return Foretold(name, remedy, "", "", refusal=told.reason, hint=told.hint)
-    evidence = stream.liveness.evidence or stream.care.evidence or stream.reason
+    evidence = evidence_of(state, stream)
     rung = state.plan.fallback if remedy == FALLBACK else remedy
     touched = _touched(state, stream, rung)
     return Foretold(
         name,
         remedy,
-        diagnose(state, stream),
+        standing(state, stream),
         evidence,
         tuple(_steps(state, stream, rung)),
         tuple(_kept(stream, rung)),
         touched,
         _undo(stream, rung),
     )
+
+
+def evidence_of(state: State, stream: Stream) -> str:
+    """Return what speaks for a diagnosis; a remedy's that is over was about another attempt."""
+    if stream.liveness.verdict:
+        return stream.liveness.evidence
+    care = stream.care
+    is_about_now = care.evidence and (care.remedy or care.alert)
+    return care.evidence if is_about_now else reason_for(state, stream)
 
 
 def _steps(state: State, stream: Stream, rung: str) -> list[str]:

@@ -17,7 +17,6 @@ from anabranch.core.guardian.diagnosis import HOLDS_UP, diagnose, diagnosis_of_f
 from anabranch.core.guardian.rungs import HARD, RUNGS, SOFT
 from anabranch.core.ids import PointId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.liveness import waiting_for
 from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.state import Stream
 from anabranch.core.strategies import GiveUp, RecoveryDecision, Retry
@@ -135,6 +134,8 @@ def _no_sign(draft: Draft, stream: Stream) -> None:
     So that nothing is ended on one signal it is ended when they do, unless it gives a sign first.
     What waits for something that the engine knows of, or works, has a reason to be silent.
     """
+    from anabranch.core.waiting import waiting_for  # it is made of what stands on this module
+
     care, own = stream.care, draft.state.stream_plan(stream.id).heartbeat_timeout_seconds
     waits = waiting_for(draft.state, stream.id)
     if waits:

@@ -1,0 +1,239 @@
+"""What a stream waits for: one derivation, for everybody who tells it.
+
+Rows, details and panes of the console, the guardian's evidence, what a command would lead to,
+``status``, ``streams`` and ``locks`` all ask here, so they cannot disagree. It is made of what the
+wait-for graph is made of (:mod:`~.wait_sources`). The graph leaves out whom another one stands for,
+and has no edge where any of several would do; a person is told of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from anabranch.core import arrivals, breakers
+from anabranch.core.arrival_waits import waiting_at
+from anabranch.core.breaker_table import breakers_of
+from anabranch.core.guardian.diagnosis import WAITS, WELL, diagnose
+from anabranch.core.ids import StreamId
+from anabranch.core.lifecycle import Phase
+from anabranch.core.lock_table import (
+    Ask,
+    LockTable,
+    asks_of,
+    essential_blockers,
+    grants_before,
+    shown,
+)
+from anabranch.core.resource_waits import AdmissionWaits, ResourceWaits, Shortfall
+from anabranch.core.resources import goes_before, reservations
+from anabranch.core.scheduling import is_met
+from anabranch.core.state import State, Stream
+from anabranch.core.wait_sources import who_can_meet
+
+MOST_HOLDERS = 8
+"""Of more than so many who hold what is short, none is named: any of them would do."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """One thing that a stream waits for, and one who has it.
+
+    ``kind`` is lock, resource, slot, dependency, breaker, point, base, time or operator; ``name``
+    is the path, the resource, the stream and so on. ``holder`` is who can end the wait, None if
+    nobody in particular can; the operator has the name ``operator``. ``since`` is in run seconds,
+    ``until`` when it ends by itself, None if it does not. ``held`` is the path that the holder has
+    where it is another one: a folder over a file. Who ``is_before`` has only asked earlier.
+    """
+
+    kind: str
+    name: str
+    holder: str | None
+    since: float
+    until: float | None = None
+    held: str = ""
+    is_before: bool = False
+
+
+def waits_of(state: State, stream: StreamId) -> list[Wait]:
+    """Return everything that a stream waits for now, of the plan or joined from outside."""
+    found = called_waits(state, stream)
+    planned = state.streams.get(stream)
+    return found if planned is None else [*found, *_before_its_start(state, planned)]
+
+
+def called_waits(state: State, stream: StreamId) -> list[Wait]:
+    """Return what a stream has asked for by a call, and waits for while it runs."""
+    return [*_locks(state.locks, stream), *_resources(state, stream), *_points(state, stream)]
+
+
+def keeps_waiting(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
+    """Return who waits for a lock because of what a stream holds, with the wait itself."""
+    others = [s for s in state.locks.holders if s != stream]
+    return [
+        (shown(other), wait)
+        for other in sorted(others)
+        for wait in _locks(state.locks, other)
+        if wait.holder == shown(stream)
+    ]
+
+
+def standing(state: State, stream: Stream) -> str:
+    """Return the diagnosis of a stream; *waits* for one that is well and waits for others."""
+    found = diagnose(state, stream)
+    if found == WELL and stream.phase is Phase.RUNNING and called_waits(state, stream.id):
+        return WAITS
+    return found
+
+
+# --- the sorts of waits ----------------------------------------------------------------------
+
+
+def _locks(table: LockTable, stream: StreamId) -> Iterator[Wait]:
+    for ask in sorted(asks_of(table, stream), key=lambda a: a.ticket):
+        seen: set[tuple[StreamId, str]] = set()
+        for blocker in (*grants_before(table, ask), *essential_blockers(table, ask)):
+            if (blocker.stream, blocker.path) in seen:
+                continue
+            seen.add((blocker.stream, blocker.path))
+            held = blocker.path if blocker.path != ask.path else ""
+            is_before = isinstance(blocker, Ask)
+            yield Wait("lock", ask.path, shown(blocker.stream), ask.since, None, held, is_before)
+
+
+def _resources(state: State, stream: StreamId) -> Iterator[Wait]:
+    for lack in ResourceWaits().lacks(state, stream):
+        yield from _lacking("resource", lack)
+    for w in state.resources.queue:
+        if w.stream == stream:
+            older = goes_before(reservations(state, state.at), w.since, stream, w.amounts)
+            name = ", ".join(sorted(w.amounts))
+            if older is not None and older.stream != stream:
+                yield Wait("resource", name, shown(older.stream), w.since, is_before=True)
+            elif not any(lack.ticket == w.ticket for lack in ResourceWaits().lacks(state, stream)):
+                yield Wait("resource", name, None, w.since)
+
+
+def _lacking(kind: str, lack: Shortfall) -> Iterator[Wait]:
+    if not 0 < len(lack.holders) <= MOST_HOLDERS:
+        yield Wait(kind, lack.what, None, lack.since)
+        return
+    for holder in sorted(lack.holders):
+        yield Wait(kind, lack.what, shown(holder), lack.since)
+
+
+def _points(state: State, stream: StreamId) -> Iterator[Wait]:
+    for point, arrival in waiting_at(state, stream):
+        missing = arrivals.missing(state, point)
+        for other in missing:
+            yield Wait("point", point, shown(other), arrival.since)
+        if not missing:
+            yield Wait("point", point, None, arrival.since)
+
+
+def _before_its_start(state: State, stream: Stream) -> Iterator[Wait]:
+    if stream.phase is Phase.WAITING:
+        yield from _dependencies(state, stream)
+    elif stream.phase is Phase.QUEUED:
+        yield from _admission(state, stream)
+    elif stream.phase is Phase.RETRYING:
+        yield Wait("time", "its next attempt", None, stream.since, stream.not_before)
+    elif stream.phase is Phase.BLOCKED:
+        yield Wait("operator", "a decision", "operator", stream.since)
+
+
+def _dependencies(state: State, stream: Stream) -> Iterator[Wait]:
+    needed = state.stream_plan(stream.id).depends_on
+    unmet = [d for d in needed if not is_met(state, d)]
+    for dependency in unmet:
+        holders = who_can_meet(state, dependency)
+        for holder in holders:
+            yield Wait("dependency", dependency.words, shown(holder), stream.since)
+        if not holders:
+            yield Wait("dependency", dependency.words, None, stream.since)
+    if not unmet:
+        yield Wait("base", "the run's base commit", None, stream.since)
+
+
+def _admission(state: State, stream: Stream) -> Iterator[Wait]:
+    if stream.not_before > state.at:
+        yield Wait("time", "its time", None, stream.since, stream.not_before)
+        return
+    if breakers.why_not_admitted(state, stream):
+        for name in breakers_of(state.stream_plan(stream.id)):
+            if name in state.breakers.tripped:
+                probe = state.breakers.breaker(name).probe
+                yield Wait("breaker", name, probe and shown(probe), stream.since)
+    lacks = list(AdmissionWaits().lacks(state, stream.id))
+    for lack in lacks:
+        is_slot = lack.what == "a slot"
+        yield from _lacking("slot" if is_slot else "resource", lack)
+    if not lacks:
+        yield Wait("slot", "a slot", None, stream.since)
+
+
+# --- as it is told ---------------------------------------------------------------------------
+
+
+def in_words(waits: Sequence[Wait]) -> str:
+    """Return waits as one phrase that follows "waits for"; empty if there are none."""
+    by_thing: dict[tuple[str, str], list[Wait]] = {}
+    for wait in waits:
+        by_thing.setdefault((wait.kind, wait.name), []).append(wait)
+    return "; ".join(_thing_in_words(kind, name, ws) for (kind, name), ws in by_thing.items())
+
+
+def _thing_in_words(kind: str, name: str, waits: Sequence[Wait]) -> str:
+    holders = list(dict.fromkeys(_holder_in_words(w) for w in waits if w.holder is not None))
+    few = ", ".join(holders[:3]) + (f" and {len(holders) - 3} more" if len(holders) > 3 else "")
+    match kind:
+        case "lock":
+            verb = "hold" if len(holders) > 1 else "holds"
+            if all(w.is_before for w in waits):
+                verb = "asked for before"
+            return f"the lock of {name}, which {few} {verb}"
+        case "point":
+            return f"{few or 'the others'} at {name}"
+        case "resource":
+            if any(w.is_before for w in waits):
+                return f"{name}, for which {few} has waited longer"
+            return f"{name}, held by {few}" if few else name
+        case "dependency":
+            return name if few in ("", name) else f"{name} ({few})"
+        case "breaker":
+            return f"the breaker of {name}"
+        case _:
+            return name
+
+
+def _holder_in_words(wait: Wait) -> str:
+    return f"{wait.holder} ({wait.held})" if wait.held else str(wait.holder)
+
+
+def in_short(waits: Sequence[Wait]) -> str:
+    """Return waits as few words that follow "waits for": who can end them, and what they are."""
+    who = list(dict.fromkeys(w.holder for w in waits if w.holder is not None))
+    few = ", ".join(who[:2]) + (f" and {len(who) - 2} more" if len(who) > 2 else "")
+    what = ", ".join(dict.fromkeys(w.name for w in waits))
+    return f"{few}: {what}" if few else what
+
+
+def waiting_for(state: State, stream: StreamId) -> str:
+    """Return what a running stream waits for by its own calls, in words; empty for nothing."""
+    return in_words(called_waits(state, stream))
+
+
+def told(waits: Iterable[Wait], wall: Any) -> list[dict[str, Any]]:
+    """Return waits as ``waits_for`` of ``status --json``; ``wall`` makes times of run seconds."""
+    return [
+        {
+            "kind": w.kind,
+            "name": w.name,
+            "holder": w.holder,
+            "since": wall(w.since),
+            "until": wall(w.until),
+            "held": w.held or None,
+        }
+        for w in waits
+    ]

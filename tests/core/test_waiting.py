@@ -1,0 +1,148 @@
+"""What a stream waits for: the same wherever it is told, and in accord with the wait-for graph."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from anabranch.core import calls
+from anabranch.core import events as ev
+from anabranch.core.foretelling import granted_by_revoking, skipped_without
+from anabranch.core.guardian.by_hand import foretell
+from anabranch.core.ids import FINAL_POINT, LockMode, StreamId
+from anabranch.core.lock_table import asks_of, blockers
+from anabranch.core.lock_views import locks_status
+from anabranch.core.projections import reason_for, status, stream_status
+from anabranch.core.state import State
+from anabranch.core.wait_sources import SOURCES
+from anabranch.core.waiting import Wait, keeps_waiting, standing, waiting_for, waits_of
+from anabranch.core.waits import edges_from
+from anabranch.testing.plans import plan_of, stream
+from tests.core.locking import OPERATOR, Run, running, started
+
+PATHS = ("a", "b", "c", "d/", "d/x", "*")
+
+
+def waits(run: Run, name: str) -> list[tuple[str, str, str | None]]:
+    """Return what a stream waits for, and for whom."""
+    return [(w.kind, w.name, w.holder) for w in waits_of(run.state, StreamId(name))]
+
+
+def test_a_folder_over_a_file_is_told_everywhere() -> None:
+    """Row and details, ``status``, ``locks``, the guardian and the holder's side say the same."""
+    run = Run(running(3))
+    run.lock("s0", "src/")
+    run.now = 5.0
+    run.lock("s1", "src/m1.py")
+    run.now = 30.0
+    s1 = run.state.streams[StreamId("s1")]
+    assert waits_of(run.state, s1.id) == [Wait("lock", "src/m1.py", "s0", 5.0, None, "src/")]
+    told = "waits for the lock of src/m1.py, which s0 (src/) holds"
+    assert reason_for(run.state, s1) == told
+    assert standing(run.state, s1) == "waits"
+    assert foretell(run.state, s1.id, "soft").evidence == told
+    assert foretell(run.state, s1.id, "soft").diagnosis == "waits"
+    row = stream_status(run.state, s1)
+    assert row["reason"] == told
+    (wait,) = row["waits_for"]
+    assert (wait["kind"], wait["name"], wait["holder"]) == ("lock", "src/m1.py", "s0")
+    assert wait["since"] == "1970-01-01T00:00:05.000Z"
+    assert status(run.state, True, None)["streams"][1]["waits_for"] == [wait]
+    ((who, seen),) = keeps_waiting(run.state, StreamId("s0"))
+    assert (who, seen.name) == ("s1", "src/m1.py")
+    file, folder = sorted(locks_status(run.state)["locks"], key=lambda row: -len(row["path"]))
+    assert [h["stream"] for h in file["held_over"]] == ["s0"]
+    assert [w["stream"] for w in folder["waiting_elsewhere"]] == ["s1"]
+    assert standing(run.state, run.state.streams[StreamId("s0")]) == "well"
+
+
+def test_resources_points_and_what_comes_before_a_start() -> None:
+    """Each sort of wait has its kind, its name and who can end it."""
+    members = [stream("one"), stream("two"), stream("late", "one"), stream("queued")]
+    plan = plan_of(*members, max_parallel=2, resources={"db": 1.0})
+    run = Run(started(plan, ["one", "two"]))
+    run.call(calls.RequestResources, "one", amounts={"db": 1.0})
+    run.call(calls.RequestResources, "two", amounts={"db": 1.0})
+    assert waits(run, "two") == [("resource", "db", "one")]
+    assert waiting_for(run.state, StreamId("two")) == "db, held by one"
+    assert waits(run, "late") == [("dependency", "one", "one")]
+    assert waits(run, "queued") == [("slot", "a slot", "one"), ("slot", "a slot", "two")]
+    assert waits(run, "one") == []
+    apart = Run(running(3))
+    apart.call(calls.Arrive, "s1", point=FINAL_POINT)
+    assert waits(apart, "s1") == [("point", "final", "s0"), ("point", "final", "s2")]
+
+
+def test_the_operator_has_a_name_as_a_holder() -> None:
+    """A lock that the operator took is held by somebody, not by nobody."""
+    run = Run(running(2))
+    run.call(calls.Lock, "", path="a")
+    run.lock("s0", "a")
+    assert waits(run, "s0") == [("lock", "a", "operator")]
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32))
+def test_what_is_told_agrees_with_the_graph(seed: int) -> None:
+    """Whoever the graph waits for is told; and who is told really keeps the stream waiting."""
+    rng = Random(seed)
+    run = Run(running(5))
+    for number in range(30):
+        run.now = float(number) / 10
+        name, path = f"s{rng.randrange(5)}", rng.choice(PATHS)
+        mode: LockMode = rng.choice(("read", "write"))
+        if rng.random() < 0.7:
+            run.lock(name, path, mode)
+        else:
+            run.unlock(name, path)
+        for stream_id in run.state.streams:
+            _check(run.state, stream_id)
+        _check_locks(run.state)
+
+
+def _check(state: State, stream_id: StreamId) -> None:
+    told = {w.holder for w in waits_of(state, stream_id) if w.kind == "lock"}
+    drawn = {e.holder for e in edges_from(state, stream_id, SOURCES) if e.kind == "lock"}
+    really = {b.stream for a in asks_of(state.locks, stream_id) for b in blockers(state.locks, a)}
+    assert drawn <= told <= really
+    assert bool(told) == bool(list(asks_of(state.locks, stream_id)))
+    assert bool(waiting_for(state, stream_id)) == bool(told)
+
+
+def _check_locks(state: State) -> None:
+    """The pane's two sides are the same waits: nobody is told to be free while somebody waits."""
+    for lock in locks_status(state)["locks"]:
+        for ask in lock["waiting"]:
+            of_ask = [w for w in waits_of(state, StreamId(ask["stream"])) if w.name == lock["path"]]
+            holders = {w.holder for w in of_ask if not w.is_before}
+            shown = {h["stream"] for h in (*lock["holders"], *lock["held_over"])}
+            assert holders <= shown
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32))
+def test_what_taking_a_lock_away_would_give_is_what_it_gives(seed: int) -> None:
+    """Foretold and done are the same, on overlapping paths and in queues."""
+    rng = Random(seed)
+    run = Run(running(4))
+    for number in range(14):
+        run.now = float(number) / 10
+        run.lock(f"s{rng.randrange(4)}", rng.choice(PATHS), rng.choice(("read", "write")))
+    held = [path for path, entry in run.state.locks.entries.items() if entry.grants]
+    path = rng.choice(sorted(held))
+    foretold = granted_by_revoking(run.state, path, run.now)
+    run.records.clear()
+    run.give(calls.Unlock(OPERATOR, "really", path=path))
+    done = run.events(ev.LockGranted)
+    assert [(e.stream, e.path) for e in foretold] == [(e.stream, e.path) for e in done]
+
+
+@pytest.mark.parametrize(("condition", "skipped"), [("succeeded", ["b", "c"]), ("completed", [])])
+def test_who_is_skipped_when_a_stream_is_stopped(condition: str, skipped: list[str]) -> None:
+    """Only who needs that it succeeds; and whoever needs those in turn."""
+    members = [stream("a"), stream("b", f"a:{condition}"), stream("c", "b"), stream("d")]
+    run = Run(started(plan_of(*members, max_parallel=2), ["a"]))
+    assert skipped_without(run.state, [StreamId("a")]) == skipped
