@@ -112,6 +112,8 @@ EFFECTS = {
     "::test_a_stream_meets_others_at_two_points_of_different_types",
     "convergence.*.verify": f"{E2E}verify.py"
     "::test_the_guilty_stream_is_left_out_and_its_work_is_kept",
+    "convergence.*.verify_retries": f"{CORE}verifying.py"
+    "::test_a_check_that_fails_by_chance_is_tried_again",
     "convergence.*.on_failure": f"{CORE}verifying.py::test_a_plan_can_want_the_run_to_stop_instead",
     "convergence.*.on_conflict": f"{E2E}run.py::test_a_conflicting_stream_can_be_left_out",
     "convergence.*.resolver": f"{E2E}conflicts.py"

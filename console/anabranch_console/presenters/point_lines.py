@@ -124,7 +124,7 @@ def point_detail(look: PointLook, point: Point | None, cells: int) -> list[Line]
 
 def _checks(point: Point, cells: int) -> list[Line]:
     lines: list[Line] = []
-    for streams, passed in point.probes:
+    for streams, passed in (*point.probes, *point.probes_again):
         whom = wording.listing([str(s) for s in streams], 3) if streams else "the base alone"
         told = f"{'passes' if passed else 'fails'}: {whom}"
         lines += _fact("", told, cells, "level.good" if passed else "level.error")

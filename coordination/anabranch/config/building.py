@@ -193,6 +193,7 @@ def _points(
             on_conflict=table.on_conflict,
             resolver=table.resolver or "",
             verify=table.verify or "",
+            verify_retries=table.verify_retries,
             on_failure=table.on_failure,
             timeout_seconds=table.timeout,
             options=dict(table.options),

@@ -58,8 +58,9 @@ def _without_checkpoints(plan: Plan, file: PlanFile) -> Iterator[tuple[KeyPath, 
 
 def _without_verify(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
     for name, point in file.convergence.items():
-        if "on_failure" in point.model_fields_set and point.verify is None:
-            yield ("convergence", name, "on_failure"), "the point has no `verify` that could fail"
+        for key in ("on_failure", "verify_retries"):
+            if key in point.model_fields_set and point.verify is None:
+                yield ("convergence", name, key), "the point has no `verify` that could fail"
 
 
 def _tables(file: PlanFile) -> Iterator[tuple[str, StreamTable]]:

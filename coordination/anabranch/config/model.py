@@ -363,6 +363,9 @@ class PointTable(Table):
         description="Who meets here; streams may also name the point, and meet at several.",
     )
     verify: ShellCommand | None = Field(default=None, description="Must pass on the merged result.")
+    verify_retries: Retries = Field(
+        default=0, description="How often a failing `verify` is tried again before it counts."
+    )
     on_failure: Literal["quarantine", "stop"] = Field(
         default="quarantine", description="What happens when `verify` fails."
     )

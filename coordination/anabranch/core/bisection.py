@@ -9,8 +9,13 @@ with no more than what it was built on. Otherwise it fails together with an earl
 second binary search, over prefixes that hold it (this is the two-element case of delta debugging,
 Zeller and Hildebrandt 2002).
 
-Checked are the whole, nothing at all, and then at most ``2 * ceil(log2 n) + 1`` sets for n streams.
-What follows is decided from the results known so far, so nothing is kept between two steps.
+Checks can be flaky, and nobody is accused on one run: what an accusation stands on, the set that
+fails and its neighbour that passes, is checked once more. If either comes out differently now, the
+check is not reliable, and nobody is guilty.
+
+Checked are the whole, nothing at all, then at most ``2 * ceil(log2 n) + 1`` sets for n streams, and
+two of these once more. What follows is decided from the results known so far, so nothing is kept
+between two steps.
 """
 
 from __future__ import annotations
@@ -25,9 +30,10 @@ Streams = frozenset[StreamId]
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """Check these streams next, in this order."""
+    """Check these streams next, in this order; ``is_again``: whatever is known of them."""
 
     streams: tuple[StreamId, ...]
+    is_again: bool = False
 
 
 class Passes(msgspec.Struct, frozen=True):
@@ -44,13 +50,20 @@ class Guilty(msgspec.Struct, frozen=True):
     streams: tuple[StreamId, ...]
 
 
-Step = Probe | Passes | BaseFails | Guilty
+class Unreliable(msgspec.Struct, frozen=True):
+    """The check of the same ``streams`` has passed once and failed once."""
+
+    streams: tuple[StreamId, ...]
+
+
+Step = Probe | Passes | BaseFails | Guilty | Unreliable
 
 
 def next_step(
     order: Sequence[StreamId],
     closure: Callable[[StreamId], set[StreamId]],
     known: Mapping[Streams, bool],
+    again: Mapping[Streams, bool],
 ) -> Step:
     """Return what follows from what is known.
 
@@ -58,6 +71,7 @@ def next_step(
         order: the streams in merge order, so that every prefix is closed.
         closure: returns a stream with everybody whom it was built on.
         known: whether a set of streams passes.
+        again: the same, from a second look.
     """
     if frozenset(order) not in known:
         return Probe(tuple(order))
@@ -66,7 +80,7 @@ def next_step(
     if frozenset() not in known:
         return Probe(())
     if not known[frozenset()]:
-        return BaseFails()
+        return _confirmed(order, {frozenset(): False}, again) or BaseFails()
     prefixes = [frozenset(order[:size]) for size in range(len(order) + 1)]
     place = _first_failing(prefixes, known)
     if isinstance(place, frozenset):
@@ -76,13 +90,27 @@ def next_step(
     if alone not in known:
         return _probe(order, alone)
     if not known[alone]:
-        return Guilty((late,))
+        looks = {alone: False, prefixes[place - 1]: True}
+        return _confirmed(order, looks, again) or Guilty((late,))
     others = [stream for stream in order[: place - 1] if stream not in alone]
     joined = [alone | frozenset(others[:size]) for size in range(len(others) + 1)]
     partner = _first_failing(joined, known)
     if isinstance(partner, frozenset):
         return _probe(order, partner)
-    return Guilty((others[partner - 1], late))
+    looks = {joined[partner]: False, joined[partner - 1]: True}
+    return _confirmed(order, looks, again) or Guilty((others[partner - 1], late))
+
+
+def _confirmed(
+    order: Sequence[StreamId], looks: Mapping[Streams, bool], again: Mapping[Streams, bool]
+) -> Step | None:
+    """Return None once all have come out twice as they should, else what follows instead."""
+    for streams, has_passed in looks.items():
+        if streams not in again:
+            return Probe(_probe(order, streams).streams, is_again=True)
+        if again[streams] is not has_passed:
+            return Unreliable(_probe(order, streams).streams)
+    return None
 
 
 def _probe(order: Sequence[StreamId], wanted: Streams) -> Probe:

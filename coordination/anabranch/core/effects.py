@@ -91,10 +91,16 @@ class OfferCheckpoint(Effect, frozen=True):
 
 
 class RunVerify(Effect, frozen=True):
-    """Merge the work of these streams, and run the point's check on it."""
+    """Merge the work of these streams, and run the point's check on it.
+
+    One that ``is_again`` is a second look, whatever the first one saw; ``failures`` is how often
+    this one has failed, and is tried again, so far.
+    """
 
     point: PointId
     streams: tuple[StreamId, ...]
+    is_again: bool = False
+    failures: int = 0
 
 
 class WakeAt(Effect, frozen=True):

@@ -115,7 +115,13 @@ def _owed_by_point(state: State, point: Point) -> Iterator[fx.Effect]:
     if point.phase is PointPhase.MERGING:
         yield fx.MergeResults(point=point.id, cause=point.cause)
     elif point.phase is PointPhase.VERIFYING:
-        yield fx.RunVerify(point=point.id, streams=point.probe, cause=point.probe_cause)
+        yield fx.RunVerify(
+            point=point.id,
+            streams=point.probe,
+            is_again=point.probe_is_again,
+            failures=point.probe_failures,
+            cause=point.probe_cause,
+        )
     elif point.phase is PointPhase.OPEN and point.looks_again_at is not None:
         subject = f"point {point.id}"
         yield fx.WakeAt(at=point.looks_again_at, subject=subject, cause=point.looks_again_cause)

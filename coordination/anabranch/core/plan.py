@@ -132,6 +132,7 @@ class PointPlan(msgspec.Struct, frozen=True):
     takes_checkpoints: bool = False
     resolver: str = ""
     verify: str = ""
+    verify_retries: int = 0
     on_failure: FailurePolicy = "quarantine"
 
 

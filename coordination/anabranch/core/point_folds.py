@@ -55,7 +55,7 @@ def _merged(p: Point, record: ev.Recorded, event: ev.ConvergenceMerged) -> Point
         merged=event.merged,
         commit=event.commit,
         tree=event.tree,
-        warnings=event.warnings,
+        warnings=(*event.warnings, *((p.flaky,) if p.flaky else ())),
         is_overdue=False,
         merging_seconds=p.merging_seconds + record.at - p.since,
     )
@@ -90,7 +90,9 @@ def _reopened(p: Point, record: ev.Recorded, event: ev.ConvergenceReopened) -> P
         quarantined=(),
         conflicts=(),
         probes=(),
+        probes_again=(),
         guilty=(),
+        flaky="",
     )
 
 

@@ -242,7 +242,8 @@ class Point(msgspec.Struct, frozen=True):
 
     ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
     ``left_out`` says who has arrived and is not in that merge, and why. ``checking`` is whose work
-    is being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far.
+    is being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far
+    and ``probes_again`` at a second look; ``probe_failures`` counts the tries of the present one.
     """
 
     id: PointId
@@ -278,8 +279,12 @@ class Point(msgspec.Struct, frozen=True):
     checking: tuple[StreamId, ...] = ()
     probe: tuple[StreamId, ...] = ()
     probe_cause: Seq = 0
+    probe_is_again: bool = False
+    probe_failures: int = 0
     probes: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
+    probes_again: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
     guilty: tuple[tuple[StreamId, ...], ...] = ()
+    flaky: str = ""
 
     @property
     def is_settled(self) -> bool:

@@ -1,15 +1,17 @@
 """A merged result counts only once the point's ``verify`` command has passed on it.
 
-If it fails, :mod:`anabranch.core.bisection` says what to check next until the guilty are found.
-They are left out with their work kept, and the rest is merged and checked again; or the point is
-given up, as the plan says. Results are remembered by tree, so nothing is checked twice in a run.
+If it fails, as often as the plan lets it (``verify_retries``), :mod:`anabranch.core.bisection` says
+what to check next until the guilty are found. They are left out with their work kept, and the rest
+is merged and checked again; or the point is given up, as the plan says. Results are remembered by
+tree, so nothing is checked twice in a run, but for what an accusation stands on: if that comes out
+differently the check proves nothing, and a person has to look.
 """
 
 from __future__ import annotations
 
 from anabranch.core import convergence, inputs
 from anabranch.core import events as ev
-from anabranch.core.bisection import BaseFails, Guilty, Passes, Probe, next_step
+from anabranch.core.bisection import BaseFails, Guilty, Passes, Probe, Unreliable, next_step
 from anabranch.core.draft import Draft
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inheritance import left_out_below
@@ -27,9 +29,18 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
         draft.emit(ev.VerifyAborted(fact.point, fact.streams, fact.reason))
         draft.emit(ev.ConvergenceBlocked(fact.point, f"verify came to no result: {fact.reason}"))
         return
-    remembered = fact.is_remembered
+    remembered, failures = fact.is_remembered, point.probe_failures
     if fact.passed:
-        draft.emit(ev.VerifyPassed(fact.point, fact.streams, fact.tree, fact.seconds, remembered))
+        draft.emit(
+            ev.VerifyPassed(fact.point, fact.streams, fact.tree, fact.seconds, remembered, failures)
+        )
+    elif _may_try_again(draft, point, fact):
+        draft.emit(
+            ev.VerifyRetried(
+                fact.point, fact.streams, failures + 1, fact.exit_code, fact.reason, fact.log
+            )
+        )
+        return
     else:
         draft.emit(
             ev.VerifyFailed(
@@ -46,27 +57,48 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
     _go_on(draft, fact.point, fact.reason)
 
 
+def _may_try_again(draft: Draft, point: Point, fact: inputs.VerifyFinished) -> bool:
+    """Whether a failure may be chance; that work does not merge, or was known to fail, is not."""
+    most = draft.state.point_plan(point.id).verify_retries
+    return bool(fact.tree) and not fact.is_remembered and point.probe_failures < most
+
+
 def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
     state, point = draft.state, draft.point(point_id)
     order = state.topology.in_merge_order(point.checking)
     known = {frozenset(streams): passed for streams, passed in point.probes}
-    step = next_step(order, lambda stream: state.topology.ancestors([stream]), known)
+    again = {frozenset(streams): passed for streams, passed in point.probes_again}
+    step = next_step(order, lambda stream: state.topology.ancestors([stream]), known, again)
     if isinstance(step, Probe):
-        draft.emit(ev.VerifyStarted(point_id, step.streams))
+        draft.emit(ev.VerifyStarted(point_id, step.streams, step.is_again))
     elif isinstance(step, Passes):
         draft.emit(ev.ConvergenceStarted(point_id, point.checking, "verified", point.is_last_merge))
     elif isinstance(step, BaseFails):
         told = f"verify fails on what everybody started from, so nobody is to blame: {reason}"
         draft.emit(ev.ConvergenceBlocked(point_id, told))
+    elif isinstance(step, Unreliable):
+        _cannot_tell(draft, point, step)
     else:
         _deal_with(draft, point, step, reason)
+
+
+def _cannot_tell(draft: Draft, point: Point, found: Unreliable) -> None:
+    """The check says now this, now that of the same work: nobody is left out for it."""
+    whom = ", ".join(found.streams[:3]) or "what everybody started from"
+    if len(found.streams) > 3:
+        whom += f" and {len(found.streams) - 3} more"
+    told = f"verify is not reliable: with {whom} it has passed once and failed once"
+    draft.emit(ev.VerifyUnreliable(point.id, found.streams, told))
+    hint = "nobody is left out; mend the check, or let it be tried again with verify_retries"
+    draft.emit(ev.ConvergenceBlocked(point.id, f"{told}; {hint}"))
 
 
 def _deal_with(draft: Draft, point: Point, found: Guilty, reason: str) -> None:
     """The guilty are known: leave the late one out, or give the point up."""
     names = " together with ".join(found.streams[::-1])
     told = f"verify fails with {names}: {reason}"
-    draft.emit(ev.GuiltyFound(point.id, found.streams, len(point.probes), told))
+    runs = len(point.probes) + len(point.probes_again)
+    draft.emit(ev.GuiltyFound(point.id, found.streams, runs, told))
     if draft.state.point_plan(point.id).on_failure == "stop":
         draft.emit(ev.ConvergenceAbandoned(point.id, told))
         return

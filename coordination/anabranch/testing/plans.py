@@ -116,6 +116,7 @@ def _random_point(rng: Random, name: str, kind: str) -> PointPlan:
         on_conflict=rng.choice(get_args(ConflictPolicy)),
         resolver=rng.choice(("", "", "settle")),
         verify=rng.choice(("", "", "fails on 1", "fails on 2", "fails on x")),
+        verify_retries=rng.choice((0, 0, 1)),
         on_failure=rng.choice(("quarantine", "quarantine", "stop")),
         options={"at_once": rng.choice((0, 1, 2))} if kind == "progressive" else {},
         interval_seconds=rng.choice((0.5, 1.0, 3.0)),

@@ -61,6 +61,7 @@ def random_trouble(rng: Random) -> Trouble:
             capture_fails=chance(0.1),
             capture_waits_for_room=chance(0.2),
             merge_fails=chance(0.2),
+            check_is_flaky=chance(0.3),
             base_fails=chance(0.05),
             approval_refused=rng.choice((0.0, 0.5, 1.0)),
             process_fails=chance(0.4),

@@ -38,6 +38,7 @@ class Faults(msgspec.Struct, frozen=True):
     capture_fails: float = 0.0
     capture_waits_for_room: float = 0.0
     merge_fails: float = 0.0
+    check_is_flaky: float = 0.0
     base_fails: float = 0.0
     approval_refused: float = 0.0
     process_fails: float = 0.0
@@ -349,7 +350,8 @@ class SimulatedWorld:
             state.base, inherited_from(state, effect.streams), state.resolutions
         )
         command = state.point_plan(effect.point).verify
-        known = has_passed(state, command, merge.tree)
+        known = has_passed(state, command, merge.tree, effect.is_again)
+        known = None if effect.failures else known
         if merge.conflicts:
             return inputs.VerifyFinished(
                 point=effect.point,
@@ -367,6 +369,9 @@ class SimulatedWorld:
             self.sometimes("a check was remembered")
         merged = [s for s in effect.streams if state.streams[s].result is not None]
         fails = any(stream.endswith(command[-1]) for stream in merged)
+        if known is None and not fails and self.happens(self.faults.check_is_flaky):
+            self.sometimes("a check failed by chance")
+            fails = True
         self.sometimes("a check failed" if fails else "a check passed")
         return inputs.VerifyFinished(
             point=effect.point,

@@ -153,7 +153,9 @@ from anabranch.core.events.verifying import (
     VerifyAborted,
     VerifyFailed,
     VerifyPassed,
+    VerifyRetried,
     VerifyStarted,
+    VerifyUnreliable,
 )
 
 Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn | ArrivalWaitBegan
@@ -282,7 +284,9 @@ __all__ = [
     "VerifyAborted",
     "VerifyFailed",
     "VerifyPassed",
+    "VerifyRetried",
     "VerifyStarted",
+    "VerifyUnreliable",
     "ViolationAllowed",
     "WaitBegan",
     "WorkspacePrepared",

@@ -7,18 +7,36 @@ from anabranch.core.ids import StreamId
 
 
 class VerifyStarted(PointEvent, frozen=True):
-    """The point's ``verify`` command runs on the merged work of these streams; none: the base."""
+    """The point's ``verify`` command runs on the merged work of these streams; none: the base.
+
+    ``is_again``: although it is known how it comes out, to see whether it does so once more.
+    """
 
     streams: tuple[StreamId, ...]
+    is_again: bool = False
+
+
+class VerifyRetried(PointEvent, frozen=True):
+    """The command failed, and the plan lets it be tried again; ``failures`` counts these."""
+
+    streams: tuple[StreamId, ...]
+    failures: int
+    exit_code: int | None
+    reason: str
+    log: str = ""
 
 
 class VerifyPassed(PointEvent, frozen=True):
-    """The command succeeded on ``tree``; it ``is_remembered`` if that tree had been checked."""
+    """The command succeeded on ``tree``; it ``is_remembered`` if that tree had been checked.
+
+    ``failures`` is how often it failed before it succeeded, on the same tree.
+    """
 
     streams: tuple[StreamId, ...]
     tree: str
     seconds: float
     is_remembered: bool = False
+    failures: int = 0
 
 
 class VerifyFailed(PointEvent, frozen=True):
@@ -45,4 +63,11 @@ class GuiltyFound(PointEvent, frozen=True):
 
     streams: tuple[StreamId, ...]
     runs: int
+    reason: str
+
+
+class VerifyUnreliable(PointEvent, frozen=True):
+    """The command has both passed and failed on the work of these streams: it proves nothing."""
+
+    streams: tuple[StreamId, ...]
     reason: str

@@ -38,7 +38,9 @@ async def run_verify(
     merged = await asyncio.to_thread(workspaces.merge_for_verify, began, effect.streams)
     if isinstance(merged, str):
         return _result(effect, "", False, None, merged, 0.0)
-    known = has_passed(began, command, merged.tree)
+    known = None
+    if not effect.failures:
+        known = has_passed(began, command, merged.tree, effect.is_again)
     if known is not None:
         return _result(effect, merged.tree, known, None, "known already", 0.0, remembered=True)
     rooms = folder.room(folder.verifying, effect.point)
