@@ -46,6 +46,8 @@ EFFECTS = {
     "::test_shared_files_are_held_against_nobody",
     "coordination.isolation.include_uncommitted": f"{E2E}run.py"
     "::test_uncommitted_work_can_be_the_base",
+    "coordination.isolation.sensitive": f"{E2E}approval.py"
+    "::test_what_others_run_or_obey_is_named_before_it_is_taken_over",
     "coordination.state_management.type": f"{CORE}shared_state.py"
     "::test_centralized_state_merges_nothing",
     "coordination.state_management.keep_versions": f"{CORE}shared_state.py"

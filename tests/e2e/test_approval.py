@@ -237,3 +237,77 @@ def test_a_plain_folder_changed_meanwhile_is_refused(plain: Program) -> None:
     told = host.wait()
     assert told.code == 5, told
     assert (plain.project / "a.txt").read_text() == "mine\n"
+
+
+def test_a_result_comes_onto_a_branch_that_has_moved_on(program: Program) -> None:
+    """Refused as long as nobody says so; then merged once more, verified again, and there."""
+    plan(program)
+    program.plan(
+        {"work": "echo changed > src/a.txt; echo new > new.txt"},
+        convergence={"final": {"verify": "test -e new.txt && test ! -e forbidden.txt"}},
+    )
+    git(program.project, "commit", "-qam", "verify")
+    program.expect(0, "run", "--headless")
+    write(program.project, {"meanwhile.txt": "meanwhile\n", "forbidden.txt": "x\n"})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "meanwhile")
+    before = likeness(program.project)
+    assert "--onto" in program.expect(5, "approve").err
+    failed = program.expect(4, "approve", "--onto")
+    assert "does not pass" in failed.err
+    assert likeness(program.project) == before
+    git(program.project, "rm", "-q", "forbidden.txt")
+    git(program.project, "commit", "-qm", "mended")
+    assert "main has the result" in program.expect(0, "approve", "--onto", "main").err
+    assert git(program.project, "status", "--porcelain") == ""
+    assert (program.project / "src/a.txt").read_text() == "changed\n"
+    assert (program.project / "meanwhile.txt").read_text() == "meanwhile\n"
+    parents = git(program.project, "rev-list", "--parents", "-1", "main").split()
+    assert len(parents) == 3, "both histories are there"
+
+
+def test_a_result_that_does_not_merge_onto_a_branch_changes_nothing(program: Program) -> None:
+    """A conflict is told with its paths (exit 4); another branch takes what this one does not."""
+    plan(program)
+    program.expect(0, "run", "--headless")
+    git(program.project, "branch", "other")
+    write(program.project, {"src/a.txt": "mine\n"})
+    git(program.project, "commit", "-qam", "mine")
+    before = likeness(program.project)
+    assert "conflict in src/a.txt" in program.expect(4, "approve", "--onto").err
+    assert "no branch nowhere" in program.expect(5, "approve", "--onto", "nowhere").err
+    assert likeness(program.project) == before
+    program.expect(0, "approve", "--onto", "other")
+    assert git(program.project, "show", "other:src/a.txt") == "changed\n"
+    assert (program.project / "src/a.txt").read_text() == "mine\n"
+
+
+def test_what_others_run_or_obey_is_named_before_it_is_taken_over(program: Program) -> None:
+    """Exit 4, with the paths and the two ways on; a plan names more, and what builds is told."""
+    files = ".github/workflows/ci.yml deploy/run.sh package.json"
+    work = f"mkdir -p .github/workflows deploy; for f in {files}; do echo x > $f; done"
+    program.plan({"work": work}, isolation={"sensitive": ["deploy/**"]})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "plan")
+    before = likeness(program.project)
+    told = program.expect(4, "run", "--headless", "--approve").err
+    assert "changes what others run or obey: .github/workflows/ci.yml, deploy/run.sh" in told
+    assert "work changed what others run or obey: .github/workflows/ci.yml, package.json" in told
+    assert "--allow-sensitive" in told
+    assert likeness(program.project) == before
+    program.expect(4, "approve")
+    program.expect(0, "approve", "--allow-sensitive")
+    assert (program.project / ".github/workflows/ci.yml").exists()
+
+
+def test_what_an_approval_would_fail_of_stops_a_run_that_has_not_begun(program: Program) -> None:
+    """Nothing is run in vain, and no run is left behind."""
+    plan(program, "touch ../ran")
+    git(program.project, "branch", "anabranch")
+    assert "git branch -m anabranch" in program.expect(2, "run", "--headless").err
+    git(program.project, "branch", "-m", "anabranch", "mine")
+    write(program.project, {"src/a.txt": "not committed\n"})
+    assert (
+        "uncommitted changes: src/a.txt" in program.expect(5, "run", "--headless", "--approve").err
+    )
+    assert program.run_folders() == []

@@ -16,7 +16,6 @@ from anabranch.engine.workspaces import (
     overlaid,
 )
 from anabranch.engine.workspaces.union import Leaf
-from anabranch.engine.workspaces.verifying import is_sensitive
 from tests.engine.repositories import FAR_LINES, RUN, Project, git, make_repository, open_project
 
 
@@ -191,17 +190,3 @@ def test_markers_that_a_stream_left_are_told_of_the_merge_too(project: Project) 
     one, two = project.result("one", {"m.txt": text}), project.result("two", {"b.txt": "2\n"})
     outcome = merged(project, one, two)
     assert look(project, outcome, one, two).warnings == ("conflict markers were merged in m.txt",)
-
-
-@pytest.mark.parametrize(
-    ("path", "is_one"),
-    [
-        *(
-            (p, True)
-            for p in ("AGENTS.md", "x/AGENTS.md", ".github/workflows/ci.yml", "a/.claude/x")
-        ),
-        *((p, False) for p in ("agents.md.txt", "github/x", "src/package.json.py", "a.md")),
-    ],
-)
-def test_sensitive_paths(path: str, is_one: bool) -> None:
-    assert is_sensitive(path) is is_one

@@ -4,35 +4,46 @@ from __future__ import annotations
 
 import click
 
-from anabranch.core.projections import in_plan_order, point_status
 from anabranch.core.state import State
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
-from anabranch.errors import LossRefused
+from anabranch.errors import LossRefused, NotSettled
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument, say
-from anabranch_console.cli.report_text import left_out_lines
 from anabranch_console.cli.steering import await_state, steer
 
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 3600.0
+"""A result that is merged onto a branch is verified again, which takes what it takes."""
 
 
 @click.command
 @run_argument
-def command(run: str | None) -> None:
+@click.option(
+    "--onto",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[BRANCH]",
+    help="Merge the result onto BRANCH (yours) as it is now, and verify it again.",
+)
+@click.option(
+    "--allow-sensitive", is_flag=True, help="Also what others run or obey: CI, hooks, agents."
+)
+def command(run: str | None, onto: str | None, allow_sensitive: bool) -> None:
     """Bring the result of RUN (the latest) to your branch, or to your folder.
 
-    Your branch moves only from where the run began, and only if nothing of yours would be lost;
-    else nothing changes, and the reason is told (exit 5).
+    Your branch moves only from where the run began (or, with --onto, from where it is now), and
+    only if nothing of yours would be lost; else nothing changes, and the reason is told (exit 5).
+    What others run or obey is named first, and a conflict or a failed check is told (exit 4).
     """
     home = find_run(here(), run)
-    steer(home, Request("approve", "to approve its result"))
+    asked = Request("approve", "to approve its result", allow_sensitive=allow_sensitive, onto=onto)
+    steer(home, asked)
     state = await_state(home, _is_decided, PATIENCE_SECONDS)
     if not state.approval.is_done:
-        raise LossRefused(state.approval.message, state.approval.hint)
+        error = NotSettled if state.approval.kind else LossRefused
+        raise error(state.approval.message, state.approval.hint)
     say(state.approval.message)
-    for line in left_out_lines([point_status(state, p) for p in in_plan_order(state)]):
-        say(f"  {line}")
 
 
 def _is_decided(state: State) -> bool:

@@ -7,7 +7,7 @@ import click
 from anabranch.config import PlanErrors, check_report, check_text
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import json_option, print_json, say
-from anabranch_console.cli.planning import read_plan
+from anabranch_console.cli.planning import in_this_project, read_plan
 
 
 @click.command
@@ -16,7 +16,7 @@ from anabranch_console.cli.planning import read_plan
 def command(plan: str | None, as_json: bool) -> None:
     """Check PLAN (anabranch.toml): its waves, its critical path, what is wrong with it."""
     found = installed()
-    loaded = read_plan(plan, (), found.strategies, found.extensions)
+    loaded = in_this_project(read_plan(plan, (), found.strategies, found.extensions))
     if as_json:
         print_json(check_report(loaded))
     elif isinstance(loaded, PlanErrors):

@@ -27,6 +27,7 @@ EXIT_CODES = {
     RunPhase.STOPPED: 1,
     RunPhase.NEEDS_OPERATOR: 4,
 }
+EXIT_NEEDS_OPERATOR = 4
 EXIT_WOULD_LOSE_WORK = 5
 EXIT_TIME_LIMIT = 124
 EXIT_INTERRUPTED = 130
@@ -98,7 +99,9 @@ def exit_code(state: State) -> int:
     if not state.has_ended:
         return EXIT_INTERRUPTED
     refused = state.phase is RunPhase.CONVERGED and state.approval.hint
-    return EXIT_WOULD_LOSE_WORK if refused else EXIT_CODES[state.phase]
+    if refused:
+        return EXIT_NEEDS_OPERATOR if state.approval.kind else EXIT_WOULD_LOSE_WORK
+    return EXIT_CODES[state.phase]
 
 
 def _leave(host: RunHost) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from anabranch.config import (
     LoadedPlan,
     PlanErrors,
+    PlanWarning,
     StrategyNames,
     as_runnable,
     check_report,
@@ -23,6 +25,8 @@ from anabranch.core.guardian.rungs import RUNGS
 from anabranch.core.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.history import estimates
+from anabranch.engine.hosting import git_errors, open_project
+from anabranch.engine.preflight import look_around
 from anabranch.engine.probing import measured_capacity
 from anabranch.engine.runs import project_root
 from anabranch.errors import UsageError
@@ -81,6 +85,17 @@ def read_plan(
         machine=measured_capacity(extensions.resource_probes),
         folder=here(),
     )
+
+
+def in_this_project(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
+    """Return a plan with what to know about the project before it runs there."""
+    if isinstance(loaded, PlanErrors):
+        return loaded
+    with git_errors():
+        repository, _ = open_project(here())
+        found = look_around(repository, loaded.plan, os.environ)
+        warnings = tuple(PlanWarning(f.code, f.in_words, hint=f.hint) for f in found)
+    return dataclasses.replace(loaded, warnings=(*loaded.warnings, *warnings))
 
 
 def _look_above() -> None:

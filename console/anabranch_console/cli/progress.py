@@ -28,6 +28,8 @@ class Progress:
         noun = "stream" if count == 1 else "streams"
         width = state.plan.max_parallel
         say(f"{shown(state.plan.name)} · run {state.run} · {count} {noun}, {width} at once")
+        for warning in state.warnings:
+            say(f"warning: {shown(warning)}")
 
     def tell(self, state: State, record: ev.Recorded) -> None:
         """Tell one event, if it is worth a line."""
@@ -37,6 +39,8 @@ class Progress:
         subject, public, text = words
         sign = paint(glyph(public), public, sys.stderr)
         say(f"{_clock(record.at)}  {sign} {subject:<{self._width}}  {shown(text)}")
+        for warning in getattr(record.event, "warnings", ()):
+            say(f"{'':9}  {paint(glyph('stalled'), 'stalled', sys.stderr)} {shown(warning)}")
 
     def _words(self, state: State, event: ev.Event) -> tuple[str, str, str] | None:
         match event:

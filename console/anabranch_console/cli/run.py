@@ -54,6 +54,9 @@ class Duration(click.ParamType[float]):
 @click.option("--headless", is_flag=True, help="No console, even on a terminal.")
 @click.option("--keep-going", is_flag=True, help="After a failure, run what does not need it.")
 @click.option("--approve", is_flag=True, help="Bring the result to your branch when it converged.")
+@click.option(
+    "--allow-sensitive", is_flag=True, help="With --approve: also what others run or obey."
+)
 @click.option("--max-parallel", type=click.IntRange(min=1), metavar="N", help="Streams at once.")
 @click.option("--time-limit", type=Duration(), help="Stop the run after this long (exit 124).")
 @click.option("--trust", is_flag=True, help="Accept the project's git settings as they are now.")
@@ -64,6 +67,7 @@ def command(
     headless: bool,
     keep_going: bool,
     approve: bool,
+    allow_sensitive: bool,
     max_parallel: int | None,
     time_limit: float | None,
     trust: bool,
@@ -86,6 +90,7 @@ def command(
         found.strategies,
         plan_path=None if commands else str(Path(plan or DEFAULT_PLAN).absolute()),
         approve=approve,
+        allow_sensitive=allow_sensitive,
         extensions=found.extensions,
     )
     finish(host_run(host, headless=headless, as_json=as_json, time_limit_seconds=time_limit))

@@ -62,6 +62,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         permanent_failures=tuple(coordination.recovery.permanent_failures),
         transient_failures=tuple(coordination.recovery.transient_failures),
         include_uncommitted=coordination.isolation.include_uncommitted,
+        sensitive=tuple(coordination.isolation.sensitive),
         file_access=coordination.isolation.file_access,
         resources=dict(coordination.resources.__pydantic_extra__ or {}),
         on_excess=coordination.resources.on_excess,

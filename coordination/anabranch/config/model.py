@@ -72,6 +72,10 @@ class Isolation(Table):
     include_uncommitted: bool = Field(
         default=False, description="Start from the checkout as it is instead of from HEAD."
     )
+    sensitive: list[str] = Field(
+        default=[],
+        description="More paths that are named before a result that changes them is approved.",
+    )
 
 
 class StateManagement(Table):

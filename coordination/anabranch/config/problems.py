@@ -37,6 +37,9 @@ class PlanError:
 
 
 WarningCode = Literal[
+    "cannot-approve",
+    "cannot-begin",
+    "leads-into-checkout",
     "no-effect-yet",
     "no-effect-here",
     "overlapping-writes",

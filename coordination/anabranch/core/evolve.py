@@ -70,7 +70,8 @@ def first_state(record: ev.Recorded) -> State:
         seq=record.seq,
         at=record.at,
         points=HashTrieMap(points),
-        approval=Approval(is_requested=event.approve),
+        approval=Approval(event.approve, allow_sensitive=event.allow_sensitive),
+        warnings=event.warnings,
     )
 
 
@@ -110,7 +111,14 @@ def _run_reopened(state: State, record: ev.Recorded, event: ev.RunReopened) -> S
         stop_reason=None,
         first_failure=None,
         # What was approved is the result that was there; the next one is approved by itself.
-        approval=Approval(is_requested=state.approval.is_requested and not state.approval.is_done),
+        approval=replace(
+            state.approval,
+            is_requested=state.approval.is_requested and not state.approval.is_done,
+            is_done=False,
+            message="",
+            hint="",
+            kind="",
+        ),
     )
 
 
@@ -138,8 +146,9 @@ def _run_ended(phase: RunPhase) -> Callable[[State, ev.Recorded, Any], State]:
     return fold
 
 
-def _approval_requested(state: State, record: ev.Recorded, event: Any) -> State:
-    return replace(state, approval=Approval(is_requested=True), cause=record.seq)
+def _approval_requested(state: State, record: ev.Recorded, event: ev.ApprovalRequested) -> State:
+    asked = Approval(True, allow_sensitive=event.allow_sensitive, onto=event.onto)
+    return replace(state, approval=asked, cause=record.seq)
 
 
 def _run_approved(state: State, record: ev.Recorded, event: ev.RunApproved) -> State:
@@ -147,7 +156,7 @@ def _run_approved(state: State, record: ev.Recorded, event: ev.RunApproved) -> S
 
 
 def _approval_refused(state: State, record: ev.Recorded, event: ev.ApprovalRefused) -> State:
-    refused = Approval(False, False, event.reason, event.hint)
+    refused = Approval(False, False, event.reason, event.hint, kind=event.kind)
     return replace(state, approval=refused, cause=record.seq)
 
 

@@ -37,6 +37,8 @@ class StartRun(Command, frozen=True):
     plan: Plan
     approve: bool
     wall: float
+    allow_sensitive: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class ResumeRun(Command, frozen=True):
@@ -86,7 +88,14 @@ class ChooseStrategy(Command, frozen=True):
 
 
 class ApproveRun(Command, frozen=True):
-    pass
+    """A person takes the result; with ``allow_sensitive`` also what others run or obey.
+
+    ``onto`` is the branch to merge it onto as that is now ("": the one that the run began on);
+    None moves that branch, from where it was.
+    """
+
+    allow_sensitive: bool = False
+    onto: str | None = None
 
 
 class AllowViolation(Command, frozen=True):
@@ -263,8 +272,14 @@ class ApprovalDone(Observation, frozen=True):
 
 
 class ApprovalNotDone(Observation, frozen=True):
+    """The result was not brought to a branch; ``kind`` is ``sensitive``, ``conflict``, ``verify``.
+
+    An empty one: something of the user's would have been lost.
+    """
+
     reason: str
     hint: str
+    kind: str = ""
 
 
 class PathsWritten(AttemptObservation, frozen=True):

@@ -166,6 +166,7 @@ class Plan(msgspec.Struct, frozen=True):
     permanent_failures: tuple[str, ...] = ()
     transient_failures: tuple[str, ...] = ()
     include_uncommitted: bool = False
+    sensitive: tuple[str, ...] = ()
     stop_grace_seconds: float = 10.0
     file_access: FileAccess = "exclusive_write"
     keep_going: bool = False

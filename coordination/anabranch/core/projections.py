@@ -282,6 +282,7 @@ def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[
         "commit": final.commit if has_result else None,
         "approved": state.approval.is_done,
         "approval": state.approval.message,
+        "warnings": list(state.warnings),
         "streams": [
             *(stream_status(state, state.streams[p.id]) for p in state.plan.streams),
             *(joined_status(state, joined) for joined in joined_streams(state)),

@@ -30,6 +30,8 @@ def start(draft: Draft, command: inputs.StartRun) -> None:
             command.plan,
             command.approve,
             command.wall,
+            command.allow_sensitive,
+            command.warnings,
         )
     )
     for plan in command.plan.streams:
@@ -165,7 +167,7 @@ def approve(draft: Draft, command: inputs.ApproveRun) -> Refusal | None:
     if state.approval.is_done:
         return Refusal("the result is already on your branch", state.approval.message)
     if not state.approval.is_requested:
-        draft.emit(ev.ApprovalRequested())
+        draft.emit(ev.ApprovalRequested(command.allow_sensitive, command.onto))
     return None
 
 
@@ -176,7 +178,7 @@ def approval_done(draft: Draft, fact: inputs.ApprovalDone) -> None:
 
 def approval_not_done(draft: Draft, fact: inputs.ApprovalNotDone) -> None:
     if draft.state.approval.is_requested:
-        draft.emit(ev.ApprovalRefused(fact.reason, fact.hint))
+        draft.emit(ev.ApprovalRefused(fact.reason, fact.hint, fact.kind))
 
 
 def strategy_faulted(draft: Draft, fact: inputs.StrategyFault) -> None:

@@ -87,6 +87,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "points": lambda value: restore_map(value, str, Point),
     "ready": lambda value: msgspec.convert(value, _Ready),
     "counts": lambda value: msgspec.convert(value, Counts),
+    "warnings": tuple,
     "approval": lambda value: msgspec.convert(value, Approval),
     "registry": registry.unpack,
     "resources": resource_table.unpack,

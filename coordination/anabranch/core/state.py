@@ -298,12 +298,18 @@ class Point(msgspec.Struct, frozen=True):
 
 
 class Approval(msgspec.Struct, frozen=True):
-    """How far the way of the result to the user's branch has gone."""
+    """How far the way of the result to the user's branch has gone.
+
+    ``kind`` is what kept it back, as the event that said so has it.
+    """
 
     is_requested: bool = False
     is_done: bool = False
     message: str = ""
     hint: str = ""
+    allow_sensitive: bool = False
+    onto: str | None = None
+    kind: str = ""
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -352,6 +358,7 @@ class State(msgspec.Struct, frozen=True):
     guardian: Guardian = Guardian()
     verified: HashTrieMap[str, bool] = HashTrieMap()
     breakers: Breakers = Breakers()
+    warnings: tuple[str, ...] = ()
 
     @property
     def plan(self) -> Plan:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from anabranch.engine.clock import RunClock
 from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
+from anabranch.engine.preflight import require_ready, warnings_for
 from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.run_numbers import next_number, note_number
 from anabranch.engine.runs import project_root, runs_in
@@ -42,10 +44,17 @@ def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
 
     Raises UsageError if there is no such folder or it cannot be used.
     """
-    try:
+    with git_errors():
         state = ProjectFolder(project_folder(project_root(folder)))
         state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         return open_repository(folder, state.store, state.git_lock), state
+
+
+@contextmanager
+def git_errors() -> Iterator[None]:
+    """Turn what git refuses about a project into a UsageError with the next step."""
+    try:
+        yield
     except GitError as error:
         raise UsageError(error.reason, error.hint) from error
 
@@ -70,26 +79,33 @@ def start_run(
     *,
     plan_path: str | None = None,
     approve: bool = False,
+    allow_sensitive: bool = False,
     environment: Mapping[str, str] | None = None,
     extensions: Extensions = NO_EXTENSIONS,
 ) -> RunHost:
     """Begin a new run of a plan in a project and host it.
 
     ``folder`` is where the plan lies; streams work in the same place inside their workspaces.
-    Raises AnabranchError if the project or the machine does not allow it; then nothing is left
-    behind.
+    With ``approve`` the result is brought to the user's branch, with ``allow_sensitive`` also what
+    others run or obey. Raises AnabranchError if the project or the machine does not allow it; then
+    nothing is left behind.
     """
     repository, project = open_project(folder)
     home = project.run(new_run_id(datetime.now()))
+    env = without_git_variables(os.environ if environment is None else environment)
+    with git_errors():
+        require_ready(repository, home.run, plan, approve)
+        warnings = warnings_for(repository, plan, env, approve)
     command = inputs.StartRun(
         run=home.run,
         project=str(repository.root),
         plan_path=plan_path,
         plan=plan,
         approve=approve,
+        allow_sensitive=allow_sensitive,
+        warnings=warnings,
         wall=time.time(),
     )
-    env = without_git_variables(os.environ if environment is None else environment)
     try:
         with machine_errors():
             return _host_new(home, repository, folder, strategies, env, command, extensions)

@@ -30,6 +30,7 @@ from anabranch.engine.clock import RunClock
 from anabranch.engine.executing import Executing
 from anabranch.engine.interference import Interference
 from anabranch.engine.machine_room import descriptors_left, kept_descriptors
+from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
 from anabranch.engine.performers.launching import launch_spec
@@ -179,7 +180,7 @@ class Performing:
             case fx.RunVerify():
                 await self._verify(effect)
             case fx.ApproveResult():
-                await self._in_thread(effect, self._workspaces.approve)
+                await self._approve(effect)
             case fx.StartProcess():
                 await self._start(effect)
             case fx.AskStream():
@@ -245,6 +246,13 @@ class Performing:
     async def _verify(self, effect: fx.RunVerify) -> None:
         self._post(
             await run_verify(self._workspaces, self._folder, self._state, effect, self._environment)
+        )
+
+    async def _approve(self, effect: fx.ApproveResult) -> None:
+        self._post(
+            await approve_result(
+                self._workspaces, self._folder, self._state, effect, self._environment
+            )
         )
 
     async def _ask(self, effect: fx.AskStream) -> None:

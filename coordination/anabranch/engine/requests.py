@@ -53,6 +53,8 @@ class Request(msgspec.Struct, frozen=True):
     stream: str = ""
     path: str = ""
     resolutions: tuple[Resolution, ...] = ()
+    allow_sensitive: bool = False
+    onto: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -81,7 +83,7 @@ def command_for(request: Request) -> Command | Refusal:
             kind, _, name = request.path.partition(" ")
             return ChooseStrategy(kind=kind, strategy=name, point=point, reason=request.reason)
         case "approve":
-            return ApproveRun()
+            return ApproveRun(allow_sensitive=request.allow_sensitive, onto=request.onto)
         case "allow":
             path = request.path or None
             return AllowViolation(stream=stream, path=path, reason=request.reason)

@@ -14,6 +14,8 @@ class RunStarted(Event, frozen=True):
     plan: Plan
     approve: bool
     wall: float
+    allow_sensitive: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 class BaseCaptured(Event, frozen=True):
@@ -68,7 +70,13 @@ class RunStopped(Event, frozen=True):
 
 
 class ApprovalRequested(Event, frozen=True):
-    pass
+    """A person takes the result; ``onto`` is the branch to merge it onto, as that is now.
+
+    Then an empty name is the branch that the run began on.
+    """
+
+    allow_sensitive: bool = False
+    onto: str | None = None
 
 
 class RunApproved(Event, frozen=True):
@@ -78,5 +86,9 @@ class RunApproved(Event, frozen=True):
 
 
 class ApprovalRefused(Event, frozen=True):
+    """The result did not come to a branch; ``kind`` says what kept it: ``sensitive`` paths,
+    a ``conflict``, its ``verify`` command, or (empty) that work would have been lost."""
+
     reason: str
     hint: str
+    kind: str = ""

@@ -15,10 +15,11 @@ from pathlib import Path
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
+from anabranch.core.ids import PointId
 from anabranch.core.state import State
 from anabranch.core.verify_folds import has_passed
 from anabranch.engine import workspaces as ws
-from anabranch.engine.bounded_command import run_bounded
+from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.paths import RunFolder
 
@@ -43,28 +44,49 @@ async def run_verify(
         known = has_passed(began, command, merged.tree, effect.is_again)
     if known is not None:
         return _result(effect, merged.tree, known, None, "known already", 0.0, remembered=True)
-    rooms = folder.room(folder.verifying, effect.point)
-    shutil.rmtree(rooms, ignore_errors=True)  # of an engine that was killed
-    room = rooms / f"{effect.cause}-{secrets.token_hex(4)}"
-    log = folder.verify_log(effect.point)
     started = time.monotonic()
-    try:
-        await asyncio.to_thread(_furnish, workspaces.repository, began, merged.tree, room)
-        ended = await run_bounded(
-            command,
-            _working_folder(room, workspaces.repository.prefix),
-            _environment(began, effect, merged.commit, room, environment),
-            log,
-            TIMEOUT_SECONDS,
-            lambda: state().stop_reason is not None,
-        )
-    finally:
-        await asyncio.to_thread(shutil.rmtree, room, True)
+    log = folder.verify_log(effect.point)
+    ended = await check_tree(
+        workspaces.repository, folder, began, command, merged.commit, merged.tree, effect.point,
+        environment, lambda: state().stop_reason is not None,
+    )  # fmt: skip
     if ended.exit_code is None:
         return _no_result(effect, ended.reason)
     seconds = time.monotonic() - started
     passed = ended.exit_code == 0
     return _result(effect, merged.tree, passed, ended.exit_code, ended.reason, seconds, str(log))
+
+
+async def check_tree(
+    repo: ws.Repository,
+    folder: RunFolder,
+    state: State,
+    command: str,
+    commit: str,
+    tree: str,
+    point: PointId,
+    environment: Mapping[str, str],
+    is_unwanted: Callable[[], bool],
+) -> Ended:
+    """Run a point's check on a merged tree, in a folder that is gone afterwards.
+
+    Raises GitError, OSError.
+    """
+    rooms = folder.room(folder.verifying, point)
+    await asyncio.to_thread(shutil.rmtree, rooms, True)  # of an engine that was killed
+    room = rooms / secrets.token_hex(6)
+    try:
+        await asyncio.to_thread(_furnish, repo, state, tree, room)
+        return await run_bounded(
+            command,
+            _working_folder(room, repo.prefix),
+            _environment(state, point, commit, room, environment),
+            folder.verify_log(point),
+            TIMEOUT_SECONDS,
+            is_unwanted,
+        )
+    finally:
+        await asyncio.to_thread(shutil.rmtree, room, True)
 
 
 def _furnish(repo: ws.Repository, state: State, tree: str, room: Path) -> None:
@@ -78,12 +100,12 @@ def _working_folder(room: Path, prefix: str) -> Path:
 
 
 def _environment(
-    state: State, effect: fx.RunVerify, commit: str, room: Path, inherited: Mapping[str, str]
+    state: State, point: PointId, commit: str, room: Path, inherited: Mapping[str, str]
 ) -> dict[str, str]:
     return {
         **inherited,
         "ANABRANCH_RUN": state.run,
-        "ANABRANCH_POINT": effect.point,
+        "ANABRANCH_POINT": point,
         "ANABRANCH_COMMIT": commit,
         "ANABRANCH_WORKSPACE": str(room),
     }

@@ -24,7 +24,6 @@ from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.restoring import to_restore
 from anabranch.core.state import Result, State
 from anabranch.core.verify_folds import needs_check
-from anabranch.core.wording import counted
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
@@ -208,6 +207,7 @@ class WorkspaceEffects:
             _results(inheritance),
             outcome,
             {r.path for r in state.resolutions.values()},
+            [_result(s, r) for s, r in held_by(state, inheritance)],
         )
 
     def _with_other_side(
@@ -253,28 +253,6 @@ class WorkspaceEffects:
             merged=tuple(streams),
             conflicts=told_conflicts,
             warnings=tuple(map(tellable, warnings)),
-            cause=effect.cause,
-        )
-
-    def approve(self, state: State, effect: fx.ApproveResult) -> inputs.Input:
-        """Bring the result to the user's branch, or say why that would lose something."""
-        final = state.points[FINAL_POINT]
-        if state.base is None or final.commit is None:
-            return inputs.ApprovalNotDone(
-                reason="the run has no result to approve",
-                hint="streams in the shared workspace change your folder directly",
-                cause=effect.cause,
-            )
-        outcome = ws.approve(self._repo, state.run, _base(state), final.commit)
-        if isinstance(outcome, ws.Refusal):
-            return inputs.ApprovalNotDone(
-                reason=outcome.reason, hint=outcome.hint, cause=effect.cause
-            )
-        where = (outcome.branch or "").removeprefix("refs/heads/") or str(self._repo.root)
-        return inputs.ApprovalDone(
-            branch=outcome.branch,
-            commit=outcome.commit,
-            message=f"{where} has the result: {counted(outcome.files_changed, 'file')} changed",
             cause=effect.cause,
         )
 

@@ -33,7 +33,12 @@ from anabranch.engine.workspaces.delivering import (
     with_paths_of,
 )
 from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
-from anabranch.engine.workspaces.merging import changed_paths, merge_trees, who_touched
+from anabranch.engine.workspaces.merging import (
+    changed_paths,
+    merge_trees,
+    paths_between,
+    who_touched,
+)
 from anabranch.engine.workspaces.names import (
     base_ref,
     candidate_ref,
@@ -48,8 +53,21 @@ from anabranch.engine.workspaces.names import (
 from anabranch.engine.workspaces.own_refs import keep_own_refs
 from anabranch.engine.workspaces.preparing import prepare_workspace, write_tree
 from anabranch.engine.workspaces.publishing import publish_result_folder
+from anabranch.engine.workspaces.readiness import (
+    is_on_no_branch,
+    missing_folders,
+    why_not_approve,
+    why_not_begin,
+)
 from anabranch.engine.workspaces.reclaiming import list_rescues, reclaim_workspace
-from anabranch.engine.workspaces.refs import RefMoved, drop_ref, keep_ref, move_ref, read_ref
+from anabranch.engine.workspaces.refs import (
+    RefMoved,
+    drop_ref,
+    keep_ref,
+    move_ref,
+    read_commit,
+    read_ref,
+)
 from anabranch.engine.workspaces.repository import changed_settings, open_repository
 from anabranch.engine.workspaces.values import (
     Approved,
@@ -120,19 +138,23 @@ __all__ = [
     "forget_counts",
     "has_markers",
     "is_binary",
+    "is_on_no_branch",
     "keep_own_refs",
     "keep_ref",
     "list_rescues",
     "look_at_merge",
     "merge_trees",
+    "missing_folders",
     "move_ref",
     "not_followed",
     "open_repository",
     "overlaid",
     "partial_ref",
+    "paths_between",
     "point_checkpoint_ref",
     "prepare_workspace",
     "publish_result_folder",
+    "read_commit",
     "read_ref",
     "reclaim_workspace",
     "require_unreplaced",
@@ -145,6 +167,8 @@ __all__ = [
     "uncommitted_files",
     "who_touched",
     "why_busy",
+    "why_not_approve",
+    "why_not_begin",
     "with_paths_of",
     "write_tree",
 ]

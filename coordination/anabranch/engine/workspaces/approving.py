@@ -31,7 +31,7 @@ from anabranch.engine.workspaces.values import Approved, Base, Refusal, Reposito
 from anabranch.paths import state_home
 from anabranch.plain_files import open_plain
 
-_IN_PROGRESS = {
+IN_PROGRESS = {
     "MERGE_HEAD": "a merge",
     "CHERRY_PICK_HEAD": "a cherry-pick",
     "REVERT_HEAD": "a revert",
@@ -80,7 +80,8 @@ def _refused(repo: Repository, run: RunId, base: Base, commit: str) -> Refusal |
     if now not in (base.head, commit):
         return Refusal(
             f"{branch} moved since the run began",
-            f"merge the result into it yourself: git switch {branch} && git merge {name}",
+            f"anabranch approve --onto merges the result onto it as it is now; by hand: "
+            f"git switch {branch} && git merge {name}",
         )
     elsewhere = list(checkouts_of(repo, base.branch))
     if elsewhere:
@@ -90,7 +91,7 @@ def _refused(repo: Repository, run: RunId, base: Base, commit: str) -> Refusal |
         )
     if now == commit or not _stands_on(repo, base.branch):
         return None
-    for mark, words in _IN_PROGRESS.items():
+    for mark, words in IN_PROGRESS.items():
         if (repo.checkout_dir / mark).exists():
             return Refusal(f"{words} is in progress in {repo.root}", "finish or abort it first")
     return None

@@ -90,6 +90,11 @@ def changed_paths(repo: Repository, run: RunId, result: Result) -> tuple[str, ..
     return tuple(change.path for change in listed)
 
 
+def paths_between(repo: Repository, run: RunId, before: str, after: str) -> tuple[str, ...]:
+    """The paths in which two trees differ."""
+    return tuple(change.path for change in changes(frozen_view(repo, run), before, after))
+
+
 def who_touched(
     repo: Repository, run: RunId, results: Sequence[Result], paths: Container[str]
 ) -> tuple[StreamId, ...]:

@@ -17,6 +17,15 @@ def read_ref(repo: Repository, ref: str) -> str | None:
     return answer.text if answer.exit_code == 0 else None
 
 
+def read_commit(repo: Repository, ref: str) -> tuple[str, str] | None:
+    """The commit and the tree that a ref points at, or None."""
+    asked = (f"{ref}^{{commit}}", f"{ref}^{{tree}}")
+    answer = live_view(repo).run("rev-parse", "-q", "--verify", asked[0], accept=(0, 1, 128))
+    if answer.exit_code:
+        return None
+    return answer.text, live_view(repo).run("rev-parse", asked[1]).text
+
+
 def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None:
     """Moves ``ref`` to ``new`` if it stands at ``expected`` (None: if it does not exist).
 

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 import msgspec
 
 from anabranch.core.ids import RunId, StreamId
+from anabranch.core.sensitive import is_worth_a_word
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.carrying import Carried
 from anabranch.engine.workspaces.checking import GITLINK, prefixes, some, with_markers
@@ -21,13 +22,6 @@ from anabranch.engine.workspaces.objects import Change, existing, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.values import MergeOutcome, Repository, Result, Standing
 from anabranch.hostile_text import tellable
-
-SENSITIVE = (
-    *("AGENTS.md", "CLAUDE.md", "anabranch.toml", ".mcp.json", ".gitattributes", ".gitmodules"),
-    *(".envrc", "Makefile", "package.json", "setup.py", ".pre-commit-config.yaml"),
-    *(".github/", ".gitlab-ci.yml", ".circleci/", ".claude/", ".cursor/", ".vscode/", ".husky/"),
-)
-"""What others run or obey: files by name, folders by a slash at the end."""
 
 Entry = tuple[str, str]
 
@@ -46,23 +40,29 @@ def look_at_merge(
     results: Sequence[Result],
     outcome: MergeOutcome,
     decided: Collection[str],
+    beneath: Sequence[Result] = (),
 ) -> Findings:
     """Look at what came of merging ``results`` over ``start``.
 
-    ``decided`` are the paths, as they are told, that somebody has decided about.
+    ``decided`` are the paths, as they are told, that somebody has decided about. ``beneath`` are
+    the results that the start holds already: what they have brought is told as well.
     """
     git = frozen_view(repo, run)
+    since = beneath[0].start_tree if beneath else start.tree
     brought = [(result.start_tree, result.tree) for result in results]
     behind = [(result.start_tree, start.tree) for result in results]
-    merged, *each = many_changes(git, [(start.tree, outcome.tree), *brought, *behind])
+    before = [(result.start_tree, result.tree) for result in beneath]
+    merged, *each = many_changes(git, [(since, outcome.tree), *brought, *behind, *before])
     streams = [result.stream for result in results]
-    changed = dict(zip(streams, each[: len(results)], strict=True))
-    beneath = dict(zip(streams, each[len(results) :], strict=True))
+    count = len(results)
+    changed = dict(zip(streams, each[:count], strict=True))
+    older = dict(zip(streams, each[count : 2 * count], strict=True))
+    held = dict(zip((result.stream for result in beneath), each[2 * count :], strict=True))
     files = _files(git, outcome.tree)
-    lost = _lost(changed, beneath, files, outcome.carried, decided)
+    lost = _lost(changed, older, files, outcome.carried, decided)
     return Findings(
         tuple(dict.fromkeys((*outcome.lost, *lost))),
-        tuple(_warnings(git, files, merged, changed)),
+        tuple(_warnings(git, files, merged, {**held, **changed})),
     )
 
 
@@ -135,16 +135,9 @@ def _warnings(
     if marked:
         yield f"conflict markers were merged in {some(marked)}"
     for stream, changes in changed.items():
-        sensitive = [c.path for c in changes if is_sensitive(c.path)]
+        sensitive = [c.path for c in changes if is_worth_a_word(c.path)]
         if sensitive:
             yield f"{stream} changed what others run or obey: {some(sensitive)}"
-
-
-def is_sensitive(path: str) -> bool:
-    """Whether a path is one that programs or agents run or obey."""
-    name = path.rpartition("/")[2]
-    folders = f"/{path}"
-    return any(f"/{s}" in folders if s.endswith("/") else s == name for s in SENSITIVE)
 
 
 def _case_twins(files: Collection[str], added: Sequence[str]) -> list[str]:

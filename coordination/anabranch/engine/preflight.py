@@ -1,0 +1,95 @@
+"""What is looked at before a run begins: everything that would be noticed too late otherwise.
+
+What no run of this project can do without is refused; what only an approval needs is refused when
+one is asked for, and told otherwise. So is what leads streams out of their workspaces.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import msgspec
+
+from anabranch.core.ids import RunId
+from anabranch.core.plan import Plan
+from anabranch.engine import workspaces as ws
+from anabranch.engine.surroundings import leads_into_checkout
+from anabranch.errors import LossRefused, UsageError
+
+CHECKED = RunId("check")
+"""The name under which refs are tried while no run has one."""
+
+NO_BRANCH = (
+    "HEAD is detached, so there is no branch to bring the result to: it will stand on a branch of "
+    "its own, and the approval will be refused"
+)
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """Something to know before a run begins, with its code and the way out."""
+
+    code: Literal["cannot-begin", "cannot-approve", "leads-into-checkout"]
+    message: str
+    hint: str = ""
+
+    @property
+    def in_words(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+def look_around(
+    repo: ws.Repository, plan: Plan, environment: Mapping[str, str]
+) -> Iterator[Finding]:
+    """Yield what to know about the project before a plan runs in it. Raises GitError."""
+    for refusal in (*ws.why_not_begin(repo, CHECKED), *_not_in_base(repo, plan)):
+        yield Finding("cannot-begin", refusal.reason, refusal.hint)
+    for refusal in ws.why_not_approve(repo, plan.include_uncommitted):
+        if not refusal.paths:  # uncommitted changes are told when the run begins
+            yield Finding("cannot-approve", refusal.reason, refusal.hint)
+    if works_apart(plan):
+        for words in leads_into_checkout(repo.root, environment):
+            yield Finding("leads-into-checkout", words)
+
+
+def require_ready(repo: ws.Repository, run: RunId, plan: Plan, approve: bool) -> None:
+    """Raises UsageError or LossRefused for what a run, or its approval, would fail of at its end.
+
+    Nothing of this is looked at when every stream works in the user's own folder.
+    """
+    if not works_apart(plan):
+        return
+    for refusal in (*ws.why_not_begin(repo, run), *_not_in_base(repo, plan)):
+        raise UsageError(refusal.reason, refusal.hint)
+    for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if approve else ():
+        raise LossRefused(f"the result could not be approved: {refusal.reason}", refusal.hint)
+
+
+def warnings_for(
+    repo: ws.Repository, plan: Plan, environment: Mapping[str, str], approve: bool
+) -> tuple[str, ...]:
+    """Return what to tell of the project when a run begins, in words."""
+    if not works_apart(plan):
+        return ()
+    told = tuple(finding.in_words for finding in look_around(repo, plan, environment))
+    return (*told, NO_BRANCH) if approve and ws.is_on_no_branch(repo) else told
+
+
+def works_apart(plan: Plan) -> bool:
+    """Whether any stream has a workspace of its own."""
+    return any(stream.workspace != "shared" for stream in plan.streams)
+
+
+def _not_in_base(repo: ws.Repository, plan: Plan) -> Iterator[ws.Refusal]:
+    """Folders that streams start in and that no commit has: no workspace would have them."""
+    if plan.include_uncommitted:
+        return
+    first = (s.working_dir for s in plan.streams if not s.depends_on and s.workspace != "shared")
+    folders = {posixpath.normpath(posixpath.join(repo.prefix, name)) for name in first}
+    missing = ws.missing_folders(repo, folders | {repo.prefix})
+    if missing:
+        yield ws.Refusal(
+            f"{missing[0]} is not in the commit that streams start from",
+            "commit it, or set include_uncommitted = true under [coordination.isolation]",
+        )

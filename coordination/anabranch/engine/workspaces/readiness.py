@@ -1,0 +1,181 @@
+"""What would stand in the way of a result, looked at before the first stream starts.
+
+Giving the result to the user is the last step of a run, and everything it needs can be seen at the
+start: that the result's branch can be made, that the user's branch and index can be written, that
+no other checkout stands on that branch, that nothing is half done in the checkout. Refs are tried
+the way git will write them, in a transaction that is taken back.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from anabranch.core.ids import RunId
+from anabranch.engine.git import Git, GitError
+from anabranch.engine.workspaces.approving import IN_PROGRESS, checkouts_of
+from anabranch.engine.workspaces.checking import some
+from anabranch.engine.workspaces.names import base_ref, result_branch
+from anabranch.engine.workspaces.refs import read_ref, resolve_head
+from anabranch.engine.workspaces.repository import empty_tree, live_view
+from anabranch.engine.workspaces.values import Refusal, Repository
+
+PLENTY_BYTES = 20 << 30
+SPARE_BYTES = 16 << 20
+
+
+def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
+    """What keeps every run of this project from having a result, each with the way out."""
+    room = _want_of_room(repo)
+    if room is not None:
+        yield room
+    if repo.kind == "plain":
+        return
+    branch = result_branch(run)
+    taken = read_ref(repo, "refs/heads/anabranch")
+    if taken is not None:
+        yield Refusal(
+            f"a branch named anabranch is in the way of the results' branches (anabranch/{run})",
+            "give it another name: git branch -m anabranch NAME",
+        )
+        return
+    for ref in (base_ref(run), branch):
+        reason = _cannot_write(repo, ref, None)
+        if reason is not None:
+            yield Refusal(
+                f"the result's refs cannot be written: {reason}",
+                f"mend that first; git -C {repo.root} update-ref {ref} HEAD tries it",
+            )
+            return
+
+
+def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Refusal]:
+    """What would keep a result from being brought to the user's branch, were it approved now."""
+    if repo.kind == "plain":
+        if not os.access(repo.root, os.W_OK):
+            yield Refusal(f"{repo.root} cannot be written", "make it writable first")
+        return
+    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
+    branch = here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).text
+    if not branch:
+        return  # the result stands on a branch of its own, and that is told
+    name = branch.removeprefix("refs/heads/")
+    for path in checkouts_of(repo, branch):
+        yield Refusal(
+            f"{name} is checked out in {path} too", "switch that checkout to another branch first"
+        )
+    reason = _cannot_write(repo, branch, resolve_head(here))
+    if reason is not None:
+        yield Refusal(f"{name} cannot be moved: {reason}", "mend that first")
+    yield from _troubles_of_checkout(repo, here, include_uncommitted)
+
+
+def is_on_no_branch(repo: Repository) -> bool:
+    """Whether HEAD is detached, so that there is no branch a result could come to."""
+    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
+    return repo.kind == "git" and not here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).text
+
+
+def missing_folders(repo: Repository, folders: set[str]) -> tuple[str, ...]:
+    """Which of these folders (paths from the root) are in the checkout, but not in HEAD."""
+    if repo.kind == "plain":
+        return ()
+    head = resolve_head(Git(git_dir=repo.checkout_dir, cwd=repo.root))
+    tree = f"{head}^{{tree}}" if head else empty_tree(repo)
+    wanted = sorted(folder for folder in folders if folder not in ("", "."))
+    kinds = live_view(repo)
+    return tuple(
+        folder
+        for folder in wanted
+        if (repo.root / folder).is_dir()
+        and kinds.run("cat-file", "-t", f"{tree}:{folder}", accept=(0, 128)).text != "tree"
+    )
+
+
+def _troubles_of_checkout(
+    repo: Repository, here: Git, include_uncommitted: bool
+) -> Iterator[Refusal]:
+    for mark, words in IN_PROGRESS.items():
+        if (repo.checkout_dir / mark).exists():
+            yield Refusal(f"{words} is in progress in {repo.root}", "finish or abort it first")
+    lock = repo.checkout_dir / "index.lock"
+    if lock.exists():
+        yield Refusal(
+            f"another git command is at work in your checkout ({lock} exists)",
+            "wait for it; if none runs, remove that file",
+        )
+    for place in (repo.checkout_dir, repo.root):
+        if not os.access(place, os.W_OK):
+            yield Refusal(f"{place} cannot be written", "make it writable first")
+    unmerged = here.run("ls-files", "-u", "--format=%(path)", "-z").fields
+    if unmerged:
+        listed = some(dict.fromkeys(unmerged))
+        yield Refusal(f"your checkout has unresolved conflicts: {listed}", "resolve them first")
+    elif not include_uncommitted:
+        dirty = _uncommitted(repo, here)
+        if dirty:
+            yield Refusal(
+                f"your checkout has uncommitted changes: {some(dirty)}",
+                "commit them, put them away with git stash, or have them in the run with "
+                "include_uncommitted = true",
+                dirty,
+            )
+
+
+def _uncommitted(repo: Repository, here: Git) -> tuple[str, ...]:
+    """Tracked files of the checkout that differ from HEAD; its index is only read."""
+    asked = ("--porcelain", "-z", "--no-renames", "--untracked-files=no")
+    listed = here.at(work_tree=repo.root).run(
+        "status", *asked, "--ignore-submodules=dirty", accept=(0, 128)
+    )
+    return tuple(entry[3:] for entry in listed.fields)
+
+
+def _cannot_write(repo: Repository, ref: str, stands_at: str | None) -> str | None:
+    """Why git would not write a ref, if so; the transaction that finds out is taken back."""
+    change = f"update {ref} {stands_at} {stands_at}" if stands_at else f"create {ref} {_any(repo)}"
+    script = f"start\n{change}\nprepare\nabort\n"
+    try:
+        live_view(repo).run("update-ref", "--stdin", stdin=script.encode())
+    except GitError as error:
+        return error.reason
+    return None
+
+
+def _any(repo: Repository) -> str:
+    """An object that is there, for a ref that is never made."""
+    git = live_view(repo)
+    return resolve_head(git) or git.run("hash-object", "-t", "tree", "-w", "--stdin").text
+
+
+def _want_of_room(repo: Repository) -> Refusal | None:
+    """Whether the disk has no room for as much as one workspace."""
+    free = shutil.disk_usage(_existing(repo.store)).free
+    if free > PLENTY_BYTES:
+        return None
+    needed = SPARE_BYTES + (_size_of_checkout(repo) if repo.kind == "git" else 0)
+    if free >= needed:
+        return None
+    return Refusal(
+        f"the disk of {repo.store} has {_megabytes(free)} MB left, and one workspace needs "
+        f"{_megabytes(needed)} MB",
+        "make room there, or have XDG_STATE_HOME name a folder on another disk",
+    )
+
+
+def _existing(path: Path) -> Path:
+    return path if path.exists() else _existing(path.parent)
+
+
+def _size_of_checkout(repo: Repository) -> int:
+    head = resolve_head(Git(git_dir=repo.checkout_dir, cwd=repo.root))
+    if head is None:
+        return 0
+    sizes = live_view(repo).run("ls-tree", "-r", "--format=%(objectsize)", head).text.split()
+    return sum(int(size) for size in sizes if size.isdigit())
+
+
+def _megabytes(count: int) -> int:
+    return -(-count // (1 << 20))

@@ -1,0 +1,182 @@
+"""What would stand in the way of a result is seen before a run begins, and nothing is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from anabranch.core.ids import RunId, StreamId
+from anabranch.core.plan import Plan, PointPlan, StreamPlan
+from anabranch.engine.preflight import look_around, require_ready, warnings_for
+from anabranch.engine.workspaces import readiness, why_not_approve, why_not_begin
+from anabranch.errors import LossRefused, UsageError
+from tests.e2e.checkouts import likeness
+from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+
+NEXT = RunId("20260102-000000-abc")
+
+
+def plan(working_dir: str = ".", include_uncommitted: bool = False) -> Plan:
+    stream = StreamPlan(StreamId("one"), ("true",), "true", working_dir=working_dir)
+    points = (PointPlan("final", streams=(stream.id,)),)  # type: ignore[arg-type]
+    return Plan("plan", (stream,), points, 1, include_uncommitted=include_uncommitted)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A repository, opened."""
+    return open_project(make_repository(tmp_path / "user", {"a.txt": "a\n"}), tmp_path / "out")
+
+
+def test_a_project_that_is_ready_is_left_as_it_was(project: Project) -> None:
+    """Nothing to tell, nothing refused, and no byte of the checkout or of .git is other."""
+    write(project.user, {"untracked": "x\n"})
+    before = likeness(project.user)
+    assert list(why_not_begin(project.repo, NEXT)) == []
+    assert list(why_not_approve(project.repo, False)) == []
+    require_ready(project.repo, NEXT, plan(), True)
+    assert warnings_for(project.repo, plan(), {}, False) == ()
+    assert likeness(project.user) == before
+
+
+def branch_of_that_name(user: Path) -> None:
+    git(user, "branch", "anabranch")
+
+
+def lock_on_the_results_branch(user: Path) -> None:
+    write(user, {f".git/refs/heads/anabranch/{NEXT}.lock": ""})
+
+
+def lock_on_the_base(user: Path) -> None:
+    write(user, {f".git/refs/anabranch/base/{NEXT}.lock": ""})
+
+
+def ref_in_the_way(user: Path) -> None:
+    git(user, "update-ref", "refs/anabranch", "HEAD")
+
+
+@pytest.mark.parametrize(
+    "spoil", [branch_of_that_name, lock_on_the_results_branch, lock_on_the_base, ref_in_the_way]
+)
+def test_what_keeps_a_result_from_standing_is_refused_at_once(
+    spoil: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """With and without an approval, and with the way out."""
+    user = make_repository(tmp_path / "user", {"a.txt": "a\n"})
+    project = open_project(user, tmp_path / "out")
+    git(user, "update-ref", "-d", f"refs/anabranch/base/{RUN}")
+    spoil(user)
+    with pytest.raises(UsageError) as caught:
+        require_ready(project.repo, NEXT, plan(), False)
+    assert caught.value.hint
+
+
+def detached(user: Path) -> None:
+    git(user, "switch", "-q", "--detach")
+
+
+def test_a_detached_head_is_told_where_it_matters(project: Project) -> None:
+    """The result stands on its own branch, so the run is not in vain: it is told, not refused."""
+    detached(project.user)
+    require_ready(project.repo, NEXT, plan(), True)
+    assert warnings_for(project.repo, plan(), {}, False) == ()
+    (told,) = warnings_for(project.repo, plan(), {}, True)
+    assert "HEAD is detached" in told
+
+
+def elsewhere(user: Path) -> None:
+    git(user, "worktree", "add", "-q", "-f", str(user.parent / "other"), "main")
+
+
+def locked_index(user: Path) -> None:
+    write(user, {".git/index.lock": ""})
+
+
+def locked_branch(user: Path) -> None:
+    write(user, {".git/refs/heads/main.lock": ""})
+
+
+def in_a_merge(user: Path) -> None:
+    git(user, "switch", "-q", "-c", "side")
+    write(user, {"a.txt": "side\n"})
+    git(user, "commit", "-qam", "side")
+    git(user, "switch", "-q", "main")
+    write(user, {"a.txt": "main\n"})
+    git(user, "commit", "-qam", "main")
+    git(user, "merge", "side", check=False)
+
+
+def unmerged_only(user: Path) -> None:
+    in_a_merge(user)
+    for name in ("MERGE_HEAD", "MERGE_MSG", "MERGE_MODE", "AUTO_MERGE"):
+        (user / ".git" / name).unlink(missing_ok=True)
+
+
+def uncommitted(user: Path) -> None:
+    write(user, {"a.txt": "mine\n"})
+
+
+def staged(user: Path) -> None:
+    write(user, {"a.txt": "mine\n"})
+    git(user, "add", "-A")
+
+
+HINDRANCES: dict[Callable[[Path], None], str] = {
+    elsewhere: "is checked out in",
+    locked_index: "index.lock exists",
+    locked_branch: "main cannot be moved",
+    in_a_merge: "a merge is in progress",
+    unmerged_only: "unresolved conflicts: a.txt",
+    uncommitted: "uncommitted changes: a.txt",
+    staged: "uncommitted changes: a.txt",
+}
+
+
+@pytest.mark.parametrize("spoil", HINDRANCES, ids=lambda spoil: spoil.__name__)
+def test_what_an_approval_would_fail_of_is_seen_before_anything_runs(
+    spoil: Callable[[Path], None], project: Project
+) -> None:
+    """With --approve it is refused; without, a run may begin, and is told of it."""
+    words = HINDRANCES[spoil]
+    spoil(project.user)
+    before = likeness(project.user)
+    with pytest.raises(LossRefused) as caught:
+        require_ready(project.repo, NEXT, plan(), True)
+    assert words in caught.value.message
+    assert caught.value.hint
+    require_ready(project.repo, NEXT, plan(), False)
+    told = " ".join(warnings_for(project.repo, plan(), {}, False))
+    assert (words in told) is ("uncommitted" not in words)
+    assert likeness(project.user) == before
+
+
+def test_uncommitted_work_that_is_part_of_the_run_is_no_hindrance(project: Project) -> None:
+    uncommitted(project.user)
+    require_ready(project.repo, NEXT, plan(include_uncommitted=True), True)
+
+
+@pytest.mark.parametrize("prefix", ["", "new"])
+def test_a_folder_that_is_not_committed_is_named_with_the_way_out(
+    prefix: str, project: Project, tmp_path: Path
+) -> None:
+    """The plan's own folder, or one that a stream works in: no workspace would have it."""
+    write(project.user, {"new/x": "x\n"})
+    repo = open_project(project.user / prefix, tmp_path / "out").repo
+    found = [f.code for f in look_around(repo, plan("." if prefix else "new"), {})]
+    assert found == ["cannot-begin"]
+    with pytest.raises(UsageError) as caught:
+        require_ready(repo, NEXT, plan("." if prefix else "new"), False)
+    assert "include_uncommitted" in caught.value.hint
+    require_ready(repo, NEXT, plan("." if prefix else "new", include_uncommitted=True), False)
+    require_ready(project.repo, NEXT, plan("made-by-the-stream-before"), False)
+
+
+def test_a_disk_without_room_for_one_workspace_is_refused(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "PLENTY_BYTES", 1 << 60)
+    monkeypatch.setattr(readiness, "SPARE_BYTES", 1 << 59)
+    (refusal,) = why_not_begin(project.repo, NEXT)
+    assert "MB left" in refusal.reason
