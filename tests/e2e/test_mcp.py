@@ -234,6 +234,40 @@ async def test_what_is_wrong_is_told_by_the_protocols_codes(client: Client) -> N
     assert (await client.ask("ping"))["result"] == {}
 
 
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"name": []}, -32602),
+        ({"name": {"a": 1}}, -32602),
+        ({"name": None}, -32602),
+        ({"name": "heartbeat", "arguments": []}, -32602),
+        ({"name": "lock", "arguments": {"path": "x", "wait_seconds": float("nan")}}, None),
+        ({"name": "lock", "arguments": {"path": "x", "wait_seconds": -(10**400)}}, None),
+        ({"name": "lock", "arguments": {"path": "x", "wait_seconds": 10**400}}, None),
+        ({"name": "lock", "arguments": {"path": "\ud800"}}, None),
+        ({"name": "heartbeat", "_meta": []}, None),
+        ({"name": "heartbeat", "_meta": {"progressToken": [1]}}, None),
+    ],
+)
+async def test_no_request_ends_the_session(client: Client, params: Any, code: int | None) -> None:
+    """Whatever a client says, it gets an answer, and so does the next request."""
+    told = await client.ask("tools/call", **params)
+    assert told.get("error", {}).get("code") == code
+    assert (await client.ask("ping"))["result"] == {}
+
+
+async def test_no_nesting_ends_the_session(client: Client) -> None:
+    """Neither in arguments nor anywhere else."""
+    assert client.process.stdin is not None
+    for deep in ("[" * 1_000 + "]" * 1_000, '{"a":' * 500 + "1" + "}" * 500, "[" * 200_000):
+        call = '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + deep + "}"
+        for frame in (deep, call):
+            client.process.stdin.write(frame.encode() + b"\n")
+    for _ in range(6):
+        assert "error" in await client.receive()
+    assert (await client.ask("ping"))["result"] == {}
+
+
 async def test_without_a_socket_it_uses_the_spool(bench: Bench) -> None:
     """In a sandbox without sockets the tools go through files; without both they say so."""
     client = await served(bench, "a", ANABRANCH_SOCKET="/nowhere")

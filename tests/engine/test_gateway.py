@@ -79,6 +79,36 @@ async def test_a_request_asked_twice_happens_once(bench: Bench) -> None:
     assert first["version"] == again["version"] == bench.state.shared.head == 1
 
 
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (("lock", {"path": "x"}), ("unlock", {"path": "x"})),
+        (("lock", {"path": "x"}), ("lock", {"path": "y"})),
+        (("lock", {"path": "x"}), ("lock", {"path": "x", "mode": "read"})),
+        (("state_set", {"key": "k", "value": 1}), ("state_update", {"key": "k", "value": {}})),
+        (("state_set", {"key": "k", "value": 1}), ("state_set", {"key": "k", "value": 2})),
+        (("send", {"to": "b", "body": 1}), ("broadcast", {"body": 1})),
+    ],
+)
+async def test_a_request_stands_for_one_question(bench: Bench, first: Any, then: Any) -> None:
+    """Another question under the same name is not answered with what the first came to."""
+    (verb, arguments), (other_verb, others) = first, then
+    assert (await bench.ask("a", verb, request="r", **arguments)).ok
+    told = await bench.ask("a", other_verb, request="r", **others)
+    assert (told["error"], told.outcome) == ("request_reused", "refused")
+    assert (await bench.ask("a", verb, request="r", **arguments)).ok, "the first still stands"
+    another = await bench.ask("c", other_verb, request="r", **others)
+    assert another.get("error") != "request_reused", "names are a caller's own"
+
+
+async def test_a_request_may_wait_longer_the_second_time(bench: Bench) -> None:
+    """It is the same question, with more patience."""
+    await bench.ask("a", "lock", path="x")
+    first = await bench.ask("b", "lock", path="x", request="r", wait_seconds=0.01)
+    again = await bench.ask("b", "lock", path="x", request="r", wait_seconds=0.02)
+    assert first["ticket"] == again["ticket"]
+
+
 async def test_what_only_reads_is_answered(bench: Bench) -> None:
     """Locks, streams, a key and the log are read from the published state."""
     await bench.ask("a", "state_set", key="k", value=[1])

@@ -22,8 +22,16 @@ from anabranch.core.strategies import (
     Strategies,
     WaitForMore,
 )
-from anabranch.engine.guarded_strategies import MOST_FAULTS, Guard, Metered, guarded
+from anabranch.engine.guarded_strategies import (
+    BURST_OF_ALL_SECONDS,
+    BURST_SECONDS,
+    MOST_FAULTS,
+    Guard,
+    Metered,
+    guarded,
+)
 from anabranch.testing import ByHand, plan_of, point, stream
+from anabranch.testing.clock import FakeClock
 from anabranch.testing.trying import strategies_with
 
 LIMIT_SECONDS = 0.15
@@ -208,6 +216,48 @@ def test_ours_are_asked_directly() -> None:
     assert guard.use()["ours"].calls == 1
     built_in = guarded(strategies_with(), guard).convergence["barrier"]
     assert isinstance(built_in, Metered)
+
+
+def test_many_slow_answers_hold_the_engine_up_no_longer_than_one() -> None:
+    """The limit is for all calls together; what is left out is told once each time."""
+    clock, asked = FakeClock(), []
+
+    def slow(view: QueuedStream) -> Any:
+        asked.append(view.stream)
+        clock.advance(0.9)
+        return (1.0,)
+
+    guard = Guard(now=clock)
+    balancer = guarded(strategies_with(hostile("rank", slow)), guard).balancers["hostile"]
+    for n in range(1_000):
+        balancer.rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
+    assert len(asked) == 2
+    assert clock() <= BURST_SECONDS + 0.9
+    (fault,) = guard.news()
+    assert "the core's own decides for a while" in fault.fault
+    clock.advance(3_600.0)
+    for n in range(1_000):
+        balancer.rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
+    clock.advance(3_600.0)
+    for n in range(1_000):
+        balancer.rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
+    assert guard.use()["hostile"].is_set_aside, "it goes on like that"
+
+
+def test_all_plugins_together_hold_the_engine_up_for_seconds_only() -> None:
+    """However many of them are slow; the innocent among them are not blamed."""
+    clock = FakeClock()
+
+    def slow() -> int:
+        clock.advance(0.9)
+        return 1
+
+    guard = Guard(now=clock)
+    for n in range(100):
+        guard.decide(object(), f"p{n}", slow, lambda: 0)
+    assert clock() <= BURST_OF_ALL_SECONDS + 0.9
+    assert guard.decide(object(), "quick", lambda: 1, lambda: 0) == 0
+    assert all(fault.strategy != "quick" for fault in guard.news())
 
 
 def test_calls_time_and_faults_are_counted_by_name() -> None:

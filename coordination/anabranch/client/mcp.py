@@ -34,8 +34,10 @@ HANDSHAKE = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 _META = "io.modelcontextprotocol/"
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
+INTERNAL_ERROR = -32603
 UNSUPPORTED_VERSION = -32022
 LARGEST_MESSAGE = 4 * 1024 * 1024
+DEEPEST_MESSAGE = 64
 LONGEST_WAIT_SECONDS = 45.0
 PROGRESS_SECONDS = 10.0
 SPOOL_LOOK_SECONDS = 0.03
@@ -66,8 +68,7 @@ class Call:
         self.request: str = posix.urandom(12).hex()
         self.began = time.monotonic()
         self.progress_at = self.began + PROGRESS_SECONDS
-        wait = arguments.get("wait_seconds", LONGEST_WAIT_SECONDS)
-        self.wait = min(wait, LONGEST_WAIT_SECONDS) if isinstance(wait, int | float) else 0.0
+        self.wait = _bounded_wait(arguments.get("wait_seconds", LONGEST_WAIT_SECONDS))
         self.deadline = self.began + self.wait + ab_stream.ANSWER_SECONDS
         self.connection: socket.socket | None = None
         self.reply = b""
@@ -154,6 +155,10 @@ class Server:
         except (ValueError, RecursionError) as error:
             self._fail(None, Wrong(PARSE_ERROR, f"this is no JSON: {error}"))
             return
+        if _is_deeper(message, DEEPEST_MESSAGE):
+            told = f"a message may be nested {DEEPEST_MESSAGE} deep"
+            self._fail(None, Wrong(INVALID_REQUEST, told))
+            return
         if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
             self._fail(None, Wrong(INVALID_REQUEST, "this is no JSON-RPC 2.0 message"))
             return
@@ -163,13 +168,17 @@ class Server:
                 self._fail(key, Wrong(INVALID_REQUEST, "a request names its method"))
             return
         params = {} if params is None else params
-        if "id" not in message:
-            self._notified(method, params)
-            return
         try:
-            self._serve(method, key, params)
+            if "id" in message:
+                self._serve(method, key, params)
+            else:
+                self._notified(method, params)
         except Wrong as error:
             self._fail(key, error)
+        except OSError:
+            raise  # the client is gone
+        except Exception as error:  # one message that nobody thought of ends no session
+            self._fail(key, Wrong(INTERNAL_ERROR, f"this went wrong: {type(error).__name__}"))
 
     def _notified(self, method: str, params: object) -> None:
         if method == "notifications/cancelled" and isinstance(params, dict):
@@ -200,7 +209,7 @@ class Server:
 
     def _call(self, key: object, params: Message, is_modern: bool) -> None:
         name, arguments = params.get("name"), params.get("arguments")
-        if name not in {tool["name"] for tool in mcp_tools.TOOLS}:
+        if name not in [tool["name"] for tool in mcp_tools.TOOLS]:
             raise Wrong(INVALID_PARAMS, f"there is no tool {name!r}")
         arguments = {} if arguments is None else arguments
         if not isinstance(arguments, dict):
@@ -230,7 +239,7 @@ class Server:
         now = time.monotonic()
         try:
             if (call.connection is None or call.connection.fileno() in ready) and call.receive():
-                self._finish(call, json.loads(call.reply))
+                self._finish(call, _reply(call.reply))
                 return
             if now > call.deadline:
                 raise OSError(110, "no answer came")
@@ -289,6 +298,36 @@ class Server:
 def _key(key: object) -> object:
     """Return an id that tells the string from the number."""
     return (type(key).__name__, key) if isinstance(key, str | int | float) else None
+
+
+def _bounded_wait(wait: object) -> float:
+    """Return how long a call may wait, whatever it says; what is no time is none."""
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not wait > 0:
+        return 0.0
+    return float(min(wait, LONGEST_WAIT_SECONDS))
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Say whether a value is nested more than ``levels`` deep, layer by layer."""
+    layer = [value]
+    for _ in range(levels):
+        below: list[object] = []
+        for item in layer:
+            inner = list(item.values()) if isinstance(item, dict) else item
+            if isinstance(inner, list):
+                below.extend(each for each in inner if isinstance(each, dict | list))
+        if not below:
+            return False
+        layer = below
+    return True
+
+
+def _reply(data: bytes) -> Message:
+    """Return the engine's reply. Raises ValueError for what is none."""
+    reply = json.loads(data)
+    if not isinstance(reply, dict):
+        raise ValueError("the reply is not an object")
+    return reply
 
 
 def _checked_version(params: Message) -> bool:

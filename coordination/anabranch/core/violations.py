@@ -71,6 +71,21 @@ def against_locks(
     return tuple(islice(held, MOST_VIOLATIONS))
 
 
+def doubtful(state: State, stream: StreamId, paths: Iterable[str]) -> tuple[str, ...]:
+    """Return the paths, a hundred at most, on which a running stream may not have written.
+
+    For whoever sees many of them, so that the core need not look at those that are of no interest.
+    """
+    allowed = _writes(state, stream)
+    found = (
+        path
+        for path in paths
+        if (allowed and not covered_by_any(path, allowed))
+        or _held_by_another(state, stream, path) is not None
+    )
+    return tuple(islice(found, MOST_VIOLATIONS))
+
+
 def strays_kept(draft: Draft, stream: StreamId, attempt: int, strays: Iterable[str]) -> None:
     """Record files in a result that lie where its stream may not write: by its plan, or a lock."""
     paths = tuple(strays)

@@ -1,6 +1,8 @@
 """Asking strategies that somebody else wrote, so that none of them can harm a run.
 
 Every call is made in a thread of its own with a limit of time, on a view that cannot be changed.
+All calls together have a limit as well, for each strategy and for all of them: many that take just
+less than the limit of one would hold the engine up as long.
 What it raises, a wrong answer, or none in time is the plugin's *fault*: the core's own strategy is
 asked instead, and the fault is told by name. After :data:`MOST_FAULTS`, or one answer that never
 came, the strategy is set aside and not asked again. The built-in strategies are asked directly.
@@ -54,6 +56,10 @@ from anabranch.hostile_text import escape_for_terminal
 
 LIMIT_SECONDS = 1.0
 MOST_FAULTS = 3
+BURST_SECONDS, SHARE = 1.0, 0.05
+"""How long one strategy may hold the engine up at once, and what share of the time later on."""
+
+BURST_OF_ALL_SECONDS, SHARE_OF_ALL = 3.0, 0.15
 LONGEST_REASON = 500
 LONGEST_DELAY_SECONDS = 24 * 3600.0
 _OURS = ("anabranch", "anabranch_plugins")
@@ -75,11 +81,38 @@ class WrongAnswer(Exception):
     """An answer that no strategy of its kind may give."""
 
 
+class Allowance:
+    """Seconds that may be spent: so many at once, and a share of the time that passes."""
+
+    def __init__(self, burst_seconds: float, share: float, now: Callable[[], float]) -> None:
+        self._burst, self._share, self._now = burst_seconds, share, now
+        self._left, self._at = burst_seconds, now()
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left now; overdrawn, if it is less than 0."""
+        now = self._now()
+        self._left = min(self._burst, self._left + (now - self._at) * self._share)
+        self._at = now
+        return self._left
+
+    def spend(self, seconds: float) -> None:
+        """Take some seconds, whether they are there or not."""
+        self._left = self.left - seconds
+
+
 class Guard:
     """Asks strategies, counts their faults, and tells of them. Safe to use from any thread."""
 
-    def __init__(self, limit_seconds: float = LIMIT_SECONDS) -> None:
+    def __init__(
+        self,
+        limit_seconds: float = LIMIT_SECONDS,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._limit_seconds = limit_seconds
+        self._now = now
+        self._allowances: dict[str, Allowance] = {}
+        self._allowance = Allowance(BURST_OF_ALL_SECONDS, SHARE_OF_ALL, now)
         self._callers = threading.local()
         self._faults: Counter[str] = Counter()
         self._aside: set[str] = set()
@@ -88,8 +121,29 @@ class Guard:
         self._last_faults: dict[str, str] = {}
         self._news: queue.SimpleQueue[inputs.StrategyFault] = queue.SimpleQueue()
 
+    def decide(self, who: object, name: str, call: Callable[[], T], instead: Callable[[], T]) -> T:
+        """Ask for a decision: the same as :meth:`ask`, but the engine waits for it.
+
+        So there is a limit to what all calls take; beyond it the core's own decides.
+        """
+        own = self._allowances.get(name)
+        if own is None:
+            own = self._allowances[name] = Allowance(BURST_SECONDS, SHARE, self._now)
+        if own.left <= 0 or self._allowance.left <= 0:
+            return instead()
+        began = self._now()
+        try:
+            return self.ask(who, name, call, instead)
+        finally:
+            took = self._now() - began
+            self._allowance.spend(took)
+            own.spend(took)
+            if own.left <= 0 and name not in self._aside:
+                told = f"its answers have taken {self._seconds[name]:.1f} s, which others waited"
+                self._blame(who, name, f"{told}; the core's own decides for a while")
+
     def ask(self, who: object, name: str, call: Callable[[], T], instead: Callable[[], T]) -> T:
-        """Return what a strategy answers, or what the core's own does if it is unfit."""
+        """Return what a plugin answers, or something instead if it is unfit."""
         if name in self._aside:
             return instead()
         try:
@@ -228,7 +282,7 @@ class GuardedConvergence(_Guarded[Any]):
             return _checked_point_decision(found, view)
 
         instead = lambda: fallbacks.CONVERGENCE.next_step(view, now)  # noqa: E731
-        return self._guard.ask(self._strategy, self.name, call, instead)
+        return self._guard.decide(self._strategy, self.name, call, instead)
 
 
 def _checked_point_decision(found: object, view: PointView) -> PointDecision:
@@ -267,7 +321,7 @@ class GuardedBalancer(_Guarded[Any]):
             return tuple(float(number) for number in found)
 
         instead = lambda: fallbacks.BALANCER.rank(view)  # noqa: E731
-        return self._guard.ask(self._strategy, self.name, call, instead)
+        return self._guard.decide(self._strategy, self.name, call, instead)
 
 
 class GuardedRecovery(_Guarded[Any]):
@@ -286,7 +340,7 @@ class GuardedRecovery(_Guarded[Any]):
             return checked
 
         instead = lambda: fallbacks.RECOVERY.after_failure(view)  # noqa: E731
-        return self._guard.ask(self._strategy, self.name, call, instead)
+        return self._guard.decide(self._strategy, self.name, call, instead)
 
 
 class GuardedRemedy(_Guarded[Any]):
@@ -303,7 +357,7 @@ class GuardedRemedy(_Guarded[Any]):
             return decision
 
         instead = lambda: RUNGS["sequential"].remedy(view, now)  # noqa: E731
-        return self._guard.ask(self._strategy, self.name, call, instead)
+        return self._guard.decide(self._strategy, self.name, call, instead)
 
 
 class GuardedClassifier(_Guarded[Any]):
@@ -326,7 +380,7 @@ class GuardedClassifier(_Guarded[Any]):
                 escape_for_terminal(found.evidence)[:LONGEST_REASON],
             )
 
-        return self._guard.ask(self._strategy, self.name, call, lambda: None)
+        return self._guard.decide(self._strategy, self.name, call, lambda: None)
 
 
 def guarded(strategies: Strategies, guard: Guard) -> Strategies:

@@ -302,7 +302,8 @@ class RunHost:
         try:
             await gateway.open()
             await self._adopt(performing)
-            self._ready.set()
+            self._ready.set()  # what has happened is told before any plugin is asked
+            self._mailbox.appendleft((self._machine_seen(), None))
             self._sampler.start()
             beside += [
                 self._loop.create_task(self._poll_requests()),
@@ -323,7 +324,7 @@ class RunHost:
 
     def _begin(self, performing: Performing) -> None:
         """Take the first turn of a new run; there is nothing to adopt yet."""
-        turn = self._engine.turn([self._parts.first, self._machine_seen()])
+        turn = self._engine.turn([self._parts.first])
         self._feed = Feed(self._engine.state, turn.records)
         self._observing.tell(self._engine.state, turn.records)
 
@@ -334,7 +335,7 @@ class RunHost:
             first = self._parts.first
             if isinstance(first, inputs.ResumeRun):
                 first = msgspec.structs.replace(first, adopted=_still_running(found))
-            turn = self._engine.turn([first, self._machine_seen(), *found])
+            turn = self._engine.turn([first, *found])
             self._publish(turn.records)
             self._gateway.turned(turn.records)
         for effect in self._engine.owed():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from anabranch.core import inputs
 from anabranch.core.state import State, Stream
+from anabranch.core.violations import doubtful
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.hostile_text import tellable
 
@@ -26,10 +27,11 @@ class WriteWatch:
             if not stream.is_active:
                 continue
             written = self._watcher.take_written(stream.id)
-            if written and matters(state, stream):
-                yield inputs.PathsWritten(
-                    stream=stream.id, attempt=stream.attempt, paths=tuple(map(tellable, written))
-                )
+            if not written or not matters(state, stream):
+                continue
+            paths = doubtful(state, stream.id, map(tellable, written))
+            if paths:
+                yield inputs.PathsWritten(stream=stream.id, attempt=stream.attempt, paths=paths)
 
 
 def matters(state: State, stream: Stream) -> bool:

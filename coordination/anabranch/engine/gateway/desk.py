@@ -28,6 +28,7 @@ from anabranch.core.state import State
 from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import reads, wire
 from anabranch.engine.gateway.rates import Bucket
+from anabranch.engine.gateway.request_names import RequestNames
 from anabranch.engine.gateway.tickets import Listener, Tell, Tickets, Wait, is_waiting
 from anabranch.engine.gateway.tokens import Tokens
 from anabranch.engine.gateway.wire import Asked, BadFrame
@@ -99,6 +100,7 @@ class Desk:
         self._joining = joining
         self._tickets = Tickets(self._give_up)
         self._buckets: dict[Caller, Bucket] = {}
+        self._names: dict[Caller, RequestNames] = {}
         self._readers: dict[Errand, asyncio.TimerHandle] = {}
         self._late: dict[Caller, str | None] = {}
         self._numbers = count(1)
@@ -118,7 +120,10 @@ class Desk:
             began = time.thread_time()
             if owner not in (None, caller):
                 raise BadFrame("not_yours", "this spool belongs to another attempt")
-            self._serve(asked, caller, asked.request or request or self._name(), visit)
+            named = asked.request or request
+            if named:
+                self._names_of(caller).use(named, asked)
+            self._serve(asked, caller, named or self._name(), visit)
             self.charge(caller, time.thread_time() - began)
         except BadFrame as error:
             say(wire.encode(error.i if i is None else i, error.answer()))
@@ -178,6 +183,7 @@ class Desk:
     def forget(self, stream: StreamId) -> None:
         """An attempt of a stream is over: what is kept for its calls can go."""
         self._buckets = {c: b for c, b in self._buckets.items() if c.stream != stream}
+        self._names = {c: n for c, n in self._names.items() if c.stream != stream}
         self._late = {c: s for c, s in self._late.items() if c.stream != stream}
 
     def close(self) -> None:
@@ -220,6 +226,9 @@ class Desk:
         if bucket is None:
             bucket = self._buckets[caller] = Bucket(self._now())
         return bucket
+
+    def _names_of(self, caller: Caller) -> RequestNames:
+        return self._names.setdefault(caller, RequestNames())
 
     def _name(self) -> str:
         return f"{self._mark}.{next(self._numbers)}"
