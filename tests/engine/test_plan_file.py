@@ -678,11 +678,18 @@ def test_an_array_is_no_shell(command: str, count: int) -> None:
     assert [w.code for w in found] == ["not-expanded"] * count
 
 
+SHARED = '[coordination.isolation]\nworkspace = "shared"\n'
+
+
 @pytest.mark.parametrize(
     ("head", "keys", "named"),
     [
         ("[coordination.isolation]\nfile_access = 'shared'", 'writes = ["x"]', "streams.a.writes"),
         ("[coordination]\nprotocols = []", 'ask = { signal = "USR1" }', "streams.a.ask"),
+        (f"{SHARED}", 'writes = ["x"]', "streams.a.writes"),
+        (f"{SHARED}include_uncommitted = true", "", "coordination.isolation.include_uncommitted"),
+        (f"{SHARED}[coordination]\ntell_conflicts = true", "", "coordination.tell_conflicts"),
+        (f'{SHARED}[convergence.final]\nresolver = "true"', "", "convergence.final.resolver"),
         ("[coordination]\nprotocols = []", "heartbeat = { timeout = 5 }", "streams.a.heartbeat"),
         ("[coordination]\ncheckpoint_interval = 5", "", "coordination.checkpoint_interval"),
         ("", "sync = true", "streams.a.sync"),

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from anabranch.config.model import PlanFile, StreamTable
 from anabranch.config.problems import KeyPath, PlanWarning, key_text
-from anabranch.config.support import StrategyNames
 from anabranch.core.plan import Plan
 
 
-def idle_keys(plan: Plan, file: PlanFile, known: StrategyNames) -> list[PlanWarning]:
+def idle_keys(plan: Plan, file: PlanFile) -> list[PlanWarning]:
     """Everything the user wrote that other keys leave without effect."""
     return [
         _warning(path, why)
         for path, why in (
             *_with_shared_files(file),
+            *_in_the_users_folder(file),
             *_without_heartbeats(file),
             *_without_checkpoints(plan, file),
             *_without_verify(file),
@@ -30,6 +30,28 @@ def _with_shared_files(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
         if table.writes:
             why = '`file_access = "shared"` holds nobody to it; write "exclusive_write"'
             yield ("streams", name, "writes"), why
+
+
+def _in_the_users_folder(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    """Streams that all work in one folder bring nothing to merge, and nobody knows who wrote what.
+
+    Where that would let something count that was not checked (`verify`), it is an error instead.
+    """
+    coordination = file.coordination
+    isolation = coordination.isolation
+    if isolation.workspace != "shared":
+        return
+    why = 'with `workspace = "shared"` every stream works in your own folder'
+    for key in isolation.model_fields_set & {"include_uncommitted", "file_access"}:
+        yield ("coordination", "isolation", key), why
+    if coordination.tell_conflicts:
+        yield ("coordination", "tell_conflicts"), why
+    for name, table in _tables(file):
+        for key in table.model_fields_set & {"writes", "sync"}:
+            yield ("streams", name, key), why
+    for name, point in file.convergence.items():
+        for key in point.model_fields_set & {"resolver", "on_conflict"}:
+            yield ("convergence", name, key), why
 
 
 def _without_heartbeats(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:

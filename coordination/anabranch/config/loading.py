@@ -232,7 +232,7 @@ def _load_document(
         return _errors(file, shown, problems, positions())
     plan = build_plan(typed, default_name, context)
     warnings = [*_without_effect(document, positions)]
-    warnings += idle_keys(plan, typed, context.known)
+    warnings += idle_keys(plan, typed)
     warnings += plan_warnings(plan, typed)
     warnings += cannot_be_here(plan, context.machine, context.folder)
     impossible = [w for w in warnings if w.code in IMPOSSIBLE]
