@@ -121,7 +121,7 @@ class Git:
     """A view of one repository: which git directory, objects, work tree and index a call uses.
 
     With ``git_dir`` unset, git finds the repository from ``cwd`` by itself. ``frozen`` says that
-    no configuration but the git directory's own is read.
+    no configuration but the git directory's own is read; ``settings`` are set besides.
     """
 
     git_dir: Path | None = None
@@ -131,6 +131,7 @@ class Git:
     index: Path | None = None
     cwd: Path | None = None
     frozen: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
 
     def at(
         self,
@@ -196,7 +197,7 @@ class Git:
         if self.alternates:
             quoted = (_quoted_path(path) for path in self.alternates)
             env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = ":".join(quoted)
-        settings = _OVERRIDES + config
+        settings = _OVERRIDES + self.settings + config
         env["GIT_CONFIG_COUNT"] = str(len(settings))
         for number, (key, value) in enumerate(settings):
             env[f"GIT_CONFIG_KEY_{number}"] = key

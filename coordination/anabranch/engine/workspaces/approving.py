@@ -9,7 +9,7 @@ put back. Anything unexpected is refused beforehand, with the reason and the nex
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from anabranch.engine.workspaces.objects import Change, changes
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.refs import RefMoved, move_ref, read_ref
 from anabranch.engine.workspaces.repository import (
+    checkout_view,
     empty_tree,
     frozen_view,
     live_view,
@@ -142,7 +143,7 @@ def _bring_along(
                 # A split index is whole only beside its shared part.
                 whole = Git(git_dir=repo.checkout_dir, index=private, cwd=repo.root)
                 whole.run("update-index", "--no-split-index")
-            git = frozen_view(repo, run).at(work_tree=repo.root, index=private)
+            git = checkout_view(repo, run).at(index=private)
             if _brought_along(git, tree):
                 move_ref(repo, done.branch or "", done.commit, base.head)
                 return done
@@ -253,6 +254,8 @@ def _write_and_move(
     assert git.index is not None
     before = git.index.with_name("approving-before")
     index = repo.checkout_dir / "index"
+    entries = git.run("ls-files", "-t", "-z").fields
+    kept_out = {entry[2:] for entry in entries if entry[0] == "S"}
     git.run("read-tree", "-m", "-u", "-n", base.tree, tree)
     try:
         git.run("read-tree", "-m", "-u", base.tree, tree)
@@ -261,7 +264,7 @@ def _write_and_move(
         lock.replace(index)
         move_ref(repo, done.branch or "", done.commit, base.head)
     except (GitError, OSError) as error:
-        _put_back(git, base, tree, changed)
+        _put_back(git, base, tree, changed, kept_out)
         if before.exists():
             copy_index(before, lock)
             lock.replace(index)
@@ -272,8 +275,13 @@ def _write_and_move(
         raise
 
 
-def _put_back(git: Git, base: Base, tree: str, changed: Sequence[Change]) -> None:
-    """Restores what was written or removed; a file that anyone else changed is left alone."""
+def _put_back(
+    git: Git, base: Base, tree: str, changed: Sequence[Change], kept_out: Collection[str]
+) -> None:
+    """Restores what was written or removed; a file that anyone else changed is left alone.
+
+    What a sparse checkout had ``kept_out`` was not there before.
+    """
     assert git.work_tree is not None
     assert git.index is not None
     restoring = git.at(index=git.index.with_name("approving-restore"))
@@ -288,7 +296,9 @@ def _put_back(git: Git, base: Base, tree: str, changed: Sequence[Change]) -> Non
     lost = [
         os.fsencode(change.path) + b"\0"
         for change in changed
-        if change.before is not None and not os.path.lexists(git.work_tree / change.path)
+        if change.before is not None
+        and change.path not in kept_out
+        and not os.path.lexists(git.work_tree / change.path)
     ]
     restoring.run("read-tree", base.tree)
     restoring.run("checkout-index", "-f", "-z", "--stdin", stdin=b"".join(lost))

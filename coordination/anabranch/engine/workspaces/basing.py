@@ -12,6 +12,7 @@ from anabranch.engine.workspaces.objects import Drafts, commit_content
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.refs import keep_ref, resolve_head
 from anabranch.engine.workspaces.repository import (
+    checkout_view,
     empty_tree,
     followed_by,
     freeze_configuration,
@@ -67,7 +68,7 @@ def uncommitted_files(repo: Repository, run: RunId) -> int:
         return 0
     head = resolve_head(Git(git_dir=repo.checkout_dir, cwd=repo.root))
     index = run_folder(repo, run) / "index" / "checkout"
-    git = frozen_view(repo, run).at(work_tree=repo.root, index=index)
+    git = checkout_view(repo, run).at(index=index)
     try:
         tree = empty_tree(repo) if head is None else f"{head}^{{tree}}"
         if renew_index(git, repo.checkout_dir / "index", tree) is not None:
@@ -104,7 +105,7 @@ def not_followed(repo: Repository, run: RunId) -> tuple[str, ...]:
 def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Snapshot:
     """The user's files as they are, seen through a private index."""
     index = run_folder(repo, run) / "index" / "checkout"
-    git = frozen_view(repo, run).at(work_tree=repo.root, index=index)
+    git = checkout_view(repo, run).at(index=index)
     if repo.kind == "git":
         fault = renew_index(git, repo.checkout_dir / "index", head_tree or empty_tree(repo))
         if fault is not None:

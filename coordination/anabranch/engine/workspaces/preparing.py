@@ -34,10 +34,12 @@ from anabranch.engine.workspaces.records import (
 )
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import (
+    followed_by,
     frozen_view,
     raw_view,
     run_folder,
 )
+from anabranch.engine.workspaces.settings import sparse_settings
 from anabranch.engine.workspaces.stream_repository import make_stream_repository
 from anabranch.engine.workspaces.values import (
     Base,
@@ -247,6 +249,8 @@ def _warnings(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
         if reader.read(f"{tree}:.gitmodules"):
             warnings.append("submodules are empty folders in this workspace")
         attributes = reader.read(f"{tree}:.gitattributes")
+    if sparse_settings(followed_by(repo, run).settings):
+        warnings.append("your checkout is sparse; this workspace holds every file")
     if attributes and "filter=lfs" in decode(attributes[1]):
         warnings.append("large files (LFS) are pointers in this workspace")
     return tuple(warnings)

@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -33,11 +34,13 @@ from anabranch.engine.workspaces.settings import (
     Listed,
     Setting,
     checkout_settings,
+    disk_settings,
     for_the_engine,
+    sparse_settings,
     write_settings,
 )
 from anabranch.engine.workspaces.values import Repository
-from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there, write_whole
+from anabranch.plain_files import LARGE_FILE_BYTES, copy_plain, read_if_there, write_whole
 
 _RAW_ATTRIBUTES = "* -text -filter -ident -working-tree-encoding -eol\n"
 _EMPTY_TREE = {
@@ -123,6 +126,42 @@ def _view(repo: Repository, run: RunId, name: str) -> Git:
     if not git_dir.is_dir():
         freeze_configuration(repo, run)
     return Git(git_dir=git_dir, objects=repo.git_dir / "objects", frozen=True, cwd=git_dir)
+
+
+def checkout_view(repo: Repository, run: RunId) -> Git:
+    """The frozen view over the user's own files, as their disk and their sparse checkout are.
+
+    Both are looked at anew: the user may have changed what the checkout holds since the run began.
+    """
+    git = frozen_view(repo, run).at(work_tree=repo.root)
+    if repo.kind == "plain":
+        return git
+    listed = checkout_settings(repo)
+    git = replace(git, settings=tuple(disk_settings(repo, listed)))
+    sparse = sparse_settings(listed)
+    if not sparse:
+        return git
+    assert git.git_dir is not None
+    cone = run_folder(repo, run) / "cone"
+    shutil.rmtree(cone, ignore_errors=True)
+    cone.mkdir()
+    copy_files(git.git_dir, cone)
+    patterns = read_if_there(repo.checkout_dir / "info" / "sparse-checkout", LARGE_FILE_BYTES)
+    write_whole(cone / "info" / "sparse-checkout", patterns or b"")
+    return replace(git, git_dir=cone, settings=(*git.settings, *sparse))
+
+
+def copy_files(folder: Path, target: Path) -> None:
+    """Copies what lies below a folder of ours into another one."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                os.symlink(os.readlink(entry.path), target / entry.name)
+            elif entry.is_dir():
+                (target / entry.name).mkdir()
+                copy_files(Path(entry.path), target / entry.name)
+            else:
+                copy_plain(Path(entry.path), target / entry.name)
 
 
 def run_folder(repo: Repository, run: RunId) -> Path:

@@ -8,7 +8,8 @@ the project's folder (``includeIf``): everything else a stream's git reads by it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from anabranch.engine.git import Git, encode
@@ -126,12 +127,21 @@ def _escaped(text: str) -> str:
     return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
 
 
-def disk_settings(repo: Repository, listed: Sequence[tuple[str, str, str | None]]) -> list[Setting]:
-    """How the engine sees the user's own disk: as the checkout says, but for letters' case.
+def disk_settings(repo: Repository, listed: Listed) -> list[tuple[str, str]]:
+    """How the user's own disk is to be seen: as the checkout says, but for the case of letters.
 
-    Whether case counts is seen from the git directory itself, as git does when it makes one; a
-    setting that was carried here from another disk would hide files.
+    Whether that counts is looked up in the git directory, as git does when it makes one; a setting
+    that was carried here from another disk would hide files.
     """
-    said = {key: value for _, key, value in listed if key in FOUND_ON_DISK}
-    said["core.ignorecase"] = str((repo.checkout_dir / "HeAd").exists()).lower()
+    said = {key: value or "true" for _, key, value in listed if key in FOUND_ON_DISK}
+    said["core.ignorecase"] = str(os.path.lexists(repo.checkout_dir / "HeAd")).lower()
     return list(said.items())
+
+
+def sparse_settings(listed: Listed) -> list[tuple[str, str]]:
+    """What makes a view leave out what a sparse checkout leaves out; nothing for a whole one."""
+    said = {key: value or "true" for _, key, value in listed}
+    if said.get("core.sparsecheckout", "false").lower() not in ("true", "yes", "on", "1"):
+        return []
+    cone = said.get("core.sparsecheckoutcone", "false")
+    return [("core.sparseCheckout", "true"), ("core.sparseCheckoutCone", cone)]

@@ -24,6 +24,7 @@ from anabranch.engine.workspaces.names import tips_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import (
+    copy_files,
     followed_by,
     frozen_view,
     live_view,
@@ -36,7 +37,7 @@ from anabranch.engine.workspaces.settings import (
     write_settings,
 )
 from anabranch.engine.workspaces.values import Repository
-from anabranch.plain_files import LARGE_FILE_BYTES, copy_plain, read_if_there, read_plain
+from anabranch.plain_files import LARGE_FILE_BYTES, read_if_there, read_plain
 
 _NOT_SHARED = (
     "refs/anabranch/",
@@ -61,7 +62,7 @@ def make_stream_repository(
     git_dir.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".made-", dir=git_dir.parent))
     try:
-        _copy(mould, made)
+        copy_files(mould, made)
         (made / "HEAD").write_text(f"{start}\n")
         log = made / "logs" / "HEAD"
         log.parent.mkdir()
@@ -91,17 +92,6 @@ def refs_at_start(repo: Repository, run: RunId) -> dict[str, str]:
     text = read_if_there(run_folder(repo, run) / "mould" / "packed-refs", LARGE_FILE_BYTES) or b""
     rows = (line.split(b" ", 1) for line in text.splitlines() if not line.startswith((b"#", b"^")))
     return {os.fsdecode(row[1]): row[0].decode() for row in rows if len(row) == 2}
-
-
-def _copy(folder: Path, target: Path) -> None:
-    """Copies the files below a folder into another one."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                (target / entry.name).mkdir()
-                _copy(Path(entry.path), target / entry.name)
-            else:
-                copy_plain(Path(entry.path), target / entry.name)
 
 
 def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trusted: bool) -> None:
