@@ -330,11 +330,8 @@ def test_eight_threads_prepare_at_once(project: Project) -> None:
     assert all((workspace.path / "a.txt").is_file() for workspace in made)
 
 
-def test_submodules_and_large_files_are_said(tmp_path: Path) -> None:
+def test_empty_submodules_are_said(tmp_path: Path) -> None:
     """What a fresh workspace lacks is in its warnings."""
     user = with_submodule(tmp_path / "user")
-    write(user, {".gitattributes": "*.psd filter=lfs\n"})
-    git(user, "add", "-A")
-    git(user, "commit", "-qm", "attributes")
     workspace = open_project(user, tmp_path / "out").workspace("one")
-    assert len(workspace.warnings) == 2
+    assert len(workspace.warnings) == 1

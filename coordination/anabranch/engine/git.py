@@ -1,19 +1,21 @@
 """The one way Anabranch runs git.
 
-Every call is a fresh `git` process in an environment of our own making: nothing of the caller's
-``GIT_*`` variables gets in, no hook, pager, editor, prompt, monitor or maintenance job can start,
-the language of messages is fixed, and every call ends by a deadline. A repository's own
-configuration is another matter: streams can write to it. The callers therefore choose between two
-views of a repository. A *live* view reads the repository's configuration and is used only for
-commands that run no configured program (moving refs, listing settings). A *frozen* view has a
-git directory of the engine's own, with the configuration as it was when the run began, and borrows
-only the repository's objects; everything that reads or writes files goes through it.
+Every call is a fresh `git` process in an environment of our own making: of the caller's ``GIT_*``
+variables only those get in by which a user reaches a remote or finds their settings, no hook,
+pager, editor, prompt, monitor or maintenance job can start, the language of messages is fixed, and
+every call ends by a deadline. A repository's own configuration is another matter: streams run as
+the same user and can write to it. The callers therefore choose between two views of a repository.
+A *live* view reads the repository's configuration and is used only for commands that run no
+configured program (moving refs, listing settings). A *frozen* view has a git directory of the
+engine's own, with the configuration as it was when the run began, and borrows only the repository's
+objects; everything that reads or writes files goes through it.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import time
@@ -40,7 +42,6 @@ _OVERRIDES: tuple[tuple[str, str], ...] = (
     ("core.checkStat", "default"),
     ("core.alternateRefsCommand", "true"),
     ("core.warnAmbiguousRefs", "false"),
-    ("credential.helper", ""),
     ("index.sparse", "false"),
     ("commit.gpgSign", "false"),
     ("tag.gpgSign", "false"),
@@ -54,6 +55,9 @@ _OVERRIDES: tuple[tuple[str, str], ...] = (
     ("user.useConfigOnly", "false"),
 )
 
+_LIVE_OVERRIDES: tuple[tuple[str, str], ...] = (("credential.helper", ""),)
+"""What a live view leaves alone besides: it has no business with a remote."""
+
 _ENVIRONMENT: Mapping[str, str] = {
     "LC_ALL": "C",
     "GIT_TERMINAL_PROMPT": "0",
@@ -62,13 +66,20 @@ _ENVIRONMENT: Mapping[str, str] = {
     "GIT_PAGER": "cat",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_LFS_SKIP_SMUDGE": "1",
     "GIT_ADVICE": "0",
     "GIT_AUTHOR_NAME": "Anabranch",
     "GIT_AUTHOR_EMAIL": "anabranch@localhost",
     "GIT_COMMITTER_NAME": "Anabranch",
     "GIT_COMMITTER_EMAIL": "anabranch@localhost",
 }
+
+_OF_THE_USER = frozenset((
+    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_LFS_SKIP_SMUDGE"),
+    *("GIT_ALLOW_PROTOCOL", "GIT_PROXY_COMMAND", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT"),
+    *("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_NO_VERIFY"),
+))  # fmt: skip
+
+_LIVE_ENVIRONMENT: Mapping[str, str] = {"GIT_NO_LAZY_FETCH": "1"}
 
 _FROZEN_ENVIRONMENT: Mapping[str, str] = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -183,10 +194,13 @@ class Git:
 
     def environment(self, config: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
         """The whole environment of a call in this view."""
-        env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+        env = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith("GIT_") or key in _OF_THE_USER
+        }
         env |= _ENVIRONMENT
-        if self.frozen:
-            env |= _FROZEN_ENVIRONMENT
+        env |= _FROZEN_ENVIRONMENT if self.frozen else _LIVE_ENVIRONMENT
         paths = {
             "GIT_DIR": self.git_dir,
             "GIT_OBJECT_DIRECTORY": self.objects,
@@ -197,7 +211,7 @@ class Git:
         if self.alternates:
             quoted = (_quoted_path(path) for path in self.alternates)
             env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = ":".join(quoted)
-        settings = _OVERRIDES + self.settings + config
+        settings = _OVERRIDES + (() if self.frozen else _LIVE_OVERRIDES) + self.settings + config
         env["GIT_CONFIG_COUNT"] = str(len(settings))
         for number, (key, value) in enumerate(settings):
             env[f"GIT_CONFIG_KEY_{number}"] = key
@@ -295,7 +309,18 @@ _HINTS: tuple[tuple[str, str], ...] = (
 )
 
 
+_MISSING_PROGRAM = re.compile(r"(?:^|: )([\w./+-]+): (?:command )?not found$", re.MULTILINE)
+
+
 def _failed(command: str, exit_code: int, stderr: str) -> GitError:
+    if missing := _MISSING_PROGRAM.search(stderr):
+        return GitError(
+            f"{missing[1]} is not installed, but the repository's git settings name it",
+            command=command,
+            exit_code=exit_code,
+            stderr=stderr,
+            hint=f"install {missing[1]}, or take it out of the filters and .gitattributes",
+        )
     lines = [line for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.startswith(("fatal:", "error:"))] or lines[-1:]
     said = "; ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in telling[:3])

@@ -7,6 +7,7 @@ import time
 from anabranch.core.ids import RunId
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.checking import some
+from anabranch.engine.workspaces.fetching import fetch_missing
 from anabranch.engine.workspaces.names import base_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content
 from anabranch.engine.workspaces.own_state import own_paths
@@ -56,6 +57,7 @@ def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Bas
             tree = snapshot.tree
             commit = _commit(git, repo, tree, parents, "Uncommitted work when the run began")
     keep_ref(repo, base_ref(run), commit)
+    fetch_missing(repo, run, tree)
     return Base(commit, tree, branch, head)
 
 

@@ -8,6 +8,7 @@ Such a folder is removed when nothing in it differs from the start, and moved as
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from functools import lru_cache
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.plan import WorkspaceKind
-from anabranch.engine.git import GitError, decode
+from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED
 from anabranch.engine.workspaces.identity import (
     WorkspaceReplaced,
@@ -51,6 +52,8 @@ from anabranch.engine.workspaces.values import (
     Workspace,
 )
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there, write_whole
+
+_LARGE_FILE_MISSING = re.compile(r"[Ss]mudge (?:filter lfs failed|error)|Error downloading object")
 
 
 def prepare_workspace(
@@ -99,11 +102,11 @@ def prepare_workspace(
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     _make_folder(repo, run, kind, folder, git_dir, start)
     restored = _restored_tree(repo, run, start, checkpoint) if checkpoint else None
-    _write_files(repo, run, folder, git_dir / "index", start, restored)
+    pointers = _write_files(repo, run, folder, git_dir / "index", start, restored)
     private = index_path(repo, run, stream, attempt)
     private.with_name(private.name + ".source").unlink(missing_ok=True)
     private.unlink(missing_ok=True)
-    warnings = _warnings(repo, run, start.tree)
+    warnings = (*_warnings(repo, run, start.tree), *pointers)
     workspace = Workspace(
         run,
         stream,
@@ -184,12 +187,26 @@ def _write_files(
     index: Path,
     start: Standing,
     restored: str | None,
-) -> None:
-    """Write the files; restored ones are changes that the stream's own git sees."""
+) -> tuple[str, ...]:
+    """Write the files; restored ones are changes that the stream's own git sees.
+
+    Large files that cannot be had now are left as pointers, which is returned in words.
+    """
     git = frozen_view(repo, run).at(work_tree=folder, index=index)
-    git.run("read-tree", "-m", "-u", restored or start.tree)
+    warnings: tuple[str, ...] = ()
+    try:
+        git.run("read-tree", "-m", "-u", restored or start.tree)
+    except GitError as error:
+        if not _LARGE_FILE_MISSING.search(error.stderr):
+            raise
+        git.run(
+            *("read-tree", "--reset", "-u", restored or start.tree),
+            env={"GIT_LFS_SKIP_SMUDGE": "1"},
+        )
+        warnings = (f"large files (LFS) are pointers in this workspace: {error.reason}",)
     if restored:
         git.run("read-tree", start.tree)
+    return warnings
 
 
 def _unclaimed(
@@ -248,9 +265,6 @@ def _warnings(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
     with ObjectReader(frozen_view(repo, run)) as reader:
         if reader.read(f"{tree}:.gitmodules"):
             warnings.append("submodules are empty folders in this workspace")
-        attributes = reader.read(f"{tree}:.gitattributes")
     if sparse_settings(followed_by(repo, run).settings):
         warnings.append("your checkout is sparse; this workspace holds every file")
-    if attributes and "filter=lfs" in decode(attributes[1]):
-        warnings.append("large files (LFS) are pointers in this workspace")
     return tuple(warnings)
