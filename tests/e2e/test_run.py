@@ -487,6 +487,11 @@ def test_what_is_impossible_here_is_refused_before_anything_starts(program: Prog
     checked = program.asked(0, "check", "--json").json()
     codes = {warning["code"] for warning in checked["warnings"]}
     assert codes == {"impossible-resources", "missing-env-file"}
+    strict = program.asked(2, "check", "--strict", "--json").json()
+    assert {error["key"] for error in strict["errors"]} == {
+        "streams.large.resources.cpu_cores",
+        "streams.secret.env_file[0]",
+    }
     told = program.asked(2, "run", "--headless")
     assert "it needs 9999 cpu_cores" in told.err
     assert "env_file '.env' is not there" in told.err

@@ -23,6 +23,7 @@ from anabranch.config import (
     PlanErrors,
     StrategyNames,
     as_runnable,
+    as_strict,
     check_report,
     check_text,
     initial_plan,
@@ -773,6 +774,17 @@ def test_what_cannot_be_here_is_a_warning_and_no_run_may_start(code: str, tmp_pa
     assert check_report(found)["runnable"] is False
     assert "a run is refused before anything starts" in check_text(found)
     assert error.message == found.warnings[0].message
+
+
+def test_a_strict_check_takes_every_warning_for_an_error() -> None:
+    """With its place; a plan of which nothing is doubtful stays what it is."""
+    fine = loaded('version = 1\n[streams]\na = "true"\n')
+    assert as_strict(fine) is fine
+    text = f'version = 1\n[streams.a]\ncommand = "true"\nsync = true\nwrites = ["x"]\n{SHARED}'
+    failed = as_strict(loaded(text))
+    assert isinstance(failed, PlanErrors)
+    assert [error.line for error in failed.errors] == [4, 4, 5]
+    assert failed.errors[0].key == "streams.a.sync"
 
 
 def test_a_capability_that_nobody_can_bring_is_waited_for_in_vain() -> None:

@@ -12,7 +12,7 @@ import shlex
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,11 @@ class LoadedPlan:
     file: str
     warnings: tuple[PlanWarning, ...] = ()
     known: StrategyNames = field(default_factory=StrategyNames)
-    impossible: tuple[PlanError, ...] = ()
-    """Those of the warnings for which no run may start, as errors with their place."""
+
+    @property
+    def impossible(self) -> tuple[PlanWarning, ...]:
+        """Those of the warnings for which no run may start."""
+        return tuple(warning for warning in self.warnings if warning.code in IMPOSSIBLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,21 @@ class PlanErrors:
 
 def as_runnable(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
     """Return a plan that can be run here and now, or everything that stands against it."""
-    if isinstance(loaded, LoadedPlan) and loaded.impossible:
-        return PlanErrors(loaded.file, loaded.impossible, loaded.plan.name)
-    return loaded
+    return loaded if isinstance(loaded, PlanErrors) else _refused_for(loaded, loaded.impossible)
+
+
+def as_strict(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
+    """Return a plan of which nothing is doubtful, or everything that is, as errors."""
+    return loaded if isinstance(loaded, PlanErrors) else _refused_for(loaded, loaded.warnings)
+
+
+def _refused_for(loaded: LoadedPlan, warnings: tuple[PlanWarning, ...]) -> LoadedPlan | PlanErrors:
+    errors = [
+        PlanError(loaded.file, w.line or 1, w.column or 1, key_text(w.path), w.message, w.hint)
+        for w in warnings
+    ]
+    errors.sort(key=lambda error: (error.line, error.column))
+    return PlanErrors(loaded.file, tuple(errors), loaded.plan.name) if errors else loaded
 
 
 def load_plan(
@@ -235,10 +250,16 @@ def _load_document(
     warnings += idle_keys(plan, typed)
     warnings += plan_warnings(plan, typed)
     warnings += cannot_be_here(plan, context.machine, context.folder)
-    impossible = [w for w in warnings if w.code in IMPOSSIBLE]
-    problems = [Problem(w.path, w.message, w.hint) for w in impossible]
-    placed = _errors(file, plan.name, problems, positions()).errors if problems else ()
-    return LoadedPlan(plan, file, tuple(warnings), context.known, placed)
+    places = positions() if any(warning.path for warning in warnings) else {}
+    placed = tuple(_placed(warning, places) for warning in warnings)
+    return LoadedPlan(plan, file, placed, context.known)
+
+
+def _placed(warning: PlanWarning, positions: dict[KeyPath, Position]) -> PlanWarning:
+    if not warning.path:
+        return warning
+    line, column = locate(positions, warning.path)
+    return replace(warning, line=line, column=column)
 
 
 def _errors(

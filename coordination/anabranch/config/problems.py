@@ -65,7 +65,7 @@ machine; ``check`` warns of it, and a run is refused before anything starts."""
 class PlanWarning:
     """Something in a valid plan that its author should know before it runs.
 
-    ``path`` is the key that it is about.
+    ``path`` is the key that it is about, ``line`` and ``column`` where that stands, 0 if unknown.
     """
 
     code: WarningCode
@@ -73,6 +73,8 @@ class PlanWarning:
     stream: str | None = None
     path: KeyPath = ()
     hint: str = ""
+    line: int = 0
+    column: int = 0
 
 
 def printable(text: str, limit: int = _LONGEST_NAME) -> str:
