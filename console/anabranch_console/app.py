@@ -7,7 +7,7 @@ never waits for it; when the app closes, streams go on running.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +68,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         environ: where ``ANABRANCH_GLYPHS`` and ``ANABRANCH_THEME`` are looked up.
         plugins: what plugins bring to the console.
         driver_class: what reads and writes the terminal; the toolkit's own without one.
+        ending: asked every frame; what it answers is the message with which the console closes.
     """
 
     TITLE = "anabranch"
@@ -84,6 +85,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         environ: Mapping[str, str] = os.environ,
         plugins: ConsolePlugins | None = None,
         driver_class: type[Driver] | None = None,
+        ending: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._plugins = plugins or ConsolePlugins()
         themes = self._load_themes()
@@ -96,6 +98,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         self.glyphs: Glyphs = choose_glyphs(environ)
         self.clock = FrameClock()
         self._is_paced = is_paced
+        self._ending = ending
         for palette in self.palettes.values():
             self.register_theme(textual_theme(palette))
         self.theme = self.palette.name
@@ -132,6 +135,10 @@ class ConsoleApp(Contained, App[ConsoleExit]):
             self.run_screen.advance()
 
     def _next_frame(self) -> None:
+        message = self._ending()
+        if message is not None:
+            self.exit(ConsoleExit(message))
+            return
         began = perf_counter()
         try:
             if self.clock.may_paint(writes_waiting(self._driver)):
@@ -246,9 +253,10 @@ def _unknown_theme(wanted: str, known: Mapping[str, Palette]) -> list[str]:
     return [] if wanted in known else [f"there is no {wanted!r}; there are {', '.join(known)}"]
 
 
-def run_console(source: Source) -> ConsoleExit:
-    """Show a run until the user leaves, and return what to say afterwards."""
-    app = ConsoleApp(source, plugins=load_console_plugins(), driver_class=ConsoleDriver)
+def run_console(source: Source, ending: Callable[[], str | None] = lambda: None) -> ConsoleExit:
+    """Show a run until the user leaves, or ``ending`` does, and return what to say afterwards."""
+    plugins = load_console_plugins()
+    app = ConsoleApp(source, plugins=plugins, driver_class=ConsoleDriver, ending=ending)
     result = app.run()
     if app.fault is not None:
         kept = keep_fault(app.fault)

@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Any
+
+import msgspec
 
 TAB_CELLS = 8
 
@@ -63,7 +66,7 @@ def cell_width(char: str) -> int:
 
 def cut_to_cells(text: str, cells: int) -> str:
     """Return ``text`` cut to at most ``cells`` cells and characters, ending in ``…`` if cut."""
-    if len(text) <= cells and (text.isascii() or sum(map(cell_width, text)) <= cells):
+    if len(text) <= cells and cells_of(text) <= cells:
         return text
     room = cells - 1
     for index, char in enumerate(text[: cells - 1]):
@@ -71,6 +74,60 @@ def cut_to_cells(text: str, cells: int) -> str:
         if room < 0:
             return text[:index] + "…"
     return text[: cells - 1] + "…"
+
+
+def cells_of(text: str) -> int:
+    """Return how many terminal cells printable text takes."""
+    return len(text) if text.isascii() else sum(map(cell_width, text))
+
+
+def pad_to_cells(text: str, cells: int) -> str:
+    """Return ``text`` with spaces after it, so that it takes at least so many cells."""
+    return text + " " * (cells - cells_of(text))
+
+
+def json_text(value: Any, *, indent: int = 0, is_ascii: bool = False) -> str:
+    """Return ``value`` as JSON that can do no harm to a terminal it is shown on.
+
+    What is not printable is escaped as JSON escapes it, so that a reader of JSON gets the same
+    text back; bytes of paths that are not UTF-8 are written as in :func:`tellable`.
+
+    Args:
+        value: what :mod:`msgspec` can encode.
+        indent: spaces a level; 0 for one line.
+        is_ascii: escape everything that is not ASCII.
+    """
+    try:
+        encoded = msgspec.json.encode(value)
+    except UnicodeEncodeError:
+        encoded = msgspec.json.encode(_tellable_parts(msgspec.to_builtins(value)))
+    if indent:
+        encoded = msgspec.json.format(encoded, indent=indent)
+    text = encoded.decode()
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _BEYOND_ASCII.sub(lambda found: _in_json(found[0], is_ascii), text)
+
+
+_BEYOND_ASCII = re.compile("[\x7f-\U0010ffff]")
+
+
+def _in_json(char: str, is_ascii: bool) -> str:
+    if not is_ascii and _is_visible(char):
+        return char
+    units = char.encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def _tellable_parts(value: Any) -> Any:
+    match value:
+        case str():
+            return tellable(value)
+        case dict():
+            return {_tellable_parts(k): _tellable_parts(v) for k, v in value.items()}
+        case list() | tuple():
+            return [_tellable_parts(part) for part in value]
+    return value
 
 
 def _is_visible(char: str) -> bool:
@@ -83,6 +140,8 @@ def _visible_form(char: str) -> str:
     if unicodedata.category(char) == "Zs":
         return " "
     code = ord(char)
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a path that is not UTF-8
+        code -= 0xDC00
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"

@@ -110,6 +110,21 @@ def test_every_module_is_used(modules: Modules) -> None:
     assert not dead
 
 
+def test_the_command_line_speaks_by_one_way(modules: Modules) -> None:
+    """Everything that is printed goes through the sinks that fail nobody."""
+    around = re.compile(
+        r"(?<![\w.])print\(|sys\.__?std(out|err)__?\.(write|buffer)|os\.write\([12],"
+    )
+    ways = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path, (text, _) in modules.items()
+        if path.parent.name == "cli" and path.name != "sinks.py"
+        for number, line in enumerate(text.splitlines(), 1)
+        if around.search(line)
+    ]
+    assert not ways, "use click.echo, and say and print_json of cli/output.py"
+
+
 def _doc(tree: ast.Module) -> bool:
     return bool(ast.get_docstring(tree)) or not tree.body
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from anabranch.core import accounting, projections
-from anabranch.core.ids import StreamId
-from anabranch.testing import ByHand, stream
+from anabranch.core.ids import PointId, StreamId
+from anabranch.testing import ByHand, point, stream
 from tests.core.given import given
+
+P = PointId("p")
 
 STATUS_KEYS = {
     *("schema", "run", "plan", "state", "branch", "commit", "streams", "convergence"),
@@ -153,3 +155,16 @@ def test_a_report_tells_each_retry_and_its_reason() -> None:
 
 def test_no_time_spent_is_no_overhead() -> None:
     assert accounting.overhead_share({}, 0.0) == 0.0
+
+
+def test_a_quarantined_stream_stands_at_the_point_that_left_it_out() -> None:
+    """And not once more at each point that has to do without it; what stands on it, beside it."""
+    run = given(
+        *(stream("a", converge=P), stream("b", converge=P), stream("on-b", "b")),
+        point("p", on_conflict="quarantine"),
+    )
+    run.succeed("a", "b")
+    run.succeed("on-b")
+    run.merged("p", without=("b",))
+    told = projections.status(run.state, True, None)["convergence"]
+    assert {row["point"]: row["quarantined"] for row in told} == {"p": ["b"], "final": ["on-b"]}

@@ -319,7 +319,7 @@ def test_json_of_a_run_is_its_events_and_nothing_else(program: Program) -> None:
     assert told.json_lines()[-1]["type"] == "run_failed"
 
 
-@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}, {"NO_COLOR": "1"}, {}])
+@pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}, {}])
 def test_headless_on_a_terminal_needs_nothing_of_it(program: Program, env: dict[str, str]) -> None:
     """On a terminal that shows no console, or with --headless: text and no screen."""
     program.plan({"s": "echo x > x.txt"}, name="terminal")

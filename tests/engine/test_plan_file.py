@@ -275,6 +275,26 @@ def test_durations_are_seconds_or_words(written: object, seconds: float) -> None
     assert SCHEMA.is_valid(plan)
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("max_parallel = 3", "`max_parallel` belongs under `[coordination]`"),
+        ("isolation = {}", "`isolation` belongs under `[coordination]`"),
+        ("[coordination]\nverify = 'make'", "`verify` belongs under `[convergence.NAME]`"),
+        ("[streams.b]\ncommand = 'x'\nname = 'b'", "`name` belongs at the top"),
+        (
+            "[streams.b]\ncommand = 'x'\nmax_retries = 2",
+            "did you mean `retries`? `max_retries` belongs under",
+        ),
+    ],
+)
+def test_a_key_of_another_table_is_sent_there(text: str, hint: str) -> None:
+    """Whoever knows the key but not its place is not left with a list of other keys."""
+    errors = parse_plan(f"version = 1\n{text}\n[streams.a]\ncommand = 'x'\n")
+    assert isinstance(errors, PlanErrors)
+    assert hint in errors.errors[0].hint
+
+
 def test_an_installed_strategy_is_accepted_by_name() -> None:
     """A point without a type takes the coordination's; a chosen fallback becomes the recovery."""
     known = StrategyNames(

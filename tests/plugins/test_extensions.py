@@ -96,14 +96,17 @@ def a_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         {"stream": "b\x1b", "state": "failed", "reason": "exit 1 <&>", "ended": None, **part},
         {"stream": "c", "state": "skipped", "reason": "b failed", "ended": None, **part},
     ]
-    point = {"point": "final", "state": "blocked", "reason": "a and b", "conflicts": []}
+    streams[1]["last_words"] = ["it said", "no\x1b"]
+    point: dict[str, Any] = {"point": "final", "state": "blocked", "reason": "a and b"}
+    point["conflicts"] = [{"paths": ["f.txt", "g.txt"], "streams": ["a", "b"]}]
+    good = {"point": "first", "state": "merged", "reason": "", "conflicts": []}
     report = {"plan": "p", "run": "r", "state": "failed", "wall_seconds": 1.5}
     events = [
         {"type": "stream_started", "stream": "a", "attempt": 1, "time": "2026-11-28T08:40:26.568Z"},
         {"type": "stream_stalled", "stream": "a", "attempt": 1, "time": "2026-11-28T08:40:27.000Z"},
         {"type": "stream_exited", "stream": "a", "attempt": 1, "time": "2026-11-28T08:40:27.568Z"},
     ]
-    return {**report, "streams": streams, "convergence": [point]}, events
+    return {**report, "streams": streams, "convergence": [good, point]}, events
 
 
 def test_junit_tells_failures_and_skips_and_is_sound_xml() -> None:
@@ -113,6 +116,12 @@ def test_junit_tells_failures_and_skips_and_is_sound_xml() -> None:
     assert failure is not None
     assert failure.get("message") == "exit 1 <&>"
     assert "refs/x" in (failure.text or "")
+    assert suite.findtext("testcase[@classname='p.streams']/system-out") == "it said\nno\ufffd"
+    blocked = suite.findtext("testcase[@classname='p.convergence']/failure")
+    assert blocked == "conflicts: f.txt, g.txt"
+    assert [case.get("name") for case in suite if case.get("classname") == "p.convergence"] == [
+        "final"
+    ]
 
 
 def test_the_trace_has_a_slice_an_attempt_and_the_moments_between() -> None:

@@ -12,14 +12,15 @@ from anabranch.config import LoadedPlan, StrategyNames, load_plan
 from anabranch.core.state import RunPhase
 from anabranch.engine.hosting import start_run
 from anabranch_console import demo
-from anabranch_console.cli.hosting import exit_code, finish, host_run
+from anabranch_console.cli.hosting import Wishes, exit_code, finish, host_run, interrupt_option
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import say
 
 
 @click.command
 @click.option("--headless", is_flag=True, help="No console, even on a terminal.")
-def command(headless: bool) -> None:
+@interrupt_option
+def command(headless: bool, on_interrupt: str | None) -> None:
     """Run eight streams on a small Python project in a scratch repository; needs no network.
 
     They write code, tests and documentation side by side; one fails once and is tried again, one
@@ -38,7 +39,7 @@ def command(headless: bool) -> None:
         approve=True,
         environment=demo.environment(),
     )
-    code = host_run(host, headless=headless, as_json=False)
+    code = host_run(host, Wishes(headless, on_interrupt=on_interrupt))
     state = host.state
     if state.phase is not RunPhase.CONVERGED or not state.approval.is_done:
         say(f"the demo's run is {state.phase}; look at it: anabranch -C {folder} status")

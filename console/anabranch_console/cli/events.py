@@ -12,7 +12,7 @@ from anabranch.core.state import State
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.journal import Journal
 from anabranch_console.cli.output import duration, print_json_line, run_argument, shown
-from anabranch_console.cli.reading import found_run
+from anabranch_console.cli.reading import found_run, known_streams
 
 FOLLOW_SECONDS = 0.2
 
@@ -25,6 +25,7 @@ FOLLOW_SECONDS = 0.2
 def command(run: str | None, follow: bool, stream: str | None, as_json: bool) -> None:
     """List what happened in RUN (the latest)."""
     found, state = found_run(run)
+    known_streams(state, [stream] if stream else [], state.points)
     told = 0
     journal = Journal.open(found.folder.journal, "read")
     try:

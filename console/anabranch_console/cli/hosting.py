@@ -1,25 +1,36 @@
 """Hosting a run from the command line: with the console on a terminal, as text without one.
 
-Leaving is never killing: whichever way this process ends, streams run on under their holders.
+Leaving is never killing: whichever way this process ends, streams run on under their holders,
+unless the person has said that an interruption is to stop them. What is asked of a run (a time
+limit, what an interruption means) holds for both front ends alike.
 """
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
+from typing import ParamSpec
 
 import click
+from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.projections import event_line
 from anabranch.core.state import RunPhase, State
+from anabranch.engine.feed import FRAME_LIMIT
 from anabranch.engine.host import RunHost
+from anabranch.engine.journal import Journal
+from anabranch.engine.source import Frame
+from anabranch.paths import RunFolder
 from anabranch_console.cli import progress
-from anabranch_console.cli.output import has_terminal, print_json_line, say
+from anabranch_console.cli.interrupting import Interrupts, TimeLimit, interruptible
+from anabranch_console.cli.output import print_json_line, say
+from anabranch_console.cli.terminal import can_show_console, is_in_ci
+
+_log = logging.getLogger("anabranch.talk")
 
 EXIT_CODES = {
     RunPhase.CONVERGED: 0,
@@ -33,59 +44,151 @@ EXIT_TIME_LIMIT = 124
 EXIT_INTERRUPTED = 130
 PULL_SECONDS = 0.25
 
+STOP, LEAVE = "stop", "leave"
+interrupt_option = click.option(
+    "--on-interrupt",
+    type=click.Choice([STOP, LEAVE]),
+    help="What Ctrl-C, TERM and HUP do to its streams: end them, or leave them running. "
+    "[default: leave; stop where CI is set]",
+)
 
-def host_run(
-    host: RunHost, *, headless: bool, as_json: bool, time_limit_seconds: float | None = None
-) -> int:
+
+@dataclass(frozen=True)
+class Wishes:
+    """How a run is to be hosted, whichever front end shows it.
+
+    Args:
+        headless: no console, even on a terminal.
+        as_json: events as JSON lines instead of words.
+        time_limit_seconds: stop the run when it has gone on for so long.
+        on_interrupt: ``stop`` or ``leave``; None for what is usual here.
+    """
+
+    headless: bool = False
+    as_json: bool = False
+    time_limit_seconds: float | None = None
+    on_interrupt: str | None = None
+
+    @property
+    def stops_when_interrupted(self) -> bool:
+        """A job of continuous integration that is cancelled leaves nobody to go on with it."""
+        return (self.on_interrupt or (STOP if is_in_ci() else LEAVE)) == STOP
+
+
+def host_run(host: RunHost, wishes: Wishes) -> int:
     """See a hosted run through, or leave it running; return the exit code."""
     try:
-        if as_json or headless or not has_terminal():
-            return _host_as_text(host, as_json, time_limit_seconds)
-        return host_in_console(host)
+        with TimeLimit(host, wishes.time_limit_seconds) as limit:
+            if wishes.as_json or wishes.headless or not can_show_console():
+                return _host_as_text(host, wishes, limit)
+            return host_in_console(host, limit)
     finally:
         host.close()
 
 
-def host_in_console(host: RunHost) -> int:
+def host_in_console(host: RunHost, limit: TimeLimit | None = None) -> int:
     """Show the console until the person leaves it; return the exit code."""
     from anabranch_console.app import run_console
 
-    left = run_console(host)
+    left = run_console(host, ending=lambda: _words_at_the_limit(host, limit))
     if left.wants_stop:
         say(f"stopping run {host.run}; streams get their grace time")
         host.submit(inputs.StopRun(reason="stopped by you")).result()
         host.wait()
     if left.message:
         say(left.message)
-    return exit_code(host.state)
+    host.wait(0)  # raises what went wrong with the engine, if something did
+    return EXIT_TIME_LIMIT if limit and limit.was_reached else exit_code(host.state)
 
 
-def _host_as_text(host: RunHost, as_json: bool, time_limit_seconds: float | None) -> int:
+def _words_at_the_limit(host: RunHost, limit: TimeLimit | None) -> str | None:
+    """Return what to say when the console closes by itself, once there is nothing to wait for."""
+    if limit is None or not limit.was_reached or not host.state.has_ended:
+        return None
+    return f"the time limit was reached. Go on with: anabranch resume {host.run}"
+
+
+def _host_as_text(host: RunHost, wishes: Wishes, limit: TimeLimit) -> int:
     cursor = _where_to_begin(host)
-    told = progress.Progress(host.state) if not as_json else None
-    trouble = progress.Trouble()
-    with _interruptible() as interrupted:
-        limit_reached = False
+    telling = _Telling(host, wishes)
+    with interruptible() as interrupts:
         while True:
             ended = host.wait(PULL_SECONDS)
-            frame = host.take(cursor)
+            frame = _news(host, cursor)
             cursor = frame.cursor
-            for record in frame.events:
-                if as_json:
-                    print_json_line(event_line(frame.state, record))
-                elif told:
-                    told.tell(frame.state, record)
-            trouble.tell(host.trouble)
+            telling.tell(frame)
             if ended and host.state.seq == cursor:
                 break
-            if interrupted.is_set():
-                return _leave(host)
-            if time_limit_seconds and not limit_reached and host.now() > time_limit_seconds:
-                limit_reached = True
-                host.submit(inputs.StopRun(reason="the time limit was reached"))
-    if told:
-        progress.tell_outcome(host)
-    return EXIT_TIME_LIMIT if limit_reached else exit_code(host.state)
+            if interrupts.news() and _is_left(host, wishes, interrupts):
+                return EXIT_INTERRUPTED
+    telling.tell_outcome()
+    if limit.was_reached:
+        return EXIT_TIME_LIMIT
+    return EXIT_INTERRUPTED if interrupts.count else exit_code(host.state)
+
+
+def _is_left(host: RunHost, wishes: Wishes, interrupts: Interrupts) -> bool:
+    """Do what an interruption is to do; whether that is to leave."""
+    if not wishes.stops_when_interrupted or interrupts.count > 1:
+        say(leaving_words(host.state))
+        return True
+    say(f"interrupted: stopping run {host.run}; once more leaves it to end by itself")
+    host.submit(inputs.StopRun(reason="interrupted"))
+    return False
+
+
+class _Telling:
+    """Tells a run in words or in JSON. What goes wrong with that is no reason for it to end."""
+
+    def __init__(self, host: RunHost, wishes: Wishes) -> None:
+        self._host = host
+        self._progress: progress.Progress | None = None
+        self._trouble = progress.Trouble()
+        if not wishes.as_json:
+            self._progress = progress.Progress(host.state, RunFolder(host.folder))
+            if wishes.stops_when_interrupted and wishes.on_interrupt is None:
+                say("CI is set: an interruption stops the streams (--on-interrupt leave does not)")
+
+    def tell(self, frame: Frame) -> None:
+        """Tell what happened."""
+        for record in frame.events:
+            _safely(self._tell_one, frame.state, record)
+        self._trouble.tell(self._host.trouble)
+
+    def _tell_one(self, state: State, record: ev.Recorded) -> None:
+        if self._progress is None:
+            print_json_line(event_line(state, record))
+        else:
+            self._progress.tell(state, record)
+
+    def tell_outcome(self) -> None:
+        """Tell how it ended."""
+        if self._progress is not None:
+            _safely(progress.tell_outcome, self._host)
+
+
+P = ParamSpec("P")
+
+
+def _safely(tell: Callable[P, None], *told: P.args, **named: P.kwargs) -> None:
+    try:
+        tell(*told, **named)
+    except Exception as error:
+        _log.exception("something could not be told")
+        say(f"         ! something could not be told: {type(error).__name__}; see engine.log")
+
+
+def _news(host: RunHost, cursor: int) -> Frame:
+    """Return what is new; what the host no longer has at hand is read from the journal."""
+    frame = host.take(cursor)
+    if not frame.missed:
+        return frame
+    journal = Journal.open(RunFolder(host.folder).journal, "read")
+    try:
+        records = tuple(islice(journal.read(cursor), FRAME_LIMIT))
+    finally:
+        journal.close()
+    return replace(frame, cursor=records[-1].seq, events=records, missed=0) if records else frame
 
 
 def _where_to_begin(host: RunHost) -> int:
@@ -104,32 +207,11 @@ def exit_code(state: State) -> int:
     return EXIT_CODES[state.phase]
 
 
-def _leave(host: RunHost) -> int:
-    say(leaving_words(host.state))
-    return EXIT_INTERRUPTED
-
-
 def leaving_words(state: State) -> str:
     """Return what to tell somebody who leaves a run that is not over."""
     running = sum(s.pid is not None and s.is_active for s in state.streams.values())
     noun = "stream runs" if running == 1 else "streams run"
     return f"left: {running} {noun} on. Go on with: anabranch resume {state.run}"
-
-
-@contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and a polite end into an event; both leave the streams running."""
-    asked = threading.Event()
-
-    def note(number: int, frame: FrameType | None) -> None:
-        asked.set()
-
-    before = {n: signal.signal(n, note) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def finish(code: int) -> None:

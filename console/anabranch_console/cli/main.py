@@ -8,17 +8,22 @@ foresaw is kept in a file under the state folder, with all a maintainer needs.
 from __future__ import annotations
 
 import contextlib
+import errno
 import importlib
 import os
+import re
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 
 import click
-import msgspec
 
 from anabranch import __version__
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, UsageError, WorldError
+from anabranch.hostile_text import escape_for_terminal, tellable
+from anabranch_console.cli import sinks
+from anabranch_console.cli.meaning import KnownCommands
+from anabranch_console.cli.output import print_json_line, say
+from anabranch_console.cli.terminal import wants_colour
 from anabranch_console.faults import keep_fault, last_words
 
 COMMANDS = {
@@ -38,6 +43,7 @@ COMMANDS = {
     "resolve": "Decide what becomes of conflicted files; the run goes on.",
     "state": "Read the state that streams share: its history, any version of a key.",
     "messages": "List the messages between streams and what became of them.",
+    "logs": "Print what streams have written; -f goes on.",
     "events": "List what happened in a run; --follow goes on.",
     "report": "Tell what a run did, cost and brought.",
     "approve": "Bring a run's result to your branch.",
@@ -53,12 +59,33 @@ COMMANDS = {
     "doctor": "Check this machine, and say how to mend what is wrong.",
     "schema": "Print the JSON Schema of plan files.",
 }
+READING = {
+    "env",
+    "import",
+    "check",
+    "runs",
+    "status",
+    "streams",
+    "locks",
+    "convergence",
+    "conflicts",
+    "state",
+    "messages",
+    "logs",
+    "events",
+    "report",
+    "doctor",
+    "schema",
+}
+"""Commands that bring nothing but what they print: one that cannot print it has failed. All others
+do what they are for, and end as that ends, whoever listens."""
 EXIT_INTERRUPTED = 130
+GONE = "anabranch.folder_is_gone"
 SAFE_MODE = "--safe-mode"
 SAFE_MODE_VARIABLE = "ANABRANCH_SAFE_MODE"
 
 
-class LazyCommands(click.Group):
+class LazyCommands(KnownCommands):
     """A group whose commands are modules, imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -72,16 +99,6 @@ class LazyCommands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            near = get_close_matches(name, COMMANDS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "anabranch --help lists the commands"
-            raise click.UsageError(f"there is no command {name!r}; {hint}")
-        return super().resolve_command(ctx, args)
-
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -94,36 +111,61 @@ class LazyCommands(click.Group):
 @click.option("-C", "folder", metavar="DIR", help="Run as if started in DIR.")
 @click.option(SAFE_MODE, is_flag=True, help="Do without plugins; works on any command.")
 @click.version_option(__version__, prog_name="anabranch")
-def cli(folder: str | None, safe_mode: bool) -> None:
+@click.pass_context
+def cli(ctx: click.Context, folder: str | None, safe_mode: bool) -> None:
     """Run streams of work side by side, each in its own workspace, and join their results."""
+    if isinstance(ctx.obj, sinks.Streams):
+        ctx.obj.out.is_essential = ctx.invoked_subcommand in READING
+    ctx.color = wants_colour() or None
     if folder is not None:
         try:
             os.chdir(folder)
         except OSError as error:
             raise click.UsageError(f"cannot go to {folder!r}: {error.strerror}") from None
+    ctx.meta[GONE] = _leave_gone_folder()
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the program and exit with the contract's code."""
-    arguments = _without_safe_mode(sys.argv[1:] if arguments is None else arguments)
+    """Run the program and exit with the contract's code.
+
+    Without ``arguments`` this process is the program: its standard streams are taken over.
+    """
+    streams = None
+    if arguments is None:
+        sinks.use_utf8_names()
+        arguments, streams = sys.argv[1:], sinks.take_over()
+    arguments = _without_safe_mode(arguments)
+    code = _code_of(arguments, streams)
+    sys.exit(code if streams is None else _told_losses(streams, code))
+
+
+def _code_of(arguments: list[str], streams: sinks.Streams | None) -> int:
+    """Carry a command out and return its exit code."""
     try:
-        code = cli.main(args=arguments, prog_name="anabranch", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="anabranch", standalone_mode=False, obj=streams)
     except click.exceptions.Exit as ended:
         code = ended.exit_code
     except click.ClickException as error:
         code = _told_usage(error, arguments)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        say("interrupted")
         code = EXIT_INTERRUPTED
     except AnabranchError as error:
         code = tell_error(error, arguments)
-    except BrokenPipeError:
-        code = _pipe_closed()
+    except sinks.Unheard as unheard:
+        code = 0 if unheard.reader_has_left else WorldError.exit_code
     except Exception as error:
         code = tell_error(_unforeseen(error), arguments)
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
+
+
+def _told_losses(streams: sinks.Streams, code: int) -> int:
+    """Say that not everything could be told, if so, and return the exit code."""
+    fault = streams.out.fault
+    if fault is None or (streams.out.is_essential and fault.errno == errno.EPIPE):
+        return code
+    say(f"anabranch: not all that there was to tell reached stdout: {fault.strerror}")
+    return code
 
 
 def _without_safe_mode(arguments: list[str]) -> list[str]:
@@ -145,31 +187,36 @@ def wants_json(arguments: list[str]) -> bool:
 
 def tell_error(error: AnabranchError, arguments: list[str]) -> int:
     """Tell an error the way the command was asked to speak, and return its exit code."""
-    if wants_json(arguments):
-        told = {"code": error.code, "message": error.message, "hint": error.hint}
-        click.echo(msgspec.json.encode({"schema": 1, "error": told}))
-    else:
-        click.echo(f"anabranch: {error.message}", err=True)
-        if error.hint:
-            click.echo(f"  {error.hint}", err=True)
+    _tell(error.code, error.message, error.hint, arguments)
     return error.exit_code
 
 
 def _told_usage(error: click.ClickException, arguments: list[str]) -> int:
-    if wants_json(arguments):
-        told = {"code": "usage", "message": error.format_message(), "hint": "see --help"}
-        click.echo(msgspec.json.encode({"schema": 1, "error": told}))
-    else:
-        click.echo(f"anabranch: {error.format_message()}", err=True)
-        if isinstance(error, click.UsageError) and error.ctx is not None:
-            click.echo(f"  see: {error.ctx.command_path} --help", err=True)
+    in_text = not wants_json(arguments)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = f"see: {context.command_path} --help" if context and in_text else "see --help"
+    _tell("usage", error.format_message(), "" if in_text and not context else hint, arguments)
     return 2
 
 
-def _pipe_closed() -> int:
-    """The reader of our output has gone; say nothing more to it."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+_ESCAPED_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
+"""How Python quotes a byte of an argument that is not UTF-8."""
+
+
+def _tell(code: str, message: str, hint: str, arguments: list[str]) -> None:
+    message = _ESCAPED_BYTE.sub(r"\\x\1", tellable(message))
+    if wants_json(arguments):
+        told = {"code": code, "message": message, "hint": hint}
+        with contextlib.suppress(sinks.Unheard):
+            print_json_line({"schema": 1, "error": told})
+        return
+    say(f"anabranch: {_in_lines(message)}")
+    if hint:
+        say(f"  {_in_lines(hint)}")
+
+
+def _in_lines(text: str) -> str:
+    return "\n".join(escape_for_terminal(line) for line in text.split("\n"))
 
 
 def _unforeseen(error: Exception) -> AnabranchError:
@@ -180,8 +227,25 @@ def _unforeseen(error: Exception) -> AnabranchError:
 
 
 def here() -> Path:
-    """Return the folder that commands work in."""
+    """Return the folder that commands work in. Raises UsageError if it is gone."""
+    context = click.get_current_context(silent=True)
+    reason = context.meta.get(GONE) if context else None
+    if reason:
+        raise UsageError(
+            f"the current folder cannot be used: {reason}",
+            "go to a folder that is there, or name one: anabranch -C DIR",
+        )
     return Path.cwd()
+
+
+def _leave_gone_folder() -> str | None:
+    """Return why the current folder cannot be used; what needs none then works from the top."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        os.chdir("/")
+        return error.strerror
+    return None
 
 
 if __name__ == "__main__":

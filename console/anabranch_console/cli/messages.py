@@ -17,8 +17,9 @@ from anabranch_console.cli.output import (
     say,
     shown,
 )
-from anabranch_console.cli.reading import found_run
+from anabranch_console.cli.reading import found_run, known_streams
 
+OPERATOR = "operator"
 DEAD = ("dead", "expired")
 
 
@@ -30,6 +31,7 @@ DEAD = ("dead", "expired")
 def command(run: str | None, stream: str | None, only_dead: bool, as_json: bool) -> None:
     """List the messages of RUN (the latest), oldest first, and how each one ended."""
     found, state = found_run(run)
+    known_streams(state, [stream] if stream else [], [OPERATOR])
     told = messages_of(run_records(found.folder, state), state)
     told["messages"] = [
         message

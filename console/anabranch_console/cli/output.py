@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
-import msgspec
 
-from anabranch.hostile_text import cut_to_cells, escape_for_terminal
+from anabranch.hostile_text import (
+    cells_of,
+    cut_to_cells,
+    escape_for_terminal,
+    json_text,
+    pad_to_cells,
+)
+from anabranch_console.cli.terminal import is_screen, speaks_utf8, wants_colour
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
 run_argument = click.argument("run", required=False)
@@ -69,39 +73,17 @@ def say(text: str = "") -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON document on stdout."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    click.echo(json_text(value, indent=2, is_ascii=not speaks_utf8()))
 
 
 def print_json_line(value: Any) -> None:
     """Print one line of JSON on stdout, at once."""
-    click.echo(msgspec.json.encode(value))
-    sys.stdout.flush()
+    click.echo(json_text(value, is_ascii=not speaks_utf8()))
 
 
-def has_terminal() -> bool:
-    """Whether a full-screen console can be shown."""
-    env = os.environ
-    return (
-        sys.stdin.isatty()
-        and sys.stdout.isatty()
-        and env.get("TERM", "dumb") != "dumb"
-        and not env.get("CI")
-        and not env.get("NO_COLOR")
-    )
-
-
-def wants_colour(stream: Any = None) -> bool:
-    """Whether a stream (stdout by default) is to be coloured."""
-    target = sys.stdout if stream is None else stream
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return bool(target.isatty()) and not plain
-
-
-def glyph(state: str) -> str:
-    """Return a state's sign, in what the terminal can show."""
-    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
-    table = GLYPHS if encoding == "utf8" else _PLAIN_GLYPHS
-    return table.get(state, " ")
+def glyph(state: str, stream: Any = None) -> str:
+    """Return a state's sign, in what a stream (stdout by default) can show."""
+    return (GLYPHS if speaks_utf8(stream) else _PLAIN_GLYPHS).get(state, " ")
 
 
 def paint(text: str, state: str, stream: Any = None) -> str:
@@ -110,17 +92,21 @@ def paint(text: str, state: str, stream: Any = None) -> str:
     return click.style(text, fg=colour) if colour and wants_colour(stream) else text
 
 
-def shown(text: str, cells: int = 200) -> str:
-    """Return text from outside so that it can do no harm to a terminal, on one line."""
-    return cut_to_cells(escape_for_terminal(text), cells)
+def shown(text: str, cells: int = 200, stream: Any = None) -> str:
+    """Return text from outside so that it can do no harm to a terminal, on one line.
+
+    On a screen it is cut to so many cells; a file, a pipe or a CI log gets it whole.
+    """
+    safe = escape_for_terminal(text)
+    return cut_to_cells(safe, cells) if is_screen(stream) else safe
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], state_column: int = -1) -> None:
     """Print aligned columns. ``state_column`` is painted; the last column is not padded."""
     table = [list(head), *[[shown(cell, 120) for cell in row] for row in rows]]
-    widths = [max(len(row[i]) for row in table) for i in range(len(head))]
+    widths = [max(cells_of(row[i]) for row in table) for i in range(len(head))]
     for number, row in enumerate(table):
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        cells = [pad_to_cells(cell, width) for cell, width in zip(row, widths, strict=True)]
         if number and state_column >= 0:
             cells[state_column] = paint(cells[state_column], row[state_column].split(" ")[-1])
         line = "  ".join(cells).rstrip()

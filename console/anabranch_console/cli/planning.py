@@ -33,7 +33,7 @@ from anabranch.errors import UsageError
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import ProjectFolder, project_folder
 from anabranch_console.cli.main import here
-from anabranch_console.cli.output import print_json, say
+from anabranch_console.cli.output import print_json_line, say
 
 DEFAULT_PLAN = "anabranch.toml"
 LEAST_PARALLEL = 4
@@ -117,7 +117,10 @@ def valid_plan(loaded: LoadedPlan | PlanErrors, as_json: bool) -> LoadedPlan:
     loaded = as_runnable(loaded)
     if isinstance(loaded, PlanErrors):
         if as_json:
-            print_json(check_report(loaded))
+            first = loaded.errors[0]
+            where = f"{first.file}:{first.line}: {first.key}: {first.message}"
+            told = {"code": "plan", "message": where, "hint": first.hint}
+            print_json_line({**check_report(loaded), "error": told})
         else:
             say(check_text(loaded).rstrip())
         raise click.exceptions.Exit(2)

@@ -22,6 +22,7 @@ from anabranch.plugin_store.store import PluginStore, Proposal, told_fault
 from anabranch.plugin_store.tools import Index
 from anabranch.plugins import is_safe_mode
 from anabranch_console.cli.main import here
+from anabranch_console.cli.meaning import KnownCommands
 from anabranch_console.cli.output import json_option, print_json, print_table, say, shown
 
 EXIT_FAULTS = 1
@@ -33,7 +34,7 @@ links_option = click.option(
 )
 
 
-@click.group
+@click.group(cls=KnownCommands)
 def command() -> None:
     """Install, check and write plugins. Works also while a plugin is broken."""
 

@@ -7,29 +7,40 @@ import sys
 import click
 
 from anabranch.core import events as ev
-from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.ids import FINAL_POINT
 from anabranch.core.state import RunPhase, State
 from anabranch.core.wording import counted
 from anabranch.engine.host import RunHost
+from anabranch.engine.log_reading import read_tail
+from anabranch.hostile_text import escape_for_terminal
+from anabranch.paths import RunFolder
 from anabranch_console.cli.output import duration, glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
 from anabranch_console.presenters import conflict_events, guardian_events
 
 NAME_WIDTH_MAX = 24
+LAST_WORDS_LINES = 20
+LAST_WORDS_INDENT = " " * 11
 
 
 class Progress:
-    """Tells events as they come, one line each, on stderr."""
+    """Tells events as they come, one line each, on stderr; with a failure, its last words.
 
-    def __init__(self, state: State) -> None:
+    Args:
+        state: the run as it begins to be told.
+        folder: where logs lie; None where their last words are not wanted.
+    """
+
+    def __init__(self, state: State, folder: RunFolder | None = None) -> None:
+        self._folder = folder
         names = [len(p.id) for p in state.plan.streams]
         self._width = min(NAME_WIDTH_MAX, max([*names, len("converge")]))
-        count = len(state.plan.streams)
-        noun = "stream" if count == 1 else "streams"
+        streams = counted(len(state.plan.streams), "stream")
         width = state.plan.max_parallel
-        say(f"{shown(state.plan.name)} · run {state.run} · {count} {noun}, {width} at once")
+        name = shown(state.plan.name, stream=sys.stderr)
+        say(f"{name} · run {state.run} · {streams}, {width} at once")
         for warning in state.warnings:
-            say(f"warning: {shown(warning)}")
+            say(f"warning: {shown(warning, stream=sys.stderr)}")
 
     def tell(self, state: State, record: ev.Recorded) -> None:
         """Tell one event, if it is worth a line."""
@@ -37,10 +48,24 @@ class Progress:
         if words is None:
             return
         subject, public, text = words
-        sign = paint(glyph(public), public, sys.stderr)
-        say(f"{_clock(record.at)}  {sign} {subject:<{self._width}}  {shown(text)}")
+        sign = paint(glyph(public, sys.stderr), public, sys.stderr)
+        said = shown(text, stream=sys.stderr)
+        say(f"{_clock(record.at)}  {sign} {subject:<{self._width}}  {said}")
         for warning in getattr(record.event, "warnings", ()):
-            say(f"{'':9}  {paint(glyph('stalled'), 'stalled', sys.stderr)} {shown(warning)}")
+            mark = paint(glyph("stalled", sys.stderr), "stalled", sys.stderr)
+            say(f"{'':9}  {mark} {shown(warning, stream=sys.stderr)}")
+        if isinstance(record.event, ev.StreamFailed | ev.RetryScheduled):
+            self._tell_last_words(record.event)
+
+    def _tell_last_words(self, event: ev.StreamFailed | ev.RetryScheduled) -> None:
+        """Show the end of what an attempt that failed has written, and where the rest is."""
+        if self._folder is None or not event.attempt:
+            return
+        log = self._folder.log(event.stream, event.attempt)
+        for line in read_tail(log, LAST_WORDS_LINES):
+            say(f"{LAST_WORDS_INDENT}| {line}")
+        if isinstance(event, ev.StreamFailed) and log.exists():
+            say(f"{LAST_WORDS_INDENT}log: {escape_for_terminal(str(log))}")
 
     def _words(self, state: State, event: ev.Event) -> tuple[str, str, str] | None:
         match event:
@@ -50,7 +75,7 @@ class Progress:
             case ev.StreamSucceeded():
                 return event.stream, "succeeded", event.reason
             case ev.StreamFailed():
-                return event.stream, "failed", f"{event.reason}; log: {_log(state, event.stream)}"
+                return event.stream, "failed", event.reason
             case ev.RetryScheduled():
                 return event.stream, "recovering", event.reason
             case ev.StreamSkipped():
@@ -166,10 +191,6 @@ def _how_to_take_it(state: State) -> str:
 
 def _has_result(state: State) -> bool:
     return any(s.result for s in state.streams.values())
-
-
-def _log(state: State, stream: StreamId) -> str:
-    return state.streams[stream].log or "none"
 
 
 def _clock(at: float) -> str:

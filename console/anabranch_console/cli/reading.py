@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from anabranch.core import accounting
+from anabranch.core.ids import StreamId
 from anabranch.core.state import State
 from anabranch.engine.reporting import read_report
 from anabranch.engine.runs import FoundRun, find_run, read_run, run_clock
-from anabranch.errors import WorldError
+from anabranch.errors import UsageError, WorldError
 from anabranch_console.cli.main import here
 
 
@@ -19,6 +23,17 @@ def found_run(name: str | None) -> tuple[FoundRun, State]:
             "anabranch doctor looks at it more closely",
         )
     return found, found.state
+
+
+def known_streams(state: State, names: Iterable[str], others: Iterable[str] = ()) -> list[StreamId]:
+    """Return the streams that are named; ``others`` may be named too. Raises UsageError."""
+    known = [*(plan.id for plan in state.plan.streams), *state.registry.joined, *others]
+    for name in names:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:8])}"
+            raise UsageError(f"there is no {name!r} in run {state.run}", hint)
+    return [StreamId(name) for name in names]
 
 
 def overhead_share(found: FoundRun, state: State) -> float:

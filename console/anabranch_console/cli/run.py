@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from anabranch.engine.hosting import accept_project, start_run
-from anabranch_console.cli.hosting import finish, host_run
+from anabranch_console.cli.hosting import Wishes, finish, host_run, interrupt_option
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
@@ -60,6 +60,7 @@ class Duration(click.ParamType[float]):
 @click.option("--max-parallel", type=click.IntRange(min=1), metavar="N", help="Streams at once.")
 @click.option("--time-limit", type=Duration(), help="Stop the run after this long (exit 124).")
 @click.option("--trust", is_flag=True, help="Accept the project's git settings as they are now.")
+@interrupt_option
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
 def command(
     plan: str | None,
@@ -71,6 +72,7 @@ def command(
     max_parallel: int | None,
     time_limit: float | None,
     trust: bool,
+    on_interrupt: str | None,
     as_json: bool,
 ) -> None:
     """Run PLAN (anabranch.toml), or the commands given after --.
@@ -93,4 +95,4 @@ def command(
         allow_sensitive=allow_sensitive,
         extensions=found.extensions,
     )
-    finish(host_run(host, headless=headless, as_json=as_json, time_limit_seconds=time_limit))
+    finish(host_run(host, Wishes(headless, as_json, time_limit, on_interrupt)))

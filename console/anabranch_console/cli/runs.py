@@ -25,9 +25,12 @@ def command(everywhere: bool, as_json: bool) -> None:
         say("there are no runs in this project; start one with: anabranch run")
     else:
         print_table(
-            ["RUN", "STATE", "PLAN", "STARTED", "STREAMS"],
+            ["RUN", "STATE", "PLAN", "STARTED", "STREAMS", *(["PROJECT"] if everywhere else [])],
             [
-                [r["run"], r["state"], r["plan"], (r["started"] or "")[:19], _counts(r)]
+                [
+                    *(r["run"], r["state"], r["plan"], (r["started"] or "")[:19], _counts(r)),
+                    *([r["project"]] if everywhere else []),
+                ]
                 for r in rows
             ],
             state_column=1,

@@ -12,6 +12,7 @@ from anabranch.core.projections import SCHEMA
 from anabranch.core.state_views import state_log_of, value_in, verify_history
 from anabranch.engine.runs import run_records
 from anabranch.errors import UsageError
+from anabranch_console.cli.meaning import KnownCommands
 from anabranch_console.cli.output import (
     json_option,
     print_json,
@@ -25,7 +26,7 @@ from anabranch_console.cli.reading import found_run
 EXIT_NOT_WHOLE = 3
 
 
-@click.group
+@click.group(cls=KnownCommands)
 def command() -> None:
     """Read the state that the streams of a run share: its history, and any version of it."""
 

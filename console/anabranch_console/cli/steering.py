@@ -27,10 +27,14 @@ def state_of(home: RunFolder) -> State:
     return found.state
 
 
-def steer(home: RunFolder, request: requests.Request) -> State:
+def steer(
+    home: RunFolder,
+    request: requests.Request,
+    is_done: Callable[[State], bool] | None = None,
+) -> State:
     """Have a request carried out and return the state after it; a refusal is a UsageError.
 
-    If nobody hosts the run, this process does until the run is at rest again.
+    If nobody hosts the run, this process does until the run is at rest again, or ``is_done``.
     """
     try:
         loaded = installed()
@@ -45,7 +49,7 @@ def steer(home: RunFolder, request: requests.Request) -> State:
         _ask_the_host(home, request)
         return state_of(home)
     try:
-        return _steer_here(host, request)
+        return _steer_here(host, request, is_done)
     finally:
         host.close()
 
@@ -60,12 +64,16 @@ def await_state(home: RunFolder, is_so: Callable[[State], bool], patience_second
         time.sleep(POLL_SECONDS)
 
 
-def _steer_here(host: RunHost, request: requests.Request) -> State:
+def _steer_here(
+    host: RunHost, request: requests.Request, is_done: Callable[[State], bool] | None
+) -> State:
     command = requests.command_for(request)
     refusal = command if isinstance(command, Refusal) else host.submit(command).result()
     if isinstance(refusal, Refusal):
         raise UsageError(refusal.reason, refusal.hint)
-    host.wait()
+    while not host.wait(None if is_done is None else POLL_SECONDS):
+        if is_done is not None and is_done(host.state):
+            break
     return host.state
 
 

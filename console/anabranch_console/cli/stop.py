@@ -1,31 +1,87 @@
-"""``anabranch stop``: end a run gracefully."""
+"""``anabranch stop``: end a run, or single streams of it, gracefully."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import click
 
+from anabranch.core.ids import StreamId
+from anabranch.core.state import State
 from anabranch.engine.requests import Request
-from anabranch.engine.runs import find_run
+from anabranch.engine.runs import find_run, run_folders
 from anabranch.errors import AnabranchError
+from anabranch.paths import RunFolder
 from anabranch_console.cli.main import here
-from anabranch_console.cli.output import run_argument, say
+from anabranch_console.cli.output import say
+from anabranch_console.cli.reading import known_streams
 from anabranch_console.cli.steering import await_state, state_of, steer
 
 MARGIN_SECONDS = 20.0
 
 
 @click.command
-@run_argument
-def command(run: str | None) -> None:
-    """Stop RUN (the latest): streams get TERM, their grace, then KILL. Their work is kept."""
-    home = find_run(here(), run)
+@click.argument("names", nargs=-1, metavar="[RUN] [STREAM ...]")
+def command(names: tuple[str, ...]) -> None:
+    """Stop RUN (the latest), or only the STREAMs: TERM, their grace, then KILL.
+
+    What they did is kept. A stream that a person stopped is not started again by itself.
+    """
+    home, streams = _meant(names)
+    if streams:
+        _stop_streams(home, streams)
+    else:
+        _stop_run(home)
+
+
+def _meant(names: Sequence[str]) -> tuple[RunFolder, list[StreamId]]:
+    """Return the run and the streams that are meant: a first name may be a run's or a stream's."""
+    if not names:
+        return find_run(here(), None), []
+    of_this_project = run_folders(here())
+    is_run = any(folder.run == names[0] for folder in of_this_project)
+    if of_this_project and not is_run:
+        latest = state_of(of_this_project[0])
+        if names[0] in latest.streams or names[0] in latest.registry.joined:
+            return of_this_project[0], known_streams(latest, names)
+    home = find_run(here(), names[0])
+    return home, known_streams(state_of(home), names[1:]) if names[1:] else []
+
+
+def _stop_run(home: RunFolder) -> None:
     state = state_of(home)
     if state.has_ended:
         say(f"run {home.run} has already ended: {state.phase}")
         return
     steer(home, Request("stop-run", "stopped by you"))
-    patience = state.plan.stop_grace_seconds + MARGIN_SECONDS
-    if not await_state(home, lambda s: s.has_ended, patience).has_ended:
+    if not await_state(home, lambda s: s.has_ended, _patience(state)).has_ended:
         hint = f"see: anabranch status {home.run}"
         raise AnabranchError(f"run {home.run} is still stopping", hint)
     say(f"run {home.run} is stopped; what its streams did is kept")
+
+
+def _stop_streams(home: RunFolder, streams: Sequence[StreamId]) -> None:
+    asked = []
+    for stream in streams:
+        state = state_of(home)
+        if _has_ended(state, stream):
+            say(f"{stream} has already ended: {state.streams[stream].public_state}")
+        else:
+            request = Request("stop", "stopped by you", stream)
+            steer(home, request, partial(_has_ended, stream=stream))
+            asked.append(stream)
+    for stream in asked:
+        after = await_state(home, partial(_has_ended, stream=stream), _patience(state))
+        if not _has_ended(after, stream):
+            hint = f"see: anabranch status {home.run}"
+            raise AnabranchError(f"{stream} is still stopping", hint)
+        say(f"{stream} is {after.streams[stream].public_state}; what it did is kept")
+
+
+def _has_ended(state: State, stream: StreamId) -> bool:
+    return stream in state.streams and state.streams[stream].has_ended
+
+
+def _patience(state: State) -> float:
+    return state.plan.stop_grace_seconds + MARGIN_SECONDS

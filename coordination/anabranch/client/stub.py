@@ -24,7 +24,7 @@ def write_stubs(folder: Path) -> None:
         _compiled(Path(__file__).with_name(part), folder)
     for name, source in _COMMANDS.items():
         program = _compiled(Path(__file__).with_name(source), folder)
-        call = f"exec {shlex.quote(sys.executable)} -I -S {shlex.quote(str(program))}"
+        call = f"exec {shlex.quote(sys.executable)} -X utf8 -I -S {shlex.quote(str(program))}"
         fresh = folder / f".{name}.{os.getpid()}"
         fresh.write_text(f'#!/bin/sh\n{call} "$@"\n', "utf-8")
         fresh.chmod(0o700)

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from anabranch.config.model import PlanFile
-from anabranch.config.problems import KeyPath, Problem, printable, suggest
+from anabranch.config.problems import KeyPath, Problem, key_text, nearest, printable, suggest
 
 _TAGS = frozenset({"<string>", "<integer>", "<array>", "<table>"})
 
@@ -69,6 +69,28 @@ def allowed_keys(path: KeyPath) -> list[str]:
     return []
 
 
+def _where_to(name: str, known: list[str]) -> str:
+    """A hint for a key that is not one of a table: what was meant, or where else it is right."""
+    homes = [path for path in _tables_of(PlanFile, ()) if name in allowed_keys(path)]
+    if not homes:
+        return suggest(name, known, "keys here")
+    told = [f"under `[{key_text(path)}]`" if path else "at the top" for path in homes[:3]]
+    belongs = f"`{printable(name)}` belongs {' or '.join(told)}"
+    return f"{suggest(name, known, '')} {belongs}" if nearest(name, known) else belongs
+
+
+def _tables_of(shape: object, path: KeyPath) -> Iterator[KeyPath]:
+    """The tables of the file; one that the author names is called NAME."""
+    if isinstance(shape, type) and issubclass(shape, BaseModel):
+        yield path
+        for name, field in shape.model_fields.items():
+            for inner in _tables_in(field.annotation):
+                yield from _tables_of(inner, (*path, name))
+    elif get_origin(shape) is dict:
+        for inner in _tables_in(get_args(shape)[1]):
+            yield from _tables_of(inner, (*path, "NAME"))
+
+
 def _problem(document: dict[str, Any], detail: ErrorDetails) -> Problem:
     kind, context = detail["type"], detail.get("ctx", {})
     path = _clean(detail["loc"])
@@ -81,7 +103,7 @@ def _problem(document: dict[str, Any], detail: ErrorDetails) -> Problem:
         return Problem(
             (*table, name),
             f"unknown key `{printable(name)}`",
-            suggest(name, allowed_keys(table), "keys here"),
+            _where_to(name, allowed_keys(table)),
         )
     if kind == "missing":
         return _missing(path, f"`{path[-1]}` is missing")

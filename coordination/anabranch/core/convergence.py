@@ -359,16 +359,16 @@ def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:
     reason = f"left out of {fact.point}: {conflicts_in_words(fact)}"
     for stream_id in draft.point(fact.point).merging:
         if stream_id not in merged and draft.stream(stream_id).phase is Phase.SUCCEEDED:
-            leave_out(draft, stream_id, reason)
+            leave_out(draft, stream_id, fact.point, reason)
     for plan in draft.state.plan.streams:
         below = left_out_below(draft.state, plan.id)
         if below and draft.stream(plan.id).phase is Phase.SUCCEEDED:
-            leave_out(draft, plan.id, f"built on {below}, which was left out")
+            leave_out(draft, plan.id, plan.converge, f"built on {below}, which was left out")
 
 
-def leave_out(draft: Draft, stream: StreamId, reason: str) -> None:
-    """Quarantine a stream, and let its points know before one of them merges."""
-    draft.emit(ev.StreamQuarantined(stream, reason))
+def leave_out(draft: Draft, stream: StreamId, point: PointId, reason: str) -> None:
+    """Quarantine a stream at a point, and let its points know before one of them merges."""
+    draft.emit(ev.StreamQuarantined(stream, reason, point))
     report_end(draft, draft.stream(stream))
 
 

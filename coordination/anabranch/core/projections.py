@@ -194,7 +194,7 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
     """Return one convergence point as ``status --json`` tells it."""
     expected = participants(state, point.id)
     gone = {*point.arrived, *point.departed}
-    quarantined = [s for s in expected if state.streams[s].phase is Phase.QUARANTINED]
+    quarantined = [s for s in expected if _is_quarantined_at(state, point.id, state.streams[s])]
     return {
         "point": point.id,
         "type": state.point_plan(point.id).type,
@@ -213,6 +213,12 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
             for c in point.conflicts
         ],
     }
+
+
+def _is_quarantined_at(state: State, point: PointId, stream: Stream) -> bool:
+    """Whether a stream was left out at this point; it is missing at later ones, and not twice."""
+    where = stream.quarantined_at or state.stream_plan(stream.id).converge
+    return stream.phase is Phase.QUARANTINED and where == point
 
 
 def conflict_status(state: State, point: PointId, conflict: ev.Conflict) -> dict[str, Any]:

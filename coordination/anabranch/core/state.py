@@ -205,6 +205,7 @@ class Stream(msgspec.Struct, frozen=True):
     failure: str | None = None
     failure_class: str = ""
     skipped_because_of: StreamId | None = None
+    quarantined_at: PointId = PointId("")
     rescue: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
     restored: int = 0

@@ -176,6 +176,12 @@ def _ended(s: Stream, record: ev.Recorded, event: Any, spent: float) -> Stream:
     return replace(s, reason=event.reason)
 
 
+def _quarantined(
+    s: Stream, record: ev.Recorded, event: ev.StreamQuarantined, spent: float
+) -> Stream:
+    return replace(s, reason=event.reason, quarantined_at=event.point)
+
+
 def _failed(s: Stream, record: ev.Recorded, event: ev.StreamFailed, spent: float) -> Stream:
     return replace(s, reason=event.reason, failure_class=event.failure_class)
 
@@ -233,7 +239,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.StreamFailed: _failed,
     ev.StreamSkipped: _skipped,
     ev.StreamStopped: _ended,
-    ev.StreamQuarantined: _ended,
+    ev.StreamQuarantined: _quarantined,
     ev.StreamBlocked: _ended,
     ev.StreamRequeued: _requeued,
     ev.RecaptureRequested: _ended,

@@ -72,7 +72,7 @@ def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None
         return
     match draft.state.point_plan(plan.converge).on_conflict:
         case "quarantine":
-            draft.emit(ev.StreamQuarantined(stream.id, reason))
+            draft.emit(ev.StreamQuarantined(stream.id, reason, plan.converge))
         case "stop":
             draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
         case _:
@@ -187,7 +187,8 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
     draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(stream, fact)))
     below = left_out_below(draft.state, stream.id)
     if below:
-        draft.emit(ev.StreamQuarantined(stream.id, f"built on {below}, which was left out"))
+        why, where = f"built on {below}, which was left out", draft.state.stream_plan(stream.id)
+        draft.emit(ev.StreamQuarantined(stream.id, why, where.converge))
 
 
 def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:

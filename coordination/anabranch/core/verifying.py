@@ -103,11 +103,12 @@ def _deal_with(draft: Draft, point: Point, found: Guilty, reason: str) -> None:
         draft.emit(ev.ConvergenceAbandoned(point.id, told))
         return
     late = found.streams[-1]
-    convergence.leave_out(draft, late, f"left out of {point.id}: {told}")
+    convergence.leave_out(draft, late, point.id, f"left out of {point.id}: {told}")
     for plan in draft.state.plan.streams:
         below = left_out_below(draft.state, plan.id)
         if below and draft.stream(plan.id).phase is Phase.SUCCEEDED:
-            convergence.leave_out(draft, plan.id, f"built on {below}, which was left out")
+            why = f"built on {below}, which was left out"
+            convergence.leave_out(draft, plan.id, plan.converge, why)
     _merge_the_rest(draft, point, late)
     _open_where_it_counted(draft, point.id, told)
 

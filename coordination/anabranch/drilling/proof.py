@@ -51,7 +51,7 @@ def kept_commits(repository: Git, run: str, stream: str) -> list[str]:
     shape = "--format=%(objectname) %(refname)"
     listed = repository.run("for-each-ref", shape, "refs/anabranch")
     found = []
-    for line in listed.text.splitlines():
+    for line in listed.lines:
         commit, _, ref = line.partition(" ")
         last = ref.rpartition("/")[2]
         if run in ref and (last == stream or last.rpartition(".")[0] == stream):

@@ -122,6 +122,11 @@ class Answer:
         return decode(self.out).rstrip("\n")
 
     @property
+    def lines(self) -> list[str]:
+        """Standard output by lines; only a line feed ends one, for names may hold the others."""
+        return [line for line in decode(self.out).split("\n") if line]
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Standard output of a ``-z`` command, split at its zero bytes."""
         return tuple(decode(self.out).split("\0")[:-1])

@@ -29,7 +29,15 @@ from anabranch.engine.workspaces import (
 )
 from anabranch.errors import AnabranchError, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
-from anabranch.paths import ProjectFolder, RunFolder, new_run_id, project_folder, run_counter
+from anabranch.hostile_text import tellable
+from anabranch.paths import (
+    ProjectFolder,
+    RunFolder,
+    new_run_id,
+    project_folder,
+    run_counter,
+    state_home,
+)
 
 
 class AlreadyHosted(UsageError):
@@ -44,6 +52,8 @@ def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
 
     Raises UsageError if there is no such folder or it cannot be used.
     """
+    for path in (os.path.realpath(folder), str(state_home())):
+        _require_text(path)
     with git_errors():
         state = ProjectFolder(project_folder(project_root(folder)))
         state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -99,7 +109,7 @@ def start_run(
     command = inputs.StartRun(
         run=home.run,
         project=str(repository.root),
-        plan_path=plan_path,
+        plan_path=None if plan_path is None else tellable(plan_path),
         plan=plan,
         approve=approve,
         allow_sensitive=allow_sensitive,
@@ -109,9 +119,16 @@ def start_run(
     try:
         with machine_errors():
             return _host_new(home, repository, folder, strategies, env, command, extensions)
-    except AnabranchError:
-        shutil.rmtree(home.path, ignore_errors=True)
+    except Exception:
+        shutil.rmtree(home.path, ignore_errors=True)  # it has not begun
         raise
+
+
+def _require_text(path: str) -> None:
+    """A journal holds names as text. Raises UsageError for a path that is not UTF-8."""
+    told = tellable(path)
+    if told != path:
+        raise UsageError(f"the path {told} is not UTF-8", "rename the folder, or work in a copy")
 
 
 def _host_new(

@@ -21,16 +21,23 @@ from anabranch.plain_files import open_plain
 
 CHUNK_BYTES = 64 * 1024
 LINE_CELLS_LIMIT = 4096
-RAW_LINE_LIMIT = 4 * LINE_CELLS_LIMIT
+RAW_TIMES = 4
+RAW_LINE_LIMIT = RAW_TIMES * LINE_CELLS_LIMIT
+"""What is kept of a line whose colours and the like are not taken out yet."""
 LAST_LINE_BYTES = 4096
 TAIL_BYTES_LIMIT = 1024 * 1024
 _UTF8_CONTINUATION = bytes(range(0x80, 0xC0))
 
 
 class LineAssembler:
-    """Turns pieces of bytes into lines that are safe to show."""
+    """Turns pieces of bytes into lines that are safe to show.
 
-    def __init__(self) -> None:
+    Args:
+        longest: the cells after which a line is cut.
+    """
+
+    def __init__(self, longest: int = LINE_CELLS_LIMIT) -> None:
+        self.longest = longest
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._segment = ""
         self._overwritten = ""
@@ -49,7 +56,7 @@ class LineAssembler:
     @property
     def unfinished(self) -> str:
         """The line that has begun and has no end yet, as it would be shown now."""
-        return _presentable(self._segment or self._overwritten)
+        return _presentable(self._segment or self._overwritten, self.longest)
 
     def _extend(self, text: str) -> None:
         first, *overwrites = text.split("\r")
@@ -60,7 +67,7 @@ class LineAssembler:
             self._append(segment)
 
     def _append(self, text: str) -> None:
-        self._segment += text[: RAW_LINE_LIMIT - len(self._segment)]
+        self._segment += text[: RAW_TIMES * self.longest - len(self._segment)]
 
 
 class LogTail:
@@ -69,14 +76,15 @@ class LogTail:
     Args:
         path: the log; it need not exist yet.
         offset: where to begin, in bytes.
+        longest: the cells after which a line is cut.
 
     A log that was cut short or replaced by a shorter one is read again from its beginning.
     """
 
-    def __init__(self, path: Path, *, offset: int = 0) -> None:
+    def __init__(self, path: Path, *, offset: int = 0, longest: int = LINE_CELLS_LIMIT) -> None:
         self.path = path
         self.offset = offset
-        self._assembler = LineAssembler()
+        self._assembler = LineAssembler(longest)
 
     @classmethod
     def near_end(cls, path: Path, *, last_bytes: int = 4 * CHUNK_BYTES) -> LogTail:
@@ -118,7 +126,7 @@ class LogTail:
     def _begin_again_if_shorter(self, size: int) -> None:
         if size < self.offset:
             self.offset = 0
-            self._assembler = LineAssembler()
+            self._assembler = LineAssembler(self._assembler.longest)
 
     def _take(self, data: bytes) -> list[str]:
         self.offset += len(data)
@@ -182,8 +190,8 @@ def last_line(path: Path) -> str:
     return ""
 
 
-def _presentable(raw: str) -> str:
-    return cut_to_cells(escape_for_terminal(raw), LINE_CELLS_LIMIT)
+def _presentable(raw: str, longest: int) -> str:
+    return cut_to_cells(escape_for_terminal(raw), longest)
 
 
 def _lines_of(data: bytes) -> list[str]:

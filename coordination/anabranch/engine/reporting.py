@@ -10,6 +10,7 @@ import msgspec
 
 from anabranch.core.accounting import report
 from anabranch.core.events import Recorded
+from anabranch.core.ids import StreamId
 from anabranch.core.invariants import broken_promises
 from anabranch.core.state import State
 from anabranch.core.state_views import verify_history
@@ -17,6 +18,8 @@ from anabranch.engine.journal import Journal
 from anabranch.paths import RunFolder
 from anabranch.plain_files import create_fresh, fresh_name, read_plain
 
+LAST_WORDS_LINES = 50
+WITHOUT_LAST_WORDS = ("succeeded", "running", "joined")
 LARGEST_REPORT_BYTES = 256 * 1024 * 1024
 
 
@@ -28,7 +31,9 @@ def build_report(
     Raises WorldError if the journal cannot be read.
     """
     records, integrity = _prove(folder, state)
-    return {**report(state, records, now, engine_overhead), "integrity": integrity}
+    content = report(state, records, now, engine_overhead)
+    streams = [_with_last_words(folder, stream) for stream in content["streams"]]
+    return {**content, "streams": streams, "integrity": integrity}
 
 
 def proved_anew(found: dict[str, Any], folder: RunFolder, state: State) -> dict[str, Any]:
@@ -55,6 +60,16 @@ def _prove(folder: RunFolder, state: State) -> tuple[list[Recorded], dict[str, A
         "events": len(records),
         "gaps": [r.seq for i, r in enumerate(records, 1) if r.seq != i],
     }
+
+
+def _with_last_words(folder: RunFolder, stream: dict[str, Any]) -> dict[str, Any]:
+    """Add the end of what the newest attempt of a stream without success has written."""
+    if stream["state"] in WITHOUT_LAST_WORDS or not stream["log"]:
+        return stream
+    from anabranch.engine.log_reading import read_tail  # only where something went wrong
+
+    log = folder.log(StreamId(stream["stream"]), stream["attempt"])
+    return {**stream, "last_words": read_tail(log, LAST_WORDS_LINES)}
 
 
 async def write_report(

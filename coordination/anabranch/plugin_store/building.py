@@ -56,7 +56,11 @@ def build_wheel(folder: Path, staging: Path, index: Index, tool: Tool | None) ->
     backend = str(system.get("build-backend") or "setuptools.build_meta:__legacy__")
     if _is_here(backend) or system.get("backend-path"):
         paths = os.pathsep.join(map(str, system.get("backend-path", ())))
-        _run([sys.executable, "-P", "-c", _CALL, backend, paths, str(out)], source, folder)
+        _run(
+            [sys.executable, "-X", "utf8", "-P", "-c", _CALL, backend, paths, str(out)],
+            source,
+            folder,
+        )
         return _built(out, folder), backend.split(".")[0]
     if is_plain(project, source):
         with machine_errors():

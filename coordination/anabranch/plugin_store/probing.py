@@ -87,7 +87,16 @@ def probe(
         said.write_bytes(b"")
         told = staging / "probe.json"
         told.write_bytes(msgspec.json.encode(assignment))
-    command = [sys.executable, "-P", "-m", "anabranch.plugin_store.probe", str(told), str(said)]
+    command = [
+        sys.executable,
+        "-X",
+        "utf8",
+        "-P",
+        "-m",
+        "anabranch.plugin_store.probe",
+        str(told),
+        str(said),
+    ]
     seed = {} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}
     with open(talk, "wb") as log:
         process = subprocess.Popen(

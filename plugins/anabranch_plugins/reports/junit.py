@@ -1,7 +1,8 @@
 """JUnit XML, as continuous integration reads it: a test suite a run, a test case a stream.
 
-A stream that did not bring a result is a failure, one that never started is skipped; how each point
-converged is a case too. The format is the one that Jenkins, GitLab and GitHub actions read.
+A stream that did not bring a result is a failure, with the end of what it has written as its
+output; one that never started is skipped. A point is a case only if it did not converge. The format
+is the one that Jenkins, GitLab and GitHub actions read.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 _SKIPPED = ("skipped", "waiting", "queued")
-_GOOD_STREAM, _GOOD_POINT = ("succeeded",), ("merged",)
+_GOOD_STREAM = ("succeeded",)
+_BAD_POINT = ("blocked", "abandoned")
 # What XML cannot hold, not even escaped.
 _IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -26,7 +28,11 @@ class JUnit:
     def render(self, report: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
         """Return the XML."""
         cases = [_stream_case(stream, report) for stream in report["streams"]]
-        cases += [_point_case(point, report) for point in report["convergence"]]
+        cases += [
+            _point_case(point, report)
+            for point in report["convergence"]
+            if point["state"] in _BAD_POINT
+        ]
         count = {tag: sum(case.find(tag) is not None for case in cases) for tag in _OUTCOMES}
         suite = ElementTree.Element(
             "testsuite",
@@ -55,15 +61,17 @@ def _stream_case(stream: Mapping[str, Any], report: Mapping[str, Any]) -> Elemen
     elif state not in _GOOD_STREAM:
         kept = ", ".join(stream["partial"])
         _failure(case, state, stream["reason"], f"log: {stream['log']}\nkept: {kept or 'nothing'}")
+        if stream.get("last_words"):
+            output = ElementTree.SubElement(case, "system-out")
+            output.text = _sound("\n".join(stream["last_words"]))
     return case
 
 
 def _point_case(point: Mapping[str, Any], report: Mapping[str, Any]) -> ElementTree.Element:
     case = _case(point["point"], f"{report['plan']}.convergence", 0.0)
-    if point["state"] not in _GOOD_POINT:
-        paths = [path["path"] for conflict in point["conflicts"] for path in conflict["paths"]]
-        told = f"conflicts: {', '.join(paths)}" if paths else ""
-        _failure(case, point["state"], point["reason"], told)
+    paths = [path for conflict in point["conflicts"] for path in conflict["paths"]]
+    told = f"conflicts: {', '.join(paths)}" if paths else ""
+    _failure(case, point["state"], point["reason"], told)
     return case
 
 

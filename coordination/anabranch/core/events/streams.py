@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anabranch.core.events.base import CallEvent, StreamEvent
-from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.ids import Attempt, PointId, StreamId
 
 
 class StreamRegistered(StreamEvent, frozen=True):
@@ -143,7 +143,13 @@ class StreamStopped(StreamEvent, frozen=True):
 
 
 class StreamQuarantined(StreamEvent, frozen=True):
+    """The stream's result is not part of the run; ``point`` is where it was left out.
+
+    Journals of before have no ``point``: there it was the point that the stream's result goes to.
+    """
+
     reason: str
+    point: PointId = PointId("")
 
 
 class StreamBlocked(StreamEvent, frozen=True):

@@ -172,7 +172,7 @@ def _run_zygote(run_folder: Path, engine_end: socket.socket) -> subprocess.Popen
     """Start the program, away from our terminal and session; raises OSError."""
     with open_to_append(run_folder / "zygote.log") as log:
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(ZYGOTE_PROGRAM), str(run_folder)],
+            [sys.executable, "-X", "utf8", "-I", "-S", str(ZYGOTE_PROGRAM), str(run_folder)],
             stdin=engine_end.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=log,

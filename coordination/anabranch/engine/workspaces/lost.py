@@ -33,7 +33,7 @@ def git_directory_names(git_dir: Path) -> set[str]:
 def stored_names(git: Git) -> set[str]:
     """The names of all objects in the stores that a view reads."""
     asked = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)")
-    return set(git.run(*asked).text.splitlines())
+    return set(git.run(*asked).lines)
 
 
 def lost_commits(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[str]:
@@ -44,7 +44,7 @@ def lost_commits(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[st
         return []
     revisions = [*commits, *(f"^{name}" for name in set(kept))]
     asked = "".join(f"{revision}\n" for revision in revisions).encode()
-    listed = git.run("rev-list", "--parents", "--stdin", stdin=asked).text.splitlines()
+    listed = git.run("rev-list", "--parents", "--stdin", stdin=asked).lines
     rows = [line.split() for line in listed]
     parents = {parent for row in rows for parent in row[1:]}
     return [row[0] for row in rows if row[0] not in parents]

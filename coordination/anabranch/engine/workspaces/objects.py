@@ -84,7 +84,7 @@ def existing(git: Git, names: Iterable[str]) -> dict[str, str]:
     if not asked:
         return {}
     answer = git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
-    rows = (line.split() for line in answer.text.splitlines())
+    rows = (line.split() for line in answer.lines)
     return {row[0]: row[1] for row in rows if len(row) == 2 and row[1] != "missing"}
 
 

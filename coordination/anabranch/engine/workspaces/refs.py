@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.engine.git import Git, GitError, decode
+from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.repository import live_view
 from anabranch.engine.workspaces.values import Repository
 
@@ -59,7 +59,7 @@ def drop_ref(repo: Repository, ref: str) -> None:
 def list_refs(git: Git, prefix: str = "refs/") -> dict[str, str]:
     """Each ref under a prefix, and the object it points at."""
     answer = git.run("for-each-ref", "--format=%(objectname) %(refname)", prefix)
-    rows = (line.split(" ", 1) for line in decode(answer.out).splitlines())
+    rows = (line.split(" ", 1) for line in answer.lines)
     return {ref: name for name, ref in rows}
 
 

@@ -80,10 +80,7 @@ def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
             f"{folder} is a bare repository or a git directory, with no files to work on",
             hint="run in a checkout of it (git clone or git worktree add)",
         )
-    paths = ("--show-toplevel", "--git-common-dir", "--git-dir")
-    root, common, checkout = finder.run("rev-parse", "--path-format=absolute", *paths).text.split(
-        "\n"
-    )
+    root, common, checkout = _places(finder)
     return Repository(
         kind="git",
         root=Path(root),
@@ -94,6 +91,20 @@ def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
         lock_path=lock_path,
         object_format=object_format,
     )
+
+
+def _places(finder: Git) -> list[str]:
+    """The top of the checkout, the repository's git directory and the checkout's own.
+
+    git has no other way to end a path here than a line feed, which a path may hold as well; then
+    each is asked for by itself.
+    """
+    asked = ("--show-toplevel", "--git-common-dir", "--git-dir")
+    whole = ("rev-parse", "--path-format=absolute")
+    found = decode(finder.run(*whole, *asked).out).removesuffix("\n").split("\n")
+    if len(found) == len(asked):
+        return found
+    return [decode(finder.run(*whole, each).out).removesuffix("\n") for each in asked]
 
 
 def _open_plain(folder: Path, store: Path, lock_path: Path) -> Repository:

@@ -160,7 +160,7 @@ def _keep_tips(repo: Repository, run: RunId) -> None:
     """Keeps by one ref what the copied refs lead to, should the user delete a branch meanwhile."""
     shape = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)"
     tips: dict[str, None] = {}
-    for line in live_view(repo).run("for-each-ref", shape).text.splitlines():
+    for line in live_view(repo).run("for-each-ref", shape).lines:
         kind, name, peeled_kind, peeled, ref = line.split(" ", 4)
         if ref.startswith(_NOT_SHARED):
             continue

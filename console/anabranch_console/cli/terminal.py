@@ -1,0 +1,79 @@
+"""What the person's terminal is and wants: a console or lines, colours or none, which signs."""
+
+from __future__ import annotations
+
+import codecs
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+_OFF = ("", "0", "false", "no")
+
+
+def is_in_ci(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether this is a job of continuous integration, which nobody looks at."""
+    return environ.get("CI", "").lower() not in _OFF
+
+
+def can_show_console(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a full-screen console can be shown: on a terminal that is ours, for a person.
+
+    It reads from stdin and paints on stderr, so each standard stream has to be the terminal.
+    """
+    return (
+        all(map(_is_terminal, (sys.__stdin__, sys.__stdout__, sys.__stderr__)))
+        and environ.get("TERM", "dumb") not in ("dumb", "")
+        and not is_in_ci(environ)
+        and is_in_foreground()
+    )
+
+
+def is_in_foreground() -> bool:
+    """Whether the terminal is ours to use: who uses it from the background is stopped by it."""
+    try:
+        return os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return True  # it is not the terminal that controls us, so it cannot stop us either
+
+
+def wants_colour(stream: Any = None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether a stream (stdout by default) is to be coloured.
+
+    NO_COLOR comes first, then FORCE_COLOR and CLICOLOR_FORCE, then CLICOLOR and what the stream is.
+    """
+    if environ.get("NO_COLOR"):
+        return False
+    forced = environ.get("FORCE_COLOR")
+    if forced:
+        return forced.lower() not in _OFF
+    if environ.get("CLICOLOR_FORCE", "0") not in _OFF:
+        return True
+    if environ.get("CLICOLOR", "1") == "0" or environ.get("TERM") == "dumb":
+        return False
+    return is_screen(stream)
+
+
+def is_screen(stream: Any = None) -> bool:
+    """Whether a stream (stdout by default) is a terminal rather than a file or a pipe."""
+    return _is_terminal(sys.stdout if stream is None else stream)
+
+
+def screen_cells() -> int:
+    """Return the width of the person's terminal in cells."""
+    return shutil.get_terminal_size().columns
+
+
+def speaks_utf8(stream: Any = None) -> bool:
+    """Whether whoever reads a stream (stdout by default) takes every sign."""
+    text = sys.stdout if stream is None else stream
+    encoding = getattr(getattr(text, "buffer", None), "spoken", text.encoding)
+    return codecs.lookup(encoding or "utf-8").name == "utf-8"
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return stream is not None and bool(stream.isatty())
+    except (OSError, ValueError):  # it was closed
+        return False

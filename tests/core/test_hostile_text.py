@@ -1,0 +1,39 @@
+"""Text from outside can do nothing to whoever is shown it, in words or in JSON."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from anabranch.hostile_text import cells_of, json_text, pad_to_cells
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(ANYTHING, st.sampled_from([0, 2]), st.booleans())
+def test_json_is_printable_and_means_the_same(value: object, indent: int, is_ascii: bool) -> None:
+    told = json_text(value, indent=indent, is_ascii=is_ascii)
+    assert json.loads(told) == value
+    assert all(char.isprintable() for line in told.split("\n") for char in line)
+    assert told.isascii() or not is_ascii
+
+
+def test_json_escapes_what_would_act_on_a_terminal() -> None:
+    hostile = "\x9b2J \u202e\x7f \U000e0101 é"
+    assert json_text(hostile) == '"\\u009b2J \\u202e\\u007f \\udb40\\udd01 é"'
+
+
+def test_a_path_that_is_not_utf8_can_be_told_as_json() -> None:
+    assert json.loads(json_text({"caf\udce9": ["\udcff"]})) == {"caf\\xe9": ["\\xff"]}
+
+
+def test_columns_are_counted_in_cells() -> None:
+    assert cells_of("計画") == 4
+    assert pad_to_cells("計画", 6) + "|" == "計画  |"
+    assert pad_to_cells("e\u0301", 3) == "e\u0301  "

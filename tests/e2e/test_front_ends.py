@@ -1,0 +1,64 @@
+"""What is asked of a run holds whether a console shows it or lines of text do."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from tests.e2e.program import Program, until
+from tests.e2e.terminals import ALTERNATE_SCREEN, on_terminal
+
+
+def test_a_time_limit_ends_the_run_also_under_a_console(program: Program) -> None:
+    """Without colours, which is no reason to show no console."""
+    code, painted = on_terminal(
+        program, "run", "--time-limit", "1.5s", "--", "sleep 60", NO_COLOR="1"
+    )
+    assert ALTERNATE_SCREEN in painted
+    assert code == 124, painted[-2000:]
+    assert program.status()["state"] == "stopped"
+    assert "the time limit was reached" in painted.rsplit("\x1b", 1)[-1]
+
+
+def test_in_the_background_of_a_terminal_it_is_told_as_text(program: Program) -> None:
+    """Whoever paints from the background is stopped by the terminal."""
+    code, painted = on_terminal(program, "run", "--", "echo x > x", in_background=True)
+    assert code == 0
+    assert ALTERNATE_SCREEN not in painted
+    assert "commands converged" in painted
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "is_stopped"),
+    [
+        ([], {"CI": "true"}, True),
+        ([], {"CI": "false"}, False),
+        (["--on-interrupt", "leave"], {"CI": "true"}, False),
+        (["--on-interrupt", "stop"], {}, True),
+    ],
+)
+def test_what_an_interruption_does_to_the_streams(
+    program: Program, arguments: list[str], env: dict[str, str], is_stopped: bool
+) -> None:
+    """A cancelled job of CI leaves nothing behind; elsewhere streams run on unless asked."""
+    program.plan({"s": "echo ready; sleep 60"})
+    running = program.begin("run", "--headless", *arguments, **env)
+    program.await_log("s", "ready")
+    running.send(signal.SIGTERM)
+    told = running.wait()
+    assert told.code == 130
+    assert program.status()["state"] == ("stopped" if is_stopped else "interrupted")
+    if is_stopped:
+        program.await_quiet()
+    assert ("CI is set" in told.err) == (bool(env) and env["CI"] == "true" and not arguments)
+
+
+def test_a_second_interruption_leaves_streams_to_end_by_themselves(program: Program) -> None:
+    program.plan({"s": "trap 'echo asked' TERM; echo ready; while true; do sleep 0.1; done"})
+    running = program.begin("run", "--headless", "--on-interrupt", "stop")
+    program.await_log("s", "ready")
+    running.send(signal.SIGINT)
+    until(lambda: "once more" in running.err, "it says what a second one does")
+    running.send(signal.SIGINT)
+    assert running.wait().code == 130
