@@ -30,7 +30,14 @@ SLIPS = {"stpo": "stop", "stopp": "stop", "aprove": "approve", "dril": "drill", 
             ("evnts", "events"),
         ),
         *SLIPS.items(),
-        *(("skill", None), ("rill", None), ("step", None), ("gcc", None), ("frobnicate", None)),
+        *(
+            ("skill", None),
+            ("rill", None),
+            ("step", None),
+            ("gcc", None),
+            ("c", None),
+            ("frobnicate", None),
+        ),
     ],
 )
 def test_a_word_is_understood_by_its_meaning_then_by_its_spelling(

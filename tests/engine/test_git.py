@@ -53,6 +53,18 @@ def test_a_folder_that_is_gone_is_an_error_not_a_traceback(tmp_path: Path) -> No
         Git(cwd=tmp_path / "gone").run("status")
 
 
+def test_the_folder_of_who_started_us_may_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run goes on though the shell's folder was deleted meanwhile."""
+    repository = make_repository(tmp_path / "project", {"a.txt": "a\n"})
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Git(git_dir=repository / ".git").run("rev-parse", "HEAD").text
+
+
 def test_hooks_and_monitors_do_not_run(tmp_path: Path) -> None:
     """Even a live view of a repository with hooks and a monitor starts neither."""
     repository = make_repository(tmp_path / "repo", {"a": "1"})

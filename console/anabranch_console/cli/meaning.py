@@ -57,7 +57,7 @@ _MEANT_IN: dict[str, dict[str, str]] = {
     },
     "state": {"log": "changes history ls list", "get": "cat print read show"},
 }
-SHORTEST_WITH_SLIPS = 4
+SHORTEST_WITH_SLIPS = 3
 
 
 class KnownCommands(click.Group):

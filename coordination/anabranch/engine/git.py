@@ -186,7 +186,7 @@ class Git:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                cwd=self.cwd,
+                cwd=self.cwd or "/",  # the folder of whoever started us may be gone by now
                 env=self.environment(config) | dict(env or {}),
                 start_new_session=True,
             )
