@@ -111,15 +111,18 @@ def test_every_fault_is_mended_and_nothing_is_lost(name: str, program: Program) 
 
 
 def test_a_retry_goes_on_from_the_last_checkpoint(program: Program) -> None:
-    """What came after it is kept beside, and is not there any more."""
+    """What came after it is kept beside, and is not there any more: files and shared state."""
     script = """
     set -e
     if [ $ANABRANCH_ATTEMPT = 1 ]; then
         echo one > one.txt; rm README.md
+        ab-stream state set k '"good"' > /dev/null
         ab-stream checkpoint half > /dev/null
         echo broken > broken.txt
+        ab-stream state set k '"half-done"' > /dev/null
         kill -SEGV $$
     fi
+    ab-stream state get k | grep -q '"good"'
     [ "$ANABRANCH_CHECKPOINT_LABEL" = half ]; [ -e one.txt ]; ! [ -e broken.txt ]
     git status --porcelain | grep -q one.txt
     echo two > two.txt
@@ -131,6 +134,11 @@ def test_a_retry_goes_on_from_the_last_checkpoint(program: Program) -> None:
     merged = git(program.project, "ls-tree", "--name-only", program.status()["branch"]).split()
     assert {"one.txt", "two.txt"} <= set(merged)
     assert not {"README.md", "broken.txt"} & set(merged)
+    assert program.expect(0, "state", "get", "k", "--json").json()["value"] == "good"
+    (told,) = [e for e in program.events() if e["type"] == "state_restored"]
+    back = program.expect(0, "state", "restore", str(told["was"]), "--stream", "s", "--json")
+    assert back.json()["keys"] == ["k"]
+    assert program.expect(0, "state", "get", "k", "--json").json()["value"] == "half-done"
 
 
 def test_an_answer_calls_it_off(program: Program) -> None:

@@ -80,6 +80,10 @@ EXAMPLES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"label": "before", "wait_seconds": 0.01},
         ["checkpoint", "before", "--wait", "0.01"],
     ),
+    "restore": (
+        {"version": 0, "stream": "a"},
+        ["restore", "0", "--stream", "a"],
+    ),
     "register": (
         {
             "id": "a",
@@ -101,6 +105,7 @@ NOT_TOGETHER: dict[str, tuple[dict[str, Any], list[str]]] = {
     "request": ({"ticket": "9"}, ["request", "--ticket", "9"]),
     "arrive": ({"ticket": "9"}, ["arrive", "--ticket", "9"]),
     "checkpoint": ({"ticket": "9"}, ["checkpoint", "--ticket", "9"]),
+    "restore": ({"checkpoint": 1}, ["restore", "--checkpoint", "1"]),
     "register": (
         {"ticket": "9", "capabilities": [], "depends_on": [], "dependencies": []},
         ["register", "--ticket", "9"],

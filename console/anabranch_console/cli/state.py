@@ -28,7 +28,7 @@ EXIT_NOT_WHOLE = 3
 
 @click.group(cls=KnownCommands)
 def command() -> None:
-    """Read the state that the streams of a run share: its history, and any version of it."""
+    """The state that the streams of a run share: its history, any version, and back to one."""
 
 
 @command.command
@@ -74,6 +74,38 @@ def get(key: str, run: str | None, version: int | None, as_json: bool) -> None:
         click.get_current_context().exit(1)
     else:
         print_json(reading.value)
+
+
+@command.command
+@click.argument("version", type=click.IntRange(min=0))
+@run_argument
+@click.option("--stream", metavar="STREAM", help="Only what STREAM has changed since VERSION.")
+@json_option
+def restore(version: int, run: str | None, stream: str | None, as_json: bool) -> None:
+    """Bring the shared state of RUN (the latest) back to how it was in VERSION.
+
+    It makes one more version, so nothing is lost: restoring the version before it undoes it. With
+    --stream, keys that somebody else has changed since are left alone.
+    """
+    from anabranch.engine.requests import Request  # what only reads starts without an engine
+    from anabranch_console.cli.steering import steer
+
+    found, before = found_run(run)
+    asked = Request("restore-state", "restored by you", stream=stream or "", path=str(version))
+    state = steer(found.folder, asked)
+    was, head = before.shared.head, state.shared.head
+    changed = sorted({c.key for c in state.shared.changes(was)})
+    if as_json:
+        print_json(
+            {"schema": SCHEMA, "run": state.run, "version": head, "was": was, "keys": changed}
+        )
+        return
+    undo = f"anabranch state restore {was}{f' --stream {stream}' if stream else ''}"
+    if changed:
+        keys = shown(", ".join(changed))
+        say(f"version {head}: {keys} back as in version {version}; undo: {undo}")
+    else:
+        say(f"nothing to bring back: it is as in version {version}")
 
 
 def _print_changes(changes: list[dict[str, Any]], head: int) -> None:

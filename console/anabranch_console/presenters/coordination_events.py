@@ -41,6 +41,11 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.LockReleased: lambda e: f"{e.path} after {wording.age(e.held_seconds)}: {e.reason}",
     ev.LockWithdrawn: lambda e: f"{e.path}: {e.reason}",
     ev.LockViolated: lambda e: f"{e.path}: {e.reason}",
+    ev.StateRestored: lambda e: (
+        f"{wording.listing(list(e.keys), 4) or 'nothing'} back as in version {e.version}"
+        + (f"; left alone: {wording.listing(list(e.left), 4)}" if e.left else "")
+        + f" ({e.reason})"
+    ),
     ev.StateChanged: lambda e: (
         f"version {e.version}: {e.key} was {_value(e.before)}, is {_value(e.after)}"
     ),

@@ -21,6 +21,7 @@ usage: ab-stream COMMAND ...
   request NAME=AMOUNT ... [--wait SECONDS]              release NAME=AMOUNT ...
   arrive POINT [--state JSON] [--wait SECONDS]          withdraw TICKET
   checkpoint [LABEL] [--wait SECONDS]
+  restore [VERSION] [--checkpoint N] [--stream STREAM]
   register ID [--capability NAME ...] [--depends-on STREAM ...] [--wait SECONDS]
   leave [--failed] [REASON]
   lock, request, arrive, checkpoint and register go on with a wait by --ticket TICKET
@@ -284,6 +285,15 @@ def _checkpoint(line: Line) -> Made:
     return {**frame, "label": as_text(line.text("")) if line.words else None}
 
 
+def _restore(line: Line) -> Made:
+    number, stream = line.number("--checkpoint"), line.option("--stream")
+    return {
+        "version": as_number("VERSION", line.word("VERSION")) if line.words else None,
+        "checkpoint": number,
+        "stream": None if stream is None else as_text(stream),
+    }
+
+
 def _register(line: Line) -> Made:
     able, after = line.options("--capability"), line.options("--depends-on")
     also, frame = line.options("--dependencies"), _waiting(line)
@@ -337,6 +347,7 @@ MAKERS: "dict[str, Callable[[Line], Made]]" = {
     "arrive": _arrive,
     "withdraw": _withdraw,
     "checkpoint": _checkpoint,
+    "restore": _restore,
     "register": _register,
     "leave": _leave,
 }

@@ -207,6 +207,18 @@ _COORDINATION = [
         ("ticket",),
     ),
     _tool(
+        "restore",
+        "Bring shared state back",
+        "Bring the keys of the shared state that you have changed back to how they were in a "
+        "version, or at one of your checkpoints (without either: the last). What others have "
+        "changed since is left alone. It makes one more version, so it can be undone.",
+        {
+            "version": {"type": "integer", "minimum": 0},
+            "checkpoint": {"type": "integer", "minimum": 1},
+            "stream": _text("For the operator: whose changes."),
+        },
+    ),
+    _tool(
         "arrive",
         "Arrive at a convergence point",
         "Tell the others that you are at a convergence point, with a value for them, and get "

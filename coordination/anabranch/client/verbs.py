@@ -270,6 +270,19 @@ class Verbs(Generic[T]):
         """Keep the workspace as it is now."""
         return self._ask("checkpoint", label=label, wait_seconds=wait_seconds, ticket=ticket)
 
+    def restore(
+        self,
+        version: int | None = None,
+        *,
+        checkpoint: int | None = None,
+        stream: str | None = None,
+    ) -> T:
+        """Bring the keys that you changed back to a version, or to a checkpoint (the last one).
+
+        What others have changed since is left alone; ``stream`` is for the operator.
+        """
+        return self._ask("restore", version=version, checkpoint=checkpoint, stream=stream)
+
     def register(
         self,
         id: str | None = None,

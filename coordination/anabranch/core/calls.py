@@ -172,6 +172,18 @@ class Checkpoint(Call, frozen=True):
     label: str = ""
 
 
+class StateRestore(Call, frozen=True):
+    """Bring the shared state back to a version, or to a checkpoint (without either: the last one).
+
+    For a stream: what it has changed itself since then. For the operator: what ``stream`` has, or
+    everything.
+    """
+
+    version: int | None = None
+    checkpoint: int | None = None
+    stream: StreamId = StreamId("")
+
+
 class Register(Call, frozen=True):
     """A stream that joins by itself, started outside with an operator's token."""
 

@@ -30,17 +30,21 @@ KEPT = 32
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A checkpoint that is being taken."""
+    """A checkpoint that is being taken, of the shared state too: of its newest version then."""
 
     number: int
     attempt: Attempt
     label: str
     request: str
     cause: Seq
+    state_version: int | None = None
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A checkpoint that a ref keeps; ``start_tree`` is what the engine had put there by then."""
+    """A checkpoint that a ref keeps; ``start_tree`` is what the engine had put there by then.
+
+    ``state_version`` is the shared state that goes with it; older journals do not say.
+    """
 
     number: int
     attempt: Attempt
@@ -51,6 +55,7 @@ class Taken(msgspec.Struct, frozen=True):
     ref: str
     files_changed: int
     start_tree: str = ""
+    state_version: int | None = None
 
 
 class StreamCheckpoints(msgspec.Struct, frozen=True):
@@ -148,12 +153,15 @@ CALLS: dict[type[Call], Handler] = {Checkpoint: ask}
 
 def _requested(state: State, record: ev.Recorded, event: ev.CheckpointRequested) -> State:
     mine = state.checkpoints.get(event.stream, NONE)
-    wanted = Wanted(event.number, event.attempt, event.label, event.request, record.seq)
+    wanted = Wanted(
+        event.number, event.attempt, event.label, event.request, record.seq, state.shared.head
+    )
     return _with(state, event, replace(mine, last=event.number, wanted=(*mine.wanted, wanted)))
 
 
 def _taken(state: State, record: ev.Recorded, event: ev.CheckpointTaken) -> State:
     mine = state.checkpoints.get(event.stream, NONE)
+    wanted = _wanted(state, event.stream, event.number)
     taken = Taken(
         event.number,
         event.attempt,
@@ -164,6 +172,7 @@ def _taken(state: State, record: ev.Recorded, event: ev.CheckpointTaken) -> Stat
         event.ref,
         event.files_changed,
         event.start_tree,
+        wanted.state_version if wanted else None,
     )
     after = replace(mine, wanted=_without(mine, event.number), taken=(*mine.taken, taken)[-KEPT:])
     return _with(state, event, after)

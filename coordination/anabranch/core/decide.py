@@ -31,6 +31,7 @@ from anabranch.core import (
     runs,
     scheduling,
     shared_state,
+    state_restoring,
     streams,
     verifying,
     violations,
@@ -299,6 +300,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
 CALLS: dict[type[Call], Handler] = {
     **locks.CALLS,
     **shared_state.CALLS,
+    **state_restoring.CALLS,
     **messages.CALLS,
     **registration.CALLS,
     **resources.CALLS,

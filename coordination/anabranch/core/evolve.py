@@ -26,6 +26,7 @@ from anabranch.core import (
     registry,
     resolutions,
     resource_table,
+    state_restoring,
     state_versions,
     verify_folds,
 )
@@ -173,6 +174,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.RunApproved: _run_approved,
     ev.ApprovalRefused: _approval_refused,
     **state_versions.FOLDS,
+    **state_restoring.FOLDS,
     **lock_events.FOLDS,
     **checkpoints.FOLDS,
     **mailboxes.FOLDS,
@@ -189,6 +191,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
 
 _ANSWERS: dict[type[Any], Answering] = {
     **state_versions.ANSWERS,
+    **state_restoring.ANSWERS,
     **lock_events.ANSWERS,
     **checkpoints.ANSWERS,
     **mailboxes.ANSWERS,

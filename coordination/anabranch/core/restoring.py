@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from anabranch.core.checkpoints import NONE, Taken
 from anabranch.core.ids import StreamId
-from anabranch.core.state import State
+from anabranch.core.state import State, Stream
 
 
 def to_restore(state: State, stream_id: StreamId) -> Taken | None:
@@ -23,3 +23,12 @@ def to_restore(state: State, stream_id: StreamId) -> Taken | None:
         return None
     last = taken[-1]
     return last if last.attempt == stream.attempt - 1 and last.start_tree else None
+
+
+def last_good(state: State, stream: Stream) -> Taken | None:
+    """Return the checkpoint that the attempt after the present one would go on from, or None."""
+    taken = state.checkpoints.get(stream.id, NONE).taken
+    if stream.handed_back is not None or not taken:
+        return None
+    last = taken[-1]
+    return last if last.attempt == stream.attempt and last.start_tree else None

@@ -197,6 +197,7 @@ class Stream(msgspec.Struct, frozen=True):
     holder_pid: int | None = None
     log: str | None = None
     started_at: float | None = None
+    last_started_at: float | None = None
     ended_at: float | None = None
     first_started_at: float | None = None
     exit: Exit | None = None

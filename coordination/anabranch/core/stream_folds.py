@@ -39,6 +39,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         workspace=None,
         pid=None,
         holder_pid=None,
+        last_started_at=s.started_at,
         started_at=None,
         ended_at=None,
         liveness=Liveness(),

@@ -19,6 +19,7 @@ from anabranch.core.owed import deadline_of, exited_well
 from anabranch.core.point_checkpoints import lines_reverted
 from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Exit, Stream
+from anabranch.core.state_restoring import follow_retry
 from anabranch.core.strategies import FailedAttempt, FailureClass, GiveUp, RecoveryDecision
 from anabranch.core.strategies.failures import CANNOT_START, CERTAIN, ENDED
 from anabranch.core.violations import removal_kept, strays_kept
@@ -51,6 +52,8 @@ def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
             fact.restored,
         )
     )
+    with draft.because_of_the_latest():
+        follow_retry(draft, draft.stream(stream.id), stream.last_started_at, fact.restored)
 
 
 def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None:

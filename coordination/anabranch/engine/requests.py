@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from anabranch.core.calls import Caller, StateRestore
 from anabranch.core.events import Resolution
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import (
@@ -82,6 +83,13 @@ def command_for(request: Request) -> Command | Refusal:
             point = PointId(request.stream)
             kind, _, name = request.path.partition(" ")
             return ChooseStrategy(kind=kind, strategy=name, point=point, reason=request.reason)
+        case "restore-state":
+            return StateRestore(
+                caller=Caller(StreamId(""), 0, True),
+                request=f"restore.{secrets.token_hex(8)}",
+                version=int(request.path) if request.path.isdecimal() else None,
+                stream=stream,
+            )
         case "approve":
             return ApproveRun(allow_sensitive=request.allow_sensitive, onto=request.onto)
         case "allow":
@@ -94,8 +102,8 @@ def command_for(request: Request) -> Command | Refusal:
         case "tell-conflict":
             return TellConflict(streams=(stream, StreamId(request.path)))
     known = (
-        "stop-run, stop, retry, recover, reset-breaker, choose, approve, allow, resolve, "
-        "hand-back, tell-conflict"
+        "stop-run, stop, retry, recover, reset-breaker, choose, restore-state, approve, allow, "
+        "resolve, hand-back, tell-conflict"
     )
     return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
 

@@ -119,6 +119,7 @@ from anabranch.core.events.sharing import (
     MessageRequeued,
     MessageSent,
     StateChanged,
+    StateRestored,
     StateSynced,
 )
 from anabranch.core.events.streams import (
@@ -251,6 +252,7 @@ __all__ = [
     "RunStopRequested",
     "RunStopped",
     "StateChanged",
+    "StateRestored",
     "StateSynced",
     "StrategyChosen",
     "StrategyFaulted",

@@ -22,6 +22,21 @@ class StateChanged(CallEvent, frozen=True):
     hash: str
 
 
+class StateRestored(CallEvent, frozen=True):
+    """Keys are again as they were in ``version``, in one more version; before it ``was`` the head.
+
+    Only what the stream ``of`` had changed since, and nobody after it; if ``of`` is empty,
+    everything. ``left`` was changed by others since, or stays because nothing says what was good.
+    """
+
+    of: StreamId
+    version: int
+    was: int
+    keys: tuple[str, ...]
+    left: tuple[str, ...]
+    reason: str
+
+
 class StateSynced(Event, frozen=True):
     """Everybody has this version now; ``streams`` brought their own to it.
 

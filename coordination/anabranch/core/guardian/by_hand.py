@@ -17,7 +17,9 @@ from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
 from anabranch.core.projections import reason_for
+from anabranch.core.restoring import last_good
 from anabranch.core.state import State, Stream
+from anabranch.core.state_restoring import KEYS_TOLD, listed, undoing_after, unsettled
 from anabranch.core.strategies import GiveUp
 from anabranch.core.waiting import standing
 from anabranch.core.wording import counted
@@ -186,7 +188,10 @@ def _steps(state: State, stream: Stream, rung: str) -> list[str]:
         else []
     )
     keeps = [f"what {name} has changed is kept as a commit"] if stream.is_active else []
-    again = [f"attempt {stream.attempt + 1} of {name} starts as soon as a slot is free"]
+    again = [
+        f"attempt {stream.attempt + 1} of {name} starts as soon as a slot is free",
+        *_goes_on_from(state, stream),
+    ]
     if rung == "degrade":
         return [*ends, *keeps, f"{name} is dropped; the rest goes on"]
     if rung == "stop":
@@ -194,6 +199,36 @@ def _steps(state: State, stream: Stream, rung: str) -> list[str]:
     if rung == "sequential":
         return [*ends, *keeps, *again, "from now on one stream runs at a time"]
     return [*ends, *keeps, *again]
+
+
+def _goes_on_from(state: State, stream: Stream) -> list[str]:
+    """Return which files and which shared state the next attempt finds."""
+    taken = last_good(state, stream)
+    version, keys = unsettled(state, stream, stream.started_at)
+    if taken is None:
+        files = ["its files are those that it started from: it took no checkpoint"]
+        if not keys:
+            return files
+        told = f"{listed(keys)} in the shared state stay as this attempt left them"
+        command = f"anabranch state restore {version} --stream {stream.id}"
+        return [*files, f"{told}; {command} takes that back"]
+    label = f" ({taken.label})" if taken.label else ""
+    steps = [f"its files are those of checkpoint {taken.number}{label}"]
+    undoing = undoing_after(state, stream, taken)
+    for key in sorted(undoing.changes)[:KEYS_TOLD]:
+        was = undoing.changes[key]
+        now = state.shared.text(key) or "nothing"
+        steps.append(f"shared state: {key} goes back from {now[:40]} to {(was or 'nothing')[:40]}")
+    if len(undoing.changes) > KEYS_TOLD:
+        steps.append(
+            f"and {len(undoing.changes) - KEYS_TOLD} more keys of the shared state go back"
+        )
+    if undoing.left:
+        steps.append(f"others have changed since, so it stays: {listed(undoing.left)}")
+    if undoing.changes:
+        command = f"anabranch state restore {state.shared.head} --stream {stream.id}"
+        steps.append(f"{command} brings the shared state of now back")
+    return steps
 
 
 def _kept(stream: Stream, rung: str) -> list[str]:

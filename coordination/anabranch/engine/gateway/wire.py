@@ -244,6 +244,27 @@ class Checkpoint(WaitingArgs, frozen=True):
         return calls.Checkpoint(caller=caller, request=request, label=self.label)
 
 
+class Restore(Args, frozen=True):
+    """``stream`` is for the operator, who restores everything without it."""
+
+    version: Number | None = None
+    checkpoint: Number | None = None
+    stream: Name | None = None
+
+    def call(self, caller: Caller, request: str) -> Call:
+        if self.version is not None and self.checkpoint is not None:
+            raise BadFrame("bad_arguments", "either a version or a checkpoint, not both")
+        if self.stream is not None and not caller.is_operator:
+            raise BadFrame("not_allowed", "a stream restores only what it has changed itself")
+        return calls.StateRestore(
+            caller=caller,
+            request=request,
+            version=self.version,
+            checkpoint=self.checkpoint,
+            stream=StreamId(self.stream or ""),
+        )
+
+
 class Register(WaitingArgs, frozen=True):
     """``dependencies`` is another name for ``depends_on``."""
 
@@ -304,6 +325,7 @@ VERBS: dict[str, type[Args]] = {
     "withdraw": Withdraw,
     "arrive": Arrive,
     "checkpoint": Checkpoint,
+    "restore": Restore,
     "register": Register,
     "leave": Leave,
     "streams": Streams,
