@@ -240,7 +240,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
     @on(Ending)
     def _end(self, message: Ending) -> None:
         source = self.run_screen.model.source
-        told = leaving_message(source.state, source.is_read_only)
+        told = leaving_message(source.state, source.hosting)
         self.exit(ConsoleExit(f"{message.reason}. {told}"))
 
     @on(RunScreen.Leaving)

@@ -8,6 +8,7 @@ lets every polite way of being ended be a way of leaving.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import signal
@@ -18,6 +19,7 @@ from typing import Any, TextIO, cast
 from textual._xterm_parser import XTermParser
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+from textual.events import Key
 from textual.message import Message
 
 from anabranch_console.terminal_keeper import TerminalKeeper
@@ -26,6 +28,10 @@ READ_BYTES = 4096
 LOOK_SECONDS = 0.1
 STALLED_SECONDS = 1.0
 LEAVING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
+
+
+PATIENCE_SECONDS = 0.25
+QUIET_TURNS = 3
 
 
 class Ending(Message):
@@ -147,9 +153,17 @@ class ConsoleDriver(LinuxDriver):
             for given in typed or (None,):  # one by one: what makes no sense costs itself only
                 try:
                     for event in parser.tick() if given is None else parser.feed(given):
-                        self.process_message(event)
+                        self._hand_on(event)
                 except Exception:
                     parser = XTermParser(self._debug)
+
+    def _hand_on(self, event: Message) -> None:
+        """Let what was typed take effect: one key ahead is for what the one before has opened."""
+        self.process_message(event)
+        if isinstance(event, Key) and not self.exit_event.is_set():
+            done = asyncio.run_coroutine_threadsafe(_until_quiet(self._app), self._loop)
+            with contextlib.suppress(TimeoutError):
+                done.result(PATIENCE_SECONDS)
 
     def _read(self) -> bytes | None:
         """Return what was typed, None for nothing yet, no bytes for the end of it."""
@@ -161,3 +175,12 @@ class ConsoleDriver(LinuxDriver):
             return None
         except OSError:
             return b""
+
+
+async def _until_quiet(app: App[Any]) -> None:
+    """Return when no part of an app has anything left to handle."""
+    quiet = 0
+    while quiet < QUIET_TURNS and app.is_running:
+        await asyncio.sleep(0)
+        parts = (app, *app.screen_stack, *app.screen.walk_children())
+        quiet = 0 if any(part.message_queue_size for part in parts) else quiet + 1

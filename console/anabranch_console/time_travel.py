@@ -29,7 +29,7 @@ from anabranch.core.state import State
 if TYPE_CHECKING:
     from anabranch.core.strategies import Strategies
     from anabranch.engine.guarded_strategies import StrategyUse
-    from anabranch.engine.source import Frame, Overhead, Source
+    from anabranch.engine.source import Frame, Hosting, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
 KEEP_EVERY = 500
@@ -155,8 +155,8 @@ class TimeSource:
         return self.live.folder
 
     @property
-    def is_read_only(self) -> bool:
-        return self.live.is_read_only
+    def hosting(self) -> Hosting:
+        return self.live.hosting
 
     @property
     def state(self) -> State:

@@ -37,7 +37,6 @@ class Scope(StrEnum):
 class Situation:
     """What decides whether a verb can be used now; ``viewing`` names the past that is shown."""
 
-    is_read_only: bool = False
     has_stream: bool = True
     stream_has_ended: bool = False
     stream_can_be_retried: bool = False
@@ -82,8 +81,6 @@ class Verb:
         """Return why the verb cannot be used now, None if it can."""
         if self.steers and situation.viewing:
             return f"viewing {situation.viewing}: esc goes back to live"
-        if self.steers and situation.is_read_only:
-            return "read-only: another console hosts this run"
         if self.scope is Scope.STREAM and not situation.has_stream:
             return "no stream is chosen"
         return _NOT_NOW[self.id](situation) if self.id in _NOT_NOW else None

@@ -10,6 +10,7 @@ from anabranch.core import calls, inputs
 from anabranch.core.calls import Call, Caller
 from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import StreamId
+from anabranch.engine.source import Hosting
 from tests.console.scripted_source import DEMO_STREAMS, ScriptedSource, plan_of, stream
 
 _NUMBERS = count()
@@ -22,7 +23,7 @@ def call(source: ScriptedSource, kind: type[Call], name: str, **facts: Any) -> N
     source.feed(kind(caller, f"test-{next(_NUMBERS)}", **facts))
 
 
-def coordinated_source(folder: Path, *, read_only: bool = False) -> ScriptedSource:
+def coordinated_source(folder: Path, *, hosting: Hosting = "here") -> ScriptedSource:
     """Return a run in which everything that can be seen happens at once."""
     resources = {"unit": {"cpu_cores": 2.0, "memory_mb": 1024.0}, "docs": {"db": 1.0}}
     streams = [
@@ -30,7 +31,7 @@ def coordinated_source(folder: Path, *, read_only: bool = False) -> ScriptedSour
         for s in DEMO_STREAMS[:9]
     ]
     plan = plan_of(streams, parallel=9, keep_going=True, resources={"db": 2.0, "gpu": 1.0})
-    source = ScriptedSource(plan, folder, read_only=read_only)
+    source = ScriptedSource(plan, folder, hosting=hosting)
     source.feed(inputs.MachineSeen(capacity={"cpu_cores": 8.0, "memory_mb": 16384.0}))
     source.feed(inputs.MachineLoad(memory_available_mb=9100.0, memory_pressure=3.0))
     _state(source)

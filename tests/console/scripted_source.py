@@ -24,7 +24,7 @@ from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse
-from anabranch.engine.source import Frame, Overhead
+from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals
 from anabranch.plugins import load_plugins
 
@@ -60,7 +60,7 @@ def plan_of(
 class ScriptedSource:
     """A :class:`anabranch.engine.source.Source` that a test moves by hand."""
 
-    def __init__(self, plan: Plan, folder: Path, *, read_only: bool = False) -> None:
+    def __init__(self, plan: Plan, folder: Path, *, hosting: Hosting = "here") -> None:
         self._folder = folder
         (folder / "logs").mkdir(parents=True, exist_ok=True)
         self._now = 0.0
@@ -68,7 +68,7 @@ class ScriptedSource:
         self._records: list[Recorded] = []
         self._vitals: dict[StreamId, Vitals] = {}
         self._owed: dict[StreamId, fx.Effect] = {}
-        self._read_only = read_only
+        self._hosting = hosting
         self.commands: list[inputs.Command] = []
         self.share = 0.012
         self.used: dict[str, StrategyUse] = {}
@@ -86,8 +86,8 @@ class ScriptedSource:
         return self._folder
 
     @property
-    def is_read_only(self) -> bool:
-        return self._read_only
+    def hosting(self) -> Hosting:
+        return self._hosting
 
     @property
     def state(self) -> State:
@@ -314,10 +314,10 @@ PYTEST = (
 )
 
 
-def demo_source(folder: Path, *, read_only: bool = False) -> ScriptedSource:
+def demo_source(folder: Path, *, hosting: Hosting = "here") -> ScriptedSource:
     """Return a run in full swing: some done, one failed, one tried again, some running."""
     source = ScriptedSource(
-        plan_of(DEMO_STREAMS, parallel=5, keep_going=True), folder, read_only=read_only
+        plan_of(DEMO_STREAMS, parallel=5, keep_going=True), folder, hosting=hosting
     )
     source.pass_time(4.2)
     source.speak("schema", "Running upgrade -> 3f9a, sessions", cpu_percent=12.0)

@@ -140,11 +140,11 @@ def test_the_header_fits_every_width(model: RunModel) -> None:
     """What matters least gives way first; the run's state stays."""
     for cells in (50, 60, 80, 100, 120, 160, 220):
         rows = list(model.rows.values())
-        line = header_line(model.state, rows, 151.0, model.overhead, True, UNICODE, cells)
+        line = header_line(model.state, rows, 151.0, model.overhead, "elsewhere", UNICODE, cells)
         told = plain(line)
         assert len(told) == cells
         assert "● running" in told
-        assert "read-only" in told
+        assert "elsewhere" in told
     assert "20261121-140211-k3f" in told
     assert "3/13 arrived" in told
     assert "overhead 1.2 %" in told
@@ -236,9 +236,6 @@ def test_the_banner_of_a_conflict(tmp_path: Path) -> None:
     assert "B Needs you" in told
     assert "a and b conflict in src/cart.py" in told
     assert "6 shows both sides and settles it here" in told
-    followed = text(ending_lines(source.state, ASCII, 116, is_read_only=True))
-    assert "anabranch resolve decides" in followed
-    assert "anabranch resume" in followed
 
 
 def test_the_consequences_of_stopping(model: RunModel) -> None:
@@ -261,12 +258,12 @@ def test_the_consequences_of_retrying(model: RunModel) -> None:
 def test_what_is_said_after_leaving(tmp_path: Path) -> None:
     """Running streams go on, and the way back is named."""
     source = demo_source(tmp_path)
-    assert leaving_message(source.state, False) == (
+    assert leaving_message(source.state, "here") == (
         "5 streams run on. Come back with: anabranch console 20261121-140211-k3f"
     )
-    assert "goes on elsewhere" in leaving_message(source.state, True)
+    assert "goes on elsewhere" in leaving_message(source.state, "elsewhere")
     source.feed(StopRun(reason="enough"))
-    assert leaving_message(source.state, False).startswith("split-auth: stopped (enough)")
+    assert leaving_message(source.state, "here").startswith("split-auth: stopped (enough)")
 
 
 def test_the_cursor_stays_with_its_stream(model: RunModel) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
 from anabranch.core.outcome import Refusal
+from anabranch.engine.hosting import AlreadyHosted
 from anabranch_console.app import ConsoleExit
 from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.scripted_source import (
@@ -147,20 +148,85 @@ async def test_what_cannot_be_done_says_why(open_console: OpenConsole) -> None:
         assert console.source.commands == []
 
 
-async def test_a_read_only_console_steers_nothing(
+async def test_a_run_that_is_hosted_elsewhere_is_steered_too(
     open_console: OpenConsole, tmp_path: Path
 ) -> None:
-    """The header says read-only, and steering says why not."""
-    async with open_console(demo_source(tmp_path, read_only=True)) as console:
-        assert "read-only" in console.shown()
-        for command in ("stop unit", "retry types", "stop-run"):
-            await console.command(command)
-            assert "read-only" in console.toasts()[-1]
+    """The header says where its engine is; what is asked for goes to it; q only leaves."""
+    async with open_console(demo_source(tmp_path, hosting="elsewhere"), size=(160, 36)) as console:
+        assert "hosted elsewhere" in console.shown()
+        await console.command("retry types")
+        await console.press("y")
+        assert [type(c) for c in console.source.commands] == [RetryStream]
         await console.press("q")
         result = console.app.return_value
         assert result is not None
         assert "goes on elsewhere" in result.message
-        assert console.source.commands == []
+
+
+class Hostable(ScriptedSource):
+    """A run that nobody hosts, until somebody does here."""
+
+    is_taken = False
+
+    def open_host(self) -> ScriptedSource:
+        """Open a host of the run."""
+        if self.is_taken:
+            raise AlreadyHosted("somebody was quicker", "follow it")
+        return self
+
+    def host_here(self, host: object) -> None:
+        """Show and steer the run through its host."""
+        self._hosting = "here"
+
+
+@pytest.mark.parametrize("answer", ["y", "escape"])
+async def test_a_run_that_nobody_hosts_is_taken_over_when_somebody_agrees(
+    answer: str, open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Steering asks whether to host it here; yes does what was asked for, once it is hosted."""
+    streams = [stream("a"), stream("b", "a")]
+    source = Hostable(plan_of(streams), tmp_path, hosting="nobody")
+    async with open_console(source, size=(160, 36)) as console:
+        assert "not hosted" in console.shown()
+        assert "interrupted" in console.shown()
+        await console.command("stop-run")
+        await console.press("y")
+        assert "Nobody hosts this run: host it here?" in console.shown()
+        assert not source.commands
+        await console.press(answer)
+        await console.app.workers.wait_for_complete()
+        await console.frame()
+        assert [type(c) for c in source.commands] == ([StopRun] if answer == "y" else [])
+        assert source.hosting == ("here" if answer == "y" else "nobody")
+
+
+async def test_a_run_that_is_over_is_hosted_for_what_was_agreed_to(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Approving asks its own question and no other."""
+    source = Hostable(plan_of([stream("a")]), tmp_path, hosting="nobody")
+    finish_everything(source)
+    async with open_console(source) as console:
+        assert "A brings it to your branch" in console.shown()
+        await console.press("A", "y")
+        await console.app.workers.wait_for_complete()
+        await console.frame()
+        assert [type(c) for c in source.commands] == [ApproveRun]
+
+
+async def test_who_is_too_late_to_host_a_run_says_so(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """And nothing is sent anywhere."""
+    source = Hostable(plan_of([stream("a")]), tmp_path, hosting="nobody")
+    source.is_taken = True
+    async with open_console(source) as console:
+        await console.command("stop-run")
+        await console.press("y", "y")
+        await console.app.workers.wait_for_complete()
+        await console.frame()
+        assert "somebody was quicker; follow it" in console.toasts()
+        assert not source.commands
 
 
 async def test_approving_a_converged_run(open_console: OpenConsole, tmp_path: Path) -> None:

@@ -122,9 +122,9 @@ def test_what_is_no_text_is_replaced_and_a_stop_is_survived(terminal: Terminal) 
         terminal.until_shown(b"auth-session")
     terminal.type(b"\x0c")
     terminal.until_shown(b"auth-session")
-    terminal.type(b"q")
-    terminal.until_shown(b"Leave them running")
-    terminal.type(b"l")
+    terminal.type(b":stop unit\rn")  # in one breath, as a script types
+    terminal.until_shown(b"Stop unit?")
+    terminal.type(b"ql")
     assert terminal.ended() == 0
     assert is_given_back(terminal)
     assert b"Come back with: anabranch console" in terminal.shown

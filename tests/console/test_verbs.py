@@ -96,13 +96,13 @@ def test_completion_knows_commands_and_arguments() -> None:
 
 def test_why_a_verb_cannot_be_used() -> None:
     """The reason is told in words, not by doing nothing."""
-    reasons = {verb.id: verb.why_not(Situation(is_read_only=True)) for verb in VERBS if verb.steers}
+    reasons = {verb.id: verb.why_not(Situation(viewing="event 3")) for verb in VERBS if verb.steers}
     calls = {"revoke", "allow", "send", "broadcast", "requeue"}
     settling = {v.id for v in VERBS if v.scope is Scope.CONFLICTS}
     guarding = {"recover", "remedy", "requeue-stream", "reset-breaker"}
     guarding |= {"choose-strategy"}
     assert set(reasons) == {"stop", "retry", "approve", "stop-run"} | calls | settling | guarding
-    assert all(reason and "read-only" in reason for reason in reasons.values())
+    assert all(reason and "goes back to live" in reason for reason in reasons.values())
     by_id = {verb.id: verb for verb in VERBS}
     assert by_id["stop"].why_not(Situation(stream_has_ended=True)) == "it has ended"
     assert by_id["retry"].why_not(Situation()) == "it has not ended; stop it first"

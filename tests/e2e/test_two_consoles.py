@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from anabranch.core.calls import Broadcast
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import StopRun
+from anabranch.core.inputs import StopStream
 from anabranch.core.state import RunPhase
 from anabranch.engine.follower import RunFollower
+from anabranch_console.operator_calls import CALLER
 from tests.e2e.program import Program, Running, until
 from tests.engine.repositories import git
 
@@ -67,14 +69,15 @@ def test_of_many_hosts_at_once_one_wins(program: Program, host: Running) -> None
 
 
 def test_a_follower_sees_the_run_live_and_changes_nothing(program: Program, host: Running) -> None:
-    """It sees what is, then what happens, to the end; what it is told to do it refuses."""
+    """It sees what is, then what happens, to the end; what it is told to do the host does."""
     follower = RunFollower(program.folder())
     try:
-        assert follower.is_read_only
+        assert follower.hosting == "elsewhere"
         assert follower.state.streams[StreamId("first")].pid is not None
-        refusal = follower.submit(StopRun(reason="no")).result()
+        refusal = follower.submit(StopStream(stream=StreamId("nobody"), reason="no")).result()
         assert refusal is not None
-        assert "only follows" in refusal.reason
+        assert "no stream" in refusal.reason
+        assert follower.submit(Broadcast(CALLER, "hello", body="hi")).result() is None
         cursor, seen = 0, list[int]()
         open_gate(program)
         while not follower.state.has_ended or seen[-1:] != [follower.state.seq]:

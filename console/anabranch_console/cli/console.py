@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 
 import click
 
 from anabranch.engine.follower import RunFollower
+from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import AlreadyHosted, resume_run
-from anabranch.engine.runs import find_run
+from anabranch.engine.runs import find_run, read_run
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
-from anabranch_console.cli.hosting import finish, host_in_console
+from anabranch_console.cli.hosting import after_console, exit_code, finish, host_in_console
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument, say
+from anabranch_console.followed_run import FollowedRun
 
 
 @click.command
 @run_argument
 def command(run: str | None) -> None:
-    """Open the console on RUN (the latest): hosts it if nobody does, else follows it read-only."""
+    """Open the console on RUN (the latest): hosts it if nobody does, else steers it by its host.
+
+    A run that is over is only looked at, until something is to be done in it.
+    """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the console needs a terminal", "anabranch status tells it in text")
     home = find_run(here(), run)
+    found = read_run(home)
+    if found.is_hosted or (found.state is not None and found.state.has_ended):
+        _follow(home)
+        return
     try:
-        loaded = installed()
-        host = resume_run(
-            home,
-            loaded.strategies,
-            reason="console opened",
-            retry_failed=False,
-            extensions=loaded.extensions,
-        )
+        host = _host(home)
     except AlreadyHosted:
         _follow(home)
         return
@@ -42,12 +45,28 @@ def command(run: str | None) -> None:
         host.close()
 
 
+def _host(home: RunFolder) -> RunHost:
+    loaded = installed()
+    return resume_run(
+        home,
+        loaded.strategies,
+        reason="console opened",
+        retry_failed=False,
+        extensions=loaded.extensions,
+    )
+
+
 def _follow(home: RunFolder) -> None:
     from anabranch_console.app import run_console
 
-    follower = RunFollower(home)
+    run = FollowedRun(RunFollower(home), partial(_host, home))
     try:
-        left = run_console(follower)
+        left = run_console(run)
+        if run.host is not None:
+            finish(after_console(run.host, left))
+        if left.message:
+            say(left.message)
+        if run.state.has_ended:
+            finish(exit_code(run.state))
     finally:
-        follower.close()
-    say(left.message or f"run {home.run} goes on in its own console")
+        run.close()

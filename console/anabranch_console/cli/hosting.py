@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
 import click
 from msgspec.structs import replace
@@ -31,6 +31,9 @@ from anabranch_console.cli.output import print_json_line, say
 from anabranch_console.cli.terminal import can_show_console, is_in_ci
 
 _log = logging.getLogger("anabranch.talk")
+
+if TYPE_CHECKING:
+    from anabranch_console.app import ConsoleExit
 
 EXIT_CODES = {
     RunPhase.CONVERGED: 0,
@@ -91,6 +94,11 @@ def host_in_console(host: RunHost, limit: TimeLimit | None = None) -> int:
     from anabranch_console.app import run_console
 
     left = run_console(host, ending=lambda: _words_at_the_limit(host, limit))
+    return after_console(host, left, limit)
+
+
+def after_console(host: RunHost, left: ConsoleExit, limit: TimeLimit | None = None) -> int:
+    """Do what the person wanted when they left the console; return the exit code."""
     if left.wants_stop:
         say(f"stopping run {host.run}; streams get their grace time")
         host.submit(inputs.StopRun(reason="stopped by you")).result()

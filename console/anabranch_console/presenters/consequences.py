@@ -101,6 +101,21 @@ def of_approving(state: State) -> Consequences:
     )
 
 
+def of_hosting(state: State) -> Consequences:
+    """Return what hosting a run that nobody hosts would do."""
+    living = sum(s.is_active for s in state.streams.values())
+    return Consequences(
+        "Nobody hosts this run: host it here?",
+        (
+            _line("goes on", "what lives is adopted, what is left is run"),
+            _line("streams", f"{wording.count(living, 'stream')} at work when it was left"),
+            _line("then", "what you asked for is done"),
+            _line("undo", "q leaves; the streams run on"),
+        ),
+        "Host it",
+    )
+
+
 def of_revoking(state: State, entry: Entry, now: float) -> Consequences:
     """Return what taking a lock away would do."""
     holders = [

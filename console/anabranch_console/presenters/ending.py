@@ -13,9 +13,7 @@ from anabranch_console.presenters.header import RUN_WORDS
 from anabranch_console.presenters.wording import safe
 
 
-def ending_lines(
-    state: State, glyphs: Glyphs, cells: int, is_read_only: bool = False
-) -> list[Line]:
+def ending_lines(state: State, glyphs: Glyphs, cells: int) -> list[Line]:
     """Return the banner of an ended run, ``cells`` wide, and no lines while it lives."""
     if not state.has_ended:
         return []
@@ -29,13 +27,13 @@ def ending_lines(
         lines.append((Span(reason, "muted"),))
     report: Line = (Span(f"anabranch report {state.run}", "accent"),)
     if state.phase is RunPhase.NEEDS_OPERATOR:
-        if open_conflicts(state) and not is_read_only:
+        if open_conflicts(state):
             here = (Span("6", "key"), Span(" shows both sides and settles it here", "text"))
             lines.append(_as_many_as_fit([here, report], cells))
             return lines
         lines += [(Span(piece, "text"),) for piece in wrap(safe(state.hint), cells)]
         return [*lines, report]
-    lines.append(_as_many_as_fit([*_next_steps(state, is_read_only), report], cells))
+    lines.append(_as_many_as_fit([*_next_steps(state), report], cells))
     return lines
 
 
@@ -49,7 +47,7 @@ def _what(state: State) -> str:
     return f"{succeeded} of {wording.count(len(state.plan.streams), 'stream')} succeeded {took}"
 
 
-def _next_steps(state: State, is_read_only: bool) -> list[Line]:
+def _next_steps(state: State) -> list[Line]:
     approval = state.approval
     if state.phase is not RunPhase.CONVERGED:
         again = f"anabranch resume {state.run}"
@@ -62,8 +60,6 @@ def _next_steps(state: State, is_read_only: bool) -> list[Line]:
     if approval.message:
         told = f"not approved: {approval.message}; {approval.hint}"
         return [(Span(safe(told), "level.warning"),)]
-    if is_read_only:
-        return [(Span("approve it where the run is hosted", "muted"),)]
     return [(Span("A", "key"), Span(" brings it to your branch", "text"))]
 
 

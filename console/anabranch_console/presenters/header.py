@@ -15,7 +15,7 @@ from anabranch_console.presenters.stream_row import URGENCY, StreamRow
 from anabranch_console.presenters.wording import safe
 
 if TYPE_CHECKING:
-    from anabranch.engine.source import Overhead
+    from anabranch.engine.source import Hosting, Overhead
 
 BAR_CELLS = 10
 RUN_WORDS = {"needs_operator": "needs you"}
@@ -26,7 +26,7 @@ def header_line(
     rows: list[StreamRow],
     now: float,
     overhead: Overhead | None,
-    is_read_only: bool,
+    hosting: Hosting,
     glyphs: Glyphs,
     cells: int,
 ) -> Line:
@@ -35,7 +35,7 @@ def header_line(
         Part(20, (_product(glyphs, "anabranch"), _product(glyphs, ""))),
         Part(70, ((Span(safe(state.plan.name), "strong"),),)),
         Part(10, ((Span(state.run, "muted"),),)),
-        Part(100, (_run(state, glyphs),)),
+        Part(100, (_run(state, hosting, glyphs),)),
     ]
     counts = counts_line(rows, glyphs, has_words=True), counts_line(rows, glyphs, has_words=False)
     bar_between = (Span("│", "faint"),)
@@ -44,7 +44,7 @@ def header_line(
         Part(22, _convergence(state, glyphs)),
         Part(60, ((Span(wording.clock(_elapsed(state, now)), "text"),),)),
         Part(24, _overhead(overhead)),
-        Part(90, ((Span("read-only", "badge.warning"),), ()) if is_read_only else ((),)),
+        Part(90, _hosting(state, hosting)),
     ]
     fitted = fit_parts([*left, *middle, *right], cells - 2, gap=2)
     line = bar(fitted[:5], fitted[5:], cells - 2)
@@ -71,18 +71,27 @@ _COUNT_ORDER = (
 )
 
 
-def run_words(state: State) -> tuple[str, str]:
+def run_words(state: State, hosting: Hosting = "here") -> tuple[str, str]:
     """Return the run's state and the words for it."""
-    name = "stopping" if state.phase == "stopping" else run_state(state, is_hosted=True)
+    is_stopping = state.phase == "stopping" and hosting != "nobody"
+    name = "stopping" if is_stopping else run_state(state, is_hosted=hosting != "nobody")
     return name, RUN_WORDS.get(name, name)
+
+
+def _hosting(state: State, hosting: Hosting) -> tuple[Line, ...]:
+    """Say so if the engine is not here: it is asked where it is, or there is none."""
+    if hosting == "here" or (state.has_ended and hosting == "nobody"):
+        return ((),)
+    told = ("hosted elsewhere", "elsewhere") if hosting == "elsewhere" else ("not hosted",)
+    return tuple((Span(words, "badge.warning"),) for words in told)
 
 
 def _product(glyphs: Glyphs, name: str) -> Line:
     return (Span(f"{glyphs.product} {name}".rstrip(), "accent"),)
 
 
-def _run(state: State, glyphs: Glyphs) -> Line:
-    name, words = run_words(state)
+def _run(state: State, hosting: Hosting, glyphs: Glyphs) -> Line:
+    name, words = run_words(state, hosting)
     return (Span(f"{glyphs.state(name)} {words}", f"state.{name}"),)
 
 

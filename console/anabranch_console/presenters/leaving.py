@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from anabranch.core.projections import run_state
 from anabranch.core.state import State
+from anabranch.engine.source import Hosting
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.wording import safe
 
 
-def leaving_message(state: State, is_read_only: bool) -> str:
+def leaving_message(state: State, hosting: Hosting) -> str:
     """Return what goes on, and how to come back to it."""
     run = state.run
     if state.has_ended:
         told = f"{safe(state.plan.name)}: {run_state(state, True).replace('_', ' ')}"
         reason = f" ({safe(state.reason)})" if state.reason else ""
         return f"{told}{reason}. Its report: anabranch report {run}"
-    if is_read_only:
+    if hosting == "elsewhere":
         return f"The run goes on elsewhere. Look again with: anabranch console {run}"
     running = state.counts.active
     if running:

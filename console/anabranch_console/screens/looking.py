@@ -77,7 +77,6 @@ class LookingScreen(RunView):
         streams = [state.streams[s] for s in names if s in state.streams]
         is_known = bool(streams)
         return Situation(
-            is_read_only=self.model.source.is_read_only,
             has_stream=bool(names),
             stream_has_ended=is_known and all(s.has_ended for s in streams),
             stream_can_be_retried=not is_known
@@ -175,7 +174,7 @@ class LookingScreen(RunView):
 
     def do_suspend(self, argument: str) -> None:
         """Stop this console, unless the engine would stop with it."""
-        if self.model.source.is_read_only:
+        if self.model.source.hosting != "here":
             self.app.action_suspend_process()
             return
         told = "the engine runs in this console and would stand still with it"

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.message import Message
@@ -22,19 +23,26 @@ from anabranch.core.inputs import (
     StopStream,
 )
 from anabranch.core.outcome import Refusal
+from anabranch.errors import AnabranchError
 from anabranch_console import operator_calls
+from anabranch_console.followed_run import CanBeHosted
 from anabranch_console.lines import cut_left
 from anabranch_console.panes.messages import MessagesPane
 from anabranch_console.panes.pane import Pane
+from anabranch_console.plugged import Plugged
 from anabranch_console.presenters import consequences
-from anabranch_console.presenters.consequences import Consequences
+from anabranch_console.presenters.consequences import Consequences, of_hosting
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
 from anabranch_console.presenters.wording import count, safe
+from anabranch_console.run_model import RunModel
 from anabranch_console.screens.dialogs import Choice, Choose, Confirm
 from anabranch_console.screens.looking import can_be_retried
 from anabranch_console.screens.plugging import PluggingScreen
 from anabranch_console.verbs import BY_ID
 from anabranch_console.widgets.command_bar import Purpose
+
+if TYPE_CHECKING:
+    from anabranch.engine.source import Source
 
 _STOPPED = "stopped from the console"
 _RETRIED = "tried again from the console"
@@ -58,6 +66,13 @@ class RunScreen(PluggingScreen):
             super().__init__()
             self.told, self.answer = told, answer
 
+    class Opened(Message):
+        """A host of the run was opened here, or why there is none."""
+
+        def __init__(self, host: Source | None, problem: str = "") -> None:
+            super().__init__()
+            self.host, self.problem = host, problem
+
     class Leaving(Message):
         """The console is to close."""
 
@@ -65,10 +80,14 @@ class RunScreen(PluggingScreen):
             super().__init__()
             self.message, self.wants_stop = message, wants_stop
 
+    def __init__(self, model: RunModel, plugged: Plugged | None = None) -> None:
+        super().__init__(model, plugged)
+        self._unsent: list[Command] = []
+
     def do_quit(self, argument: str) -> None:
-        state, is_read_only = self.model.live_state, self.model.source.is_read_only
-        if is_read_only or not state.counts.active:
-            self.post_message(self.Leaving(leaving_message(state, is_read_only), False))
+        state, hosting = self.model.live_state, self.model.source.hosting
+        if hosting != "here" or not state.counts.active:
+            self.post_message(self.Leaving(leaving_message(state, hosting), False))
             return
         running = count(state.counts.active, "stream")
         choices = [
@@ -82,7 +101,7 @@ class RunScreen(PluggingScreen):
     def _leave(self, choice: str | None) -> None:
         state = self.model.live_state
         if choice == "leave":
-            self.post_message(self.Leaving(leaving_message(state, False), False))
+            self.post_message(self.Leaving(leaving_message(state, "here"), False))
         elif choice == "stop":
             self.post_message(self.Leaving(stopping_message(state), True))
 
@@ -254,6 +273,9 @@ class RunScreen(PluggingScreen):
 
     def steer(self, command: Command) -> None:
         """Send a command; the answer comes back as a message, from whatever thread."""
+        if self.model.source.hosting == "nobody" and self.model.time.past is None:
+            self._offer_to_host(command)
+            return
         told = operator_calls.told(command)
         try:
             answer = self.model.time.submit(command)
@@ -261,6 +283,54 @@ class RunScreen(PluggingScreen):
             self.tell("error", f"{told}: {type(error).__name__}: {error}")
             return
         answer.add_done_callback(lambda done: self.post_message(self.Answered(told, done)))
+
+    # --- hosting ---------------------------------------------------------------------------------
+
+    def _offer_to_host(self, command: Command) -> None:
+        """Nobody is there to do it: this console can be, once somebody agrees.
+
+        A run that is over is hosted without a question: its command was agreed to already.
+        """
+        source, state = self.model.source, self.model.live_state
+        if not isinstance(source, CanBeHosted):
+            self.tell("warning", f"nobody hosts the run; anabranch resume {state.run} goes on")
+            return
+        self._unsent.append(command)
+        if len(self._unsent) > 1:
+            return
+        if state.has_ended:
+            self._host_here("yes")
+        elif not self.ask(Confirm(of_hosting(state), self.hold_off_seconds), self._host_here):
+            self._unsent.clear()
+
+    def _host_here(self, answer: str | None) -> None:
+        source = self.model.source
+        if answer != "yes" or not isinstance(source, CanBeHosted):
+            self._unsent.clear()
+            return
+        self.tell("info", "this console takes the run over")
+        self.run_worker(partial(self._open_host, source), thread=True, group="hosting")
+
+    def _open_host(self, source: CanBeHosted) -> None:
+        try:
+            opened = self.Opened(source.open_host())
+        except AnabranchError as error:
+            opened = self.Opened(None, f"{error.message}; {error.hint}")
+        self.post_message(opened)
+
+    @on(Opened)
+    def _go_on_hosting(self, message: Opened) -> None:
+        """Take what was opened; somebody else may have been quicker, and is asked then."""
+        source, unsent = self.model.source, self._unsent
+        self._unsent = []
+        if message.host is not None and isinstance(source, CanBeHosted):
+            source.host_here(message.host)
+            self.advance()
+        elif source.hosting == "nobody":
+            self.tell("warning", message.problem)
+            return
+        for command in unsent:
+            self.steer(command)
 
     @on(Answered)
     def _say_answer(self, message: Answered) -> None:

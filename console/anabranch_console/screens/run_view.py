@@ -165,16 +165,14 @@ class RunView(Contained, Screen[None]):
             list(model.rows.values()),
             model.now,
             model.overhead,
-            model.source.is_read_only,
+            model.source.hosting,
             self.looks.glyphs,
             self.size.width,
         )
         self.header.show([line])
 
     def _paint_banner(self) -> None:
-        lines = ending_lines(
-            self.model.state, self.looks.glyphs, self.size.width - 4, self.model.source.is_read_only
-        )
+        lines = ending_lines(self.model.state, self.looks.glyphs, self.size.width - 4)
         edge = Span(f" {self.looks.glyphs.edge} ", f"state.{self.model.state.phase}")
         self.banner.show([(edge, *line) for line in lines])
         if self.banner.display != bool(lines):

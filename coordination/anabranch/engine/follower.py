@@ -1,14 +1,17 @@
-"""Following a run that somebody else hosts, or that is over: read-only, from its journal.
+"""Following a run that somebody else hosts, or that is over, from its journal.
 
 Live facts are looked at by this process itself: logs, the process table and the workspaces are as
-readable from here as from the host.
+readable from here as from the host. What is to be done is asked of the host, as the commands of the
+shell ask it. Looking changes nothing.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 
 from anabranch.core import accounting
@@ -17,6 +20,7 @@ from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
 from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
+from anabranch.engine import requests
 from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock
 from anabranch.engine.feed import KEPT, Feed
@@ -24,17 +28,19 @@ from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.host import watched_streams
 from anabranch.engine.hosting import open_project
 from anabranch.engine.journal import Journal
-from anabranch.engine.source import Frame, Overhead
+from anabranch.engine.run_lock import holder_of
+from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.errors import UsageError, WorldError
 from anabranch.paths import RunFolder
 
+ANSWER_SECONDS = 10.0
+LOOK_AT_HOST_SECONDS = 1.0
+
 
 class RunFollower:
     """A run to look at. It is a :class:`anabranch.engine.source.Source`."""
-
-    is_read_only = True
 
     def __init__(self, folder: RunFolder) -> None:
         """Open a run's journal for reading. Raises WorldError if there is none."""
@@ -56,6 +62,8 @@ class RunFollower:
             count=self._changes.files_changed if self._changes else None,
         )
         self._is_sampling = False
+        self._hosting: Hosting = "nobody"
+        self._hosting_until = 0.0
 
     def close(self) -> None:
         """Stop following."""
@@ -78,6 +86,15 @@ class RunFollower:
     def state(self) -> State:
         self._catch_up()
         return self._feed.state
+
+    @property
+    def hosting(self) -> Hosting:
+        """Whether somebody hosts the run, as it was within the last second."""
+        now = time.monotonic()
+        if now > self._hosting_until:
+            self._hosting = "nobody" if holder_of(self._folder.lock) is None else "elsewhere"
+            self._hosting_until = now + LOOK_AT_HOST_SECONDS
+        return self._hosting
 
     def now(self) -> float:
         return self._clock.now()
@@ -109,10 +126,24 @@ class RunFollower:
 
     def submit(self, command: Command) -> Future[Refusal | None]:
         answer: Future[Refusal | None] = Future()
-        answer.set_result(
-            Refusal("this console only follows the run", "use the console that hosts it")
-        )
+        asking = partial(self._ask, command, answer)
+        threading.Thread(target=asking, name="anabranch-ask", daemon=True).start()
         return answer
+
+    def _ask(self, command: Command, answer: Future[Refusal | None]) -> None:
+        try:
+            answer.set_result(self._asked(command))
+        except Exception as error:
+            answer.set_exception(error)
+
+    def _asked(self, command: Command) -> Refusal | None:
+        request = requests.request_for(command)
+        if request is None:
+            return Refusal("only the console that hosts the run can do that", "do it there")
+        if holder_of(self._folder.lock) is None:
+            hint = f"anabranch resume {self.run} goes on with it"
+            return Refusal("nobody hosts the run now", hint)
+        return requests.ask_host(self._folder.requests, request, ANSWER_SECONDS)
 
     def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
         if self._changes is not None:

@@ -50,7 +50,7 @@ from anabranch.engine.performing import Performing
 from anabranch.engine.probing import measured_capacity
 from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
-from anabranch.engine.source import Frame, Overhead
+from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.usage import UsageWatch
 from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
 from anabranch.engine.watching import WorkspaceWatcher
@@ -88,7 +88,7 @@ class Parts(msgspec.Struct, frozen=True):
 class RunHost:
     """A run that this process hosts. It is a :class:`anabranch.engine.source.Source`."""
 
-    is_read_only = False
+    hosting: Hosting = "here"
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

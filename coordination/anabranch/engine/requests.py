@@ -15,10 +15,11 @@ import time
 from collections.abc import Collection, Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from anabranch.core.calls import Caller, StateRestore
+from anabranch.core.calls import Broadcast, Caller, Requeue, Send, StateRestore, Unlock
 from anabranch.core.events import Resolution
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import (
@@ -35,6 +36,7 @@ from anabranch.core.inputs import (
     StopStream,
     TellConflict,
 )
+from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.outcome import Refusal
 from anabranch.errors import machine_errors
 from anabranch.plain_files import NotPlain, read_if_there, read_plain, write_whole
@@ -56,6 +58,8 @@ class Request(msgspec.Struct, frozen=True):
     resolutions: tuple[Resolution, ...] = ()
     allow_sensitive: bool = False
     onto: str | None = None
+    body: Any = None
+    id: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -101,11 +105,79 @@ def command_for(request: Request) -> Command | Refusal:
             return HandBack(stream=stream, note=request.path, reason=request.reason)
         case "tell-conflict":
             return TellConflict(streams=(stream, StreamId(request.path)))
+        case "revoke" | "send" | "broadcast" | "requeue":
+            return _call_for(request)
     known = (
         "stop-run, stop, retry, recover, reset-breaker, choose, restore-state, approve, allow, "
-        "resolve, hand-back, tell-conflict"
+        "resolve, hand-back, tell-conflict, revoke, send, broadcast, requeue"
     )
     return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
+
+
+def _call_for(request: Request) -> Command | Refusal:
+    """Return the call of the operator's that a request means; asked twice, it is done once."""
+    caller, name = Caller(OPERATOR, 0, is_operator=True), request.id or secrets.token_hex(16)
+    match request.verb:
+        case "revoke":
+            return Unlock(caller, name, path=request.path)
+        case "send":
+            return Send(caller, name, to=StreamId(request.stream), body=request.body)
+        case "broadcast":
+            return Broadcast(caller, name, body=request.body)
+    number = request.path
+    if not (number.isascii() and number.isdigit() and len(number) < 19):
+        return Refusal(f"{number!r} is not the number of a message", "anabranch messages has them")
+    return Requeue(caller, name, message=int(number))
+
+
+def request_for(command: Command) -> Request | None:
+    """Return what asks the host of a run for a command; None for what nobody else may ask."""
+    match command:
+        case StopRun(reason=reason):
+            return Request("stop-run", reason)
+        case StopStream(stream=stream, reason=reason):
+            return Request("stop", reason, stream)
+        case RetryStream(stream=stream, reason=reason):
+            return Request("retry", reason, stream)
+        case RecoverStream(stream=stream, remedy=remedy, reason=reason):
+            return Request("recover", reason, stream, remedy)
+        case ResetBreaker(breaker=name, reason=reason):
+            return Request("reset-breaker", reason, path=name)
+        case ChooseStrategy(kind=kind, strategy=name, point=point, reason=reason):
+            return Request("choose", reason, point, f"{kind} {name}")
+        case ApproveRun():
+            allows, onto = command.allow_sensitive, command.onto
+            return Request("approve", allow_sensitive=allows, onto=onto)
+        case AllowViolation(stream=stream, path=path, reason=reason):
+            return Request("allow", reason, stream, path or "")
+        case ResolveConflict(resolutions=made, reason=reason):
+            return Request("resolve", reason, resolutions=made)
+        case HandBack(stream=stream, note=note, reason=reason):
+            return Request("hand-back", reason, stream, note)
+        case TellConflict(streams=(one, other)):
+            return Request("tell-conflict", "", one, other)
+        case Unlock(path=str(path), request=name):
+            return Request("revoke", path=path, id=name)
+        case Send(to=to, body=body, request=name):
+            return Request("send", stream=to, body=body, id=name)
+        case Broadcast(body=body, request=name):
+            return Request("broadcast", body=body, id=name)
+        case Requeue(message=message, request=name):
+            return Request("requeue", path=str(message), id=name)
+    return None
+
+
+def ask_host(folder: Path, request: Request, timeout_seconds: float) -> Refusal | None:
+    """Ask whoever hosts a run, and return the refusal if there is one. Raises WorldError."""
+    if len(msgspec.json.encode(request)) > LARGEST_REQUEST_BYTES:
+        return Refusal("that is too much to ask for at once", "do it in parts")
+    answer = await_answer(leave(folder, request), timeout_seconds)
+    if answer is None:
+        return Refusal(
+            "whoever hosts the run does not answer",
+            "it will do so when it wakes up; is it suspended?",
+        )
+    return Refusal(answer.reason, answer.hint) if answer.reason is not None else None
 
 
 @machine_errors()

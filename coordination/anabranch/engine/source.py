@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,8 @@ from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.vitals import Vitals
+
+Hosting = Literal["here", "elsewhere", "nobody"]
 
 
 class Overhead(msgspec.Struct, frozen=True):
@@ -57,8 +59,8 @@ class Source(Protocol):
         ...
 
     @property
-    def is_read_only(self) -> bool:
-        """Whether another console hosts the run, so that nothing can be steered from here."""
+    def hosting(self) -> Hosting:
+        """Who hosts the run: this process, another one (which can be asked), or nobody."""
         ...
 
     @property

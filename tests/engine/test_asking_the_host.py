@@ -1,0 +1,63 @@
+"""What one process asks of the one that hosts the run: the same commands, as files in a folder."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from anabranch.core.calls import Broadcast, Heartbeat, Requeue, Send, Unlock
+from anabranch.core.events import Resolution
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.inputs import (
+    AllowViolation,
+    ApproveRun,
+    ChooseStrategy,
+    Command,
+    HandBack,
+    RecoverStream,
+    ResetBreaker,
+    ResolveConflict,
+    RetryStream,
+    StopRun,
+    StopStream,
+    TellConflict,
+)
+from anabranch.core.outcome import Refusal
+from anabranch.engine.requests import Request, command_for, request_for
+from anabranch_console.operator_calls import CALLER
+
+A, B = StreamId("a"), StreamId("b")
+COMMANDS: tuple[Command, ...] = (
+    StopRun(reason="r"),
+    StopStream(stream=A, reason="r"),
+    RetryStream(stream=A, reason="r"),
+    RecoverStream(stream=A, remedy="hard", reason="r"),
+    ResetBreaker(breaker="pytest -q", reason="r"),
+    ChooseStrategy(kind="convergence", strategy="x:y", point=PointId("final"), reason="r"),
+    ApproveRun(),
+    ApproveRun(allow_sensitive=True, onto="main"),
+    AllowViolation(stream=A, path="p", reason="r"),
+    AllowViolation(stream=A, reason="r"),
+    ResolveConflict(resolutions=(Resolution("p", None, "1", "2", "ours", "b"),), reason="r"),
+    HandBack(stream=A, note="once more", reason="r"),
+    TellConflict(streams=(A, B)),
+    Unlock(CALLER, "u", path="src/"),
+    Send(CALLER, "s", to=A, body={"need": [1, "two", None]}),
+    Broadcast(CALLER, "b", body="hello"),
+    Requeue(CALLER, "q", message=7),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: type(command).__name__)
+def test_a_command_that_is_asked_for_is_the_command(command: Command) -> None:
+    """What a console beside the host asks for is what the host is told, word for word."""
+    request = request_for(command)
+    assert request is not None
+    read = msgspec.json.decode(msgspec.json.encode(request), type=Request)
+    assert command_for(read) == command
+
+
+def test_what_only_streams_say_is_no_request() -> None:
+    """A sign of life is its own, and a number that is none is refused with words."""
+    assert request_for(Heartbeat(CALLER, "h")) is None
+    assert isinstance(command_for(Request("requeue", path="-1")), Refusal)
