@@ -47,6 +47,12 @@ else was quicker."""
 LONGEST_LOG = 1000
 
 Mode = Literal["read", "write"]
+_MODES: dict[str, Mode] = {
+    "read": "read",
+    "shared": "read",
+    "write": "write",
+    "exclusive": "write",
+}
 Values = dict[str, Json]
 
 
@@ -101,7 +107,7 @@ class _Locks:
     def acquire_file_lock(
         self,
         file: str | os.PathLike[str],
-        mode: Mode = "write",
+        mode: Mode | Literal["shared", "exclusive"] = "write",
         *,
         timeout_seconds: float = LONGEST_WAIT_SECONDS,
         stream_id: str | None = None,
@@ -110,20 +116,21 @@ class _Locks:
 
         Args:
             file: a file, a folder (ends in ``/``) or a glob, relative to the workspace's top.
-            mode: ``read`` locks go together, a ``write`` lock goes with none.
+            mode: ``read`` (or ``shared``) locks go together, a ``write`` (or ``exclusive``) lock
+                goes with none.
             timeout_seconds: how long to wait; 0 does not wait.
             stream_id: whose lock it is; without it this process's own.
 
         Raises NotGranted if it is not free in time, Refused for a deadlock (the reply's ``cycle``).
         """
-        path = lock_path(file)
+        path, wanted = lock_path(file), _mode(mode)
         deadline = time.monotonic() + timeout_seconds
         with client(stream_id) as engine:
             while True:
                 left = max(0.0, min(LONGEST_WAIT_SECONDS, deadline - time.monotonic()))
-                reply = engine.lock(path, mode, wait_seconds=left)
+                reply = engine.lock(path, wanted, wait_seconds=left)
                 if reply.outcome == "granted":
-                    return FileLock(path, mode, reply, stream_id)
+                    return FileLock(path, wanted, reply, stream_id)
                 if reply.is_waiting and time.monotonic() < deadline:
                     continue
                 if reply.is_waiting or (not left and _is_taken(reply)):
@@ -134,6 +141,13 @@ class _Locks:
         """Return who waits for which lock, and the waits of the last minute."""
         with client() as engine:
             return list(engine.locks().expect()["contentions"])
+
+
+def _mode(mode: str) -> Mode:
+    """Return a lock's mode by any of its names. Raises Refused."""
+    if mode in _MODES:
+        return _MODES[mode]
+    raise refusal(f"a lock has no mode {mode!r}", "use read (shared) or write (exclusive)")
 
 
 def _is_taken(reply: Reply) -> bool:

@@ -165,6 +165,17 @@ def test_a_lock_is_held_in_a_block_and_waited_for_in_turn(hosted: RunHost) -> No
     first.release()  # once more changes nothing
 
 
+@pytest.mark.parametrize(("mode", "meant"), [("shared", "read"), ("exclusive", "write")])
+def test_a_mode_has_two_names(hosted: RunHost, mode: Any, meant: str) -> None:
+    """And any other one is refused in words."""
+    locks = anabranch.lock_manager
+    with locks.acquire_file_lock("src/mode.py", mode=mode, stream_id="one") as lock:
+        assert lock.mode == meant
+    other: Any = "append"
+    with pytest.raises(anabranch.Refused, match="no mode 'append'"):
+        locks.acquire_file_lock("src/mode.py", mode=other, stream_id="one")
+
+
 def test_a_lock_that_was_lost_meanwhile_is_told_at_the_end(hosted: RunHost) -> None:
     """Work that was not protected to its end does not look as if it had been."""
     lock = anabranch.lock_manager.acquire_file_lock("src/b.py", stream_id="one")

@@ -97,7 +97,10 @@ class StateManagement(Table):
 class CoordinationHeartbeat(Table):
     """The heartbeat of every stream that sets none of its own."""
 
-    interval: PositiveDuration = Field(default=60, description="How often a stream should report.")
+    interval: PositiveDuration = Field(
+        default=60,
+        description="How often a stream should report: it finds ANABRANCH_HEARTBEAT_SECONDS.",
+    )
     timeout: PositiveDuration = Field(
         default=600,
         description="Silence longer than this is a stall.",
@@ -214,7 +217,7 @@ class StreamHeartbeat(Table):
 
     interval: PositiveDuration | None = Field(
         default=None,
-        description="How often it should report.",
+        description="How often it should report: it finds ANABRANCH_HEARTBEAT_SECONDS.",
     )
     timeout: PositiveDuration | None = Field(
         default=None, description="Silence longer than this is a stall."
