@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,34 @@ def test_a_filter_planted_by_one_run_is_named_by_the_next_and_not_started(
     told = program.expect(0, "run", "--headless", "--trust", "--", change)
     assert "accepted as they are now: filter.e.clean" in told.err
     assert mark.exists()
+
+
+def test_a_run_of_another_repository_that_lay_here_claims_nothing(
+    program: Program, repository: Path
+) -> None:
+    """Removed and cloned again: status, approve and doctor say that the result is not here."""
+    program.expect(0, "run", "--headless", "--", "echo new > new.txt")
+    assert program.asked(0, "status", "--json").json()["result_missing"] is False
+    shutil.move(repository, repository.with_name("before"))
+    make_repository(repository, {"a.txt": "another\n"})
+    told = program.asked(0, "status")
+    assert "not in the repository that is here now" in told.err
+    told = program.expect(5, "approve")
+    assert "not in" in told.err
+    told = program.ask("doctor")
+    assert "belongs to another repository" in told.out
+
+
+def test_a_project_that_was_moved_is_told_of_its_runs(program: Program, repository: Path) -> None:
+    """Where they are, and what to do; the list of all runs says where each belongs."""
+    program.expect(0, "run", "--headless", "--", "echo new > new.txt")
+    there = repository.with_name("there")
+    shutil.move(repository, there)
+    program.project = there
+    told = program.asked(0, "runs")
+    assert "1 run from where it lay before" in told.err
+    told = program.asked(0, "runs", "--all")
+    assert f"{repository} (gone)" in told.out
+    told = program.ask("doctor")
+    assert "git branch --list 'anabranch/*'" in told.out
+    assert str(repository) in told.out

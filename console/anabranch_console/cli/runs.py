@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from anabranch.core.projections import SCHEMA, run_summary
+from anabranch.core.wording import counted
+from anabranch.engine.git import GitError
 from anabranch.engine.runs import FoundRun, read_run, run_folders
+from anabranch.errors import AnabranchError
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, print_table, say
 
@@ -23,18 +28,36 @@ def command(everywhere: bool, as_json: bool) -> None:
         print_json({"schema": SCHEMA, "runs": rows})
     elif not rows:
         say("there are no runs in this project; start one with: anabranch run")
+        _tell_of_moved_ones()
     else:
         print_table(
             ["RUN", "STATE", "PLAN", "STARTED", "STREAMS", *(["PROJECT"] if everywhere else [])],
             [
                 [
                     *(r["run"], r["state"], r["plan"], (r["started"] or "")[:19], _counts(r)),
-                    *([r["project"]] if everywhere else []),
+                    *([_place(r)] if everywhere else []),
                 ]
                 for r in rows
             ],
             state_column=1,
         )
+
+
+def _place(row: dict[str, Any]) -> str:
+    """Return where a run's project lies, and whether it is there."""
+    project = row["project"]
+    return f"{project} (gone)" if project and not os.path.isdir(project) else project
+
+
+def _tell_of_moved_ones() -> None:
+    """Say that the project has runs from where it lay before, if it has."""
+    from anabranch.engine.git_leftovers import moved_runs  # a list of runs does not need it
+
+    with suppress(AnabranchError, GitError):
+        moved = moved_runs(here())
+        if moved:
+            say(f"this repository has {counted(len(moved), 'run')} from where it lay before;")
+            say("anabranch runs --all lists them, anabranch doctor says more")
 
 
 def _summary(found: FoundRun) -> dict[str, Any]:

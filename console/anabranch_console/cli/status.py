@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from anabranch.core.projections import status
+from anabranch.core.state import State
 from anabranch.engine.runs import run_clock
 from anabranch_console.cli.output import (
     glyph,
@@ -26,6 +27,7 @@ def command(run: str | None, as_json: bool) -> None:
     """Tell how RUN (the latest) stands, each stream and each convergence point."""
     found, state = found_run(run)
     told = status(state, found.is_hosted, overhead_share(found, state))
+    told["result_missing"] = bool(told["commit"]) and _is_missing(state)
     if as_json:
         print_json(told)
         return
@@ -61,5 +63,13 @@ def command(run: str | None, as_json: bool) -> None:
         click.echo(f"  dead letter: {shown(name)}, {shown(letter['reason'])}; {again}")
     if told["branch"]:
         click.echo(f"  result: branch {told['branch']} at {told['commit'][:10]}")
+    if told["result_missing"]:
+        say("that commit is not in the repository that is here now; anabranch doctor says more")
     if told["state"] == "interrupted":
         say(f"nobody hosts it; go on with: anabranch resume {told['run']}")
+
+
+def _is_missing(state: State) -> bool:
+    from anabranch.engine.git_leftovers import result_is_missing  # only a result is looked for
+
+    return result_is_missing(state)

@@ -16,6 +16,7 @@ import apsw
 import msgspec
 import psutil
 
+from anabranch.engine import git_leftovers
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
 from anabranch.paths import state_home
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
@@ -84,6 +85,12 @@ def _project(folder: Path) -> Iterator[Finding]:
     if waiting:
         message = f"{len(waiting)} runs were interrupted, the latest: {waiting[0]}"
         yield Finding("runs", "warning", message, f"anabranch resume {waiting[0]}")
+
+
+def _repository(folder: Path) -> Iterator[Finding]:
+    """Look whether the repository and the records of its runs go together."""
+    for leftover in git_leftovers.look(folder):
+        yield Finding("repository", "warning", leftover.message, leftover.mend)
 
 
 def _is_interrupted(found: object) -> bool:
@@ -201,6 +208,7 @@ _LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
     _system,
     _git,
     _project,
+    _repository,
     _disk,
     _limits,
     _machine,

@@ -92,6 +92,11 @@ class _Approving:
                 "streams in the shared workspace change your folder directly",
             )
         base = ws.Base(state.base.commit, state.base.tree, state.base.branch, state.base.head)
+        if not ws.has_commits(self._repo, (base.commit, final.commit)):
+            raise NotTaken(
+                "the result is not in the repository that is here now",
+                "it belongs to one that lay here before; anabranch doctor says more",
+            )
         self._refuse_sensitive(base.tree, final.tree)
         if state.approval.onto is None:
             return Taken(base, final.commit, final.tree)

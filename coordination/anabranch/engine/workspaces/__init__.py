@@ -63,6 +63,7 @@ from anabranch.engine.workspaces.reclaiming import list_rescues, reclaim_workspa
 from anabranch.engine.workspaces.refs import (
     RefMoved,
     drop_ref,
+    has_commits,
     keep_ref,
     move_ref,
     read_commit,
@@ -136,6 +137,7 @@ __all__ = [
     "decision_key",
     "drop_ref",
     "forget_counts",
+    "has_commits",
     "has_markers",
     "is_binary",
     "is_on_no_branch",

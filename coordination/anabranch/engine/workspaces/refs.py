@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from anabranch.engine.git import Git, GitError
+from anabranch.engine.workspaces.objects import existing
 from anabranch.engine.workspaces.repository import live_view
 from anabranch.engine.workspaces.values import Repository
 
@@ -24,6 +27,11 @@ def read_commit(repo: Repository, ref: str) -> tuple[str, str] | None:
     if answer.exit_code:
         return None
     return answer.text, live_view(repo).run("rev-parse", asked[1]).text
+
+
+def has_commits(repo: Repository, names: Collection[str]) -> bool:
+    """Whether all these objects are in the repository that is there now. Raises GitError."""
+    return len(existing(live_view(repo), set(names))) == len(set(names))
 
 
 def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None:
