@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -34,6 +35,68 @@ def test_work_that_is_not_whole_is_no_success_and_is_not_done_again() -> None:
     assert run.state.streams[StreamId("a")].result is None
     assert run.state.streams[StreamId("a")].partial == ("refs/a.1",)
     assert run.state.phase == "failed"
+
+
+def not_kept(run: ByHand) -> None:
+    run.failed("a", "unreadable file")
+
+
+def kept_in_part(run: ByHand) -> None:
+    run.kept("a", fault="a filter failed", may_be_captured_again=True)
+
+
+@pytest.mark.parametrize("fails", [not_kept, kept_in_part])
+def test_a_capture_that_fails_is_done_again_and_the_work_is_not(
+    fails: Callable[[ByHand], None],
+) -> None:
+    """Its process ended well: nothing of that is wrong, so a resumed run only captures again."""
+    run = given(stream("a", max_retries=5))
+    run.run("a")
+    run.exited("a")
+    fails(run)
+    assert (run.phase("a"), run.stream("a").failure_class) == ("failed", "not captured")
+    run.resume()
+    assert (run.phase("a"), run.stream("a").attempt) == ("capturing", 1)
+    run.kept("a")
+    run.merged()
+    assert (run.phase("a"), run.state.phase) == ("succeeded", "converged")
+    assert run.stream("a").failure_class == ""
+
+
+@pytest.mark.parametrize("fails", [not_kept, kept_in_part])
+def test_an_attempt_that_failed_by_itself_is_tried_again_whatever_was_kept_of_it(
+    fails: Callable[[ByHand], None],
+) -> None:
+    run = given(stream("a", max_retries=1))
+    run.run("a")
+    run.exited("a", 3)
+    fails(run)
+    assert run.phase("a") == "retrying"
+    assert run.stream("a").reason.startswith("exit 3; ")
+
+
+def test_a_stream_that_can_never_start_is_not_tried_again() -> None:
+    """What the engine knows to be so again is told at once."""
+    run = given(stream("a", max_retries=5))
+    run.ready("a")
+    about = run.stream("a")
+    told = "working_dir 'x' is not a folder in the workspace"
+    run.give(inputs.EffectFailed(stream=about.id, attempt=1, reason=told, is_permanent=True))
+    assert (run.phase("a"), run.stream("a").reason) == ("failed", told)
+
+
+def test_a_failure_names_what_its_dependencies_left_behind() -> None:
+    """What git ignores is in no result: folders that may be missed are named, caches are not."""
+    run = given(stream("install"), stream("test", "install", max_retries=0))
+    run.run("install")
+    run.exited("install")
+    run.kept("install", ignored=("node_modules/", "src/__pycache__/", ".pytest_cache/", "x.pyc"))
+    run.run("test")
+    run.exited("test", 127)
+    run.kept("test")
+    assert run.stream("test").reason == (
+        "exit 127; what git ignores does not come along: node_modules/ of install"
+    )
 
 
 REMOVALS = [

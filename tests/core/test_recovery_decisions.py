@@ -33,12 +33,6 @@ def no_process(run: ByHand) -> None:
     run.failed("a", "no holder")
 
 
-def not_kept(run: ByHand) -> None:
-    run.run("a")
-    run.exited("a")
-    run.failed("a", "unreadable file")
-
-
 def not_executable(run: ByHand) -> None:
     run.run("a")
     run.exited("a", 127, error="no such file")
@@ -58,7 +52,6 @@ BAD_ENDS = [
     (crashed, "ended by signal SIGSEGV"),
     (no_workspace, "permission denied"),
     (no_process, "no holder"),
-    (not_kept, "unreadable file"),
     (timed_out, "it ran longer than its timeout of 5 s"),
 ]
 

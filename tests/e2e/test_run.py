@@ -496,3 +496,25 @@ def test_what_is_impossible_here_is_refused_before_anything_starts(program: Prog
     assert "it needs 9999 cpu_cores" in told.err
     assert "env_file '.env' is not there" in told.err
     assert not program.run_folders()
+
+
+def test_a_capture_that_fails_runs_nothing_again(program: Program) -> None:
+    """A filter is broken: what could be captured is kept; once it is mended the work goes on."""
+    broken = program.project.parent / "broken"
+    broken.touch()
+    git(program.project, "config", "filter.f.clean", f"test ! -e {broken} && cat")
+    git(program.project, "config", "filter.f.required", "true")
+    write(program.project, {".gitattributes": "*.f filter=f\n"})
+    program.plan({"work": "echo x > x.f; echo y > y.txt"})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "filter")
+    told = program.expect(1, "run", "--headless")
+    assert "its work could not be captured" in told.out + told.err
+    (stream,) = program.status()["streams"]
+    assert stream["attempt"] == 1
+    (ref,) = stream["partial"]
+    assert git(program.project, "show", f"{ref}:y.txt") == "y\n"
+    broken.unlink()
+    program.expect(0, "resume", "--headless")
+    assert git(program.project, "show", f"{program.status()['branch']}:x.f") == "x\n"
+    assert program.status()["streams"][0]["attempt"] == 1

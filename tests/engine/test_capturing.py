@@ -17,13 +17,14 @@ from anabranch.engine.workspaces import (
     WorkspaceReplaced,
     capture_base,
     capture_history,
+    capture_what_can_be,
     capturing,
     changed_settings,
     read_ref,
     result_branch,
     result_ref,
 )
-from anabranch.engine.workspaces.snapshots import Snapshot, take_snapshot
+from anabranch.engine.workspaces.snapshots import Snapshot, path_at_fault, take_snapshot
 from anabranch.engine.workspaces.values import FilesRemoved
 from tests.engine.repositories import (
     RUN,
@@ -208,6 +209,37 @@ def test_a_nested_repositorys_settings_run_nothing(project: Project, tmp_path: P
     git(nested, "-c", "core.fsmonitor=false", "commit", "-q", "--allow-empty", "-m", "more")
     head = git(nested, "rev-parse", "HEAD").strip()
     assert project.files_of(project.capture(workspace).commit)["n"].endswith(head)
+
+
+def test_what_can_be_captured_is_though_a_filter_fails(tmp_path: Path) -> None:
+    """All but the file at fault; that one stays as it was at the start, and is named."""
+    attributes = "*.up filter=up\n"
+    user = make_repository(tmp_path / "user", {"a.txt": "a\n", ".gitattributes": attributes})
+    git(user, "config", "filter.up.clean", "grep -v no || false")
+    git(user, "config", "filter.up.required", "true")
+    project = open_project(user, tmp_path / "out")
+    workspace = project.workspace("one")
+    write(workspace.path, {"bad.up": "no\n", "d/bad too.up": "no\n", "x.up": "x\n", "a.txt": "b\n"})
+    with pytest.raises(GitError):
+        project.capture(workspace)
+    kept, without = capture_what_can_be(project.repo, RUN, workspace, "m", "refs/anabranch/x")
+    assert set(without) == {"bad.up", "d/bad too.up"}
+    assert set(project.files_of(kept.commit)) == {".gitattributes", "a.txt", "x.up"}
+    assert project.content(kept.commit, "a.txt") == "b\n"
+
+
+UNREADABLE = {
+    "warning: could not open directory 'closed/': Permission denied": "closed",
+    'error: open("d/a b"): Permission denied\nfatal: adding files failed': "d/a b",
+    "error: external filter 'x' failed\nfatal: a.u: clean filter 'up' failed": "a.u",
+    "fatal: failed to encode 'x.u' from UTF-16 to UTF-8": "x.u",
+    "fatal: something else": None,
+}
+
+
+@pytest.mark.parametrize("said", UNREADABLE)
+def test_git_says_which_file_it_fails_of(said: str) -> None:
+    assert path_at_fault(GitError("failed", stderr=said)) == UNREADABLE[said]
 
 
 def test_file_that_cannot_be_converted_keeps_the_workspace(project: Project) -> None:

@@ -13,7 +13,7 @@ from anabranch.engine.preflight import look_around, require_ready, warnings_for
 from anabranch.engine.workspaces import readiness, why_not_approve, why_not_begin
 from anabranch.errors import LossRefused, UsageError
 from tests.e2e.checkouts import likeness
-from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+from tests.engine.repositories import Project, git, make_repository, open_project, write
 
 NEXT = RunId("20260102-000000-abc")
 
@@ -41,6 +41,14 @@ def test_a_project_that_is_ready_is_left_as_it_was(project: Project) -> None:
     assert likeness(project.user) == before
 
 
+def test_a_repository_without_any_commit_is_ready(tmp_path: Path) -> None:
+    """No branch can be tried there, and none stands in the way."""
+    (tmp_path / "user").mkdir()
+    git(tmp_path / "user", "init", "-q", "-b", "main")
+    repo = open_project(tmp_path / "user", tmp_path / "out").repo
+    require_ready(repo, NEXT, plan(), True)
+
+
 def branch_of_that_name(user: Path) -> None:
     git(user, "branch", "anabranch")
 
@@ -66,7 +74,8 @@ def test_what_keeps_a_result_from_standing_is_refused_at_once(
     """With and without an approval, and with the way out."""
     user = make_repository(tmp_path / "user", {"a.txt": "a\n"})
     project = open_project(user, tmp_path / "out")
-    git(user, "update-ref", "-d", f"refs/anabranch/base/{RUN}")
+    for ref in git(user, "for-each-ref", "--format=%(refname)", "refs/anabranch").split():
+        git(user, "update-ref", "-d", ref)
     spoil(user)
     with pytest.raises(UsageError) as caught:
         require_ready(project.repo, NEXT, plan(), False)

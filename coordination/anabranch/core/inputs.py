@@ -164,9 +164,13 @@ class WorkspaceConflicted(AttemptObservation, frozen=True):
 
 
 class EffectFailed(AttemptObservation, frozen=True):
-    """Workspace, process or capture could not be done, for good."""
+    """Workspace, process or capture could not be done, for good.
+
+    One that ``is_permanent`` would fail again in the next attempt.
+    """
 
     reason: str
+    is_permanent: bool = False
 
 
 class EffectDelayed(AttemptObservation, frozen=True):
@@ -199,8 +203,10 @@ class ResultReady(AttemptObservation, frozen=True):
     """A stream's work is kept; ``strays`` are files outside what its plan lets it write.
 
     ``log_tail`` are the last lines of the log of an attempt without success. A ``fault`` says why
-    this is not the stream's whole work, so that it cannot count as a result. ``files_removed`` of
-    the ``files_before`` that it started from are gone, ``files_left`` is how many there are now.
+    this is not the stream's whole work, so that it cannot count as a result; it
+    ``may_be_captured_again`` when the cause is mended. ``files_removed`` of the ``files_before``
+    that it started from are gone, ``files_left`` is how many there are now. ``ignored`` are files
+    and folders that git leaves out.
     """
 
     commit: str
@@ -216,6 +222,8 @@ class ResultReady(AttemptObservation, frozen=True):
     files_removed: int = 0
     files_before: int = 0
     files_left: int = 0
+    may_be_captured_again: bool = False
+    ignored: tuple[str, ...] = ()
 
 
 class MergeFinished(Observation, frozen=True):

@@ -89,6 +89,7 @@ TRANSITIONS: dict[tuple[Phase, type[ev.StreamEvent]], Phase] = {
     (Phase.SUCCEEDED, ev.StreamQuarantined): Phase.QUARANTINED,
     # once more
     (Phase.SUCCEEDED, ev.RecaptureRequested): _C,
+    (Phase.FAILED, ev.RecaptureRequested): _C,
     (Phase.SUCCEEDED, ev.StreamRequeued): _W,
     (Phase.FAILED, ev.StreamRequeued): _W,
     (Phase.SKIPPED, ev.StreamRequeued): _W,

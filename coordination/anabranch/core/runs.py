@@ -11,6 +11,7 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
 from anabranch.core.resolutions import open_conflicts
 from anabranch.core.state import PointPhase, RunPhase, State
+from anabranch.core.strategies.failures import NOT_CAPTURED
 from anabranch.core.violations import why_not_merged
 
 HELD_UP = frozenset({Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED})
@@ -93,7 +94,12 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
 
 def _requeue(draft: Draft, phases: frozenset[Phase], reason: str) -> None:
     for plan in draft.state.plan.streams:
-        if draft.stream(plan.id).phase in phases:
+        stream = draft.stream(plan.id)
+        if stream.phase not in phases:
+            continue
+        if stream.failure_class == NOT_CAPTURED.name and stream.workspace is not None:
+            draft.emit(ev.RecaptureRequested(plan.id, f"{reason}: its work is captured again"))
+        else:
             draft.emit(ev.StreamRequeued(plan.id, reason))
 
 

@@ -218,6 +218,7 @@ class Stream(msgspec.Struct, frozen=True):
     synced: Synced | None = None
     care: Care = Care()
     files_changed: int | None = None
+    ignored: tuple[str, ...] = ()
 
     @property
     def public_state(self) -> str:

@@ -46,6 +46,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         offer=None,
         synced=None,
         files_changed=None,
+        ignored=(),
     )
 
 
@@ -148,6 +149,7 @@ def _result(s: Stream, record: ev.Recorded, event: ev.ResultCaptured, spent: flo
         result=result,
         warnings=warnings,
         files_changed=event.files_changed,
+        ignored=event.ignored,
         spent=_captured(s, spent),
     )
 
@@ -181,6 +183,12 @@ def _quarantined(
     s: Stream, record: ev.Recorded, event: ev.StreamQuarantined, spent: float
 ) -> Stream:
     return replace(s, reason=event.reason, quarantined_at=event.point)
+
+
+def _recapture(
+    s: Stream, record: ev.Recorded, event: ev.RecaptureRequested, spent: float
+) -> Stream:
+    return replace(s, reason=event.reason, failure=None, failure_class="")
 
 
 def _failed(s: Stream, record: ev.Recorded, event: ev.StreamFailed, spent: float) -> Stream:
@@ -243,7 +251,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.StreamQuarantined: _quarantined,
     ev.StreamBlocked: _ended,
     ev.StreamRequeued: _requeued,
-    ev.RecaptureRequested: _ended,
+    ev.RecaptureRequested: _recapture,
     ev.ConflictHandedBack: _handed_back,
     ev.WorkspaceReclaimed: _reclaimed,
     **liveness_folds.STREAM_FOLDS,

@@ -14,6 +14,7 @@ from anabranch.core.draft import Draft
 from anabranch.core.failures import classify
 from anabranch.core.guardian import ladder
 from anabranch.core.inheritance import left_out_below
+from anabranch.core.left_behind import is_worth_naming
 from anabranch.core.lifecycle import Phase
 from anabranch.core.owed import deadline_of, exited_well
 from anabranch.core.point_checkpoints import lines_reverted
@@ -21,7 +22,7 @@ from anabranch.core.resolutions import resolver_is_due
 from anabranch.core.state import Exit, Stream
 from anabranch.core.state_restoring import follow_retry
 from anabranch.core.strategies import FailedAttempt, FailureClass, GiveUp, RecoveryDecision
-from anabranch.core.strategies.failures import CANNOT_START, CERTAIN, ENDED
+from anabranch.core.strategies.failures import CANNOT_START, CERTAIN, ENDED, NOT_CAPTURED
 from anabranch.core.violations import removal_kept, strays_kept
 from anabranch.core.wording import counted
 
@@ -88,7 +89,13 @@ def effect_failed(draft: Draft, fact: inputs.EffectFailed) -> None:
     if stream.phase not in (Phase.PREPARING, Phase.STARTING, Phase.CAPTURING):
         return
     draft.emit(ev.AttemptFailed(stream.id, stream.attempt, fact.reason))
-    conclude(draft, draft.stream(stream.id), fact.reason)
+    why = why_not_succeeded(draft, stream) if stream.phase is Phase.CAPTURING else fact.reason
+    if why is None:
+        conclude(draft, draft.stream(stream.id), fact.reason, kind=NOT_CAPTURED)
+    else:
+        told = fact.reason if why == fact.reason else f"{why}; {fact.reason}"
+        kind = CERTAIN if fact.is_permanent else None
+        conclude(draft, draft.stream(stream.id), told, kind=kind)
 
 
 def effect_delayed(draft: Draft, fact: inputs.EffectDelayed) -> None:
@@ -144,11 +151,11 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.CAPTURING:
         return
-    why = fact.fault or why_not_succeeded(draft, stream)
+    why, fault = why_not_succeeded(draft, stream), fact.fault
     works_apart = draft.state.stream_plan(stream.id).workspace != "shared"
-    if why is None and works_apart and not fact.commit:
-        why = "it ended well, but nothing of its work could be kept"
-    if why is None:
+    if why is None and not fault and works_apart and not fact.commit:
+        fault = "it ended well, but nothing of its work could be kept"
+    if why is None and not fault:
         _succeed(draft, stream, fact)
         return
     if fact.commit:
@@ -162,7 +169,10 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
                 fact.log_tail,
             )
         )
-    conclude(draft, draft.stream(stream.id), why, fact.log_tail, is_permanent=bool(fact.fault))
+    told = "; ".join(text for text in (why, fault) if text)
+    lasting = NOT_CAPTURED if fact.may_be_captured_again else CERTAIN
+    kind = lasting if why is None and fact.fault else None
+    conclude(draft, draft.stream(stream.id), told, fact.log_tail, kind)
 
 
 def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
@@ -180,6 +190,7 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
             fact.ref,
             fact.warnings,
             fact.start_tree,
+            tuple(path for path in fact.ignored if is_worth_naming(path)),
         )
     )
     if fact.reverted:
@@ -240,16 +251,21 @@ def conclude(
     stream: Stream,
     reason: str,
     log_tail: tuple[str, ...] = (),
-    is_permanent: bool = False,
+    kind: FailureClass | None = None,
 ) -> None:
-    """Decide what an attempt without success becomes: stopped, tried again, or failed."""
+    """Decide what an attempt without success becomes: stopped, tried again, or failed.
+
+    ``kind`` is what the engine knows of the failure; None asks the classifiers.
+    """
     if stream.stop and stream.stop.then == Phase.STOPPED:
         draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
         return
-    kind = CERTAIN if is_permanent else _failure_class(draft, stream, reason, log_tail)
+    is_known = kind is not None
+    kind = kind or _failure_class(draft, stream, reason, log_tail)
     decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason, kind), reason)
-    tells_more = kind.evidence or (kind.is_permanent and kind not in (CANNOT_START, CERTAIN))
-    why = f"{reason} ({kind.words})" if tells_more else reason
+    tells_more = kind.evidence or (kind.is_permanent and kind != CANNOT_START)
+    why = f"{reason} ({kind.words})" if tells_more and not is_known else reason
+    why += _left_behind(draft, stream)
     is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
     if isinstance(decision, GiveUp) or is_called_off:
         draft.emit(ev.StreamFailed(stream.id, stream.attempt, why, kind.name))
@@ -257,6 +273,16 @@ def conclude(
     retry_at = draft.now + decision.delay_seconds
     told = f"{why}; {decision.reason}"
     draft.emit(ev.RetryScheduled(stream.id, stream.attempt, retry_at, told, kind.name))
+
+
+def _left_behind(draft: Draft, stream: Stream) -> str:
+    """Return what those a stream builds on had made and git ignores: it was not brought to it."""
+    if stream.exit is None or stream.stop:
+        return ""
+    below = draft.state.topology.ancestors((stream.id,)) - {stream.id}
+    found = ((s, draft.state.streams[s].ignored) for s in sorted(below))
+    told = [f"{', '.join(paths[:3])} of {s}" for s, paths in found if paths]
+    return f"; what git ignores does not come along: {'; '.join(told[:2])}" if told else ""
 
 
 def _failure_class(

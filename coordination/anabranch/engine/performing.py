@@ -48,6 +48,7 @@ from anabranch.engine.performers.resolver import run_resolver
 from anabranch.engine.performers.verifier import run_verify
 from anabranch.engine.performers.want import want_of
 from anabranch.engine.performers.workspaces import (
+    NoWorkingFolder,
     WorkspaceEffects,
     told,
 )
@@ -61,6 +62,7 @@ _log = logging.getLogger(__name__)
 SHORTAGE_RETRY_SECONDS = 2.0
 MOST_WAITS_FOR_WORDS = 30
 """How often a shortage is waited out that only a program's words speak for, and no trial."""
+CAPTURE_AGAIN_SECONDS = (0.5, 2.0)
 LOOK_FOR_QUIET_SECONDS = 0.5
 WORKERS = 4
 
@@ -153,7 +155,9 @@ class Performing:
                 want = want_of(error, self._workspaces.places, self._folder.path)
                 words_left -= want is not None and not want.is_certain
                 if want is None or words_left < 0:
-                    self._post_failure(effect, told(error))  # first: noting it may fail, too
+                    self._post_failure(
+                        effect, told(error), isinstance(error, NoWorkingFolder)
+                    )  # first: noting it may fail, too
                     _log.exception("performing %s", effect)
                     return None
             self._post_delay(effect, want.what)
@@ -166,7 +170,7 @@ class Performing:
             case fx.PrepareWorkspace():
                 await self._in_thread(effect, self._workspaces.prepare)
             case fx.CaptureResult():
-                await self._in_thread(effect, self._captures.capture, self._alone_in(effect))
+                await self._capture(effect)
             case fx.TakeCheckpoint():
                 await self._in_thread(effect, self._captures.checkpoint, self._alone_in(effect))
             case fx.MergeCheckpoint():
@@ -200,6 +204,28 @@ class Performing:
         async with alone or nullcontext():
             task = partial(work, self._state(), effect)
             self._post(await asyncio.get_running_loop().run_in_executor(self._workers, task))
+
+    async def _capture(self, effect: fx.CaptureResult) -> None:
+        """Capture a stream's work; where that fails it is tried again, and the work is not.
+
+        What passes (a filter that needs the network, a permission) has passed by then, or it takes
+        a person, who finds what could be captured.
+        """
+        for pause_seconds in (*CAPTURE_AGAIN_SECONDS, None):
+            try:
+                await self._in_thread(effect, self._captures.capture, self._alone_in(effect))
+            except (ws.GitError, OSError) as error:
+                if want_of(error, self._workspaces.places, self._folder.path) is not None:
+                    raise
+                reason = told(error)
+                if pause_seconds is None:
+                    break
+                self._post_delay(effect, f"its work cannot be captured: {reason}")
+                await asyncio.sleep(pause_seconds)
+            else:
+                return
+        salvage = partial(self._captures.capture_what_can_be, reason=reason)
+        await self._in_thread(effect, salvage, self._alone_in(effect))
 
     async def _offer(self, effect: fx.OfferCheckpoint) -> None:
         """Wait for a quiet moment in a workspace, and bring the files of a checkpoint."""
@@ -361,7 +387,7 @@ class Performing:
                 )
             )
 
-    def _post_failure(self, effect: fx.Effect, reason: str) -> None:
+    def _post_failure(self, effect: fx.Effect, reason: str, is_permanent: bool) -> None:
         match effect:
             case fx.CaptureBase():
                 self._post(inputs.BaseNotFound(reason=reason, cause=effect.cause))
@@ -409,6 +435,7 @@ class Performing:
                         stream=effect.stream,
                         attempt=effect.attempt,
                         reason=reason,
+                        is_permanent=is_permanent,
                         cause=effect.cause,
                     )
                 )

@@ -87,7 +87,10 @@ class AttemptFailed(StreamEvent, frozen=True):
 
 
 class ResultCaptured(StreamEvent, frozen=True):
-    """The stream's work stands as a commit that a ref keeps."""
+    """The stream's work stands as a commit that a ref keeps.
+
+    ``ignored`` is what git leaves out of it and others may miss.
+    """
 
     attempt: Attempt
     commit: str
@@ -96,6 +99,7 @@ class ResultCaptured(StreamEvent, frozen=True):
     ref: str
     warnings: tuple[str, ...] = ()
     start_tree: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 class PartialCaptured(StreamEvent, frozen=True):

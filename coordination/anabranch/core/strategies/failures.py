@@ -44,6 +44,9 @@ CANNOT_START = FailureClass("cannot start", is_permanent=True)
 CERTAIN = FailureClass("permanent", is_permanent=True)
 """The engine knows that it would happen again: the reason says why."""
 
+NOT_CAPTURED = FailureClass("not captured", is_permanent=True)
+"""Its process ended well, and its work could not be kept: that is tried again, not the work."""
+
 ENDED = FailureClass("ended by the engine")
 """It stood still, or ran longer than it may, or a person wanted it ended."""
 

@@ -79,9 +79,43 @@ class CaptureEffects:
             files_removed=result.removal.removed,
             files_before=result.removal.before,
             files_left=result.removal.left,
+            ignored=tuple(map(tellable, result.ignored)),
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
+        )
+
+    def capture_what_can_be(
+        self, state: State, effect: fx.CaptureResult, reason: str
+    ) -> inputs.Input:
+        """Keep what can be kept of work that cannot be captured whole, for the ``reason`` given."""
+        workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
+        failed = replace(
+            nothing_captured(effect),
+            fault=f"its work could not be captured: {reason}",
+            log_tail=self._log_tail(state, effect),
+            may_be_captured_again=True,
+        )
+        if workspace is None:
+            return failed
+        ref = ws.partial_ref(state.run, effect.stream, effect.attempt)
+        message = f"{effect.stream}: what of attempt {effect.attempt} could be captured"
+        try:
+            kept, without = ws.capture_what_can_be(self._repo, state.run, workspace, message, ref)
+        except ws.WorkspaceReplaced as error:
+            return self._history_only(effect, workspace, error.reason, failed.log_tail)
+        except (ws.GitError, OSError):
+            told = f"{failed.fault}; all of it is in {workspace.path}, untouched"
+            return replace(failed, fault=told)
+        listed = tellable(", ".join(without[:3]))
+        return replace(
+            failed,
+            commit=kept.commit,
+            tree=kept.tree,
+            files_changed=kept.files_changed,
+            ref=ref,
+            fault=f"{failed.fault}; all but {listed} is kept by {ref}, and all is in "
+            f"{workspace.path}: mend the cause, then anabranch resume captures it again",
         )
 
     def _history_only(

@@ -264,19 +264,26 @@ def point_ref(state: State, point: PointId) -> str:
     return f"refs/anabranch/point/{state.run}/{in_ref(point)}"
 
 
+class NoWorkingFolder(OSError):
+    """A stream cannot be run where its plan wants it; another attempt would find the same."""
+
+
 def working_directory(workspace: Path, prefix: str, working_dir: str) -> Path:
-    """Return where a command runs. Raises OSError if that is no folder inside the workspace.
+    """Return where a command runs. Raises NoWorkingFolder if that is not a folder inside it.
 
     The workspace may hold links that a stream (or a repository) made, so the real path counts.
     """
     if os.path.islink(workspace):
-        raise OSError(f"the workspace was replaced: {workspace} is a symbolic link")
+        raise NoWorkingFolder(f"the workspace was replaced: {workspace} is a symbolic link")
     root = os.path.realpath(workspace)
     found = os.path.realpath(os.path.join(root, prefix, working_dir))
     if found != root and not found.startswith(root + os.sep):
-        raise OSError(f"working_dir {working_dir!r} leads out of the workspace")
+        raise NoWorkingFolder(f"working_dir {working_dir!r} leads out of the workspace")
     if not os.path.isdir(found):
-        raise OSError(f"working_dir {working_dir!r} is no folder in the workspace")
+        raise NoWorkingFolder(
+            f"working_dir {working_dir!r} is not a folder in the workspace: nothing that this "
+            "stream starts from has it"
+        )
     return Path(found)
 
 

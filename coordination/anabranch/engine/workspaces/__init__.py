@@ -8,7 +8,11 @@ from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.accepting import accept_settings
 from anabranch.engine.workspaces.approving import approve
 from anabranch.engine.workspaces.basing import capture_base, not_followed, uncommitted_files
-from anabranch.engine.workspaces.capturing import capture_history, capture_result
+from anabranch.engine.workspaces.capturing import (
+    capture_history,
+    capture_result,
+    capture_what_can_be,
+)
 from anabranch.engine.workspaces.counting import count_changes, forget_counts
 from anabranch.engine.workspaces.deciding import (
     LARGEST_TEXT_BYTES,
@@ -128,6 +132,7 @@ __all__ = [
     "capture_base",
     "capture_history",
     "capture_result",
+    "capture_what_can_be",
     "changed_paths",
     "changed_settings",
     "checkpoint_ref",

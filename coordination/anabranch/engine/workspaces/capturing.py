@@ -9,6 +9,7 @@ The stream's folder is not believed about where its repository lies; the engine 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,12 @@ import msgspec
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, GitError
-from anabranch.engine.workspaces.checking import Finding, check_changes, files_removed
+from anabranch.engine.workspaces.checking import (
+    Finding,
+    check_changes,
+    files_removed,
+    ignored_paths,
+)
 from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
 from anabranch.engine.workspaces.lost import (
     git_directory_names,
@@ -30,11 +36,13 @@ from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import index_path
 from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view
-from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
+from anabranch.engine.workspaces.snapshots import path_at_fault, renew_index, take_snapshot
 from anabranch.engine.workspaces.stream_history import bring_objects, head_of, objects_of
 from anabranch.engine.workspaces.stream_repository import refs_at_start
 from anabranch.engine.workspaces.values import Repository, Result, Workspace
 
+MOST_IGNORED = 50
+MOST_LEFT_OUT = 64
 _WITHOUT_INDEX = "what it added by force or took out of git is as it was before"
 
 
@@ -46,11 +54,13 @@ def capture_result(
     workspace: Workspace,
     message: str,
     ref: str,
+    without: Sequence[str] = (),
 ) -> Result:
     """Captures all work in a workspace and keeps it by ``ref`` at once.
 
-    The result's warnings name what git takes without a word but people would want to know. Raises
-    GitError when a file cannot be captured; the workspace stays as it is.
+    The result's warnings name what git takes without a word but people would want to know. Files
+    and folders named in ``without`` stay as they were at the start. Raises GitError when a file
+    cannot be captured; the workspace stays as it is.
     """
     if workspace.kind == "shared":
         warning = "this stream works in your own folder: its changes are already there"
@@ -59,14 +69,14 @@ def capture_result(
     require_unreplaced(workspace.path, workspace.identity)
     store = objects_of(repo, workspace)
     try:
-        return _captured(repo, workspace, store, message, ref)
+        return _captured(repo, workspace, store, message, ref, without)
     except WorkspaceReplaced:
         raise
     except GitError as error:
         if store is None:
             raise
         told = f"what it told git cannot be read ({error.reason}): its files are one commit"
-        result = _captured(repo, workspace, None, message, ref, only_files=True)
+        result = _captured(repo, workspace, None, message, ref, without, only_files=True)
         return msgspec.structs.replace(result, warnings=(told, *result.warnings))
 
 
@@ -76,6 +86,7 @@ def _captured(
     store: Path | None,
     message: str,
     ref: str,
+    without: Sequence[str] = (),
     *,
     only_files: bool = False,
 ) -> Result:
@@ -89,7 +100,7 @@ def _captured(
         git = _with_fresh_index(git, workspace.start_tree)
     else:
         fault = renew_index(git, source, workspace.start_tree)
-    snapshot = take_snapshot(git, own_paths(repo))
+    snapshot = take_snapshot(git, (*own_paths(repo), *without))
     require_unreplaced(workspace.path, workspace.identity)  # it may have been swapped meanwhile
     changed = changes(git, workspace.start_tree, snapshot.tree)
     at_start: tuple[str, tuple[Finding, ...]] = (workspace.start_commit, ())
@@ -101,7 +112,8 @@ def _captured(
     keep_ref(repo, ref, commit)
     if fault is not None:
         finding = (*finding, f"its index is not used ({fault}): {_WITHOUT_INDEX}")
-    findings = [*finding, *check_changes(git, snapshot, changed)]
+    ignored = ignored_paths(git)
+    findings = [*finding, *check_changes(git, snapshot, changed, ignored)]
     return Result(
         workspace.stream,
         commit,
@@ -111,7 +123,32 @@ def _captured(
         len(changed),
         tuple(findings),
         files_removed(git, workspace.start_tree, snapshot.tree, changed),
+        ignored[:MOST_IGNORED],
     )
+
+
+def capture_what_can_be(
+    repo: Repository, run: RunId, workspace: Workspace, message: str, ref: str
+) -> tuple[Result, tuple[str, ...]]:
+    """Captures a workspace without the files that cannot be captured; returns those, too.
+
+    Raises GitError when it cannot be told which those are.
+    """
+    without: list[str] = []
+    while True:
+        try:
+            result = capture_result(
+                repo, run, workspace.stream, workspace.attempt, workspace, message, ref, without
+            )
+        except WorkspaceReplaced:
+            raise
+        except GitError as error:
+            path = path_at_fault(error)
+            if path is None or path in without or len(without) >= MOST_LEFT_OUT:
+                raise
+            without.append(path)
+        else:
+            return result, tuple(without)
 
 
 def capture_history(

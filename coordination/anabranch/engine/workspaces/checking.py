@@ -17,7 +17,9 @@ _LISTED = 3
 GITLINK = "160000"
 
 
-def check_changes(git: Git, snapshot: Snapshot, changed: Sequence[Change]) -> Iterator[Finding]:
+def check_changes(
+    git: Git, snapshot: Snapshot, changed: Sequence[Change], ignored: Sequence[str]
+) -> Iterator[Finding]:
     """Says, in words for the user, what in a captured tree deserves a look."""
     if snapshot.left_out:
         yield f"nested repositories without commits are not captured: {some(snapshot.left_out)}"
@@ -31,11 +33,15 @@ def check_changes(git: Git, snapshot: Snapshot, changed: Sequence[Change]) -> It
     twins = case_twins(git, added)
     if twins:
         yield f"names that differ only in case: {some(twins)}"
-    listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
-    folders = tuple(path for path in listed if path.endswith("/"))
-    ignored = [path for path in listed if path in folders or not path.startswith(folders)]
     if ignored:
         yield f"{len(ignored)} ignored files or folders are not captured: {some(ignored)}"
+
+
+def ignored_paths(git: Git) -> tuple[str, ...]:
+    """What git leaves out of a folder, whole folders by a slash at the end."""
+    listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
+    folders = tuple(path for path in listed if path.endswith("/"))
+    return tuple(path for path in listed if path in folders or not path.startswith(folders))
 
 
 def files_removed(git: Git, before: str, after: str, changed: Sequence[Change]) -> FilesRemoved:

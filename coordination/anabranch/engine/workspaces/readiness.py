@@ -33,7 +33,6 @@ def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
         yield room
     if repo.kind == "plain":
         return
-    branch = result_branch(run)
     taken = read_ref(repo, "refs/heads/anabranch")
     if taken is not None:
         yield Refusal(
@@ -41,8 +40,10 @@ def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
             "give it another name: git branch -m anabranch NAME",
         )
         return
-    for ref in (base_ref(run), branch):
-        reason = _cannot_write(repo, ref, None)
+    head = resolve_head(live_view(repo))
+    tried = (base_ref(run), result_branch(run)) if head else (base_ref(run),)
+    for ref in tried:
+        reason = _cannot_write(repo, ref, None, head or _empty_tree(repo))
         if reason is not None:
             yield Refusal(
                 f"the result's refs cannot be written: {reason}",
@@ -66,7 +67,8 @@ def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Ref
         yield Refusal(
             f"{name} is checked out in {path} too", "switch that checkout to another branch first"
         )
-    reason = _cannot_write(repo, branch, resolve_head(here))
+    head = resolve_head(here)
+    reason = _cannot_write(repo, branch, head, head) if head else None
     if reason is not None:
         yield Refusal(f"{name} cannot be moved: {reason}", "mend that first")
     yield from _troubles_of_checkout(repo, here, include_uncommitted)
@@ -133,9 +135,9 @@ def _uncommitted(repo: Repository, here: Git) -> tuple[str, ...]:
     return tuple(entry[3:] for entry in listed.fields)
 
 
-def _cannot_write(repo: Repository, ref: str, stands_at: str | None) -> str | None:
+def _cannot_write(repo: Repository, ref: str, stands_at: str | None, new: str) -> str | None:
     """Why git would not write a ref, if so; the transaction that finds out is taken back."""
-    change = f"update {ref} {stands_at} {stands_at}" if stands_at else f"create {ref} {_any(repo)}"
+    change = f"update {ref} {new} {stands_at}" if stands_at else f"create {ref} {new}"
     script = f"start\n{change}\nprepare\nabort\n"
     try:
         live_view(repo).run("update-ref", "--stdin", stdin=script.encode())
@@ -144,10 +146,9 @@ def _cannot_write(repo: Repository, ref: str, stands_at: str | None) -> str | No
     return None
 
 
-def _any(repo: Repository) -> str:
-    """An object that is there, for a ref that is never made."""
-    git = live_view(repo)
-    return resolve_head(git) or git.run("hash-object", "-t", "tree", "-w", "--stdin").text
+def _empty_tree(repo: Repository) -> str:
+    """An object that is there; where nothing was committed yet, no branch can be tried."""
+    return live_view(repo).run("hash-object", "-t", "tree", "-w", "--stdin").text
 
 
 def _want_of_room(repo: Repository) -> Refusal | None:

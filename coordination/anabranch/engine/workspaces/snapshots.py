@@ -30,7 +30,16 @@ from anabranch.plain_files import (
 
 _MOST_NESTED = 64
 _LINK_MODE = (0o160000).to_bytes(4, "big")
-_UNREAD = "warning: could not open directory "
+_UNREAD = re.compile(r"^warning: could not open directory '(.+)': (.+)$", re.MULTILINE)
+_AT_FAULT = (
+    _UNREAD,
+    re.compile(r'^error: open\("(.+)"\): ', re.MULTILINE),
+    re.compile(r"^error: unable to index file '(.+)'$", re.MULTILINE),
+    re.compile(r"^fatal: (.+): clean filter '.*' failed$", re.MULTILINE),
+    re.compile(r"^(?:fatal|error): failed to encode '(.+)' from ", re.MULTILINE),
+    re.compile(r"^(?:fatal|error): BOM is (?:prohibited|required) in '(.+)' if ", re.MULTILINE),
+    re.compile(r"^error: readlink\(\"(.+)\"\): ", re.MULTILINE),
+)
 _NO_COMMIT = "/' does not have a commit checked out"
 
 
@@ -52,7 +61,7 @@ def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
     while True:
         excluded = [f":(exclude,top,literal){path}" for path in (*withheld, *links, *left_out)]
         try:
-            _require_all_read(git.run("add", "-A", "--", ":/", *excluded))
+            _require_all_read(git.run("add", "-A", "--", ":/", *excluded), withheld)
         except GitError as error:
             nested = _nested_without_commit(error.stderr)
             if nested is None or nested in left_out or len(left_out) >= _MOST_NESTED:
@@ -66,12 +75,22 @@ def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
     return Snapshot(git.run("write-tree").text, tuple(left_out))
 
 
-def _require_all_read(answer: Answer) -> None:
+def path_at_fault(error: GitError) -> str | None:
+    """The file or folder that a snapshot failed of, if git has said so."""
+    for pattern in _AT_FAULT:
+        found = pattern.search(error.stderr or error.reason)
+        if found:
+            return found[1].rstrip("/")
+    return None
+
+
+def _require_all_read(answer: Answer, withheld: Sequence[str]) -> None:
     """Raises GitError if a folder could not be opened: git passes over it with a warning only."""
-    for line in decode(answer.err).splitlines():
-        if line.startswith(_UNREAD):
+    for found in _UNREAD.finditer(decode(answer.err)):
+        if found[1].rstrip("/") not in withheld:
             raise GitError(
-                f"a folder cannot be read: {line.removeprefix(_UNREAD)}",
+                f"a folder cannot be read: '{found[1]}': {found[2]}",
+                stderr=found[0],
                 hint="make it readable, or have a .gitignore leave it out",
             )
 

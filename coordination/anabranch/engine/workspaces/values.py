@@ -97,6 +97,7 @@ class Result(msgspec.Struct, frozen=True):
     files_changed: int = 0
     warnings: tuple[str, ...] = ()
     removal: FilesRemoved = FilesRemoved()
+    ignored: tuple[str, ...] = ()
 
 
 class ConflictedPath(msgspec.Struct, frozen=True):
