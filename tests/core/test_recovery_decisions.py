@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from anabranch.core import effects as fx
+from anabranch.core import inputs
 from anabranch.core.projections import exit_code_of
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
@@ -220,20 +221,22 @@ def test_resuming_a_stopped_run_goes_on_with_what_was_stopped() -> None:
     assert run.merged()[-1] == "run_converged"
 
 
-@pytest.mark.parametrize("retry_failed", [True, False])
-def test_resuming_a_converged_run_changes_nothing(retry_failed: bool) -> None:
+def test_resuming_a_converged_run_changes_nothing_but_is_noted() -> None:
     run = given(stream("a"))
     run.succeed("a")
     run.merged()
-    assert run.resume(retry_failed=retry_failed) == ["run_resumed"]
+    assert run.resume() == ["run_resumed"]
     assert run.state.phase == "converged"
 
 
-def test_resuming_without_retrying_leaves_an_ended_run_as_it_is() -> None:
+def test_looking_at_a_run_that_is_over_is_no_event() -> None:
+    """Nor is what the machine does meanwhile; and what is asked for then is done as ever."""
     run = given(stream("a"))
     run.fail("a")
-    assert run.resume(retry_failed=False) == ["run_resumed"]
+    assert run.resume(retry_failed=False) == []
+    assert run.give(inputs.MachineLoad(memory_available_mb=1.0, memory_pressure=0.9)) == []
     assert run.state.phase == "failed"
+    assert run.retry("a")[0] == "run_reopened"
 
 
 @pytest.mark.parametrize(("code", "signal"), [(143, None), (None, 15)])

@@ -18,9 +18,16 @@ ALTERNATE_SCREEN = "\x1b[?1049h"
 
 
 def on_terminal(
-    program: Program, *arguments: str, in_background: bool = False, **env: str
+    program: Program,
+    *arguments: str,
+    in_background: bool = False,
+    once: tuple[str, str] = ("", ""),
+    **env: str,
 ) -> tuple[int, str]:
-    """Run a command on a terminal that controls it; return its exit code and what was painted."""
+    """Run a command on a terminal that controls it; return its exit code and what was painted.
+
+    ``once`` is a text to wait for, and what is typed then.
+    """
     command = [*PROGRAM, *arguments]
     if in_background:
         command = ["sh", "-mc", '"$@" & wait $!', "sh", *command]
@@ -31,7 +38,7 @@ def on_terminal(
         os.execvpe(command[0], command, environment)
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     try:
-        said = _everything(ours)
+        said = _everything(ours, *once)
     except BaseException:
         os.kill(child, signal.SIGKILL)  # our own child, not yet waited for
         raise
@@ -41,9 +48,12 @@ def on_terminal(
     return os.waitstatus_to_exitcode(status), said
 
 
-def _everything(terminal: int) -> str:
+def _everything(terminal: int, awaited: str, keys: str) -> str:
     said, deadline = bytearray(), time.monotonic() + DEADLINE_SECONDS
     while True:
+        if keys and awaited.encode() in said:
+            os.write(terminal, keys.encode())
+            keys = ""
         assert time.monotonic() < deadline, f"it goes on: {bytes(said[-2000:])!r}"
         if not select.select([terminal], [], [], 1.0)[0]:
             continue

@@ -9,6 +9,7 @@ import re
 import select
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -241,10 +242,24 @@ def test_init_writes_a_plan_that_runs_and_never_overwrites(program: Program) -> 
     program.asked(0, "init")
     path = program.project / "anabranch.toml"
     written = path.read_bytes()
-    assert "schema" in written.decode().splitlines()[0]
+    schema = program.project / written.decode().splitlines()[0].removeprefix("#:schema ")
+    assert json.loads(schema.read_text("utf-8")) == program.asked(0, "schema").json()
     program.asked(0, "check")
     program.asked(2, "init")
     assert path.read_bytes() == written
+
+
+@pytest.mark.parametrize("module", ["anabranch", "anabranch_console"])
+def test_the_program_is_also_a_module(program: Program, module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module, "--version"],
+        env=program.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.startswith("anabranch, version ")
 
 
 def waiting_plan(program: Program) -> None:

@@ -29,6 +29,28 @@ def test_in_the_background_of_a_terminal_it_is_told_as_text(program: Program) ->
     assert "commands converged" in painted
 
 
+def test_without_a_command_one_looks_at_the_latest_run(program: Program) -> None:
+    """On a terminal and where there is one; else the help, which is no error."""
+    told = program.expect(0)
+    assert "Usage: anabranch" in told.out
+    assert not told.err
+    program.expect(0, "run", "--headless", "--", "echo x > x")
+    before = program.events()
+    code, painted = on_terminal(program, once=("converged", "q"))
+    assert (code, ALTERNATE_SCREEN in painted) == (0, True)
+    assert program.events() == before
+
+
+def test_a_console_that_cannot_be_shown_says_why(program: Program) -> None:
+    program.expect(0, "run", "--headless", "--", "true")
+    code, painted = on_terminal(program, "console", TERM="dumb")
+    assert code == 2
+    assert "TERM" in painted
+    code, painted = on_terminal(program, "console", in_background=True)
+    assert code == 2
+    assert "background" in painted
+
+
 @pytest.mark.parametrize(
     ("arguments", "env", "is_stopped"),
     [

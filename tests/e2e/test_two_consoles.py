@@ -10,11 +10,13 @@ import pytest
 
 from anabranch.core.calls import Broadcast
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import StopStream
+from anabranch.core.inputs import RetryStream, StopStream
 from anabranch.core.state import RunPhase
 from anabranch.engine.follower import RunFollower
+from anabranch.engine.hosting import resume_run
+from anabranch.plugins import load_plugins
 from anabranch_console.operator_calls import CALLER
-from tests.e2e.program import Program, Running, until
+from tests.e2e.program import DEADLINE_SECONDS, Program, Running, until
 from tests.engine.repositories import git
 
 
@@ -55,6 +57,27 @@ def test_a_second_host_is_refused_with_words(program: Program, host: Running) ->
     open_gate(program)
     assert host.wait().code == 0
     assert "run_resumed" not in [event["type"] for event in program.events()]
+
+
+def test_looking_at_a_run_that_is_over_changes_nothing(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A console that hosts it is opened and left: not one event more. What it then asks is done."""
+    program.plan({"s": "echo x > x.txt; exit 1"}, recovery={"max_retries": 0})
+    program.expect(1, "run", "--headless")
+    before = program.events()
+    monkeypatch.setenv("XDG_STATE_HOME", str(program.state_home))
+    strategies = load_plugins().strategies
+    host = resume_run(program.folder(), strategies, reason="looked at", retry_failed=False)
+    try:
+        assert host.wait(DEADLINE_SECONDS)
+        assert program.events() == before
+        assert host.submit(RetryStream(StreamId("s"), "once more")).result() is None
+        assert host.wait(DEADLINE_SECONDS)
+    finally:
+        host.close()
+    assert next(e["type"] for e in program.events()[len(before) :]) == "run_reopened"
+    assert program.streams()["s"]["attempt"] == 2
 
 
 def test_of_many_hosts_at_once_one_wins(program: Program, host: Running) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 
 import click
@@ -17,6 +16,7 @@ from anabranch_console.cli.hosting import after_console, exit_code, finish, host
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument, say
+from anabranch_console.cli.terminal import why_no_console
 from anabranch_console.followed_run import FollowedRun
 
 
@@ -27,8 +27,9 @@ def command(run: str | None) -> None:
 
     A run that is over is only looked at, until something is to be done in it.
     """
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("the console needs a terminal", "anabranch status tells it in text")
+    reason = why_no_console()
+    if reason is not None:
+        raise UsageError(reason, "anabranch status tells it in text")
     home = find_run(here(), run)
     found = read_run(home)
     if found.is_hosted or (found.state is not None and found.state.has_ended):

@@ -23,7 +23,7 @@ from anabranch.hostile_text import escape_for_terminal, tellable
 from anabranch_console.cli import sinks
 from anabranch_console.cli.meaning import KnownCommands
 from anabranch_console.cli.output import print_json_line, say
-from anabranch_console.cli.terminal import wants_colour
+from anabranch_console.cli.terminal import can_show_console, wants_colour
 from anabranch_console.faults import keep_fault, last_words
 
 COMMANDS = {
@@ -106,6 +106,7 @@ class LazyCommands(KnownCommands):
 
 @click.group(
     cls=LazyCommands,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.option("-C", "folder", metavar="DIR", help="Run as if started in DIR.")
@@ -113,7 +114,11 @@ class LazyCommands(KnownCommands):
 @click.version_option(__version__, prog_name="anabranch")
 @click.pass_context
 def cli(ctx: click.Context, folder: str | None, safe_mode: bool) -> None:
-    """Run streams of work side by side, each in its own workspace, and join their results."""
+    """Run streams of work side by side, each in its own workspace, and join their results.
+
+    Without a command: the console on the latest run of this project, if there is one that goes on
+    or is over, and a terminal to show it; else this help.
+    """
     if isinstance(ctx.obj, sinks.Streams):
         ctx.obj.out.is_essential = ctx.invoked_subcommand in READING
     ctx.color = wants_colour() or None
@@ -123,6 +128,24 @@ def cli(ctx: click.Context, folder: str | None, safe_mode: bool) -> None:
         except OSError as error:
             raise click.UsageError(f"cannot go to {folder!r}: {error.strerror}") from None
     ctx.meta[GONE] = _leave_gone_folder()
+    if ctx.invoked_subcommand is None:
+        _without_command(ctx)
+
+
+def _without_command(ctx: click.Context) -> None:
+    """Open the console where there is something to look at; starting anything is left to words."""
+    if can_show_console() and not ctx.meta[GONE]:
+        from anabranch.engine.runs import read_run, run_folders
+
+        latest = next(iter(run_folders(here())), None)
+        found = latest and read_run(latest)
+        if found and found.state and (found.is_hosted or found.state.has_ended):
+            console = ctx.command.get_command(ctx, "console")  # type: ignore[attr-defined]
+            ctx.invoke(console, run=found.folder.run)
+            return
+        if found:
+            say(f"run {found.folder.run} is not over; go on with: anabranch resume")
+    click.echo(ctx.get_help())
 
 
 def main(arguments: list[str] | None = None) -> None:

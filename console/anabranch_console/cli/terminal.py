@@ -18,16 +18,22 @@ def is_in_ci(environ: Mapping[str, str] = os.environ) -> bool:
 
 
 def can_show_console(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a full-screen console can be shown: on a terminal that is ours, for a person.
+    """Whether a full-screen console is to be shown without being asked for by name."""
+    return why_no_console(environ) is None and not is_in_ci(environ)
+
+
+def why_no_console(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return why a full-screen console cannot be shown; None if it can.
 
     It reads from stdin and paints on stderr, so each standard stream has to be the terminal.
     """
-    return (
-        all(map(_is_terminal, (sys.__stdin__, sys.__stdout__, sys.__stderr__)))
-        and environ.get("TERM", "dumb") not in ("dumb", "")
-        and not is_in_ci(environ)
-        and is_in_foreground()
-    )
+    if not all(map(_is_terminal, (sys.__stdin__, sys.__stdout__, sys.__stderr__))):
+        return "the console needs a terminal: stdin, stdout and stderr"
+    if environ.get("TERM", "dumb") in ("dumb", ""):
+        return "the console needs a terminal that can move its cursor, and TERM says it cannot"
+    if not is_in_foreground():
+        return "the console needs the terminal for itself, and runs in its background"
+    return None
 
 
 def is_in_foreground() -> bool:

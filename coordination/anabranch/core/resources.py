@@ -374,6 +374,8 @@ def machine_seen(draft: Draft, fact: inputs.MachineSeen) -> None:
 def load_seen(draft: Draft, fact: inputs.MachineLoad) -> None:
     """The machine's free memory, or what else is scarce, has changed enough to matter."""
     state = draft.state
+    if state.has_ended:
+        return  # to whoever looks at a run that is over it does not matter
     shortage = shortage_of(state, fact.memory_available_mb, fact.memory_pressure)
     shortage = shortage or (fact.short_of if state.counts.active else "")  # else nobody gives back
     table = state.resources

@@ -74,8 +74,13 @@ def stop_everyone(draft: Draft, reason: str) -> None:
 
 
 def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
-    """Go on with a run that another engine hosted, or that waits for a person."""
+    """Go on with a run that another engine hosted, or that waits for a person.
+
+    Whoever only looks at a run that is over changes nothing of it.
+    """
     state = draft.state
+    if state.has_ended and not command.retry_failed:
+        return None
     draft.cause = draft.emit(ev.RunResumed(command.reason, command.adopted))
     if not state.has_ended or not command.retry_failed or state.phase is RunPhase.CONVERGED:
         return None

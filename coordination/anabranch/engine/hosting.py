@@ -182,7 +182,8 @@ def resume_run(
         if state is None:
             raise WorldError(f"run {home.run} has no events", "it can be deleted")
         clock = RunClock.of_journal(journal, state)
-        journal.set_meta(**clock.facts())
+        if retry_failed or not state.has_ended:  # who only looks writes nothing
+            journal.set_meta(**clock.facts())
         repository, _ = open_project(Path(journal.meta("folder") or state.project))
     except AnabranchError:
         lock.release()
