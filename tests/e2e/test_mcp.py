@@ -31,6 +31,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "state_get": {"key": "k"},
     "state_update": {"key": "k", "value": {"b": 2}},
     "state_commit": {"base": 0, "changes": {"m": 1}},
+    "restore": {"version": 0},
     "send": {"to": "b", "body": "hello"},
     "broadcast": {"body": "hello"},
     "ack": {"id": 1},

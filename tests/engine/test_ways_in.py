@@ -19,6 +19,9 @@ import pytest
 
 from anabranch.client import AsyncClient, Client, ab_words, mcp_tools
 from anabranch.client.verbs import Reply, Verbs
+from anabranch.core.calls import Caller
+from anabranch.core.decide import CALLS
+from anabranch.core.ids import StreamId
 from anabranch.engine.gateway import wire
 from tests.engine.knocking import DEADLINE_SECONDS, Bench
 
@@ -132,6 +135,16 @@ def test_the_examples_have_every_verb_with_every_argument() -> None:
         shown = set(EXAMPLES[verb][0]) | set(NOT_TOGETHER.get(verb, ({}, []))[0])
         assert shown == set(kind.__struct_fields__), verb
         msgspec.convert(EXAMPLES[verb][0], kind)
+
+
+def test_whatever_the_core_decides_on_has_a_verb() -> None:
+    """A call that no way in can make is one that nobody can make."""
+    caller = Caller(StreamId("a"), 1)
+    made = {
+        type(msgspec.convert(EXAMPLES[verb][0], kind).call(caller, "r"))
+        for verb, kind in wire.VERBS.items()
+    }
+    assert set(CALLS) - made == set()
 
 
 @pytest.mark.parametrize("verb", wire.VERBS)
