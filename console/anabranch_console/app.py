@@ -53,10 +53,14 @@ _HEIGHT_CLASSES = [(0, "-short"), (24, "-tall"), (34, "-very-tall")]
 
 @dataclass(frozen=True, slots=True)
 class ConsoleExit:
-    """How the console was left: what to say afterwards, and whether the run is to be stopped."""
+    """How the console was left: what to say afterwards, and whether the run is to be stopped.
+
+    ``was_ended`` says that no person left it: a signal ended it, or the terminal has gone.
+    """
 
     message: str
     wants_stop: bool = False
+    was_ended: bool = False
 
 
 class ConsoleApp(Contained, App[ConsoleExit]):
@@ -241,7 +245,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
     def _end(self, message: Ending) -> None:
         source = self.run_screen.model.source
         told = leaving_message(source.state, source.hosting)
-        self.exit(ConsoleExit(f"{message.reason}. {told}"))
+        self.exit(ConsoleExit(f"{message.reason}. {told}", was_ended=True))
 
     @on(RunScreen.Leaving)
     def _leave(self, message: RunScreen.Leaving) -> None:

@@ -22,11 +22,13 @@ def on_terminal(
     *arguments: str,
     in_background: bool = False,
     once: tuple[str, str] = ("", ""),
+    as_variable: str = "",
     **env: str,
 ) -> tuple[int, str]:
     """Run a command on a terminal that controls it; return its exit code and what was painted.
 
-    ``once`` is a text to wait for, and what is typed then.
+    ``once`` is a text to wait for, and what is typed then. ``as_variable`` names a variable that
+    tells the command, and with it its streams, the command's own process number.
     """
     command = [*PROGRAM, *arguments]
     if in_background:
@@ -35,6 +37,8 @@ def on_terminal(
     child, ours = pty.fork()
     if child == 0:
         os.chdir(program.project)
+        if as_variable:
+            environment[as_variable] = str(os.getpid())
         os.execvpe(command[0], command, environment)
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
     try:

@@ -76,6 +76,15 @@ def test_what_an_interruption_does_to_the_streams(
     assert ("CI is set" in told.err) == (bool(env) and env["CI"] == "true" and not arguments)
 
 
+def test_an_interruption_means_the_same_under_a_console(program: Program) -> None:
+    """Whatever ends the console from outside ends the streams, where that was asked for."""
+    program.plan({"s": "echo ready; kill -TERM $CONSOLE; sleep 60"})
+    code, painted = on_terminal(program, "run", "--on-interrupt", "stop", as_variable="CONSOLE")
+    assert (code, ALTERNATE_SCREEN in painted) == (130, True)
+    assert program.status()["state"] == "stopped"
+    program.await_quiet()
+
+
 def test_a_second_interruption_leaves_streams_to_end_by_themselves(program: Program) -> None:
     program.plan({"s": "trap 'echo asked' TERM; echo ready; while true; do sleep 0.1; done"})
     running = program.begin("run", "--headless", "--on-interrupt", "stop")

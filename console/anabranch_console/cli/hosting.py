@@ -78,66 +78,82 @@ class Wishes:
         return (self.on_interrupt or (STOP if is_in_ci() else LEAVE)) == STOP
 
 
+@dataclass(frozen=True)
+class Outside:
+    """What may end the hosting of a run besides the person at its console."""
+
+    limit: TimeLimit
+    interrupts: Interrupts
+    stops_when_interrupted: bool
+
+
 def host_run(host: RunHost, wishes: Wishes) -> int:
     """See a hosted run through, or leave it running; return the exit code."""
     try:
-        with TimeLimit(host, wishes.time_limit_seconds) as limit:
+        with TimeLimit(host, wishes.time_limit_seconds) as limit, interruptible() as interrupts:
+            outside = Outside(limit, interrupts, wishes.stops_when_interrupted)
             if wishes.as_json or wishes.headless or not can_show_console():
-                return _host_as_text(host, wishes, limit)
-            return host_in_console(host, limit)
+                return _host_as_text(host, wishes, outside)
+            return host_in_console(host, outside)
     finally:
         host.close()
 
 
-def host_in_console(host: RunHost, limit: TimeLimit | None = None) -> int:
+def host_in_console(host: RunHost, outside: Outside | None = None) -> int:
     """Show the console until the person leaves it; return the exit code."""
     from anabranch_console.app import run_console
 
-    left = run_console(host, ending=lambda: _words_at_the_limit(host, limit))
-    return after_console(host, left, limit)
+    left = run_console(host, ending=lambda: _why_it_closes(host, outside))
+    return after_console(host, left, outside)
 
 
-def after_console(host: RunHost, left: ConsoleExit, limit: TimeLimit | None = None) -> int:
-    """Do what the person wanted when they left the console; return the exit code."""
-    if left.wants_stop:
+def after_console(host: RunHost, left: ConsoleExit, outside: Outside | None = None) -> int:
+    """Do what was wanted when the console was left; return the exit code."""
+    was_ended = left.was_ended or bool(outside and outside.interrupts.count)
+    is_interrupted = was_ended and bool(outside and outside.stops_when_interrupted)
+    if left.wants_stop or is_interrupted:
         say(f"stopping run {host.run}; streams get their grace time")
-        host.submit(inputs.StopRun(reason="stopped by you")).result()
+        reason = "interrupted" if is_interrupted else "stopped by you"
+        host.submit(inputs.StopRun(reason=reason)).result()
         host.wait()
-    if left.message:
+    if left.message and not is_interrupted:
         say(left.message)
     host.wait(0)  # raises what went wrong with the engine, if something did
-    return EXIT_TIME_LIMIT if limit and limit.was_reached else exit_code(host.state)
+    if outside and outside.limit.was_reached:
+        return EXIT_TIME_LIMIT
+    return EXIT_INTERRUPTED if is_interrupted else exit_code(host.state)
 
 
-def _words_at_the_limit(host: RunHost, limit: TimeLimit | None) -> str | None:
-    """Return what to say when the console closes by itself, once there is nothing to wait for."""
-    if limit is None or not limit.was_reached or not host.state.has_ended:
-        return None
-    return f"the time limit was reached. Go on with: anabranch resume {host.run}"
+def _why_it_closes(host: RunHost, outside: Outside | None) -> str | None:
+    """Return what to say when the console closes by itself; None while it stays open."""
+    if outside and outside.interrupts.count:
+        return leaving_words(host.state)
+    if outside and outside.limit.was_reached and host.state.has_ended:
+        return f"the time limit was reached. Go on with: anabranch resume {host.run}"
+    return None
 
 
-def _host_as_text(host: RunHost, wishes: Wishes, limit: TimeLimit) -> int:
+def _host_as_text(host: RunHost, wishes: Wishes, outside: Outside) -> int:
     cursor = _where_to_begin(host)
     telling = _Telling(host, wishes)
-    with interruptible() as interrupts:
-        while True:
-            ended = host.wait(PULL_SECONDS)
-            frame = _news(host, cursor)
-            cursor = frame.cursor
-            telling.tell(frame)
-            if ended and host.state.seq == cursor:
-                break
-            if interrupts.news() and _is_left(host, wishes, interrupts):
-                return EXIT_INTERRUPTED
+    while True:
+        ended = host.wait(PULL_SECONDS)
+        frame = _news(host, cursor)
+        cursor = frame.cursor
+        telling.tell(frame)
+        if ended and host.state.seq == cursor:
+            break
+        if outside.interrupts.news() and _is_left(host, outside):
+            return EXIT_INTERRUPTED
     telling.tell_outcome()
-    if limit.was_reached:
+    if outside.limit.was_reached:
         return EXIT_TIME_LIMIT
-    return EXIT_INTERRUPTED if interrupts.count else exit_code(host.state)
+    return EXIT_INTERRUPTED if outside.interrupts.count else exit_code(host.state)
 
 
-def _is_left(host: RunHost, wishes: Wishes, interrupts: Interrupts) -> bool:
+def _is_left(host: RunHost, outside: Outside) -> bool:
     """Do what an interruption is to do; whether that is to leave."""
-    if not wishes.stops_when_interrupted or interrupts.count > 1:
+    if not outside.stops_when_interrupted or outside.interrupts.count > 1:
         say(leaving_words(host.state))
         return True
     say(f"interrupted: stopping run {host.run}; once more leaves it to end by itself")
