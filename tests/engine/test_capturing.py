@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -310,6 +311,25 @@ def test_a_worktree_pointed_elsewhere_is_not_believed(project: Project, tmp_path
     write(workspace.path, {"own": "1\n"})
     result = project.capture(workspace)
     assert sorted(project.files_of(result.commit)) == [".gitignore", "a.txt", "d/b.txt", "own"]
+
+
+@pytest.mark.parametrize(
+    "name", [".gitignore", ".gitattributes", "deep/er/.gitignore", "n/.git/HEAD", "n/.git/config"]
+)
+def test_a_pipe_that_git_would_open_is_refused_and_named(name: str, project: Project) -> None:
+    """Within seconds, not at git's deadline."""
+    workspace = project.workspace("one")
+    write(workspace.path, {"deep/er/x": "x\n", "n/x": "x\n"})
+    git(workspace.path / "n", "init", "-q")
+    git(workspace.path / "n", "commit", "-q", "--allow-empty", "-m", "inner")
+    (workspace.path / name).unlink(missing_ok=True)
+    os.mkfifo(workspace.path / name)
+    began = time.monotonic()
+    with pytest.raises(GitError, match="is a pipe") as caught:
+        project.capture(workspace)
+    assert name in caught.value.reason
+    assert caught.value.hint
+    assert time.monotonic() - began < 30
 
 
 def test_links_out_of_the_workspace_are_captured_as_links(project: Project, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import fcntl
 import os
 import re
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from anabranch.plain_files import open_plain
 GIT_TIMEOUT_SECONDS = 120.0
 LOCK_TIMEOUT_SECONDS = 120.0
 _LOCK_POLL_SECONDS = 0.005
+_USUALLY_SECONDS = 1.0
 
 _OVERRIDES: tuple[tuple[str, str], ...] = (
     ("core.hooksPath", "/dev/null"),
@@ -192,7 +194,7 @@ class Git:
             )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise _not_started(error, command) from None
-        answer = _communicate(process, stdin, timeout_seconds, command)
+        answer = _communicate(process, stdin, timeout_seconds, command, self.work_tree)
         if answer.exit_code not in accept:
             raise _failed(command, answer.exit_code, decode(answer.err))
         return answer
@@ -225,12 +227,26 @@ class Git:
 
 
 def _communicate(
-    process: subprocess.Popen[bytes], stdin: bytes, timeout_seconds: float, command: str
+    process: subprocess.Popen[bytes],
+    stdin: bytes,
+    timeout_seconds: float,
+    command: str,
+    work_tree: Path | None,
 ) -> Answer:
-    """Feeds git and hears it out; past the deadline git and its helpers are ended together."""
+    """Feeds git and hears it out; past the deadline git and its helpers are ended together.
+
+    When it takes longer than usual, the files it works on are looked at: a pipe in the place of one
+    that git opens would make it wait for ever.
+    """
     with process:
         try:
-            out, err = process.communicate(stdin, timeout_seconds)
+            try:
+                out, err = process.communicate(stdin, min(timeout_seconds, _USUALLY_SECONDS))
+            except subprocess.TimeoutExpired:
+                if work_tree is not None:
+                    refuse_pipes(work_tree, command)
+                left = max(timeout_seconds - _USUALLY_SECONDS, 0)
+                out, err = process.communicate(timeout=left)
         except BaseException as error:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -242,6 +258,30 @@ def _communicate(
                 hint="look for a hanging filter or a slow disk, then try again",
             ) from None
     return Answer(process.returncode, out, err)
+
+
+def refuse_pipes(work_tree: Path, command: str) -> None:
+    """Raises GitError if a file that git opens by its name is a pipe or a device."""
+    for at, folders, files in os.walk(work_tree):
+        is_inside_git = ".git" in Path(at).relative_to(work_tree).parts
+        if at == str(work_tree):
+            folders[:] = [name for name in folders if name != ".git"]
+        for name in files:
+            if (is_inside_git or name.startswith(".git")) and _holds_up(os.path.join(at, name)):
+                where = os.path.relpath(os.path.join(at, name), work_tree)
+                raise GitError(
+                    f"{where} is a pipe or a device, and git would wait for it for ever",
+                    command=command,
+                    hint="remove it",
+                )
+
+
+def _holds_up(path: str) -> bool:
+    try:
+        mode = os.lstat(path).st_mode
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def decode(raw: bytes) -> str:
