@@ -23,6 +23,8 @@ from anabranch.engine.workspaces import (
 from anabranch.engine.workspaces.names import made_prefix, tips_ref
 from anabranch.engine.workspaces.records import read_record, write_record
 from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+from tests.engine.test_workspaces import SHAPES as SHAPES_OF_PROJECTS
+from tests.engine.test_workspaces import with_submodule
 
 FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", "d/b.txt": "b\n", ".gitignore": "*.o\n"}
 KINDS: tuple[WorkspaceKind, ...] = ("isolated", "clone")
@@ -229,6 +231,68 @@ def test_kept_refs_follow_what_the_stream_does_next(project: Project) -> None:
     assert "branch x/y;" in keep_own_refs(project.repo, one)[0]
     listed = git(project.user, "for-each-ref", "--format=%(refname)", "refs/anabranch/made")
     assert listed.splitlines() == [f"{made_prefix(RUN, StreamId('one'), 1)}heads/x/y"]
+
+
+def shallow(user: Path) -> Path:
+    """A clone of the latest commit only."""
+    origin = make_repository(user.with_name("origin"), FILES)
+    write(origin, {"a.txt": "second\n"})
+    git(origin, "commit", "-qam", "second")
+    git(user.parent, "clone", "-q", "--depth=1", f"file://{origin}", str(user))
+    return user
+
+
+def borrowing(user: Path) -> Path:
+    """A clone that borrows its objects, by a relative path, from one that borrows them too."""
+    origin = make_repository(user.with_name("origin"), FILES)
+    git(user.parent, "clone", "-q", "--shared", str(origin), "between")
+    git(user.parent, "clone", "-q", "--shared", "between", str(user))
+    alternates = user / ".git" / "objects" / "info" / "alternates"
+    alternates.write_text("../../../between/.git/objects\n")
+    return user
+
+
+def inside_a_submodule(user: Path) -> Path:
+    """A checkout whose git directory lies in another repository's."""
+    outer = with_submodule(user)
+    git(outer / "sub", "switch", "-qC", "main")
+    return outer / "sub"
+
+
+def packed(user: Path) -> Path:
+    """A repository whose objects and refs are packed."""
+    make_repository(user, FILES)
+    git(user, "gc", "-q")
+    return user
+
+
+SHAPES = (*SHAPES_OF_PROJECTS, shallow, borrowing, inside_a_submodule, packed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_commits_of_a_stream_reach_every_shape_of_project(
+    shape: Callable[[Path], Path], kind: WorkspaceKind, tmp_path: Path
+) -> None:
+    """Captured, repacked in between, committed on, given back: all of it is in the project."""
+    project = open_project(shape(tmp_path / "user"), tmp_path / "out")
+    one = project.workspace("one", kind=kind)
+    for number in range(3):
+        write(one.path, {f"own{number}": f"{number}\n"})
+        git(one.path, "add", "-A")
+        git(one.path, "commit", "-qm", str(number))
+        if number == 1:
+            git(one.path, "gc", "-q", "--prune=now")
+            project.capture(one)
+    result = project.capture(one)
+    assert git(one.path, "status", "--porcelain") == ""
+    assert result.commit == git(one.path, "rev-parse", "HEAD").strip()
+    git(one.path, "commit", "-q", "--amend", "-m", "amended")
+    lost = git(one.path, "rev-parse", "HEAD").strip()
+    assert isinstance(reclaim_workspace(project.repo, RUN, one), Parked)
+    assert {f"own{n}" for n in range(3)} <= project.files_of(result.commit).keys()
+    assert git(project.user, "for-each-ref", "--contains", lost, "refs/anabranch")
+    git(project.user, "fsck", "--strict")
 
 
 PLANTED = (

@@ -107,8 +107,9 @@ def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trus
         )
         assert view.git_dir is not None
         (made / "info").mkdir(exist_ok=True)
-        for name in ("info/attributes", "info/exclude", "shallow"):
-            content = read_if_there(view.git_dir / name, LARGE_FILE_BYTES)
+        sources = dict.fromkeys(("info/attributes", "info/exclude"), view.git_dir)
+        for name, git_dir in {**sources, "shallow": repo.git_dir}.items():
+            content = read_if_there(git_dir / name, LARGE_FILE_BYTES)
             if content is not None:
                 (made / name).write_bytes(content)
         (made / "objects" / "info" / "alternates").write_bytes(
