@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from anabranch.core.ids import StreamId
+from anabranch.engine.performers import process_zygote
 from anabranch.engine.performers.process_reports import Delayed, Exited, Lost, NotStarted, Started
 
 if TYPE_CHECKING:
@@ -408,6 +409,44 @@ def fill(disk: Path) -> Path:
                 file.write(bytes(4096))
         except OSError:
             return ballast
+
+
+async def test_a_stopped_zygote_is_replaced(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for its answer waits for a while only; nothing starts twice."""
+    monkeypatch.setattr(process_zygote, "ANSWER_SECONDS", 0.5)
+    await crew.start("first", "/bin/true")
+    await crew.exited("first")
+    zygote = crew.processes._zygote._process
+    assert zygote is not None
+    zygote.send_signal(signal.SIGSTOP)
+    await crew.start("second", "/bin/sh", "-c", "echo once")
+    assert (await crew.exited("second")).code == 0
+    assert crew.log("second") == "once\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pid": 10**30},
+        {"holder_pid": -1},
+        {"starttime": 1e300},
+        {"wall": 1e300, "monotonic": 1e300},
+        {"monotonic": -1e300},
+    ],
+)
+async def test_an_absurd_start_record_ends_nothing(
+    crews: Callable[[Path], Crew], tmp_path: Path, change: dict[str, float]
+) -> None:
+    """What a stream wrote in its own record's place is taken for no more than it can mean."""
+    crew = crews(tmp_path / "run")
+    await crew.processes.open()
+    start = tmp_path / "run" / "attempts" / "odd.1" / "start"
+    rewrite = f"until [ -e {start} ]; do sleep 0.05; done; cp {tmp_path}/odd {start}; exit 5"
+    record = {"pid": 1, "starttime": 1, "boot_id": "b", "holder_pid": 1, "holder_starttime": 1}
+    odd = json.dumps({**record, "wall": 1.0, "monotonic": 1.0, **change})
+    (tmp_path / "odd").write_text(odd)
+    await crew.start("odd", "/bin/sh", "-c", rewrite)
+    assert (await crew.exited("odd")).code == 5
 
 
 async def test_a_full_disk_stops_neither_output_nor_exit(

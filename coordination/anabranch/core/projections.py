@@ -25,10 +25,13 @@ SCHEMA = 1
 
 
 def wall_time(state: State, at: float | None) -> str | None:
-    """Return a point on the run clock as RFC 3339 in UTC."""
+    """Return a point on the run clock as RFC 3339 in UTC; None if that is no time of day."""
     if at is None:
         return None
-    moment = datetime.fromtimestamp(state.started_wall + at, UTC)
+    try:
+        moment = datetime.fromtimestamp(state.started_wall + at, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -346,7 +346,7 @@ class Performing:
                     pid=report.pid,
                     holder_pid=report.holder_pid,
                     log=str(self._folder.log(stream, attempt)),
-                    happened_at=self._clock.of_monotonic(report.at_monotonic),
+                    happened_at=self._moment(report.at_monotonic),
                     cause=cause,
                 )
             case Exited():
@@ -356,7 +356,7 @@ class Performing:
                     exit_code=report.code,
                     signal=report.signal,
                     error=report.exec_error,
-                    happened_at=self._clock.of_monotonic(report.at_monotonic),
+                    happened_at=self._moment(report.at_monotonic),
                     survivors_ended=report.survivors_ended,
                     lost_bytes=report.lost_bytes,
                     cause=cause,
@@ -373,6 +373,10 @@ class Performing:
                 return inputs.EffectFailed(
                     stream=stream, attempt=attempt, reason=report.reason, cause=cause
                 )
+
+    def _moment(self, recorded: float) -> float:
+        """Return when something happened, which was not in the future, whatever a record says."""
+        return min(max(0.0, self._clock.of_monotonic(recorded)), self._clock.now())
 
     # --- when it does not go well ----------------------------------------------------------------
 

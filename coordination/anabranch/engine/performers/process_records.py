@@ -19,7 +19,7 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -40,14 +40,19 @@ Message = dict[str, str | int | float]
 """One order to a holder, as it goes over its control socket."""
 
 
+Pid = Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
+Ticks = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
 class StartRecord(msgspec.Struct, frozen=True):
     """What the holder wrote before the command ran; ``starttime`` in clock ticks since boot."""
 
-    pid: int
-    starttime: int
+    pid: Pid
+    starttime: Ticks
     boot_id: str
-    holder_pid: int
-    holder_starttime: int
+    holder_pid: Pid
+    holder_starttime: Ticks
     wall: float
     monotonic: float
 
@@ -57,12 +62,12 @@ class ExitRecord(msgspec.Struct, frozen=True):
 
     wall: float
     monotonic: float
-    code: int | None = None
-    signal: int | None = None
+    code: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    signal: Annotated[int, msgspec.Meta(ge=1, le=127)] | None = None
     exec_error: str | None = None
     not_started: str | None = None
-    lost_bytes: int = 0
-    tree_survivors: int = 0
+    lost_bytes: Count = 0
+    tree_survivors: Count = 0
 
 
 class Reading(msgspec.Struct, frozen=True):

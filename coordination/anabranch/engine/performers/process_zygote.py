@@ -24,6 +24,7 @@ from anabranch.plain_files import open_to_append
 MOST_TRIES = 3
 REQUEST_BYTES = 1_048_576
 ANSWER_BYTES = 16_384
+ANSWER_SECONDS = 10.0
 LEAVE_SECONDS = 5.0
 
 ZYGOTE_PROGRAM = Path(holder.__file__).with_name("zygote.py")
@@ -83,6 +84,7 @@ class Zygote:
         if request is None:
             return  # answered meanwhile
         request.tries += 1
+        asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._expect, name, request.tries)
         if request.tries > MOST_TRIES:
             self._settle(name, Outcome.REFUSED, "its starter keeps ending; see zygote.log")
             return
@@ -96,6 +98,12 @@ class Zygote:
             too_large = error.errno == errno.EMSGSIZE
             what = "its arguments and environment are too large" if too_large else str(error)
             self._settle(name, Outcome.REFUSED, f"its starter cannot be asked: {what}")
+
+    def _expect(self, name: str, tries: int) -> None:
+        """End a zygote that leaves a request unanswered, stopped perhaps; the next one is asked."""
+        request = self._asked.get(name)
+        if request is not None and request.tries == tries and self._process is not None:
+            self._process.kill()
 
     def warm_up(self) -> None:
         """Start the zygote ahead of the first request; a failure shows at that request."""
