@@ -17,7 +17,14 @@ import pytest
 
 from anabranch.core.ids import StreamId
 from anabranch.engine.performers import process_zygote
-from anabranch.engine.performers.process_reports import Delayed, Exited, Lost, NotStarted, Started
+from anabranch.engine.performers.process_reports import (
+    Delayed,
+    Exited,
+    Flooded,
+    Lost,
+    NotStarted,
+    Started,
+)
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Crew
@@ -409,6 +416,18 @@ def fill(disk: Path) -> Path:
                 file.write(bytes(4096))
         except OSError:
             return ballast
+
+
+async def test_a_flood_is_bounded_and_told(crew: Crew) -> None:
+    """What writes without end takes no more room than a log may, and somebody hears of it."""
+    await crew.start("flood", "/bin/sh", "-c", "echo begins; yes | head -c 200000000; echo ends")
+    assert (await crew.exited("flood")).code == 0
+    (told, *_) = [r for r in crew.of("flood") if isinstance(r, Flooded)]
+    assert told.left_out_bytes > 1_000_000
+    log = crew.log("flood")
+    assert len(log) < 70_000_000
+    assert log.startswith("begins\n")
+    assert log.endswith("ends\n")
 
 
 async def test_a_stopped_zygote_is_replaced(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from anabranch.paths import RunFolder
 from anabranch_console.cli.output import duration, glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
 from anabranch_console.presenters import conflict_events, guardian_events
+from anabranch_console.presenters.event_lines import flood_in_words
 
 NAME_WIDTH_MAX = 24
 LAST_WORDS_LINES = 20
@@ -86,6 +87,8 @@ class Progress:
                 return event.stream, "quarantined", event.reason
             case ev.StreamBlocked():
                 return event.stream, "needs_operator", event.reason
+            case ev.OutputCut():
+                return event.stream, "recovering", flood_in_words(event)
             case ev.StreamDelayed():
                 return event.stream, "stalled", event.reason
         return self._guardian_words(event) or self._run_words(event)

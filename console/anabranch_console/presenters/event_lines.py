@@ -39,6 +39,7 @@ _GOOD = (
 _WARNINGS = (
     ev.RetryScheduled,
     ev.StreamDelayed,
+    ev.OutputCut,
     ev.StreamSkipped,
     ev.StreamStopRequested,
     ev.StreamStopped,
@@ -129,6 +130,12 @@ def _exited(event: ev.StreamExited) -> str:
     return ", ".join([told, *extras])
 
 
+def flood_in_words(event: ev.OutputCut) -> str:
+    """Say how much of a flood of output no log keeps."""
+    mib = event.left_out_bytes / (1 << 20)
+    return f"writes a flood: {mib:.0f} MiB of its output are left out of the log's middle"
+
+
 def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
     files = wording.count(event.files_changed, "file")
     return f"{files} in {event.commit[:10]}"
@@ -165,6 +172,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.WorkspacePrepared: lambda e: f"…/{'/'.join(PurePath(e.path).parts[-2:])}",
     ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",
     ev.StreamExited: _exited,
+    ev.OutputCut: flood_in_words,
     ev.ResultCaptured: _captured,
     ev.PartialCaptured: _captured,
     ev.ConvergenceArrived: lambda e: f"at {'the end' if e.point == FINAL_POINT else e.point}",

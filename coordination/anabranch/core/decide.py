@@ -267,6 +267,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.WorkspaceConflicted: streams.workspace_conflicted,
     inputs.EffectFailed: streams.effect_failed,
     inputs.EffectDelayed: streams.effect_delayed,
+    inputs.OutputLeftOut: streams.output_left_out,
     inputs.ProcessStarted: streams.process_started,
     inputs.ProcessExited: streams.process_exited,
     inputs.ProcessLost: streams.process_lost,

@@ -195,6 +195,12 @@ class ProcessExited(AttemptObservation, frozen=True):
     lost_bytes: int = 0
 
 
+class OutputLeftOut(AttemptObservation, frozen=True):
+    """A stream has written more than its log keeps."""
+
+    left_out_bytes: int
+
+
 class ProcessLost(AttemptObservation, frozen=True):
     reason: str
 

@@ -85,6 +85,10 @@ def _started(s: Stream, record: ev.Recorded, event: ev.StreamStarted, spent: flo
     )
 
 
+def _output_cut(s: Stream, record: ev.Recorded, event: ev.OutputCut, spent: float) -> Stream:
+    return s
+
+
 def _delayed(s: Stream, record: ev.Recorded, event: ev.StreamDelayed, spent: float) -> Stream:
     return replace(s, reason=f"{event.reason}; trying again")
 
@@ -237,6 +241,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.WorkspacePrepared: _prepared,
     ev.StreamStarted: _started,
     ev.StreamDelayed: _delayed,
+    ev.OutputCut: _output_cut,
     ev.StreamStopRequested: _stop_requested,
     ev.StreamExited: _exited,
     ev.StreamLost: _lost,

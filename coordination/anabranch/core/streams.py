@@ -140,6 +140,12 @@ def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
     )
 
 
+def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
+    """A flood of output does not end a stream; people get to know."""
+    if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        draft.emit(ev.OutputCut(fact.stream, fact.attempt, fact.left_out_bytes))
+
+
 def process_lost(draft: Draft, fact: inputs.ProcessLost) -> None:
     """The process vanished and nobody knows how it ended."""
     if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):

@@ -38,6 +38,7 @@ from anabranch.engine.performers.point_checkpoints import CheckpointEffects, dec
 from anabranch.engine.performers.process_reports import (
     Delayed,
     Exited,
+    Flooded,
     Lost,
     NotStarted,
     Report,
@@ -364,6 +365,13 @@ class Performing:
             case Lost():
                 return inputs.ProcessLost(
                     stream=stream, attempt=attempt, reason=report.reason, cause=cause
+                )
+            case Flooded():
+                return inputs.OutputLeftOut(
+                    stream=stream,
+                    attempt=attempt,
+                    left_out_bytes=report.left_out_bytes,
+                    cause=cause,
                 )
             case Delayed():
                 return inputs.EffectDelayed(

@@ -5,7 +5,7 @@ command and the reaper of everything the command leaves behind, and waits in one
 
 - the wake pipe: a child ended, or the holder itself was asked to end (SIGTERM);
 - ``ctl``, a datagram socket in the attempt's folder: stop, signal, resize, input;
-- the pseudo-terminal, if there is one: output to copy to the log.
+- the pseudo-terminal or the pipe that the command writes to: output to copy to the log.
 
 The order of its acts is what others rely on. ``start`` is written before the command runs. The
 command stays unreaped until its exit record is written, so its number names it until then. At the
@@ -28,7 +28,7 @@ import sys
 import termios
 import time
 
-from . import command, kernel, records, tree
+from . import command, kernel, log, records, tree
 
 SURVIVOR_GRACE_SECONDS = 1.0
 SHUTDOWN_GRACE_SECONDS = 5.0
@@ -107,11 +107,10 @@ class Holder:
         """Start the command; raises OSError, with nothing run, if that fails."""
         self.attempt = attempt
         self.control = control
-        log = f"logs/{attempt.name}.log"
-        self.log = records.open_own(log, os.O_WRONLY | os.O_APPEND, attempt.run)
+        self.log = log.Log(attempt.name, attempt.run)
+        self.told_left_out = 0
         self.terminal: int | None = None
         self.pending_input = bytearray()
-        self.lost_bytes = 0
         self.survivors = 0
         self.is_stopping = False
         self.kill_at: float | None = None
@@ -120,7 +119,7 @@ class Holder:
         self.poll = select.poll()
         self.starttime = kernel.start_ticks(os.getpid())
         spec.env[command.MARK] = f"{os.getpid()}.{self.starttime}"
-        source, sink = self._open_terminal(spec) if spec.tty else (0, self.log)
+        source, sink = self._open_terminal(spec) if spec.tty else self._open_pipe()
         self.pid, self.channel = command.fork(spec, source, sink)
         self.wake = _catch_signals()  # only now: the child must not catch what it waits to obey
         self._begin()
@@ -134,10 +133,23 @@ class Holder:
         closes and opens it again, and its output can be read to the last byte after the end.
         """
         self.terminal, end = os.openpty()
-        os.set_blocking(self.terminal, False)
+        self._listen_to(self.terminal)
         self._resize(spec.rows, spec.columns)
-        self.poll.register(self.terminal, select.POLLIN)
         return end, end
+
+    def _open_pipe(self) -> tuple[int, int]:
+        """Open a pipe for the command's output; its input is that of the holder, which is empty.
+
+        Both ends stay open here, so that a command that closes its output does not end it.
+        """
+        output, end = os.pipe2(os.O_CLOEXEC)
+        self._listen_to(output)
+        return 0, end
+
+    def _listen_to(self, output: int) -> None:
+        self.output = output
+        os.set_blocking(output, False)
+        self.poll.register(output, select.POLLIN)
 
     def _begin(self) -> None:
         """Write ``start``, then let the command run; raises OSError, and it never ran."""
@@ -183,7 +195,8 @@ class Holder:
                 "code": self.ended.si_status if has_exited else None,
                 "signal": None if has_exited else self.ended.si_status,
                 "exec_error": self._why_not_run(),
-                "lost_bytes": self.lost_bytes,
+                "lost_bytes": self.log.lost,
+                "left_out_bytes": self.log.left_out,
                 "tree_survivors": self.survivors,
             },
         )
@@ -203,7 +216,7 @@ class Holder:
         for descriptor, _ in self.poll.poll(self._patience_milliseconds()):
             if descriptor == self.wake:
                 self._take_signals()
-            elif descriptor == self.terminal:
+            elif descriptor == self.output:
                 self._copy_output(READS_PER_TURN)
                 self._write_input()
             else:
@@ -293,20 +306,13 @@ class Holder:
         self.poll.modify(self.terminal, waits_for)
 
     def _copy_output(self, most_reads: int) -> None:
-        """Copy terminal output to the log; what a full disk refuses is counted and dropped."""
-        if self.terminal is None:
-            return
+        """Copy output to the log, and tell the engine, if there is one, of a flood."""
         for _ in range(most_reads):
             try:
-                output = os.read(self.terminal, READ_BYTES)
+                output = os.read(self.output, READ_BYTES)
             except OSError:  # nothing more for now
                 return
-            self._write_log(output)
-
-    def _write_log(self, output: bytes) -> None:
-        while output:
-            try:
-                output = output[os.write(self.log, output) :]
-            except OSError:
-                self.lost_bytes += len(output)
-                return
+            if self.log.write(output) and self.log.left_out >= 2 * self.told_left_out:
+                self.told_left_out = self.log.left_out
+                records.write_flood(self.attempt.folder, {"left_out_bytes": self.log.left_out})
+                _notify(self.control, self.attempt)

@@ -1,10 +1,11 @@
-"""The two records a holder leaves in its attempt's folder: ``start`` and ``exit``.
+"""The records a holder leaves in its attempt's folder: ``start``, ``exit``, perhaps ``flood``.
 
 Both are written under another name and renamed, so a reader sees all of one or none. Neither is
 synced to the disk: a killed process loses nothing it has written, and after a reboot every attempt
 that was running is judged lost by its boot id, whatever became of its records.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -52,6 +53,13 @@ def write_start(folder: int, record: dict[str, Value]) -> None:
     """Write the ``start`` record; raises OSError if that fails."""
     _write(".start", _encode(record), folder)
     os.rename(".start", "start", src_dir_fd=folder, dst_dir_fd=folder)
+
+
+def write_flood(folder: int, record: dict[str, Value]) -> None:
+    """Write how much of the output had to be left out so far; nothing depends on it."""
+    with contextlib.suppress(OSError):
+        _write(".flood", _encode(record).ljust(EXIT_BYTES), folder)
+        os.rename(".flood", "flood", src_dir_fd=folder, dst_dir_fd=folder)
 
 
 def write_exit(folder: int, record: dict[str, Value]) -> None:

@@ -54,6 +54,16 @@ class StreamDelayed(StreamEvent, frozen=True):
     reason: str
 
 
+class OutputCut(StreamEvent, frozen=True):
+    """It writes so much that its log keeps the beginning and the end only.
+
+    ``left_out_bytes`` of the output so far are left out; told again whenever that has doubled.
+    """
+
+    attempt: Attempt
+    left_out_bytes: int
+
+
 class StreamStopRequested(StreamEvent, frozen=True):
     """The stream shall end; ``then`` is what it becomes: ``stopped`` or ``failed``."""
 

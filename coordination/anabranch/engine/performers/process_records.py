@@ -70,6 +70,12 @@ class ExitRecord(msgspec.Struct, frozen=True):
     tree_survivors: Count = 0
 
 
+class FloodRecord(msgspec.Struct, frozen=True):
+    """What the holder wrote when more output came than a log keeps."""
+
+    left_out_bytes: Count
+
+
 class Reading(msgspec.Struct, frozen=True):
     """An attempt's folder at one moment.
 
@@ -81,6 +87,7 @@ class Reading(msgspec.Struct, frozen=True):
     was_begun: bool
     start: StartRecord | None
     exit: ExitRecord | None
+    flood: FloodRecord | None = None
 
 
 def boot_id() -> str:
@@ -147,12 +154,14 @@ def read_attempt(folder: Path) -> Reading | None:
         exited = _read_record(place + "/exit", _decode_exit)
         start = _read_record(place + "/start", _decode_start)
         was_begun = start is not None or _is_there(place + "/start")
+        flood = _read_record(place + "/flood", _decode_flood) if was_begun else None
     except OSError:
         return None
-    return Reading(is_held=is_held, was_begun=was_begun, start=start, exit=exited)
+    return Reading(is_held=is_held, was_begun=was_begun, start=start, exit=exited, flood=flood)
 
 
 _decode_start = msgspec.json.Decoder(StartRecord).decode
+_decode_flood = msgspec.json.Decoder(FloodRecord).decode
 _decode_exit = msgspec.json.Decoder(ExitRecord).decode
 Record = TypeVar("Record")
 

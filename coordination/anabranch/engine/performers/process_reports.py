@@ -25,7 +25,7 @@ class Exited(msgspec.Struct, frozen=True):
     """The command ended, with a code or by a signal, and its log is complete.
 
     ``exec_error`` says why it could not be run at all (code 126 or 127); ``survivors_ended`` counts
-    the processes it left behind; ``lost_bytes`` is terminal output that a full disk refused.
+    the processes it left behind; ``lost_bytes`` is output that a full disk refused.
     """
 
     stream: StreamId
@@ -63,7 +63,15 @@ class Delayed(msgspec.Struct, frozen=True):
     reason: str
 
 
-Report = Started | Exited | Lost | NotStarted | Delayed
+class Flooded(msgspec.Struct, frozen=True):
+    """The command writes more than its log keeps; so many bytes were left out by now."""
+
+    stream: StreamId
+    attempt: Attempt
+    left_out_bytes: int
+
+
+Report = Started | Exited | Lost | NotStarted | Delayed | Flooded
 
 
 class Watched:
@@ -75,6 +83,7 @@ class Watched:
         self.holder: int | None = None  # its process descriptor
         self.stop_grace_seconds: float | None = None  # asked to stop before it began
         self.wanted: dict[str, object] | None = None  # what to ask the zygote for, if it is us
+        self.left_out_bytes = 0
         self.is_waiting = False  # for the machine to have what a start needs
 
 

@@ -35,6 +35,7 @@ from anabranch.engine.performers.process_orphans import end_orphans
 from anabranch.engine.performers.process_records import Message, StartRecord
 from anabranch.engine.performers.process_reports import (
     Delayed,
+    Flooded,
     Lost,
     NotStarted,
     Report,
@@ -214,6 +215,9 @@ class Processes:
             watched.start, watched.wanted = reading.start, None
             self._watch_holder(name, watched)
             news.append(started_of(name, reading.start))
+        if reading.flood and reading.flood.left_out_bytes > watched.left_out_bytes:
+            watched.left_out_bytes = reading.flood.left_out_bytes
+            news.append(Flooded(*identity_of(name), watched.left_out_bytes))
         ended = ending(name, watched, reading, self._boot_id)
         if isinstance(ended, NotStarted) and self._waits_for_the_machine(
             name, watched, ended.reason
@@ -252,7 +256,7 @@ class Processes:
                 return
 
     def _forget_if_ended(self, name: str, news: list[Report]) -> None:
-        if news and not isinstance(news[-1], Started):
+        if news and not isinstance(news[-1], Started | Flooded):
             self._settled.add(name)
             watched = self._watched.pop(name, None)
             if watched is not None:
