@@ -7,6 +7,8 @@ import msgspec
 
 from anabranch.core.projections import SCHEMA
 from anabranch.engine.health import Finding, examine
+from anabranch.engine.runs import run_folders
+from anabranch.engine.salvaging import Salvaged, salvage
 from anabranch_console.cli.hosting import finish
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, paint, print_json, shown
@@ -19,16 +21,36 @@ _SIGNS = {
 
 
 @click.command
+@click.option("--repair", is_flag=True, help="Save what is whole of damaged journals first.")
 @json_option
-def command(as_json: bool) -> None:
-    """Check this machine (git, limits, disk, terminal, plugins) and say how to mend each."""
+def command(repair: bool, as_json: bool) -> None:
+    """Check this machine (git, limits, disk, terminal, plugins) and say how to mend each.
+
+    With --repair, a journal that is damaged is replaced by what can be saved of it; what is lost
+    is named, and the damaged file is kept.
+    """
+    salvaged = [s for s in map(salvage, run_folders(here())) if s] if repair else []
     findings = examine(here())
     if as_json:
-        print_json({"schema": SCHEMA, "findings": msgspec.to_builtins(findings)})
+        told = {"schema": SCHEMA, "findings": msgspec.to_builtins(findings)}
+        print_json({**told, **({"repaired": msgspec.to_builtins(salvaged)} if repair else {})})
     else:
+        for done in salvaged:
+            _tell_salvaged(done)
         for finding in findings:
             _tell(finding)
     finish(3 if any(f.verdict == "fault" for f in findings) else 0)
+
+
+def _tell_salvaged(done: Salvaged) -> None:
+    word, state = _SIGNS["warning" if done.damaged else "fault"]
+    kept = f"{done.events} events saved; resume it with: anabranch resume {done.run}"
+    what = kept if done.damaged else "nothing could be saved; its workspaces and logs are there"
+    click.echo(f"{paint(word, state)}  {'repair':<12} run {shown(done.run)}: {what}")
+    for lost in done.lost:
+        click.echo(f"{'':<19}lost: {shown(lost)}")
+    if done.damaged:
+        click.echo(f"{'':<19}the damaged journal is kept: {shown(done.damaged)}")
 
 
 def _tell(finding: Finding) -> None:

@@ -170,7 +170,8 @@ def _history(folder: Path) -> Iterator[Finding]:
         found = read_run(home)
         if found.state is None:
             message = f"run {home.run} cannot be read: {found.fault}"
-            yield Finding("history", "fault", message, "its workspaces and logs are still there")
+            mend = "anabranch doctor --repair saves what is whole of a damaged journal"
+            yield Finding("history", "fault", message, mend)
             continue
         faults = history_faults(home, found.state)
         if faults:

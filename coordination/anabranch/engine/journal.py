@@ -54,6 +54,11 @@ _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(
 )
 
 
+def decode_event(body: bytes) -> Event:
+    """Read an event as journals hold it. Raises MsgspecError."""
+    return _DECODER.decode(body)
+
+
 class Journal:
     """One run's journal. Not thread-safe: each thread opens its own."""
 

@@ -1,0 +1,185 @@
+"""Saving what is whole of a damaged journal, and naming the rest.
+
+Every event and every snapshot that can still be read is read by itself. The state is taken from
+where it can be followed furthest without a hole: from the beginning, or from a snapshot. Up to
+there the events go into a new journal; what came after a hole cannot be followed and is left out.
+The damaged file is kept beside the new one. Streams' folders, logs and refs know the rest: what
+runs is adopted, and what has ended is heard of again.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from anabranch.core.events import Recorded
+from anabranch.core.evolve import evolve, first_state
+from anabranch.core.ids import Seq
+from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state
+from anabranch.core.state import State
+from anabranch.engine.journal import Journal, decode_event
+from anabranch.engine.run_lock import RunLock
+from anabranch.errors import AnabranchError, machine_errors
+from anabranch.paths import RunFolder
+
+MOST_MISSING_IN_A_ROW = 1_000
+MOST_HOLES_TOLD = 5
+
+
+class Salvaged(msgspec.Struct, frozen=True):
+    """What became of a run's damaged journal.
+
+    ``events`` are kept of what it held, in a new journal unless there are none; ``lost`` names what
+    is not, ``damaged`` is where the old one lies now.
+    """
+
+    run: str
+    fault: str
+    events: int = 0
+    lost: tuple[str, ...] = ()
+    damaged: str = ""
+
+
+@machine_errors()
+def salvage(home: RunFolder) -> Salvaged | None:
+    """Replace a run's journal, if it is damaged, by what can be saved of it.
+
+    None if it is whole, or if somebody hosts the run. Raises WorldError.
+    """
+    fault = _fault_of(home.journal)
+    lock = RunLock.acquire(home.lock) if fault else None
+    if fault is None or lock is None:
+        return None
+    try:
+        meta, events, snapshots = _read_all(home.journal)
+        state = _furthest(events, snapshots)
+        if state is None:
+            return Salvaged(home.run, fault, lost=("nothing that can be followed is left",))
+        kept = [events[seq] for seq in sorted(events) if seq <= state.seq]
+        fresh = home.path / "journal.salvaged.db"
+        _write(fresh, meta, kept, state)
+        damaged = _swap(home.journal, fresh)
+        return Salvaged(home.run, fault, len(kept), tuple(_lost(events, state.seq)), str(damaged))
+    finally:
+        lock.release()
+
+
+def _fault_of(path: Path) -> str | None:
+    try:
+        journal = Journal.open(path, "read")
+    except AnabranchError as error:
+        return error.message if error.code == "journal_damaged" else None
+    try:
+        journal.load()
+        for _ in journal.read():
+            pass
+        return next((f for f in journal.is_whole() if "were numbered" not in f), None)
+    except AnabranchError as error:
+        return error.message if error.code == "journal_damaged" else None
+    except apsw.Error as error:
+        return str(error)
+    finally:
+        journal.close()
+
+
+def _read_all(path: Path) -> tuple[dict[str, str], dict[Seq, Recorded], list[State]]:
+    """Read what can be read: facts about the run, events by number, states."""
+    try:
+        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        names = [str(name) for (name,) in db.execute("SELECT name FROM sqlite_schema")]
+    except apsw.Error:
+        return {}, {}, []
+    meta: dict[str, str] = {}
+    with suppress(apsw.Error):
+        meta = {str(key): str(value) for key, value in db.execute("SELECT * FROM meta")}
+    events = dict(_events(db)) if "event" in names else {}
+    states = list(_states(db)) if "snapshot" in names else []
+    db.close()
+    return meta, events, states
+
+
+def _events(db: apsw.Connection) -> Iterator[tuple[Seq, Recorded]]:
+    seq, missing = 0, 0
+    last = _last_seq(db)
+    while missing < MOST_MISSING_IN_A_ROW or seq < last:
+        seq += 1
+        missing += 1
+        with suppress(apsw.Error, msgspec.MsgspecError):
+            query = "SELECT seq, at, cause, body FROM event WHERE seq = ?"
+            row: Any = db.execute(query, (seq,)).fetchone()
+            if row is not None:
+                _, at, cause, body = row
+                yield seq, Recorded(seq, at, cause, decode_event(body))
+                missing = 0
+
+
+def _last_seq(db: apsw.Connection) -> Seq:
+    try:
+        row = db.execute("SELECT max(seq) FROM event").fetchone()
+    except apsw.Error:
+        return 0
+    return int(row[0] or 0) if row else 0
+
+
+def _states(db: apsw.Connection) -> Iterator[State]:
+    with suppress(apsw.Error):
+        rows = db.execute("SELECT body FROM snapshot WHERE format = ?", (SNAPSHOT_FORMAT,))
+        for (body,) in rows:
+            with suppress(msgspec.MsgspecError, zlib.error, TypeError):
+                yield decode_state(zlib.decompress(body))
+
+
+def _furthest(events: Mapping[Seq, Recorded], snapshots: list[State]) -> State | None:
+    """Return the state that can be followed furthest."""
+    begun = first_state(events[1]) if 1 in events else None
+    starts = [*snapshots, *([begun] if begun else [])]
+    reached = [_followed(state, events) for state in starts]
+    return max(reached, key=lambda state: state.seq, default=None)
+
+
+def _followed(state: State, events: Mapping[Seq, Recorded]) -> State:
+    while state.seq + 1 in events:
+        state = evolve(state, events[state.seq + 1])
+    return state
+
+
+def _lost(events: Mapping[Seq, Recorded], reached: Seq) -> Iterator[str]:
+    """Name the holes in what is kept, and what came after the last of them."""
+    holes = [seq for seq in range(1, reached) if seq not in events]
+    if holes:
+        some = ", ".join(map(str, holes[:MOST_HOLES_TOLD]))
+        more = f" and {len(holes) - MOST_HOLES_TOLD} more" if len(holes) > MOST_HOLES_TOLD else ""
+        yield f"events {some}{more}: what they say is in the state, but not in its history"
+    after = sum(seq > reached for seq in events)
+    if after:
+        yield f"{after} events after number {reached}, which cannot be followed"
+
+
+def _write(path: Path, meta: Mapping[str, str], events: list[Recorded], state: State) -> None:
+    for old in (path, *(Path(f"{path}{end}") for end in ("-wal", "-shm"))):
+        old.unlink(missing_ok=True)
+    journal = Journal.create(path, {key: meta[key] for key in meta if key != "format"})
+    try:
+        journal.append(events)
+        journal.save_snapshot(state)
+    finally:
+        journal.close()
+
+
+def _swap(journal: Path, fresh: Path) -> Path:
+    """Put the new journal in place; return where the damaged one lies."""
+    number = 1
+    while (aside := journal.with_name(f"journal.damaged-{number}.db")).exists():
+        number += 1
+    for end in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            Path(f"{journal}{end}").rename(f"{aside}{end}")
+    journal.rename(aside)
+    fresh.rename(journal)
+    return aside
