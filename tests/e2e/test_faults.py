@@ -307,3 +307,32 @@ def test_what_becomes_of_an_effect_is_heard_when_the_run_folder_is_gone(program:
     told = program.run("run", "--headless")
     assert told.code != 0, told
     assert "Traceback" not in told.err, told
+
+
+def test_a_machine_without_proc_is_refused_at_the_start(program: Program) -> None:
+    """In one sentence with the way out, and nothing is left behind."""
+    program.through = ("unshare", "-m", "sh", "-c", 'umount -l /proc && exec "$@"', "sh")
+    if program.run("--version").code != 0:
+        pytest.skip("mounts cannot be changed here")
+    program.plan({"s": "true"})
+    told = program.expect(3, "run", "--headless")
+    assert "/proc is not there" in told.err
+    assert program.run_folders() == []
+
+
+def test_an_old_git_is_refused_at_the_start(program: Program) -> None:
+    """Not when the first results are merged."""
+    old = program.scratch / "bin" / "git"
+    old.parent.mkdir()
+    old.write_text(
+        f"""#!/bin/sh
+[ "$1" = --version ] && exec echo git version 2.34.1
+exec {shutil.which("git")} "$@"
+"""
+    )
+    old.chmod(0o700)
+    program.plan({"s": "true"})
+    told = program.begin("run", "--headless", PATH=f"{old.parent}:{os.environ['PATH']}").wait()
+    assert told.code == 3, told
+    assert "git version 2.34.1 is too old" in told.err
+    assert program.run_folders() == []

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import re
 import resource
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,12 +15,12 @@ import msgspec
 import psutil
 
 from anabranch.engine import git_leftovers
+from anabranch.engine.requirements import OLDEST_GIT, git_version, git_version_text
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
 from anabranch.paths import state_home
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 from anabranch.plugins import load_plugins
 
-OLDEST_GIT = (2, 38)
 LEAST_FREE_BYTES = 1 << 30
 LEAST_FILES = 4096
 RUNS_PROVED = 3
@@ -64,14 +62,12 @@ def _git(folder: Path) -> Iterator[Finding]:
     if shutil.which("git") is None:
         yield Finding("git", "fault", "git is not installed", "apt-get install git")
         return
-    said = subprocess.run(["git", "--version"], capture_output=True, text=True, check=True).stdout
-    match = re.search(r"(\d+)\.(\d+)", said)
-    version = (int(match[1]), int(match[2])) if match else (0, 0)
-    if version < OLDEST_GIT:
-        message = f"{said.strip()} is too old: merging without a checkout came with 2.38"
+    said = git_version_text() or "git does not say its version"
+    if git_version(said) < OLDEST_GIT:
+        message = f"{said} is too old: merging without a checkout came with 2.38"
         yield Finding("git", "fault", message, "install git 2.38 or newer")
     else:
-        yield Finding("git", "ok", said.strip())
+        yield Finding("git", "ok", said)
 
 
 def _project(folder: Path) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.preflight import require_ready, warnings_for
+from anabranch.engine.requirements import require_machine
 from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.run_numbers import next_number, note_number
 from anabranch.engine.runs import project_root, runs_in
@@ -100,23 +101,24 @@ def start_run(
     others run or obey. Raises AnabranchError if the project or the machine does not allow it; then
     nothing is left behind.
     """
+    require_machine()
     repository, project = open_project(folder)
-    home = project.run(new_run_id(datetime.now()))
+    home = _new_home(project)
     env = without_git_variables(os.environ if environment is None else environment)
-    with git_errors():
-        require_ready(repository, home.run, plan, approve)
-        warnings = warnings_for(repository, plan, env, approve)
-    command = inputs.StartRun(
-        run=home.run,
-        project=str(repository.root),
-        plan_path=None if plan_path is None else tellable(plan_path),
-        plan=plan,
-        approve=approve,
-        allow_sensitive=allow_sensitive,
-        warnings=warnings,
-        wall=time.time(),
-    )
     try:
+        with git_errors():
+            require_ready(repository, home.run, plan, approve)
+            warnings = warnings_for(repository, plan, env, approve)
+        command = inputs.StartRun(
+            run=home.run,
+            project=str(repository.root),
+            plan_path=None if plan_path is None else tellable(plan_path),
+            plan=plan,
+            approve=approve,
+            allow_sensitive=allow_sensitive,
+            warnings=warnings,
+            wall=time.time(),
+        )
         with machine_errors():
             return _host_new(home, repository, folder, strategies, env, command, extensions)
     except Exception:
@@ -131,6 +133,16 @@ def _require_text(path: str) -> None:
         raise UsageError(f"the path {told} is not UTF-8", "rename the folder, or work in a copy")
 
 
+@machine_errors()
+def _new_home(project: ProjectFolder) -> RunFolder:
+    """Make a folder for a run, under a name that no other has. Raises WorldError."""
+    while True:
+        home = project.run(new_run_id(datetime.now()))
+        with suppress(FileExistsError):
+            home.create()
+            return home
+
+
 def _host_new(
     home: RunFolder,
     repository: Repository,
@@ -141,7 +153,6 @@ def _host_new(
     extensions: Extensions,
 ) -> RunHost:
     number = next_number(run_counter(), runs_in(ProjectFolder(home.path.parents[1])))
-    home.create()
     note_number(home, number)
     clock = RunClock.begin()
     lock = RunLock.acquire(home.lock)
@@ -169,6 +180,7 @@ def resume_run(
     With ``retry_failed`` a run that ended without converging is opened again. Raises AlreadyHosted,
     WorldError.
     """
+    require_machine()
     lock = RunLock.acquire(home.lock)
     if lock is None:
         pid = holder_of(home.lock)

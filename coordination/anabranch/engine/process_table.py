@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -139,9 +140,14 @@ def machine_load() -> MachineLoad:
 
 
 def machine_capacity() -> dict[str, float]:
-    """Return what the machine has to give to streams: ``cpu_cores`` and ``memory_mb``."""
-    whole = psutil.virtual_memory().total // (1 << 20)
-    return {"cpu_cores": float(_usable_processors()), "memory_mb": float(whole)}
+    """Return what the machine has to give to streams: ``cpu_cores`` and ``memory_mb``.
+
+    What cannot be found out (without /proc, say) is left out.
+    """
+    found = {"cpu_cores": float(_usable_processors())}
+    with suppress(OSError):
+        found["memory_mb"] = float(psutil.virtual_memory().total // (1 << 20))
+    return found
 
 
 def parse_stat(line: bytes) -> Process | None:
