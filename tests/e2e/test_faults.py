@@ -208,6 +208,7 @@ def test_a_run_that_was_killed_before_its_first_event_is_not_in_the_way(program:
     for part in ("requests", "logs", "workspaces"):
         (torn / part).mkdir(parents=True)
     (torn / "engine.lock").touch()
+    (torn / "number").write_text("999\n")
     assert program.asked(0, "runs", "--json").json()["runs"][0]["state"] == "unreadable"
     for command in ("status", "streams", "events", "report", "resume", "stop"):
         told = program.ask(command)
