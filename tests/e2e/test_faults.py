@@ -9,6 +9,7 @@ import signal
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
@@ -176,6 +177,10 @@ def test_a_second_interrupt_while_leaving_does_no_harm(program: Program) -> None
     assert all(attempts(program, f"s{n}") == ["1"] for n in range(4))
 
 
+def asked_status(program: Program) -> Any:
+    return program.asked(0, "status", "--json").json()
+
+
 def test_a_host_that_was_suspended_goes_on(program: Program) -> None:
     """Streams end while the host is stopped for three seconds; it finds out all the same."""
     streams = {
@@ -194,7 +199,11 @@ def test_a_host_that_was_suspended_goes_on(program: Program) -> None:
         lambda: all(p.exists() for p in places) and time.monotonic() > stopped + STOPPED_SECONDS,
         "every stream has ended while the host was stopped",
     )
-    assert program.status()["state"] == "running"
+    seen = asked_status(program)
+    assert (seen["state"], seen["host_silent_since"]) == ("running", None)
+    os.utime(program.folder().lock, (1e9, 1e9))  # as if it had been stopped for longer
+    assert asked_status(program)["host_silent_since"].startswith("2001-09-09T")
+    assert "does not answer since 2001-09-09" in program.asked(0, "status").out
     host.send(signal.SIGCONT)
     assert host.wait().code == 0
     assert [row["exit_code"] for row in program.status()["streams"]] == [0, 1, 2, 3]

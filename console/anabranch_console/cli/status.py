@@ -26,7 +26,7 @@ from anabranch_console.cli.streams import print_streams
 def command(run: str | None, as_json: bool) -> None:
     """Tell how RUN (the latest) stands, each stream and each convergence point."""
     found, state = found_run(run)
-    told = status(state, found.is_hosted, overhead_share(found, state))
+    told = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
     told["result_missing"] = bool(told["commit"]) and _is_missing(state)
     if as_json:
         print_json(told)
@@ -34,6 +34,11 @@ def command(run: str | None, as_json: bool) -> None:
     word = told["state"].replace("_", " ")
     head = f"{glyph(told['state'])} {shown(told['plan'])} {word}"
     click.echo(paint(head, told["state"]) + f" · run {told['run']}")
+    if told["host_silent_since"]:
+        since = f"{told['host_silent_since'][:19]}Z"
+        click.echo(
+            paint(f"  its host does not answer since {since}; this is how it stood then", "stalled")
+        )
     for line in (told["reason"], told["hint"], told["approval"]):
         if line:
             click.echo(f"  {shown(line)}")

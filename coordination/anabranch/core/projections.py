@@ -28,8 +28,12 @@ def wall_time(state: State, at: float | None) -> str | None:
     """Return a point on the run clock as RFC 3339 in UTC; None if that is no time of day."""
     if at is None:
         return None
+    return _utc(state.started_wall + at)
+
+
+def _utc(wall: float) -> str | None:
     try:
-        moment = datetime.fromtimestamp(state.started_wall + at, UTC)
+        moment = datetime.fromtimestamp(wall, UTC)
     except (OverflowError, ValueError, OSError):
         return None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -276,8 +280,16 @@ def breaker_status(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[str, Any]:
-    """Return a run as ``status --json`` tells it."""
+def status(
+    state: State,
+    is_hosted: bool,
+    overhead_share: float | None,
+    silent_since: float | None = None,
+) -> dict[str, Any]:
+    """Return a run as ``status --json`` tells it.
+
+    ``silent_since`` is the time of day, in seconds since 1970, since which its host gives no sign.
+    """
     final = state.points[FINAL_POINT]
     has_result = final.commit is not None and any(s.result for s in state.streams.values())
     return {
@@ -285,6 +297,7 @@ def status(state: State, is_hosted: bool, overhead_share: float | None) -> dict[
         "run": state.run,
         "plan": state.plan.name,
         "state": run_state(state, is_hosted),
+        "host_silent_since": _utc(silent_since) if silent_since else None,
         "reason": state.reason,
         "hint": state.hint,
         "branch": f"anabranch/{state.run}" if has_result else None,

@@ -428,6 +428,7 @@ class RunHost:
     async def _poll_requests(self) -> None:
         asked: set[Path] = set()
         while True:
+            self._parts.lock.beat()
             if self.now() - self._last_turn > IDLE_SECONDS:
                 with contextlib.suppress(AnabranchError):  # a full disk is told by the next turn
                     self._parts.journal.checkpoint()

@@ -179,7 +179,8 @@ class Journal:
 
     def load(self) -> State | None:
         """Return the state that the journal adds up to: its last snapshot and what came after."""
-        state = self._snapshot()
+        with journal_errors(self._path):
+            state = self._snapshot()
         after = state.seq if state else 0
         for record in self.read(after):
             state = evolve(state, record) if state else first_state(record)

@@ -14,6 +14,9 @@ from anabranch.plain_files import open_plain
 from anabranch.shortage import is_short
 
 _PATIENCE_SECONDS = 0.5
+BEAT_SECONDS = 1.0
+SILENT_SECONDS = 5.0
+"""A host that has given no sign for so long does not answer: it is stopped, or hangs."""
 NOTE_BYTES = 80
 
 
@@ -22,6 +25,7 @@ class RunLock:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._beat_at = 0.0
 
     @classmethod
     def acquire(cls, path: Path) -> RunLock | None:
@@ -40,6 +44,13 @@ class RunLock:
             time.sleep(0.02)
         _note_owner(file.fileno())
         return cls(file)
+
+    def beat(self) -> None:
+        """Give a sign that this process does its work, once a second at most."""
+        if time.monotonic() >= self._beat_at:
+            self._beat_at = time.monotonic() + BEAT_SECONDS
+            with contextlib.suppress(OSError):
+                os.utime(self._file.fileno())
 
     def release(self) -> None:
         """Give the lock back."""
@@ -60,6 +71,21 @@ def holder_of(path: Path) -> int | None:
         return 0 if is_short(error.errno) else None
 
 
+def silent_since(path: Path) -> float | None:
+    """Return since when, in seconds since 1970, a run's host gives no sign; None if it does.
+
+    A host of an earlier version, which gives none, is not judged.
+    """
+    try:
+        with open(open_plain(path), "rb") as file:
+            if b'"beats"' not in file.read(NOTE_BYTES) or _try(file, fcntl.LOCK_SH):
+                return None
+            beat = os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return None
+    return beat if time.time() - beat > SILENT_SECONDS else None
+
+
 def _noted_owner(note: bytes) -> int:
     try:
         return int(json.loads(note or b"{}").get("pid", 0))
@@ -73,7 +99,9 @@ def _note_owner(lock: int) -> None:
     In place and always as long, so that a full disk refuses it only to the first owner, who holds
     the lock all the same.
     """
-    note = json.dumps({"pid": os.getpid(), "since": time.time()}).ljust(NOTE_BYTES)
+    note = json.dumps({"pid": os.getpid(), "since": round(time.time(), 1), "beats": 1}).ljust(
+        NOTE_BYTES
+    )
     with contextlib.suppress(OSError):
         os.pwrite(lock, note.encode(), 0)
 

@@ -14,19 +14,23 @@ from anabranch.core.state import State
 from anabranch.core.state_views import verify_history
 from anabranch.engine.clock import RunClock
 from anabranch.engine.journal import Journal
-from anabranch.engine.run_lock import holder_of
+from anabranch.engine.run_lock import holder_of, silent_since
 from anabranch.engine.run_numbers import newest_first
 from anabranch.errors import AnabranchError, UsageError, machine_errors
 from anabranch.paths import ProjectFolder, RunFolder, project_folder, state_home
 
 
 class FoundRun(msgspec.Struct, frozen=True):
-    """A run on disk; ``state`` is None if its journal cannot be read, and ``fault`` says why."""
+    """A run on disk; ``state`` is None if its journal cannot be read, and ``fault`` says why.
+
+    ``silent_since`` is the time of day since which its host, if it has one, gives no sign.
+    """
 
     folder: RunFolder
     state: State | None
     is_hosted: bool
     fault: str = ""
+    silent_since: float | None = None
 
 
 def project_root(folder: Path) -> Path:
@@ -79,7 +83,7 @@ def read_run(home: RunFolder) -> FoundRun:
     except AnabranchError as error:
         return FoundRun(home, None, hosted, error.message)
     try:
-        return FoundRun(home, journal.load(), hosted)
+        return FoundRun(home, journal.load(), hosted, silent_since=silent_since(home.lock))
     except AnabranchError as error:
         return FoundRun(home, None, hosted, error.message)
     finally:
