@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from anabranch.core import events as ev
+from anabranch.core import state_versions
 from anabranch.core.calls import Caller, StateCommit, StateSet
 from anabranch.core.decide import decide
 from anabranch.core.draft import Draft
@@ -23,6 +24,7 @@ from anabranch.core.owed import owed
 from anabranch.core.plan import SharedStatePlan
 from anabranch.core.shared_state import Contribution, synchronise
 from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.state_versions import VERSION_BYTES
 from anabranch.core.state_views import (
     Reading,
     differences,
@@ -475,6 +477,30 @@ TestModelled.settings = settings(
 
 
 # --- speed ---------------------------------------------------------------------------------------
+
+
+def test_old_versions_go_when_all_of_them_take_too_much_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The newest stay, within a budget; the chain goes on, and a snapshot knows the same."""
+    monkeypatch.setattr(state_versions, "MOST_KEPT_BYTES", 200_000)
+    state = Talk("a").state
+    for n in range(100):
+        value = f"{n:03d}" * 3_000
+        call = StateSet(caller=Caller(A, 1), request=f"r{n}", key=f"key {n % 3}", value=value)
+        decision = decide(state, call, float(n), STRATEGIES)
+        assert isinstance(decision, Decision)
+        state = decision.state
+        assert state.shared.bytes <= 200_000
+    shared = state.shared
+    assert (shared.head, 100 - shared.floor) == (100, 200_000 // (9_002 + 5 + VERSION_BYTES))
+    assert isinstance(value_at(state, "key 0", shared.floor), Reading)
+    assert isinstance(value_at(state, "key 0", shared.floor - 1), Refusal)
+    assert verify_chain(state) == []
+    changes = list(shared.changes())
+    assert all(c.before is b.after for b, c in zip(changes, changes[3:], strict=False))
+    again = decode_state(encode_state(state)).shared
+    assert (again.bytes, again.floor, again.hash) == (shared.bytes, shared.floor, shared.hash)
 
 
 def test_ten_thousand_versions_stay_quick() -> None:

@@ -90,7 +90,7 @@ class StateManagement(Table):
     )
     keep_versions: Annotated[int, Field(ge=1, le=10_000_000)] | None = Field(
         default=None,
-        description="How many versions can still be read; all of a run if left out.",
+        description="How many versions streams can still read; what fits in 64 MiB if left out.",
     )
 
 

@@ -139,7 +139,7 @@ class PointPlan(msgspec.Struct, frozen=True):
 class SharedStatePlan(msgspec.Struct, frozen=True):
     """How shared state is kept: its mode, how soon changes are propagated, how many versions stay.
 
-    Without ``versions_kept`` all versions of a run stay.
+    Without ``versions_kept`` as many versions stay as fit in a budget of memory.
     """
 
     type: Literal["immutable", "centralized"] = "immutable"

@@ -12,8 +12,9 @@ altered, left out, added or moved breaks the chain from there on, and one that i
 shows against the head's hash. The chain has no key: it proves that a history is whole to whoever
 knows its head, not who wrote it.
 
-**How long.** By default all versions of a run are kept; ``versions_kept`` of the plan bounds them.
-The oldest version still there is ``floor``: it can be read, and changes are told from there on.
+**How long.** Versions are kept up to MOST_KEPT_BYTES of memory, and ``versions_kept`` of the plan
+may bound them further. The oldest version still there is ``floor``: it can be read, and changes are
+told from there on. The journal knows every version for as long as the run is kept.
 """
 
 from __future__ import annotations
@@ -33,6 +34,10 @@ from anabranch.core.json_values import text_of
 
 if TYPE_CHECKING:
     from anabranch.core.state import State
+
+MOST_KEPT_BYTES = 64 * 1024 * 1024
+VERSION_BYTES = 3 * 1024
+"""What a version costs besides its values: nodes of the maps that it does not share."""
 
 _HASH_BYTES = 16
 _ENCODER = msgspec.json.Encoder()
@@ -72,6 +77,7 @@ class SharedState(msgspec.Struct, frozen=True):
     """All versions from ``floor`` to ``head``.
 
     ``hash`` is the chain's end and ``anchor`` the hash that the change after ``floor`` builds on.
+    ``bytes`` is about what the versions after ``floor`` take of memory.
     ``synced`` is the version that was last propagated; ``unsynced`` says when, and with which
     event, the first change after it came.
     """
@@ -83,6 +89,7 @@ class SharedState(msgspec.Struct, frozen=True):
     versions: HashTrieMap[int, Version] = HashTrieMap({0: Version(0)})
     synced: int = 0
     unsynced: tuple[float, Seq] | None = None
+    bytes: int = 0
 
     @property
     def values(self) -> Values:
@@ -148,13 +155,22 @@ def chain_faults(changes: Iterable[Change], anchor: str, version: int, head: str
 
 def with_change(shared: SharedState, change: Change) -> SharedState:
     """Return the state after a change: one more in the newest version, or the first of the next."""
-    version = _following(shared.versions[shared.head], change)
+    newest = shared.versions[shared.head]
+    entry = newest.values.get(change.key)
+    if entry is not None and entry.text == change.before:
+        change = replace(change, before=entry.text)  # one text in memory, not two alike
+    version = _following(newest, change)
     return replace(
         shared,
         head=change.version,
         hash=change.hash,
+        bytes=shared.bytes + _cost_of(change),
         versions=shared.versions.insert(change.version, version),
     )
+
+
+def _cost_of(change: Change) -> int:
+    return VERSION_BYTES + len(change.key) + len(change.after or "")
 
 
 def _following(newest: Version, change: Change) -> Version:
@@ -168,14 +184,18 @@ def _following(newest: Version, change: Change) -> Version:
 
 
 def without_old_versions(shared: SharedState, kept: int | None) -> SharedState:
-    """Return the state with the newest ``kept`` versions only."""
-    while kept is not None and shared.head - shared.floor >= max(kept, 1):
+    """Return the state with the newest ``kept`` versions only, and no more than fit in memory."""
+    most = shared.head if kept is None else max(kept, 1) - 1
+    while shared.head - shared.floor > most or (
+        shared.bytes > MOST_KEPT_BYTES and shared.head > shared.floor
+    ):
         oldest = shared.versions[shared.floor + 1]
         versions = shared.versions.remove(shared.floor)
         shared = replace(
             shared,
             floor=oldest.number,
             anchor=oldest.changes[-1].hash,
+            bytes=shared.bytes - sum(map(_cost_of, oldest.changes)),
             versions=versions.insert(oldest.number, replace(oldest, changes=())),
         )
     return shared
@@ -254,13 +274,14 @@ def unpack(raw: Any) -> SharedState:
     values = {key: Entry(text, version) for key, text, version in packed.values}
     floor, anchor = packed.floor, packed.anchor
     versions = {floor: Version(floor, HashTrieMap(values))}
-    newest, end = versions[floor], anchor
+    newest, end, kept_bytes = versions[floor], anchor, 0
     for number, key, after, stream, at in packed.changes:
         entry = newest.values.get(key)
         before = entry.text if entry else None
         end = chained_hash(end, number, key, before, after, stream, at)
         change = Change(number, key, before, after, stream, at, end)
         newest = versions[number] = _following(newest, change)
+        kept_bytes += _cost_of(change)
     if end != packed.hash:
         raise msgspec.ValidationError("the history of the shared state is not whole")
     return SharedState(
@@ -271,4 +292,5 @@ def unpack(raw: Any) -> SharedState:
         versions=HashTrieMap(versions),
         synced=packed.synced,
         unsynced=packed.unsynced,
+        bytes=kept_bytes,
     )
