@@ -66,6 +66,26 @@ def test_a_retry_never_takes_the_workspace_of_a_stream_named_like_it(
     assert found == {"a.txt": "a\n", "p.txt": "p\n", "u.txt": "u\n", "end.txt": "end\n"}
 
 
+def test_workspaces_of_attempts_that_are_over_are_given_back(program: Program) -> None:
+    """While the run goes on; their work is kept. What was built in them in masses stays there."""
+    write(program.project, {".gitignore": "built*\n"})
+    work = "echo $ANABRANCH_ATTEMPT > work.txt; echo b > built; test $ANABRANCH_ATTEMPT = 3"
+    masses = "head -c 40000000 /dev/zero > built; test $ANABRANCH_ATTEMPT = 2"
+    program.plan(
+        {"small": {"command": work, "retries": 2}, "large": {"command": masses, "retries": 1}}
+    )
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "ignore")
+    commit = converged(program)
+    assert content(program, commit, "work.txt") == "3\n"
+    left = {path.name for path in program.folder().workspaces.iterdir()}
+    assert left == {"small@3", "large", "large@2"}
+    kept = program.streams()["small"]["partial"]
+    assert [content(program, ref, "work.txt") for ref in kept] == ["1\n", "2\n"]
+    gone = [e["attempt"] for e in program.events() if e["type"] == "workspace_reclaimed"]
+    assert gone == [1, 2]
+
+
 def test_a_change_in_the_second_of_the_checkout_is_kept(program: Program) -> None:
     """git compares whole seconds; a change of the same size in the same one counts."""
     write(program.project, {f"file{n}.txt": "abc\n" for n in range(4)})

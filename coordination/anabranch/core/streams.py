@@ -213,7 +213,8 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
 
 def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
     """A clean-up took the folder of an attempt that is over."""
-    if not draft.stream(fact.stream).is_active:
+    stream = draft.stream(fact.stream)
+    if not stream.is_active or fact.attempt < stream.attempt:
         draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
 
 

@@ -33,6 +33,7 @@ from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
+from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
 from anabranch.engine.performers.process_reports import (
@@ -170,6 +171,7 @@ class Performing:
                 await self._in_thread(effect, self._workspaces.capture_base)
             case fx.PrepareWorkspace():
                 await self._in_thread(effect, self._workspaces.prepare)
+                await self._give_back(effect.stream, effect.attempt - 1)
             case fx.CaptureResult():
                 await self._capture(effect)
             case fx.TakeCheckpoint():
@@ -227,6 +229,17 @@ class Performing:
                 return
         salvage = partial(self._captures.capture_what_can_be, reason=reason)
         await self._in_thread(effect, salvage, self._alone_in(effect))
+
+    async def _give_back(self, stream: StreamId, attempt: Attempt) -> None:
+        """Give back the workspace of the attempt before; whatever hinders it is no harm."""
+        task = partial(give_back, self._workspaces.repository, self._state().run, stream, attempt)
+        try:
+            gone = await asyncio.get_running_loop().run_in_executor(self._workers, task)
+        except Exception as error:
+            _log.debug("the workspace of %s.%s stays: %s", stream, attempt, error)
+        else:
+            if gone is not None:
+                self._post(gone)
 
     async def _offer(self, effect: fx.OfferCheckpoint) -> None:
         """Wait for a quiet moment in a workspace, and bring the files of a checkpoint."""

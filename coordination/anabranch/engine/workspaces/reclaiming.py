@@ -66,12 +66,13 @@ _RESCUES = "refs/anabranch/rescue/"
 
 
 def reclaim_workspace(
-    repo: Repository, run: RunId, workspace: Workspace
+    repo: Repository, run: RunId, workspace: Workspace, most_ignored_bytes: int | None = None
 ) -> Reclaimed | Parked | Kept:
     """Deletes a workspace whose stream has ended, after parking what only it holds.
 
     Nothing may be running in it any more. Whatever stands in the way of a proof is the reason why
-    the workspace is kept; no error is raised for it.
+    the workspace is kept; no error is raised for it. With more than ``most_ignored_bytes`` of files
+    that git ignores it is kept, too: to park them would fill the repository with what was built.
     """
     if workspace.kind == "shared":
         return Kept("it is your own folder")
@@ -82,6 +83,8 @@ def reclaim_workspace(
         is_there = os.path.lexists(workspace.path)
         with tempfile.TemporaryDirectory(dir=run_folder(repo, run), prefix=".reclaiming-") as made:
             proof = _Proof(repo, workspace, Path(made))
+            if most_ignored_bytes is not None and proof.ignored_bytes() > most_ignored_bytes:
+                return Kept("it holds many files that git ignores")
             parked = proof.park() if is_there else proof.park_history()
             changed = proof.check(parked) if is_there else None
         if changed is not None:
@@ -157,6 +160,12 @@ class _Proof:
         self.tree = ""
         self.only_here: Entries = {}
         self.passed_over: str | None = None
+
+    def ignored_bytes(self) -> int:
+        """How large the files are that git ignores."""
+        git = self.frozen.at(work_tree=self.workspace.path, index=self.scratch / "none")
+        listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "-z").fields
+        return sum((self.workspace.path / path).lstat().st_size for path in listed)
 
     def park(self) -> Parked | None:
         """Keeps by one ref whatever is not kept yet."""
