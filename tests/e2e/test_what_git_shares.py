@@ -106,3 +106,16 @@ def test_a_project_that_was_moved_is_told_of_its_runs(program: Program, reposito
     told = program.ask("doctor")
     assert "git branch --list 'anabranch/*'" in told.out
     assert str(repository) in told.out
+
+
+def test_what_a_failed_attempt_made_of_its_git_is_told_too(
+    program: Program, repository: Path
+) -> None:
+    """A branch and a stash of a stream that failed are kept, and its warnings name them."""
+    work = "git branch mine; echo half > a.txt; git stash; exit 3"
+    program.expect(1, "run", "--headless", "--", work)
+    (stream,) = program.streams().values()
+    told = " ".join(stream["warnings"])
+    assert "a stash, branch mine" in told
+    prefix = told.rpartition(" ")[2]
+    assert git(repository, "show", f"{prefix}/stash/0:a.txt") == "half\n"

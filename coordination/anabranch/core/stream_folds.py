@@ -159,8 +159,13 @@ def _result(s: Stream, record: ev.Recorded, event: ev.ResultCaptured, spent: flo
 
 
 def _partial(s: Stream, record: ev.Recorded, event: ev.PartialCaptured, spent: float) -> Stream:
-    kept = s.partial if event.ref in s.partial else (*s.partial, event.ref)
-    return replace(s, partial=kept, files_changed=event.files_changed, spent=_captured(s, spent))
+    return replace(
+        s,
+        partial=s.partial if event.ref in s.partial else (*s.partial, event.ref),
+        warnings=(*s.warnings, *(w for w in event.warnings if w not in s.warnings)),
+        files_changed=event.files_changed,
+        spent=_captured(s, spent),
+    )
 
 
 def _captured(s: Stream, spent: float) -> Spent:

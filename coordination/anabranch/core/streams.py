@@ -173,6 +173,7 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
                 fact.ref,
                 fact.files_changed,
                 fact.log_tail,
+                fact.warnings,
             )
         )
     told = "; ".join(text for text in (why, fault) if text)

@@ -115,7 +115,7 @@ class ResultCaptured(StreamEvent, frozen=True):
 class PartialCaptured(StreamEvent, frozen=True):
     """The work of an attempt that did not succeed is kept; it is never merged by itself.
 
-    ``log_tail`` holds the last lines of its log.
+    ``log_tail`` holds the last lines of its log; ``warnings`` say what deserves a look.
     """
 
     attempt: Attempt
@@ -123,6 +123,7 @@ class PartialCaptured(StreamEvent, frozen=True):
     ref: str
     files_changed: int
     log_tail: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class RetryScheduled(StreamEvent, frozen=True):

@@ -63,7 +63,8 @@ class CaptureEffects:
         except ws.WorkspaceReplaced as error:
             return self._history_only(effect, workspace, error.reason, tail)
         own = ws.keep_own_refs(self._repo, workspace)
-        if effect.is_partial and result.commit == at.start_commit:  # there is nothing to keep
+        has_nothing = result.commit == at.start_commit and not own
+        if effect.is_partial and has_nothing:
             ws.drop_ref(self._repo, ref)
             return replace(nothing_captured(effect), log_tail=tail)
         return inputs.ResultReady(
