@@ -346,3 +346,22 @@ exec {shutil.which("git")} "$@"
     assert told.code == 3, told
     assert "git version 2.34.1 is too old" in told.err
     assert program.run_folders() == []
+
+
+def test_doctor_repairs_a_damaged_journal_and_the_run_goes_on(program: Program) -> None:
+    """What was lost is named, the damaged file is kept, and the run is resumed from there."""
+    program.plan({"s": noting(program, "echo x > x.txt")})
+    assert program.run("run", "--headless").code == 0
+    journal = program.folder().journal
+    database = apsw.Connection(str(journal))
+    database.execute("DELETE FROM snapshot")
+    database.execute("UPDATE event SET body = x'ff' WHERE seq > 7")
+    database.close()
+    assert "cannot be read" in program.asked(3, "doctor").out
+    told = program.asked(0, "doctor", "--repair").out
+    assert "7 events saved" in told
+    assert "the damaged journal is kept" in told
+    assert program.asked(0, "doctor", "--repair", "--json").json()["repaired"] == []
+    program.expect(0, "resume", "--headless")
+    assert program.status()["state"] == "converged"
+    assert attempts(program, "s") == ["1"], "what has run was heard of again, not run again"

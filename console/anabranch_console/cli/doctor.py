@@ -6,7 +6,9 @@ import click
 import msgspec
 
 from anabranch.core.projections import SCHEMA
+from anabranch.engine.git_leftovers import remove_stale_worktrees
 from anabranch.engine.health import Finding, examine
+from anabranch.engine.hosting import git_errors
 from anabranch.engine.runs import run_folders
 from anabranch.engine.salvaging import Salvaged, salvage
 from anabranch_console.cli.hosting import finish
@@ -21,20 +23,26 @@ _SIGNS = {
 
 
 @click.command
-@click.option("--repair", is_flag=True, help="Save what is whole of damaged journals first.")
+@click.option("--repair", is_flag=True, help="Mend first what can be mended without a loss.")
 @json_option
 def command(repair: bool, as_json: bool) -> None:
     """Check this machine (git, limits, disk, terminal, plugins) and say how to mend each.
 
     With --repair, a journal that is damaged is replaced by what can be saved of it; what is lost
-    is named, and the damaged file is kept.
+    is named, and the damaged file is kept. Worktrees that runs left locked in the repository, and
+    that no run knows any more, are taken out, and their commits kept.
     """
     salvaged = [s for s in map(salvage, run_folders(here())) if s] if repair else []
+    with git_errors():
+        removed = remove_stale_worktrees(here()) if repair else []
     findings = examine(here())
     if as_json:
         told = {"schema": SCHEMA, "findings": msgspec.to_builtins(findings)}
-        print_json({**told, **({"repaired": msgspec.to_builtins(salvaged)} if repair else {})})
+        mended = {"repaired": msgspec.to_builtins(salvaged), "removed": removed}
+        print_json({**told, **(mended if repair else {})})
     else:
+        for worktree in removed:
+            click.echo(f"{paint(*_SIGNS['ok'])}  {'repair':<12} {shown(worktree)}")
         for done in salvaged:
             _tell_salvaged(done)
         for finding in findings:

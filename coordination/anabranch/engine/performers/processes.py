@@ -129,8 +129,14 @@ class Processes:
         await self._zygote.close()
 
     async def start(self, spec: ProcessSpec) -> None:
-        """Start an attempt once, however often it is asked; the outcome comes as a report."""
+        """Start an attempt once, however often it is asked; the outcome comes as a report.
+
+        Who asks for one that is over does not know it (its journal was damaged, say), and is told.
+        """
         name = self._folder.attempt_name(spec.stream, spec.attempt)
+        if name in self._settled:
+            self._settled.discard(name)
+            self._look_at(name)
         if name in self._settled or name in self._watched:
             return
         watched = self._watched[name] = Watched()
