@@ -34,6 +34,21 @@ def run_script(program: Program, script: str) -> str:
     return program.log("one")
 
 
+def test_an_exit_code_is_the_answers_whoever_listens(program: Program) -> None:
+    """Done stays done and refused refused, with streams that are full, closed or left."""
+    script = """
+    for sink in '>/dev/full 2>/dev/full' '>&- 2>&-' '<&- >&- 2>&-' '2>/dev/full | true'; do
+        eval "{ ab-stream state set k '\\"x\\"'; echo done \\$? >&3; } 3>>codes $sink"
+        eval "{ ab-stream state set k 1 --if-version 99; echo refused \\$? >&3; } 3>>codes $sink"
+    done
+    cat codes
+    """
+    lines = run_script(program, script).splitlines()
+    assert lines.count("done 0") == 4, lines
+    assert lines.count("refused 1") == 4, lines
+    assert "Traceback" not in "".join(lines)
+
+
 def test_every_command_answers_one_json_line(program: Program) -> None:
     """Each verb prints its answer as one line, and 0 means done or granted."""
     script = """set -e

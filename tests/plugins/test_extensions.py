@@ -124,6 +124,16 @@ def test_junit_tells_failures_and_skips_and_is_sound_xml() -> None:
     ]
 
 
+def test_junit_can_be_shown_on_a_terminal() -> None:
+    report, events = a_report()
+    report["streams"][1]["reason"] = "\x9b2J \u202e é"
+    told = FORMATS["junit"].render(report, events)
+    assert all(char.isprintable() for line in told.splitlines() for char in line)
+    failure = ElementTree.fromstring(told).find("testcase/failure")
+    assert failure is not None
+    assert failure.get("message") == "\x9b2J \u202e é"
+
+
 def test_the_trace_has_a_slice_an_attempt_and_the_moments_between() -> None:
     found = json.loads(FORMATS["trace"].render(*a_report()))["traceEvents"]
     (attempt,) = [e for e in found if e["ph"] == "X"]

@@ -46,7 +46,7 @@ class JUnit:
         )
         suite.extend(cases)
         ElementTree.indent(suite)
-        return ElementTree.tostring(suite, "unicode", xml_declaration=True) + "\n"
+        return _shown(ElementTree.tostring(suite, "unicode", xml_declaration=True) + "\n")
 
 
 _OUTCOMES = ("failure", "skipped")
@@ -91,6 +91,13 @@ def _seconds(started: str | None, ended: str | None) -> float:
         return 0.0
     begin, end = (datetime.fromisoformat(t.replace("Z", "+00:00")) for t in (started, ended))
     return max(0.0, (end - begin).total_seconds())
+
+
+def _shown(xml: str) -> str:
+    """Write what would act on a terminal, or hide in it, as XML writes any character."""
+    return "".join(
+        char if char.isascii() or char.isprintable() else f"&#x{ord(char):x};" for char in xml
+    )
 
 
 def _sound(text: str) -> str:
