@@ -103,6 +103,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         self.clock = FrameClock()
         self._is_paced = is_paced
         self._ending = ending
+        self._trouble: str | None = None
         for palette in self.palettes.values():
             self.register_theme(textual_theme(palette))
         self.theme = self.palette.name
@@ -137,6 +138,16 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         """Pull one frame and paint what changed."""
         with self.batch_update():
             self.run_screen.advance()
+            self._tell_trouble()
+
+    def _tell_trouble(self) -> None:
+        """Say what keeps the engine from going on, once, and when that is over."""
+        trouble = self.run_screen.model.source.trouble
+        if trouble == self._trouble:
+            return
+        self._trouble = trouble
+        told = f"nothing goes on: {trouble}" if trouble else "it goes on again"
+        self.run_screen.tell("error" if trouble else "info", told)
 
     def _next_frame(self) -> None:
         message = self._ending()

@@ -88,6 +88,10 @@ class FollowedRun:
         return self._source.state
 
     @property
+    def trouble(self) -> str | None:
+        return self._source.trouble
+
+    @property
     def strategies(self) -> Strategies | None:
         return self._source.strategies
 

@@ -180,6 +180,10 @@ class TimeSource:
         return self.live.strategy_use()
 
     @property
+    def trouble(self) -> str | None:
+        return self.live.trouble
+
+    @property
     def strategies(self) -> Strategies | None:
         return self.live.strategies
 

@@ -71,6 +71,7 @@ class ScriptedSource:
         self._hosting = hosting
         self.commands: list[inputs.Command] = []
         self.share = 0.012
+        self.trouble: str | None = None
         self.used: dict[str, StrategyUse] = {}
         self.conflict: Conflict | None = None
         self.feed(inputs.StartRun(RUN, "/src/shop", "anabranch.toml", plan, False, WALL))

@@ -46,6 +46,18 @@ async def test_stopping_a_stream_asks_first(open_console: OpenConsole) -> None:
         assert "■ stopped" in console.shown()
 
 
+async def test_what_keeps_the_engine_from_going_on_is_told(open_console: OpenConsole) -> None:
+    """Once, and when it is over: as without a console."""
+    async with open_console() as console:
+        console.source.trouble = "the disk is full: /x"
+        for _ in range(3):
+            await console.frame()
+        assert console.shown().count("nothing goes on: the disk is full: /x") == 1
+        console.source.trouble = None
+        await console.frame()
+        assert "it goes on again" in console.shown()
+
+
 @pytest.mark.parametrize("keys", [("enter",), ("escape",), ("n",), ("x", "s", "enter")])
 async def test_cancel_is_what_happens_by_itself(
     keys: tuple[str, ...], open_console: OpenConsole

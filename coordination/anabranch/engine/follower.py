@@ -109,6 +109,11 @@ class RunFollower:
     def vitals(self) -> Mapping[StreamId, Vitals]:
         return self._sampler.vitals
 
+    @property
+    def trouble(self) -> None:
+        """The engine is another process's, which tells its own."""
+        return None
+
     def strategy_use(self) -> Mapping[str, StrategyUse]:
         """Nobody is asked here: another process hosts the run."""
         return {}

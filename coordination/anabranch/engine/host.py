@@ -180,8 +180,8 @@ class RunHost:
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the engine from going on right now (a full disk), if something does."""
-        return self._trouble
+        """What keeps the engine from going on right now (a full disk, a fault of its own)."""
+        return f"the engine has stopped: {self._fault}" if self._fault else self._trouble
 
     def now(self) -> float:
         return self._parts.clock.now()

@@ -68,6 +68,11 @@ class Source(Protocol):
         """The newest state."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the engine in this process from going on right now; None if all is well."""
+        ...
+
     def now(self) -> float:
         """The run clock, in seconds since the run began."""
         ...
