@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from anabranch.hostile_text import cell_width, cut_to_cells
+from rich.cells import cell_len, split_graphemes
 
 Align = Literal["left", "right"]
 
@@ -31,8 +31,8 @@ def plain(line: Line) -> str:
 
 
 def text_cells(text: str) -> int:
-    """Return how many terminal cells a printable text takes."""
-    return len(text) if text.isascii() else sum(map(cell_width, text))
+    """Return how many terminal cells a printable text takes, by the ruler it is painted with."""
+    return len(text) if text.isascii() else cell_len(text)
 
 
 def line_cells(line: Line) -> int:
@@ -44,7 +44,9 @@ def fit(text: str, cells: int, align: Align = "left") -> str:
     """Return ``text`` cut or padded to exactly ``cells`` cells."""
     if cells <= 0:
         return ""
-    cut = cut_to_cells(text, cells)
+    cut = text
+    if text_cells(text) > cells:
+        cut = text[: _prefix_length(text, cells - 1, least=0)] + "…"
     padding = " " * (cells - text_cells(cut))
     return padding + cut if align == "right" else cut + padding
 
@@ -53,10 +55,13 @@ def cut_left(text: str, cells: int) -> str:
     """Return ``text`` cut at its beginning, where paths are least telling."""
     if text_cells(text) <= cells:
         return text
-    kept = text[-max(cells - 1, 0) :] if cells > 1 else ""
-    while kept and text_cells(kept) > cells - 1:
-        kept = kept[1:]
-    return "…" + kept
+    room, at = cells - 1, len(text)
+    for start, _, width in reversed(_graphemes(text)):
+        room -= width
+        if room < 0:
+            break
+        at = start
+    return "…" + text[at:]
 
 
 def wrap(text: str, cells: int) -> list[str]:
@@ -79,20 +84,30 @@ def hard_wrap(text: str, cells: int) -> list[str]:
     if text.isascii():
         return [text[i : i + cells] for i in range(0, len(text), cells)] or [""]
     pieces: list[str] = []
-    while text:
-        end = _prefix_length(text, cells)
-        pieces.append(text[:end])
-        text = text[end:]
-    return pieces or [""]
+    begin, room = 0, cells
+    for start, _, width in _graphemes(text):
+        if width > room:
+            pieces.append(text[begin:start])
+            begin, room = start, cells
+        room -= width
+    return [*pieces, text[begin:]]
 
 
-def _prefix_length(text: str, cells: int) -> int:
+def _prefix_length(text: str, cells: int, least: int = 1) -> int:
+    """Return how many characters of a text fit, at least ``least`` of them."""
+    if text.isascii():
+        return max(min(cells, len(text)), least)
     room = cells
-    for index, char in enumerate(text):
-        room -= cell_width(char)
+    for start, _, width in _graphemes(text):
+        room -= width
         if room < 0:
-            return max(index, 1)
+            return max(start, least)
     return len(text)
+
+
+def _graphemes(text: str) -> list[tuple[int, int, int]]:
+    """Return what a person sees as one sign each: its begin, its end, and its cells."""
+    return split_graphemes(text)[0]
 
 
 SHORTENED_BONUS = 25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from tests.console.conftest import Console, OpenConsole, settle
@@ -129,7 +130,117 @@ async def test_a_long_log_stays_bounded(open_console: OpenConsole, tmp_path: Pat
     async with open_console(source) as console:
         log = console.screen.log_view
         source.speak("talker", *[f"line {n}" for n in range(30_000)])
-        while log._tail is not None and log.text_at(log.line_count - 1) != "line 29999":
+        while log.text_at(log.line_count - 1) != "line 29999":
             await console.frame()
         assert log.line_count <= 10_000
         assert "line 29999" in _log_text(console)
+
+
+async def _read_on(console: Console) -> None:
+    """Pull frames until the log's end is shown, however little of it a frame may take."""
+    log = console.screen.log_view
+    async with asyncio.timeout(20):
+        while log._window is None or log._window.behind:
+            await console.frame()
+
+
+async def test_the_window_is_never_passed_off_as_the_log(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """g goes to the log's very beginning, a hit is found wherever it lies; one can scroll on."""
+    numbers = [f"number {n}" for n in range(40_000)]
+    source = _source(tmp_path, "FIRST word", *numbers, "the LAST word")
+    async with open_console(source, size=(140, 36)) as console:
+        log = console.screen.log_view
+        await _read_on(console)
+        assert "LAST word" in _log_text(console)
+        assert "lines of 1M" in console.shown()
+        await console.press("l", "g")
+        assert _log_text(console).startswith("FIRST word")
+        assert "at 0 %" in console.shown()
+        for _ in range(30):
+            await console.press("pagedown")
+            await console.frame()
+        assert f"number {30 * (log.visible_lines - 1) - 1}" in _log_text(console)
+        await console.press("G")
+        await _read_on(console)
+        assert log.is_following
+        assert "LAST word" in _log_text(console)
+        await console.command("find word")
+        await console.app.workers.wait_for_complete()
+        await settle(console.pilot)
+        assert "2 hits for word" in console.shown()
+        await console.press("l", "N")
+        assert _log_text(console).startswith("FIRST word")
+        await console.press("n")
+        assert "LAST word" in _log_text(console)
+        await console.press("N", "end")
+        await _read_on(console)
+        assert log.text_at(0).startswith("number ")
+        for _ in range(6):  # scrolling up reads on upwards
+            log.scroll_to_line(0)
+            await settle(console.pilot)
+        assert log.text_at(0) == "FIRST word"
+        assert log.line_count <= 10_000
+
+
+async def test_what_is_paused_stays_under_a_flood(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Tens of thousands of lines are written, and what is being read does not move."""
+    source = _source(tmp_path, *[f"line {n}" for n in range(300)])
+    async with open_console(source) as console:
+        await console.press("l", "k", "k", "k")
+        before = _log_text(console)
+        source.speak("talker", *[f"flood {n}" for n in range(60_000)])
+        for _ in range(30):
+            await console.frame()
+        assert _log_text(console) == before
+        await console.press("end")
+        await _read_on(console)
+        assert "flood 59999" in _log_text(console)
+
+
+async def test_a_line_without_an_end_is_a_line(open_console: OpenConsole, tmp_path: Path) -> None:
+    """A crashing program's last words are found and wrapped, and grow in place."""
+    source = _source(tmp_path, "before")
+    log_of_it = (tmp_path / "logs" / "talker.1.log").open("a", encoding="utf-8")
+    async with open_console(source) as console:
+        log = console.screen.log_view
+        log_of_it.write("panic: " + "x" * 300)
+        log_of_it.flush()
+        await console.frame()
+        await console.command("find panic")
+        assert "1 hit for panic" in console.shown()
+        assert log.hits == [1]
+        await console.press("l", "w")
+        assert log.line_count > 4
+        assert "".join(log.text_at(i) for i in range(1, log.line_count)) == log.lines[1]
+        log_of_it.write("END\nafter\n")
+        log_of_it.close()
+        await console.frame()
+        assert log.lines[1].endswith("xEND")
+        assert log.lines[2:] == ["after"]
+        assert log.hits == [1]
+
+
+async def test_megabytes_without_a_line_are_output(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """The end of the one line there is, is better than nothing."""
+    source = _source(tmp_path, "x" * 5_000_000)
+    async with open_console(source) as console:
+        assert "no output yet" not in console.shown()
+        assert "xxxx" in _log_text(console)
+
+
+async def test_nothing_is_lost_by_wrapping_what_is_wide(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """What is measured is what is painted, also for signs that are made of several characters."""
+    signs = ("⚠️", "👍🏽", "🇩🇪", "1️⃣", "नि", "한", "e\u0301")
+    parts = [f"{sign}{n:02}" for n, sign in enumerate(signs * 8)]
+    async with open_console(_source(tmp_path, "".join(parts))) as console:
+        await console.press("l", "w")
+        shown = "".join(_log_text(console).split("\n"))
+        assert [f"{n:02}" for n in range(len(parts)) if f"{n:02}" not in shown] == []

@@ -28,7 +28,7 @@ from anabranch_console.presenters.ending import ending_lines
 from anabranch_console.presenters.facts import fact_lines, plan_lines
 from anabranch_console.presenters.header import header_line
 from anabranch_console.presenters.story_lines import story_lines
-from anabranch_console.presenters.wording import count, safe
+from anabranch_console.presenters.wording import count
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.asked import HOLD_OFF_SECONDS, Answer, AskedOnce
 from anabranch_console.stream_list import SORTABLE, StreamList
@@ -261,9 +261,7 @@ class RunView(Contained, Screen[None]):
 
     def _log_standing(self) -> Line:
         log, dot = self.log_view, f" {self.looks.glyphs.separator} "
-        told = [count(log.line_count, "line")] if log.line_count else []
-        if log.needle:
-            told.insert(0, f"{count(len(log.hits), 'hit')} for {safe(log.needle)}")
+        told = log.standing()
         if log.is_wrapped:
             told.append("wrapped")
         if self.model.time.past is not None:

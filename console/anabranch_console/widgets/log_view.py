@@ -1,23 +1,32 @@
-"""The live log of one stream: follows its end, wraps, finds.
+"""The live log of one stream: follows its end, wraps, finds, and goes to any place in the file.
 
-Lines are kept in a list that loses its oldest tenth when it is full. Wrapped display keeps a list
-of (line, piece) so that scrolling counts rows as they are seen.
+Only a window of the log is held (:class:`~anabranch.engine.log_window.LogWindow`). It moves when
+somebody scrolls beyond it or goes to the log's beginning or to a hit; while nobody follows, it
+stays where it is, however much is written. Hits are looked for in all of it, by a thread.
+Wrapped display keeps a list of (line, piece) so that scrolling counts rows as they are seen.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import ClassVar
 
+from textual import on
 from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
+from textual.worker import get_current_worker
 
 from anabranch.core.patterns import Pattern, PatternRefused, compiled, literal
-from anabranch.engine.log_reading import LogTail
+from anabranch.engine.log_window import LogWindow, lines_with
 from anabranch_console.lines import Line, Span, hard_wrap
+from anabranch_console.presenters.wording import count, memory, safe
 from anabranch_console.verbs import Scope
 from anabranch_console.widgets.keys import bindings_for
 from anabranch_console.widgets.line_view import LineView
@@ -25,6 +34,11 @@ from anabranch_console.widgets.line_view import LineView
 LINES_KEPT = 10_000
 READING_SECONDS = 0.006
 SIDE_STEP_CELLS = 16
+SPARE_LINES = 200
+"""How many lines are read beyond what can be seen while nobody follows."""
+
+FAR_BEHIND_BYTES = 1 << 20
+MOST_HITS = 100_000
 
 
 class LogView(LineView):
@@ -39,6 +53,13 @@ class LogView(LineView):
     class Changed(Message):
         """Following, wrapping, the hits or the number of lines have changed."""
 
+    class Found(Message):
+        """Where the hits are in the whole log, so far or altogether."""
+
+        def __init__(self, pattern: Pattern, starts: list[int], is_all: bool) -> None:
+            super().__init__()
+            self.pattern, self.starts, self.is_all = pattern, starts, is_all
+
     def __init__(self) -> None:
         super().__init__(id="log")
         self.scope = Scope.LOG
@@ -47,10 +68,9 @@ class LogView(LineView):
         self.is_wrapped = False
         self.needle = ""
         self.hits: list[int] = []
+        self._everywhere: tuple[list[int], bool] | None = None
         self._pattern: Pattern | None = None
-        self._tail: LogTail | None = None
-        self._lines: list[str] = []
-        self._unfinished = ""
+        self._window: LogWindow | None = None
         self._pieces: list[tuple[int, str]] = []
         self._left = 0
         self._strips: dict[int, Strip] = {}
@@ -62,75 +82,121 @@ class LogView(LineView):
         if path == self.path:
             return
         self.path = path
-        self._tail = LogTail.near_end(path) if path else None
-        self._lines, self._pieces, self.hits, self._unfinished = [], [], [], ""
-        self.top, self._left, self.is_following = 0, 0, True
+        self._everywhere = None
+        self._left = 0
+        self._look_through(LogWindow.near_end(path) if path else None, follows=True)
+        self._look_everywhere()
+
+    def _look_through(self, window: LogWindow | None, *, follows: bool) -> None:
+        """Show the log through another window."""
+        self._window, self._pieces, self.hits = window, [], []
+        self.top, self.is_following = 0, follows
         self.refresh_everything()
         self.read_more()
 
     def read_more(self) -> None:
-        """Take what was written since the last call, for a few milliseconds at most."""
-        if self._tail is None:
-            return
-        until = perf_counter() + READING_SECONDS
-        before = len(self._lines)
-        while True:
-            offset = self._tail.offset
-            self._lines += self._tail.read_new()
-            if self._tail.offset == offset or perf_counter() > until:
-                break
-        unfinished = self._tail.unfinished
-        if len(self._lines) != before or unfinished != self._unfinished:
-            self._unfinished = unfinished
-            self._appended(before)
+        """Take what was written since the last call, for a few milliseconds at most.
 
-    def _appended(self, before: int) -> None:
-        start = len(self._pieces) if self.is_wrapped else before
+        While nobody follows, only what may be seen next is taken: what is being read stays.
+        """
+        window = self._window
+        if window is None:
+            return
+        until, first = perf_counter() + READING_SECONDS, None
+        if self.is_following and window.behind > FAR_BEHIND_BYTES and self.path:
+            self._window = window = LogWindow.near_end(self.path)
+            self._pieces, self.hits, first = [], [], 0
+        while self.is_following or self._lines_below < SPARE_LINES:
+            changed = window.read_on()
+            if changed is None:
+                break
+            first = changed if first is None else min(first, changed)
+            if perf_counter() > until:
+                break
+        if first is not None:
+            self._changed_from(first)
+
+    @property
+    def _lines_below(self) -> int:
+        """How many lines of the window come after what can be seen."""
+        return len(self.lines) - self._line_of(self.top + self.visible_lines)
+
+    def _changed_from(self, first: int) -> None:
+        """Show lines that are new or longer."""
         dropped = self._drop_oldest()
+        row = self._row_of(first) if self.is_wrapped else first
         if dropped:
             self._reindex()
             self.forget_strips()
-        elif self.is_wrapped:
-            self._wrap_from(before)
-        if self._pattern and not dropped:
-            fresh = range(before, len(self._lines))
-            self.hits += [i for i in fresh if self._pattern.is_in(self._lines[i])]
-        self._strips = {i: s for i, s in self._strips.items() if i < start and not dropped}
+        else:
+            self._index_from(first)
+        self._strips = {i: s for i, s in self._strips.items() if i < row and not dropped}
         if self.is_following and (dropped or self.last_top != self.top):
             self.top = self.last_top
             self.refresh()
         elif dropped:
-            self.scroll_to_line(self.top - dropped)
             self.refresh()
         else:
-            for index in range(start, start + self.visible_lines + 1):
+            for index in range(row, row + self.visible_lines + 1):
                 self.refresh_index(index)
         self.post_message(self.Changed())
 
     def _drop_oldest(self) -> int:
-        if len(self._lines) <= LINES_KEPT:
+        window = self._window
+        if window is None or len(window.lines) <= LINES_KEPT:
             return 0
-        dropped = len(self._lines) - LINES_KEPT * 9 // 10
-        del self._lines[:dropped]
-        return dropped
+        lines = len(window.lines) - LINES_KEPT * 9 // 10
+        rows = self._row_of(lines) if self.is_wrapped else lines
+        window.drop_first(lines)
+        self.top = max(0, self.top - rows)
+        return lines
+
+    def _read_back(self) -> None:
+        """Take what lies before the window, so that it can be scrolled to."""
+        window = self._window
+        before = window.read_back() if window else 0
+        if window is None or not before:
+            return
+        window.drop_last(len(window.lines) - LINES_KEPT)
+        self._reindex()
+        self.top += self._row_of(before)
+        self.refresh_everything()
 
     # --- lines -----------------------------------------------------------------------------------
 
     @property
     def lines(self) -> list[str]:
-        """The kept lines, with the one that is being written at the end."""
-        return [*self._lines, self._unfinished] if self._unfinished else self._lines
+        """The lines of the window; the last one may still be written."""
+        return self._window.lines if self._window else []
 
     @property
     def line_count(self) -> int:
-        extra = 1 if self._unfinished else 0
-        return (len(self._pieces) if self.is_wrapped else len(self._lines)) + extra
+        return len(self._pieces) if self.is_wrapped else len(self.lines)
 
     def text_at(self, index: int) -> str:
-        pieces = self._pieces if self.is_wrapped else self._lines
-        if index >= len(pieces):
-            return self._unfinished
-        return self._pieces[index][1] if self.is_wrapped else self._lines[index]
+        return self._pieces[index][1] if self.is_wrapped else self.lines[index]
+
+    def standing(self) -> list[str]:
+        """Return how much of the log is shown, and how many hits there are in all of it."""
+        window, told = self._window, []
+        if self.needle and self._pattern is None:
+            told.append("no such pattern")
+        elif self.needle:
+            told.append(f"{self._hits_in_words()} for {safe(self.needle)}")
+        if window is not None and window.is_whole:
+            told.append(count(self.line_count, "line") if self.line_count else "")
+        elif window is not None and self.lines:
+            size, at = window.size, 100 * window.begin // max(window.size, 1)
+            place = "last" if self.is_following else f"at {at} %"
+            told.append(f"{place} {count(len(self.lines), 'line')} of {memory(size)}")
+        return [part for part in told if part]
+
+    def _hits_in_words(self) -> str:
+        if self._everywhere is None:
+            return count(len(self.hits), "hit")
+        starts, is_all = self._everywhere
+        more = "" if is_all else " so far"
+        return f"{count(max(len(starts), len(self.hits)), 'hit')}{more}"
 
     def forget_strips(self) -> None:
         self._strips.clear()
@@ -162,33 +228,44 @@ class LogView(LineView):
                 at = end
         return (*spans, Span(text[at:]))
 
-    def _wrap_from(self, first: int) -> None:
-        width = self.content_size.width
-        for index in range(first, len(self._lines)):
-            self._pieces += [(index, piece) for piece in hard_wrap(self._lines[index], width)]
+    def _index_from(self, first: int) -> None:
+        """Wrap and look through the lines from one on, which are new or longer."""
+        pattern, width = self._pattern, self.content_size.width
+        del self.hits[bisect_left(self.hits, first) :]
+        if self.is_wrapped:
+            del self._pieces[self._row_of(first) :]
+        for index, line in enumerate(islice(self.lines, first, None), first):
+            if pattern and pattern.is_in(line):
+                self.hits.append(index)
+            if self.is_wrapped:
+                self._pieces += [(index, piece) for piece in hard_wrap(line, width)]
 
     def _reindex(self) -> None:
-        self._pieces = []
-        if self.is_wrapped:
-            self._wrap_from(0)
-        pattern = self._pattern
-        self.hits = (
-            [i for i, line in enumerate(self._lines) if pattern.is_in(line)] if pattern else []
-        )
+        self._pieces, self.hits = [], []
+        self._index_from(0)
 
     # --- what people do --------------------------------------------------------------------------
 
     def on_scrolled(self) -> None:
-        self.is_following = self.top >= self.last_top
+        knows_the_end = self.is_following or self._window is None or not self._window.behind
+        self.is_following = self.top >= self.last_top and knows_the_end
+        if self.top == 0 and not self.is_following:
+            self._read_back()
         self.post_message(self.Changed())
 
     def follow(self) -> None:
         """Go to the end and stay there."""
+        if self._window is not None and self._window.behind and self.path:
+            self._look_through(LogWindow.near_end(self.path), follows=True)
         self.scroll_to_line(self.last_top)
         self.is_following = True
         self.post_message(self.Changed())
 
     def move(self, verb: str) -> None:
+        if verb == "first" and self._window is not None and self._window.begin and self.path:
+            self._look_through(LogWindow.at(self.path, 0), follows=False)
+            self.post_message(self.Changed())
+            return
         super().move(verb)
         if verb == "last":
             self.follow()
@@ -213,13 +290,43 @@ class LogView(LineView):
         self.needle = needle
         self._pattern = _pattern(needle)
         self._reindex()
+        self._look_everywhere()
         self.refresh_everything()
         self.post_message(self.Changed())
         if self.hits:
             self._go_to(self.hits[-1])
 
+    def _look_everywhere(self) -> None:
+        """Look for the pattern in the whole log, if the window is not all of it."""
+        self._everywhere = None
+        window, pattern = self._window, self._pattern
+        if pattern is None or window is None or window.is_whole:
+            self.workers.cancel_group(self, "finding")
+            return
+        self._everywhere = ([], False)
+        looking = partial(self._find_everywhere, window.path, pattern)
+        self.run_worker(looking, group="finding", exclusive=True, thread=True)
+
+    def _find_everywhere(self, path: Path, pattern: Pattern) -> None:
+        worker = get_current_worker()
+        gives_up: Callable[[], bool] = lambda: worker.is_cancelled  # noqa: E731
+        found = list(islice(lines_with(path, pattern.is_in, gives_up=gives_up), MOST_HITS))
+        if not worker.is_cancelled:
+            self.post_message(self.Found(pattern, found, len(found) < MOST_HITS))
+
+    @on(Found)
+    def _take_hits(self, message: Found) -> None:
+        if message.pattern is self._pattern:
+            self._everywhere = (message.starts, message.is_all)
+            if not self.hits and message.starts:
+                self._go_to_start(message.starts[-1])
+            self.post_message(self.Changed())
+
     def step_hit(self, step: int) -> None:
         """Go to the next hit, or the previous one; round again at the end."""
+        if self._everywhere and self._everywhere[0] and self._window and self.lines:
+            self._step_everywhere(step, self._everywhere[0])
+            return
         if not self.hits:
             return
         here = self._line_of(self.top)
@@ -230,16 +337,40 @@ class LogView(LineView):
             earlier = [hit for hit in self.hits if hit < here]
             self._go_to(earlier[-1] if earlier else self.hits[-1])
 
+    def _step_everywhere(self, step: int, starts: list[int]) -> None:
+        assert self._window is not None
+        line = min(self._line_of(self.top), len(self.lines) - 1)
+        here = self._window.start_of(line)
+        is_last = self.top >= self.last_top and not self._window.behind
+        if step > 0:
+            at = 0 if is_last else bisect_right(starts, here)
+            self._go_to_start(starts[at % len(starts)])
+        else:
+            self._go_to_start(starts[bisect_left(starts, here) - 1])
+
+    def _go_to_start(self, start: int) -> None:
+        """Go to the line that begins at an offset, moving the window there if need be."""
+        index = self._window.index_of(start) if self._window else None
+        if index is None and self.path:
+            self._look_through(LogWindow.at(self.path, start), follows=False)
+            index = 0
+        if index is not None:
+            self._go_to(index)
+            self.refresh_everything()
+
     def _go_to(self, line: int) -> None:
+        self.scroll_to_line(self._row_of(line) if self.is_wrapped else line)
+
+    def _row_of(self, line: int) -> int:
+        """Return the first row of a line."""
         if not self.is_wrapped:
-            self.scroll_to_line(line)
-            return
-        self.scroll_to_line(next(i for i, (owner, _) in enumerate(self._pieces) if owner == line))
+            return line
+        return bisect_left(self._pieces, line, key=lambda piece: piece[0])
 
     def _line_of(self, index: int) -> int:
-        if not self.is_wrapped or index >= len(self._pieces):
+        if not self.is_wrapped:
             return index
-        return self._pieces[index][0]
+        return self._pieces[index][0] if index < len(self._pieces) else len(self.lines)
 
 
 def _pattern(needle: str) -> Pattern | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import os
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -27,6 +28,7 @@ RAW_LINE_LIMIT = RAW_TIMES * LINE_CELLS_LIMIT
 LAST_LINE_BYTES = 4096
 TAIL_BYTES_LIMIT = 1024 * 1024
 _UTF8_CONTINUATION = bytes(range(0x80, 0xC0))
+_NEWLINE = re.compile(rb"\n")
 
 
 class LineAssembler:
@@ -78,12 +80,17 @@ class LogTail:
         offset: where to begin, in bytes.
         longest: the cells after which a line is cut.
 
-    A log that was cut short or replaced by a shorter one is read again from its beginning.
+    A log that was cut short or replaced by a shorter one is read again from its beginning, which
+    ``restarts`` counts. ``new_starts`` says where the lines of the last call begin, and
+    ``line_start`` where the unfinished one does, in bytes.
     """
 
     def __init__(self, path: Path, *, offset: int = 0, longest: int = LINE_CELLS_LIMIT) -> None:
         self.path = path
-        self.offset = offset
+        self.offset = self.line_start = offset
+        self.size = 0
+        self.restarts = 0
+        self.new_starts: list[int] = []
         self._assembler = LineAssembler(longest)
 
     @classmethod
@@ -124,11 +131,16 @@ class LogTail:
             return []
 
     def _begin_again_if_shorter(self, size: int) -> None:
+        self.size = size
         if size < self.offset:
-            self.offset = 0
+            self.offset = self.line_start = 0
+            self.restarts += 1
             self._assembler = LineAssembler(self._assembler.longest)
 
     def _take(self, data: bytes) -> list[str]:
+        ends = [found.end() for found in _NEWLINE.finditer(data)]
+        starts = [self.line_start, *(self.offset + end for end in ends)]
+        self.new_starts, self.line_start = starts[:-1], starts[-1]
         self.offset += len(data)
         return self._assembler.feed(data)
 
@@ -205,10 +217,27 @@ def _whole_lines(data: bytes, begins_whole: bool) -> bytes:
 
     When that is the only line there is, its end is better than nothing.
     """
-    if begins_whole:
-        return data
-    head, newline, rest = data.partition(b"\n")
-    return rest if newline and rest else head.lstrip(_UTF8_CONTINUATION)
+    return data if begins_whole else data[first_whole(data) :]
+
+
+def first_whole(data: bytes) -> int:
+    """Return where the first line begins that is there from its beginning.
+
+    When there is none, the end of the only line is better than nothing.
+    """
+    newline = data.find(b"\n")
+    if 0 <= newline < len(data) - 1:
+        return newline + 1
+    return len(data) - len(data.lstrip(_UTF8_CONTINUATION))
+
+
+def read_part(path: Path, offset: int, count: int) -> bytes:
+    """Return bytes of a log; none of one that is missing or cannot be read."""
+    try:
+        with open(path, "rb", opener=_open_regular, buffering=0) as log:
+            return os.pread(log.fileno(), count, offset)
+    except OSError:
+        return b""
 
 
 def _last_bytes(path: Path, count: int) -> tuple[bytes, bool]:
@@ -226,8 +255,7 @@ def _whole_line_offset(descriptor: int, size: int, last_bytes: int) -> int:
     start = max(0, size - last_bytes)
     if start == 0:
         return 0
-    newline = os.pread(descriptor, size - start, start).find(b"\n")
-    return start if newline < 0 else start + newline + 1
+    return start + first_whole(os.pread(descriptor, size - start, start))
 
 
 def _open_regular(path: str, flags: int) -> int:
