@@ -337,3 +337,33 @@ def merge_of(events: list[dict[str, Any]], stream: str) -> dict[str, Any]:
         if any(work["stream"] == stream for work in works):
             return event
     raise AssertionError(f"{stream} was never merged")
+
+
+def test_checkpoint_a_stream_that_is_never_at_rest_gets_the_others_work_too(
+    program: Program,
+) -> None:
+    """No quiet moment comes, so moments are made; until then the wait is shown, with its reason."""
+    with_lines(program)
+    program.plan(
+        {
+            "a": f"{set_line(2, 'two by a')}; sleep 8",
+            "restless": {
+                "command": "while ! grep -q by.a shared.txt; do date +%N > own.txt; sleep 0.1; "
+                "done; echo got it",
+                "sync": True,
+            },
+        },
+        convergence_type="checkpoint",
+        checkpoint_interval=1,
+    )
+    program.expect(0, "run", "--headless")
+    events = program.events()
+    waits = [e for e in events if e["type"] == "sync_delayed"]
+    assert {(e["stream"], e["reason"]) for e in waits} == {
+        ("restless", "its files are never at rest")
+    }
+    synced = [e for e in events if e["type"] == "stream_synced" and e["files"]]
+    assert synced[0]["was_held"]
+    assert "got it" in program.log("restless")
+    told = program.streams()["restless"]["sync"]
+    assert (told["state"], told["files"]) == ("brought", 1)

@@ -17,6 +17,8 @@ import pytest
 
 from anabranch.core.ids import StreamId
 from anabranch.engine.performers import process_zygote
+from anabranch.engine.performers.holding_still import held_still
+from anabranch.engine.performers.process_records import send_control
 from anabranch.engine.performers.process_reports import (
     Delayed,
     Exited,
@@ -25,6 +27,7 @@ from anabranch.engine.performers.process_reports import (
     NotStarted,
     Started,
 )
+from anabranch.engine.process_table import is_still
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Crew
@@ -486,3 +489,45 @@ async def test_a_full_disk_stops_neither_output_nor_exit(
     assert crew.of("next") == [Delayed(StreamId("next"), 1, "the disk is full")]
     ballast.unlink()
     assert (await crew.exited("next")).code == 0
+
+
+@pytest.mark.parametrize("lets_go", [True, False])
+async def test_a_tree_is_held_still_for_a_moment_and_no_longer(
+    crew: Crew, tmp_path: Path, lets_go: bool
+) -> None:
+    """All of it; what had stopped itself stays stopped, and it goes on though nobody says so."""
+    script = (
+        f"cd {tmp_path}; (sh -c 'kill -STOP $$; echo woken > woken') & "
+        "(while :; do echo >> beats; sleep 0.01; done) & wait"
+    )
+    await crew.start("s", "/bin/sh", "-c", script)
+    begun = await crew.begun("s")
+    beats = tmp_path / "beats"
+    await crew.until(beats.exists, "it beats")
+    folder = crew.run_folder / "attempts" / "s.1"
+
+    def hold() -> bool:
+        with held_still(folder, begun.holder_pid) as is_held:
+            return is_held and is_still(begun.holder_pid, or_waits=True)
+
+    assert await asyncio.to_thread(hold)
+    size = beats.stat().st_size
+    await crew.until(lambda: beats.stat().st_size > size, "it goes on")
+    if not lets_go:
+        send_control(folder, {"op": "pause", "seconds": 0.2})
+        await crew.until(lambda: is_still(begun.holder_pid, or_waits=True), "it is still")
+        size = beats.stat().st_size
+        await crew.until(lambda: beats.stat().st_size > size, "it goes on by itself")
+    assert not (tmp_path / "woken").exists()
+
+
+async def test_what_is_held_still_can_be_stopped(crew: Crew) -> None:
+    script = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+    await crew.start("s", "/bin/sh", "-c", script)
+    begun = await crew.begun("s")
+    await crew.says("s", "ready")
+    folder = crew.run_folder / "attempts" / "s.1"
+    send_control(folder, {"op": "pause", "seconds": 2.0})
+    await crew.until(lambda: is_still(begun.holder_pid, or_waits=True), "it is still")
+    await crew.stop("s", 5.0)
+    assert (await crew.exited("s")).code == 7

@@ -11,6 +11,7 @@ from anabranch.core.projections import (
     foreseen_status,
     in_plan_order,
     point_status,
+    sync_status,
     wall_time,
 )
 from anabranch.core.state import Point, State
@@ -46,6 +47,10 @@ def command(run: str | None, as_json: bool) -> None:
     )
     for point in points:
         _tell_more(point)
+    for stream in state.streams.values():
+        told = sync_status(state, stream)
+        if told is not None and told["reason"]:
+            click.echo(f"{stream.id}: others' files are {told['state']}: {shown(told['reason'])}")
     for found in foreseen_status(state):
         between, paths = " and ".join(found["streams"]), [p["path"] for p in found["paths"]]
         click.echo(f"radar: {between} would conflict in {shown(', '.join(paths))}")

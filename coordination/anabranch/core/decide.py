@@ -291,6 +291,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.CheckpointMerged: point_checkpoints.merged,
     inputs.CheckpointNotMerged: point_checkpoints.not_merged,
     inputs.SyncDone: point_checkpoints.sync_done,
+    inputs.SyncDelayed: point_checkpoints.sync_delayed,
     inputs.SyncNotDone: point_checkpoints.sync_not_done,
     inputs.CheckpointReady: checkpoints.ready,
     inputs.CheckpointNotTaken: checkpoints.not_taken,

@@ -348,6 +348,15 @@ class SyncDone(AttemptObservation, frozen=True):
     left_alone: tuple[str, ...]
     given_tree: str
     known_tree: str
+    was_held: bool = False
+
+
+class SyncDelayed(AttemptObservation, frozen=True):
+    """Files of a checkpoint cannot be brought yet, for a reason; it is still being tried."""
+
+    point: PointId
+    number: int
+    reason: str
 
 
 class SyncNotDone(AttemptObservation, frozen=True):

@@ -37,11 +37,13 @@ class PointCheckpoints(msgspec.Struct, frozen=True):
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """A point's checkpoint that a stream has not been brought yet."""
+    """A point's checkpoint that a stream has not been brought yet, and what that waits for."""
 
     point: PointId
     number: int
     cause: Seq
+    since: float = 0.0
+    waits_for: str = ""
 
 
 class Synced(msgspec.Struct, frozen=True):
@@ -104,7 +106,11 @@ POINT_FOLDS: dict[type[ev.PointEvent], Any] = {
 
 
 def _offered(s: Stream, record: ev.Recorded, event: ev.SyncOffered, spent: float) -> Stream:
-    return replace(s, offer=Offer(event.point, event.number, record.seq))
+    return replace(s, offer=Offer(event.point, event.number, record.seq, record.at))
+
+
+def _delayed(s: Stream, record: ev.Recorded, event: ev.SyncDelayed, spent: float) -> Stream:
+    return replace(s, offer=replace(s.offer, waits_for=event.reason) if s.offer else None)
 
 
 def _synced(s: Stream, record: ev.Recorded, event: ev.StreamSynced, spent: float) -> Stream:
@@ -112,11 +118,11 @@ def _synced(s: Stream, record: ev.Recorded, event: ev.StreamSynced, spent: float
     synced = Synced(event.point, event.number, event.known_tree, files, record.at, event.left_alone)
     at = s.workspace
     given = replace(at, start_tree=event.given_tree) if at else None
-    return replace(s, offer=None, synced=synced, workspace=given)
+    return replace(s, offer=None, synced=synced, sync_declined="", workspace=given)
 
 
 def _declined(s: Stream, record: ev.Recorded, event: ev.SyncDeclined, spent: float) -> Stream:
-    return replace(s, offer=None)
+    return replace(s, offer=None, sync_declined=event.reason)
 
 
 def _reverted(
@@ -131,6 +137,7 @@ def _reverted(
 STREAM_FOLDS: dict[type[ev.StreamEvent], Any] = {
     ev.SyncOffered: _offered,
     ev.StreamSynced: _synced,
+    ev.SyncDelayed: _delayed,
     ev.SyncDeclined: _declined,
     ev.SyncedLinesReverted: _reverted,
 }

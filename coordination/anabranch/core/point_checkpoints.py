@@ -175,8 +175,17 @@ def sync_done(draft: Draft, fact: inputs.SyncDone) -> None:
             fact.left_alone,
             fact.given_tree,
             fact.known_tree,
+            fact.was_held,
         )
         draft.emit(synced)
+
+
+def sync_delayed(draft: Draft, fact: inputs.SyncDelayed) -> None:
+    """Say what a stream's share of a checkpoint waits for, once a reason."""
+    offer = draft.stream(fact.stream).offer
+    if _is_open(draft, fact) and offer is not None and offer.waits_for != fact.reason:
+        delayed = ev.SyncDelayed(fact.stream, fact.attempt, fact.point, fact.number, fact.reason)
+        draft.emit(delayed)
 
 
 def sync_not_done(draft: Draft, fact: inputs.SyncNotDone) -> None:
@@ -186,7 +195,7 @@ def sync_not_done(draft: Draft, fact: inputs.SyncNotDone) -> None:
         draft.emit(declined)
 
 
-def _is_open(draft: Draft, fact: inputs.SyncDone | inputs.SyncNotDone) -> bool:
+def _is_open(draft: Draft, fact: inputs.SyncDone | inputs.SyncNotDone | inputs.SyncDelayed) -> bool:
     """Whether just this was offered. What came in as the stream ended still counts."""
     offer = draft.stream(fact.stream).offer
     return offer is not None and (offer.point, offer.number) == (fact.point, fact.number)

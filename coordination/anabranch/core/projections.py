@@ -129,6 +129,7 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "failure_class": stream.failure_class or None,
         "evidence": evidence_for(stream),
         "heartbeat": heartbeat_status(state, stream.liveness),
+        "sync": sync_status(state, stream),
         "pid": stream.pid if stream.phase in (Phase.RUNNING, Phase.STOPPING) else None,
         "started": wall_time(state, stream.first_started_at),
         "ended": wall_time(state, stream.ended_at) if stream.has_ended else None,
@@ -157,6 +158,21 @@ def heartbeat_status(state: State, known: Liveness | JoinedStream) -> dict[str, 
 def waits_told(state: State, stream: StreamId) -> list[dict[str, Any]]:
     """Return what a stream waits for as ``waits_for`` of ``status --json``."""
     return told(waits_of(state, stream), lambda at: wall_time(state, at))
+
+
+def sync_status(state: State, stream: Stream) -> dict[str, Any] | None:
+    """Return what a stream was brought of checkpoints, or why it is not; None if nothing was."""
+    offer, synced = stream.offer, stream.synced
+    if offer is None and synced is None and not stream.sync_declined:
+        return None
+    at = "waiting" if offer else "declined" if stream.sync_declined else "brought"
+    return {
+        "state": at,
+        "reason": offer.waits_for if offer else stream.sync_declined,
+        "since": wall_time(state, offer.since) if offer else None,
+        "files": synced.files if synced else 0,
+        "left_alone": list(synced.left_alone) if synced else [],
+    }
 
 
 def joined_streams(state: State) -> list[JoinedStream]:

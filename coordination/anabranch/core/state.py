@@ -216,6 +216,7 @@ class Stream(msgspec.Struct, frozen=True):
     handed_back: HandedBack | None = None
     offer: Offer | None = None
     synced: Synced | None = None
+    sync_declined: str = ""
     care: Care = Care()
     files_changed: int | None = None
     ignored: tuple[str, ...] = ()

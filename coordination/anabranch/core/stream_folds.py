@@ -45,6 +45,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         liveness=Liveness(),
         offer=None,
         synced=None,
+        sync_declined="",
         files_changed=None,
         ignored=(),
     )

@@ -14,7 +14,6 @@ import errno
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
@@ -35,6 +34,7 @@ from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.launching import launch_spec
+from anabranch.engine.performers.offering import Offering
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
 from anabranch.engine.performers.process_reports import (
     Delayed,
@@ -65,7 +65,6 @@ SHORTAGE_RETRY_SECONDS = 2.0
 MOST_WAITS_FOR_WORDS = 30
 """How often a shortage is waited out that only a program's words speak for, and no trial."""
 CAPTURE_AGAIN_SECONDS = (0.5, 2.0)
-LOOK_FOR_QUIET_SECONDS = 0.5
 WORKERS = 4
 
 E = TypeVar("E", bound=fx.Effect)
@@ -99,11 +98,20 @@ class Performing:
         self._told = told
         self._executing = executing
         self._checkpoints = CheckpointEffects(workspaces, watcher.expecting)
-        self._last_change_at = watcher.last_change_at
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
         self._reporting = asyncio.Lock()
         self._workspace_locks: dict[StreamId, asyncio.Lock] = {}
+        self._offering = Offering(
+            folder,
+            self._checkpoints,
+            watcher,
+            clock.now,
+            state,
+            post,
+            self._workers,
+            self._alone_in,
+        )
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
         self._interference = interference
         self.processes = Processes(folder.path, self._process_reported, interference)
@@ -175,7 +183,9 @@ class Performing:
             case fx.CaptureResult():
                 await self._capture(effect)
             case fx.TakeCheckpoint():
-                await self._in_thread(effect, self._captures.checkpoint, self._alone_in(effect))
+                await self._in_thread(
+                    effect, self._captures.checkpoint, self._alone_in(effect.stream)
+                )
             case fx.MergeCheckpoint():
                 await self._in_thread(effect, self._checkpoints.merge)
             case fx.OfferCheckpoint():
@@ -216,7 +226,7 @@ class Performing:
         """
         for pause_seconds in (*CAPTURE_AGAIN_SECONDS, None):
             try:
-                await self._in_thread(effect, self._captures.capture, self._alone_in(effect))
+                await self._in_thread(effect, self._captures.capture, self._alone_in(effect.stream))
             except (ws.GitError, OSError) as error:
                 if want_of(error, self._workspaces.places, self._folder.path) is not None:
                     raise
@@ -228,7 +238,7 @@ class Performing:
             else:
                 return
         salvage = partial(self._captures.capture_what_can_be, reason=reason)
-        await self._in_thread(effect, salvage, self._alone_in(effect))
+        await self._in_thread(effect, salvage, self._alone_in(effect.stream))
 
     async def _give_back(self, stream: StreamId, attempt: Attempt) -> None:
         """Give back the workspace of the attempt before; whatever hinders it is no harm."""
@@ -242,34 +252,16 @@ class Performing:
                 self._post(gone)
 
     async def _offer(self, effect: fx.OfferCheckpoint) -> None:
-        """Wait for a quiet moment in a workspace, and bring the files of a checkpoint."""
-        loop, until = asyncio.get_running_loop(), self._clock.now() + effect.patience_seconds
-        while (reason := await self._why_not_quiet(effect)) is not None:
-            if self._clock.now() >= until:
-                self._post(declined(effect, reason))
-                return
-            await asyncio.sleep(LOOK_FOR_QUIET_SECONDS)
-        async with self._alone_in(effect):
-            task = partial(self._checkpoints.bring, self._state(), effect)
-            self._post(await loop.run_in_executor(self._workers, task))
-            self._interference.touched(effect.stream)
+        await self._offering.offer(effect)
+        self._interference.touched(effect.stream)
 
-    def _alone_in(
-        self, effect: fx.CaptureResult | fx.TakeCheckpoint | fx.OfferCheckpoint
-    ) -> asyncio.Lock:
+    def _alone_in(self, stream: StreamId) -> asyncio.Lock:
         """Captures of a workspace and what is brought to it come one after the other.
 
         The result is posted before the next begins: a capture that did not know yet what others'
         files were brought would take them for the stream's own.
         """
-        return self._workspace_locks.setdefault(effect.stream, asyncio.Lock())
-
-    async def _why_not_quiet(self, effect: fx.OfferCheckpoint) -> str | None:
-        last = self._last_change_at(effect.stream)
-        if last is not None and time.monotonic() - last < ws.QUIET_SECONDS:
-            return "its files were never at rest"
-        look = partial(self._checkpoints.why_not_now, self._state(), effect)
-        return await asyncio.get_running_loop().run_in_executor(self._workers, look)
+        return self._workspace_locks.setdefault(stream, asyncio.Lock())
 
     async def _write_report(self) -> None:
         async with self._reporting:

@@ -126,6 +126,22 @@ def sample_trees(roots: Mapping[StreamId, int]) -> dict[StreamId, TreeUsage]:
     return {stream: sums[pid].usage() for stream, pid in roots.items() if pid in sums}
 
 
+def is_still(holder_pid: int, *, or_waits: bool = False) -> bool:
+    """Say whether every process below a holder is stopped (or has ended).
+
+    One that waits inside the kernel (``or_waits``) will stop before it does anything more itself;
+    so does one that has just forked, until its child, which was stopped first, goes on.
+    """
+    states = b"TtZXD" if or_waits else b"TtZX"
+    table = _read_table()
+    if holder_pid not in table:
+        return False
+    sums = {holder_pid: _Sum(table[holder_pid])}
+    holder_of: dict[int, int] = {}
+    below = (p for p in table.values() if _nearest_holder(p.parent, table, sums, holder_of))
+    return all(process.state in states for process in below)
+
+
 def machine_load() -> MachineLoad:
     """Return the machine's processors, load and memory as they are now."""
     memory = psutil.virtual_memory()

@@ -4,7 +4,7 @@ Theory of operation. The holder needs nobody. It holds the attempt's lock, is th
 command and the reaper of everything the command leaves behind, and waits in one ``poll`` for:
 
 - the wake pipe: a child ended, or the holder itself was asked to end (SIGTERM);
-- ``ctl``, a datagram socket in the attempt's folder: stop, signal, resize, input;
+- ``ctl``, a datagram socket in the attempt's folder: stop, signal, resize, input, pause, go on;
 - the pseudo-terminal or the pipe that the command writes to: output to copy to the log.
 
 The order of its acts is what others rely on. ``start`` is written before the command runs. The
@@ -35,6 +35,7 @@ SHUTDOWN_GRACE_SECONDS = 5.0
 KILL_AGAIN_SECONDS = 0.1
 KILL_PATIENCE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.05
+LONGEST_PAUSE_SECONDS = 2.0
 NOTIFY_PATIENCE = (0).to_bytes(8, sys.byteorder) + (200_000).to_bytes(8, sys.byteorder)
 DATAGRAM_BYTES = 262_144
 READ_BYTES = 65_536
@@ -113,6 +114,8 @@ class Holder:
         self.pending_input = bytearray()
         self.survivors = 0
         self.is_stopping = False
+        self.paused: list[tree.Process] = []
+        self.go_on_at: float | None = None
         self.kill_at: float | None = None
         self.give_up_at: float | None = None
         self.ended: os.waitid_result | None = None
@@ -222,13 +225,16 @@ class Holder:
             else:
                 self._take_orders()
         now = time.monotonic()
+        if self.go_on_at is not None and now >= self.go_on_at:
+            self._go_on()
         if self.kill_at is not None and now >= self.kill_at:
             tree.signal_all(signal.SIGKILL)
             self.kill_at = now + KILL_AGAIN_SECONDS
             self.give_up_at = self.give_up_at or now + KILL_PATIENCE_SECONDS
 
     def _patience_milliseconds(self) -> float | None:
-        waits = [] if self.kill_at is None else [max(0.0, self.kill_at - time.monotonic())]
+        alarms = [at for at in (self.kill_at, self.go_on_at) if at is not None]
+        waits = [max(0.0, at - time.monotonic()) for at in alarms]
         if self.ended is not None:  # a survivor's parent may not be us: nothing will wake us
             waits.append(LOOK_AGAIN_SECONDS)
         return min(waits) * 1000 + 1 if waits else None
@@ -272,6 +278,29 @@ class Holder:
                 room = INPUT_BYTES_MOST - len(self.pending_input)
                 self.pending_input += binascii.a2b_base64(str(order["data"]))[:room]
                 self._write_input()
+            case "pause":
+                self._pause(min(float(order["seconds"]), LONGEST_PAUSE_SECONDS))
+            case "go_on":
+                self._go_on()
+
+    def _pause(self, seconds: float) -> None:
+        """Hold the whole tree still for a moment; it goes on by itself, whoever asked.
+
+        Parents stop before their children and go on after them: none sees the other stopped.
+        """
+        if self.is_stopping or self.ended is not None:
+            return
+        self.go_on_at = time.monotonic() + seconds
+        for _ in range(2):  # what was passed from parent to parent during the first look
+            moving = [p for p in tree.moving() if p not in self.paused]
+            for process in moving:
+                tree.send(process, signal.SIGSTOP)
+            self.paused += moving
+
+    def _go_on(self) -> None:
+        for process in reversed(self.paused):
+            tree.send(process, signal.SIGCONT)
+        self.paused, self.go_on_at = [], None
 
     def _stop(self, grace_seconds: float) -> None:
         """Ask the whole tree to end, once; what is left after the grace is killed.
@@ -279,6 +308,7 @@ class Holder:
         Asking again can shorten the grace and never sends a second SIGTERM, which many programs
         take as an order to drop everything.
         """
+        self._go_on()
         kill_at = time.monotonic() + grace_seconds
         self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
         if not self.is_stopping:

@@ -38,6 +38,16 @@ def _scanned_children() -> dict[int, list[int]]:
 
 def descendants() -> list[Process]:
     """Return the living processes under this one, parents before their children."""
+    return _descendants((b"Z", b"X"))
+
+
+def moving() -> list[Process]:
+    """Return those of them that nobody has stopped."""
+    return _descendants((b"Z", b"X", b"T", b"t"))
+
+
+def _descendants(but: tuple[bytes, ...]) -> list[Process]:
+    """Return the processes under this one, without those in some states."""
     found: list[Process] = []
     waiting = [os.getpid()]
     scanned = {} if KERNEL_LISTS_CHILDREN else _scanned_children()
@@ -45,7 +55,7 @@ def descendants() -> list[Process]:
         for pid in _listed_children(parent) if KERNEL_LISTS_CHILDREN else scanned.get(parent, []):
             fields = kernel.status_fields(pid)
             waiting.append(pid)
-            if fields and fields[0] not in (b"Z", b"X"):
+            if fields and fields[0] not in but:
                 found.append((pid, int(fields[19])))
     return found
 

@@ -107,6 +107,20 @@ class SimulatedCheckpoints:
             cause=effect.cause,
         )
 
+    def waits(self, effect: fx.OfferCheckpoint) -> inputs.SyncDelayed | None:
+        """Now and then there is no quiet moment yet."""
+        if self._rng.random() >= 0.2:
+            return None
+        self._sometimes("an offer waited for a quiet moment")
+        return inputs.SyncDelayed(
+            stream=effect.stream,
+            attempt=effect.attempt,
+            point=effect.point,
+            number=effect.number,
+            reason="never at rest",
+            cause=effect.cause,
+        )
+
     def offer(self, state: State, effect: fx.OfferCheckpoint, is_running: bool) -> inputs.Input:
         """Bring what the others did, where the stream has not changed it since its snapshot."""
         stream = state.streams[effect.stream]

@@ -290,7 +290,11 @@ class SimulatedWorld:
             )
         return self.checkpoints.merge(state, effect)
 
-    def _offer(self, state: State, effect: fx.OfferCheckpoint) -> inputs.Input:
+    def _offer(self, state: State, effect: fx.OfferCheckpoint) -> inputs.Input | None:
+        waits = self.checkpoints.waits(effect)
+        if waits is not None:
+            self._post(waits, None)
+            return None
         process = self.processes.known.get((effect.stream, effect.attempt))
         return self.checkpoints.offer(state, effect, process is not None and process.is_running)
 

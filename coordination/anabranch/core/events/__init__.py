@@ -29,6 +29,7 @@ from anabranch.core.events.checkpoints import (
     PointCheckpointFailed,
     StreamSynced,
     SyncDeclined,
+    SyncDelayed,
     SyncedLinesReverted,
     SyncOffered,
 )
@@ -283,6 +284,7 @@ __all__ = [
     "StreamSucceeded",
     "StreamSynced",
     "SyncDeclined",
+    "SyncDelayed",
     "SyncOffered",
     "SyncedLinesReverted",
     "VerifyAborted",

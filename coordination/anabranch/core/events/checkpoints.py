@@ -67,7 +67,7 @@ class StreamSynced(StreamEvent, frozen=True):
     """Files of a checkpoint were brought into a workspace; ``left_alone`` are those that were not.
 
     ``given_tree`` is what the engine has put into the workspace so far, ``known_tree`` what the
-    point knows of it.
+    point knows of it. The stream ``was_held`` still for moments if it was not at rest by itself.
     """
 
     attempt: Attempt
@@ -78,9 +78,21 @@ class StreamSynced(StreamEvent, frozen=True):
     left_alone: tuple[str, ...]
     given_tree: str
     known_tree: str
+    was_held: bool = False
+
+
+class SyncDelayed(StreamEvent, frozen=True):
+    """Files of a checkpoint wait to be brought; the moment for it is looked for, or made."""
+
+    attempt: Attempt
+    point: PointId
+    number: int
+    reason: str
 
 
 class SyncDeclined(StreamEvent, frozen=True):
+    """Files of a checkpoint were not brought; the next one is offered again."""
+
     attempt: Attempt
     point: PointId
     number: int

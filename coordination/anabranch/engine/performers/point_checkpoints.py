@@ -149,8 +149,13 @@ class CheckpointEffects:
         workspace = read_record(self._repo, state.run, effect.stream, effect.attempt)
         return "its folder is not known" if workspace is None else ws.why_busy(workspace)
 
-    def bring(self, state: State, effect: fx.OfferCheckpoint) -> inputs.Input:
-        """Bring the files of a checkpoint; nothing may be captured there meanwhile."""
+    def bring(
+        self, state: State, effect: fx.OfferCheckpoint, moment: ws.Moment | None = None
+    ) -> inputs.Input:
+        """Bring the files of a checkpoint; nothing may be captured there meanwhile.
+
+        A ``moment`` keeps the stream still; without one it has to be at rest by itself.
+        """
         made, stream = state.points[effect.point].checkpoint, state.streams[effect.stream]
         work = made.works[effect.stream]
         wanted = ws.to_bring(self._repo, state.run, work.tree, made.tree, work.withheld)
@@ -159,7 +164,7 @@ class CheckpointEffects:
         if workspace is None or not is_running:
             return declined(effect, "the stream has ended")
         with self._bringing(effect.stream, [change.path for change in wanted]):
-            done = ws.bring(self._repo, workspace, wanted, work.tree)
+            done = ws.bring(self._repo, workspace, wanted, work.tree, moment=moment)
         return inputs.SyncDone(
             stream=effect.stream,
             attempt=effect.attempt,
@@ -170,6 +175,7 @@ class CheckpointEffects:
             left_alone=tuple(map(tellable, done.left_alone))[:100],
             given_tree=done.given_tree,
             known_tree=done.known_tree,
+            was_held=moment is not None,
             cause=effect.cause,
         )
 
@@ -177,6 +183,18 @@ class CheckpointEffects:
 def declined(effect: fx.OfferCheckpoint, reason: str) -> inputs.SyncNotDone:
     """Return that nothing was brought, and why."""
     return inputs.SyncNotDone(
+        stream=effect.stream,
+        attempt=effect.attempt,
+        point=effect.point,
+        number=effect.number,
+        reason=reason,
+        cause=effect.cause,
+    )
+
+
+def delayed(effect: fx.OfferCheckpoint, reason: str) -> inputs.SyncDelayed:
+    """Return that nothing could be brought yet, and why."""
+    return inputs.SyncDelayed(
         stream=effect.stream,
         attempt=effect.attempt,
         point=effect.point,

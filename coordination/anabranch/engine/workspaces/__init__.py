@@ -26,6 +26,7 @@ from anabranch.engine.workspaces.deciding import (
 from anabranch.engine.workspaces.delivering import (
     QUIET_SECONDS,
     Delivery,
+    Moment,
     Reversal,
     Version,
     bring,
@@ -110,6 +111,7 @@ __all__ = [
     "GitError",
     "Kept",
     "MergeOutcome",
+    "Moment",
     "Parked",
     "Reclaimed",
     "RefMoved",

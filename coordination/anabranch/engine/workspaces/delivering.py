@@ -15,8 +15,9 @@ import secrets
 import stat
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -48,6 +49,9 @@ from anabranch.plain_files import (
 from anabranch.shortage import is_short
 
 QUIET_SECONDS = 2.0
+MOMENT_SECONDS, BETWEEN_MOMENTS_SECONDS = 0.03, 0.05
+"""How long files are brought while a stream is kept still, and how long it then gets on."""
+
 KEPT_VERSIONS = 4
 """Of a file that is brought again and again, this many versions are remembered."""
 
@@ -59,6 +63,10 @@ _FILES = ("100644", "100755")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CONVERTING = ("filter", "text", "eol", "ident", "crlf", "working-tree-encoding")
+
+
+Moment = Callable[[], AbstractContextManager[bool]]
+"""Keeps a stream still while it is entered; says whether that was to be had."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -102,12 +110,13 @@ def bring(
     wanted: Sequence[Change],
     snapshot: str,
     quiet_seconds: float = QUIET_SECONDS,
+    moment: Moment | None = None,
 ) -> Delivery:
     """Bring files into a workspace and note them; what cannot be brought is left alone.
 
     ``snapshot`` is the tree of the stream's snapshot that the checkpoint was merged from. A file
-    that was written less than ``quiet_seconds`` ago is left alone. Done again after an interruption
-    it comes to the same.
+    that was written less than ``quiet_seconds`` ago is left alone. With a ``moment`` files are only
+    brought inside of one, a few at a time. Done again after an interruption it comes to the same.
     """
     run = workspace.run
     git = workspace_view(repo, workspace)
@@ -115,9 +124,10 @@ def bring(
     left_alone: list[str] = []
     converted = _converted(git, [change.path for change in wanted])
     with _spare_folder(repo, run) as spare, _Hands(git, workspace, spare, quiet_seconds) as hands:
-        for change in wanted:
-            done = hands.bring(change, change.path in converted)
-            (brought.append(change) if done else left_alone.append(change.path))
+        for few in _in_moments(wanted, moment):
+            for change, is_still in few:
+                done = is_still and hands.bring(change, change.path in converted)
+                (brought.append(change) if done else left_alone.append(change.path))
     given = _given(repo, run, workspace.start_tree, snapshot, brought)
     known = _overlaid(repo, run, snapshot, brought)
     _keep(repo, workspace, given, known)
@@ -125,6 +135,27 @@ def bring(
     write_record(repo, msgspec.structs.replace(workspace, start_tree=given))
     removed = sum(change.after is None for change in brought)
     return Delivery(len(brought) - removed, removed, tuple(left_alone), given, known)
+
+
+def _in_moments(
+    wanted: Sequence[Change], moment: Moment | None
+) -> Iterator[Iterator[tuple[Change, bool]]]:
+    """Yield the changes, few at a time, each with whether now is the time for it."""
+    waiting = deque(wanted)
+    if moment is None:
+        yield ((change, True) for change in wanted)
+        return
+    while waiting:
+        with moment() as is_still:
+            yield _for_a_moment(waiting, is_still)
+        time.sleep(BETWEEN_MOMENTS_SECONDS if waiting else 0.0)
+
+
+def _for_a_moment(waiting: deque[Change], is_still: bool) -> Iterator[tuple[Change, bool]]:
+    until = time.monotonic() + MOMENT_SECONDS
+    yield waiting.popleft(), is_still
+    while waiting and time.monotonic() < until:
+        yield waiting.popleft(), is_still
 
 
 def _given(
