@@ -147,7 +147,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
             return
         self._trouble = trouble
         told = f"nothing goes on: {trouble}" if trouble else "it goes on again"
-        self.run_screen.tell("error" if trouble else "info", told)
+        self.run_screen.tell("error" if trouble else "warning", told)
 
     def _next_frame(self) -> None:
         message = self._ending()
