@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 
 import pytest
 
-from tests.e2e.program import Program, until
+from tests.e2e.program import PROGRAM, Program, until
 from tests.e2e.terminals import ALTERNATE_SCREEN, on_terminal
 
 
@@ -83,6 +84,27 @@ def test_an_interruption_means_the_same_under_a_console(program: Program) -> Non
     assert (code, ALTERNATE_SCREEN in painted) == (130, True)
     assert program.status()["state"] == "stopped"
     program.await_quiet()
+
+
+def test_who_was_started_to_outlive_its_terminal_does(program: Program) -> None:
+    """As ``nohup anabranch run &`` is: a hang-up that is ignored from the beginning stays so."""
+    program.plan({"s": "echo ready; until test -e ../go; do sleep 0.05; done"})
+    command = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *PROGRAM, "run", "--headless"]
+    process = subprocess.Popen(
+        command,
+        cwd=program.project,
+        env=program.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        program.await_log("s", "ready")
+        process.send_signal(signal.SIGHUP)
+        (program.folder().workspaces / "go").touch()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
 
 
 def test_a_second_interruption_leaves_streams_to_end_by_themselves(program: Program) -> None:

@@ -18,6 +18,7 @@ from anabranch.drilling.rehearsal import rehearsal_of
 from anabranch.drilling.scratch import Scratch, make_scratch
 from anabranch_console.cli.hosting import EXIT_INTERRUPTED, EXIT_TIME_LIMIT, exit_code, finish
 from anabranch_console.cli.installed import installed
+from anabranch_console.cli.interrupting import polite_ends
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import duration, json_option, print_json, say, shown
 from anabranch_console.cli.planning import DEFAULT_PLAN, read_plan, valid_plan
@@ -126,7 +127,7 @@ def _pair(text: str) -> tuple[StreamId, StreamId]:
 def _stopping() -> Event:
     """Return what Ctrl-C and a polite end set: the drill's streams are ended with it."""
     asked = Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in polite_ends():
         signal.signal(number, lambda *_: asked.set())
     return asked
 

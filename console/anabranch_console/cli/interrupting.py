@@ -17,6 +17,12 @@ ANSWER_SECONDS = 30.0
 _POLITE_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+def polite_ends() -> list[signal.Signals]:
+    """Return the signals that ask this process to end; not those it was started to ignore, as by
+    ``nohup``."""
+    return [n for n in _POLITE_ENDS if signal.getsignal(n) is not signal.SIG_IGN]
+
+
 class Interrupts:
     """How often this process was asked to end."""
 
@@ -38,7 +44,7 @@ class Interrupts:
 def interruptible() -> Iterator[Interrupts]:
     """Turn Ctrl-C and polite ends into a count, and let no terminal stop us for talking to it."""
     interrupts = Interrupts()
-    before = {number: signal.signal(number, interrupts.note) for number in _POLITE_ENDS}
+    before = {number: signal.signal(number, interrupts.note) for number in polite_ends()}
     before[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         yield interrupts
