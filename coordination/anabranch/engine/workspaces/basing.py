@@ -11,6 +11,7 @@ from anabranch.engine.workspaces.fetching import fetch_missing
 from anabranch.engine.workspaces.names import base_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content
 from anabranch.engine.workspaces.own_state import own_paths
+from anabranch.engine.workspaces.quarantine import quarantined
 from anabranch.engine.workspaces.refs import keep_ref, resolve_head
 from anabranch.engine.workspaces.repository import (
     checkout_view,
@@ -121,8 +122,10 @@ def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Sn
                 hint="resolve them, or run without include_uncommitted",
             )
     known = set(nested_with_commit(git))
-    snapshot = take_snapshot(git, own_paths(repo))
-    nested = [*snapshot.left_out, *(path for path in nested_with_commit(git) if path not in known)]
+    with quarantined(git) as apart:
+        snapshot = take_snapshot(apart, own_paths(repo))
+        found = nested_with_commit(git)
+    nested = [*snapshot.left_out, *(path for path in found if path not in known)]
     if nested:
         raise GitError(
             f"it holds repositories of their own: {some(nested)}",

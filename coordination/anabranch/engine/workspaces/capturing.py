@@ -9,7 +9,7 @@ The stream's folder is not believed about where its repository lies; the engine 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from anabranch.engine.workspaces.lost import (
 from anabranch.engine.workspaces.names import rescue_ref
 from anabranch.engine.workspaces.objects import Drafts, changes, commit_content, existing
 from anabranch.engine.workspaces.own_state import own_paths
+from anabranch.engine.workspaces.quarantine import quarantined, require_room
 from anabranch.engine.workspaces.records import index_path
 from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view
@@ -100,15 +101,20 @@ def _captured(
         git = _with_fresh_index(git, workspace.start_tree)
     else:
         fault = renew_index(git, source, workspace.start_tree)
-    snapshot = take_snapshot(git, (*own_paths(repo), *without))
-    require_unreplaced(workspace.path, workspace.identity)  # it may have been swapped meanwhile
-    changed = changes(git, workspace.start_tree, snapshot.tree)
-    at_start: tuple[str, tuple[Finding, ...]] = (workspace.start_commit, ())
-    head, finding = at_start if only_files else _parent(git, repo, workspace)
-    kept = _already_kept(git, repo, ref, snapshot.tree, head)
-    commit = kept or _commit(git, repo, workspace, head, snapshot.tree, message)
-    frozen = frozen_view(repo, workspace.run)
-    bring_objects(frozen, store, (commit,), (workspace.start_commit,))
+    withheld = (*own_paths(repo), *without)
+    require_room(git, _to_be_written(git, workspace))
+    with quarantined(git) as apart:
+        snapshot = take_snapshot(apart, withheld)
+        require_unreplaced(workspace.path, workspace.identity)  # it may have been swapped meanwhile
+        changed = changes(apart, workspace.start_tree, snapshot.tree)
+        at_start: tuple[str, tuple[Finding, ...]] = (workspace.start_commit, ())
+        head, finding = at_start if only_files else _parent(apart, repo, workspace)
+        kept = _already_kept(apart, repo, ref, snapshot.tree, head)
+        commit = kept or _commit(apart, repo, workspace, head, snapshot.tree, message)
+        frozen = frozen_view(repo, workspace.run)
+        assert frozen.objects is not None
+        own = replace(frozen, objects=apart.objects, alternates=(frozen.objects,))
+        bring_objects(own, store, (commit,), (workspace.start_commit,))
     keep_ref(repo, ref, commit)
     if fault is not None:
         finding = (*finding, f"its index is not used ({fault}): {_WITHOUT_INDEX}")
@@ -125,6 +131,12 @@ def _captured(
         files_removed(git, workspace.start_tree, snapshot.tree, changed),
         ignored[:MOST_IGNORED],
     )
+
+
+def _to_be_written(git: Git, workspace: Workspace) -> Iterator[Path]:
+    """The files that git has to write objects of, about: those new or newer than its index."""
+    changed = git.run("ls-files", "-m", "-o", "--exclude-standard", "-z").fields
+    yield from (workspace.path / path for path in changed)
 
 
 def capture_what_can_be(
