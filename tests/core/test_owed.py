@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from anabranch.core import effects as fx
+from anabranch.core import inputs
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.owed import owed
+from anabranch.core.owed import owed, stops_asked_for
 from anabranch.testing import stream
 from tests.core.given import given
 from tests.core.random_runs import random_run
@@ -64,3 +65,15 @@ def test_whatever_is_owed_was_announced_by_a_decision(seed: int) -> None:
     """No effect becomes owed in silence: an engine that never restarts performs them all."""
     for run in random_run(Random(seed)):
         assert set(owed(run.state)) <= set(run.all_effects)
+
+
+def test_a_stop_that_cannot_be_noted_is_known_by_whom_it_ends() -> None:
+    """All that run, or the one that is named; nobody else, and nothing for other commands."""
+    run = given(stream("a"), stream("b"), stream("c", "a"))
+    run.run("a", "b")
+    whole = stops_asked_for(run.state, inputs.StopRun(reason="stopped"))
+    assert [effect.stream for effect in whole] == ["a", "b"]
+    one = stops_asked_for(run.state, inputs.StopStream(stream=StreamId("b"), reason="stopped"))
+    assert [effect.stream for effect in one] == ["b"]
+    assert stops_asked_for(run.state, inputs.ApproveRun()) == ()
+    assert stops_asked_for(run.state, inputs.StopStream(stream=StreamId("c"), reason="x")) == ()

@@ -218,3 +218,26 @@ def test_a_project_on_a_full_disk_waits_for_room(disk: Disk, tmp_path: Path) -> 
         assert git(project, "status", "--porcelain") == "?? anabranch.toml\n"
     finally:
         program.end_everything()
+
+
+def test_a_stop_needs_no_room(program: Program, disk: Disk) -> None:
+    """The processes end while the disk is full; the run says so once there is room."""
+    program.plan({"one": "echo ready; exec sleep 300"})
+    host = program.begin("run", "--headless")
+    program.await_log("one", "ready")
+    pid = program.streams()["one"]["pid"]
+    disk.fill()
+    assert "full" in program.asked(3, "stop").err
+    until(lambda: not is_alive(pid), "the stream has ended")
+    assert disk.is_full
+    disk.make_room()
+    until(lambda: program.status()["state"] == "stopped", "the run says so")
+    host.wait()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process that is no child of ours is there; nothing is sent to it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -11,7 +11,7 @@ from anabranch.core.ids import RunId, StreamId
 from anabranch.core.plan import Plan, PointPlan, StreamPlan
 from anabranch.engine.preflight import look_around, require_ready, warnings_for
 from anabranch.engine.workspaces import readiness, why_not_approve, why_not_begin
-from anabranch.errors import LossRefused, UsageError
+from anabranch.errors import DiskFull, LossRefused, UsageError
 from tests.e2e.checkouts import likeness
 from tests.engine.repositories import Project, git, make_repository, open_project, write
 
@@ -187,5 +187,6 @@ def test_a_disk_without_room_for_one_workspace_is_refused(
 ) -> None:
     monkeypatch.setattr(readiness, "PLENTY_BYTES", 1 << 60)
     monkeypatch.setattr(readiness, "SPARE_BYTES", 1 << 59)
-    (refusal,) = why_not_begin(project.repo, NEXT)
-    assert "MB left" in refusal.reason
+    with pytest.raises(DiskFull) as caught:
+        require_ready(project.repo, NEXT, plan(), False)
+    assert "MB are left" in caught.value.message

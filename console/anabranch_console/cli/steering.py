@@ -11,7 +11,7 @@ from anabranch.engine import requests
 from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import AlreadyHosted, resume_run
 from anabranch.engine.runs import read_run
-from anabranch.errors import AnabranchError, UsageError, WorldError
+from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.installed import installed
 
@@ -78,11 +78,19 @@ def _steer_here(
 
 
 def _ask_the_host(home: RunFolder, request: requests.Request) -> None:
-    answer = requests.await_answer(requests.leave(home.requests, request), ANSWER_SECONDS)
+    place = requests.leave(home.requests, request)
+    if requests.STOP_BY_NAME in place.name:
+        raise DiskFull(
+            "the disk is full: the run is being stopped all the same",
+            "it says so itself once there is room",
+        )
+    answer = requests.await_answer(place, ANSWER_SECONDS)
     if answer is None:
         raise AnabranchError(
             "the console that hosts the run does not answer",
             "it will do so when it wakes up; is it suspended?",
         )
+    if answer.is_postponed:
+        raise WorldError(answer.reason or "", answer.hint)
     if answer.reason is not None:
         raise UsageError(answer.reason, answer.hint)

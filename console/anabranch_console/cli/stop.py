@@ -11,7 +11,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.state import State
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run, run_folders
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, UsageError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say
@@ -54,7 +54,11 @@ def _stop_run(home: RunFolder) -> None:
     if state.has_ended:
         say(f"run {home.run} has already ended: {state.phase}")
         return
-    steer(home, Request("stop-run", "stopped by you"))
+    try:
+        steer(home, Request("stop-run", "stopped by you"))
+    except UsageError:
+        if state_of(home).stop_reason is None:
+            raise  # else somebody was quicker, and its end is waited for as well
     if not await_state(home, lambda s: s.has_ended, _patience(state)).has_ended:
         hint = f"see: anabranch status {home.run}"
         raise AnabranchError(f"run {home.run} is still stopping", hint)

@@ -27,3 +27,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
     reason: str
     hint: str
+
+
+class Postponed(Refusal, frozen=True):
+    """It is being done, and cannot be noted yet: the machine is short of something."""

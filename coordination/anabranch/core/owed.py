@@ -14,6 +14,7 @@ from anabranch.core import effects as fx
 from anabranch.core.breaker_table import BreakerPhase
 from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.ids import PointId, StreamId
+from anabranch.core.inputs import Input, StopRun, StopStream
 from anabranch.core.leases import owed_by_lease
 from anabranch.core.lifecycle import Phase
 from anabranch.core.registration import hoped_until
@@ -162,3 +163,25 @@ def exited_well(state: State, stream: Stream) -> bool:
 def is_partial(state: State, stream: Stream) -> bool:
     """Whether what is being captured is partial work rather than a result."""
     return bool(stream.stop) or not exited_well(state, stream)
+
+
+def stops_asked_for(state: State, given: Input) -> tuple[fx.StopProcess, ...]:
+    """Return which processes a command wants ended, for when it cannot be made an event yet."""
+    match given:
+        case StopRun():
+            wanted = [plan.id for plan in state.plan.streams]
+        case StopStream(stream=stream):
+            wanted = [stream]
+        case _:
+            wanted = []
+    running = (state.streams[s] for s in wanted if s in state.streams)
+    return tuple(
+        fx.StopProcess(
+            stream=stream.id,
+            attempt=stream.attempt,
+            grace_seconds=state.plan.stop_grace_seconds,
+            cause=stream.cause,
+        )
+        for stream in running
+        if stream.phase in (Phase.STARTING, Phase.RUNNING)
+    )

@@ -48,6 +48,7 @@ from anabranch.engine.observing import Observing
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
 from anabranch.engine.probing import measured_capacity
+from anabranch.engine.replies import reply_with, stop_all_the_same
 from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.source import Frame, Hosting, Overhead
@@ -359,6 +360,7 @@ class RunHost:
             turn = self._engine.turn([given for given, _ in batch])
             self._parts.journal.tidy(self._engine.state)
         except MachineShort as error:
+            batch = stop_all_the_same(self._engine.state, batch, performing.perform, error.message)
             self._mailbox.extendleft(reversed(batch))
             self._trouble = error.message
             return False
@@ -375,7 +377,7 @@ class RunHost:
             self._post(said)
         for position, (_, reply) in enumerate(batch):
             if reply is not None:
-                _reply(reply, turn.refusals.get(position) or turn.answers.get(position))
+                reply_with(reply, turn.refusals.get(position) or turn.answers.get(position))
         self._gateway.spent([given for given, _ in batch], turn.seconds)
         self._gateway.turned(turn.records)
         if any(isinstance(r.event, ev.StreamStarted) for r in turn.records):
@@ -445,15 +447,7 @@ class RunHost:
     def _fail_waiting(self) -> None:
         for _, reply in self._mailbox:
             if reply is not None:
-                _reply(reply, Refusal("the engine has stopped", "anabranch resume goes on"))
-
-
-def _reply(reply: Reply, outcome: Refusal | calls.Answer | None) -> None:
-    """Tell whoever asked; a reply that goes wrong is no reason for the run to stop."""
-    try:
-        reply(outcome)
-    except Exception:
-        _log.exception("a reply could not be given")
+                reply_with(reply, Refusal("the engine has stopped", "anabranch resume goes on"))
 
 
 def _settle(answer: Answer, outcome: Refusal | calls.Answer | None) -> None:

@@ -16,7 +16,7 @@ from anabranch.core.ids import RunId
 from anabranch.core.plan import Plan
 from anabranch.engine import workspaces as ws
 from anabranch.engine.surroundings import leads_into_checkout
-from anabranch.errors import LossRefused, UsageError
+from anabranch.errors import DiskFull, LossRefused, UsageError
 
 CHECKED = RunId("check")
 """The name under which refs are tried while no run has one."""
@@ -43,7 +43,9 @@ def look_around(
     repo: ws.Repository, plan: Plan, environment: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Yield what to know about the project before a plan runs in it. Raises GitError."""
-    for refusal in (*ws.why_not_begin(repo, CHECKED), *_not_in_base(repo, plan)):
+    room = ws.want_of_room(repo)
+    hindrances = (*((room,) if room else ()), *ws.why_not_begin(repo, CHECKED))
+    for refusal in (*hindrances, *_not_in_base(repo, plan)):
         yield Finding("cannot-begin", refusal.reason, refusal.hint)
     for refusal in ws.why_not_approve(repo, plan.include_uncommitted):
         if not refusal.paths:  # uncommitted changes are told when the run begins
@@ -54,12 +56,15 @@ def look_around(
 
 
 def require_ready(repo: ws.Repository, run: RunId, plan: Plan, approve: bool) -> None:
-    """Raises UsageError or LossRefused for what a run, or its approval, would fail of at its end.
+    """Raises UsageError, DiskFull, LossRefused for what a run or its approval would fail of late.
 
     Nothing of this is looked at when every stream works in the user's own folder.
     """
     if not works_apart(plan):
         return
+    room = ws.want_of_room(repo)
+    if room is not None:
+        raise DiskFull(room.reason, room.hint)
     for refusal in (*ws.why_not_begin(repo, run), *_not_in_base(repo, plan)):
         raise UsageError(refusal.reason, refusal.hint)
     for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if approve else ():

@@ -8,6 +8,7 @@ left while nobody hosted the run is found by the next host.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import secrets
@@ -37,10 +38,11 @@ from anabranch.core.inputs import (
     TellConflict,
 )
 from anabranch.core.mailboxes import OPERATOR
-from anabranch.core.outcome import Refusal
+from anabranch.core.outcome import Postponed, Refusal
 from anabranch.errors import machine_errors
 from anabranch.plain_files import NotPlain, read_if_there, read_plain, write_whole
 
+STOP_BY_NAME = ".stop-run"
 LARGEST_REQUEST_BYTES = 64 * 1024
 LARGEST_ANSWER_BYTES = 64 * 1024
 MOST_ENTRIES = 8_192
@@ -63,10 +65,11 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """None for done, else why it was refused and what to do."""
+    """None for done, else why it was refused (or cannot be noted yet) and what to do."""
 
     reason: str | None = None
     hint: str = ""
+    is_postponed: bool = False
 
 
 def command_for(request: Request) -> Command | Refusal:
@@ -188,7 +191,15 @@ def leave(folder: Path, request: Request) -> Path:
         _wait_for(asked)
         last = max((_number(name) for name in _names(folder)), default=0)
         name = f"{last + 1:020d}-{secrets.token_hex(4)}"
-        write_whole(folder / f"{name}.request", msgspec.json.encode(request))
+        try:
+            write_whole(folder / f"{name}.request", msgspec.json.encode(request))
+        except OSError as error:
+            if request.verb != "stop-run" or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            name += (
+                STOP_BY_NAME  # an empty file needs no room, and this must not fail for want of it
+            )
+            (folder / f"{name}.request").touch(exist_ok=False)
     finally:
         os.close(asked)
     return folder / f"{name}.answer"
@@ -231,6 +242,9 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
             continue
         try:
             asked = read_plain(path, LARGEST_REQUEST_BYTES)
+            if not asked and path.stem.endswith(STOP_BY_NAME):
+                yield path, Request("stop-run", "stopped by you")
+                continue
             yield path, msgspec.json.decode(asked, type=Request)
         except (NotPlain, msgspec.MsgspecError) as error:
             yield path, Refusal(f"the request cannot be read: {error}", "try again")
@@ -240,10 +254,12 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
 
 def answer(request: Path, refusal: Refusal | None) -> None:
     """Answer a request and take it away; who gets no answer gives up by itself."""
-    told = Answer(refusal.reason, refusal.hint) if refusal else Answer()
+    told = Answer()
+    if refusal is not None:
+        told = Answer(refusal.reason, refusal.hint, isinstance(refusal, Postponed))
     with contextlib.suppress(OSError):
+        request.unlink(missing_ok=True)  # first, as that may give room for the answer
         write_whole(request.with_suffix(".answer"), msgspec.json.encode(told))
-        request.unlink(missing_ok=True)
 
 
 def await_answer(path: Path, timeout_seconds: float) -> Answer | None:

@@ -61,6 +61,7 @@ from anabranch.engine.workspaces.publishing import publish_result_folder
 from anabranch.engine.workspaces.readiness import (
     is_on_no_branch,
     missing_folders,
+    want_of_room,
     why_not_approve,
     why_not_begin,
 )
@@ -174,6 +175,7 @@ __all__ = [
     "start_ref",
     "to_bring",
     "uncommitted_files",
+    "want_of_room",
     "who_touched",
     "why_busy",
     "why_not_approve",

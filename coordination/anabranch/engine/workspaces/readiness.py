@@ -28,9 +28,6 @@ SPARE_BYTES = 16 << 20
 
 def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
     """What keeps every run of this project from having a result, each with the way out."""
-    room = _want_of_room(repo)
-    if room is not None:
-        yield room
     if repo.kind == "plain":
         return
     taken = read_ref(repo, "refs/heads/anabranch")
@@ -151,7 +148,7 @@ def _empty_tree(repo: Repository) -> str:
     return live_view(repo).run("hash-object", "-t", "tree", "-w", "--stdin").text
 
 
-def _want_of_room(repo: Repository) -> Refusal | None:
+def want_of_room(repo: Repository) -> Refusal | None:
     """Whether the disk has no room for as much as one workspace."""
     free = shutil.disk_usage(_existing(repo.store)).free
     if free > PLENTY_BYTES:
@@ -160,7 +157,7 @@ def _want_of_room(repo: Repository) -> Refusal | None:
     if free >= needed:
         return None
     return Refusal(
-        f"the disk of {repo.store} has {_megabytes(free)} MB left, and one workspace needs "
+        f"the disk of {repo.store} is too full: {free >> 20} MB are left, and one workspace needs "
         f"{_megabytes(needed)} MB",
         "make room there, or have XDG_STATE_HOME name a folder on another disk",
     )
