@@ -11,7 +11,8 @@ built-in ones keep theirs: what comes later never takes the place of what was th
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint
 from typing import Any
@@ -25,6 +26,7 @@ from anabranch.core.strategies import Strategies
 from anabranch.extending import Extensions
 from anabranch.hookspecs import HOOKS_VERSION, PROJECT, EngineHooks
 from anabranch.plugin_store.overlay import offered_plugins
+from anabranch.undisturbed import undisturbed, with_the_same_mask
 
 HOOKS = {
     "convergence": "anabranch_convergence_types",
@@ -60,6 +62,13 @@ class SetAside(msgspec.Struct, frozen=True):
     reason: str
 
 
+class Note(msgspec.Struct, frozen=True):
+    """What a plugin did to this process when it was loaded; it is used all the same."""
+
+    plugin: str
+    did: str
+
+
 class Loaded(msgspec.Struct, frozen=True):
     """What loading brought: the strategies, who brought them, and what was set aside.
 
@@ -71,6 +80,7 @@ class Loaded(msgspec.Struct, frozen=True):
     set_aside: tuple[SetAside, ...]
     brought: Mapping[str, Mapping[str, str]] = {}
     extensions: Extensions = Extensions()
+    notes: tuple[Note, ...] = ()
 
 
 class Brought(msgspec.Struct, frozen=True):
@@ -92,6 +102,7 @@ class Gathered(msgspec.Struct, frozen=True):
     found: Mapping[str, list[Brought]]
     plugins: tuple[str, ...]
     set_aside: tuple[SetAside, ...]
+    notes: tuple[Note, ...] = ()
 
 
 def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
@@ -109,6 +120,7 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
         tuple(set_aside),
         {kind: {one.name: one.id for one in brought} for kind, brought in found.items()},
         Extensions(**{kind: by_name[kind] for kind in EXTENSION_HOOKS}),
+        gathered.notes,
     )
 
 
@@ -137,16 +149,35 @@ def gather(
         set_aside += [SetAside("installed plugins", fault) for fault in offered.faults]
         if is_safe_mode():
             points = [point for point in points if is_built_in(point)]
+    notes: list[Note] = []
     sources: dict[str, str] = {}
-    for point in sorted(points, key=_place):
-        reason = _register(manager, hooks, point)
+    in_order = sorted(points, key=_place)
+    shown = _names_to_show(in_order)
+    for point in in_order:
+        own, did = _own_name(point), list[str]()
+        reason = _register(manager, hooks, point, did)
+        notes += [Note(shown[own], what) for what in did]
         if reason:
-            set_aside.append(SetAside(point.name, reason))
+            set_aside.append(SetAside(shown[own], reason))
         else:
-            sources[point.name] = source_of(point)
-    found = {k: list(_brought(manager, hook, sources, set_aside)) for k, hook in kinds.items()}
-    plugins = tuple(name for name, _ in manager.list_name_plugin())
-    return Gathered(found, plugins, tuple(set_aside))
+            sources[own] = source_of(point)
+    found = {
+        kind: list(_brought(manager, hook, sources, shown, set_aside, notes))
+        for kind, hook in kinds.items()
+    }
+    plugins = tuple(shown[name] for name, _ in manager.list_name_plugin())
+    return Gathered(found, plugins, tuple(set_aside), tuple(dict.fromkeys(notes)))
+
+
+def _own_name(point: EntryPoint) -> str:
+    """Return the name that no other plugin has: two packages may well call theirs the same."""
+    return f"{source_of(point)}:{point.name}"
+
+
+def _names_to_show(points: Iterable[EntryPoint]) -> dict[str, str]:
+    """Return what each plugin is called to people: its bare name, if nobody else has that."""
+    found = Counter(point.name for point in points)
+    return {_own_name(p): p.name if found[p.name] == 1 else _own_name(p) for p in points}
 
 
 def is_safe_mode() -> bool:
@@ -175,29 +206,38 @@ def _place(point: EntryPoint) -> tuple[bool, str]:
 # --- one plugin ----------------------------------------------------------------------------------
 
 
-def _register(manager: pluggy.PluginManager, hooks: type, point: EntryPoint) -> str | None:
-    """Load one plugin; return why it could not be, or None."""
-    if manager.has_plugin(point.name):
-        return "another plugin has the same name"
+def _register(
+    manager: pluggy.PluginManager, hooks: type, point: EntryPoint, did: list[str]
+) -> str | None:
+    """Load one plugin; return why it could not be, or None. ``did`` gets what it did besides."""
+    own = _own_name(point)
+    if manager.has_plugin(own):
+        return "it is there twice"
     try:
         fault = _fault_of_host(point)
         if fault:
             return fault
-        plugin = point.load() if is_built_in(point) else within(LOAD_SECONDS, point.load)
+        plugin = point.load() if is_built_in(point) else _undisturbed(point.load, did)
         fault = _fault_of_hooks(manager, hooks, plugin)
         if fault:
             return fault
-        manager.register(plugin, name=point.name)
+        manager.register(plugin, name=own)
         manager.check_pending()
     except TimeoutError:
         return f"its import did not end within {LOAD_SECONDS:g} s"
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        if manager.has_plugin(point.name):
-            manager.unregister(name=point.name)
+        if manager.has_plugin(own):
+            manager.unregister(name=own)
         return in_words(error)
     return None
+
+
+def _undisturbed(call: Callable[[], Any], did: list[str]) -> Any:
+    """Make a call of a stranger's for a limited time, and undo what it does to this process."""
+    with undisturbed(did):
+        return within(LOAD_SECONDS, lambda: with_the_same_mask(call, did))
 
 
 def _fault_of_host(point: EntryPoint) -> str | None:
@@ -236,18 +276,21 @@ def _brought(
     manager: pluggy.PluginManager,
     hook: str,
     sources: Mapping[str, str],
+    shown: Mapping[str, str],
     set_aside: list[SetAside],
+    notes: list[Note],
 ) -> Iterator[Brought]:
     """Ask each plugin by itself what it brings, so that one that fails spoils no other's answer."""
     plugins = manager.list_name_plugin()
-    for name, plugin in plugins:
+    for own, plugin in plugins:
         others = [other for _, other in plugins if other is not plugin]
         caller = manager.subset_hook_caller(hook, others)
         if not caller.get_hookimpls():
             continue
-        source = sources[name]
+        source, name, did = sources[own], shown[own], list[str]()
         try:
-            batches = caller() if source == BUILT_IN else within(LOAD_SECONDS, caller)
+            batches = caller() if source == BUILT_IN else _undisturbed(caller, did)
+            notes += [Note(name, what) for what in did]
             found = [Brought(source, name, str(s.name), s) for batch in batches for s in batch]
         except TimeoutError:
             set_aside.append(SetAside(name, f"{hook} did not end within {LOAD_SECONDS:g} s"))

@@ -15,7 +15,7 @@ from anabranch.core.effects import WakeAt
 from anabranch.core.endings import left_out, why_not_converged
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.projections import status
-from anabranch.core.state import Point, PointPhase
+from anabranch.core.state import Approval, Point, PointPhase
 from anabranch.core.strategies import (
     Abandon,
     Checkpoint,
@@ -27,6 +27,7 @@ from anabranch.core.strategies import (
 from anabranch.engine.guarded_strategies import Guard, guarded
 from anabranch.testing import ByHand, plan_of, point, stream
 from anabranch.testing.trying import strategies_with
+from anabranch_console.cli.hosting import exit_code
 from tests.core.given import given
 
 P = PointId("p")
@@ -235,6 +236,26 @@ def test_a_stream_whose_work_was_not_kept_has_not_succeeded() -> None:
     run.kept("a", commit="")
     assert run.phase("a") == "failed"
     assert "nothing of its work could be kept" in run.stream("a").reason
+
+
+@pytest.mark.parametrize(
+    ("approval", "code"),
+    [
+        (Approval(), 0),
+        (Approval(is_requested=True, is_done=True, message="main has it"), 0),
+        (Approval(is_requested=True), 5),
+        (Approval(message="the branch has moved"), 5),
+        (Approval(message="x", hint="y"), 5),
+        (Approval(message="x", hint="y", kind="sensitive"), 4),
+    ],
+)
+def test_a_result_that_was_wanted_and_did_not_arrive_is_no_success(
+    approval: Approval, code: int
+) -> None:
+    run = given(stream("a"))
+    run.succeed("a")
+    run.merged()
+    assert exit_code(replace(run.state, approval=approval)) == code
 
 
 # --- asking again ------------------------------------------------------------------------------

@@ -170,6 +170,11 @@ def test_a_type_that_gives_results_up_is_overruled_and_one_that_chooses_is_told(
         if name == "quits":
             assert set(point["merged"]) == {"a", "b"}
             assert "quits (evil_quits): it abandons the point though" in ended.err
+            (fault,) = program.status()["plugins"]
+            assert (fault["plugin"], fault["instead"]) == ("evil_quits", "the core's own is asked")
+            for command in ("status", "report"):
+                told = program.expect(0, command)
+                assert "quits (evil_quits): it abandons the point though" in told.out
         else:
             assert [out["stream"] for out in point["left_out"]] == ["b"]
             assert "b at final: chooses did not choose it: the best" in ended.out

@@ -109,6 +109,17 @@ def a_report() -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return {**report, "streams": streams, "convergence": [good, point]}, events
 
 
+@pytest.mark.parametrize("state", ["failed", "stopped", "interrupted", "running"])
+def test_junit_is_never_all_green_for_a_run_that_did_not_converge(state: str) -> None:
+    """Also when every stream that it knows of has done well."""
+    report, events = a_report()
+    good = {**report, "streams": report["streams"][:1], "convergence": [], "reason": "why"}
+    suite = ElementTree.fromstring(FORMATS["junit"].render({**good, "state": state}, events))
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    converged = FORMATS["junit"].render({**good, "state": "converged"}, events)
+    assert ElementTree.fromstring(converged).get("failures") == "0"
+
+
 def test_junit_tells_failures_and_skips_and_is_sound_xml() -> None:
     suite = ElementTree.fromstring(FORMATS["junit"].render(*a_report()))
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("4", "2", "1")
@@ -175,6 +186,21 @@ def test_an_observer_that_raises_is_set_aside_and_the_others_hear_everything() -
     assert heard == [r.event.__struct_config__.tag for r in run.records]
     assert guard.use()["observer bad"].is_set_aside
     assert len([n for n in guard.news() if n.strategy == "observer bad"]) == MOST_FAULTS
+
+
+def test_an_observer_that_cannot_keep_up_is_told_of_with_what_it_missed() -> None:
+    """Its last moments are bounded, and nothing is lost in silence."""
+    goes_on = threading.Event()
+    run = ByHand(plan_of(stream("a"), stream("b")), strategies_with())
+    slow = Observer(lambda event: goes_on.wait(30))
+    observing = Observing({"slow": slow, "good": Observer(lambda event: None)}, Guard(60.0))
+    observing.tell(run.state, run.records)
+    observing.close()
+    count = len(run.records)
+    assert observing.last_words == [
+        f"observer slow missed {count} of {count} events: it fails, or cannot keep up"
+    ]
+    goes_on.set()
 
 
 class Probe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from anabranch.errors import PluginRefused, UsageError, WorldError
 from anabranch.plugin_store import tools
 from anabranch.plugin_store.generations import current_generation, generation_files
 from anabranch.plugin_store.host import Host, survey_host
-from anabranch.plugin_store.listing import list_plugins
+from anabranch.plugin_store.listing import list_plugins, shared_names
 from anabranch.plugin_store.locking import changing
 from anabranch.plugin_store.overlay import offered_plugins
 from anabranch.plugin_store.store import PluginStore, Proposal
@@ -249,3 +250,89 @@ def test_an_unreadable_list_is_rolled_back(store: PluginStore, tmp_path: Path) -
     assert "rollback" in refused.value.hint
     store.rollback()
     assert installed(store) == {"ab-one": "1.0"}
+
+
+HOOK = "from anabranch.hookspecs import hookimpl\nfrom anabranch.extending import Imported\n"
+
+
+def extension(hook: str, body: str) -> str:
+    """Return the source of a plugin that brings one thing besides strategies."""
+    made = f"class Made:\n    name = 'made'\n{textwrap.indent(body, '    ')}\n"
+    return f"{HOOK}{made}@hookimpl\ndef {hook}():\n    return [Made()]\n"
+
+
+IMPORTS = "file_names = ['x.toml']\ndef convert(self, text):\n    return {}"
+BROKEN_EXTENSIONS = {
+    "returns no plan": ("anabranch_importers", IMPORTS.format("42"), "convert returned int"),
+    "raises": ("anabranch_importers", IMPORTS.format("1 / 0"), "convert raised ZeroDivision"),
+    "reads no names": ("anabranch_importers", "def convert(self, text): ...", "its file_names are"),
+    "has no method": ("anabranch_importers", "file_names = ['x']", "it has no method convert"),
+    "takes too little": (
+        "anabranch_report_formats",
+        "def render(self, report):\n    return 'x'",
+        "render does not take 2 arguments",
+    ),
+    "renders bytes": (
+        "anabranch_report_formats",
+        "def render(self, report, events):\n    return b'x'",
+        "render returned bytes, not a text",
+    ),
+    "cannot hear": ("anabranch_observers", "def saw(self, event):\n    event['no']", "saw raised"),
+    "measures words": (
+        "anabranch_resource_probes",
+        "def amount(self):\n    return 'many'",
+        "amount returned 'many'",
+    ),
+    "runs a sentence": (
+        "anabranch_executors",
+        "def command_line(self, launch):\n    return 'docker run'",
+        "command_line returned 'docker run'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_EXTENSIONS)
+def test_what_a_plugin_brings_besides_strategies_is_tried_too(
+    store: PluginStore, tmp_path: Path, name: str
+) -> None:
+    """By its check and by its trial: names, arguments, and one call of each."""
+    hook, body, told = BROKEN_EXTENSIONS[name]
+    wheel = write_wheel(tmp_path, "ab-odd", extension(hook, body))
+    with pytest.raises(PluginRefused) as refused:
+        store.install(str(wheel), agree, index=CLOSED)
+    assert told in refused.value.message
+
+
+def test_what_works_besides_strategies_is_counted(store: PluginStore, tmp_path: Path) -> None:
+    good = IMPORTS.format("Imported({'version': 1})")
+    wheel = write_wheel(tmp_path, "ab-good", extension("anabranch_importers", good))
+    found = store.check(str(wheel), index=CLOSED)
+    assert (found.faults, found.checked, found.others) == ((), 0, 1)
+    assert list(found.strategies) == ["importer"]
+
+
+def test_a_plugin_that_brings_nothing_conforms_to_nothing(
+    store: PluginStore, tmp_path: Path
+) -> None:
+    wheel = write_wheel(tmp_path, "ab-empty", "NAME = 'nothing'\n")
+    (fault,) = store.check(str(wheel), index=CLOSED).faults
+    assert "it brings nothing" in fault.message
+
+
+def test_what_disturbs_the_process_is_refused_by_its_trial(
+    store: PluginStore, tmp_path: Path
+) -> None:
+    wheel = write_wheel(tmp_path, "ab-loud", f"print('hello')\n{QUORUM}")
+    with pytest.raises(PluginRefused, match="when it was loaded, it printed 'hello'"):
+        store.install(str(wheel), agree, index=CLOSED)
+
+
+def test_names_that_two_plugins_share_are_told(store: PluginStore, tmp_path: Path) -> None:
+    """Both stay usable, by their full names; the nearest of a wrong name is told too."""
+    for name in ("ab-one", "ab-two"):
+        store.install(str(write_wheel(tmp_path, name)), agree, index=CLOSED)
+    told = shared_names("ab-two", list_plugins(store.places))
+    assert any("in a plan write ab-two:quorum" in line for line in told)
+    with pytest.raises(UsageError) as refused:
+        store.remove("one")
+    assert refused.value.hint == "did you mean 'ab-one'?"

@@ -214,3 +214,76 @@ def test_safe_mode_loads_what_is_built_in(monkeypatch: pytest.MonkeyPatch) -> No
         f"anabranch:{name}" for name in found.strategies.convergence
     }
     assert "barrier" in found.strategies.convergence
+
+
+DISTURBING = {
+    "print('hello')": "it printed 'hello'",
+    "import os; os.write(1, b'raw')": "it printed 'raw'",
+    "import sys; print('x', file=sys.stderr)": "it printed 'x'",
+    "import os; os.chdir('/')": "it changed the current folder",
+    "import os; os.umask(0)": "it changed the umask",
+    "import os; os.environ['ANABRANCH_ODD'] = '1'": "it changed the environment",
+    "import os; os.environ.pop('PATH')": "it changed the environment",
+    "import locale; locale.setlocale(locale.LC_ALL, 'C.UTF-8')": "it changed the locale",
+    "import sys; sys.setrecursionlimit(123_456)": "it changed the recursion limit",
+    "import sys; sys.stdout = None": "it changed sys.stdout",
+    "import sys; sys.argv.append('x')": "it changed sys.argv",
+    "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [2])": "it changed the signal mask",
+}
+
+
+@pytest.mark.parametrize("line", DISTURBING)
+@pytest.mark.parametrize("where", ["at import", "when it is asked"])
+def test_what_a_plugin_does_to_the_process_is_undone_and_told(
+    plugin: Plugin, line: str, where: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is loaded all the same, and nobody else sees anything of it."""
+    import locale
+    import os
+    import signal
+
+    def seen() -> tuple[object, ...]:
+        mask = os.umask(0o22)
+        os.umask(mask)
+        streams = (sys.stdin, sys.stdout, sys.stderr, list(sys.argv))
+        process = (os.getcwd(), mask, dict(os.environ), locale.setlocale(locale.LC_ALL))
+        return (*streams, *process, sys.getrecursionlimit(), signal.pthread_sigmask(1, ()))
+
+    asked = GOOD.replace("    return [Quorum()]", f"    {line}\n    return [Quorum()]")
+    source = f"{line}\n{GOOD}" if where == "at import" else asked
+    before = seen()
+    loaded = load_plugins([*BUILT_IN, plugin(source)])
+    assert seen() == before
+    assert "quorum" in loaded.strategies.convergence
+    (note,) = loaded.notes
+    assert note.plugin == "test1"
+    assert note.did.startswith(DISTURBING[line])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_plugin_cannot_end_the_process(plugin: Plugin) -> None:
+    """A run that never began would look like one that ended well."""
+    loaded = load_plugins([*BUILT_IN, plugin("import os\nos._exit(0)")])
+    assert reasons(loaded) == ["EndedPython: it would have ended Python itself (exit 0)"]
+
+
+def test_two_packages_may_give_a_plugin_the_same_name(plugin: Plugin) -> None:
+    """Both are loaded; each is told of by its package, and its strategies by theirs."""
+
+    class Dist:
+        requires = None
+
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+    one, other = plugin(GOOD), plugin(GOOD.replace('"quorum"', '"majority"'))
+    points = []
+    for point, name in ((one, "anabranch-one"), (other, "anabranch_other")):
+        same = EntryPoint("strategies", point.value, "anabranch")
+        points.append(same._for(Dist(name)))  # type: ignore[attr-defined]
+    loaded = load_plugins([*BUILT_IN, *points])
+    assert loaded.set_aside == ()
+    assert {"anabranch-one:quorum", "anabranch-other:majority"} <= set(
+        loaded.strategies.convergence
+    )
+    assert {"anabranch-one:strategies", "anabranch-other:strategies"} <= set(loaded.plugins)

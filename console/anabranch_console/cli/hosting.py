@@ -97,6 +97,8 @@ def host_run(host: RunHost, wishes: Wishes) -> int:
             return host_in_console(host, outside)
     finally:
         host.close()
+        for words in host.observing.last_words:
+            say(words)
 
 
 def host_in_console(host: RunHost, outside: Outside | None = None) -> int:
@@ -225,8 +227,9 @@ def exit_code(state: State) -> int:
     """Return the exit code that tells how a run stands."""
     if not state.has_ended:
         return EXIT_INTERRUPTED
-    refused = state.phase is RunPhase.CONVERGED and state.approval.hint
-    if refused:
+    approval = state.approval
+    is_wanted = bool(approval.is_requested or approval.message or approval.hint)
+    if state.phase is RunPhase.CONVERGED and is_wanted and not approval.is_done:
         return EXIT_NEEDS_OPERATOR if state.approval.kind else EXIT_WOULD_LOSE_WORK
     return EXIT_CODES[state.phase]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anabranch.plugins import Loaded, is_safe_mode, load_plugins
-from anabranch_console.cli.output import say
+from anabranch_console.cli.output import say, shown
 
 
 def installed() -> Loaded:
@@ -13,4 +13,6 @@ def installed() -> Loaded:
         say("safe mode: only what is built in is loaded")
     for plugin in loaded.set_aside:
         say(f"plugin {plugin.plugin} was set aside: {plugin.reason}")
+    for note in loaded.notes:
+        say(f"plugin {note.plugin}, when it was loaded: {shown(note.did)}")
     return loaded

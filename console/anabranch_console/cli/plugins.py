@@ -14,11 +14,11 @@ import msgspec
 from anabranch.core.projections import SCHEMA
 from anabranch.errors import UsageError
 from anabranch.hostile_text import escape_for_terminal
-from anabranch.plugin_store.listing import Listed, Listing, list_plugins
+from anabranch.plugin_store.listing import Listed, Listing, list_plugins, shared_names
 from anabranch.plugin_store.places import Places
 from anabranch.plugin_store.probing import Probed
 from anabranch.plugin_store.scaffolding import KINDS, write_plugin
-from anabranch.plugin_store.store import PluginStore, Proposal, told_fault
+from anabranch.plugin_store.store import PluginStore, Proposal, suggestion, told_fault
 from anabranch.plugin_store.tools import Index
 from anabranch.plugins import is_safe_mode
 from anabranch_console.cli.main import here
@@ -62,9 +62,8 @@ def info(name: str, as_json: bool) -> None:
     listing = list_plugins(Places.of_this_python())
     found = next((p for p in listing.plugins if p.name == name.partition(":")[0]), None)
     if found is None:
-        raise UsageError(
-            f"there is no plugin {name!r}", "anabranch plugins list tells what is here"
-        )
+        hint = suggestion(name, [p.name for p in listing.plugins])
+        raise UsageError(f"there is no plugin {name!r}", hint)
     if as_json:
         print_json({"schema": SCHEMA, **_plain(found)})
         return
@@ -98,12 +97,15 @@ def install(
     if installed is None:
         say("nothing was installed")
         click.get_current_context().exit(EXIT_FAULTS)
-    elif as_json:
-        print_json({"schema": SCHEMA, "installed": _plain(installed)})
-    else:
-        click.echo(
-            f"installed {installed.name} {shown(installed.version)}: {_strategies(installed)}"
-        )
+        return
+    warnings = shared_names(installed.name, list_plugins(Places.of_this_python()))
+    if as_json:
+        told = {"installed": _plain(installed), "warnings": warnings}
+        print_json({"schema": SCHEMA, **told})
+        return
+    click.echo(f"installed {installed.name} {shown(installed.version)}: {_strategies(installed)}")
+    for warning in warnings:
+        say(f"  {shown(warning)}")
 
 
 @command.command
@@ -225,7 +227,11 @@ def _tell_check(found: Probed) -> None:
             click.echo(escape_for_terminal(line))
     if not found.faults:
         noun = "strategy conforms" if found.checked == 1 else "strategies conform"
-        click.echo(f"{found.checked} {noun}")
+        if found.checked or not found.others:
+            click.echo(f"{found.checked} {noun}")
+        if found.others:
+            tried = "thing besides works" if found.others == 1 else "things besides work"
+            click.echo(f"{found.others} {tried} as the hooks say")
 
 
 def _tell_faults(listing: Listing) -> None:

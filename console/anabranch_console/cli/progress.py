@@ -8,6 +8,7 @@ import click
 
 from anabranch.core import events as ev
 from anabranch.core.ids import FINAL_POINT
+from anabranch.core.plugin_faults import fault_of
 from anabranch.core.state import RunPhase, State
 from anabranch.core.wording import counted
 from anabranch.engine.host import RunHost
@@ -116,7 +117,7 @@ class Progress:
             case ev.ConvergenceAbandoned():
                 return event.point, "skipped", event.reason
             case ev.StrategyFaulted():
-                return "plugin", "quarantined", strategy_fault_in_words(event)
+                return "plugin", "quarantined", fault_of(event).words
             case ev.ConflictForeseen():
                 return "radar", "stalled", conflict_events.DETAILS[type(event)](event)
             case ev.ConflictCleared() | ev.ConflictResolved() | ev.ResolverEnded():
@@ -142,12 +143,6 @@ def base_in_words(event: ev.BaseCaptured) -> str:
         files = counted(event.left_out, "uncommitted file")
         told.append(f"{files} not part of this run (include_uncommitted = true takes them along)")
     return "; ".join(told)
-
-
-def strategy_fault_in_words(event: ev.StrategyFaulted) -> str:
-    """Return which strategy of which plugin did wrong, and what is asked instead."""
-    asked = "it is not asked again" if event.is_set_aside else "the core's own decided"
-    return f"{event.strategy} ({event.plugin}): {event.fault}; {asked}"
 
 
 class Trouble:

@@ -23,7 +23,19 @@ def report_lines(report: Report) -> Iterator[str]:
         yield f"  {name:<14}{text}"
     for line in left_out_lines(report["convergence"]):
         yield f"  {line}"
+    for line in plugin_lines(report.get("plugins", [])):
+        yield f"  {line}"
     yield from _kept_lines(report)
+
+
+def plugin_lines(faults: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield what plugins did wrong, and what was done instead."""
+    for found in faults:
+        source = "" if found["plugin"] == found["strategy"] else f" ({found['plugin']})"
+        times = f", {found['count']} times" if found["count"] > 1 else ""
+        aside = "; it was set aside" if found["set_aside"] else ""
+        told = f"{found['strategy']}{source}: {found['fault']}{times}; {found['instead']}{aside}"
+        yield f"{'plugin':<14}{shown(told)}"
 
 
 def left_out_lines(points: list[dict[str, Any]]) -> Iterator[str]:
@@ -123,6 +135,9 @@ def report_markdown(report: Report) -> Iterator[str]:
     yield "| --- | --- |"
     for name, text in summary(report):
         yield f"| {name.strip()} | {_cell(text)} |"
+    rest = [*left_out_lines(report["convergence"]), *plugin_lines(report.get("plugins", []))]
+    for line in rest:
+        yield f"| {line[:14].strip()} | {_cell(line[14:])} |"
 
 
 def _cell(text: str) -> str:

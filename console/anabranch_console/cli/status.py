@@ -17,6 +17,7 @@ from anabranch_console.cli.output import (
     shown,
 )
 from anabranch_console.cli.reading import found_run, overhead_share
+from anabranch_console.cli.report_text import plugin_lines
 from anabranch_console.cli.streams import print_streams
 
 
@@ -66,6 +67,8 @@ def command(run: str | None, as_json: bool) -> None:
         name = letter["stream"]
         again = f"anabranch recover {shown(name)} hard --run {told['run']} tries it again"
         click.echo(f"  dead letter: {shown(name)}, {shown(letter['reason'])}; {again}")
+    for line in plugin_lines(told["plugins"]):
+        click.echo(f"  {line}")
     if told["branch"]:
         click.echo(f"  result: branch {told['branch']} at {told['commit'][:10]}")
     if told["result_missing"]:

@@ -23,6 +23,7 @@ from anabranch.core import (
     liveness_folds,
     lock_events,
     mailboxes,
+    plugin_faults,
     registry,
     resolutions,
     resource_table,
@@ -186,6 +187,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **care.FOLDS,
     **breaker_table.FOLDS,
     **choice_folds.FOLDS,
+    **plugin_faults.FOLDS,
 }
 
 

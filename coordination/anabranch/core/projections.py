@@ -15,6 +15,7 @@ from anabranch.core.dead_letters import dead_letter_status
 from anabranch.core.endings import left_out
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.lifecycle import Phase
+from anabranch.core.plugin_faults import plugin_status
 from anabranch.core.registry import JoinedStream
 from anabranch.core.resolutions import resolution_of
 from anabranch.core.scheduling import is_met
@@ -329,6 +330,7 @@ def status(
         "foreseen": foreseen_status(state),
         "dead_letters": dead_letter_status(state),
         "breakers": [row for row in breaker_status(state) if row["state"] != "closed"],
+        "plugins": plugin_status(state),
         "overhead_share": overhead_share,
     }
 

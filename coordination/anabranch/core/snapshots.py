@@ -24,6 +24,7 @@ from anabranch.core.foreseen import Foreseen
 from anabranch.core.guardian.care import Guardian
 from anabranch.core.ids import StreamId
 from anabranch.core.plan import Plan
+from anabranch.core.plugin_faults import PluginFault
 from anabranch.core.state import Approval, Base, Counts, Point, RunPhase, State, Stream
 from anabranch.core.topology import Topology
 
@@ -96,6 +97,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "resolutions": lambda value: restore_map(value, str, Resolution),
     "foreseen": lambda value: restore_map(value, tuple[str, str], Foreseen),
     "verified": lambda value: restore_map(value, str, bool),
+    "plugin_faults": lambda value: restore_map(value, str, PluginFault),
     "breakers": lambda value: breaker_table.restored(restore_map(value["by_name"], str, Breaker)),
     "guardian": lambda value: msgspec.convert(value, Guardian),
     "answers": lambda value: restore_map(value, str, Remembered),

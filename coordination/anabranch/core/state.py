@@ -24,6 +24,7 @@ from anabranch.core.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.lock_table import LockTable
 from anabranch.core.mailboxes import Mailboxes
 from anabranch.core.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.plugin_faults import PluginFault
 from anabranch.core.point_checkpoint_folds import Offer, PointCheckpoints, Synced
 from anabranch.core.registry import Registry
 from anabranch.core.resource_table import ResourceTable
@@ -361,6 +362,7 @@ class State(msgspec.Struct, frozen=True):
     foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
     guardian: Guardian = Guardian()
     verified: HashTrieMap[str, bool] = HashTrieMap()
+    plugin_faults: HashTrieMap[str, PluginFault] = HashTrieMap()
     breakers: Breakers = Breakers()
     warnings: tuple[str, ...] = ()
 

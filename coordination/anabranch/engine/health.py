@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,11 +20,12 @@ from anabranch.engine.requirements import OLDEST_GIT, git_version, git_version_t
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
 from anabranch.paths import state_home
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
-from anabranch.plugins import load_plugins
+from anabranch.plugins import is_safe_mode, load_plugins
 
 LEAST_FREE_BYTES = 1 << 30
 LEAST_FILES = 4096
 RUNS_PROVED = 3
+LOADING_SECONDS = 60.0
 LEAST_WATCHES = 32_768
 NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs"})
 
@@ -190,7 +192,37 @@ def _terminal(folder: Path) -> Iterator[Finding]:
         yield Finding("terminal", "ok", f"TERM={term}, {encoding}")
 
 
+_LOAD_EACH = """
+from anabranch.plugin_store.overlay import offered_plugins
+from anabranch.plugins import load_plugins
+for point in offered_plugins("anabranch").entry_points:
+    print(point.name, flush=True)
+    load_plugins([point])
+"""
+
+
+def _culprit() -> str | None:
+    """Return the plugin whose import ends Python, whatever is done against it; None if none does.
+
+    They are loaded in a process of their own, so that it is not this one that ends.
+    """
+    command = [sys.executable, "-P", "-c", _LOAD_EACH]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOADING_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None  # what takes long is set aside below
+    names = done.stdout.decode("utf-8", "replace").split()
+    return names[-1] if done.returncode and names else None
+
+
 def _plugins(folder: Path) -> Iterator[Finding]:
+    culprit = None if is_safe_mode() else _culprit()
+    if culprit is not None:
+        message = f"{culprit} ends Python when it is loaded: no command can start with it"
+        yield Finding("plugins", "fault", message, f"anabranch plugins disable {culprit}")
+        return
     loaded = load_plugins()
     strategies = loaded.strategies
     kinds = (strategies.convergence, strategies.balancers, strategies.recovery)
@@ -199,6 +231,9 @@ def _plugins(folder: Path) -> Iterator[Finding]:
     for plugin in loaded.set_aside:
         message = f"{plugin.plugin} was set aside: {plugin.reason}"
         yield Finding("plugins", "warning", message, "update or uninstall the package")
+    for note in loaded.notes:
+        message = f"{note.plugin}, when it is loaded: {note.did}"
+        yield Finding("plugins", "warning", message, "tell its author; nothing of it stays")
 
 
 _LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (

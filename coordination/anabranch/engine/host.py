@@ -95,7 +95,7 @@ class RunHost:
         self._parts = parts
         self._workspaces = WorkspaceEffects(parts.repository, parts.folder)
         self._guard = Guard()
-        self._observing = Observing(parts.extensions.observers, self._guard)
+        self.observing = Observing(parts.extensions.observers, self._guard)
         self._engine = Engine(
             parts.journal,
             guarded(parts.strategies, self._guard),
@@ -321,13 +321,13 @@ class RunHost:
             self._radar.close()
             self._changes.close()
             self._watcher.close()
-            self._observing.close()
+            self.observing.close()
 
     def _begin(self, performing: Performing) -> None:
         """Take the first turn of a new run; there is nothing to adopt yet."""
         turn = self._engine.turn([self._parts.first])
         self._feed = Feed(self._engine.state, turn.records)
-        self._observing.tell(self._engine.state, turn.records)
+        self.observing.tell(self._engine.state, turn.records)
 
     async def _adopt(self, performing: Performing) -> None:
         """Settle what became of an earlier engine's processes, then do what is still owed."""
@@ -408,7 +408,7 @@ class RunHost:
 
     def _publish(self, records: Sequence[ev.Recorded]) -> None:
         self._published.publish(self._engine.state, records)
-        self._observing.tell(self._engine.state, records)
+        self.observing.tell(self._engine.state, records)
 
     def _machine_seen(self) -> inputs.Input:
         probes = self._parts.extensions.resource_probes

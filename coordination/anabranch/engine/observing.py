@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from anabranch.core import events as ev
 from anabranch.core.projections import event_line
@@ -30,16 +32,19 @@ class Observing:
         self._guard = guard
         self._queues: dict[str, queue.Queue[_Batch]] = {}
         self._threads: list[threading.Thread] = []
+        self._heard = dict.fromkeys(observers, 0)
+        self._told = 0
         for name, observer in observers.items():
             batches: queue.Queue[_Batch] = queue.Queue(LONGEST_QUEUE)
             self._queues[name] = batches
-            told = partial(self._run, f"observer {name}", observer, batches)
+            told = partial(self._run, name, observer, batches)
             self._threads.append(threading.Thread(target=told, name=f"ab-{name}", daemon=True))
         for thread in self._threads:
             thread.start()
 
     def tell(self, state: State, records: Sequence[ev.Recorded]) -> None:
         """Let everybody know of events that are durable; ``state`` is the one after them."""
+        self._told += len(records)
         for name, batches in self._queues.items():
             try:
                 batches.put_nowait((state, records))
@@ -47,22 +52,39 @@ class Observing:
                 self._guard.blame(f"observer {name}", "it cannot keep up, and missed events")
 
     def close(self) -> None:
-        """Let everybody hear the rest, for a limited time."""
+        """Let everybody hear the rest, for a limited time in all."""
         for batches in self._queues.values():
             try:
                 batches.put_nowait(None)
             except queue.Full:
                 continue
+        until = time.monotonic() + LAST_WORDS_SECONDS
         for thread in self._threads:
-            thread.join(LAST_WORDS_SECONDS)
+            thread.join(max(0.0, until - time.monotonic()))
 
-    def _run(self, name: str, observer: Observer, batches: queue.Queue[_Batch]) -> None:
+    @property
+    def last_words(self) -> list[str]:
+        """What is to be told after the end: which observers have missed something of the run."""
+        missed = {n: self._told - heard for n, heard in self._heard.items()}
+        return [
+            f"observer {name} missed {count} of {self._told} events: it fails, or cannot keep up"
+            for name, count in missed.items()
+            if count
+        ]
+
+    def _run(self, own: str, observer: Observer, batches: queue.Queue[_Batch]) -> None:
+        name = f"observer {own}"
         while (batch := batches.get()) is not None:
             state, records = batch
             for record in records:
-                saw = partial(observer.saw, event_line(state, record))
-                self._guard.ask(observer, name, saw, _nothing)
+                saw = partial(_saw, observer, event_line(state, record))
+                self._heard[own] += self._guard.ask(observer, name, saw, _nothing)
 
 
-def _nothing() -> None:
-    return None
+def _saw(observer: Observer, event: Mapping[str, Any]) -> bool:
+    observer.saw(event)
+    return True
+
+
+def _nothing() -> bool:
+    return False

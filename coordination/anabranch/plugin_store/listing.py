@@ -86,6 +86,25 @@ def list_plugins(places: Places) -> Listing:
     return Listing(current.number, tuple(ordered), tuple(faults), _elsewhere(places))
 
 
+def shared_names(name: str, listing: Listing) -> list[str]:
+    """Say which names of a plugin somebody else's plugin has too, and how each is told apart."""
+    own = next((p for p in listing.plugins if p.name == name), None)
+    told: list[str] = []
+    for other in listing.plugins:
+        if own is None or other is own:
+            continue
+        points = sorted(set(own.plugins) & set(other.plugins))
+        told += [f"the plugin {p!r} is also one of {other.name}; it is {name}:{p}" for p in points]
+        for kind, ids in own.strategies.items():
+            theirs = {i.rpartition(":")[2] for i in other.strategies.get(kind, ())}
+            both = sorted(theirs & {i.rpartition(":")[2] for i in ids})
+            told += [
+                f"{kind} {n!r} is also brought by {other.name}; in a plan write {name}:{n}"
+                for n in both
+            ]
+    return told
+
+
 def known_names(places: Places) -> list[str]:
     """Return every name that can be disabled: distributions, and plugins as ``dist:name``."""
     listing = list_plugins(places)

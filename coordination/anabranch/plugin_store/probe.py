@@ -21,6 +21,7 @@ from anabranch.hookspecs import PROJECT
 from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.overlay import add_folders
 from anabranch.plugin_store.probing import Assignment, Beginning, Brought, Done, Fault, Line
+from anabranch.undisturbed import EndedPython, undisturbed, with_the_same_mask
 
 _DIE_WITH_PARENT = 1
 
@@ -46,11 +47,12 @@ def main(told: str, said: str) -> None:
 
 def findings(assignment: Assignment) -> Iterator[Line]:
     """Yield what is about to be done, what was found, and at last that it is done."""
-    checked, digest = 0, blake2b(digest_size=8)
+    checked, others, digest = 0, 0, blake2b(digest_size=8)
     for point in entry_points_of(assignment.distribution):
         yield Beginning(f"{point.name} importing {point.value}")
         strategies: dict[str, list[Any]] = {}
-        yield from _load(point, strategies)
+        extensions: dict[str, list[Any]] = {}
+        yield from _load(point, strategies, extensions)
         for found in strategies.values():
             for strategy in found:
                 name = str(getattr(strategy, "name", "?"))
@@ -59,7 +61,13 @@ def findings(assignment: Assignment) -> Iterator[Line]:
                 yield from faults
                 digest.update(decided.encode())
                 checked += 1
-    yield Done(checked, digest.hexdigest())
+        for field, brought in extensions.items():
+            for extension in brought:
+                name = str(getattr(extension, "name", "?"))
+                yield Beginning(f"{name} trying {name}")
+                yield from _try(field, extension)
+                others += 1
+    yield Done(checked, digest.hexdigest(), others)
 
 
 def entry_points_of(distribution: str) -> list[EntryPoint]:
@@ -71,19 +79,27 @@ def entry_points_of(distribution: str) -> list[EntryPoint]:
     return []
 
 
-def _load(point: EntryPoint, strategies: dict[str, list[Any]]) -> Iterator[Line]:
+def _load(
+    point: EntryPoint, strategies: dict[str, list[Any]], extensions: dict[str, list[Any]]
+) -> Iterator[Line]:
     """Load one plugin as the console would, and gather what it brings."""
-    from anabranch.plugins import load_plugins
+    from anabranch.plugins import EXTENSION_HOOKS, load_plugins
 
     if point.group != PROJECT:
+        did: list[str] = []
         try:
-            point.load()
-        except (Exception, SystemExit) as error:
+            with undisturbed(did):
+                with_the_same_mask(point.load, did)
+        except (Exception, SystemExit, EndedPython) as error:
             yield Fault(point.name, f"{type(error).__name__}: {error}")
+        for what in did:
+            yield Fault(point.name, f"when it was loaded, {what}")
         return
     loaded = load_plugins([point])
     for aside in loaded.set_aside:
         yield Fault(point.name, aside.reason)
+    for note in loaded.notes:
+        yield Fault(point.name, f"when it was loaded, {note.did}")
     names: dict[str, tuple[str, ...]] = {}
     for kind, field in KINDS.items():
         brought = loaded.brought[field]
@@ -93,7 +109,22 @@ def _load(point: EntryPoint, strategies: dict[str, list[Any]]) -> Iterator[Line]
         )
         if brought:
             names[kind] = tuple(brought)
+    for field in EXTENSION_HOOKS:
+        brought = loaded.brought[field]
+        found = getattr(loaded.extensions, field)
+        extensions[field] = [found[n] if n in found else found[i] for n, i in brought.items()]
+        if brought:
+            names[field.removesuffix("s").replace("_", " ")] = tuple(brought)
+    if not names and not loaded.set_aside:
+        yield Fault(point.name, "it brings nothing: no hook of this version returned anything")
     yield Brought(point.name, names)
+
+
+def _try(field: str, extension: Any) -> list[Fault]:
+    from anabranch.testing.extension_checks import faults_of_extension
+
+    found = faults_of_extension(field, extension)
+    return [Fault(fault.strategy, fault.message, fault.example) for fault in found]
 
 
 def _check(strategy: Any, assignment: Assignment) -> tuple[list[Fault], str]:

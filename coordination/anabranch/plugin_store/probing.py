@@ -55,10 +55,14 @@ class Fault(msgspec.Struct, frozen=True, tag="fault"):
 
 
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """The probe came to its end. ``decisions`` is a digest of all that was decided."""
+    """The probe came to its end. ``decisions`` is a digest of all that was decided.
+
+    ``checked`` counts strategies, ``others`` whatever else was tried.
+    """
 
     checked: int
     decisions: str = ""
+    others: int = 0
 
 
 Line = Beginning | Brought | Fault | Done
@@ -71,6 +75,7 @@ class Probed(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...]
     checked: int = 0
     decisions: str = ""
+    others: int = 0
 
 
 def probe(
@@ -147,7 +152,7 @@ def _read(said: bytes, last_words: str, ended: int | None, seconds: float) -> Pr
             message = f"{what or about} ended Python itself (exit {ended})"
         faults.append(Fault(about, message, last_words))
         return Probed(strategies, tuple(faults))
-    return Probed(strategies, tuple(faults), done.checked, done.decisions)
+    return Probed(strategies, tuple(faults), done.checked, done.decisions, done.others)
 
 
 def _lines(said: bytes) -> Sequence[Line]:

@@ -149,7 +149,7 @@ class PluginStore:
         name = canonical(name)
         known = known_names(self.places)
         if name not in known:
-            raise UsageError(f"there is no plugin {name!r}", _suggestion(name, known))
+            raise UsageError(f"there is no plugin {name!r}", suggestion(name, known))
         with self._locked(progress):
             choices = read_choices(self.places)
             with machine_errors():
@@ -168,7 +168,7 @@ class PluginStore:
                 return True
         known = known_names(self.places)
         if name not in known:
-            raise UsageError(f"there is no plugin {name!r}", _suggestion(name, known))
+            raise UsageError(f"there is no plugin {name!r}", suggestion(name, known))
         return False
 
     # --- looking closer --------------------------------------------------------------------------
@@ -200,7 +200,7 @@ class PluginStore:
         if not is_local(target):
             name, known = canonical(target), known_names(self.places)
             if name not in known:
-                raise UsageError(f"there is no plugin {name!r}", _suggestion(name, known))
+                raise UsageError(f"there is no plugin {name!r}", suggestion(name, known))
             current = gens.current_generation(self.places)
             folders = tuple(self._folder(package) for package in current.packages)
             return Assignment(name.partition(":")[0], folders, is_thorough=True)
@@ -294,7 +294,7 @@ class PluginStore:
             )
             return UsageError(f"{name!r} was not installed by anabranch plugins install", hint)
         names = [plugin.name for plugin in current.plugins]
-        return UsageError(f"there is no installed plugin {name!r}", _suggestion(name, names))
+        return UsageError(f"there is no installed plugin {name!r}", suggestion(name, names))
 
     # --- one at a time ---------------------------------------------------------------------------
 
@@ -358,6 +358,8 @@ def _record(main: Staged, source: str, found: Probed) -> InstalledPlugin:
     )
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
-    near = get_close_matches(name, list(known), n=1)
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Name the nearest: by its spelling, or because it is that with more before or after it."""
+    names, wanted = list(known), canonical(name)
+    near = get_close_matches(wanted, names, n=1) or [n for n in names if wanted and wanted in n]
     return f"did you mean {near[0]!r}?" if near else "anabranch plugins list tells what is here"

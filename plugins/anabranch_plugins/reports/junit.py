@@ -1,8 +1,9 @@
 """JUnit XML, as continuous integration reads it: a test suite a run, a test case a stream.
 
 A stream that did not bring a result is a failure, with the end of what it has written as its
-output; one that never started is skipped. A point is a case only if it did not converge. The format
-is the one that Jenkins, GitLab and GitHub actions read.
+output; one that never started is skipped. A point is a case only if it did not converge, the run
+only if it did not and nothing else says so. The format is the one that Jenkins, GitLab and GitHub
+actions read.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class JUnit:
             for point in report["convergence"]
             if point["state"] in _BAD_POINT
         ]
+        if report["state"] != "converged" and not any(c.find("failure") is not None for c in cases):
+            cases.append(_run_case(report))
         count = {tag: sum(case.find(tag) is not None for case in cases) for tag in _OUTCOMES}
         suite = ElementTree.Element(
             "testsuite",
@@ -64,6 +67,13 @@ def _stream_case(stream: Mapping[str, Any], report: Mapping[str, Any]) -> Elemen
         if stream.get("last_words"):
             output = ElementTree.SubElement(case, "system-out")
             output.text = _sound("\n".join(stream["last_words"]))
+    return case
+
+
+def _run_case(report: Mapping[str, Any]) -> ElementTree.Element:
+    """A run that did not converge is never all green, whatever its streams came to."""
+    case = _case("run", report["plan"], report["wall_seconds"])
+    _failure(case, report["state"], report["reason"] or "it has not converged", "")
     return case
 
 
