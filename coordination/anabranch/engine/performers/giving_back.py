@@ -11,6 +11,7 @@ from __future__ import annotations
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine import workspaces as ws
+from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.workspaces.records import read_record
 
 MOST_IGNORED_BYTES = 32 * 1024 * 1024
@@ -23,6 +24,8 @@ def give_back(
     workspace = read_record(repo, run, stream, attempt)
     if workspace is None:
         return None
+    if workspace.kind != "shared":
+        in_workspace(workspace.path).remove()  # an attempt that never began still has its spool
     outcome = ws.reclaim_workspace(repo, run, workspace, MOST_IGNORED_BYTES)
     if isinstance(outcome, ws.Kept):
         return None
