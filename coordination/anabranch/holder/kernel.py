@@ -1,13 +1,18 @@
 """What the holder asks of the Linux kernel beyond the standard library, and /proc in few words."""
 
 import ctypes
+import errno
 import os
+import time
 
 PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 PR_SET_CHILD_SUBREAPER = 36
 
 READ_BYTES = 4096
+PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+MOST_WAITS = 100
+WAIT_SECONDS = 0.05
 
 _prctl = ctypes.CDLL(None).prctl
 
@@ -28,7 +33,22 @@ def die_with_parent(signal_number: int) -> None:
 
 
 def read(path: str, folder: int | None = None) -> bytes:
-    """Return the whole content of a small file."""
+    """Return the whole content of a small file; raises OSError.
+
+    A machine that is short of descriptors or memory is waited for, some seconds at the most: what
+    cannot be read just now must not be taken for gone.
+    """
+    for _ in range(MOST_WAITS):
+        try:
+            return _read(path, folder)
+        except OSError as error:
+            if error.errno not in PASSING:
+                raise
+            time.sleep(WAIT_SECONDS)
+    return _read(path, folder)
+
+
+def _read(path: str, folder: int | None) -> bytes:
     descriptor = os.open(path, os.O_RDONLY, dir_fd=folder)
     try:
         content = os.read(descriptor, READ_BYTES)
