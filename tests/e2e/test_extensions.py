@@ -72,8 +72,11 @@ def test_a_plugin_brings_all_five_and_each_works(program: Program) -> None:
     assert f"converged, {len(program.events())} events" in shown
     too_much = "version = 1\n[streams.a]\ncommand = 'true'\nresources = { seats = 3 }\n"
     (program.project / "anabranch.toml").write_text(too_much)
-    program.expect(1, "run", "--headless")
-    assert "seats" in program.status()["streams"][0]["reason"]
+    told = program.expect(2, "run", "--headless")  # known before anything starts
+    assert "needs 3 seats, and there are only 2" in told.err
+    one_more = {"command": "ab-stream request seats=1", "resources": {"seats": 1}}
+    program.plan({"a": one_more})
+    program.expect(0, "run", "--headless")  # as many as were measured, not as the plan asks for
     program.expect(2, "--safe-mode", "report", "--format", "short")
 
 
