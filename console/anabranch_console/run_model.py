@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from anabranch.core.events import Recorded
@@ -64,6 +64,7 @@ class RunModel:
         self._by_seq: dict[Seq, Recorded] = {}
         self._by_subject: dict[str, deque[Recorded]] = {}
         self._vitals: Mapping[StreamId, Vitals] = {}
+        self._vitals_seen: dict[StreamId, float] = {}
         self._cursor: Seq = 0
         self._second = -1
         self._problem: str | None = None
@@ -90,8 +91,12 @@ class RunModel:
             return Changes(problem=problem if is_news else None)
 
     def vitals_of(self, stream: StreamId) -> Vitals | None:
-        """Return the newest live facts of a stream, None if it never ran in sight."""
-        return self._vitals.get(stream)
+        """Return the newest live facts of a stream, as old as they are now; None for none."""
+        vitals, seen = self._vitals.get(stream), self._vitals_seen.get(stream, self.now)
+        if vitals is None or vitals.progress_age_seconds is None:
+            return vitals
+        age = vitals.progress_age_seconds + max(0.0, self.now - seen)
+        return replace(vitals, progress_age_seconds=age)
 
     def event(self, seq: Seq | None) -> Recorded | None:
         """Return an event by its number, if it is still kept."""
@@ -110,7 +115,9 @@ class RunModel:
         is_new_second = second != self._second and not frame.state.has_ended
         is_first = self._cursor == 0
         dirty = set(frame.state.streams) if is_first else set(frame.streams)
-        dirty |= {s for s, v in vitals.items() if self._vitals.get(s) is not v}
+        fresh = {s for s, v in vitals.items() if self._vitals.get(s) is not v}
+        self._vitals_seen.update(dict.fromkeys(fresh, self.now))
+        dirty |= fresh
         if is_new_second:
             dirty |= {s for s, row in self.rows.items() if row.elapsed_seconds is not None}
         is_other_time = self.time.past is not self._shown
@@ -134,7 +141,7 @@ class RunModel:
             stream = self.state.streams.get(stream_id)
             if stream is None:
                 continue
-            row = stream_row(self.state, stream, self._vitals.get(stream_id), self.now)
+            row = stream_row(self.state, stream, self.vitals_of(stream_id), self.now)
             if self.rows.get(stream_id) != row:
                 self.rows[stream_id] = row
                 changed.add(stream_id)

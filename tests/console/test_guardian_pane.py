@@ -129,3 +129,21 @@ async def test_a_dead_letter_is_shown_with_its_last_word_and_a_key_requeues_it(
         await console.frame()
         assert console.source.state.streams[asked.stream].attempt >= 1
         assert not console.source.state.streams[asked.stream].has_ended
+
+
+async def test_all_that_are_marked_are_recovered(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """The menu says how many, the question names what happens to each, the yes is how many."""
+    async with open_console(source) as console:
+        await console.press("space", "space", "x", "g")
+        assert "Recover 2 marked streams" in console.shown()
+        await console.press("h")
+        assert "End and restart 2 marked streams?" in console.shown()
+        typed = "2 marked streams".replace(" ", "_")
+        await console.press(*("space" if key == "_" else key for key in typed), "enter")
+        marked = [str(s) for s in console.screen.listed.order[:2]]
+        asked = console.source.commands
+        assert [(c.stream, c.remedy) for c in asked if isinstance(c, inputs.RecoverStream)] == [
+            (name, "hard") for name in marked
+        ]

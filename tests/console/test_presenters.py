@@ -330,3 +330,17 @@ def test_rows_of_a_large_run_are_cheap(tmp_path: Path) -> None:
     assert model.pull().is_nothing
     row = stream_row(source.state, source.state.streams[StreamId("s-0000")], None, 1.0)
     assert row.state == "running"
+
+
+def test_an_age_grows_between_two_looks(tmp_path: Path) -> None:
+    """Row and details tell the same age, and it is that of now, not of the last look."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    source.speak("a", "hello", progress_age_seconds=3.0, last_output_at=100.0, processes=2)
+    model = RunModel(source)
+    model.pull()
+    source.pass_time(4.0)
+    model.pull()
+    a = StreamId("a")
+    assert model.rows[a].age_seconds == 7
+    told = text(fact_lines(source.state, source.state.streams[a], model.vitals_of(a), 4.0, 60))
+    assert "output 7s ago, 2 processes" in told

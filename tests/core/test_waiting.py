@@ -7,11 +7,13 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core import events as ev
 from anabranch.core.foretelling import granted_by_revoking, skipped_without
-from anabranch.core.guardian.by_hand import foretell
+from anabranch.core.guardian.by_hand import evidence_of, foretell
+from anabranch.core.guardian.care import Care
 from anabranch.core.ids import FINAL_POINT, LockMode, StreamId
 from anabranch.core.lock_table import asks_of, blockers
 from anabranch.core.lock_views import locks_status
@@ -146,3 +148,14 @@ def test_who_is_skipped_when_a_stream_is_stopped(condition: str, skipped: list[s
     members = [stream("a"), stream("b", f"a:{condition}"), stream("c", "b"), stream("d")]
     run = Run(started(plan_of(*members, max_parallel=2), ["a"]))
     assert skipped_without(run.state, [StreamId("a")]) == skipped
+
+
+def test_a_remedy_that_is_over_is_no_evidence_for_the_attempt_after_it() -> None:
+    """What was seen of the attempt before stands in the history, not beside the new one."""
+    run = Run(running(1))
+    stream_id = StreamId("s0")
+    care = Care(diagnosis="silent", evidence="silent for 12 min", outcome="recovered")
+    found = replace(run.state.streams[stream_id], care=care)
+    assert evidence_of(run.state, found) == "process 1 runs"
+    under_way = replace(found, care=replace(care, remedy="soft"))
+    assert evidence_of(run.state, under_way) == "silent for 12 min"

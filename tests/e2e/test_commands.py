@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from anabranch_console.app import ConsoleExit
+from anabranch_console.followed_run import FollowedRun
 from tests.e2e.program import PROGRAM, Program, until
 from tests.engine.repositories import git, make_repository
 
@@ -404,3 +406,22 @@ def test_an_imported_plan_that_is_not_valid_is_told_with_the_lines_that_were_pri
     assert told.out.splitlines()[line - 1] == "max_retries = -1"
     (program.project / "Procfile").write_text("a: no-such-program-anywhere\n", "utf-8")
     assert "missing-program" in program.asked(0, "import", "Procfile").err
+
+
+def test_looking_at_a_run_that_is_over_changes_nothing(
+    finished: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The console follows it; only what is to be done in it makes somebody host it."""
+    hosting: list[str] = []
+
+    def look(source: FollowedRun) -> ConsoleExit:
+        source.take(0)
+        hosting.append(source.hosting)
+        return ConsoleExit("")
+
+    monkeypatch.setattr("anabranch_console.app.run_console", look)
+    monkeypatch.setattr("anabranch_console.cli.console.why_no_console", lambda: None)
+    before = finished.events()
+    told = finished.ask("console")
+    assert (told.code, hosting) == (0, ["nobody"])
+    assert finished.events() == before

@@ -39,7 +39,7 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
         f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else "no other stream"
     )
     return Consequences(
-        f"Stop {_named(streams)}?",
+        f"Stop {named(streams)}?",
         (
             _line("ends", told),
             _line("how", f"asked to end; after {grace} the process tree is killed"),
@@ -65,7 +65,7 @@ def of_retrying(state: State, streams: Sequence[StreamId]) -> Consequences:
     ]
     if state.has_ended:
         lines.append(_line("run", f"is {state.phase.replace('_', ' ')}; it goes on"))
-    return Consequences(f"Try {_named(streams)} again?", tuple(lines), "Retry")
+    return Consequences(f"Try {named(streams)} again?", tuple(lines), "Retry")
 
 
 def of_stopping_the_run(state: State) -> Consequences:
@@ -162,7 +162,8 @@ def _line(label: str, text: str) -> Line:
     return (Span(label.ljust(_LABEL_CELLS), "muted"), Span(safe(text), "text"))
 
 
-def _named(streams: Sequence[StreamId]) -> str:
+def named(streams: Sequence[StreamId]) -> str:
+    """Return one stream's name, or how many there are."""
     return str(streams[0]) if len(streams) == 1 else f"{len(streams)} marked streams"
 
 

@@ -87,8 +87,28 @@ def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, s
     facts = [("evidence", evidence, "text")]
     is_live = stream.phase is Phase.RUNNING and vitals is not None
     if is_live and vitals is not None and vitals.attempt == stream.attempt and vitals.evidence:
-        facts.append(("now", safe(vitals.evidence), "text"))
+        facts.append(("now", safe(_now_in_words(vitals)), "text"))
     return facts
+
+
+def _now_in_words(vitals: Vitals) -> str:
+    """Return what is seen of a stream now, with the ages that stand beside its row."""
+    age, newest = vitals.progress_age_seconds, _newest(vitals)
+    if not vitals.alive or age is None or newest is None:
+        return vitals.evidence
+    parts = []
+    for what, at in (("output", vitals.last_output_at), ("files changed", vitals.last_change_at)):
+        if at is not None:
+            parts.append(f"{what} {wording.age(age + newest - at)} ago")
+    parts.append(wording.count(vitals.processes, "process", "processes"))
+    if vitals.cpu_percent is not None:
+        parts.append(f"{vitals.cpu_percent:.0f} % CPU")
+    return ", ".join(parts)
+
+
+def _newest(vitals: Vitals) -> float | None:
+    moments = (vitals.last_output_at, vitals.last_change_at)
+    return max((at for at in moments if at is not None), default=None)
 
 
 def _graph_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:

@@ -18,12 +18,13 @@ from anabranch.core.waiting import standing
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
-from anabranch_console.presenters.consequences import Consequences
+from anabranch_console.presenters.consequences import Consequences, named
 from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.guardian_events import in_words
 from anabranch_console.presenters.wording import safe
 
 _LABEL_CELLS = 12
+MOST_TOLD = 3
 _TITLES = {SOFT: "Ask", HARD: "End and restart", FALLBACK: "Use the fallback for"}
 KINDS = (
     ev.RecoveryStarted,
@@ -210,16 +211,23 @@ def _fact(name: str, told: str, style: str, cells: int) -> list[Line]:
 # --- the dialog ------------------------------------------------------------------------------
 
 
-def of_recovering(told: Foretold) -> Consequences:
-    """Return what a remedy would do, as a question."""
-    rows: list[tuple[str, str]] = [("is", f"{told.diagnosis}; {told.evidence}")]
-    rows += [("would" if not i else "", step) for i, step in enumerate(told.steps)]
-    rows += [("keeps" if not i else "", kept) for i, kept in enumerate(told.kept[:3])]
-    touched = wording.listing([str(s) for s in told.touched], 4)
-    rows.append(("touches", touched or "no other stream"))
-    rows.append(("undo", told.undo))
+def of_recovering(found: Sequence[Foretold]) -> Consequences:
+    """Return what a remedy would do to a stream, or to several, as a question."""
+    rows: list[tuple[str, str]] = []
+    for told in found[:MOST_TOLD]:
+        if len(found) > 1:
+            rows.append(("", f"{told.stream}:"))
+        rows.append(("is", f"{told.diagnosis}; {told.evidence}"))
+        rows += [("would" if not i else "", step) for i, step in enumerate(told.steps)]
+        rows += [("keeps" if not i else "", kept) for i, kept in enumerate(told.kept[:3])]
+    if len(found) > MOST_TOLD:
+        rows.append(("", f"and the same for {len(found) - MOST_TOLD} more"))
+    touched = list(dict.fromkeys(str(s) for told in found for s in told.touched))
+    rows.append(("touches", wording.listing(touched, 4) or "no other stream"))
+    rows += [("undo", undo) for undo in dict.fromkeys(told.undo for told in found)]
     lines: list[Line] = []
     for label, text in rows:
         for i, piece in enumerate(wrap(safe(text), 72)):
             lines.append((Span(("" if i else label).ljust(9), "muted"), Span(piece, "text")))
-    return Consequences(f"{_TITLES[told.remedy]} {safe(told.stream)}?", tuple(lines), "Recover")
+    whom = named([told.stream for told in found])
+    return Consequences(f"{_TITLES[found[0].remedy]} {safe(whom)}?", tuple(lines), "Recover")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals
 
 BAR_CELLS = 10
-_LABEL_CELLS = 12
+_LABEL_CELLS = 13
 
 
 class Claim(NamedTuple):
@@ -200,7 +200,7 @@ def _capacity(look: ResourceLook, name: str) -> list[Line]:
         Span(look.glyphs.bar_off * (BAR_CELLS - on), "bar.off"),
         Span(f"  {_some(name, left)} free", "level.good" if left else "level.warning"),
     ]
-    uses = [u for s in state.resources.held if (u := real_use(look, s, name)) is not None]
+    uses = [u for s in look.vitals if (u := real_use(look, s, name)) is not None]
     if uses:
         line.append(Span(f"  {_some(name, round(sum(uses), 1))} really used", "text"))
     return [tuple(head), tuple(line)]
@@ -220,7 +220,7 @@ def _machine(look: ResourceLook, cells: int) -> list[Line]:
     if table.memory_available_mb is not None:
         lines.append(_fact("free memory", amount(MEMORY, table.memory_available_mb), "text"))
     if table.memory_pressure is not None:
-        lines.append(_fact("pressure", f"{table.memory_pressure:.0f} %", "text"))
+        lines.append(_fact("mem pressure", f"{table.memory_pressure:.0f} %", "text"))
     shortage = wrap(safe(table.shortage), max(cells, 8)) if table.shortage else []
     return [*lines, *[(Span(piece, "level.error"),) for piece in shortage]]
 

@@ -55,7 +55,8 @@ def seconds_spent(seconds: float) -> str:
     """Return a cost in time: ``0.4 s``, ``12 s`` or ``3 min``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    whole = int(seconds)  # as a clock tells it, which stands beside it
+    return f"{whole} s" if whole < 120 else f"{whole // 60} min"
 
 
 def count(number: int, noun: str, plural: str | None = None) -> str:

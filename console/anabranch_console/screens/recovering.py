@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from anabranch.core.guardian.by_hand import REMEDIES, foretell
 from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RecoverStream, ResetBreaker, RetryStream
 from anabranch.core.lifecycle import Phase
+from anabranch_console.presenters.consequences import named
 from anabranch_console.presenters.guardian_lines import of_recovering
 from anabranch_console.screens.dialogs import (
     Choice,
@@ -30,30 +33,34 @@ class RecoveringScreen(ResolvingScreen):
         self.do_recover(argument)
 
     def do_recover(self, argument: str) -> None:
-        """Recover a stream: ``NAME [REMEDY]``, or ask for what is missing."""
+        """Recover a stream, or all that are marked: ``NAME [REMEDY]``, or ask what is missing."""
         name, _, remedy = argument.partition(" ")
-        stream = self._meant(name)
-        if stream is None:
+        streams = self._meant(name)
+        if not streams:
             return
         if remedy in REMEDIES:
-            self._ask_for(stream, remedy)
+            self._ask_for(streams, remedy)
             return
-        choices = []
-        for one in REMEDIES:
-            told = foretell(self.model.state, stream, one)
-            detail = told.steps[0] if told.steps else ""
-            choices.append(Choice(one, _KEYS[one], one, detail, told.refusal or None))
+        choices = [self._remedy_choice(streams, one) for one in REMEDIES]
         chosen = next((c.id for c in choices if c.why_not is None), None)
         self.ask(
-            Choose(f"Recover {stream}", choices, chosen),
-            lambda picked: self._ask_for(stream, picked) if picked else None,
+            Choose(f"Recover {named(streams)}", choices, chosen),
+            lambda picked: self._ask_for(streams, picked) if picked else None,
         )
+
+    def _remedy_choice(self, streams: Sequence[StreamId], remedy: str) -> Choice:
+        found = [foretell(self.model.state, stream, remedy) for stream in streams]
+        able = [told for told in found if not told.refusal]
+        detail = able[0].steps[0] if able and able[0].steps else ""
+        refusal = None if able else found[0].refusal
+        return Choice(remedy, _KEYS[remedy], remedy, detail, refusal)
 
     def do_requeue_stream(self, argument: str) -> None:
         """Put a stream that failed for good into the queue again, at once."""
-        stream = self._meant(argument)
-        if stream is None:
+        streams = self._meant(argument)
+        if not streams:
             return
+        stream = streams[0]
         if self.model.state.streams[stream].phase is not Phase.FAILED:
             self.tell("warning", f"{stream} is no dead letter: it has not failed for good")
             return
@@ -74,29 +81,34 @@ class RecoveringScreen(ResolvingScreen):
             lambda name: self.steer(ResetBreaker(breaker=name, reason=_REASON)) if name else None,
         )
 
-    def _meant(self, name: str) -> StreamId | None:
+    def _meant(self, name: str) -> list[StreamId]:
+        """Return the stream of a name; else those that are marked, or the chosen one."""
         if name and name not in self.model.state.streams:
             self.tell("warning", f"there is no stream {name!r} in this run")
-            return None
+            return []
         if name:
-            return StreamId(name)
-        chosen = self._chosen("guardian") or self.chosen
-        if chosen is None:
+            return [StreamId(name)]
+        chosen = self._chosen("guardian")
+        found = [chosen.id] if chosen is not None else self.listed.targets()
+        if not found:
             self.tell("warning", "no stream is chosen")
-        return chosen.id if chosen is not None else None
+        return found
 
-    def _ask_for(self, stream: StreamId, remedy: str) -> None:
-        told = foretell(self.model.state, stream, remedy)
-        if told.refusal:
-            self.tell("warning", f"{told.refusal}; {told.hint}")
+    def _ask_for(self, streams: Sequence[StreamId], remedy: str) -> None:
+        found = [foretell(self.model.state, stream, remedy) for stream in streams]
+        able = [told for told in found if not told.refusal]
+        for told in found:
+            if told.refusal:
+                self.tell("warning", f"{told.stream}: {told.refusal}; {told.hint}")
+        if not able:
             return
-        asked = of_recovering(told)
 
         def answered(answer: str | None) -> None:
-            if answer == "yes":
-                self.steer(RecoverStream(stream=stream, remedy=remedy, reason=_REASON))
+            for told in able if answer == "yes" else ():
+                self.steer(RecoverStream(stream=told.stream, remedy=remedy, reason=_REASON))
 
+        asked = of_recovering(able)
         if remedy == SOFT:
             self.ask(Confirm(asked, self.hold_off_seconds), answered)
         else:
-            self.ask(ConfirmByName(asked, str(stream)), answered)
+            self.ask(ConfirmByName(asked, named([told.stream for told in able])), answered)

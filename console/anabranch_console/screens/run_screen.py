@@ -118,7 +118,7 @@ class RunScreen(PluggingScreen):
         details = {
             "stop": whom,
             "retry": whom,
-            "recover": str(targets[0]),
+            "recover": whom,
             "stop-run": "every stream",
             "copy": whom,
         }
@@ -182,13 +182,16 @@ class RunScreen(PluggingScreen):
         return streams
 
     def do_copy(self, argument: str) -> None:
-        stream = self.chosen
-        if stream is None:
+        streams = [self.model.state.streams[s] for s in self.listed.targets()]
+        if not streams:
             return
-        log = self.log_path(stream)
-        work = stream.workspace.path if stream.workspace else ""
-        commit = stream.result.commit if stream.result else ""
-        texts = {"id": str(stream.id), "log": str(log or ""), "workspace": work, "commit": commit}
+        found = {
+            "id": [str(s.id) for s in streams],
+            "log": [str(self.log_path(s) or "") for s in streams],
+            "workspace": [s.workspace.path if s.workspace else "" for s in streams],
+            "commit": [s.result.commit if s.result else "" for s in streams],
+        }
+        texts = {name: "\n".join(filter(None, parts)) for name, parts in found.items()}
         keys = {"id": "i", "log": "l", "workspace": "w", "commit": "c"}
         choices = [
             Choice(
