@@ -17,7 +17,7 @@ from anabranch.hostile_text import escape_for_terminal
 from anabranch.paths import RunFolder
 from anabranch_console.cli.output import duration, glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
-from anabranch_console.presenters import conflict_events, guardian_events
+from anabranch_console.presenters import conflict_events, coordination_events, guardian_events
 from anabranch_console.presenters.event_lines import flood_in_words
 
 NAME_WIDTH_MAX = 24
@@ -101,6 +101,13 @@ class Progress:
                 return "breaker", sign, guardian_events.in_words(event)
             case ev.RecoveryStarted() | ev.StreamAsked() | ev.GuardianAlerted():
                 return event.stream, "recovering", guardian_events.in_words(event)
+            case ev.ParallelismChanged():
+                told = f"{counted(event.max_parallel, 'stream')} at a time now: {event.reason}"
+                return "run", "recovering", told
+            case ev.StateRestored() if event.of:
+                return event.of, "recovering", coordination_events.DETAILS[type(event)](event)
+            case ev.OverheadExceeded():
+                return "overhead", "stalled", event.reason
         return None
 
     def _run_words(self, event: ev.Event) -> tuple[str, str, str] | None:

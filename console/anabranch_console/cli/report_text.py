@@ -80,6 +80,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     speedup = f", {report['speedup']:.2f}× one after the other" if report["speedup"] else ""
     yield "wall time", f"{duration(wall)}  (work {duration(work)}{speedup})"
     yield "overhead", _overhead(report)
+    if report.get("overhead_alert"):
+        yield "  look at", report["overhead_alert"]
     if report["efficiency"] is not None:
         bound = duration(report["lower_bound_seconds"])
         slots = report["max_parallel"]

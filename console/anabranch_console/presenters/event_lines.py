@@ -40,6 +40,7 @@ _WARNINGS = (
     ev.RetryScheduled,
     ev.StreamDelayed,
     ev.OutputCut,
+    ev.OverheadExceeded,
     ev.StreamSkipped,
     ev.StreamStopRequested,
     ev.StreamStopped,
@@ -163,6 +164,8 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
         (f"{e.commit[:10]} on {(e.branch or 'no branch')}", *e.warnings)
     ),
     ev.RunConverged: lambda e: f"the result stands on {e.branch}" if e.branch else "no changes",
+    ev.OverheadExceeded: lambda e: e.reason,
+    ev.OverheadWithin: lambda e: f"coordination takes {e.share:.0%} of all time spent again",
     ev.RunNeedsOperator: lambda e: f"{e.reason}; {e.hint}",
     ev.RunApproved: lambda e: e.message,
     ev.ApprovalRefused: lambda e: f"{e.reason}; {e.hint}",

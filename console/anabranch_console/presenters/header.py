@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from anabranch.core.ids import FINAL_POINT
+from anabranch.core.overhead import dearest, is_too_much
 from anabranch.core.projections import run_state
 from anabranch.core.state import State
 from anabranch_console.glyphs import Glyphs
@@ -119,8 +120,10 @@ def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
 def _overhead(overhead: Overhead | None) -> tuple[Line, ...]:
     if overhead is None:
         return ((),)
-    number = f"{overhead.share * 100:.1f} %"
+    number, style, most = f"{overhead.share * 100:.1f} %", "text", ""
+    if is_too_much(overhead.share, overhead.by_category):
+        style, most = "level.warning", f" {dearest(overhead.by_category)[0]}"
     return (
-        (Span("overhead ", "muted"), Span(number, "text")),
-        (Span("ovh ", "muted"), Span(number, "text")),
+        (Span("overhead ", "muted"), Span(number + most, style)),
+        (Span("ovh ", "muted"), Span(number, style)),
     )

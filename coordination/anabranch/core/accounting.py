@@ -11,6 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core.graph import critical_path, lower_bound_seconds
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
+from anabranch.core.overhead import in_words, is_too_much
 from anabranch.core.plan import Plan
 from anabranch.core.projections import status as status_of
 from anabranch.core.projections import stream_counts
@@ -67,11 +68,12 @@ def report(
     streams = list(state.streams.values())
     wall, work = wall_seconds(state, now), work_seconds(state, now)
     by_category = {**overhead_seconds(state), **engine_overhead}
+    share = overhead_share(by_category, work)
     durations = {s.id: worked_seconds(s, now) for s in streams if s.first_started_at is not None}
     slots = state.plan.max_parallel
     bound = lower_bound_seconds(state.plan, slots, durations)
     return {
-        **status_of(state, True, round(overhead_share(by_category, work), 6)),
+        **status_of(state, True, round(share, 6)),
         "counts": stream_counts(state),
         "wall_seconds": _rounded(wall),
         "work_seconds": _rounded(work),
@@ -80,6 +82,7 @@ def report(
         "efficiency": _ratio(bound, wall),
         "utilisation": _ratio(work, slots * wall),
         "max_parallel": slots,
+        "overhead_alert": in_words(share, by_category) if is_too_much(share, by_category) else None,
         "overhead": {name: _rounded(seconds) for name, seconds in by_category.items()},
         "critical_path": {
             "predicted": critical_path(state.plan)[0],

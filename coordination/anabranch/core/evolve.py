@@ -148,6 +148,10 @@ def _run_ended(phase: RunPhase) -> Callable[[State, ev.Recorded, Any], State]:
     return fold
 
 
+def _overhead_told(too_much: bool) -> Callable[[State, ev.Recorded, Any], State]:
+    return lambda state, record, event: replace(state, costs_too_much=too_much)
+
+
 def _approval_requested(state: State, record: ev.Recorded, event: ev.ApprovalRequested) -> State:
     asked = Approval(True, allow_sensitive=event.allow_sensitive, onto=event.onto)
     return replace(state, approval=asked, cause=record.seq)
@@ -171,6 +175,8 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.RunConverged: _run_ended(RunPhase.CONVERGED),
     ev.RunFailed: _run_ended(RunPhase.FAILED),
     ev.RunStopped: _run_ended(RunPhase.STOPPED),
+    ev.OverheadExceeded: _overhead_told(True),
+    ev.OverheadWithin: _overhead_told(False),
     ev.ApprovalRequested: _approval_requested,
     ev.RunApproved: _run_approved,
     ev.ApprovalRefused: _approval_refused,

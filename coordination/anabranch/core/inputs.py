@@ -388,6 +388,13 @@ class MachineLoad(Observation, frozen=True):
     short_of: str = ""
 
 
+class OverheadSeen(Observation, frozen=True):
+    """What coordination costs by now: seconds by category, and their share (0..1) of all time."""
+
+    share: float
+    by_category: dict[str, float]
+
+
 class UsageSeen(AttemptObservation, frozen=True):
     """What a stream's processes use that use more than they were granted, or did so before."""
 

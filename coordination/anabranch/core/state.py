@@ -364,6 +364,7 @@ class State(msgspec.Struct, frozen=True):
     verified: HashTrieMap[str, bool] = HashTrieMap()
     plugin_faults: HashTrieMap[str, PluginFault] = HashTrieMap()
     breakers: Breakers = Breakers()
+    costs_too_much: bool = False
     warnings: tuple[str, ...] = ()
 
     @property

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import accounting, calls, inputs
+from anabranch.core import accounting, calls, inputs, overhead
 from anabranch.core import events as ev
 from anabranch.core.answers import is_live
 from anabranch.core.ids import RunId, Seq, StreamId
@@ -249,10 +249,10 @@ class RunHost:
             *self._liveness.look(state, vitals),
             *self._usage.look(state, vitals),
             *self._writes.look(state),
+            *overhead.look(state, (cost := self.overhead()).share, cost.by_category),
         ]
-        if news:
-            self._mailbox.extend((given, None) for given in news)
-            self._wake()
+        for given in news:
+            self._post_from_outside(given)
         self._radar.look(state)
         self._changes.look(state)
 

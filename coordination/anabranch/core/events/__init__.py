@@ -92,6 +92,8 @@ from anabranch.core.events.points import (
 from anabranch.core.events.resources import (
     MachineLoadChanged,
     MachineMeasured,
+    OverheadExceeded,
+    OverheadWithin,
     ResourcesExceeded,
     ResourcesGranted,
     ResourcesQueued,
@@ -224,6 +226,8 @@ __all__ = [
     "MessageRequeued",
     "MessageSent",
     "OutputCut",
+    "OverheadExceeded",
+    "OverheadWithin",
     "ParallelismChanged",
     "PartialCaptured",
     "PointCheckpointBegun",

@@ -65,3 +65,18 @@ class ResourcesWithin(Event, frozen=True):
     stream: StreamId
     attempt: Attempt
     resource: str
+
+
+class OverheadExceeded(Event, frozen=True):
+    """Coordination takes more than its target share (0..1) of all time; most for ``category``."""
+
+    share: float
+    category: str
+    seconds: float
+    reason: str
+
+
+class OverheadWithin(Event, frozen=True):
+    """Coordination takes no more than its target share of all time again."""
+
+    share: float
