@@ -88,6 +88,7 @@ def test_the_real_program_says_the_same(program: Program, plan: Path) -> None:
         (["run", "."], "."),
         (["run", "--max-parallel", "0"], "max-parallel"),
         (["run", "--time-limit", "soon"], "duration"),
+        (["run", "--time-limit", "0"], "longer than 0"),
         (["run", "anabranch.toml", "--", "true"], "not both"),
         (["run", "--"], "command"),
         (["run", "--", ""], ""),
@@ -121,5 +122,9 @@ def test_an_error_under_json_is_an_object(program: Program) -> None:
         error = program.asked(2, command, "--json").json()["error"]
         assert error.keys() >= {"code", "message", "hint"}
         assert error["message"]
+    put(program, BY_PROCESS[0])
+    (line,) = program.asked(2, "run", "--json").json_lines()
+    assert line["error"]["code"] == "plan"
+    assert f"{line['errors'][0]['line']}: " in line["error"]["message"]
     usage = program.asked(2, "status", "--json", "--nonsense").json()["error"]
     assert usage["code"] == "usage"

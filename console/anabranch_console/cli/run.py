@@ -44,9 +44,12 @@ class Duration(click.ParamType[float]):
 
         try:
             text = str(value)
-            return float(text) if text.replace(".", "", 1).isdigit() else duration_seconds(text)
+            seconds = float(text) if text.replace(".", "", 1).isdigit() else duration_seconds(text)
         except ValueError:
-            self.fail(f"{value!r} is no duration; write 90s, 10m or 2h", param, ctx)
+            self.fail(f"{value!r} is not a duration; write 90s, 10m or 2h", param, ctx)
+        if seconds <= 0:
+            self.fail("it must be longer than 0 seconds", param, ctx)
+        return seconds
 
 
 @click.command(cls=PlanOrCommands)
