@@ -16,6 +16,9 @@ def main() -> None:
 
         serve()
         return
-    from anabranch_console.cli.main import main as run
+    try:
+        from anabranch_console.cli.main import main as run
 
-    run()
+        run()
+    except KeyboardInterrupt:  # before there was anything that could have said so
+        sys.exit(130)

@@ -278,6 +278,8 @@ def test_a_time_limit_stops_the_run(program: Program) -> None:
     assert program.status()["state"] == "stopped"
     assert {s["state"] for s in program.status()["streams"]} == {"stopped"}
     program.await_quiet()
+    program.expect(124, "resume", "--headless", "--time-limit", "1s")  # from then on, not in all
+    assert program.streams()["a"]["attempt"] == 2
 
 
 def test_stopping_a_hosted_run_is_done_by_its_host(program: Program) -> None:

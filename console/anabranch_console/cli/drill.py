@@ -16,6 +16,7 @@ from anabranch.drilling.faults import Fault, FaultKind, check_faults, usual_faul
 from anabranch.drilling.findings import Finding
 from anabranch.drilling.rehearsal import rehearsal_of
 from anabranch.drilling.scratch import Scratch, make_scratch
+from anabranch_console.cli.durations import Duration
 from anabranch_console.cli.hosting import EXIT_INTERRUPTED, EXIT_TIME_LIMIT, exit_code, finish
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.interrupting import polite_ends
@@ -23,7 +24,6 @@ from anabranch_console.cli.main import here
 from anabranch_console.cli.output import duration, json_option, print_json, say, shown
 from anabranch_console.cli.planning import DEFAULT_PLAN, read_plan, valid_plan
 from anabranch_console.cli.progress import Progress
-from anabranch_console.cli.run import Duration
 
 STREAM = "STREAM"
 _SIGNS = {

@@ -26,6 +26,7 @@ from anabranch.engine.journal import Journal
 from anabranch.engine.source import Frame
 from anabranch.paths import RunFolder
 from anabranch_console.cli import progress
+from anabranch_console.cli.durations import Duration
 from anabranch_console.cli.interrupting import Interrupts, TimeLimit, interruptible
 from anabranch_console.cli.output import print_json_line, say
 from anabranch_console.cli.terminal import can_show_console, is_in_ci
@@ -53,6 +54,11 @@ interrupt_option = click.option(
     type=click.Choice([STOP, LEAVE]),
     help="What Ctrl-C, TERM and HUP do to its streams: end them, or leave them running. "
     "[default: leave; stop where CI is set]",
+)
+
+
+time_limit_option = click.option(
+    "--time-limit", type=Duration(), help="Stop the run after this long (exit 124)."
 )
 
 

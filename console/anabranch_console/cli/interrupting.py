@@ -58,17 +58,17 @@ class TimeLimit:
 
     Args:
         host: the run.
-        seconds: on the run's clock; None for no limit.
+        seconds: from now on; None for no limit.
     """
 
     def __init__(self, host: RunHost, seconds: float | None) -> None:
         self._host = host
-        self._seconds = seconds
+        self._ends_at = None if seconds is None else host.now() + seconds
         self._is_over = threading.Event()
         self.was_reached = False
 
     def __enter__(self) -> TimeLimit:
-        if self._seconds is not None:
+        if self._ends_at is not None:
             threading.Thread(target=self._watch, name="anabranch-time-limit", daemon=True).start()
         return self
 
@@ -81,8 +81,8 @@ class TimeLimit:
         self._is_over.set()
 
     def _watch(self) -> None:
-        assert self._seconds is not None
-        while (left := self._seconds - self._host.now()) > 0:
+        assert self._ends_at is not None
+        while (left := self._ends_at - self._host.now()) > 0:
             if self._is_over.wait(left):
                 return
         stop = self._host.submit(inputs.StopRun(reason="the time limit was reached"))

@@ -6,7 +6,13 @@ import click
 
 from anabranch.engine.hosting import resume_run
 from anabranch.engine.runs import find_run
-from anabranch_console.cli.hosting import Wishes, finish, host_run, interrupt_option
+from anabranch_console.cli.hosting import (
+    Wishes,
+    finish,
+    host_run,
+    interrupt_option,
+    time_limit_option,
+)
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import run_argument
@@ -15,9 +21,16 @@ from anabranch_console.cli.output import run_argument
 @click.command
 @run_argument
 @click.option("--headless", is_flag=True, help="No console, even on a terminal.")
+@time_limit_option
 @interrupt_option
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
-def command(run: str | None, headless: bool, on_interrupt: str | None, as_json: bool) -> None:
+def command(
+    run: str | None,
+    headless: bool,
+    time_limit: float | None,
+    on_interrupt: str | None,
+    as_json: bool,
+) -> None:
     """Go on with RUN (the latest): adopt what lives, settle what ended, run what is left.
 
     A run that failed, was stopped or waits for you is opened again: what succeeded stays, the rest
@@ -32,4 +45,4 @@ def command(run: str | None, headless: bool, on_interrupt: str | None, as_json: 
         retry_failed=True,
         extensions=loaded.extensions,
     )
-    finish(host_run(host, Wishes(headless, as_json, on_interrupt=on_interrupt)))
+    finish(host_run(host, Wishes(headless, as_json, time_limit, on_interrupt)))

@@ -7,7 +7,13 @@ from pathlib import Path
 import click
 
 from anabranch.engine.hosting import accept_project, start_run
-from anabranch_console.cli.hosting import Wishes, finish, host_run, interrupt_option
+from anabranch_console.cli.hosting import (
+    Wishes,
+    finish,
+    host_run,
+    interrupt_option,
+    time_limit_option,
+)
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
@@ -32,26 +38,6 @@ class PlanOrCommands(click.Command):
         formatter.write_usage(ctx.command_path, "[OPTIONS] [PLAN]\n[OPTIONS] -- COMMAND ...")
 
 
-class Duration(click.ParamType[float]):
-    """Seconds, or ``90s``, ``10m``, ``2h``."""
-
-    name = "duration"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        from anabranch.config.values import duration_seconds
-
-        try:
-            text = str(value)
-            seconds = float(text) if text.replace(".", "", 1).isdigit() else duration_seconds(text)
-        except ValueError:
-            self.fail(f"{value!r} is not a duration; write 90s, 10m or 2h", param, ctx)
-        if seconds <= 0:
-            self.fail("it must be longer than 0 seconds", param, ctx)
-        return seconds
-
-
 @click.command(cls=PlanOrCommands)
 @click.argument("plan", required=False)
 @click.option("--headless", is_flag=True, help="No console, even on a terminal.")
@@ -61,7 +47,7 @@ class Duration(click.ParamType[float]):
     "--allow-sensitive", is_flag=True, help="With --approve: also what others run or obey."
 )
 @click.option("--max-parallel", type=click.IntRange(min=1), metavar="N", help="Streams at once.")
-@click.option("--time-limit", type=Duration(), help="Stop the run after this long (exit 124).")
+@time_limit_option
 @click.option("--trust", is_flag=True, help="Accept the project's git settings as they are now.")
 @interrupt_option
 @click.option("--json", "as_json", is_flag=True, help="Print events as JSON lines.")
