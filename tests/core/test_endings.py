@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
+from anabranch.core import inputs
 from anabranch.core.effects import WakeAt
 from anabranch.core.endings import left_out, why_not_converged
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
@@ -29,6 +30,7 @@ from anabranch.testing import ByHand, plan_of, point, stream
 from anabranch.testing.trying import strategies_with
 from anabranch_console.cli.hosting import exit_code
 from tests.core.given import given
+from tests.core.given import given as started_run
 
 P = PointId("p")
 Answer = Callable[[PointView, float], PointDecision]
@@ -304,3 +306,38 @@ def test_a_time_that_is_named_is_kept_even_if_a_sooner_one_was_named_before() ->
         run.at(wake)
     assert run.state.points[P].phase is PointPhase.MERGING
     assert run.clock() == pytest.approx(10.0)
+
+
+@pytest.mark.parametrize(
+    ("ends", "state", "proof"),
+    [
+        (
+            "stopped",
+            "stopped",
+            "1 stopped, 1 succeeded; a: attempt 1, exit 143, kept refs/a.1; final is abandoned",
+        ),
+        ("failed", "failed", "1 failed, 1 succeeded; a: attempt 1, exit 1, kept refs/a.1"),
+        ("conflict", "needs_operator", "2 succeeded; final is blocked"),
+    ],
+)
+def test_every_end_that_is_not_a_good_one_names_what_proves_it(
+    ends: str, state: str, proof: str
+) -> None:
+    """How each stream ended, by its exit code, and which ref keeps its work."""
+    run = started_run(stream("a"), stream("b"), max_parallel=2, keep_going=True)
+    run.run("a", "b")
+    run.exited("b")
+    run.kept("b")
+    if ends == "stopped":
+        run.give(inputs.StopRun(reason="by you"))
+        run.exited("a", None, signal=15)
+    else:
+        run.exited("a", 1 if ends == "failed" else 0)
+    run.kept("a")
+    if ends == "conflict":
+        run.merge_failed()
+    elif ends == "failed":
+        run.merged()
+    assert run.state.phase.value == state
+    assert run.state.proof == f"no process runs any more; {proof}"
+    assert status(run.state, False, None)["proof"] == run.state.proof

@@ -52,6 +52,7 @@ def _facts(
     facts += [("waits", safe(told), "level.warning") for told in _waits(state, stream, now)]
     facts += [("keeps", safe(told), "level.warning") for told in _kept_waiting(state, stream, now)]
     facts += _live_facts(stream, vitals)
+    facts += _heartbeat_facts(stream, now)
     facts += _graph_facts(state, stream)
     others = [str(other) for other in foreseen_with(state, stream.id)]
     if others:
@@ -109,6 +110,18 @@ def _now_in_words(vitals: Vitals) -> str:
 def _newest(vitals: Vitals) -> float | None:
     moments = (vitals.last_output_at, vitals.last_change_at)
     return max((at for at in moments if at is not None), default=None)
+
+
+def _heartbeat_facts(stream: Stream, now: float) -> list[tuple[str, str, str]]:
+    """What its heartbeats said last, and how long ago."""
+    said = stream.liveness
+    if said.status_at is None:
+        return []
+    told = [safe(said.status)] if said.status else []
+    told += [f"{said.progress:.0%}"] if said.progress is not None else []
+    told += [f"{safe(name)} {safe(str(value))}" for name, value in list(said.info.items())[:3]]
+    age = f"{wording.age(max(0.0, now - said.status_at))} ago"
+    return [("heartbeat", ", ".join([*told, age]), "text")]
 
 
 def _graph_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:

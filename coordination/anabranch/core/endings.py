@@ -1,4 +1,4 @@
-"""What proves that a run, or a point, has ended well.
+"""What proves how a run, or a point, has ended.
 
 A run has not converged because nothing speaks against it: every result that a stream brought has to
 be merged at the final point or be named there with the reason why it is not, every point where
@@ -7,10 +7,12 @@ somebody brought a result has to have merged, and what it merged has to have pas
 
 from __future__ import annotations
 
+from collections import Counter
+
 from anabranch.core.convergence import participants
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.state import Point, PointPhase, State
+from anabranch.core.state import Point, PointPhase, State, Stream
 from anabranch.core.verify_folds import has_passed
 from anabranch.core.wording import counted
 
@@ -74,3 +76,35 @@ def proof_in_words(state: State) -> str:
     merged = len(set(brought) & set(final.merged))
     told = f"{merged} of {counted(len(brought), 'result')} merged"
     return f"{told}; left out: {', '.join(out)}" if out else told
+
+
+STREAMS_TOLD = 3
+
+
+def standing_in_words(state: State) -> str:
+    """Return what proves an end that is not a good one: how each stream ended, and what is kept.
+
+    Whoever did not succeed is named with the evidence, an exit code and an attempt, and with the
+    refs that keep its work; a point that did not merge is named with its phase.
+    """
+    streams = [state.streams[p.id] for p in state.plan.streams]
+    counts = Counter(stream.public_state for stream in streams)
+    told = ", ".join(f"{n} {word}" for word, n in sorted(counts.items()))
+    others = [s for s in streams if s.phase not in (Phase.SUCCEEDED, Phase.SKIPPED)]
+    parts = [f"{s.id}: {_evidence(s)}" for s in others[:STREAMS_TOLD]]
+    if len(others) > STREAMS_TOLD:
+        parts.append(f"{len(others) - STREAMS_TOLD} more")
+    points = [state.points[p.id] for p in state.plan.points]
+    held = (PointPhase.BLOCKED, PointPhase.ABANDONED)
+    parts += [f"{p.id} is {p.phase}" for p in points if p.phase in held]
+    return "; ".join(["no process runs any more", told, *parts])
+
+
+def _evidence(stream: Stream) -> str:
+    """Return the journalled facts about how a stream ended."""
+    if not stream.attempt:
+        return f"{stream.public_state}, never started"
+    status = stream.exit.status if stream.exit else None
+    ended = "its exit status is not known" if status is None else f"exit {status}"
+    kept = [f"kept {ref}" for ref in stream.partial[-1:]]
+    return ", ".join([f"attempt {stream.attempt}", ended, *kept])

@@ -108,6 +108,7 @@ def _run_reopened(state: State, record: ev.Recorded, event: ev.RunReopened) -> S
         phase=RunPhase.RUNNING,
         reason=event.reason,
         hint="",
+        proof="",
         cause=record.seq,
         ended_at=None,
         stop_reason=None,
@@ -141,6 +142,7 @@ def _run_ended(phase: RunPhase) -> Callable[[State, ev.Recorded, Any], State]:
             phase=phase,
             reason=getattr(event, "reason", ""),
             hint=getattr(event, "hint", ""),
+            proof=getattr(event, "proof", "") or getattr(event, "reason", ""),
             cause=record.seq,
             ended_at=record.at,
         )

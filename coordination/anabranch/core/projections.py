@@ -317,6 +317,7 @@ def status(
         "host_silent_since": _utc(silent_since) if silent_since else None,
         "reason": state.reason,
         "hint": state.hint,
+        "proof": state.proof,
         "branch": f"anabranch/{state.run}" if has_result else None,
         "commit": final.commit if has_result else None,
         "approved": state.approval.is_done,

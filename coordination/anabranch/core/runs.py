@@ -5,7 +5,7 @@ from __future__ import annotations
 from anabranch.core import convergence, inputs, registration, streams, verifying
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
-from anabranch.core.endings import proof_in_words, why_not_converged
+from anabranch.core.endings import proof_in_words, standing_in_words, why_not_converged
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
@@ -53,7 +53,7 @@ def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase in (Phase.WAITING, Phase.QUEUED):
             draft.emit(ev.StreamSkipped(plan.id, fact.reason))
-    draft.emit(ev.RunFailed(fact.reason))
+    draft.emit(ev.RunFailed(fact.reason, "nothing has started"))
 
 
 def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
@@ -223,7 +223,7 @@ def end_if_over(draft: Draft) -> None:
         return
     if state.stop_reason:
         if not registration.dismiss_all(draft):
-            draft.emit(ev.RunStopped(state.stop_reason))
+            draft.emit(ev.RunStopped(state.stop_reason, standing_in_words(state)))
         return
     blocked = [p for p in state.points.values() if p.phase is PointPhase.BLOCKED]
     if blocked or state.counts.blocked:
@@ -240,9 +240,9 @@ def end_if_over(draft: Draft) -> None:
     given_up = _given_up(state)
     if trouble and given_up:
         hint = f"anabranch recover {given_up} hard tries it again; or anabranch resume {state.run}"
-        draft.emit(ev.RunNeedsOperator(trouble, hint))
+        draft.emit(ev.RunNeedsOperator(trouble, hint, standing_in_words(state)))
     elif trouble:
-        draft.emit(ev.RunFailed(trouble))
+        draft.emit(ev.RunFailed(trouble, standing_in_words(state)))
     else:
         branch = f"anabranch/{state.run}" if final.commit and _has_results(state) else None
         draft.emit(ev.RunConverged(final.commit, branch, proof_in_words(state)))
@@ -291,7 +291,7 @@ def _needs_operator(draft: Draft) -> None:
         hint = f"anabranch conflicts shows both sides, anabranch resolve decides; or {hint}"
     if why_not_merged(state, state.streams):
         hint = f"anabranch allow STREAM, or change its files; then: anabranch resume {state.run}"
-    draft.emit(ev.RunNeedsOperator(reasons[0], hint))
+    draft.emit(ev.RunNeedsOperator(reasons[0], hint, standing_in_words(state)))
 
 
 def _how_to_mend(state: State) -> str:

@@ -339,6 +339,7 @@ class State(msgspec.Struct, frozen=True):
     phase: RunPhase = RunPhase.RUNNING
     reason: str = ""
     hint: str = ""
+    proof: str = ""
     cause: Seq = 1
     base: Base | None = None
     streams: HashTrieMap[StreamId, Stream] = HashTrieMap()

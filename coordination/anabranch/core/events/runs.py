@@ -49,8 +49,11 @@ class RunReopened(Event, frozen=True):
 
 
 class RunNeedsOperator(Event, frozen=True):
+    """A person has to decide; ``proof`` says how every stream and point stands."""
+
     reason: str
     hint: str
+    proof: str = ""
 
 
 class RunConverged(Event, frozen=True):
@@ -62,11 +65,17 @@ class RunConverged(Event, frozen=True):
 
 
 class RunFailed(Event, frozen=True):
+    """Something that the plan wants did not succeed; ``proof`` says how everything stands."""
+
     reason: str
+    proof: str = ""
 
 
 class RunStopped(Event, frozen=True):
+    """The run was stopped; ``proof`` says how every stream ended and what is kept."""
+
     reason: str
+    proof: str = ""
 
 
 class ApprovalRequested(Event, frozen=True):
