@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 
 from anabranch_console.app import ConsoleApp, ConsoleExit
 from anabranch_console.console_hooks import KINDS, ConsoleHooks, load_console_plugins
+from anabranch_console.hook_checks import faults_of_console_plugin
 from anabranch_console.plugged import Plugged
 from tests.console.conftest import Console
 from tests.console.scripted_source import demo_source
@@ -124,3 +125,29 @@ def test_a_pane_that_is_not_shown_is_not_asked(points: list[EntryPoint], tmp_pat
     plugged.show("owners")
     plugged.ask_all()
     assert len(plugged.lines["owners"]) == len(source.state.streams)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("panes(): return [Owners()]", ""),
+        ("panes(): return [Broken()]", "lines raised RuntimeError"),
+        ("columns(): return [Ticket()]", ""),
+        ("columns(): return [Broken()]", "text returned int, not a text"),
+        ("actions(): return [Page()]", ""),
+        ("actions(): return [Worse()]", "no title"),
+        ("themes(): return [Dusk()]", ""),
+        ("themes(): return [Broken()]", "broken"),
+        ("panes(): return []", "it brings nothing"),
+    ],
+)
+def test_the_check_of_a_plugin_looks_at_what_it_brings_to_the_console(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, told: str
+) -> None:
+    """Names, arguments, and one call of what only shows something."""
+    head = SOURCE[: SOURCE.index("@hookimpl")]
+    name = f"checked_{abs(hash((source, tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(f"{head}@hookimpl\ndef anabranch_console_{source}\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    faults = list(faults_of_console_plugin(EntryPoint("odd", name, "anabranch.console")))
+    assert [told in fault for _, fault in faults] == ([True] if told else [])

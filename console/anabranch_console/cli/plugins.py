@@ -18,12 +18,13 @@ from anabranch.plugin_store.listing import Listed, Listing, list_plugins, shared
 from anabranch.plugin_store.places import Places
 from anabranch.plugin_store.probing import Probed
 from anabranch.plugin_store.scaffolding import KINDS, write_plugin
-from anabranch.plugin_store.store import PluginStore, Proposal, suggestion, told_fault
+from anabranch.plugin_store.store import Proposal, suggestion, told_fault
 from anabranch.plugin_store.tools import Index
 from anabranch.plugins import is_safe_mode
 from anabranch_console.cli.main import here
 from anabranch_console.cli.meaning import KnownCommands
 from anabranch_console.cli.output import json_option, print_json, print_table, say, shown
+from anabranch_console.hook_checks import own_store
 
 EXIT_FAULTS = 1
 
@@ -87,7 +88,7 @@ def install(
     touched. It is tried out in a process of its own first, and if that fails nothing has changed.
     Only wheels are taken from a package index, so that nothing runs before you agree.
     """
-    store = PluginStore()
+    store = own_store()
     installed = store.install(
         source,
         lambda proposal: _agrees(proposal, yes),
@@ -113,7 +114,7 @@ def install(
 @json_option
 def remove(name: str, as_json: bool) -> None:
     """Take out the installed plugin NAME, and what only it needed."""
-    removed = PluginStore().remove(name, progress=_progress)
+    removed = own_store().remove(name, progress=_progress)
     if as_json:
         print_json({"schema": SCHEMA, "removed": _plain(removed)})
     else:
@@ -126,7 +127,7 @@ def remove(name: str, as_json: bool) -> None:
 @json_option
 def enable(name: str, as_json: bool) -> None:
     """Let the plugin NAME be loaded again."""
-    changed = PluginStore().enable(name, progress=_progress)
+    changed = own_store().enable(name, progress=_progress)
     _tell_switch(name, True, changed, as_json)
 
 
@@ -135,7 +136,7 @@ def enable(name: str, as_json: bool) -> None:
 @json_option
 def disable(name: str, as_json: bool) -> None:
     """Keep the plugin NAME from being loaded: a package, or one plugin of it (PACKAGE:PLUGIN)."""
-    changed = PluginStore().disable(name, progress=_progress)
+    changed = own_store().disable(name, progress=_progress)
     _tell_switch(name, False, changed, as_json)
 
 
@@ -143,7 +144,7 @@ def disable(name: str, as_json: bool) -> None:
 @json_option
 def rollback(as_json: bool) -> None:
     """Go back to what was installed before the last change."""
-    left, now = PluginStore().rollback(progress=_progress)
+    left, now = own_store().rollback(progress=_progress)
     if as_json:
         print_json({"schema": SCHEMA, "left": left, "generation": _plain(now)})
         return
@@ -176,7 +177,7 @@ def check(target: str, no_index: bool, as_json: bool) -> None:
 
     Exits with 1 if a rule is broken, and shows the smallest example found.
     """
-    found = PluginStore().check(target, index=Index(no_index), progress=_progress)
+    found = own_store().check(target, index=Index(no_index), progress=_progress)
     if as_json:
         print_json({"schema": SCHEMA, "ok": not found.faults, **_plain(found)})
     else:

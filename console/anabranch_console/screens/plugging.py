@@ -239,10 +239,10 @@ class PluggingScreen(RecoveringScreen):
 
     @work(thread=True, group="plugins")
     def _do_change(self, change: Change) -> None:
-        from anabranch.plugin_store.store import PluginStore
+        from anabranch_console.hook_checks import own_store
 
         try:
-            told = self.StoreEnded("info", change(PluginStore()))
+            told = self.StoreEnded("info", change(own_store()))
         except AnabranchError as error:
             told = self.StoreEnded("warning", "; ".join(filter(None, (error.message, error.hint))))
         except Exception as error:  # a plugin's package may bring anything

@@ -194,9 +194,9 @@ def _terminal(folder: Path) -> Iterator[Finding]:
 
 _LOAD_EACH = """
 from anabranch.plugin_store.overlay import offered_plugins
-from anabranch.plugins import load_plugins
+from anabranch.plugins import load_plugins, source_of
 for point in offered_plugins("anabranch").entry_points:
-    print(point.name, flush=True)
+    print(f"{source_of(point)}:{point.name}", flush=True)
     load_plugins([point])
 """
 

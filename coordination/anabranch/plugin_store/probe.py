@@ -7,6 +7,7 @@ was found. It ends with its parent, whatever the plugin does to it.
 from __future__ import annotations
 
 import ctypes
+import importlib
 import signal
 import sys
 from collections.abc import Iterator
@@ -52,7 +53,7 @@ def findings(assignment: Assignment) -> Iterator[Line]:
         yield Beginning(f"{point.name} importing {point.value}")
         strategies: dict[str, list[Any]] = {}
         extensions: dict[str, list[Any]] = {}
-        yield from _load(point, strategies, extensions)
+        yield from _load(point, assignment, strategies, extensions)
         for found in strategies.values():
             for strategy in found:
                 name = str(getattr(strategy, "name", "?"))
@@ -80,7 +81,10 @@ def entry_points_of(distribution: str) -> list[EntryPoint]:
 
 
 def _load(
-    point: EntryPoint, strategies: dict[str, list[Any]], extensions: dict[str, list[Any]]
+    point: EntryPoint,
+    assignment: Assignment,
+    strategies: dict[str, list[Any]],
+    extensions: dict[str, list[Any]],
 ) -> Iterator[Line]:
     """Load one plugin as the console would, and gather what it brings."""
     from anabranch.plugins import EXTENSION_HOOKS, load_plugins
@@ -94,6 +98,10 @@ def _load(
             yield Fault(point.name, f"{type(error).__name__}: {error}")
         for what in did:
             yield Fault(point.name, f"when it was loaded, {what}")
+        if assignment.console_checks:
+            checks = importlib.import_module(assignment.console_checks)
+            for about, fault in checks.faults_of_console_plugin(point):
+                yield Fault(about, fault)
         return
     loaded = load_plugins([point])
     for aside in loaded.set_aside:

@@ -25,12 +25,17 @@ _LINE_CELLS = 300
 
 
 class Assignment(msgspec.Struct, frozen=True):
-    """What a probe is to do: load the plugins of a distribution that lies in these folders."""
+    """What a probe is to do: load the plugins of a distribution that lies in these folders.
+
+    ``console_checks`` names the module that knows what a plugin of the console has to be; the
+    console says so, as nothing here knows it.
+    """
 
     distribution: str
     folders: tuple[str, ...]
     is_thorough: bool = False
     seed: int = 0
+    console_checks: str = ""
 
 
 class Beginning(msgspec.Struct, frozen=True, tag="begins"):

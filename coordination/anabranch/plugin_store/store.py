@@ -71,8 +71,9 @@ def _silent(step: str) -> None:
 class PluginStore:
     """The installed plugins of this Python; ``places`` is where, by default in the data folder."""
 
-    def __init__(self, places: Places | None = None) -> None:
+    def __init__(self, places: Places | None = None, console_checks: str = "") -> None:
         self.places = places or Places.of_this_python()
+        self._console_checks = console_checks
 
     # --- bringing in, taking out -----------------------------------------------------------------
 
@@ -203,7 +204,7 @@ class PluginStore:
                 raise UsageError(f"there is no plugin {name!r}", suggestion(name, known))
             current = gens.current_generation(self.places)
             folders = tuple(self._folder(package) for package in current.packages)
-            return Assignment(name.partition(":")[0], folders, is_thorough=True)
+            return self._trial_of(name.partition(":")[0], folders, is_thorough=True)
         current = gens.current_generation(self.places)
         stage = self._stage(folder, current, index, progress)
         if not Path(target).exists():
@@ -211,7 +212,13 @@ class PluginStore:
         staged = stage.local(Path(target))
         _refuse_without_plugins(staged.facts)
         others = (self._folder(p) for p in current.packages if p.name != staged.facts.name)
-        return Assignment(staged.facts.name, (str(staged.folder), *others), is_thorough=True)
+        folders = (str(staged.folder), *others)
+        return self._trial_of(staged.facts.name, folders, is_thorough=True)
+
+    def _trial_of(
+        self, name: str, folders: tuple[str, ...], *, is_thorough: bool = False
+    ) -> Assignment:
+        return Assignment(name, folders, is_thorough, console_checks=self._console_checks)
 
     # --- parts of installing ---------------------------------------------------------------------
 
@@ -242,7 +249,7 @@ class PluginStore:
         facts = filled.main.facts
         others = [self._folder(p) for p in current.packages if p.name in filled.kept]
         folders = (*(str(staged.folder) for staged in filled.all), *others)
-        found = probe(Assignment(facts.name, folders), folder / "probe")
+        found = probe(self._trial_of(facts.name, folders), folder / "probe")
         if found.faults:
             told = "\n  ".join(told_fault(fault) for fault in found.faults)
             head = f"{facts.name} {facts.version} failed its trial"

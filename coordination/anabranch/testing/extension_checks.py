@@ -18,7 +18,7 @@ import msgspec
 from anabranch.bounded_call import in_words, within
 from anabranch.core.accounting import report
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import event_line
+from anabranch.core.projections import event_line, status
 from anabranch.extending import Imported, Launch, NotThisFormat
 from anabranch.testing.by_hand import ByHand
 from anabranch.testing.conformance import Fault
@@ -49,7 +49,7 @@ def faults_of_extension(kind: str, extension: Any) -> list[Fault]:
     faults = [] if isinstance(name, str) and name else ["it has no name (a non-empty string)"]
     if kind == "importers":
         faults += _faults_of_file_names(extension)
-    faults += _faults_of_method(extension, METHODS[kind])
+    faults += faults_of_method(extension, METHODS[kind])
     return [Fault(about, fault) for fault in faults]
 
 
@@ -60,7 +60,8 @@ def _faults_of_file_names(importer: Any) -> Iterator[str]:
         yield f"its file_names are {names!r}, not a list of patterns of names"
 
 
-def _faults_of_method(extension: Any, method: Method) -> list[str]:
+def faults_of_method(extension: Any, method: Method) -> list[str]:
+    """Return what is wrong with one method of something that a plugin brings."""
     call = getattr(extension, method.name, None)
     if not callable(call):
         return [f"it has no method {method.name}"]
@@ -102,6 +103,11 @@ def _run() -> ByHand:
     run.fail("bad")
     run.merged()
     return run
+
+
+def example_status() -> dict[str, Any]:
+    """Return a run as ``status --json`` tells it."""
+    return status(_run().state, False, 0.1)
 
 
 def _events() -> list[dict[str, Any]]:
