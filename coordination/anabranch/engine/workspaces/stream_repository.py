@@ -15,13 +15,14 @@ import os
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from anabranch.core.ids import RunId
 from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.git import Git, encode, repository_lock
 from anabranch.engine.workspaces.names import tips_ref
-from anabranch.engine.workspaces.objects import Drafts, commit_content
+from anabranch.engine.workspaces.objects import Drafts, commit_content, existing
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import (
     copy_files,
@@ -48,6 +49,7 @@ _NOT_SHARED = (
     "refs/worktree/",
 )
 _IDENTITY = "Anabranch <anabranch@localhost>"
+_PACKED_HEADER = b"# pack-refs with: sorted "
 _ALTERNATES_QUOTED = ('"', "#")
 
 
@@ -117,8 +119,7 @@ def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trus
         )
         _write_config(repo, run, made, is_trusted=is_trusted)
         if is_trusted and repo.kind == "git":
-            _write_refs(repo, made)
-            _keep_tips(repo, run)
+            _keep_tips(repo, run, _write_refs(repo, made))
         made.rename(mould)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
@@ -140,39 +141,38 @@ def _write_config(repo: Repository, run: RunId, made: Path, *, is_trusted: bool)
     write_settings(made / "config", own)
 
 
-def _write_refs(repo: Repository, made: Path) -> None:
-    """The project's refs in one file, but those that belong to the user's checkout or to runs."""
-    shape = "--format=%(objectname) %(refname) %(symref)"
-    lines = [b"# pack-refs with: sorted "]
+def _write_refs(repo: Repository, made: Path) -> list[str]:
+    """The project's refs in one file, but those that belong to the user's checkout or to runs.
+
+    Returns what they point at. A ref that points at nothing is left out.
+    """
+    shape, named = "--format=%(objectname) %(refname) %(symref)", dict[bytes, bytes]()
     for line in live_view(repo).run("for-each-ref", shape).out.splitlines():
         name, ref, symbolic = line.split(b" ")
         if ref.startswith(tuple(map(encode, _NOT_SHARED))):
             continue
         if not symbolic:
-            lines.append(name + b" " + ref)
+            named[ref] = name
         elif symbolic.startswith(b"refs/"):
             path = made / os.fsdecode(ref)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"ref: " + symbolic + b"\n")
-    (made / "packed-refs").write_bytes(b"\n".join(lines) + b"\n")
+    names = dict.fromkeys(name.decode() for name in named.values())
+    there = existing(live_view(repo), names)
+    lines = [name + b" " + ref for ref, name in named.items() if name.decode() in there]
+    (made / "packed-refs").write_bytes(b"\n".join([_PACKED_HEADER, *lines]) + b"\n")
+    return list(there)
 
 
-def _keep_tips(repo: Repository, run: RunId) -> None:
+def _keep_tips(repo: Repository, run: RunId, names: Sequence[str]) -> None:
     """Keeps by one ref what the copied refs lead to, should the user delete a branch meanwhile."""
-    shape = "--format=%(objecttype) %(objectname) %(*objecttype) %(*objectname) %(refname)"
-    tips: dict[str, None] = {}
-    for line in live_view(repo).run("for-each-ref", shape).lines:
-        kind, name, peeled_kind, peeled, ref = line.split(" ", 4)
-        if ref.startswith(_NOT_SHARED):
-            continue
-        if "commit" in (kind, peeled_kind):
-            tips[name if kind == "commit" else peeled] = None
+    tips = tuple(existing(live_view(repo), (f"{name}^{{commit}}" for name in names)))
     if not tips:
         return
     drafts = Drafts(repo.object_format)
     tree = drafts.add("tree", b"")
     message = "Where the branches and tags stood when the run began"
-    commit = drafts.add("commit", commit_content(tree, tuple(tips), message, int(time.time())))
+    commit = drafts.add("commit", commit_content(tree, tips, message, int(time.time())))
     drafts.store(live_view(repo))
     keep_ref(repo, tips_ref(run), commit)
 
