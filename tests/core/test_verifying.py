@@ -193,6 +193,7 @@ def test_a_check_that_is_not_reliable_accuses_nobody(
     assert run.state.phase is RunPhase.NEEDS_OPERATOR
     assert "verify is not reliable" in run.state.reason
     assert "verify_retries" in run.state.reason
+    assert "mend the check of final" in run.state.hint
     assert not run.state.points[FINAL_POINT].guilty
     run.resume()
     run.goes_on(lambda _: False)

@@ -303,6 +303,9 @@ def _how_to_mend(state: State) -> str:
             if late.workspace is not None and others and others[-1] is not None:
                 merge = f"git add -A, git commit, git merge {others[-1].commit[:12]}"
                 return f"in {late.workspace.path}: {merge}, settle it, commit"
+        if point.phase is PointPhase.BLOCKED and point.probe_cause and not point.conflicts:
+            log = f"verify.{point.id}.log in the run's logs says what was seen"
+            return f"mend the check of {point.id}, or what it needs ({log})"
     return "make both sides agree in their workspaces"
 
 
