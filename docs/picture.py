@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from anabranch.config import LoadedPlan, load_plan
+from anabranch.core.ids import StreamId
 from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import start_run
 from anabranch.plugins import load_plugins
@@ -21,7 +22,8 @@ from anabranch_console.app import ConsoleApp
 
 TARGET = Path(__file__).parent / "console.png"
 SIZE = (120, 36)
-MOMENT_SECONDS = 4.3
+SHOWN = StreamId("test-totals")
+PATIENCE_SECONDS = 60.0
 SHARP = "1.4"
 
 
@@ -47,12 +49,13 @@ def main() -> None:
 
 
 async def look(host: RunHost) -> str:
-    """Return the console's screen as SVG, a few seconds into the run."""
+    """Return the console's screen as SVG, at the moment when the stream that is shown has ended."""
     app = ConsoleApp(host)
     async with app.run_test(size=SIZE) as pilot:
         await pilot.press("down", "down", "down", "down")
-        while host.now() < MOMENT_SECONDS:
+        while not host.state.streams[SHOWN].has_ended and host.now() < PATIENCE_SECONDS:
             await pilot.pause(0.1)
+        await pilot.pause(0.5)
         return app.export_screenshot(title="anabranch demo")
 
 
