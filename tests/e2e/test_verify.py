@@ -88,9 +88,12 @@ def test_a_plan_can_stop_instead_and_a_bad_command_blames_nobody(program: Progra
     told = program.expect(1, "run", "--headless")
     assert "verify fails with f" in told.out + told.err
     assert program.streams()["f"]["state"] == "succeeded"
-    plan(program, "no-such-command")
+    plan(program, "./no-such-command")
     told = program.expect(4, "run", "--headless")
     assert "nobody is to blame" in told.out + told.err
+    plan(program, "no-such-command")
+    told = program.expect(2, "run", "--headless")
+    assert "there is no program `no-such-command`" in told.err
 
 
 def test_a_killed_console_checks_again_and_nothing_twice(program: Program) -> None:

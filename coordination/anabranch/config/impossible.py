@@ -99,7 +99,7 @@ def _missing_programs(plan: Plan) -> Iterator[PlanWarning]:
     for path, stream, text in _commands(plan):
         program = _program_of(text)
         if program and shutil.which(program) is None:
-            told = f"`{key_text(path)}`: there is no program `{program}` on this machine's PATH"
+            told = f"there is no program `{program}` on this machine's PATH (`{key_text(path)}`)"
             is_check = path[-1] == "verify"
             code: WarningCode = "missing-verify" if is_check else "missing-program"
             yield PlanWarning(code, told, stream, path, "install it, or name another one")
