@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.engine.git import Git, GitError, decode, encode, repository_lock
+from anabranch.engine.git_patience import SETTING, limit_seconds
 from tests.engine.repositories import git, make_repository
 
 
@@ -45,6 +46,31 @@ def test_a_call_ends_by_its_deadline(tmp_path: Path) -> None:
     alias = (("alias.wait", "!exec sleep 60"),)
     with pytest.raises(GitError, match="longer than"):
         Git(cwd=repository).run("wait", timeout_seconds=0.2, config=alias)
+
+
+def test_a_call_that_gets_on_is_waited_for(tmp_path: Path) -> None:
+    """What counts is work: a call may take longer than its limit as long as it does something."""
+    repository = make_repository(tmp_path / "repo", {"a": "1"})
+    busy = "end=$(($(date +%s) + 3)); while [ $(date +%s) -lt $end ]; do :; done; echo done"
+    alias = (("alias.busy", f"!{busy}"),)
+    assert Git(cwd=repository).run("busy", timeout_seconds=1.0, config=alias).text == "done"
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 120.0), ("600", 600.0), (" 5 ", 5.0)])
+def test_the_limit_of_a_call_is_a_setting(
+    text: str, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, text)
+    assert limit_seconds() == seconds
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-5", "nan", "1e9"])
+def test_a_limit_that_is_none_is_named(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SETTING, text)
+    with pytest.raises(GitError, match=SETTING):
+        Git(cwd=make_repository(tmp_path / "repo", {"a": "1"})).run("status")
 
 
 def test_a_folder_that_is_gone_is_an_error_not_a_traceback(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from anabranch.engine.git_patience import SETTING, Patience, limit_seconds
 from anabranch.plain_files import open_plain
 
-GIT_TIMEOUT_SECONDS = 120.0
 LOCK_TIMEOUT_SECONDS = 120.0
 _LOCK_POLL_SECONDS = 0.005
 _USUALLY_SECONDS = 1.0
@@ -172,16 +172,18 @@ class Git:
         *arguments: str,
         stdin: bytes = b"",
         accept: tuple[int, ...] = (0,),
-        timeout_seconds: float = GIT_TIMEOUT_SECONDS,
+        timeout_seconds: float | None = None,
         config: tuple[tuple[str, str], ...] = (),
         env: Mapping[str, str] | None = None,
     ) -> Answer:
         """Runs ``git`` with these arguments and returns its answer.
 
+        Without ``timeout_seconds`` the call may take as long as it gets on (`git_patience`).
         ``accept`` lists the exit codes that are answers; ``config`` adds settings for this call.
         Raises GitError for any other exit code, for a missing git and when the deadline passes.
         """
         command = "git " + " ".join(arguments)
+        limit = _limit(command) if timeout_seconds is None else timeout_seconds
         try:
             process = subprocess.Popen(
                 ["git", *(os.fsencode(argument) for argument in arguments)],
@@ -194,7 +196,7 @@ class Git:
             )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
             raise _not_started(error, command) from None
-        answer = _communicate(process, stdin, timeout_seconds, command, self.work_tree)
+        answer = _communicate(process, stdin, limit, command, self.work_tree)
         if answer.exit_code not in accept:
             raise _failed(command, answer.exit_code, decode(answer.err))
         return answer
@@ -226,6 +228,25 @@ class Git:
         return env
 
 
+def _limit(command: str) -> float:
+    try:
+        return limit_seconds()
+    except ValueError as error:
+        raise GitError(str(error), command=command, hint="mend it, or unset it") from None
+
+
+def _as_long_as_it_gets_on(
+    process: subprocess.Popen[bytes], timeout_seconds: float
+) -> tuple[bytes, bytes]:
+    patience = Patience(process.pid, timeout_seconds)
+    while True:
+        try:
+            return process.communicate(timeout=patience.look_seconds)
+        except subprocess.TimeoutExpired:
+            if patience.is_over():
+                raise
+
+
 def _communicate(
     process: subprocess.Popen[bytes],
     stdin: bytes,
@@ -245,8 +266,7 @@ def _communicate(
             except subprocess.TimeoutExpired:
                 if work_tree is not None:
                     refuse_pipes(work_tree, command)
-                left = max(timeout_seconds - _USUALLY_SECONDS, 0)
-                out, err = process.communicate(timeout=left)
+                out, err = _as_long_as_it_gets_on(process, timeout_seconds)
         except BaseException as error:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -255,7 +275,8 @@ def _communicate(
             raise GitError(
                 f"git took longer than {timeout_seconds:g} s",
                 command=command,
-                hint="look for a hanging filter or a slow disk, then try again",
+                hint="look for a hanging filter or a slow disk, then try again; "
+                f"{SETTING}=SECONDS gives git longer",
             ) from None
     return Answer(process.returncode, out, err)
 

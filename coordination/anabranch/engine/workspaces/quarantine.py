@@ -41,8 +41,8 @@ def quarantined(git: Git) -> Iterator[Git]:
         _move(apart, store)
     except BaseException:
         if git.index is not None:
-            for kept in (git.index, git.index.with_name(git.index.name + ".source")):
-                kept.unlink(missing_ok=True)
+            for end in ("", ".source", ".lock"):  # a git that was ended has left its lock
+                git.index.with_name(git.index.name + end).unlink(missing_ok=True)
         raise
     finally:
         shutil.rmtree(apart, ignore_errors=True)
