@@ -23,6 +23,7 @@ from anabranch.engine.workspaces.checking import (
     files_removed,
     ignored_paths,
 )
+from anabranch.engine.workspaces.converting import untouched
 from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
 from anabranch.engine.workspaces.lost import (
     git_directory_names,
@@ -31,15 +32,28 @@ from anabranch.engine.workspaces.lost import (
     stored_names,
 )
 from anabranch.engine.workspaces.names import rescue_ref
-from anabranch.engine.workspaces.objects import Drafts, changes, commit_content, existing
+from anabranch.engine.workspaces.objects import (
+    Change,
+    Drafts,
+    ObjectReader,
+    changes,
+    commit_content,
+    existing,
+)
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.quarantine import quarantined, require_room
 from anabranch.engine.workspaces.records import index_path
 from anabranch.engine.workspaces.refs import keep_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import frozen_view, live_view
-from anabranch.engine.workspaces.snapshots import path_at_fault, renew_index, take_snapshot
+from anabranch.engine.workspaces.snapshots import (
+    Snapshot,
+    path_at_fault,
+    renew_index,
+    take_snapshot,
+)
 from anabranch.engine.workspaces.stream_history import bring_objects, head_of, objects_of
 from anabranch.engine.workspaces.stream_repository import refs_at_start
+from anabranch.engine.workspaces.union import Leaf, apply_leaves
 from anabranch.engine.workspaces.values import Repository, Result, Workspace
 
 MOST_IGNORED = 50
@@ -109,6 +123,7 @@ def _captured(
         changed = changes(apart, workspace.start_tree, snapshot.tree)
         at_start: tuple[str, tuple[Finding, ...]] = (workspace.start_commit, ())
         head, finding = at_start if only_files else _parent(apart, repo, workspace)
+        snapshot, changed = _own_work(apart, repo, workspace, head, snapshot, changed)
         kept = _already_kept(apart, repo, ref, snapshot.tree, head)
         commit = kept or _commit(apart, repo, workspace, head, snapshot.tree, message)
         frozen = frozen_view(repo, workspace.run)
@@ -131,6 +146,30 @@ def _captured(
         files_removed(git, workspace.start_tree, snapshot.tree, changed),
         ignored[:MOST_IGNORED],
     )
+
+
+def _own_work(
+    git: Git,
+    repo: Repository,
+    workspace: Workspace,
+    head: str,
+    snapshot: Snapshot,
+    changed: Sequence[Change],
+) -> tuple[Snapshot, tuple[Change, ...]]:
+    """Takes out what git alone has changed, unless the stream has committed it."""
+    alone = untouched(git, workspace.start_tree, changed)
+    if alone and head != workspace.start_commit:
+        tree = git.run("rev-parse", f"{head}^{{tree}}").text
+        committed = {change.path for change in changes(git, workspace.start_tree, tree)}
+        alone = tuple(change for change in alone if change.path not in committed)
+    if not alone:
+        return snapshot, tuple(changed)
+    drafts = Drafts(repo.object_format)
+    with ObjectReader(git) as reader:
+        leaves = [Leaf(change.path, change.after_mode, change.before) for change in alone]
+        tree = apply_leaves(reader, drafts, snapshot.tree, leaves)
+    drafts.store(git)
+    return msgspec.structs.replace(snapshot, tree=tree), changes(git, workspace.start_tree, tree)
 
 
 def _to_be_written(git: Git, workspace: Workspace) -> Iterator[Path]:

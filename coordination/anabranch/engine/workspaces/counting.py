@@ -7,6 +7,7 @@ import os
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
+from anabranch.engine.workspaces.converting import untouched_paths
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import index_path, read_record
 from anabranch.engine.workspaces.repository import run_folder
@@ -51,7 +52,8 @@ def _changed(known: Git, workspace: Workspace) -> set[str]:
     copy_index(known.index, against_start.index)
     against_start.run("read-tree", start)
     against_start.run("update-index", "-q", "--refresh", accept=(0, 1))
-    changed = against_start.run("diff-files", "--name-only", "--no-renames", "-z").fields
+    changed = set(against_start.run("diff-files", "--name-only", "--no-renames", "-z").fields)
+    changed -= untouched_paths(against_start, start, sorted(changed))
     added = against_start.run("ls-files", "-o", "--exclude-standard", "-z").fields
     return {
         *(path for path in forced if os.path.lexists(root / path)),

@@ -17,6 +17,8 @@ from pathlib import Path
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.plan import WorkspaceKind
 from anabranch.engine.git import GitError
+from anabranch.engine.workspaces.checking import some
+from anabranch.engine.workspaces.converting import converted_by_git
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED
 from anabranch.engine.workspaces.identity import (
     WorkspaceReplaced,
@@ -265,6 +267,12 @@ def _warnings(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
     with ObjectReader(frozen_view(repo, run)) as reader:
         if reader.read(f"{tree}:.gitmodules"):
             warnings.append("submodules are empty folders in this workspace")
+    converted = converted_by_git(frozen_view(repo, run), tree)
+    if converted:
+        warnings.append(
+            f"git changes the line ends of files that nobody touches: {some(converted)} "
+            "(git add --renormalize . and a commit mend that)"
+        )
     if sparse_settings(followed_by(repo, run).settings):
         warnings.append("your checkout is sparse; this workspace holds every file")
     return tuple(warnings)
