@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from anabranch.core.projections import run_state
 from anabranch.core.state import State
-from anabranch.engine.source import Hosting
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.wording import safe
+
+if TYPE_CHECKING:
+    from anabranch.engine.source import Hosting
 
 
 def leaving_message(state: State, hosting: Hosting) -> str:
