@@ -29,7 +29,9 @@ def broken_promises(state: State) -> list[str]:
 
 def _slots(state: State) -> Iterator[str]:
     # Work that is kept once more, after a person changed it, is kept beside the slots.
-    active = sum(s.is_active and s.result is None for s in state.streams.values())
+    active = sum(
+        s.is_active and s.result is None and not s.is_captured_again for s in state.streams.values()
+    )
     if active > state.plan.max_parallel:
         yield f"{active} streams are active, {state.plan.max_parallel} may be"
 

@@ -179,7 +179,8 @@ class Stream(msgspec.Struct, frozen=True):
     that what others do meanwhile changes nothing about it. ``restored`` is the checkpoint that the
     newest attempt goes on from. ``retries`` counts towards what the plan allows, so what a person
     asked for does not count; its attempt ``is_retry`` all the same. ``files_changed`` is what the
-    capture of the newest attempt found, None before that.
+    capture of the newest attempt found, None before that. Work that ``is_captured_again`` takes no
+    slot.
     """
 
     id: StreamId
@@ -208,6 +209,7 @@ class Stream(msgspec.Struct, frozen=True):
     failure_class: str = ""
     skipped_because_of: StreamId | None = None
     quarantined_at: PointId = PointId("")
+    is_captured_again: bool = False
     rescue: tuple[str, ...] = ()
     partial: tuple[str, ...] = ()
     restored: int = 0

@@ -52,7 +52,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
 
 
 def _admitted(s: Stream, record: ev.Recorded, event: ev.StreamAdmitted, spent: float) -> Stream:
-    return replace(s, reason="preparing its workspace")
+    return replace(s, reason="preparing its workspace", is_captured_again=False)
 
 
 def _prepared(s: Stream, record: ev.Recorded, event: ev.WorkspacePrepared, spent: float) -> Stream:
@@ -198,7 +198,7 @@ def _quarantined(
 def _recapture(
     s: Stream, record: ev.Recorded, event: ev.RecaptureRequested, spent: float
 ) -> Stream:
-    return replace(s, reason=event.reason, failure=None, failure_class="")
+    return replace(s, reason=event.reason, failure=None, failure_class="", is_captured_again=True)
 
 
 def _failed(s: Stream, record: ev.Recorded, event: ev.StreamFailed, spent: float) -> Stream:
