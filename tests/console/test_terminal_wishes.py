@@ -58,6 +58,15 @@ def test_columns_stand_under_each_other_whatever_the_script(
     assert capsys.readouterr().out == "PLAN    STATE\n計画    x\nplan-b  y\n"
 
 
+def test_one_long_value_pushes_nothing_away(capsys: pytest.CaptureFixture[str]) -> None:
+    """Columns have a bound; the last one, which nothing follows, is whole."""
+    print_table(["KEY", "WHY"], [["k" * 5000, "w" * 5000], ["a", "b"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].endswith("w" * 5000)
+    assert len(lines[1]) == 5000 + 2 + 120
+    assert len(lines[2]) == 120 + 2 + 1
+
+
 def test_only_a_screen_has_an_edge(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "/a/long/path/" * 40
     assert shown(text) == text

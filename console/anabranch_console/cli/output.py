@@ -66,6 +66,9 @@ _PLAIN_GLYPHS = {
 }
 
 
+COLUMN_CELLS = 120
+
+
 def say(text: str = "") -> None:
     """Talk to the person, on stderr."""
     click.echo(text, err=True)
@@ -102,8 +105,13 @@ def shown(text: str, cells: int = 200, stream: Any = None) -> str:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], state_column: int = -1) -> None:
-    """Print aligned columns. ``state_column`` is painted; the last column is not padded."""
-    table = [list(head), *[[shown(cell, 120) for cell in row] for row in rows]]
+    """Print aligned columns. ``state_column`` is painted; the last column is not padded.
+
+    One long value would push everything after it away, so only the last column is whole in a file.
+    """
+    table = [list(head)]
+    for *cells, last in rows:
+        table.append([*(cut_to_cells(shown(cell), COLUMN_CELLS) for cell in cells), shown(last)])
     widths = [max(cells_of(row[i]) for row in table) for i in range(len(head))]
     for number, row in enumerate(table):
         cells = [pad_to_cells(cell, width) for cell, width in zip(row, widths, strict=True)]
