@@ -277,7 +277,7 @@ BROKEN_EXTENSIONS = {
         "def render(self, report, events):\n    return b'x'",
         "render returned bytes, not a text",
     ),
-    "cannot hear": ("anabranch_observers", "def saw(self, event):\n    event['no']", "saw raised"),
+    "cannot hear": ("anabranch_observers", "def saw(self):\n    pass", "saw does not take 1 arg"),
     "measures words": (
         "anabranch_resource_probes",
         "def amount(self):\n    return 'many'",
@@ -301,6 +301,17 @@ def test_what_a_plugin_brings_besides_strategies_is_tried_too(
     with pytest.raises(PluginRefused) as refused:
         store.install(str(wheel), agree, index=CLOSED)
     assert told in refused.value.message
+
+
+def test_what_needs_the_world_may_fail_where_it_is_tried(
+    store: PluginStore, tmp_path: Path
+) -> None:
+    """Its file or its cluster may be elsewhere; whoever asks for a check is told."""
+    source = extension("anabranch_observers", "def saw(self, event):\n    open('/no/such/file')")
+    wheel = write_wheel(tmp_path, "ab-diary", source)
+    (fault,) = store.check(str(wheel), index=CLOSED).faults
+    assert "saw raised FileNotFoundError" in fault.message
+    assert store.install(str(wheel), agree, index=CLOSED) is not None
 
 
 def test_what_works_besides_strategies_is_counted(store: PluginStore, tmp_path: Path) -> None:

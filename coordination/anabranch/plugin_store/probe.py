@@ -66,7 +66,7 @@ def findings(assignment: Assignment) -> Iterator[Line]:
             for extension in brought:
                 name = str(getattr(extension, "name", "?"))
                 yield Beginning(f"{name} trying {name}")
-                yield from _try(field, extension)
+                yield from _try(field, extension, assignment)
                 others += 1
     yield Done(checked, digest.hexdigest(), others)
 
@@ -128,10 +128,10 @@ def _load(
     yield Brought(point.name, names)
 
 
-def _try(field: str, extension: Any) -> list[Fault]:
+def _try(field: str, extension: Any, assignment: Assignment) -> list[Fault]:
     from anabranch.testing.extension_checks import faults_of_extension
 
-    found = faults_of_extension(field, extension)
+    found = faults_of_extension(field, extension, is_thorough=assignment.is_thorough)
     return [Fault(fault.strategy, fault.message, fault.example) for fault in found]
 
 

@@ -31,25 +31,30 @@ TEXTS = ("", "web: run me\n", "{", "a: [1, 2", "\0", "é\n" * 100)
 
 
 class Method(msgspec.Struct, frozen=True):
-    """One method of an extension: its name, how many arguments it takes, and examples of them."""
+    """One method of an extension: its name, how many arguments it takes, and examples of them.
+
+    One that ``needs_the_world`` may well fail where it is tried: its file may be elsewhere.
+    """
 
     name: str
     arguments: int
     examples: Callable[[], list[tuple[Any, ...]]]
     fault_of_answer: Callable[[Any], str]
+    needs_the_world: bool = False
 
 
-def faults_of_extension(kind: str, extension: Any) -> list[Fault]:
+def faults_of_extension(kind: str, extension: Any, *, is_thorough: bool = True) -> list[Fault]:
     """Return everything found wrong with something that a plugin brings besides strategies.
 
-    ``kind`` is a field of :class:`anabranch.extending.Extensions`.
+    ``kind`` is a field of :class:`anabranch.extending.Extensions`. Unless it ``is_thorough``, what
+    needs the world may fail: a trial is often made where that is not to be had.
     """
     name = getattr(extension, "name", None)
     about = str(name) if isinstance(name, str) and name else type(extension).__name__
     faults = [] if isinstance(name, str) and name else ["it has no name (a non-empty string)"]
     if kind == "importers":
         faults += _faults_of_file_names(extension)
-    faults += faults_of_method(extension, METHODS[kind])
+    faults += faults_of_method(extension, METHODS[kind], may_fail=not is_thorough)
     return [Fault(about, fault) for fault in faults]
 
 
@@ -60,7 +65,7 @@ def _faults_of_file_names(importer: Any) -> Iterator[str]:
         yield f"its file_names are {names!r}, not a list of patterns of names"
 
 
-def faults_of_method(extension: Any, method: Method) -> list[str]:
+def faults_of_method(extension: Any, method: Method, *, may_fail: bool = False) -> list[str]:
     """Return what is wrong with one method of something that a plugin brings."""
     call = getattr(extension, method.name, None)
     if not callable(call):
@@ -73,13 +78,15 @@ def faults_of_method(extension: Any, method: Method) -> list[str]:
     except ValueError:
         pass  # it cannot be looked at; the call will tell
     for example in method.examples():
-        fault = _fault_of_call(call, method, example)
+        fault = _fault_of_call(call, method, example, may_fail and method.needs_the_world)
         if fault:
             return [fault]
     return []
 
 
-def _fault_of_call(call: Callable[..., Any], method: Method, example: tuple[Any, ...]) -> str:
+def _fault_of_call(
+    call: Callable[..., Any], method: Method, example: tuple[Any, ...], may_fail: bool
+) -> str:
     try:
         answer = within(SMOKE_SECONDS, lambda: call(*example))
     except TimeoutError:
@@ -87,6 +94,8 @@ def _fault_of_call(call: Callable[..., Any], method: Method, example: tuple[Any,
     except NotThisFormat:
         return ""
     except BaseException as error:  # a plugin may raise anything
+        if may_fail and isinstance(error, Exception):
+            return ""
         return f"{method.name} raised {in_words(error)}"
     fault = method.fault_of_answer(answer)
     return f"{method.name} {fault}" if fault else ""
@@ -157,7 +166,7 @@ def _no_words(answer: Any) -> str:
 METHODS: Mapping[str, Method] = {
     "importers": Method("convert", 1, lambda: [(text,) for text in TEXTS], _no_plan),
     "report_formats": Method("render", 2, _reports, _no_text),
-    "observers": Method("saw", 1, lambda: [(_events()[0],)], lambda answer: ""),
-    "resource_probes": Method("amount", 0, lambda: [()], _no_amount),
-    "executors": Method("command_line", 1, _launches, _no_words),
+    "observers": Method("saw", 1, lambda: [(_events()[0],)], lambda answer: "", True),
+    "resource_probes": Method("amount", 0, lambda: [()], _no_amount, True),
+    "executors": Method("command_line", 1, _launches, _no_words, True),
 }
