@@ -47,7 +47,14 @@ def look_around(
     hindrances = (*((room,) if room else ()), *ws.why_not_begin(repo, CHECKED))
     for refusal in (*hindrances, *_not_in_base(repo, plan)):
         yield Finding("cannot-begin", refusal.reason, refusal.hint)
-    for refusal in ws.why_not_approve(repo, plan.include_uncommitted):
+    yield from _for_later(repo, plan, environment, may_approve=True)
+
+
+def _for_later(
+    repo: ws.Repository, plan: Plan, environment: Mapping[str, str], *, may_approve: bool
+) -> Iterator[Finding]:
+    """Yield what keeps nothing from beginning: for an approval one day, and for streams."""
+    for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if may_approve else ():
         if not refusal.paths:  # uncommitted changes are told when the run begins
             yield Finding("cannot-approve", refusal.reason, refusal.hint)
     if works_apart(plan):
@@ -74,10 +81,11 @@ def require_ready(repo: ws.Repository, run: RunId, plan: Plan, approve: bool) ->
 def warnings_for(
     repo: ws.Repository, plan: Plan, environment: Mapping[str, str], approve: bool
 ) -> tuple[str, ...]:
-    """Return what to tell of the project when a run begins, in words."""
+    """Return what to tell of the project when a run begins that :func:`require_ready` let pass."""
     if not works_apart(plan):
         return ()
-    told = tuple(finding.in_words for finding in look_around(repo, plan, environment))
+    found = _for_later(repo, plan, environment, may_approve=not approve)
+    told = tuple(finding.in_words for finding in found)
     return (*told, NO_BRANCH) if approve and ws.is_on_no_branch(repo) else told
 
 
