@@ -26,7 +26,7 @@ class Short:
 class Diary:
     name = "diary"
     def saw(self, event):
-        with open(os.environ["DIARY"], "a") as file:
+        with open(os.environ.get("DIARY", os.devnull), "a") as file:
             file.write(event["type"] + chr(10))
 
 class Seats:

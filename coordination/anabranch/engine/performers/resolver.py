@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -67,6 +68,8 @@ async def run_resolver(
                 settled += await asyncio.to_thread(room.decisions, conflict)
         finally:
             await asyncio.to_thread(room.clear)
+    with suppress(OSError):  # there is no folder, or somebody put something there
+        rooms.rmdir()
     return inputs.ResolverFinished(
         point=effect.point,
         reason=f"resolver: {ended.reason}",
