@@ -129,7 +129,7 @@ def test_a_figure_is_an_estimate_until_git_has_counted(
     counter = ChangeCounter(project.repo, watcher, round_seconds=3600.0)
     watcher.watch(S, workspace.path)
     assert counter.files_changed(S, 1) == (0, True)
-    counter._state, counter._due = running(workspace), {S: (1, watcher.last_change_at(S))}
+    counter._state, counter._due = running(workspace), {S: (1, watcher.change_stamp(S))}
     counter.round()
     assert counter.files_changed(S, 1) == (3, False)
     assert counter.files_changed(S, 2)[1], "another attempt has another workspace"

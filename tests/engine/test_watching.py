@@ -87,6 +87,19 @@ def test_distinct_changed_files_are_counted(watcher: WorkspaceWatcher, workspace
     assert watcher.last_change_at(S) is not None
 
 
+def test_what_changed_before_watching_is_looked_at_once_more(
+    watcher: WorkspaceWatcher, workspace: Path
+) -> None:
+    """Whoever looked at the files before watching began has a reason to look again."""
+    before = watcher.change_stamp(StreamId("late"))
+    (workspace / "early.txt").write_text("written in the first moments")
+    watcher.watch(StreamId("late"), workspace)
+    begun = watcher.change_stamp(StreamId("late"))
+    assert before != begun == watcher.change_stamp(StreamId("late"))
+    (workspace / "later.txt").write_text("and this is noticed")
+    wait_until(lambda: watcher.change_stamp(StreamId("late")) != begun)
+
+
 def test_folders_of_tools_are_left_out(watcher: WorkspaceWatcher, workspace: Path) -> None:
     """Repositories, dependencies and build output are not a stream's changes."""
     (workspace / "Cargo.toml").touch()

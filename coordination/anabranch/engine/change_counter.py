@@ -26,8 +26,8 @@ ROUND_SECONDS = 1.0
 REST_FACTOR = 15.0
 NICENESS = 15
 
-Stamp = tuple[Attempt, float | None]
-"""Which attempt, and when the watcher last saw a change in its workspace."""
+Stamp = tuple[Attempt, float]
+"""Which attempt, and what differs whenever its files may."""
 
 
 class ChangeCounter:
@@ -106,7 +106,7 @@ class ChangeCounter:
                 self._counted[stream] = (stamp, count)
 
     def _stamp(self, stream: StreamId, attempt: Attempt) -> Stamp:
-        return attempt, self._watcher.last_change_at(stream)
+        return attempt, self._watcher.change_stamp(stream)
 
     def _run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -111,8 +111,7 @@ class ConflictRadar:
         if stream.phase is Phase.SUCCEEDED and stream.result is not None:
             return stream.attempt, stream.result.tree
         if stream.phase is Phase.RUNNING and stream.workspace is not None:
-            # What changed before watching began is not known: it is looked at once in any case.
-            return stream.attempt, self._watcher.last_change_at(stream.id) or 0.0
+            return stream.attempt, self._watcher.change_stamp(stream.id)
         return None
 
     # --- in its thread ---------------------------------------------------------------------------

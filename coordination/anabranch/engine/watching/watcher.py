@@ -33,6 +33,8 @@ PATHS_LIMIT = 100_000
 WRITTEN_LIMIT = 10_000
 # Notices of what the engine itself wrote come within this time.
 EXPECTED_SECONDS = 3.0
+# Stamps of workspaces in which no change was noticed, told apart from each other.
+NOT_WATCHED, NOTHING_SEEN = -2.0, -1.0
 
 
 class Tally(FileSystemEventHandler):
@@ -206,6 +208,16 @@ class WorkspaceWatcher:
         """Return when a file last changed, by the monotonic clock; None if none ever did."""
         tally = self._tally(stream)
         return None if tally is None else tally.last_change_at
+
+    def change_stamp(self, stream: StreamId) -> float:
+        """Return what differs whenever the files may be others than they were when it was the same.
+
+        What changed before watching began is not known, so that moment makes a difference too.
+        """
+        tally = self._tally(stream)
+        if tally is None:
+            return NOT_WATCHED
+        return NOTHING_SEEN if tally.last_change_at is None else tally.last_change_at
 
     def mode(self, stream: StreamId) -> Mode:
         """Say whether the kernel tells of changes or the files are compared."""
