@@ -85,6 +85,7 @@ SOMETIMES = (
 NEVER_SIMULATED = {
     "workspace_reclaimed",
     "strategy_faulted",
+    "output_cut",
     *("convergence_aggregated", "convergence_withdrawn", "arrival_released"),
     *("arrival_wait_began", "arrival_wait_ended"),
 }
