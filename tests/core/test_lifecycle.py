@@ -34,6 +34,7 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamAdmitted: ev.StreamAdmitted(A, 1),
     ev.SyncOffered: ev.SyncOffered(A, 1, "p", 1),  # type: ignore[arg-type]
     ev.StreamSynced: ev.StreamSynced(A, 1, "p", 1, 2, 0, (), "t", "t"),  # type: ignore[arg-type]
+    ev.SyncDelayed: ev.SyncDelayed(A, 1, "p", 1, "busy"),  # type: ignore[arg-type]
     ev.SyncDeclined: ev.SyncDeclined(A, 1, "p", 1, "busy"),  # type: ignore[arg-type]
     ev.SyncedLinesReverted: ev.SyncedLinesReverted(A, 1, "p", ("f",)),  # type: ignore[arg-type]
     ev.StreamAsked: ev.StreamAsked(A, 1, "signal 10", "asked"),
