@@ -29,7 +29,7 @@ from anabranch.core.radar import LastTrial, Work, have_met, next_pairs
 from anabranch.core.resolutions import resolution_of
 from anabranch.core.state import State, Stream
 from anabranch.engine import workspaces as ws
-from anabranch.engine.watching import WorkspaceWatcher
+from anabranch.engine.watching import NOT_WATCHED, WorkspaceWatcher
 from anabranch.engine.workspaces.trial import Side, Trial, Trials
 from anabranch.hostile_text import tellable
 
@@ -111,7 +111,9 @@ class ConflictRadar:
         if stream.phase is Phase.SUCCEEDED and stream.result is not None:
             return stream.attempt, stream.result.tree
         if stream.phase is Phase.RUNNING and stream.workspace is not None:
-            return stream.attempt, self._watcher.change_stamp(stream.id)
+            stamp = self._watcher.change_stamp(stream.id)
+            # A look before watching begins would be made again right after, and delay that one.
+            return None if stamp == NOT_WATCHED else (stream.attempt, stamp)
         return None
 
     # --- in its thread ---------------------------------------------------------------------------

@@ -8,6 +8,6 @@ seconds instead. Counts are for showing and for liveness; what really changed, t
 decided by the snapshot that is merged.
 """
 
-from anabranch.engine.watching.watcher import WorkspaceWatcher
+from anabranch.engine.watching.watcher import NOT_WATCHED, WorkspaceWatcher
 
-__all__ = ["WorkspaceWatcher"]
+__all__ = ["NOT_WATCHED", "WorkspaceWatcher"]
