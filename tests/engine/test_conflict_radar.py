@@ -64,6 +64,7 @@ def test_it_looks_as_soon_as_streams_are_watched_and_not_in_vain_before(
     radar = ConflictRadar(project.repo, lambda: state, watcher, hear, round_seconds=3600.0)
     try:
         radar.look(state)
+        assert "anabranch-radar" not in [thread.name for thread in threading.enumerate()]
         for workspace in workspaces:
             write(workspace.path, {"a": f"by {workspace.stream}\n"})
             watcher.watch(workspace.stream, workspace.path)
