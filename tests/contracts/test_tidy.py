@@ -100,12 +100,13 @@ def test_every_module_is_used(modules: Modules) -> None:
     """A module that nobody imports, names or registers is dead."""
     everything = "\n".join(text for text, _ in modules.values())
     everything += (ROOT / "pyproject.toml").read_text("utf-8")
+    words = {*re.findall(r"[.\s](\w+)", everything), *re.findall(r"[\w-]+\.py", everything)}
     dead = [
         str(path.relative_to(ROOT))
         for path in modules
         if path.name not in ("__init__.py", "__main__.py")
         and not _is_script(path)
-        and not _is_named(path, everything)
+        and not _is_named(path, everything, words)
     ]
     assert not dead
 
@@ -134,11 +135,8 @@ def _is_script(path: Path) -> bool:
     return "demo/work" in path.as_posix() or is_a_plugins_test
 
 
-def _is_named(path: Path, everything: str) -> bool:
+def _is_named(path: Path, everything: str, words: set[str]) -> bool:
     if path.parent.name == "cli":
         ways = (f'"{path.stem}"', f".{path.stem} import", f"cli import {path.stem}")
         return any(way in everything for way in ways)
-    return bool(
-        re.search(rf"[.\s]{path.stem}\b", everything.replace(f'"""{path.stem}', ""))
-        or path.name in everything
-    )
+    return path.stem in words or path.name in words

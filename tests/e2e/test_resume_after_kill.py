@@ -23,7 +23,7 @@ from anabranch.engine.runs import read_run
 from tests.e2e.program import Program, Running, until
 from tests.engine.repositories import git, make_repository
 
-KILLS = int(os.environ.get("ANABRANCH_KILLS", "12"))
+KILLS = int(os.environ.get("ANABRANCH_KILLS", "6"))
 SEED = int(os.environ.get("ANABRANCH_SEED", "20261121"))
 KILLS_A_RUN = 6
 STREAMS_AT_ONCE = 40

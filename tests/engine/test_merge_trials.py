@@ -46,7 +46,7 @@ from tests.engine.merge_trials import (
 )
 from tests.engine.repositories import RUN, git, make_repository, open_project
 
-TRIALS = int(os.environ.get("ANABRANCH_MERGE_TRIALS", "60"))
+TRIALS = int(os.environ.get("ANABRANCH_MERGE_TRIALS", "30"))
 FIRST = int(os.environ.get("ANABRANCH_FIRST_TRIAL", "0"))
 ARCHIVES = os.environ.get("ANABRANCH_RELEASES")
 ENOUGH_DISAGREEMENTS = 5

@@ -33,9 +33,14 @@ _HELD = (
     "    sleep {seconds} ;; # the drill strikes before this is over\nesac\n"
 )
 _UNTIL_STRUCK = 'while [ -e "$ANABRANCH_DRILL_HOLDS/{number}" ]; do sleep 0.1; done\n'
-_CONFLICT = (
-    '[ "$code" = 0 ] && printf \'%s\\n\' "by $ANABRANCH_STREAM" > "$ANABRANCH_WORKSPACE/{file}"\n'
-)
+# Written again until it is there: another fault of the same drill may have filled the disk.
+_CONFLICT = """\
+file="$ANABRANCH_WORKSPACE/{file}"
+[ "$code" != 0 ] ||
+    until printf '%s\\n' "by $ANABRANCH_STREAM" 2>/dev/null > "$file" && [ -s "$file" ]; do
+        sleep 0.1
+    done
+"""
 
 
 class Rehearsal(msgspec.Struct, frozen=True):
