@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -27,5 +28,16 @@ def nothing_installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 def pytest_configure() -> None:
     """The same while tests are collected: some modules load the plugins when they are imported."""
     os.environ["XDG_DATA_HOME"] = os.devnull
+    _heed_signals()
+
+
+def _heed_signals() -> None:
+    """Let programs that tests start hear of interruptions, also where the tests run in the
+    background or under nohup: what is ignored here would be ignored there."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     if find_spec("re2") is None:
         pytest.exit("google-re2 is not installed here: .ci/bootstrap .venv dev", returncode=3)
