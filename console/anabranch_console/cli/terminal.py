@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -64,11 +63,6 @@ def wants_colour(stream: Any = None, environ: Mapping[str, str] = os.environ) ->
 def is_screen(stream: Any = None) -> bool:
     """Whether a stream (stdout by default) is a terminal rather than a file or a pipe."""
     return _is_terminal(sys.stdout if stream is None else stream)
-
-
-def screen_cells() -> int:
-    """Return the width of the person's terminal in cells."""
-    return shutil.get_terminal_size().columns
 
 
 def speaks_utf8(stream: Any = None) -> bool:

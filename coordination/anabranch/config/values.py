@@ -101,22 +101,20 @@ def _sound_command(value: str | list[str]) -> str | list[str]:
 
 
 def sound_folder(value: str) -> str:
-    if not value:
-        raise fault("must not be empty", 'write "." for the workspace itself')
-    if value.startswith("/"):
-        raise fault("must be relative to the workspace", "leave the leading slash out")
-    if ".." in value.split("/"):
-        raise fault("must not lead out of the workspace", "leave `..` out")
-    return value
+    return _below(value, "workspace", 'write "." for the workspace itself')
 
 
 def _inside_the_project(value: str) -> str:
+    return _below(value, "project", 'name a file of the project, such as ".env"')
+
+
+def _below(value: str, place: str, hint: str) -> str:
     if not value:
-        raise fault("must not be empty", 'name a file of the project, such as ".env"')
+        raise fault("must not be empty", hint)
     if value.startswith("/"):
-        raise fault("must be relative to the project", "leave the leading slash out")
+        raise fault(f"must be relative to the {place}", "leave the leading slash out")
     if ".." in value.split("/"):
-        raise fault("must not lead out of the project", "leave `..` out")
+        raise fault(f"must not lead out of the {place}", "leave `..` out")
     return value
 
 

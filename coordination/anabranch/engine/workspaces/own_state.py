@@ -19,14 +19,6 @@ def own_paths(repo: Repository) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for path in found if path is not None))
 
 
-def is_own_state(folder: Path) -> bool:
-    """Whether a folder is nothing but Anabranch's state, so that nobody can work in it."""
-    return os.path.realpath(folder) in (
-        os.path.realpath(state_home()),
-        os.path.realpath(state_home() / "projects"),
-    )
-
-
 def _inside(root: Path, place: Path) -> str | None:
     real_root, real = os.path.realpath(root), os.path.realpath(place)
     if real == real_root or os.path.commonpath((real_root, real)) != real_root:
