@@ -17,6 +17,8 @@ DONE, REFUSED, UNREACHABLE, WAITING, WRONG_USAGE = 0, 1, 69, 75, 2
 LONGEST_WAIT_SECONDS = 45.0
 ANSWER_SECONDS = 15.0
 NO_ENGINE_SECONDS = 1.5
+AWAY_PAUSE_SECONDS = 0.2
+EMPTY_INBOX = b'"messages":[]'
 LARGEST_REPLY = 64 * 1024 * 1024
 
 TYPE_CHECKING = False
@@ -52,13 +54,15 @@ def encoded(verb: str, frame: Frame, request: str) -> bytes:
 def ask(verb: str, frame: Frame, request: str) -> bytes:
     """Return the reply of the engine: by the socket, else by the spool. Raises Unreachable."""
     data = encoded(verb, frame, request)
-    usual = str(LONGEST_WAIT_SECONDS) if verb == "checkpoint" else "0"
+    usual = LONGEST_WAIT_SECONDS if verb == "checkpoint" else 0.0
     wait = float(frame.get("wait_seconds", usual))
     try:
         return by_socket(data, wait + ANSWER_SECONDS)
     except OSError as error:
         is_forbidden = error.errno in (1, 13, 97)  # EPERM, EACCES, EAFNOSUPPORT: a sandbox
-        patience = wait + ANSWER_SECONDS if is_forbidden else NO_ENGINE_SECONDS
+        patience = ANSWER_SECONDS if is_forbidden else NO_ENGINE_SECONDS
+        if is_forbidden and "wait_seconds" not in frame:
+            patience += usual
         answer: bytes | None = part("ab_spool").ask(variable("SPOOL"), data, request, patience)
         if answer is not None:
             return answer
@@ -110,19 +114,32 @@ def exit_code(reply: bytes) -> int:
 
 
 def ask_until(verb: str, frame: Frame) -> bytes:
-    """Ask, and go on asking the same until it is settled or the time is up."""
-    request = posix.urandom(12).hex()
-    left = float(frame.get("wait_seconds", "0"))
-    if left <= LONGEST_WAIT_SECONDS:
-        return ask(verb, frame, request)
+    """Ask, and go on asking the same until it is settled or the time is up. Raises Unreachable.
+
+    An engine that is away is waited for as long as the call itself may wait: a console may die and
+    come back meanwhile, and the next one finds every wait where it was.
+    """
     import time
 
-    deadline = time.monotonic() + left
+    request = posix.urandom(12).hex()
+    deadline = time.monotonic() + float(frame.get("wait_seconds", "0"))
     while True:
-        left = max(0.1, min(LONGEST_WAIT_SECONDS, deadline - time.monotonic()))
-        reply = ask(verb, {**frame, "wait_seconds": repr(left)}, request)
-        if exit_code(reply) != WAITING or time.monotonic() >= deadline:
+        left = deadline - time.monotonic()
+        step = frame
+        if "wait_seconds" in frame:
+            step = {**frame, "wait_seconds": repr(max(0.0, min(LONGEST_WAIT_SECONDS, left)))}
+        try:
+            reply = ask(verb, step, request)
+        except Unreachable:
+            if left <= 0:
+                raise
+            time.sleep(min(left, AWAY_PAUSE_SECONDS))
+            continue
+        is_empty = verb == "inbox" and EMPTY_INBOX in reply
+        if left <= LONGEST_WAIT_SECONDS or not (is_empty or exit_code(reply) == WAITING):
             return reply
+        if is_empty:  # it has been answered: the same name would be answered from memory
+            request = posix.urandom(12).hex()
 
 
 # --- a command under a lock -----------------------------------------------------------------------

@@ -20,7 +20,8 @@ class AsyncClient(Verbs[Awaitable[Reply]]):
     """Talks to the engine over one connection, any number of calls at once.
 
     A connection that breaks is opened again and the calls repeated under their request ids; when
-    no engine answers for ``reconnect_seconds``, Unreachable is raised.
+    no engine answers for ``reconnect_seconds``, or for as long as the call may wait, whichever is
+    longer, Unreachable is raised.
     """
 
     def __init__(
@@ -59,13 +60,17 @@ class AsyncClient(Verbs[Awaitable[Reply]]):
 
     async def _ask(self, verb: str, **arguments: Json) -> Reply:
         question = Question(next(self._numbers), self._address.token, verb, arguments)
-        deadline = asyncio.get_running_loop().time() + self._reconnect_seconds
+        clock = asyncio.get_running_loop().time
+        began, wait = clock(), question.wait_seconds
+        patience = max(self._reconnect_seconds, wait)
         while True:
             try:
                 return await self._exchange(question)
             except OSError as error:
-                if asyncio.get_running_loop().time() > deadline:
+                passed = clock() - began
+                if passed > patience:
                     raise Unreachable(f"no engine answers: {error}") from error
+                question.wait_at_most(max(0.0, wait - passed))
                 await asyncio.sleep(RECONNECT_PAUSE_SECONDS)
 
     async def _exchange(self, question: Question) -> Reply:

@@ -41,6 +41,8 @@ DEEPEST_MESSAGE = 64
 LONGEST_WAIT_SECONDS = 45.0
 PROGRESS_SECONDS = 10.0
 SPOOL_LOOK_SECONDS = 0.03
+AGAIN_SECONDS = 1.0
+"""How often the socket is tried again by a call that has no connection."""
 CACHE_MILLISECONDS = 3_600_000
 
 Message = dict[str, object]
@@ -71,17 +73,39 @@ class Call:
         self.wait = _bounded_wait(arguments.get("wait_seconds", LONGEST_WAIT_SECONDS))
         self.deadline = self.began + self.wait + ab_stream.ANSWER_SECONDS
         self.connection: socket.socket | None = None
+        self.again_at = self.began
         self.reply = b""
 
+    @property
+    def is_patient(self) -> bool:
+        """Whether the caller would still wait: so long an engine that is away may come back."""
+        return self._left_of_wait() > 0
+
     def send(self) -> None:
-        """Ask the engine. Raises OSError if neither way is open."""
-        frame = {name: json.dumps(value) for name, value in self.arguments.items()}
+        """Ask the engine, once more if need be. Raises OSError if it is away and nobody waits."""
+        self.again_at = time.monotonic() + AGAIN_SECONDS
+        arguments = dict(self.arguments)
+        if _bounded_wait(arguments.get("wait_seconds")):
+            arguments["wait_seconds"] = max(0.0, self._left_of_wait())
+        frame = {name: json.dumps(value) for name, value in arguments.items()}
         data = ab_stream.encoded(self.name, frame, self.request)
+        spool = ab_stream.variable("SPOOL")
         try:
             self.connection = _connected(data)
         except OSError:
-            if not ab_spool.leave(ab_stream.variable("SPOOL"), data, self.request):
+            if not ab_spool.leave(spool, data, self.request) and not self.is_patient:
                 raise
+        else:
+            ab_spool.withdraw(spool, self.request)
+
+    def lose(self) -> None:
+        """Note that the connection is gone; it is asked again soon, under the same name."""
+        self.close()
+        self.connection, self.reply = None, b""
+
+    def _left_of_wait(self) -> float:
+        asked = _bounded_wait(self.arguments.get("wait_seconds"))
+        return self.began + asked - time.monotonic() if asked else 0.0
 
     def receive(self) -> bool:
         """Take what has come; True once the reply is whole. Raises OSError."""
@@ -243,7 +267,12 @@ class Server:
                 return
             if now > call.deadline:
                 raise OSError(110, "no answer came")
+            if call.connection is None and now >= call.again_at:
+                call.send()
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and call.is_patient:
+                call.lose()
+                return
             self._finish(call, _unreachable(error))
             return
         if now >= call.progress_at:

@@ -30,7 +30,8 @@ class Client(Verbs[Reply]):
     """Talks to the engine over its socket; safe to use from several threads, one call at a time.
 
     A connection that breaks is opened again and the call repeated under its request id, so that
-    nothing is done twice; when no engine answers for ``reconnect_seconds``, Unreachable is raised.
+    nothing is done twice; when no engine answers for ``reconnect_seconds``, or for as long as the
+    call may wait, whichever is longer, Unreachable is raised.
     ``socket_path`` and ``token`` default to what the environment of a stream says.
     """
 
@@ -86,7 +87,12 @@ class Client(Verbs[Reply]):
         deadline = time.monotonic() + wait_seconds
         while True:
             left = max(0.0, min(LONGEST_WAIT_SECONDS, deadline - time.monotonic()))
-            reply = self.lock(path, mode, wait_seconds=left).expect()
+            try:
+                reply = self.lock(path, mode, wait_seconds=left).expect()
+            except Unreachable:
+                if time.monotonic() >= deadline:
+                    raise
+                continue
             if not reply.is_waiting:
                 return reply
             if time.monotonic() >= deadline:
@@ -95,14 +101,17 @@ class Client(Verbs[Reply]):
     def _ask(self, verb: str, **arguments: Json) -> Reply:
         with self._turn:
             question = Question(next(self._numbers), self._address.token, verb, arguments)
-            deadline = time.monotonic() + self._reconnect_seconds
+            began, wait = time.monotonic(), question.wait_seconds
+            patience = max(self._reconnect_seconds, wait)
             while True:
                 try:
                     return self._exchange(question)
                 except OSError as error:
                     self.close()
-                    if time.monotonic() > deadline:
+                    passed = time.monotonic() - began
+                    if passed > patience:
                         raise Unreachable(f"no engine answers: {error}") from error
+                    question.wait_at_most(max(0.0, wait - passed))
                     time.sleep(RECONNECT_PAUSE_SECONDS)
 
     def _exchange(self, question: Question) -> Reply:

@@ -122,11 +122,18 @@ class Question:
             "request": secrets.token_hex(12),
             **given,
         }
+        self._whole = whole
         self.line = _framed(whole)
 
     @property
     def patience_seconds(self) -> float:
         return self.wait_seconds + ANSWER_SECONDS
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Ask for no longer a wait than that: part of it has passed while no engine was there."""
+        if 0.0 <= seconds < self.wait_seconds and "wait_seconds" in self._whole:
+            self.wait_seconds = seconds
+            self.line = _framed({**self._whole, "wait_seconds": seconds})
 
 
 class Verbs(Generic[T]):
