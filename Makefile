@@ -1,6 +1,9 @@
 # Everything a user or a maintainer runs. Each target sets up what it needs by itself.
 VENV := .venv
 BIN := $(VENV)/bin
+# Compiled modules are kept even where the environment says otherwise, as in many containers: the
+# tests start the program a thousand times, and compiling it anew each time is half of their work.
+unexport PYTHONDONTWRITEBYTECODE
 SOURCES := coordination console plugins themes tests benchmarks
 
 # Most tests wait for processes, so twice as many run at once as there are processors; those of the

@@ -232,6 +232,17 @@ def test_report_has_the_promised_shape(finished: Program) -> None:
         assert all(name in text for name in ("one", "two", "again", "bad", "exit 3"))
 
 
+def test_the_report_tells_also_what_came_after_the_end(program: Program) -> None:
+    """A first attempt's large workspace is still given back when the second one has ended."""
+    crowd = "mkdir crowd; cd crowd; seq 12000 | xargs touch; exit 1"
+    command = f'test "$ANABRANCH_ATTEMPT" = 2 || {{ echo crowd > .gitignore; {crowd}; }}'
+    program.plan({"again": {"command": command, "retries": 1}})
+    program.expect(0, "run", "--headless")
+    events = program.events()
+    assert "workspace_reclaimed" in [event["type"] for event in events]
+    assert json.loads(program.folder().report.read_bytes())["integrity"]["events"] == len(events)
+
+
 def test_schema_is_a_json_schema_of_plans(finished: Program) -> None:
     """It names its dialect and knows the tables."""
     told = finished.asked(0, "schema").json()

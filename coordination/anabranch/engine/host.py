@@ -23,6 +23,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core import accounting, calls, inputs, overhead
+from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.answers import is_live
 from anabranch.core.ids import RunId, Seq, StreamId
@@ -415,13 +416,20 @@ class RunHost:
         return inputs.MachineSeen(capacity=measured_capacity(probes, self._guard))
 
     def _rest_or_not(self, performing: Performing) -> None:
-        """Note whether the run has ended and everything it owed is done."""
-        if self._engine.state.has_ended and performing.is_idle and not self._mailbox:
-            self._rested.set()
-        elif self._engine.state.has_ended:
+        """Note whether the run has ended, everything it owed is done and the report tells of it.
+
+        What is given back after the end is news, too, and may come later than the first report.
+        """
+        state = self._engine.state
+        if not state.has_ended:
+            self._rested.clear()
+        elif not performing.is_idle or self._mailbox:
+            self._loop.call_later(0.02, self._woken.set)
+        elif performing.reported != state.seq:
+            performing.perform(fx.WriteReport(cause=state.cause))
             self._loop.call_later(0.02, self._woken.set)
         else:
-            self._rested.clear()
+            self._rested.set()
 
     def _post(self, given: inputs.Input, reply: Reply | None = None) -> None:
         self._mailbox.append((given, reply))

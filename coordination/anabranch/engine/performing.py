@@ -22,7 +22,7 @@ from typing import TypeVar
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
@@ -101,6 +101,8 @@ class Performing:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
         self._reporting = asyncio.Lock()
+        self.reported: Seq | None = None
+        """Up to which event the report tells, as far as it could be written."""
         self._workspace_locks: dict[StreamId, asyncio.Lock] = {}
         self._offering = Offering(
             folder,
@@ -265,8 +267,11 @@ class Performing:
 
     async def _write_report(self) -> None:
         async with self._reporting:
-            overhead = self._engine_overhead()
-            await write_report(self._folder, self._state(), self._clock.now(), overhead)
+            overhead, state = self._engine_overhead(), self._state()
+            try:
+                await write_report(self._folder, state, self._clock.now(), overhead)
+            finally:
+                self.reported = state.seq
 
     async def _resolve(self, effect: fx.RunResolver) -> None:
         self._post(
