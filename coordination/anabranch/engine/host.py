@@ -416,16 +416,13 @@ class RunHost:
         return inputs.MachineSeen(capacity=measured_capacity(probes, self._guard))
 
     def _rest_or_not(self, performing: Performing) -> None:
-        """Note whether the run has ended, everything it owed is done and the report tells of it.
-
-        What is given back after the end is news, too, and may come later than the first report.
-        """
+        """Note whether the run has ended, everything it owed is done and the report tells of it."""
         state = self._engine.state
         if not state.has_ended:
             self._rested.clear()
         elif not performing.is_idle or self._mailbox:
             self._loop.call_later(0.02, self._woken.set)
-        elif performing.reported != state.seq:
+        elif performing.reported != state.seq:  # what is given back after the end is news, too
             performing.perform(fx.WriteReport(cause=state.cause))
             self._loop.call_later(0.02, self._woken.set)
         else:
