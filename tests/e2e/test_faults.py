@@ -209,6 +209,23 @@ def test_a_host_that_was_suspended_goes_on(program: Program) -> None:
     assert [row["exit_code"] for row in program.status()["streams"]] == [0, 1, 2, 3]
 
 
+def test_a_host_hears_requests_whatever_lies_among_them(program: Program) -> None:
+    """One that is nested without end, and one that names an endless number."""
+    host = begin_gated(program, 1)
+    asked = program.folder().requests
+    strange = {
+        "deep": '{"verb": "send", "body": ' + "[" * 9_000 + "]" * 9_000 + "}",
+        "long": '{"verb": "restore-state", "path": "' + "9" * 5_000 + '"}',
+    }
+    for name, content in strange.items():
+        (asked / f"{name}.new").write_text(content)
+        (asked / f"{name}.new").rename(asked / f"{name}.request")
+    for name in strange:
+        until((asked / f"{name}.answer").exists, f"{name} is answered")
+    program.expect(0, "stop")
+    assert host.wait().code == 1
+
+
 def test_a_run_that_was_killed_before_its_first_event_is_not_in_the_way(program: Program) -> None:
     """An empty run folder is listed as what it is, and the next run does not mind."""
     program.plan({"s": "echo x > x.txt"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from itertools import count
@@ -295,6 +296,16 @@ async def test_the_program_serves_the_same(bench: Bench) -> None:
     client = Client(process)
     assert (await client.call("heartbeat"))["structuredContent"]["ok"]
     await client.close()
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- 2>&-"])
+def test_without_anybody_to_serve_it_says_so(closed: str) -> None:
+    """Started with its streams closed it ends in words, not in a traceback."""
+    run = f'echo "{{}}" | "$0" -c "from anabranch_console.start import main; main()" mcp {closed}'
+    told = subprocess.run(["sh", "-c", run, sys.executable], capture_output=True, text=True)
+    expected = "" if "2>" in closed else "anabranch mcp: there is no client on stdin and stdout"
+    assert (told.returncode, "Traceback" in told.stderr) == (3, False), told
+    assert told.stderr.startswith(expected)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

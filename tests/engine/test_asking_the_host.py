@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -23,7 +25,7 @@ from anabranch.core.inputs import (
     TellConflict,
 )
 from anabranch.core.outcome import Refusal
-from anabranch.engine.requests import Request, command_for, request_for
+from anabranch.engine.requests import Request, command_for, leave, pending, request_for
 from anabranch_console.operator_calls import CALLER
 
 A, B = StreamId("a"), StreamId("b")
@@ -61,3 +63,22 @@ def test_what_only_streams_say_is_no_request() -> None:
     """A sign of life is its own, and a number that is none is refused with words."""
     assert request_for(Heartbeat(CALLER, "h")) is None
     assert isinstance(command_for(Request("requeue", path="-1")), Refusal)
+
+
+NO_NUMBERS = {"negative": "-1", "a sign": "²", "endless": "9" * 5_000, "a word": "first"}
+
+
+@pytest.mark.parametrize("number", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_a_version_that_is_no_number_is_refused(number: str) -> None:
+    """Whatever stands in its place: an endless number, or a word taken for "the latest"."""
+    assert isinstance(command_for(Request("restore-state", path=number)), Refusal)
+
+
+def test_a_request_without_end_is_answered_and_the_next_one_heard(tmp_path: Path) -> None:
+    """Nothing that is left in the folder ends the hearing."""
+    deep = b'{"verb": "send", "body": ' + b"[" * 9_000 + b"]" * 9_000 + b"}"
+    (tmp_path / "00.request").write_bytes(deep)
+    leave(tmp_path, Request("stop-run"))
+    first, second = (asked for _, asked in pending(tmp_path))
+    assert isinstance(first, Refusal)
+    assert second == Request("stop-run")

@@ -76,3 +76,36 @@ def test_it_looks_as_soon_as_streams_are_watched_and_not_in_vain_before(
     assert isinstance(tested, inputs.PairTested)
     assert (tested.streams, [p.path for p in tested.paths]) == (NAMES, ["a"])
     assert radar.rounds == 1
+
+
+def test_a_machine_that_starts_no_thread_is_asked_again(
+    project: Project, watcher: WorkspaceWatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What only looks ahead fails nothing: neither the tick that wakes it nor the end of it all."""
+    workspaces = [project.workspace(name) for name in NAMES]
+    state = running(workspaces)
+    is_found = threading.Event()
+    for workspace in workspaces:
+        write(workspace.path, {"a": f"by {workspace.stream}\n"})
+        watcher.watch(workspace.stream, workspace.path)
+
+    def hear(_: inputs.Input) -> None:
+        is_found.set()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    radar = ConflictRadar(project.repo, lambda: state, watcher, hear, round_seconds=3600.0)
+    with monkeypatch.context() as machine:
+        machine.setattr(threading.Thread, "start", refuse)
+        radar.look(state)
+        radar.close()  # it may come to this at any time
+    other = ConflictRadar(project.repo, lambda: state, watcher, hear, round_seconds=3600.0)
+    with monkeypatch.context() as machine:
+        machine.setattr(threading.Thread, "start", refuse)
+        other.look(state)
+    try:
+        other.look(state)
+        assert is_found.wait(DEADLINE_SECONDS), "it was not asked again"
+    finally:
+        other.close()

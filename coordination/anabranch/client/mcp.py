@@ -9,6 +9,7 @@ with
 Like ``ab-stream`` it imports next to nothing, because an agent starts it for every session.
 """
 
+import contextlib
 import json
 import posix
 import select
@@ -428,6 +429,11 @@ def main() -> None:
         Server(0, 1).serve()
     except (BrokenPipeError, KeyboardInterrupt):
         return
+    except OSError as error:
+        words = f"anabranch mcp: there is no client on stdin and stdout: {error.strerror}\n"
+        with contextlib.suppress(OSError):
+            posix.write(2, words.encode())
+        raise SystemExit(3) from None
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ times as long as it worked. What the watcher counts meanwhile is an estimate, an
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -18,13 +17,13 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import State
 from anabranch.engine import workspaces as ws
+from anabranch.engine.beside import started_beside
 from anabranch.engine.watching import WorkspaceWatcher
 
 _log = logging.getLogger(__name__)
 
 ROUND_SECONDS = 1.0
 REST_FACTOR = 15.0
-NICENESS = 15
 
 Stamp = tuple[Attempt, float]
 """Which attempt, and what differs whenever its files may."""
@@ -74,10 +73,7 @@ class ChangeCounter:
         self._state, self._due = state, due
         if due and not self._stopping.is_set():
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="anabranch-changes", daemon=True
-                )
-                self._thread.start()
+                self._thread = started_beside(self._run, "anabranch-changes")
             self._wanted.set()
 
     def close(self) -> None:
@@ -109,7 +105,6 @@ class ChangeCounter:
         return attempt, self._watcher.change_stamp(stream)
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
         while not self._stopping.is_set():
             self._wanted.wait()
             self._wanted.clear()

@@ -14,7 +14,6 @@ right now, says nothing and is tried again when something changes.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -29,6 +28,7 @@ from anabranch.core.radar import LastTrial, Work, have_met, next_pairs
 from anabranch.core.resolutions import resolution_of
 from anabranch.core.state import State, Stream
 from anabranch.engine import workspaces as ws
+from anabranch.engine.beside import started_beside
 from anabranch.engine.watching import NOT_WATCHED, WorkspaceWatcher
 from anabranch.engine.workspaces.trial import Side, Trial, Trials
 from anabranch.hostile_text import tellable
@@ -44,7 +44,6 @@ LONGEST_ROUND_SECONDS = 5.0
 MOST_PATHS = 5_000
 """Of a stream that has changed more files than this, these many are compared."""
 
-NICENESS = 15
 
 Stamp = tuple[Attempt, float | str]
 Post = Callable[[inputs.Input], None]
@@ -88,7 +87,7 @@ class ConflictRadar:
         stamps = {s.id: stamp for s in state.streams.values() if (stamp := self._stamp(s))}
         if len(stamps) < 2 or not any(s.phase is Phase.RUNNING for s in state.streams.values()):
             return
-        if stamps != self._looked_at:
+        if stamps != self._looked_at or self._thread is None:
             self._looked_at = stamps
             self._wake()
 
@@ -102,8 +101,7 @@ class ConflictRadar:
 
     def _wake(self) -> None:
         if self._thread is None and not self._stopping.is_set():
-            self._thread = threading.Thread(target=self._run, name="anabranch-radar", daemon=True)
-            self._thread.start()
+            self._thread = started_beside(self._run, "anabranch-radar")
         self._wanted.set()
 
     def _stamp(self, stream: Stream) -> Stamp | None:
@@ -119,8 +117,6 @@ class ConflictRadar:
     # --- in its thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
-        self._trials = Trials(self._repo, self._state().run)
         try:
             while not self._stopping.is_set():
                 self._wanted.wait()
@@ -131,7 +127,8 @@ class ConflictRadar:
                 took = self._now() - began
                 self._stopping.wait(max(self._round_seconds, REST_FACTOR * took))
         finally:
-            self._trials.close()
+            if self._trials is not None:
+                self._trials.close()
 
     def _round_safely(self) -> None:
         try:

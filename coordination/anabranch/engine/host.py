@@ -404,8 +404,12 @@ class RunHost:
             await self._appended.wait()
             await asyncio.sleep(SYNC_SECONDS)
             self._appended.clear()
-            with contextlib.suppress(OSError):  # the next append tells of a disk in trouble
+            try:
                 await asyncio.to_thread(self._parts.journal.sync)
+            except OSError as error:  # the next append tells of a disk in trouble
+                _log.debug("the journal was not synchronised: %s", error)
+            except Exception:  # where no thread can be started, say: it is done the next time
+                _log.exception("the journal was not synchronised")
 
     def _publish(self, records: Sequence[ev.Recorded]) -> None:
         self._published.publish(self._engine.state, records)
@@ -433,21 +437,28 @@ class RunHost:
         self._woken.set()
 
     async def _poll_requests(self) -> None:
+        """Hear what other commands ask for. Nothing that one of them says ends the hearing."""
         asked: set[Path] = set()
         while True:
             self._parts.lock.beat()
-            if self.now() - self._last_turn > IDLE_SECONDS:
-                with contextlib.suppress(AnabranchError):  # a full disk is told by the next turn
-                    self._parts.journal.checkpoint()
-            for path, request in requests.pending(self._parts.folder.requests, asked):
-                asked.add(path)
-                command = request if isinstance(request, Refusal) else requests.command_for(request)
-                if isinstance(command, Refusal):
-                    requests.answer(path, command)
-                    continue
-                answer = self.submit(command)
-                answer.add_done_callback(partial(_answer, path))
+            try:
+                if self.now() - self._last_turn > IDLE_SECONDS:
+                    with contextlib.suppress(AnabranchError):  # the next turn tells of the disk
+                        self._parts.journal.checkpoint()
+                self._hear_requests(asked)
+            except Exception:
+                _log.exception("hearing requests: one round failed")
             await asyncio.sleep(REQUEST_POLL_SECONDS)
+
+    def _hear_requests(self, asked: set[Path]) -> None:
+        for path, request in requests.pending(self._parts.folder.requests, asked):
+            asked.add(path)
+            command = request if isinstance(request, Refusal) else requests.command_for(request)
+            if isinstance(command, Refusal):
+                requests.answer(path, command)
+                continue
+            answer = self.submit(command)
+            answer.add_done_callback(partial(_answer, path))
 
     def _fail_waiting(self) -> None:
         for _, reply in self._mailbox:

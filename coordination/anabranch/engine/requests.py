@@ -91,12 +91,7 @@ def command_for(request: Request) -> Command | Refusal:
             kind, _, name = request.path.partition(" ")
             return ChooseStrategy(kind=kind, strategy=name, point=point, reason=request.reason)
         case "restore-state":
-            return StateRestore(
-                caller=Caller(StreamId(""), 0, True),
-                request=f"restore.{secrets.token_hex(8)}",
-                version=int(request.path) if request.path.isdecimal() else None,
-                stream=stream,
-            )
+            return _restore_for(request)
         case "approve":
             return ApproveRun(allow_sensitive=request.allow_sensitive, onto=request.onto)
         case "allow":
@@ -127,10 +122,31 @@ def _call_for(request: Request) -> Command | Refusal:
             return Send(caller, name, to=StreamId(request.stream), body=request.body)
         case "broadcast":
             return Broadcast(caller, name, body=request.body)
-    number = request.path
-    if not (number.isascii() and number.isdigit() and len(number) < 19):
-        return Refusal(f"{number!r} is not the number of a message", "anabranch messages has them")
-    return Requeue(caller, name, message=int(number))
+    message = _whole_number(request.path)
+    if message is None:
+        return _no_number_of("a message", request, "anabranch messages has them")
+    return Requeue(caller, name, message=message)
+
+
+def _restore_for(request: Request) -> Command | Refusal:
+    version = _whole_number(request.path)
+    if request.path and version is None:
+        return _no_number_of("a version", request, "anabranch state log has them")
+    return StateRestore(
+        caller=Caller(StreamId(""), 0, True),
+        request=f"restore.{secrets.token_hex(8)}",
+        version=version,
+        stream=StreamId(request.stream),
+    )
+
+
+def _no_number_of(what: str, request: Request, hint: str) -> Refusal:
+    return Refusal(f"{request.path[:64]!r} is not the number of {what}", hint)
+
+
+def _whole_number(text: str) -> int | None:
+    """Return a number as the journal counts them; None for what is none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
 
 
 def request_for(command: Command) -> Request | None:
@@ -248,6 +264,8 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
             yield path, msgspec.json.decode(asked, type=Request)
         except (NotPlain, msgspec.MsgspecError) as error:
             yield path, Refusal(f"the request cannot be read: {error}", "try again")
+        except RecursionError:
+            yield path, Refusal("the request is nested too deeply", "make it flatter")
         except OSError:
             continue  # gone, or not to be read just now: it is looked at again
 
@@ -272,7 +290,7 @@ def await_answer(path: Path, timeout_seconds: float) -> Answer | None:
                 time.sleep(0.02)
                 continue
             found = msgspec.json.decode(told, type=Answer)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, RecursionError) as error:
             found = Answer(f"the answer cannot be read: {error}", "anabranch status tells the rest")
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)

@@ -261,8 +261,9 @@ class VitalsSampler:
 
     def start(self) -> None:
         """Begin to sample in a thread of its own."""
-        self._thread = threading.Thread(target=self._run, name="anabranch-vitals", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="anabranch-vitals", daemon=True)
+        thread.start()
+        self._thread = thread  # only one that has begun can be waited for
 
     def stop(self) -> None:
         """End the thread; the last vitals stay readable."""

@@ -72,11 +72,11 @@ class SocketServer:
 
     def _look_around(self) -> None:
         """Close the connections whose other end has stopped in the middle of something."""
+        loop = asyncio.get_running_loop()
+        self._sweep = loop.call_later(SWEEP_SECONDS, self._look_around)  # whatever is met now
         before = time.monotonic() - PATIENCE_SECONDS
         for connection in list(self.connections):
             connection.check(before)
-        loop = asyncio.get_running_loop()
-        self._sweep = loop.call_later(SWEEP_SECONDS, self._look_around)
 
 
 class Connection(asyncio.Protocol):

@@ -159,6 +159,14 @@ class Spools:
         else:
             due = [spool for spool in self._in_use if self._spools.get(spool.stream) is spool]
         for spool in due:
-            spool.look(now)
+            _look_safely(spool, now)
         self._in_use = [spool for spool in due if spool.is_in_use(now)]
         self._timer = loop.call_later(EAGER_SECONDS if self._in_use else pause, self._look)
+
+
+def _look_safely(spool: Spool, now: float) -> None:
+    """Look at one spool; what goes wrong there ends the looking at no other one."""
+    try:
+        spool.look(now)
+    except Exception:
+        _log.exception("looking at the spool %s", spool.folder.path)
