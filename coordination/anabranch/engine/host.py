@@ -404,12 +404,10 @@ class RunHost:
             await self._appended.wait()
             await asyncio.sleep(SYNC_SECONDS)
             self._appended.clear()
-            try:
+            # The next append tells of a disk in trouble; where no thread can be started now, it
+            # is done another time.
+            with contextlib.suppress(OSError, RuntimeError):
                 await asyncio.to_thread(self._parts.journal.sync)
-            except OSError as error:  # the next append tells of a disk in trouble
-                _log.debug("the journal was not synchronised: %s", error)
-            except Exception:  # where no thread can be started, say: it is done the next time
-                _log.exception("the journal was not synchronised")
 
     def _publish(self, records: Sequence[ev.Recorded]) -> None:
         self._published.publish(self._engine.state, records)
@@ -445,20 +443,10 @@ class RunHost:
                 if self.now() - self._last_turn > IDLE_SECONDS:
                     with contextlib.suppress(AnabranchError):  # the next turn tells of the disk
                         self._parts.journal.checkpoint()
-                self._hear_requests(asked)
+                requests.hear(self._parts.folder.requests, asked, self.submit)
             except Exception:
                 _log.exception("hearing requests: one round failed")
             await asyncio.sleep(REQUEST_POLL_SECONDS)
-
-    def _hear_requests(self, asked: set[Path]) -> None:
-        for path, request in requests.pending(self._parts.folder.requests, asked):
-            asked.add(path)
-            command = request if isinstance(request, Refusal) else requests.command_for(request)
-            if isinstance(command, Refusal):
-                requests.answer(path, command)
-                continue
-            answer = self.submit(command)
-            answer.add_done_callback(partial(_answer, path))
 
     def _fail_waiting(self) -> None:
         for _, reply in self._mailbox:
@@ -471,11 +459,6 @@ def _settle(answer: Answer, outcome: Refusal | calls.Answer | None) -> None:
         outcome = Refusal(str(outcome.facts["reason"]), str(outcome.facts.get("hint", "")))
     if not answer.cancelled():
         answer.set_result(outcome if isinstance(outcome, Refusal) else None)
-
-
-def _answer(path: Path, done: Answer) -> None:
-    if not done.cancelled():
-        requests.answer(path, done.result())
 
 
 def _still_running(found: list[inputs.Input]) -> int:

@@ -13,7 +13,9 @@ import fcntl
 import os
 import secrets
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -268,6 +270,24 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
             yield path, Refusal("the request is nested too deeply", "make it flatter")
         except OSError:
             continue  # gone, or not to be read just now: it is looked at again
+
+
+def hear(
+    folder: Path, heard: set[Path], submit: Callable[[Command], Future[Refusal | None]]
+) -> None:
+    """Hand on what is asked for and was not heard before; each request gets its answer."""
+    for path, request in pending(folder, heard):
+        heard.add(path)
+        command = request if isinstance(request, Refusal) else command_for(request)
+        if isinstance(command, Refusal):
+            answer(path, command)
+        else:
+            submit(command).add_done_callback(partial(_pass_on, path))
+
+
+def _pass_on(path: Path, done: Future[Refusal | None]) -> None:
+    if not done.cancelled():
+        answer(path, done.result())
 
 
 def answer(request: Path, refusal: Refusal | None) -> None:
