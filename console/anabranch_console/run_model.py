@@ -18,7 +18,7 @@ from anabranch_console.presenters.stream_row import StreamRow, stream_row
 from anabranch_console.time_travel import TimeSource
 
 if TYPE_CHECKING:
-    from anabranch.engine.source import Overhead, Source
+    from anabranch.engine.source import Frame, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
 EVENTS_KEPT = 20_000
@@ -69,6 +69,7 @@ class RunModel:
         self._second = -1
         self._problem: str | None = None
         self._shown: State | None = None
+        self._waits_are_old = False
 
     @property
     def live_state(self) -> State:
@@ -120,6 +121,7 @@ class RunModel:
         dirty |= fresh
         if is_new_second:
             dirty |= {s for s, row in self.rows.items() if row.elapsed_seconds is not None}
+        dirty |= self._whose_waits_are_old(frame, is_new_second)
         is_other_time = self.time.past is not self._shown
         if is_other_time:
             self._shown = self.time.past
@@ -134,6 +136,17 @@ class RunModel:
             self._keep(record)
         rows = self._refreshed(dirty)
         return Changes(rows, frame.events, frame.missed, is_new_second, is_other_time)
+
+    def _whose_waits_are_old(self, frame: Frame, is_new_second: bool) -> set[StreamId]:
+        """Return the streams that have not begun, once a second in which anything has happened.
+
+        What such a stream waits for changes by what others do, and no event of that names it.
+        """
+        self._waits_are_old |= bool(frame.events or frame.missed)
+        if not self._waits_are_old or not (is_new_second or frame.state.has_ended):
+            return set()
+        self._waits_are_old = False
+        return {s.id for s in frame.state.streams.values() if not (s.is_active or s.has_ended)}
 
     def _refreshed(self, dirty: set[StreamId]) -> set[StreamId]:
         changed: set[StreamId] = set()

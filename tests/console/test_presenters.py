@@ -9,6 +9,7 @@ import pytest
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import StopRun
+from anabranch.core.projections import reason_for
 from anabranch.core.state import RunPhase
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
 from anabranch_console.lines import Line, Part, Span, bar, cut_left, fit, fit_parts, plain, wrap
@@ -110,6 +111,25 @@ def test_a_row_says_why_a_stream_waits(model: RunModel) -> None:
     assert told["cart"] == "waits for billing-tax"
     assert told["types"].startswith("exit 1: src/cart/model.py:39")
     assert told["lint"] == "exit 0, 2 files changed"
+
+
+def test_a_row_of_a_stream_that_waits_follows_those_it_waits_for(tmp_path: Path) -> None:
+    """No event names the stream whose wait another one has shortened, nor one in its queue."""
+    members = [stream("left"), stream("right"), stream("late", "left", "right"), stream("more")]
+    source = ScriptedSource(plan_of(members, parallel=2), tmp_path)
+    model, late, more = RunModel(source), StreamId("late"), StreamId("more")
+    model.pull()
+    assert model.rows[late].now == "waits for left, right"
+    source.finish("right")
+    model.pull()
+    source.pass_time(1.0)
+    assert late in model.pull().rows
+    for waiting in (late, more):
+        stream_now = model.state.streams[waiting]
+        assert model.rows[waiting].now == reason_for(model.state, stream_now)
+    assert model.rows[late].now == "waits for left"
+    source.pass_time(1.0)
+    assert late not in model.pull().rows
 
 
 def test_a_row_changes_only_when_it_looks_different(model: RunModel) -> None:

@@ -20,11 +20,12 @@ from anabranch.core.lock_views import locks_status
 from anabranch.core.projections import reason_for, status, stream_status
 from anabranch.core.state import State
 from anabranch.core.wait_sources import SOURCES
-from anabranch.core.waiting import Wait, keeps_waiting, standing, waiting_for, waits_of
+from anabranch.core.waiting import Wait, in_words, keeps_waiting, standing, waiting_for, waits_of
 from anabranch.core.waits import edges_from
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import OPERATOR, Run, running, started
 
+NAMES = ["one", "two", "three"]
 PATHS = ("a", "b", "c", "d/", "d/x", "*")
 
 
@@ -76,6 +77,23 @@ def test_resources_points_and_what_comes_before_a_start() -> None:
     apart = Run(running(3))
     apart.call(calls.Arrive, "s1", point=FINAL_POINT)
     assert waits(apart, "s1") == [("point", "final", "s0"), ("point", "final", "s2")]
+
+
+def test_who_has_it_is_told_apart_from_who_has_only_asked_before() -> None:
+    """Nobody is said to hold what it waits for itself, nor to wait for what it holds."""
+    run = Run(started(plan_of(*map(stream, NAMES), max_parallel=4, resources={"db": 1.0}), NAMES))
+    for name in NAMES:
+        run.call(calls.RequestResources, name, amounts={"db": 1.0})
+        run.now += 60.0
+    assert waiting_for(run.state, StreamId("two")) == "db, held by one"
+    told = "db, held by one, for which two has waited longer"
+    assert waiting_for(run.state, StreamId("three")) == told
+    for name in NAMES:
+        run.lock(name, "src/")
+    assert waiting_for(run.state, StreamId("two")).startswith("the lock of src/, which one holds;")
+    locks = [w for w in waits_of(run.state, StreamId("three")) if w.kind == "lock"]
+    assert {w.holder for w in locks} == {"one", "two"}
+    assert in_words(locks) == "the lock of src/, which one holds and two asked for before"
 
 
 def test_the_operator_has_a_name_as_a_holder() -> None:

@@ -185,26 +185,36 @@ def in_words(waits: Sequence[Wait]) -> str:
 
 
 def _thing_in_words(kind: str, name: str, waits: Sequence[Wait]) -> str:
-    holders = list(dict.fromkeys(_holder_in_words(w) for w in waits if w.holder is not None))
-    few = ", ".join(holders[:3]) + (f" and {len(holders) - 3} more" if len(holders) > 3 else "")
+    having = _holders([w for w in waits if not w.is_before])
+    asking = _holders([w for w in waits if w.is_before])
     match kind:
         case "lock":
-            verb = "hold" if len(holders) > 1 else "holds"
-            if all(w.is_before for w in waits):
-                verb = "asked for before"
-            return f"the lock of {name}, which {few} {verb}"
+            clauses = _clause(having, "holds", "hold"), _clause(asking, "asked for before")
+            return f"the lock of {name}, which {' and '.join(filter(None, clauses))}"
         case "point":
-            return f"{few or 'the others'} at {name}"
+            return f"{_few(having) or 'the others'} at {name}"
         case "resource":
-            if any(w.is_before for w in waits):
-                return f"{name}, for which {few} has waited longer"
-            return f"{name}, held by {few}" if few else name
+            held = f", held by {_few(having)}" if having else ""
+            older = _clause(asking, "has waited longer", "have waited longer")
+            return f"{name}{held}" + (f", for which {older}" if older else "")
         case "dependency":
-            return name if few in ("", name) else f"{name} ({few})"
+            return name if _few(having) in ("", name) else f"{name} ({_few(having)})"
         case "breaker":
             return f"the breaker of {name}"
         case _:
             return name
+
+
+def _holders(waits: Sequence[Wait]) -> list[str]:
+    return list(dict.fromkeys(_holder_in_words(w) for w in waits if w.holder is not None))
+
+
+def _clause(who: Sequence[str], does: str, do: str | None = None) -> str:
+    return f"{_few(who)} {does if len(who) == 1 else do or does}" if who else ""
+
+
+def _few(who: Sequence[str]) -> str:
+    return ", ".join(who[:3]) + (f" and {len(who) - 3} more" if len(who) > 3 else "")
 
 
 def _holder_in_words(wait: Wait) -> str:
