@@ -26,6 +26,8 @@ def parse_command(line: str) -> Spoken:
     if not word:
         return Spoken(None)
     verb = _BY_WORD.get(word) or _only_one_beginning_with(word)
+    if verb is not None and argument.strip() and not verb.args:
+        return Spoken(None, problem=f":{verb.id} takes nothing after it")
     if verb is not None:
         return Spoken(verb, argument.strip())
     near = get_close_matches(word, _BY_WORD, n=1)

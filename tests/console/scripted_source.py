@@ -74,6 +74,7 @@ class ScriptedSource:
         self.trouble: str | None = None
         self.used: dict[str, StrategyUse] = {}
         self.conflict: Conflict | None = None
+        self.sensitive = ""
         self.feed(inputs.StartRun(RUN, "/src/shop", "anabranch.toml", plan, False, WALL))
 
     # --- the protocol ----------------------------------------------------------------------------
@@ -224,6 +225,10 @@ class ScriptedSource:
                 return [self._captured(effect)]
             case fx.MergeResults():
                 return [self._merged(effect)]
+            case fx.ApproveResult() if self.sensitive and not self.state.approval.allow_sensitive:
+                named = f"the result changes what others run or obey: {self.sensitive}"
+                refused = {"reason": named, "hint": "look at it", "kind": "sensitive"}
+                return [inputs.ApprovalNotDone(cause=cause, **refused)]
             case fx.ApproveResult():
                 return [
                     inputs.ApprovalDone(

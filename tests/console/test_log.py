@@ -97,6 +97,9 @@ async def test_moving_the_cursor_changes_the_log(open_console: OpenConsole, tmp_
         assert "hello from talker" in _log_text(console)
         await console.press("j")
         assert "no output yet" in _log_text(console)
+        console.source.finish(str(console.screen.listed.cursor))
+        await console.frame()
+        assert "it wrote nothing" in _log_text(console)
 
 
 async def test_hostile_output_is_only_shown(open_console: OpenConsole, tmp_path: Path) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import StopRun
 from anabranch.core.projections import reason_for
-from anabranch.core.state import RunPhase
+from anabranch.core.state import Approval, RunPhase
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
 from anabranch_console.lines import Line, Part, Span, bar, cut_left, fit, fit_parts, plain, wrap
 from anabranch_console.presenters import consequences, wording
-from anabranch_console.presenters.columns import layout
+from anabranch_console.presenters.columns import COLUMNS, layout
 from anabranch_console.presenters.ending import ending_lines
 from anabranch_console.presenters.event_lines import event_words
 from anabranch_console.presenters.facts import fact_lines, plan_lines
@@ -132,6 +133,26 @@ def test_a_row_of_a_stream_that_waits_follows_those_it_waits_for(tmp_path: Path)
     assert late not in model.pull().rows
 
 
+def test_a_figure_of_files_that_is_an_estimate_is_marked(tmp_path: Path) -> None:
+    """Until git has counted; none that were seen may well be some that were written earlier."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    shown = next(c for c in COLUMNS if c.id == "files").show
+    model, a = RunModel(source), StreamId("a")
+
+    def told() -> str:
+        model.pull()
+        return shown(model.rows[a], UNICODE).text
+
+    for files, is_estimate, wanted in ((3, True, "~3"), (4, False, "4"), (0, True, "~0")):
+        source.speak("a", files_changed=files, files_are_estimated=is_estimate)
+        assert told() == wanted
+    source.speak("a", files_changed=0)
+    assert told() == ""
+    source.speak("a", files_changed=9, files_are_estimated=True)
+    source.finish("a", files=2)
+    assert told() == "2"
+
+
 def test_a_row_changes_only_when_it_looks_different(model: RunModel) -> None:
     """A pull that brings nothing new for the eye marks no row."""
     assert isinstance(model.source, ScriptedSource)
@@ -244,6 +265,35 @@ def test_the_banner_says_what_fits(tmp_path: Path) -> None:
     told = text(ending_lines(source.state, UNICODE, 40))
     assert "A brings it to your branch" in told
     assert "anabranch report" not in told
+
+
+def test_the_banner_of_a_refused_approval_tells_it_whole(tmp_path: Path) -> None:
+    """The reason and the way on, however narrow; what a key here can do needs no command."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    finish_everything(source)
+    reason, hint = "your checkout has uncommitted changes: a.txt", "put them away, then try again"
+    refused = replace(source.state, approval=Approval(message=reason, hint=hint))
+    told = " ".join(text(ending_lines(refused, UNICODE, 40)).split())
+    assert f"not approved: {reason}; {hint} A tries it again" in told
+    sensitive = Approval(message="it changes AGENTS.md", hint="anabranch approve", kind="sensitive")
+    told = text(ending_lines(replace(source.state, approval=sensitive), UNICODE, 80))
+    assert "not approved: it changes AGENTS.md" in told
+    assert "A asks about that" in told
+    assert "anabranch approve" not in told
+
+
+def test_a_plain_folder_is_not_told_of_branches(tmp_path: Path) -> None:
+    """Its result lies in the run's folder, and approving it writes files."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    finish_everything(source)
+    assert source.state.base is not None
+    state = replace(source.state, base=replace(source.state.base, head=None, branch=None))
+    told = text(ending_lines(state, UNICODE, 116))
+    assert "1 stream merged after" in told
+    assert "A brings it to your folder" in told
+    asked = text(list(consequences.of_approving(state).lines))
+    assert "the changed files into your folder" in asked
+    assert "the branch" not in asked
 
 
 def test_the_banner_of_a_conflict(tmp_path: Path) -> None:

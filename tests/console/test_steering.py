@@ -257,6 +257,29 @@ async def test_approving_a_converged_run(open_console: OpenConsole, tmp_path: Pa
         assert "only a converged run" in console.toasts()[-1]
 
 
+async def test_what_others_run_or_obey_is_named_and_asked_about_once_more(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """A first yes takes nothing of it; the second question has the paths, and only its yes does."""
+    source = ScriptedSource(plan_of([stream("a")]), tmp_path)
+    finish_everything(source)
+    source.sensitive = ".github/workflows/ci.yml"
+    async with open_console(source) as console:
+        await console.press("A", "y")
+        await console.frame()
+        shown = console.shown()
+        assert "Approve that too?" in shown
+        assert ".github/workflows/ci.yml" in shown
+        assert "git diff" in shown
+        await console.press("escape")
+        assert source.commands == [ApproveRun()]
+        assert "A asks about that" in console.shown()
+        await console.press("A", "y")
+        await console.frame()
+        assert source.commands == [ApproveRun(), ApproveRun(allow_sensitive=True)]
+        assert "main moved to mmmm" in console.shown()
+
+
 async def test_stopping_the_whole_run(open_console: OpenConsole) -> None:
     """Through the menu, with a question that counts what ends."""
     async with open_console() as console:

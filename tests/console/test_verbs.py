@@ -85,6 +85,18 @@ def test_an_unknown_command_names_a_near_one() -> None:
     assert parse_command("").verb is None
 
 
+def test_what_a_command_would_leave_out_is_refused() -> None:
+    """`:take-ours OTHER` must not settle the chosen path as if OTHER had been heard."""
+    for verb in VERBS:
+        spoken = parse_command(f"{verb.id} other")
+        if verb.args:
+            assert (spoken.verb, spoken.argument) == (verb, "other")
+        else:
+            assert spoken.verb is None
+            assert spoken.problem == f":{verb.id} takes nothing after it"
+        assert parse_command(f"{verb.id} ").verb is verb
+
+
 def test_completion_knows_commands_and_arguments() -> None:
     """Command names first, then whatever the command takes."""
     names = {"streams": ["unit", "ui"], "columns": ["cpu"]}

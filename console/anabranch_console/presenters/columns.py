@@ -45,6 +45,13 @@ def _numbers(
     return show
 
 
+def _files(row: StreamRow) -> str:
+    """How many files it has changed; a figure that git has not confirmed is marked, none too."""
+    if row.files_are_estimated:
+        return f"~{row.files or 0}"
+    return str(row.files or wording.NOTHING)
+
+
 def _now(row: StreamRow, glyphs: Glyphs) -> Span:
     again = f"#{row.attempt} " if row.attempt > 1 else ""
     style = "level.warning" if row.is_kept_waiting else "muted"
@@ -77,7 +84,7 @@ COLUMNS: tuple[Column, ...] = (
         "FILES",
         5,
         40,
-        _numbers(lambda r: str(r.files or wording.NOTHING)),
+        _numbers(_files),
         lambda r: _or_less(r.files),
         "right",
         True,

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from anabranch.core.foretelling import granted_by_revoking, skipped_without
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.lock_table import Entry, Violation, shown
+from anabranch.core.projections import is_plain_folder
 from anabranch.core.state import State
 from anabranch.core.waiting import Wait, keeps_waiting
-from anabranch_console.lines import Line, Span
+from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import elapsed
 from anabranch_console.presenters.wording import safe
 
 _LABEL_CELLS = 9
+_READABLE_CELLS = 64
 
 
 class Consequences(NamedTuple):
@@ -89,16 +91,30 @@ def of_stopping_the_run(state: State) -> Consequences:
 
 def of_approving(state: State) -> Consequences:
     """Return what approving the result would do."""
+    return Consequences("Approve the result?", tuple(_approving(state)), "Approve")
+
+
+def of_approving_sensitive(state: State) -> Consequences:
+    """Return what approving would do to what others run or obey, which was refused once."""
+    base, final = state.base, state.points[FINAL_POINT]
+    first, *more = wrap(safe(state.approval.message), _READABLE_CELLS)
+    lines = [_line("refused", first), *(_line("", piece) for piece in more)]
+    if base is not None and base.tree and final.tree:
+        lines.append(_line("look", f"git diff {base.tree[:10]} {final.tree[:10]}"))
+    lines.append(_line("then", "CI, hooks, editors or agents act on it as soon as it is there"))
+    return Consequences("Approve that too?", (*lines, *_approving(state)), "Approve with all of it")
+
+
+def _approving(state: State) -> Iterator[Line]:
+    if is_plain_folder(state):
+        yield _line("writes", "the changed files into your folder")
+        yield _line("from", f"the result of {state.run}")
+        yield _line("guard", "only if none of them has changed since the run began")
+        return
     branch = state.base.branch if state.base and state.base.branch else "your checkout"
-    return Consequences(
-        "Approve the result?",
-        (
-            _line("moves", f"{safe(branch.removeprefix('refs/heads/'))} to the merged result"),
-            _line("from", f"anabranch/{state.run}"),
-            _line("guard", "only if the branch still stands where the run began"),
-        ),
-        "Approve",
-    )
+    yield _line("moves", f"{branch.removeprefix('refs/heads/')} to the merged result")
+    yield _line("from", f"anabranch/{state.run}")
+    yield _line("guard", "only if the branch still stands where the run began")
 
 
 def of_hosting(state: State) -> Consequences:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anabranch.core.ids import FINAL_POINT
-from anabranch.core.projections import run_state
+from anabranch.core.projections import is_plain_folder, run_state
 from anabranch.core.resolutions import open_conflicts
 from anabranch.core.state import RunPhase, State
 from anabranch_console.glyphs import Glyphs
@@ -33,8 +33,20 @@ def ending_lines(state: State, glyphs: Glyphs, cells: int) -> list[Line]:
             return lines
         lines += [(Span(piece, "text"),) for piece in wrap(safe(state.hint), cells)]
         return [*lines, report]
+    refused = _not_approved(state)
+    if refused:
+        lines += [(Span(piece, "level.warning"),) for piece in wrap(refused, cells)]
     lines.append(_as_many_as_fit([*_next_steps(state), report], cells))
     return lines
+
+
+def _not_approved(state: State) -> str:
+    """Why the result was not brought to a branch, and the way on unless that is a key here."""
+    approval = state.approval
+    if state.phase is not RunPhase.CONVERGED or approval.is_done or not approval.message:
+        return ""
+    way = "" if approval.kind == "sensitive" else f"; {approval.hint}"
+    return safe(f"not approved: {approval.message}{way}")
 
 
 def _what(state: State) -> str:
@@ -42,6 +54,8 @@ def _what(state: State) -> str:
     took = f"after {wording.clock(state.ended_at)}"
     if state.phase is RunPhase.CONVERGED and final.commit and final.merged:
         merged = wording.count(len(final.merged), "stream")
+        if is_plain_folder(state):
+            return f"{merged} merged {took}"
         return f"{merged} merged into anabranch/{state.run} {took}"
     succeeded = sum(1 for s in state.streams.values() if s.phase == "succeeded")
     return f"{succeeded} of {wording.count(len(state.plan.streams), 'stream')} succeeded {took}"
@@ -58,9 +72,10 @@ def _next_steps(state: State) -> list[Line]:
     if approval.is_done:
         return [(Span(safe(approval.message), "state.succeeded"),)]
     if approval.message:
-        told = f"not approved: {approval.message}; {approval.hint}"
-        return [(Span(safe(told), "level.warning"),)]
-    return [(Span("A", "key"), Span(" brings it to your branch", "text"))]
+        asks = "asks about that" if approval.kind == "sensitive" else "tries it again"
+        return [(Span("A", "key"), Span(f" {asks}", "text"))]
+    where = "folder" if is_plain_folder(state) else "branch"
+    return [(Span("A", "key"), Span(f" brings it to your {where}", "text"))]
 
 
 def _as_many_as_fit(steps: list[Line], cells: int) -> Line:

@@ -41,7 +41,10 @@ URGENCY = (
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """What the table shows of a stream. Times are whole seconds, memory is whole mebibytes."""
+    """What the table shows of a stream. Times are whole seconds, memory is whole mebibytes.
+
+    ``files`` may be wrong while ``files_are_estimated``: git has not counted them yet.
+    """
 
     id: StreamId
     position: int
@@ -55,6 +58,7 @@ class StreamRow:
     elapsed_seconds: int | None = None
     is_active: bool = False
     is_kept_waiting: bool = False
+    files_are_estimated: bool = False
 
     @property
     def urgency(self) -> int:
@@ -66,7 +70,9 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
     """Return the row of one stream at run time ``now``."""
     current = vitals if _is_current(stream, vitals) else None
     live = current if stream.is_active else None
-    files = files_changed_by(stream, current.files_changed if current else None)
+    captured = files_changed_by(stream)
+    counted = files_changed_by(stream, current.files_changed if current else None)
+    is_estimate = captured is None and live is not None and live.files_are_estimated
     return StreamRow(
         id=stream.id,
         position=state.topology.position[stream.id],
@@ -74,7 +80,8 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
         attempt=stream.attempt,
         now=what_now(state, stream, current, now),
         age_seconds=None if live is None else _whole(live.progress_age_seconds),
-        files=files or None,
+        files=counted or None,
+        files_are_estimated=is_estimate,
         cpu=None if live is None or live.cpu_percent is None else round(live.cpu_percent),
         memory_bytes=live.memory_bytes // _MEBIBYTE * _MEBIBYTE if live else None,
         elapsed_seconds=_whole(elapsed(stream, now)),

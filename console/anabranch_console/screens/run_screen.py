@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from textual import on
 from textual.message import Message
 
+from anabranch.core.events import ApprovalRefused
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
     AllowViolation,
@@ -34,7 +35,7 @@ from anabranch_console.presenters import consequences
 from anabranch_console.presenters.consequences import Consequences, of_hosting
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
 from anabranch_console.presenters.wording import count, safe
-from anabranch_console.run_model import RunModel
+from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.dialogs import Choice, Choose, Confirm
 from anabranch_console.screens.looking import can_be_retried
 from anabranch_console.screens.plugging import PluggingScreen
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 _STOPPED = "stopped from the console"
 _RETRIED = "tried again from the console"
+_SENSITIVE = "sensitive"
+"""The kind of an approval that was refused for paths that others run or obey."""
 _MENU = (
     ("stop", "s"),
     ("retry", "r"),
@@ -83,6 +86,7 @@ class RunScreen(PluggingScreen):
     def __init__(self, model: RunModel, plugged: Plugged | None = None) -> None:
         super().__init__(model, plugged)
         self._unsent: list[Command] = []
+        self._asked_to_approve = False
 
     def do_quit(self, argument: str) -> None:
         state, hosting = self.model.live_state, self.model.source.hosting
@@ -260,7 +264,30 @@ class RunScreen(PluggingScreen):
     # --- the run ---------------------------------------------------------------------------------
 
     def do_approve(self, argument: str) -> None:
-        self._after_yes(consequences.of_approving(self.model.state), [ApproveRun()])
+        state = self.model.state
+        if state.approval.kind == _SENSITIVE:
+            self._ask_about_sensitive()
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "yes":
+                self._asked_to_approve = True
+                self.steer(ApproveRun())
+
+        self.ask(Confirm(consequences.of_approving(state), self.hold_off_seconds), answered)
+
+    def apply(self, changes: Changes) -> None:
+        super().apply(changes)
+        refused = [r.event for r in changes.events if isinstance(r.event, ApprovalRefused)]
+        if refused and self._asked_to_approve:
+            self._asked_to_approve = False
+            if refused[-1].kind == _SENSITIVE:
+                self._ask_about_sensitive()
+
+    def _ask_about_sensitive(self) -> None:
+        """Ask once more, with the paths, for what is taken over only if somebody says so."""
+        asked = consequences.of_approving_sensitive(self.model.state)
+        self._after_yes(asked, [ApproveRun(allow_sensitive=True)])
 
     def do_stop_run(self, argument: str) -> None:
         asked = consequences.of_stopping_the_run(self.model.state)

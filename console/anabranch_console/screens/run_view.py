@@ -245,7 +245,9 @@ class RunView(Contained, Screen[None]):
         elif self.tab == "plan":
             self.plan.show(plan_lines(state, stream, width))
         else:
-            told = "no output yet" if stream.log else "no log yet: it has not started"
+            told = "it wrote nothing" if stream.has_ended else "no output yet"
+            if not stream.log:
+                told = "no log: it never started" if stream.has_ended else "no log yet: not started"
             self.log_view.say_when_empty((Span(told, "muted"),))
             self.log_view.open(self.log_path(stream))
         self.paint_tab_title()

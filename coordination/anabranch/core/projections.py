@@ -336,6 +336,11 @@ def status(
     }
 
 
+def is_plain_folder(state: State) -> bool:
+    """Whether the project is no git repository; one without commits still has a branch."""
+    return state.base is not None and state.base.head is None and state.base.branch is None
+
+
 def in_plan_order(state: State) -> list[Point]:
     """Return the points in the order of the plan, the final one last."""
     return [state.points[p.id] for p in state.plan.points]

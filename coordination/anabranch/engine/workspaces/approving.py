@@ -193,7 +193,7 @@ def _unclean(repo: Repository, git: Git, base: Base, changed: Sequence[Change]) 
         staged = git.run("diff-index", "--cached", "--name-only", "-z", base.tree).fields
         dirty = tuple(sorted({*staged, *_dirty_files(git)}))
         reason = "your checkout has uncommitted changes"
-        hint = "put them away with git stash, approve again, then git stash pop"
+        hint = "put them away with git stash (git stash pop brings them back)"
     else:
         now = take_snapshot(git, own_paths(repo)).tree
         dirty = tuple(change.path for change in changes(git, base.tree, now))
