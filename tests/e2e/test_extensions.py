@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from xml.etree import ElementTree
+
 from tests.e2e.program import Program, until
 from tests.plugins.wheels import write_wheel
 
@@ -123,3 +126,30 @@ def test_an_executor_says_how_a_stream_is_run_and_without_it_nothing_runs(
     assert faults[0] == "RuntimeError: no room on the cluster"
     program.plan({"a": {"command": "true", "executor": "wraped"}})
     assert "did you mean `wrapped`?" in program.expect(2, "check").err
+
+
+def test_junit_and_the_trace_of_a_real_run(program: Program) -> None:
+    """Every sort of outcome that continuous integration asks about, from one run's own report."""
+    program.plan(
+        {
+            "good": "touch good",
+            "left": "echo left > both",
+            "right": "echo right > both",
+            "bad": {"command": r"printf 'it said <&>\033\n'; echo x > kept; exit 3", "retries": 0},
+            "after": {"command": "true", "depends_on": ["bad"]},
+        }
+    )
+    program.expect(4, "run", "--keep-going")
+    suite = ElementTree.fromstring(program.expect(0, "report", "--format", "junit").out)
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("6", "2", "1")
+    assert [case.get("name") for case in suite if len(case) == 0] == ["good", "left", "right"]
+    failure = suite.find("testcase[@name='bad']/failure")
+    assert failure is not None
+    assert (failure.get("type"), failure.get("message")) == ("failed", "exit 3")
+    assert "refs/anabranch/partial/" in (failure.text or "")
+    assert suite.findtext("testcase[@name='bad']/system-out") == "it said <&>\\x1b"
+    assert suite.find("testcase[@name='after']/skipped") is not None
+    assert suite.findtext("testcase[@name='final']/failure") == "conflicts: both"
+    trace = json.loads(program.expect(0, "report", "--format", "trace").out)["traceEvents"]
+    attempts = {e["name"] for e in trace if e["ph"] == "X"}
+    assert len(attempts) == 4
