@@ -211,6 +211,11 @@ def test_a_plain_folder_gets_its_result_beside_it(plain: Program) -> None:
     assert (result / "new.txt").read_text() == "new\n"
     assert not (result / "sub/b.txt").exists()
     assert (result / "link").is_symlink()
+    for command in ("status", "report"):
+        told = plain.asked(0, command).out
+        assert str(result) in " ".join(told.split())
+        assert "branch anabranch/" not in told
+        assert plain.asked(0, command, "--json").json()["result_folder"] == str(result)
 
 
 def test_a_plain_folder_can_be_approved(plain: Program) -> None:

@@ -42,6 +42,26 @@ def test_without_a_command_one_looks_at_the_latest_run(program: Program) -> None
     assert program.events() == before
 
 
+def test_a_group_of_commands_alone_is_told_as_help(program: Program) -> None:
+    """Nothing is wrong, so there is no complaint around it and no way to the help that it is."""
+    for group in ("state", "plugins"):
+        told = program.asked(2, group)
+        assert told.err.startswith(f"Usage: anabranch {group} [OPTIONS] COMMAND")
+        assert "see: anabranch" not in told.err
+        assert told.out == ""
+        error = program.asked(2, group, "--json").json()["error"]
+        assert error["code"] == "usage"
+
+
+def test_a_slip_in_what_to_stop_names_runs_and_streams(program: Program) -> None:
+    """A first word may be either, so both are told."""
+    program.plan({"api": "true"})
+    program.expect(0, "run", "--headless")
+    told = program.asked(2, "stop", "apj").err
+    assert "there is no run and no stream 'apj'" in told
+    assert f"the latest here: {program.folder().run}; its streams that have not ended: none" in told
+
+
 def test_a_console_that_cannot_be_shown_says_why(program: Program) -> None:
     program.expect(0, "run", "--headless", "--", "true")
     code, painted = on_terminal(program, "console", TERM="dumb")

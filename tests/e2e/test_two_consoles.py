@@ -91,7 +91,9 @@ def test_of_many_hosts_at_once_one_wins(program: Program, host: Running) -> None
     assert started == ["first", "second"]
 
 
-def test_a_follower_sees_the_run_live_and_acts_through_its_host(program: Program, host: Running) -> None:
+def test_a_follower_sees_the_run_live_and_acts_through_its_host(
+    program: Program, host: Running
+) -> None:
     """It sees what is, then what happens, to the end; what it is told to do the host does."""
     follower = RunFollower(program.folder())
     try:

@@ -216,6 +216,9 @@ def tell_error(error: AnabranchError, arguments: list[str]) -> int:
 
 def _told_usage(error: click.ClickException, arguments: list[str]) -> int:
     in_text = not wants_json(arguments)
+    if in_text and isinstance(error, click.exceptions.NoArgsIsHelpError):
+        say(error.format_message())
+        return 2
     context = error.ctx if isinstance(error, click.UsageError) else None
     hint = f"see: {context.command_path} --help" if context and in_text else "see --help"
     _tell("usage", error.format_message(), "" if in_text and not context else hint, arguments)

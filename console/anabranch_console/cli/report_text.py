@@ -99,9 +99,16 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
             ),
         )
     if report["branch"]:
-        yield "result", f"branch {report['branch']} at {report['commit'][:10]}"
+        yield "result", where_it_is(report)
     integrity = report["integrity"]
     yield "journal", f"{integrity['journal']}, {integrity['events']} events"
+
+
+def where_it_is(told: Report) -> str:
+    """Say where a run's result is; a plain folder has no branch that anybody could look at."""
+    if told.get("result_folder"):
+        return shown(told["result_folder"])
+    return f"branch {told['branch']} at {told['commit'][:10]}"
 
 
 def _overhead(report: Report) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
-from anabranch.core.projections import status
+from anabranch.core.projections import is_plain_folder, status
 from anabranch.core.state import State
 from anabranch.engine.runs import run_clock
 from anabranch_console.cli.output import (
@@ -17,7 +19,7 @@ from anabranch_console.cli.output import (
     shown,
 )
 from anabranch_console.cli.reading import found_run, overhead_share
-from anabranch_console.cli.report_text import plugin_lines
+from anabranch_console.cli.report_text import plugin_lines, where_it_is
 from anabranch_console.cli.streams import print_streams
 
 
@@ -29,6 +31,7 @@ def command(run: str | None, as_json: bool) -> None:
     found, state = found_run(run)
     told = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
     told["result_missing"] = bool(told["commit"]) and _is_missing(state)
+    told["result_folder"] = str(found.folder.result) if _is_in_folder(told, state) else None
     if as_json:
         print_json(told)
         return
@@ -70,11 +73,15 @@ def command(run: str | None, as_json: bool) -> None:
     for line in plugin_lines(told["plugins"]):
         click.echo(f"  {line}")
     if told["branch"]:
-        click.echo(f"  result: branch {told['branch']} at {told['commit'][:10]}")
+        click.echo(f"  result: {where_it_is(told)}")
     if told["result_missing"]:
         say("that commit is not in the repository that is here now; anabranch doctor says more")
     if told["state"] == "interrupted":
         say(f"nobody hosts it; go on with: anabranch resume {told['run']}")
+
+
+def _is_in_folder(told: dict[str, Any], state: State) -> bool:
+    return bool(told["branch"]) and is_plain_folder(state)
 
 
 def _is_missing(state: State) -> bool:

@@ -45,7 +45,14 @@ def _meant(names: Sequence[str]) -> tuple[RunFolder, list[StreamId]]:
         latest = state_of(of_this_project[0])
         if names[0] in latest.streams or names[0] in latest.registry.joined:
             return of_this_project[0], known_streams(latest, names)
-    home = find_run(here(), names[0])
+    try:
+        home = find_run(here(), names[0])
+    except UsageError as error:
+        if not of_this_project or any(names[0] in folder.run for folder in of_this_project):
+            raise
+        running = ", ".join(s.id for s in latest.streams.values() if not s.has_ended)
+        hint = f"{error.hint}; its streams that have not ended: {running or 'none'}"
+        raise UsageError(f"there is no run and no stream {names[0]!r}", hint) from None
     return home, known_streams(state_of(home), names[1:]) if names[1:] else []
 
 

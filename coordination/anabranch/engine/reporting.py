@@ -12,6 +12,7 @@ from anabranch.core.accounting import report
 from anabranch.core.events import Recorded
 from anabranch.core.ids import StreamId
 from anabranch.core.invariants import broken_promises
+from anabranch.core.projections import is_plain_folder
 from anabranch.core.state import State
 from anabranch.core.state_views import verify_history
 from anabranch.engine.journal import Journal
@@ -33,7 +34,10 @@ def build_report(
     records, integrity = _prove(folder, state)
     content = report(state, records, now, engine_overhead)
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
-    return {**content, "streams": streams, "integrity": integrity}
+    told: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
+    if content["branch"] and is_plain_folder(state):
+        told["result_folder"] = str(folder.result)
+    return {**content, **told}
 
 
 def proved_anew(found: dict[str, Any], folder: RunFolder, state: State) -> dict[str, Any]:
