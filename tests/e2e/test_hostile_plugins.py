@@ -48,6 +48,9 @@ ASKED = {
     "raises-oddly": "raise type('Odd', (BaseException,), {'__str__': lambda s: 1 / 0})()",
     "yields": "yield WaitForMore('x')",
     "speaks-escapes": "raise ValueError('\\x1b[2J\\x1b]0;owned\\x07')",
+    "goes-elsewhere": "os.chdir('/'); return sound(view)",
+    "sets-a-path": "os.environ['PATH'] = '/nowhere'; return sound(view)",
+    "prints": "print('a word of mine'); sys.stderr.write('another'); return sound(view)",
 }
 """What goes wrong when it is asked; each is a convergence type that a point of the plan uses.
 
@@ -108,6 +111,7 @@ def test_thirty_hostile_plugins_at_once_stop_no_run(program: Program, hostile: P
     assert ended.code == 0, ended.err
     assert "Traceback" not in ended.err
     assert "\x1b" not in ended.out + ended.err
+    assert not any(line.startswith("a word of mine") for line in ended.out.splitlines())
     for name in LOADED:
         assert f"plugin {name} was set aside" in ended.err
     faulty = {

@@ -17,6 +17,7 @@ from anabranch.engine.probing import measured_capacity
 from anabranch.extending import Imported, NotThisFormat
 from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, plan_of, stream
+from anabranch.testing.clock import FakeClock
 from anabranch.testing.trying import strategies_with
 
 # --- the built-in ones ---------------------------------------------------------------------------
@@ -201,6 +202,18 @@ def test_an_observer_that_cannot_keep_up_is_told_of_with_what_it_missed() -> Non
         f"observer slow missed {count} of {count} events: it fails, or cannot keep up"
     ]
     goes_on.set()
+
+
+def test_an_observer_that_is_behind_is_named_while_the_run_goes_on() -> None:
+    """So that status and report know it, too; once, and it is not set aside for it."""
+    clock, guard = FakeClock(), Guard(60.0)
+    run = ByHand(plan_of(stream("a"), stream("b")), strategies_with())
+    observing = Observing({"slow": Observer(lambda event: clock.advance(1.5))}, guard, clock)
+    observing.tell(run.state, run.records)
+    observing.close()
+    (told,) = guard.news()
+    assert "behind" in told.fault
+    assert (told.strategy, told.is_set_aside) == ("observer slow", False)
 
 
 class Probe:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -11,11 +13,13 @@ from typing import Any
 import pytest
 
 from anabranch.core import inputs
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import RunPhase
 from anabranch.core.strategies import (
     Converge,
+    EndedAttempt,
     FailedAttempt,
+    FailureClass,
     PointView,
     QueuedStream,
     Retry,
@@ -33,6 +37,7 @@ from anabranch.engine.guarded_strategies import (
 from anabranch.testing import ByHand, plan_of, point, stream
 from anabranch.testing.clock import FakeClock
 from anabranch.testing.trying import strategies_with
+from anabranch_console.cli.sinks import Sink
 
 LIMIT_SECONDS = 0.15
 
@@ -57,6 +62,18 @@ def recurses(*arguments: object) -> Any:
     return recurses(*arguments)
 
 
+def goes_elsewhere(*_: object) -> Any:
+    os.chdir("/")
+
+
+def sets_a_variable(*_: object) -> Any:
+    os.environ["ANABRANCH_TEST_EVIL"] = "1"
+
+
+def takes_a_variable(*_: object) -> Any:
+    del os.environ["PATH"]
+
+
 def mutates(view: PointView, now: float) -> Any:
     view.arrived_at[StreamId("a")] = 0.0  # type: ignore[index]
 
@@ -68,6 +85,14 @@ CONVERGENCE: dict[str, Callable[..., Any]] = {
     "hangs": hangs,
     "recurses": recurses,
     "changes what it was given": mutates,
+    "goes elsewhere": goes_elsewhere,
+    "sets a variable": sets_a_variable,
+    "takes a variable": takes_a_variable,
+    "does not say whether it is final": lambda view, now: Converge(
+        tuple(view.arrived),
+        "so",
+        "no",  # type: ignore[arg-type]
+    ),
     "answers nothing": lambda view, now: None,
     "answers text": lambda view, now: "converge",
     "answers of another kind": lambda view, now: Retry(1.0, "no"),
@@ -186,6 +211,69 @@ def test_a_good_one_is_asked_and_its_words_are_made_safe() -> None:
     assert not guard.news()
     reasons = [getattr(r.event, "reason", "") for r in run.records]
     assert not any("\x1b" in str(reason) or "\x07" in str(reason) for reason in reasons)
+
+
+def test_a_recovery_strategy_that_never_gives_up_uses_up_the_retries() -> None:
+    """The plan says how often; nobody's plugin lets a run go on for ever."""
+    strategies, guard = behind_guard(
+        hostile("after_failure", lambda view: Retry(0.0, "it will work this time"))
+    )
+    run = ByHand(plan_of(stream("a", max_retries=2), recovery="hostile"), strategies)
+    for _ in range(3):
+        run.run("a")
+        run.exited("a", 1)
+        run.kept("a")
+        run.clock.advance(100.0)
+        run.give(inputs.TimeReached())
+    assert run.state.phase is RunPhase.FAILED
+    (fault,) = guard.news()
+    assert "2 of 2 retries are used up" in fault.fault
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault"),
+    [
+        (FailureClass("odd", "yes", "boom"), "permanent"),  # type: ignore[arg-type]
+        (FailureClass("odd", evidence="what nobody has said"), "evidence"),
+    ],
+)
+def test_a_classifier_that_lies_is_not_believed(answer: FailureClass, fault: str) -> None:
+    """What it shows as evidence is there, and a failure is permanent or is not."""
+    strategies, guard = behind_guard(hostile("classify", lambda view: answer))
+    view = EndedAttempt(StreamId("a"), Attempt(1), 1, None, "exit 1", ("boom, it says",))
+    assert strategies.classifiers["hostile"].classify(view) is None
+    assert fault in guard.news()[0].fault
+
+
+def test_what_a_plugin_does_to_the_process_does_not_happen() -> None:
+    """Streams are started where the command was, with the environment that it has."""
+    guard = Guard(LIMIT_SECONDS)
+    before = (os.getcwd(), dict(os.environ))
+    for change in (goes_elsewhere, sets_a_variable, takes_a_variable):
+        strategies = guarded(strategies_with(hostile("rank", change)), guard)
+        strategies.balancers["hostile"].rank(QueuedStream(StreamId("a"), 0, 0, 1.0, 1.0, 1))
+    assert (os.getcwd(), dict(os.environ)) == before
+
+
+def test_what_a_plugin_prints_is_kept_and_told_once() -> None:
+    """It is no part of the command's output; what it answers is taken all the same."""
+    sink = Sink(None)
+    out = io.TextIOWrapper(sink, write_through=True)  # type: ignore[type-var]
+
+    def speaks(view: QueuedStream) -> Any:
+        print("\x1b[2Jhello from a plugin", file=out)
+        return (7.0,)
+
+    strategies, guard = behind_guard(hostile("rank", speaks))
+    ranks = [
+        strategies.balancers["hostile"].rank(QueuedStream(StreamId("a"), 0, 0, 1.0, 1.0, 1))
+        for _ in range(MOST_FAULTS + 1)
+    ]
+    assert ranks == [(7.0,)] * (MOST_FAULTS + 1)
+    (told,) = guard.news()
+    assert "hello from a plugin" in told.fault
+    assert "\x1b" not in told.fault
+    assert (told.is_heeded, told.is_set_aside) == (True, False)
 
 
 def test_a_strategy_that_is_not_there_has_a_stand_in() -> None:

@@ -19,6 +19,8 @@ import select
 import sys
 from typing import NamedTuple, TextIO
 
+from anabranch.plugin_call import keep_print
+
 _log = logging.getLogger("anabranch.talk")
 _log.addHandler(logging.NullHandler())  # while no run is hosted, nobody keeps a diary
 
@@ -97,7 +99,7 @@ class Sink(io.RawIOBase):
         Raises Unheard only if the sink is essential.
         """
         taken, whole = len(data), self._as_spoken(bytes(data))
-        if self._descriptor is None:
+        if keep_print(whole) or self._descriptor is None:
             return taken
         try:
             if self.fault is not None:

@@ -437,13 +437,14 @@ class JoinedStreamSilent(Observation, frozen=True):
 
 
 class StrategyFault(Observation, frozen=True):
-    """A plugin's strategy did wrong, and the core's own was asked instead."""
+    """A plugin's strategy did wrong, and the core's own was asked instead, unless it was heeded."""
 
     plugin: str
     strategy: str
     fault: str
     count: int
     is_set_aside: bool
+    is_heeded: bool = False
 
 
 class TimeReached(Observation, frozen=True):

@@ -30,10 +30,13 @@ class PluginFault(msgspec.Struct, frozen=True):
     count: int
     is_set_aside: bool
     at: float
+    is_heeded: bool = False
 
     @property
     def instead(self) -> str:
         """What is done instead of what it would have done."""
+        if self.is_heeded:
+            return "its answers are taken all the same"
         kind, _, name = self.strategy.partition(" ")
         if name and kind in _INSTEAD:
             return _INSTEAD[kind].format(name=name)
@@ -50,7 +53,13 @@ class PluginFault(msgspec.Struct, frozen=True):
 def fault_of(event: ev.StrategyFaulted, at: float = 0.0) -> PluginFault:
     """Return what an event says."""
     return PluginFault(
-        event.plugin, event.strategy, event.fault, event.count, event.is_set_aside, at
+        event.plugin,
+        event.strategy,
+        event.fault,
+        event.count,
+        event.is_set_aside,
+        at,
+        event.is_heeded,
     )
 
 

@@ -195,7 +195,14 @@ def approval_not_done(draft: Draft, fact: inputs.ApprovalNotDone) -> None:
 def strategy_faulted(draft: Draft, fact: inputs.StrategyFault) -> None:
     """Keep what a plugin did wrong, for everybody to see."""
     draft.emit(
-        ev.StrategyFaulted(fact.plugin, fact.strategy, fact.fault, fact.count, fact.is_set_aside)
+        ev.StrategyFaulted(
+            fact.plugin,
+            fact.strategy,
+            fact.fault,
+            fact.count,
+            fact.is_set_aside,
+            fact.is_heeded,
+        )
     )
 
 

@@ -4,8 +4,10 @@ Every call is made in a thread of its own with a limit of time, on a view that c
 All calls together have a limit as well, for each strategy and for all of them: many that take just
 less than the limit of one would hold the engine up as long.
 What it raises, a wrong answer, or none in time is the plugin's *fault*: the core's own strategy is
-asked instead, and the fault is told by name. After :data:`MOST_FAULTS`, or one answer that never
-came, the strategy is set aside and not asked again. The built-in strategies are asked directly.
+asked instead, and the fault is told by name. It changes nothing of the process, and what it prints
+is kept out of the command's output, and told (:mod:`anabranch.plugin_call`). After
+:data:`MOST_FAULTS`, or one answer that never came, the strategy is set aside and not asked again.
+The built-in strategies are asked directly.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ from anabranch.core.strategies import (
 )
 from anabranch.core.strategies.point_laws import fault_of
 from anabranch.hostile_text import escape_for_terminal
+from anabranch.plugin_call import Unmannerly, asked
 
 LIMIT_SECONDS = 1.0
 MOST_FAULTS = 3
@@ -119,6 +122,7 @@ class Guard:
         self._calls: Counter[str] = Counter()
         self._seconds: defaultdict[str, float] = defaultdict(float)
         self._last_faults: dict[str, str] = {}
+        self._noted: set[tuple[str, str]] = set()
         self._news: queue.SimpleQueue[inputs.StrategyFault] = queue.SimpleQueue()
 
     def decide(self, who: object, name: str, call: Callable[[], T], instead: Callable[[], T]) -> T:
@@ -147,13 +151,18 @@ class Guard:
         if name in self._aside:
             return instead()
         try:
-            return self.metered(name, partial(self._caller().within, self._limit_seconds, call))
+            within = partial(self._caller().within, self._limit_seconds, partial(asked, call))
+            answer, printed = self.metered(name, within)
         except TimeoutError:
             self._blame(who, name, f"no answer within {self._limit_seconds:g} s", is_last=True)
-        except WrongAnswer as error:
+        except (WrongAnswer, Unmannerly) as error:
             self._blame(who, name, str(error))
         except BaseException as error:  # a plugin may raise anything, SystemExit too
             self._blame(who, name, in_words(error))
+        else:
+            if printed:
+                self.note(who, name, "prints", f"it printed {printed!r}", is_heeded=True)
+            return answer
         return instead()
 
     def _caller(self) -> Caller:
@@ -196,19 +205,35 @@ class Guard:
         """Count and tell a fault that no call has shown."""
         self._blame(None, name, fault)
 
+    def note(
+        self, who: object, name: str, kind: str, fault: str, *, is_heeded: bool = False
+    ) -> None:
+        """Tell once of a kind of misdeed for which nobody is set aside.
+
+        ``is_heeded``: its answer is taken all the same.
+        """
+        if (name, kind) in self._noted:
+            return
+        self._noted.add((name, kind))
+        self._last_faults[name] = escape_for_terminal(fault)[:LONGEST_REASON]
+        self._tell(who, name, is_heeded=is_heeded)
+
     def _blame(self, who: object, name: str, fault: str, *, is_last: bool = False) -> None:
         self._faults[name] += 1
         self._last_faults[name] = escape_for_terminal(fault)[:LONGEST_REASON]
-        is_aside = is_last or self._faults[name] >= MOST_FAULTS
-        if is_aside:
+        if is_last or self._faults[name] >= MOST_FAULTS:
             self._aside.add(name)
+        self._tell(who, name)
+
+    def _tell(self, who: object, name: str, *, is_heeded: bool = False) -> None:
         self._news.put(
             inputs.StrategyFault(
                 plugin=plugin_of(who),
                 strategy=name,
                 fault=self._last_faults[name],
-                count=self._faults[name],
-                is_set_aside=is_aside,
+                count=max(1, self._faults[name]),
+                is_set_aside=name in self._aside,
+                is_heeded=is_heeded,
             )
         )
 
@@ -336,6 +361,9 @@ class GuardedRecovery(_Guarded[Any]):
                 raise WrongAnswer(f"{type(found).__name__} is no decision about a failure")
             if isinstance(found, Retry) and not 0 <= found.delay_seconds <= LONGEST_DELAY_SECONDS:
                 raise WrongAnswer(f"{found.delay_seconds} s is no delay")
+            if isinstance(found, Retry) and view.retries >= view.max_retries:
+                used = f"{view.retries} of {view.max_retries} retries are used up"
+                raise WrongAnswer(f"it tries again though {used}")
             checked: RecoveryDecision = _checked_reason(found)
             return checked
 
@@ -374,6 +402,10 @@ class GuardedClassifier(_Guarded[Any]):
                 raise WrongAnswer(f"{type(found).__name__} is no class of failures")
             if not (isinstance(found.name, str) and isinstance(found.evidence, str)):
                 raise WrongAnswer("its name or its evidence is no text")
+            if not isinstance(found.is_permanent, bool):
+                raise WrongAnswer("it does not say whether the failure is permanent")
+            if not any(found.evidence in line for line in (*view.log_tail, view.reason)):
+                raise WrongAnswer("its evidence is in no line of the log")
             return FailureClass(
                 escape_for_terminal(found.name)[:LONGEST_REASON],
                 bool(found.is_permanent),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,14 +22,21 @@ from anabranch.extending import Observer
 LONGEST_QUEUE = 10_000
 LAST_WORDS_SECONDS = 2.0
 
-_Batch = tuple[State, Sequence[ev.Recorded]] | None
+_Batch = tuple[State, Sequence[ev.Recorded], float] | None
+"""Events, the state after them, and when they were told; None at the end."""
 
 
 class Observing:
     """All observers of one run. :meth:`tell` never waits."""
 
-    def __init__(self, observers: Mapping[str, Observer], guard: Guard) -> None:
+    def __init__(
+        self,
+        observers: Mapping[str, Observer],
+        guard: Guard,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._guard = guard
+        self._now = now
         self._queues: dict[str, queue.Queue[_Batch]] = {}
         self._threads: list[threading.Thread] = []
         self._heard = dict.fromkeys(observers, 0)
@@ -47,7 +54,7 @@ class Observing:
         self._told += len(records)
         for name, batches in self._queues.items():
             try:
-                batches.put_nowait((state, records))
+                batches.put_nowait((state, records, self._now()))
             except queue.Full:
                 self._guard.blame(f"observer {name}", "it cannot keep up, and missed events")
 
@@ -75,10 +82,13 @@ class Observing:
     def _run(self, own: str, observer: Observer, batches: queue.Queue[_Batch]) -> None:
         name = f"observer {own}"
         while (batch := batches.get()) is not None:
-            state, records = batch
+            state, records, told_at = batch
             for record in records:
                 saw = partial(_saw, observer, event_line(state, record))
                 self._heard[own] += self._guard.ask(observer, name, saw, _nothing)
+                if self._now() - told_at > LAST_WORDS_SECONDS:
+                    told = f"it is more than {LAST_WORDS_SECONDS:g} s behind; what it has not heard"
+                    self._guard.note(observer, name, "late", f"{told} by the end is lost to it")
 
 
 def _saw(observer: Observer, event: Mapping[str, Any]) -> bool:

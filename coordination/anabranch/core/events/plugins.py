@@ -10,7 +10,8 @@ class StrategyFaulted(Event, frozen=True):
     """A plugin's strategy did wrong, and the core's own was asked instead.
 
     ``fault`` says how; ``count`` is how often it has by now. One that ``is_set_aside`` is not asked
-    again in this run by this engine.
+    again in this run by this engine. One that ``is_heeded`` did wrong beside its answer, which was
+    taken.
     """
 
     plugin: str
@@ -18,6 +19,7 @@ class StrategyFaulted(Event, frozen=True):
     fault: str
     count: int
     is_set_aside: bool
+    is_heeded: bool = False
 
 
 class StrategyChosen(Event, frozen=True):

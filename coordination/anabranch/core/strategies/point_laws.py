@@ -38,6 +38,8 @@ def it_merges_only_who_arrived(view: PointView, decision: PointDecision) -> str:
         return f"it merges {strangers[0]!r}, which has not arrived"
     if len(set(decision.streams)) != len(decision.streams):
         return "it merges a stream twice"
+    if not isinstance(decision.is_final, bool):
+        return "it does not say whether the merge is final"
     return "" if decision.streams else "it converges on nothing"
 
 
