@@ -53,6 +53,27 @@ def test_a_conflict_is_settled_by_a_choice(program: Program, choice: str, first:
     assert git(program.project, "cat-file", "-t", made["resolution"]["blob"]) == "blob\n"
 
 
+@pytest.mark.parametrize(("choice", "left"), [("--ours", ["n"]), ("--theirs", ["n/i"])])
+def test_a_file_against_a_folder_is_settled_by_either_side(
+    program: Program, choice: str, left: list[str]
+) -> None:
+    """Who decides for the file decides about what the other side has in the folder, too."""
+    blocked(program, {"file": "echo f > n", "folder": "mkdir n; echo i > n/i"})
+    program.expect(0, "resolve", "n", choice)
+    listed = git(program.project, "ls-tree", "-r", "--name-only", program.status()["commit"])
+    assert [path for path in listed.splitlines() if path.startswith("n")] == left
+
+
+def test_who_renamed_a_folder_is_named_where_another_one_has_written(program: Program) -> None:
+    """The conflict is in a path that nobody has written to; a link and a file are one path."""
+    moves = "mkdir to; git mv src/* to; rmdir src; echo f > n"
+    blocked(program, {"moves": moves, "adds": "echo new > src/new.txt; ln -s to n"})
+    (conflict,) = program.ask("conflicts", "--json").json()["conflicts"]
+    assert conflict["streams"] == ["moves", "adds"]
+    (point,) = program.ask("convergence", "--json").json()["convergence"]
+    assert point["reason"] == "moves and adds conflict in n, to/new.txt"
+
+
 def test_both_sides_are_shown_line_by_line(program: Program) -> None:
     blocked(program)
     told = program.asked(0, "conflicts", "--show", "src/a.txt").out

@@ -80,7 +80,7 @@ def test_a_filter_planted_by_one_run_is_named_by_the_next_and_not_started(
 def test_a_run_of_another_repository_that_lay_here_claims_nothing(
     program: Program, repository: Path
 ) -> None:
-    """Removed and cloned again: status, approve and doctor say that the result is not here."""
+    """Removed and cloned again: status, approve, gc and doctor say that it is not of here."""
     program.expect(0, "run", "--headless", "--", "echo new > new.txt")
     assert program.asked(0, "status", "--json").json()["result_missing"] is False
     shutil.move(repository, repository.with_name("before"))
@@ -91,6 +91,9 @@ def test_a_run_of_another_repository_that_lay_here_claims_nothing(
     assert "not in" in told.err
     told = program.ask("doctor")
     assert "belongs to another repository" in told.out
+    told = program.expect(0, "gc")
+    assert "belongs to another repository" in told.out + told.err
+    assert git(repository, "for-each-ref", "refs/anabranch/rescue") == ""
 
 
 def test_a_project_that_was_moved_is_told_of_its_runs(program: Program, repository: Path) -> None:

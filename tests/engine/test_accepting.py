@@ -123,6 +123,18 @@ def test_attributes_hooks_and_excludes_are_named(runs: Runs) -> None:
     assert runs.work(runs.begin()) == "work of 3\nx\n"
 
 
+def test_a_folder_that_becomes_a_repository_has_settings_of_its_own(tmp_path: Path) -> None:
+    """What a plain folder went by is not taken for what a stream has changed since."""
+    user = tmp_path / "user"
+    write(user, {"a.txt": "a\n"})
+    runs = Runs(user, tmp_path / "out")
+    runs.begin()
+    make_repository(user, FILES)
+    git(user, "config", "filter.e.clean", "cat; echo wanted")
+    assert runs.work(runs.begin()).endswith("wanted\n")
+    assert runs.told() == ""
+
+
 def test_everyday_settings_are_nobodys_concern(runs: Runs) -> None:
     """Remotes, branches, identities and the like change without a word."""
     runs.work(runs.begin())

@@ -221,10 +221,11 @@ def test_what_can_be_captured_is_though_a_filter_fails(tmp_path: Path) -> None:
     project = open_project(user, tmp_path / "out")
     workspace = project.workspace("one")
     write(workspace.path, {"bad.up": "no\n", "d/bad too.up": "no\n", "x.up": "x\n", "a.txt": "b\n"})
+    write(workspace.path, {"d/.GIT": "a name that git never takes\n"})
     with pytest.raises(GitError):
         project.capture(workspace)
     kept, without = capture_what_can_be(project.repo, RUN, workspace, "m", "refs/anabranch/x")
-    assert set(without) == {"bad.up", "d/bad too.up"}
+    assert set(without) == {"bad.up", "d/bad too.up", "d/.GIT"}
     assert set(project.files_of(kept.commit)) == {".gitattributes", "a.txt", "x.up"}
     assert project.content(kept.commit, "a.txt") == "b\n"
 
@@ -234,6 +235,7 @@ UNREADABLE = {
     'error: open("d/a b"): Permission denied\nfatal: adding files failed': "d/a b",
     "error: external filter 'x' failed\nfatal: a.u: clean filter 'up' failed": "a.u",
     "fatal: failed to encode 'x.u' from UTF-16 to UTF-8": "x.u",
+    "error: invalid path 'd/.GIT'\nerror: unable to add 'd/.GIT' to index": "d/.GIT",
     "fatal: something else": None,
 }
 

@@ -208,6 +208,16 @@ def test_what_cannot_be_a_project_is_refused_with_a_hint(missing: str, tmp_path:
     assert caught.value.hint
 
 
+def test_a_repository_whose_files_are_elsewhere_is_refused_with_a_hint(tmp_path: Path) -> None:
+    """``core.worktree`` can name any other folder; it is named, with the next step."""
+    user = make_repository(tmp_path / "user", FILES)
+    (tmp_path / "elsewhere").mkdir()
+    git(user, "config", "core.worktree", str(tmp_path / "elsewhere"))
+    with pytest.raises(GitError, match="elsewhere") as caught:
+        open_repository(user, tmp_path / "store", tmp_path / "lock")
+    assert "git worktree add" in caught.value.hint
+
+
 def test_unresolved_conflicts_do_not_become_a_base(tmp_path: Path) -> None:
     """A checkout in the middle of a merge is refused when it would be the base."""
     user = make_repository(tmp_path / "user", FILES)

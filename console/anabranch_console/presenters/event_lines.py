@@ -10,6 +10,7 @@ from anabranch.core import events as ev
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.state import State
 from anabranch.core.streams import exit_in_words
+from anabranch.core.wording import conflicting
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, fit
 from anabranch_console.presenters import (
@@ -143,8 +144,7 @@ def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
 
 
 def _conflict(event: ev.ConflictFound) -> str:
-    paths = wording.listing([p.path for p in event.conflict.paths], 3)
-    return f"{' and '.join(event.conflict.streams)} conflict in {paths}"
+    return conflicting(event.conflict.streams, [p.path for p in event.conflict.paths])
 
 
 def _merged(event: ev.ConvergenceMerged) -> str:

@@ -33,6 +33,7 @@ from anabranch.core.strategies import (
 from anabranch.core.strategies.point_laws import LEAST_LOOK_SECONDS, fault_of
 from anabranch.core.verify_folds import needs_check
 from anabranch.core.violations import why_not_merged
+from anabranch.core.wording import conflicting
 
 RESOLVER_AT_WORK = "the resolver is at work"
 
@@ -374,11 +375,7 @@ def leave_out(draft: Draft, stream: StreamId, point: PointId, reason: str) -> No
 
 def conflicts_in_words(fact: inputs.MergeFinished) -> str:
     """Return one sentence that names the streams and the first paths."""
-    told = []
-    for conflict in fact.conflicts[:2]:
-        paths = ", ".join(p.path for p in conflict.paths[:3])
-        more = f" and {len(conflict.paths) - 3} more" if len(conflict.paths) > 3 else ""
-        told.append(f"{' and '.join(conflict.streams)} conflict in {paths}{more}")
+    told = [conflicting(c.streams, [p.path for p in c.paths]) for c in fact.conflicts[:2]]
     more = f"; {len(fact.conflicts) - 2} more" if len(fact.conflicts) > 2 else ""
     return "; ".join(told) + more
 

@@ -18,6 +18,7 @@ from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.outcome import Refusal
 from anabranch.core.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.state import RunPhase, State
+from anabranch.core.wording import conflicting
 
 
 def resolve(draft: Draft, command: inputs.ResolveConflict) -> Refusal | None:
@@ -143,9 +144,7 @@ def tell(draft: Draft, stream: StreamId, body: dict[str, object]) -> None:
 
 
 def _in_words(conflict: ev.Conflict) -> str:
-    paths = ", ".join(p.path for p in conflict.paths[:3])
-    more = f" and {len(conflict.paths) - 3} more" if len(conflict.paths) > 3 else ""
-    return f"{' and '.join(conflict.streams)} conflict in {paths}{more}"
+    return conflicting(conflict.streams, [path.path for path in conflict.paths])
 
 
 # --- the plan's resolver -------------------------------------------------------------------------

@@ -27,12 +27,18 @@ from anabranch.engine.workspaces import (
     Repository,
     Rescue,
     Workspace,
+    has_commits,
     list_rescues,
     reclaim_workspace,
 )
 from anabranch.engine.workspaces.records import read_record
 from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
+
+_OF_ANOTHER = (
+    "it belongs to another repository that lay here, so nothing can be proved of its workspaces; "
+    "anabranch doctor says more"
+)
 
 OVER = frozenset({RunPhase.CONVERGED, RunPhase.FAILED, RunPhase.STOPPED})
 
@@ -92,6 +98,8 @@ def _clean(
         word = "waits for you" if state.phase is RunPhase.NEEDS_OPERATOR else "was interrupted"
         return CleanedRun(home.run, skipped=f"it {word}; resume it or stop it first")
     repository, _ = open_project(Path(journal.meta("folder") or state.project))
+    if state.base is not None and not has_commits(repository, (state.base.commit,)):
+        return CleanedRun(home.run, skipped=_OF_ANOTHER)
     engine = Engine(journal, strategies, RunClock.of_journal(journal, state).now, state)
     done: list[Cleaned] = []
     for workspace in list(_workspaces(repository, state)):

@@ -158,4 +158,5 @@ def _write(repo: Repository, accepted: Accepted) -> None:
 
 
 def _path(repo: Repository) -> Path:
-    return repo.store / "accepted.json"
+    """The note; a plain folder that becomes a repository later has other settings altogether."""
+    return repo.store / ("accepted.json" if repo.kind == "git" else "accepted-folder.json")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -96,12 +96,19 @@ def paths_between(repo: Repository, run: RunId, before: str, after: str) -> tupl
 
 
 def who_touched(
-    repo: Repository, run: RunId, results: Sequence[Result], paths: Container[str]
+    repo: Repository, run: RunId, results: Sequence[Result], paths: Collection[str]
 ) -> tuple[StreamId, ...]:
-    """The streams whose results changed one of these paths, in the order given."""
+    """The streams whose results changed one of these paths, or else something near them.
+
+    In the order given.
+    """
+    touched: dict[str, list[StreamId]] = {}
     pairs = [(result.start_tree, result.tree) for result in results]
-    listed = zip(results, many_changes(frozen_view(repo, run), pairs), strict=True)
-    return tuple(r.stream for r, changed in listed if any(c.path in paths for c in changed))
+    for result, changed in zip(results, many_changes(frozen_view(repo, run), pairs), strict=True):
+        for change in changed:
+            touched.setdefault(change.path, []).append(result.stream)
+    blamed = _to_blame(touched, paths)
+    return tuple(result.stream for result in results if result.stream in blamed)
 
 
 def by_path(changed: Iterable[Change]) -> dict[str, Change]:
@@ -111,6 +118,23 @@ def by_path(changed: Iterable[Change]) -> dict[str, Change]:
 
 def _folder(path: str) -> str:
     return path.rpartition("/")[0] or path
+
+
+def _to_blame(touched: Mapping[str, Sequence[StreamId]], paths: Collection[str]) -> set[StreamId]:
+    """Who touched one of the paths, or else files in or above their folders.
+
+    A renamed folder conflicts where nobody has written: in what another one has put into it.
+    """
+    blamed = {stream for path in paths for stream in touched.get(path, ())}
+    if blamed:
+        return blamed
+    near = {*paths, *map(_folder, paths)}
+    return {
+        stream
+        for path, streams in touched.items()
+        if path in near or _folder(path) in near
+        for stream in streams
+    }
 
 
 @dataclass
@@ -291,13 +315,8 @@ class _Merge:
         return found[-1] not in ("unspecified", "set", "unset", "text", "binary", "union")
 
     def _blamed(self, paths: Sequence[ConflictedPath]) -> tuple[StreamId, ...]:
-        """Who, of those merged, touched the paths, or else files in or above their folders."""
-        blamed = {stream for path in paths for stream in self.touched.get(path.path, ())}
-        if not blamed:
-            near = {path.path for path in paths} | {_folder(path.path) for path in paths}
-            for touched, streams in self.touched.items():
-                if touched in near or _folder(touched) in near:
-                    blamed.update(streams)
+        """Who, of those merged, touched the paths, or else files near them."""
+        blamed = _to_blame(self.touched, {path.path for path in paths})
         return tuple(stream for stream in self.merged if stream in blamed)
 
     def _attributes_folder(self) -> Path:

@@ -81,6 +81,11 @@ def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
             hint="run in a checkout of it (git clone or git worktree add)",
         )
     root, common, checkout = _places(finder)
+    if not folder.is_relative_to(root):
+        raise GitError(
+            f"the files of the repository at {folder} are in {root} (core.worktree says so)",
+            hint=f"run in a checkout of it: git worktree add DIR, or git clone {folder} DIR",
+        )
     return Repository(
         kind="git",
         root=Path(root),

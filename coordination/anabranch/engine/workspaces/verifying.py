@@ -87,7 +87,8 @@ def _lost(
 
     A path that one result alone has changed is there as that one has it, or where a rename carried
     it. What the merge started from counts as one more side: ``beneath`` tells for each stream what
-    it holds that the stream has not started from.
+    it holds that the stream has not started from. Where somebody has decided for a file, what
+    another side has in a folder of that name is decided about, too.
     """
     by_path: defaultdict[str, list[tuple[StreamId, Change]]] = defaultdict(list)
     for stream, changes in changed.items():
@@ -95,7 +96,7 @@ def _lost(
             by_path[change.path].append((stream, change))
     older = {s: {change.path: change for change in changes} for s, changes in beneath.items()}
     for path, touched in by_path.items():
-        if tellable(path) in decided:
+        if _is_decided(path, files, decided):
             continue
         ends = [change for _, change in touched]
         ends += [older[s][path] for s, _ in touched if path in older[s]]
@@ -108,6 +109,11 @@ def _lost(
             is_there = files.get(path) == ((after.after_mode, after.after) if after.after else None)
         if not is_there:
             yield f"{path} of {touched[0][0]}"
+
+
+def _is_decided(path: str, files: Collection[str], decided: Collection[str]) -> bool:
+    above = (folder for folder in prefixes(path) if folder != path and folder in files)
+    return any(tellable(each) in decided for each in (path, *above))
 
 
 def _stands(carried: Carried | None, files: Mapping[str, Entry]) -> bool:
