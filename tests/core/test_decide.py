@@ -144,8 +144,8 @@ REFUSALS: list[tuple[Callable[[], ByHand], Callable[[ByHand], object], str, str]
         "try again in a moment",
     ),
     (
-        *(_approved, lambda r: r.approve(), "the result is already on your branch"),
-        "main has the result",
+        *(_approved, lambda r: r.approve(), "the result was brought to your branch before"),
+        "main has the result; to have it there again: git merge anabranch/r",
     ),
 ]
 
@@ -311,5 +311,6 @@ def test_conflict_words_name_streams_and_paths() -> None:
         )
     )
     assert run.state.reason == (
-        "a and b conflict in f0, f1, f2 and 2 more; a conflict in f.txt; 1 more"
+        "a and b conflict in f0, f1, f2 and 2 more; "
+        "a conflicts with what is there, in f.txt; 1 more"
     )

@@ -14,6 +14,7 @@ from anabranch.engine.workspaces import (
     Refusal,
     approve,
     result_branch,
+    uncommitted_files,
 )
 from tests.engine.repositories import (
     RUN,
@@ -212,6 +213,22 @@ def test_uncommitted_base_comes_along(tmp_path: Path) -> None:
     assert git(user, "status", "--porcelain") == ""
     assert (user / "b.txt").read_text() == "unstaged\n"
     assert_has_result(user)
+
+
+@pytest.mark.parametrize("flag", ["--skip-worktree", "--assume-unchanged"])
+def test_what_the_user_hides_from_git_is_no_part_of_an_uncommitted_base(
+    flag: str, tmp_path: Path
+) -> None:
+    """It is committed by nobody, counted by nobody, and in nobody's way."""
+    user = make_repository(tmp_path / "user", {**FILES, "local.conf": "shared\n"})
+    write(user, {"local.conf": "my own\n", "b.txt": "unstaged\n"})
+    git(user, "update-index", flag, "local.conf")
+    project = open_project(user, tmp_path / "out", include_uncommitted=True)
+    assert uncommitted_files(project.repo, RUN) == 1
+    assert isinstance(approve_run(project), Approved)
+    assert git(user, "show", "HEAD:local.conf") == "shared\n"
+    assert git(user, "show", "HEAD:b.txt") == "unstaged\n"
+    assert (user / "local.conf").read_text() == "my own\n"
 
 
 def test_branch_that_is_not_checked_out_moves_alone(project: Project) -> None:

@@ -176,10 +176,18 @@ def approve(draft: Draft, command: inputs.ApproveRun) -> Refusal | None:
     if state.phase is not RunPhase.CONVERGED:
         return Refusal(f"the run is {state.phase}", "only a converged run can be approved")
     if state.approval.is_done:
-        return Refusal("the result is already on your branch", state.approval.message)
+        return Refusal("the result was brought to your branch before", _way_back(state))
     if not state.approval.is_requested:
         draft.emit(ev.ApprovalRequested(command.allow_sensitive, command.onto))
     return None
+
+
+def _way_back(state: State) -> str:
+    """The branch may have been set back since: then git brings the result once more."""
+    told, base = state.approval.message, state.base
+    is_on_branch = base is not None and base.branch is not None
+    again = f"; to have it there again: git merge anabranch/{state.run}"
+    return told + again if is_on_branch else told
 
 
 def approval_done(draft: Draft, fact: inputs.ApprovalDone) -> None:

@@ -74,7 +74,8 @@ def uncommitted_files(repo: Repository, run: RunId) -> int:
     git = checkout_view(repo, run).at(index=index)
     try:
         tree = empty_tree(repo) if head is None else f"{head}^{{tree}}"
-        if renew_index(git, repo.checkout_dir / "index", tree) is not None:
+        index_file = repo.checkout_dir / "index"
+        if renew_index(git, index_file, tree, keep_hidden=True) is not None:
             return 0
         git.run("update-index", "-q", "--refresh", accept=(0, 1))
         withheld = [f":(exclude,top,literal){path}" for path in own_paths(repo)]
@@ -110,7 +111,8 @@ def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Sn
     index = run_folder(repo, run) / "index" / "checkout"
     git = checkout_view(repo, run).at(index=index)
     if repo.kind == "git":
-        fault = renew_index(git, repo.checkout_dir / "index", head_tree or empty_tree(repo))
+        tree = head_tree or empty_tree(repo)
+        fault = renew_index(git, repo.checkout_dir / "index", tree, keep_hidden=True)
         if fault is not None:
             raise GitError(
                 f"git's index of your checkout cannot be used: {fault}",

@@ -116,11 +116,14 @@ def _nested_without_commit(stderr: str) -> str | None:
     return None
 
 
-def renew_index(git: Git, source: Path, fallback_tree: str) -> str | None:
+def renew_index(
+    git: Git, source: Path, fallback_tree: str, *, keep_hidden: bool = False
+) -> str | None:
     """Brings ``git``'s private index up to date with the folder's own index at ``source``.
 
     A missing or unusable source leaves the private index as it is, or starts it from a tree. What
-    is wrong with an unusable one is returned: what only it told is not known then.
+    is wrong with an unusable one is returned: what only it told is not known then. A stream cannot
+    hide work from its capture; what users hide from git (``keep_hidden``) is theirs to hide.
     """
     assert git.index is not None
     index = git.index
@@ -128,7 +131,7 @@ def renew_index(git: Git, source: Path, fallback_tree: str) -> str | None:
     now = _stamp(source)
     if index.is_file() and (now is None or _read_stamp(stamp) == now):
         return None
-    fault = None if now is None else _take_over(git, source, index)
+    fault = None if now is None else _take_over(git, source, index, keep_hidden)
     if now is not None and fault is None:
         write_whole(stamp, json.dumps(now).encode())
     elif not index.is_file():
@@ -181,12 +184,13 @@ def _shared_part(source: Path, content: bytes) -> Path | None:
     return None
 
 
-def _take_over(git: Git, source: Path, index: Path) -> str | None:
+def _take_over(git: Git, source: Path, index: Path, keep_hidden: bool) -> str | None:
     """Replaces the private index by what the folder's own says; tells why it cannot be done."""
     fresh = index.with_name(index.name + ".new")
     try:
         copy_whole_index(git, source, fresh)
-        _clear_hiding_flags(git.at(index=fresh))
+        if not keep_hidden:
+            _clear_hiding_flags(git.at(index=fresh))
     except (OSError, GitError) as error:
         fresh.unlink(missing_ok=True)
         return error.reason if isinstance(error, GitError) else str(error.strerror)
