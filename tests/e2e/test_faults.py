@@ -325,6 +325,28 @@ exec {git} "$@"
     assert "stream_delayed" in {e["type"] for e in program.events()}
 
 
+def test_a_merge_that_the_machine_holds_up_says_so_and_goes_on(program: Program) -> None:
+    """No stream waits then, so the run itself has to say what it waits for."""
+    room, git = program.scratch / "room", shutil.which("git")
+    fake = program.scratch / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(
+        f"""#!/bin/sh
+case " $* " in *" update-ref refs/heads/anabranch/"*) test -e {room} || {{
+    echo 'fatal: unable to create thread: Resource temporarily unavailable' >&2; exit 128; }} ;;
+esac
+exec {git} "$@"
+"""
+    )
+    fake.chmod(0o700)
+    program.plan({"s": "echo work > work.txt"})
+    host = program.begin("run", "--headless", PATH=f"{fake.parent}:{os.environ['PATH']}")
+    until(lambda: "! merging waits: no process or thread can be started" in host.err, "it is told")
+    room.touch()
+    told = host.wait()
+    assert (told.code, "! going on" in told.err) == (0, True), told
+
+
 def test_what_becomes_of_an_effect_is_heard_when_the_run_folder_is_gone(program: Program) -> None:
     """A stream that deletes the run's own folder fails, and the run comes to an end."""
     program.plan(

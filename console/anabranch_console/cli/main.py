@@ -18,8 +18,9 @@ from pathlib import Path
 import click
 
 from anabranch import __version__
-from anabranch.errors import AnabranchError, UsageError, WorldError
+from anabranch.errors import AnabranchError, MachineShort, UsageError, WorldError
 from anabranch.hostile_text import escape_for_terminal, tellable
+from anabranch.shortage import shortage_of
 from anabranch_console.cli import sinks
 from anabranch_console.cli.meaning import KnownCommands
 from anabranch_console.cli.output import print_json_line, say
@@ -248,6 +249,9 @@ def _in_lines(text: str) -> str:
 def _unforeseen(error: Exception) -> AnabranchError:
     """Keep what nobody foresaw in a file, and return what to tell."""
     kept = keep_fault(error)
+    lack = shortage_of(error)
+    if lack is not None:
+        return MachineShort(f"this machine cannot do it just now: {lack}", "it passes; try again")
     hint = f"the details are in {kept}" if kept else ""
     return AnabranchError(f"this should not have happened: {last_words(error)}", hint)
 

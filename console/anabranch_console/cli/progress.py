@@ -163,7 +163,7 @@ class Trouble:
         if reason == self._told:
             return
         self._told = reason
-        say(f"         ! {reason}; waiting for room" if reason else "         ! going on")
+        say(f"         ! {reason}; it is tried again" if reason else "         ! going on")
 
 
 def tell_outcome(host: RunHost) -> None:

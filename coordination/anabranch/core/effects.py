@@ -120,3 +120,21 @@ class ApproveResult(Effect, frozen=True):
 
 class WriteReport(Effect, frozen=True):
     """The run came to an end: write its report beside the journal."""
+
+
+_IN_WORDS: dict[type[Effect], str] = {
+    CaptureBase: "looking at the base",
+    TakeCheckpoint: "a checkpoint",
+    MergeCheckpoint: "a checkpoint",
+    OfferCheckpoint: "bringing a checkpoint",
+    MergeResults: "merging",
+    RunResolver: "the resolver",
+    RunVerify: "the check",
+    ApproveResult: "the approval",
+    WriteReport: "the report",
+}
+
+
+def in_words(effect: Effect) -> str:
+    """Return what an effect is called in talk with a person."""
+    return _IN_WORDS.get(type(effect), "a process")

@@ -113,6 +113,7 @@ class RunHost:
         self._leaving = False
         self._fault: BaseException | None = None
         self._trouble: str | None = None
+        self._performing: Performing | None = None
         self._feed: Feed | None = None
         self._gateway: Gateway
         self._appended = asyncio.Event()
@@ -183,7 +184,9 @@ class RunHost:
     @property
     def trouble(self) -> str | None:
         """What keeps the engine from going on right now (a full disk, a fault of its own)."""
-        return f"the engine has stopped: {self._fault}" if self._fault else self._trouble
+        if self._fault:
+            return f"the engine has stopped: {self._fault}"
+        return self._trouble or (self._performing.trouble if self._performing else None)
 
     def now(self) -> float:
         return self._parts.clock.now()
@@ -283,7 +286,7 @@ class RunHost:
         parts = self._parts
         gateway = Gateway(parts.folder, lambda: self.state, self._post, parts.clock.now)
         self._gateway = gateway
-        performing = Performing(
+        self._performing = performing = Performing(
             parts.folder,
             self._workspaces,
             parts.clock,

@@ -100,6 +100,7 @@ class Performing:
         self._checkpoints = CheckpointEffects(workspaces, watcher.expecting)
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
         self._under_way: dict[fx.Effect, asyncio.Task[None]] = {}
+        self._held_up: dict[fx.Effect, str] = {}
         self._reporting = asyncio.Lock()
         self.reported: Seq | None = None
         """Up to which event the report tells, as far as it could be written."""
@@ -122,6 +123,12 @@ class Performing:
     def is_idle(self) -> bool:
         """Whether nothing is under way (timers do not count)."""
         return not self._under_way
+
+    @property
+    def trouble(self) -> str | None:
+        """What the run itself waits for, in words; a stream's own waits are told as its own."""
+        told = (f"{fx.in_words(e)} waits: {reason}" for e, reason in self._held_up.items())
+        return next(told, None)
 
     async def open(self) -> list[inputs.Input]:
         """Begin to watch processes; return what has become of those of an earlier engine.
@@ -151,7 +158,11 @@ class Performing:
         elif effect not in self._under_way:
             task = asyncio.get_running_loop().create_task(self._perform(effect))
             self._under_way[effect] = task
-            task.add_done_callback(lambda _: self._under_way.pop(effect, None))
+            task.add_done_callback(lambda _: self._is_over(effect))
+
+    def _is_over(self, effect: fx.Effect) -> None:
+        self._under_way.pop(effect, None)
+        self._held_up.pop(effect, None)
 
     # --- one effect ------------------------------------------------------------------------------
 
@@ -408,6 +419,8 @@ class Performing:
                     cause=effect.cause,
                 )
             )
+        else:
+            self._held_up[effect] = reason
 
     def _post_failure(self, effect: fx.Effect, reason: str, is_permanent: bool) -> None:
         match effect:
