@@ -64,6 +64,29 @@ def cut_left(text: str, cells: int) -> str:
     return "…" + text[at:]
 
 
+def cut(line: Line, cells: int) -> Line:
+    """Return a line that is too long cut to ``cells`` cells, with a mark that there is more."""
+    if cells <= 0 or text_cells(plain(line).rstrip(" ")) <= cells:
+        return line
+    kept: list[Span] = []
+    room = cells - 1
+    for text, style in line:
+        if text_cells(text) > room:
+            return (*kept, Span(text[: _prefix_length(text, room, least=0)] + "…", style))
+        kept.append(Span(text, style))
+        room -= text_cells(text)
+    return tuple(kept)
+
+
+def hang(line: Line, cells: int) -> list[Line]:
+    """Return a line in pieces of at most ``cells`` cells: its last span wraps below itself."""
+    *label, (text, style) = line
+    indent = line_cells(tuple(label))
+    first, *more = wrap(text, max(cells - indent, 8))
+    below = Span(" " * indent)
+    return [(*label, Span(first, style)), *((below, Span(piece, style)) for piece in more)]
+
+
 def wrap(text: str, cells: int) -> list[str]:
     """Return ``text`` in pieces of at most ``cells`` cells, broken at spaces where possible."""
     cells = max(cells, 1)

@@ -103,6 +103,21 @@ async def test_keys_of_the_streams_mean_nothing_elsewhere(
         assert console.screen.mode == "streams"
 
 
+@pytest.mark.parametrize("verb", ["log", "story", "plan"])
+async def test_a_command_opens_what_it_names(verb: str, open_console: OpenConsole) -> None:
+    """Wherever one is and whatever is filtered; a name that is none is told."""
+    async with open_console() as console:
+        await console.command("filter lint")
+        await console.press("2")
+        await console.command(f"{verb} unit")
+        assert console.screen.mode == "streams"
+        assert console.screen.listed.cursor == "unit"
+        assert console.screen.tab == verb
+        await console.command(f"{verb} nobody")
+        assert "there is no stream 'nobody'" in console.toasts()[-1]
+        assert console.screen.listed.cursor == "unit"
+
+
 TOLD = {
     "2": ("db/schema.sql", "fence"),
     "3": ("schema/version", "The whole state"),

@@ -13,7 +13,19 @@ from anabranch.core.inputs import StopRun
 from anabranch.core.projections import reason_for
 from anabranch.core.state import Approval, RunPhase
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
-from anabranch_console.lines import Line, Part, Span, bar, cut_left, fit, fit_parts, plain, wrap
+from anabranch_console.lines import (
+    Line,
+    Part,
+    Span,
+    bar,
+    cut,
+    cut_left,
+    fit,
+    fit_parts,
+    hang,
+    plain,
+    wrap,
+)
 from anabranch_console.presenters import consequences, wording
 from anabranch_console.presenters.columns import COLUMNS, layout
 from anabranch_console.presenters.ending import ending_lines
@@ -151,6 +163,21 @@ def test_a_figure_of_files_that_is_an_estimate_is_marked(tmp_path: Path) -> None
     source.speak("a", files_changed=9, files_are_estimated=True)
     source.finish("a", files=2)
     assert told() == "2"
+
+
+def test_a_line_that_is_too_long_is_cut_with_a_mark() -> None:
+    """Wherever the spans lie; spaces at its end are nothing that could be cut."""
+    line: Line = (Span("what", "strong"), Span("  it is"), Span(" about"))
+    whole = plain(line)
+    assert cut(line, len(whole)) == line
+    assert cut((*line, Span("   ")), len(whole)) == (*line, Span("   "))
+    for cells in range(1, len(whole)):
+        told = plain(cut(line, cells))
+        assert told == whole[: cells - 1] + "…"
+    assert [plain(piece) for piece in hang((Span("how  "), Span("one two three")), 13)] == [
+        "how  one two",
+        "     three",
+    ]
 
 
 def test_a_row_changes_only_when_it_looks_different(model: RunModel) -> None:

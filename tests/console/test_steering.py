@@ -58,6 +58,30 @@ async def test_what_keeps_the_engine_from_going_on_is_told(open_console: OpenCon
         assert "it goes on again" in console.shown()
 
 
+def _in_box(line: str) -> list[str]:
+    """What stands inside the innermost box of a line of the screen, word by word."""
+    parts = line.split("│")
+    return parts[len(parts) // 2].split() if len(parts) > 2 else []
+
+
+async def test_consequences_are_whole_on_a_narrow_screen(open_console: OpenConsole) -> None:
+    """They wrap where there is room below, and where there is none the cut is marked."""
+    async with open_console(size=(60, 24)) as console:
+        await _choose(console, "unit")
+        await console.press("x", "s")
+        told = " ".join(piece for line in console.shown().splitlines() for piece in _in_box(line))
+        assert "after 10 s the process tree is killed" in told
+        assert "y Stop" in told
+    async with open_console(size=(60, 14)) as console:
+        await _choose(console, "unit")
+        await console.press("x", "s")
+        shown = console.shown()
+        assert "y Stop" in shown
+        (how,) = [words for words in map(_in_box, shown.splitlines()) if "how" in words]
+        assert how[-1].endswith("…")
+        assert "killed" not in shown
+
+
 @pytest.mark.parametrize("keys", [("enter",), ("escape",), ("n",), ("x", "s", "enter")])
 async def test_cancel_is_what_happens_by_itself(
     keys: tuple[str, ...], open_console: OpenConsole

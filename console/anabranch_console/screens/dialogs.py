@@ -12,7 +12,7 @@ from textual.containers import Container
 from textual.content import Content
 from textual.events import Click, Key
 
-from anabranch_console.lines import Line, Span, line_cells
+from anabranch_console.lines import Line, Span, hang, line_cells
 from anabranch_console.presenters.consequences import Consequences
 from anabranch_console.screens.asked import AskedOnce
 from anabranch_console.widgets.line_view import TextLines
@@ -27,6 +27,11 @@ class Choice(NamedTuple):
     detail: str = ""
     why_not: str | None = None
     is_dangerous: bool = False
+
+
+_WIDTH, _HEIGHT = 0.96, 0.9
+_FRAME_CELLS, _FRAME_LINES = 6, 4
+"""How much of the screen a box may have, and what its border and padding take of that."""
 
 
 class Dialog(AskedOnce[str | None]):
@@ -60,10 +65,35 @@ class Dialog(AskedOnce[str | None]):
     def on_mount(self) -> None:
         self.set_class(self.body.looks.glyphs.is_ascii, "-ascii")
 
+    def readable(self, lines: Sequence[Line], below: int) -> list[Line]:
+        """Return lines wrapped for this screen, or as they are (to be cut) if it is too low.
+
+        Args:
+            lines: each a label and what it says.
+            below: how many more lines the box has.
+        """
+        wrapped = [piece for line in lines for piece in hang(line, self._room)]
+        is_room = len(wrapped) + below <= int(self.app.size.height * _HEIGHT) - _FRAME_LINES
+        return wrapped if is_room else list(lines)
+
+    @property
+    def _room(self) -> int:
+        """How many cells a line of the box may have on this screen."""
+        return int(self.app.size.width * _WIDTH) - _FRAME_CELLS
+
+    def on_resize(self) -> None:
+        """Draw again, for a screen of another size."""
+        self.call_after_refresh(self.draw)
+
+    def draw(self) -> None:
+        """Show what there is to show; the dialog that knows it says it."""
+        raise AssertionError
+
     def show(self, lines: list[Line]) -> None:
         """Show lines, the box as large as they need."""
         width = max((line_cells(line) for line in lines), default=10)
-        self.body.styles.width = max(width, len(self._title) + 4, len(self._hint) + 4)
+        wanted = max(width, len(self._title) + 4, len(self._hint) + 4)
+        self.body.styles.width = min(wanted, self._room)
         self.body.styles.height = len(lines)
         self.body.show(lines)
 
@@ -99,9 +129,9 @@ class Choose(Dialog):
         self.set_class(preview is not None, "-previewing")  # what is previewed is not dimmed
 
     def on_mount(self) -> None:
-        self._draw()
+        self.draw()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         titles = max((len(c.title) for c in self._choices), default=0)
         glyphs = self.body.looks.glyphs
         lines: list[Line] = []
@@ -124,7 +154,7 @@ class Choose(Dialog):
         if not self._choices:
             return
         self._index = (self._index + step) % len(self._choices)
-        self._draw()
+        self.draw()
         if self._preview:
             self._preview(self._choices[self._index].id)
             self.body.refresh_everything()
@@ -178,9 +208,9 @@ class Confirm(Dialog):
         self.add_class("-dangerous")
 
     def on_mount(self) -> None:
-        self._draw()
+        self.draw()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         cancel, yes = " Cancel ", f" y {self._consequences.confirm} "
         marks = ("[", "]")
         buttons: Line = (
@@ -188,12 +218,12 @@ class Confirm(Dialog):
             Span("   "),
             _button(yes, marks, self._is_on_yes),
         )
-        self.show([*self._consequences.lines, (Span(""),), buttons])
+        self.show([*self.readable(self._consequences.lines, 2), (Span(""),), buttons])
 
     def action_other(self) -> None:
         """Move between the two answers."""
         self._is_on_yes = not self._is_on_yes
-        self._draw()
+        self.draw()
 
     def action_press(self) -> None:
         """Give the answer that has the focus."""
@@ -233,25 +263,26 @@ class ConfirmByName(Dialog):
         self.add_class("-dangerous")
 
     def on_mount(self) -> None:
-        self._draw()
+        self.draw()
 
-    def _draw(self) -> None:
+    def draw(self) -> None:
         is_right = self._typed == self._name_wanted
         label = f"type {self._name_wanted} to {self._consequences.confirm.lower()}: "
         typed = Span(self._typed, "level.good" if is_right else "strong")
         mark = Span("  enter" if is_right else "_", "key")
-        self.show([*self._consequences.lines, (Span(""),), (Span(label, "muted"), typed, mark)])
+        asked: Line = (Span(label, "muted"), typed, mark)
+        self.show([*self.readable(self._consequences.lines, 2), (Span(""),), asked])
 
     def on_key(self, event: Key) -> None:
         if event.character and event.is_printable:
             event.stop()
             self._typed = (self._typed + event.character)[: len(self._name_wanted) + 8]
-            self._draw()
+            self.draw()
 
     def action_erase(self) -> None:
         """Take the last character back."""
         self._typed = self._typed[:-1]
-        self._draw()
+        self.draw()
 
     def action_press(self) -> None:
         """Say yes, if the name is the right one."""

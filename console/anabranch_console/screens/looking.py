@@ -127,13 +127,21 @@ class LookingScreen(RunView):
         if not name.startswith(_GO_TO):
             self.action_verb(name)
             return
+        self._choose_stream(name.removeprefix(_GO_TO))
+
+    def _choose_stream(self, name: str) -> bool:
+        """Go to a stream's row, whatever hides it; return whether there is such a stream."""
+        stream = StreamId(name)
+        if stream not in self.model.rows:
+            self.tell("warning", f"there is no stream {name!r} in this run")
+            return False
         self.action_verb("streams")
-        stream = StreamId(name.removeprefix(_GO_TO))
         if self.listed.position_of(stream) is None:
             self.apply_filter("")
         position = self.listed.position_of(stream)
         if position is not None:
             self.table.put_cursor(position)
+        return True
 
     def do_theme(self, argument: str) -> None:
         self.read_themes_again()
@@ -303,16 +311,18 @@ class LookingScreen(RunView):
         self.call_after_refresh(self.detail_view.focus)
 
     def do_log(self, argument: str) -> None:
-        self.show_tab("log")
-        self.do_open("")
+        self._open_tab("log", argument)
 
     def do_story(self, argument: str) -> None:
-        self.show_tab("story")
-        self.do_open("")
+        self._open_tab("story", argument)
 
     def do_plan(self, argument: str) -> None:
-        self.show_tab("plan")
-        self.do_open("")
+        self._open_tab("plan", argument)
+
+    def _open_tab(self, tab: str, stream: str) -> None:
+        if not stream or self._choose_stream(stream):
+            self.show_tab(tab)
+            self.do_open("")
 
     def do_next_tab(self, argument: str) -> None:
         self.show_tab(TABS[(TABS.index(self.tab) + 1) % len(TABS)])

@@ -21,7 +21,7 @@ from textual.widget import Widget
 
 from anabranch_console.containing import Contained
 from anabranch_console.glyphs import Glyphs
-from anabranch_console.lines import Line, plain
+from anabranch_console.lines import Line, cut, plain
 from anabranch_console.theming import Palette
 from anabranch_console.verbs import Scope
 from anabranch_console.widgets.keys import bindings_for
@@ -238,7 +238,8 @@ class TextLines(LineView):
         self.post_message(self.Resized())
 
     def strip_at(self, index: int) -> Strip:
-        return self.paint(self.lines[index], self.content_size.width)
+        width = self.content_size.width
+        return self.paint(cut(self.lines[index], width), width)
 
     def text_at(self, index: int) -> str:
         return plain(self.lines[index]) if index < len(self.lines) else ""
