@@ -107,6 +107,8 @@ class Extensions(msgspec.Struct, frozen=True):
     observers: Mapping[str, Observer] = {}
     resource_probes: Mapping[str, ResourceProbe] = {}
     executors: Mapping[str, Executor] = {}
+    set_aside: tuple[tuple[str, str], ...] = ()
+    """Plugins that could not be loaded, or not whole, each with the reason: a run tells it."""
 
 
 NO_EXTENSIONS = Extensions()

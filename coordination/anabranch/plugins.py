@@ -11,10 +11,13 @@ built-in ones keep theirs: what comes later never takes the place of what was th
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from functools import partial
 from importlib.metadata import EntryPoint
+from itertools import chain, islice
 from typing import Any
 
 import msgspec
@@ -51,6 +54,8 @@ NAMED_IN_PLANS = frozenset({"convergence", "balancers", "recovery", "remedies"})
 
 SAFE_MODE_VARIABLE = "ANABRANCH_SAFE_MODE"
 LOAD_SECONDS = 5.0
+MOST_BROUGHT = 1_000
+_NAME = re.compile(r"[\w.-]{1,100}")
 BUILT_IN = "anabranch"
 _OUR_MODULES = "anabranch_plugins"
 
@@ -119,7 +124,10 @@ def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
         gathered.plugins,
         tuple(set_aside),
         {kind: {one.name: one.id for one in brought} for kind, brought in found.items()},
-        Extensions(**{kind: by_name[kind] for kind in EXTENSION_HOOKS}),
+        Extensions(
+            **{kind: by_name[kind] for kind in EXTENSION_HOOKS},
+            set_aside=tuple((one.plugin, one.reason) for one in set_aside),
+        ),
         gathered.notes,
     )
 
@@ -289,9 +297,9 @@ def _brought(
             continue
         source, name, did = sources[own], shown[own], list[str]()
         try:
-            batches = caller() if source == BUILT_IN else _undisturbed(caller, did)
+            take = partial(_taken, caller, source, name)
+            found = take() if source == BUILT_IN else _undisturbed(take, did)
             notes += [Note(name, what) for what in did]
-            found = [Brought(source, name, str(s.name), s) for batch in batches for s in batch]
         except TimeoutError:
             set_aside.append(SetAside(name, f"{hook} did not end within {LOAD_SECONDS:g} s"))
             continue
@@ -303,9 +311,24 @@ def _brought(
         yield from found
 
 
+def _taken(caller: Callable[[], Any], source: str, name: str) -> list[Brought]:
+    """Return what a hook of one plugin answers. It may be a generator, even one without an end."""
+    every = chain.from_iterable(caller())
+    found = [Brought(source, name, str(one.name), one) for one in islice(every, MOST_BROUGHT + 1)]
+    if len(found) > MOST_BROUGHT:
+        raise ValueError(f"it brings more than {MOST_BROUGHT} of a kind")
+    unfit = [one.name for one in found if not _NAME.fullmatch(one.name)]
+    if unfit:
+        raise ValueError(f"{unfit[0][:40]!r} is no name: letters, digits, '-', '_' and '.'")
+    return found
+
+
 def _by_name(kind: str, brought: list[Brought], set_aside: list[SetAside]) -> dict[str, Any]:
     """Return strategies by the names that lead to them: ids, and bare names of which one is."""
     found: dict[str, Any] = {}
+    for (own, plugin), count in Counter((one.id, one.plugin) for one in brought).items():
+        if count > 1:
+            set_aside.append(SetAside(plugin, f"it brings {own!r} twice; the first one counts"))
     for one in brought:
         rivals = [other for other in brought if other.name == one.name and other.id != one.id]
         is_first = not any(other.source == BUILT_IN for other in rivals)

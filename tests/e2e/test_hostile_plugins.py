@@ -114,11 +114,12 @@ def test_thirty_hostile_plugins_at_once_stop_no_run(program: Program, hostile: P
     assert not any(line.startswith("a word of mine") for line in ended.out.splitlines())
     for name in LOADED:
         assert f"plugin {name} was set aside" in ended.err
-    faulty = {
-        e["strategy"]: e["plugin"] for e in program.events() if e["type"] == "strategy_faulted"
-    }
+    faults = [e for e in program.events() if e["type"] == "strategy_faulted"]
+    faulty = {e["strategy"]: e["plugin"] for e in faults if e["plugin"]}
     assert set(faulty) == set(ASKED)
     assert all(plugin.startswith("evil_") for plugin in faulty.values())
+    for told in (program.begin("status").wait(), program.begin("report").wait()):
+        assert [name for name in LOADED if f"plugin {name}: " not in told.out] == []
     states = {s["state"] for s in program.streams().values()}
     assert states == {"succeeded"}
     listed = program.begin("plugins", "list", PYTHONPATH=path).wait()

@@ -109,6 +109,27 @@ BROKEN = [
         "AttributeError",
         id="strategy without a name",
     ),
+    pytest.param(
+        HEAD
+        + "class B:\n    def __init__(self, n):\n        self.name = f'b{n}'\n"
+        + "@hookimpl\ndef anabranch_load_balancers():\n    return (B(n) for n in range(9_999))",
+        "it brings more than 1000 of a kind",
+        id="hook that hardly ends",
+    ),
+    pytest.param(
+        HEAD
+        + "class B:\n    name = '\\x1b[2J' + 'b'\n"
+        + "@hookimpl\ndef anabranch_load_balancers():\n    return [B()]",
+        "is no name",
+        id="strategy with a name that acts on a terminal",
+    ),
+    pytest.param(
+        HEAD
+        + "class B:\n    name = 'b'\n"
+        + "@hookimpl\ndef anabranch_load_balancers():\n    return [B(), B()]",
+        "twice",
+        id="the same twice",
+    ),
 ]
 
 

@@ -17,6 +17,7 @@ _INSTEAD = {
     "probe": "how much there is of {name} is not known, so nothing limits it",
     "observer": "it misses events",
     "executor": "what names it is not started",
+    "plugin": "the run does without it",
 }
 """What follows when somebody besides the strategies fails, by the first word of the name."""
 

@@ -228,7 +228,7 @@ class Guard:
     def _tell(self, who: object, name: str, *, is_heeded: bool = False) -> None:
         self._news.put(
             inputs.StrategyFault(
-                plugin=plugin_of(who),
+                plugin="" if who is None else plugin_of(who),
                 strategy=name,
                 fault=self._last_faults[name],
                 count=max(1, self._faults[name]),

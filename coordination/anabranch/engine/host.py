@@ -96,6 +96,8 @@ class RunHost:
         self._parts = parts
         self._workspaces = WorkspaceEffects(parts.repository, parts.folder)
         self._guard = Guard()
+        for name, reason in parts.extensions.set_aside:
+            self._guard.note(None, f"plugin {name}", reason, reason)
         self.observing = Observing(parts.extensions.observers, self._guard)
         self._engine = Engine(
             parts.journal,
