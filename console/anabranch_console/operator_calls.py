@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import msgspec
 
-from anabranch.core.calls import Broadcast, Caller, Json, Requeue, Send, Unlock
+from anabranch.core.calls import Acknowledge, Broadcast, Caller, Json, Requeue, Send, Unlock
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
     AllowViolation,
@@ -40,6 +40,11 @@ def broadcast(text: str) -> Broadcast:
 def requeue(message: int) -> Requeue:
     """Return the call that sends a dead letter on its way again."""
     return Requeue(CALLER, _request(), message=message)
+
+
+def acknowledge(message: int) -> Acknowledge:
+    """Return the call that says that a message to the operator was dealt with."""
+    return Acknowledge(CALLER, _request(), message=message)
 
 
 def revoke(path: str) -> Unlock:
@@ -89,6 +94,8 @@ def told(command: Command) -> str:
             return f"message to {to}"
         case Broadcast():
             return "message to all"
+        case Acknowledge(message=message):
+            return f"acknowledge message {message}"
         case Requeue(message=message):
             return f"send {message} again"
         case _:

@@ -48,6 +48,7 @@ class Situation:
     has_lock: bool = True
     has_violation: bool = True
     has_dead_letter: bool = True
+    has_message_to_operator: bool = True
     has_version: bool = True
     has_conflict: bool = True
     has_foreseen: bool = True
@@ -123,6 +124,11 @@ def _requeue(situation: Situation) -> str | None:
     return None if situation.has_dead_letter else "no dead letter is chosen"
 
 
+def _acknowledge(situation: Situation) -> str | None:
+    is_there = situation.has_message_to_operator
+    return None if is_there else "no message that waits for you is chosen"
+
+
 def _travel(situation: Situation) -> str | None:
     return None if situation.has_version else "no version is chosen; give its number"
 
@@ -152,6 +158,7 @@ _NOT_NOW = {
     "revoke": _revoke,
     "allow": _allow,
     "requeue": _requeue,
+    "acknowledge": _acknowledge,
     "travel": _travel,
     "live": _live,
     "take-ours": _conflict,
@@ -331,6 +338,15 @@ VERBS: tuple[Verb, ...] = (
         steers=True,
     ),
     _V(
+        "acknowledge",
+        "Acknowledge a message to you",
+        ("a",),
+        _S.MESSAGES,
+        args="[NUMBER]",
+        footer="Acknowledge",
+        steers=True,
+    ),
+    _V(
         "take-ours",
         "Take ours: what merged before",
         ("o",),
@@ -430,7 +446,7 @@ VERBS: tuple[Verb, ...] = (
 
 _FOOTER = (
     *("open", "find", "filter", "sort", "mark", "log", "story", "menu", "copy", "wrap"),
-    *("older", "newer", "version", "travel", "live", "send", "broadcast", "requeue"),
+    *("older", "newer", "version", "travel", "live", "send", "broadcast", "requeue", "acknowledge"),
     *("remedy", "requeue-stream", "choose-strategy", "install", "disable-plugin"),
     "rollback-plugins",
     *("take-ours", "take-theirs", "take-both", "edit", "hand-back", "settle", "tell-both"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.core import calls, inputs
+from anabranch.core.ids import StreamId
 from anabranch_console.screens.modes import MODES
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.verbs import VERBS, Scope
@@ -15,7 +16,13 @@ from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView
 from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.coordination import call, coordinated_source
-from tests.console.scripted_source import ScriptedSource, plan_of, stream
+from tests.console.scripted_source import (
+    ScriptedSource,
+    conflict_between,
+    finish_everything,
+    plan_of,
+    stream,
+)
 
 
 @pytest.fixture
@@ -258,6 +265,60 @@ async def test_a_dead_letter_is_sent_again_or_why_not(
         assert any("no dead letter is chosen" in told for told in console.toasts())
         await console.command("requeue 999999")
         assert any("there is no dead letter 999999" in told for told in console.toasts())
+
+
+async def test_a_message_to_the_operator_is_noticed_and_acknowledged(
+    open_console: OpenConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A toast, the bell, a number at the pane's name, the first row there; one key strikes it."""
+    source = ScriptedSource(plan_of([stream("agent"), stream("other")]), tmp_path)
+    call(source, calls.Send, "agent", to=StreamId("gone"), body="lost")
+    async with open_console(source) as console:
+        rung: list[bool] = []
+        monkeypatch.setattr(console.app, "bell", lambda: rung.append(True))
+        call(source, calls.Send, "other", to=StreamId("agent"), body="not for you")
+        await console.frame()
+        assert not console.toasts()
+        call(source, calls.Send, "agent", to=StreamId("operator"), body="help me")
+        await console.frame()
+        assert console.toasts() == ["agent to you: help me; 4 shows messages, a acknowledges"]
+        assert rung == [True]
+        assert "4 Messages 1" in console.shown()
+        await console.press("4")
+        row = next(line for line in console.shown().splitlines() if "▸" in line)
+        assert "help me" in row
+        await console.press("a")
+        await console.frame()
+        (asked,) = source.commands
+        assert isinstance(asked, calls.Acknowledge)
+        assert "4 Messages 1" not in console.shown()
+        await console.press("a")
+        assert "no message that waits for you" in console.toasts()[-1]
+        assert rung == [True]
+
+
+async def test_who_comes_later_is_told_what_waits(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Old messages count as long as nobody has acknowledged them, and are told once together."""
+    source = ScriptedSource(plan_of([stream("agent")]), tmp_path)
+    for text in ("one", "two", "three"):
+        call(source, calls.Send, "agent", to=StreamId("operator"), body=text)
+    first = next(iter(sorted(source.state.messages.messages)))
+    call(source, calls.Acknowledge, "", message=first)
+    async with open_console(source) as console:
+        assert console.toasts() == ["2 messages wait for you; 4 shows messages, a acknowledges"]
+
+
+async def test_what_is_to_be_decided_is_counted_at_the_name_of_its_pane(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    source = ScriptedSource(plan_of([stream("a"), stream("b")]), tmp_path)
+    source.conflict = conflict_between("a", "b", "src/cart.py")
+    async with open_console(source) as console:
+        finish_everything(source)
+        await console.frame()
+        assert "6 Conflicts 1" in console.shown()
 
 
 async def test_resources_show_grants_and_real_use(

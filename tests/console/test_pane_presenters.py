@@ -185,12 +185,14 @@ def test_what_the_operator_types_becomes_a_message() -> None:
         operator_calls.broadcast("x"),
         operator_calls.requeue(7),
         operator_calls.revoke("p"),
+        operator_calls.acknowledge(7),
     ]
     assert [told(c) for c in calls] == [
         "message to a",
         "message to all",
         "send 7 again",
         "take the lock of p away",
+        "acknowledge message 7",
     ]
     assert len({c.request for c in calls}) == len(calls)
 

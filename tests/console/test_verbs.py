@@ -109,7 +109,7 @@ def test_completion_knows_commands_and_arguments() -> None:
 def test_why_a_verb_cannot_be_used() -> None:
     """The reason is told in words, not by doing nothing."""
     reasons = {verb.id: verb.why_not(Situation(viewing="event 3")) for verb in VERBS if verb.steers}
-    calls = {"revoke", "allow", "send", "broadcast", "requeue"}
+    calls = {"revoke", "allow", "send", "broadcast", "requeue", "acknowledge"}
     settling = {v.id for v in VERBS if v.scope is Scope.CONFLICTS}
     guarding = {"recover", "remedy", "requeue-stream", "reset-breaker"}
     guarding |= {"choose-strategy"}

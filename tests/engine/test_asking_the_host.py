@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anabranch.core.calls import Broadcast, Heartbeat, Requeue, Send, Unlock
+from anabranch.core.calls import Acknowledge, Broadcast, Heartbeat, Requeue, Send, Unlock
 from anabranch.core.events import Resolution
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import (
@@ -47,6 +47,7 @@ COMMANDS: tuple[Command, ...] = (
     Send(CALLER, "s", to=A, body={"need": [1, "two", None]}),
     Broadcast(CALLER, "b", body="hello"),
     Requeue(CALLER, "q", message=7),
+    Acknowledge(CALLER, "k", message=7),
 )
 
 

@@ -14,6 +14,7 @@ from anabranch_console.presenters.message_lines import (
     message_detail,
     message_rows,
     message_text,
+    waits_for_operator,
 )
 from anabranch_console.presenters.wording import count
 from anabranch_console.run_model import RunModel
@@ -21,7 +22,7 @@ from anabranch_console.verbs import Scope
 
 
 class MessagesPane(Pane[Message]):
-    """One row a message: dead letters, then what waits, then the newest."""
+    """One row a message: what waits for the operator, dead letters, what waits, the newest."""
 
     name_of = "messages"
     title = "Messages"
@@ -85,4 +86,9 @@ class MessagesPane(Pane[Message]):
             MenuItem("send", "m", detail=str(self.correspondent)),
             MenuItem("broadcast", "b", detail="every stream that is not over"),
             MenuItem("requeue", "r", detail=told),
+            MenuItem(
+                "acknowledge",
+                "a",
+                detail=f"number {row.id}" if row and waits_for_operator(row) else "",
+            ),
         ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import msgspec
 
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Seq, StreamId
 from anabranch.core.mailboxes import OPERATOR, OPERATOR_NAME, Message
 from anabranch.core.message_views import delivery_counts
 from anabranch.core.state import State
@@ -41,14 +41,31 @@ class MessageLook:
 
 
 def message_rows(state: State) -> list[Message]:
-    """Return the messages: dead letters first, then those that wait, then the newest."""
+    """Return the messages: what waits for the operator, dead letters, what waits, the newest."""
     return sorted(state.messages.messages.values(), key=_row_order)
 
 
 def _row_order(message: Message) -> tuple[int, int]:
+    if waits_for_operator(message):
+        return (0, message.id)
     if message.died:
-        return (0, -message.id)
-    return (1, message.id) if message.open else (2, -message.id)
+        return (1, -message.id)
+    return (2, message.id) if message.open else (3, -message.id)
+
+
+def waits_for_operator(message: Message) -> bool:
+    """Whether it is for the operator, who has not acknowledged it."""
+    return message.to == OPERATOR and bool(message.open)
+
+
+def news_for_operator(state: State, sent: Iterable[Seq]) -> str:
+    """Return what to tell of messages that have come; empty if none of them waits."""
+    mail = state.messages
+    new = [m for m in map(mail.messages.get, sent) if m is not None and waits_for_operator(m)]
+    if len(new) == 1:
+        said = safe(body_text(new[0].body)[:_SHORT])
+        return f"{_name(new[0].sender)} to you: {said}"
+    return f"{len(new)} messages wait for you" if new else ""
 
 
 def message_text(message: Message) -> str:

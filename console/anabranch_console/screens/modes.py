@@ -15,7 +15,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
+from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.outcome import Refusal
+from anabranch.core.resolutions import open_conflicts, undecided
 from anabranch.core.state import State
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.panes.conflicts import ConflictsPane
@@ -30,6 +32,7 @@ from anabranch_console.panes.plugins import PluginsPane
 from anabranch_console.panes.resources import ResourcesPane
 from anabranch_console.plugged import Plugged
 from anabranch_console.presenters.columns import plugin_columns
+from anabranch_console.presenters.message_lines import waits_for_operator
 from anabranch_console.presenters.travel_line import travel_line
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.looking import LookingScreen
@@ -181,7 +184,11 @@ class ModesScreen(LookingScreen):
         if self.mode != HOME or has_more:
             self.mode_tabs.display = True
         if self.mode_tabs.display:
-            self.mode_tabs.show_modes(MODES, self.mode)
+            asking = {
+                "messages": state.messages.waiting(OPERATOR),
+                "conflicts": sum(len(undecided(state, c)) for _, c in open_conflicts(state)),
+            }
+            self.mode_tabs.show_modes(MODES, self.mode, asking)
 
     def do_streams(self, argument: str) -> None:
         self.go_to(HOME)
@@ -232,6 +239,8 @@ class ModesScreen(LookingScreen):
                 not v.is_allowed for known in locks.violations.values() for v in known
             ),
             has_dead_letter=bool(argument) or bool(chosen_message and chosen_message.died),
+            has_message_to_operator=bool(argument)
+            or bool(chosen_message and waits_for_operator(chosen_message)),
             has_version=bool(argument) or self._chosen("history") is not None,
             has_conflict=bool(argument) or bool(chosen_conflict and chosen_conflict.waits),
             has_foreseen=bool(chosen_conflict and not chosen_conflict.waits),

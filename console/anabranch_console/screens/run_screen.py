@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from textual import on
 from textual.message import Message
 
-from anabranch.core.events import ApprovalRefused
+from anabranch.core.events import ApprovalRefused, MessageSent
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
     AllowViolation,
@@ -34,6 +34,7 @@ from anabranch_console.plugged import Plugged
 from anabranch_console.presenters import consequences
 from anabranch_console.presenters.consequences import Consequences, of_hosting
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
+from anabranch_console.presenters.message_lines import news_for_operator
 from anabranch_console.presenters.wording import count, safe
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.dialogs import Choice, Choose, Confirm
@@ -261,6 +262,22 @@ class RunScreen(PluggingScreen):
         else:
             self.tell("warning", f"{number!r} is no number of a message")
 
+    def do_acknowledge(self, argument: str) -> None:
+        row = self._chosen("messages")
+        number = argument.strip() or (str(row.id) if row else "")
+        if number.isascii() and number.isdigit():
+            self.steer(operator_calls.acknowledge(int(number)))
+        else:
+            self.tell("warning", f"{number!r} is no number of a message")
+
+    def _tell_of_messages(self, changes: Changes) -> None:
+        """Say at once, and audibly, what somebody has written to whoever sits here."""
+        sent = [r.seq for r in changes.events if isinstance(r.event, MessageSent)]
+        told = news_for_operator(self.model.live_state, sent) if sent else ""
+        if told:
+            self.tell("info", f"{told}; 4 shows messages, a acknowledges")
+            self.app.bell()
+
     # --- the run ---------------------------------------------------------------------------------
 
     def do_approve(self, argument: str) -> None:
@@ -278,6 +295,7 @@ class RunScreen(PluggingScreen):
 
     def apply(self, changes: Changes) -> None:
         super().apply(changes)
+        self._tell_of_messages(changes)
         refused = [r.event for r in changes.events if isinstance(r.event, ApprovalRefused)]
         if refused and self._asked_to_approve:
             self._asked_to_approve = False

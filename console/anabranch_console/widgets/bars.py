@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from textual.events import Click
 from textual.message import Message
@@ -83,21 +83,30 @@ class ModeTabs(Bar):
         super().__init__(id="modes")
         self._zones: list[tuple[int, int, str]] = []
 
-    def show_modes(self, modes: Sequence[str], present: str) -> None:
-        """Show the modes, in the order of their digits; where all do not fit, the others short."""
+    def show_modes(self, modes: Sequence[str], present: str, asking: Mapping[str, int]) -> None:
+        """Show the modes, in the order of their digits; where all do not fit, the others short.
+
+        Args:
+            modes: their names.
+            present: the one that is shown.
+            asking: how many things in a mode wait for the operator.
+        """
         spans: list[Span] = []
         self._zones, at = [], 1
         names = [mode.capitalize() for mode in modes]
-        is_tight = sum(len(name) + 4 for name in names) > self.screen.size.width > 0
+        marks = {mode: f" {asking[mode]}" for mode in modes if asking.get(mode)}
+        needed = sum(len(name) + 4 for name in names) + sum(map(len, marks.values()))
+        is_tight = needed > self.screen.size.width > 0
         for digit, mode in enumerate(modes, 1):
             is_short = is_tight and mode != present
             name = mode.capitalize()[:_SHORT_CELLS] if is_short else mode.capitalize()
             is_present = mode == present
             spans.append(Span(f"{digit} ", "key" if is_present else "muted"))
             spans.append(Span(name, "title" if is_present else "text"))
-            spans.append(Span("  "))
-            self._zones.append((at, at + 2 + len(name), mode))
-            at += 4 + len(name)
+            mark = marks.get(mode, "")
+            spans += [Span(mark, "level.warning"), Span("  ")]
+            self._zones.append((at, at + 2 + len(name + mark), mode))
+            at += 4 + len(name + mark)
         self.show([(Span(" "), *spans)])
 
     def on_click(self, event: Click) -> None:

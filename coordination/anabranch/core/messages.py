@@ -193,13 +193,18 @@ def _told(state: State, message: Message, *, is_new: bool) -> dict[str, Any]:
 
 
 def acknowledge(draft: Draft, call: Acknowledge) -> None:
-    """Strike a message off the caller's inbox; a second time does no harm."""
+    """Strike a message off the caller's inbox; a second time does no harm.
+
+    The operator sees messages in the console, without reading an inbox.
+    """
     mail, stream = draft.state.messages, call.caller.stream
     message = mail.messages.get(call.message)
     delivery = message.deliveries.get(stream) if message else None
     if delivery is not None and delivery.state == "acked":
         draft.answer = Answer("done")
-    elif delivery is not None and delivery.state == "delivered":
+    elif delivery is not None and (
+        delivery.state == "delivered" or (call.caller.is_operator and delivery.state == "queued")
+    ):
         caller = call.caller
         draft.emit(
             ev.MessageAcknowledged(caller.stream, caller.attempt, call.request, call.message)

@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core.calls import Broadcast, Caller, Requeue, Send, StateRestore, Unlock
+from anabranch.core.calls import Acknowledge, Broadcast, Caller, Requeue, Send, StateRestore, Unlock
 from anabranch.core.events import Resolution
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import (
@@ -105,11 +105,11 @@ def command_for(request: Request) -> Command | Refusal:
             return HandBack(stream=stream, note=request.path, reason=request.reason)
         case "tell-conflict":
             return TellConflict(streams=(stream, StreamId(request.path)))
-        case "revoke" | "send" | "broadcast" | "requeue":
+        case "revoke" | "send" | "broadcast" | "requeue" | "acknowledge":
             return _call_for(request)
     known = (
         "stop-run, stop, retry, recover, reset-breaker, choose, restore-state, approve, allow, "
-        "resolve, hand-back, tell-conflict, revoke, send, broadcast, requeue"
+        "resolve, hand-back, tell-conflict, revoke, send, broadcast, requeue, acknowledge"
     )
     return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
 
@@ -127,6 +127,8 @@ def _call_for(request: Request) -> Command | Refusal:
     message = _whole_number(request.path)
     if message is None:
         return _no_number_of("a message", request, "anabranch messages has them")
+    if request.verb == "acknowledge":
+        return Acknowledge(caller, name, message=message)
     return Requeue(caller, name, message=message)
 
 
@@ -183,6 +185,8 @@ def request_for(command: Command) -> Request | None:
             return Request("send", stream=to, body=body, id=name)
         case Broadcast(body=body, request=name):
             return Request("broadcast", body=body, id=name)
+        case Acknowledge(message=message, request=name):
+            return Request("acknowledge", path=str(message), id=name)
         case Requeue(message=message, request=name):
             return Request("requeue", path=str(message), id=name)
     return None
