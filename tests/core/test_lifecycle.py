@@ -42,6 +42,8 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamStarted: ev.StreamStarted(A, 1, 2, 3, "log", 1.0),
     ev.StreamDelayed: ev.StreamDelayed(A, 1, "full"),
     ev.OutputCut: ev.OutputCut(A, 1, 1000),
+    ev.StreamHeld: ev.StreamHeld(A, 1, "the disk is nearly full"),
+    ev.StreamLetGo: ev.StreamLetGo(A, 1),
     ev.StreamStopRequested: ev.StreamStopRequested(A, 1, "why", "stopped"),
     ev.StreamExited: ev.StreamExited(A, 1, 0, None, None, 1.0),
     ev.StreamLost: ev.StreamLost(A, 1, "gone"),

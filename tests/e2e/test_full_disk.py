@@ -36,6 +36,10 @@ class Disk:
             for size in (MEBIBYTE, 4096, 1):
                 _write_until_full(file.fileno(), bytes(size))
 
+    def reserve(self, mebibytes: int) -> None:
+        """Take a part of the room, to be given back later."""
+        self._ballast.write_bytes(bytes(mebibytes * MEBIBYTE))
+
     def make_room(self) -> None:
         """Give all of it back."""
         self._ballast.unlink()
@@ -241,3 +245,35 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_who_fills_the_disk_is_held_first_and_the_others_get_on(
+    program: Program, disk: Disk
+) -> None:
+    """It stands still while the rest of the run ends; with room again it goes on by itself."""
+    disk.reserve(4)
+    writes = "dd if=/dev/zero of=big.$n bs=64K count=2 2>/dev/null; sleep 0.02"
+    fills = f"n=0; until test -e {program.scratch / 'gate'}; do n=$((n+1)); {writes}; done"
+    program.plan(
+        {
+            "filler": f"echo 'big.*' > .gitignore; {fills}; rm big.*; echo done > filler.txt",
+            "other": {"command": "seq 1 2000 > other.txt", "depends_on": []},
+            "after": {"command": "echo after > after.txt", "depends_on": ["other"]},
+        }
+    )
+    host = program.begin("run", "--headless")
+    until(lambda: "filler" in host.err and "held: only" in host.err, "who fills it is held")
+    until(lambda: program.streams()["after"]["state"] == "succeeded", "the others get on")
+    assert not disk.is_full
+    held = program.streams()["filler"]
+    assert [wait["kind"] for wait in held["waits_for"]] == ["disk"]
+    assert "MB are free" in held["reason"]
+    open_gate(program)
+    disk.make_room()
+    told = host.wait()
+    assert told.code == 0, told
+    assert "disk is full" not in told.err
+    kinds = [event["type"] for event in program.events()]
+    assert "stream_stalled" not in kinds
+    assert kinds.count("stream_held") == kinds.count("stream_let_go") >= 1
+    assert git(program.project, "show", f"{program.status()['commit']}:filler.txt") == "done\n"

@@ -86,6 +86,8 @@ NEVER_SIMULATED = {
     "workspace_reclaimed",
     "strategy_faulted",
     "output_cut",
+    "stream_held",
+    "stream_let_go",
     *("convergence_aggregated", "convergence_withdrawn", "arrival_released"),
     *("arrival_wait_began", "arrival_wait_ended"),
 }

@@ -90,6 +90,10 @@ class Progress:
                 return event.stream, "needs_operator", event.reason
             case ev.OutputCut():
                 return event.stream, "recovering", flood_in_words(event)
+            case ev.StreamHeld():
+                return event.stream, "stalled", f"held: {event.reason}"
+            case ev.StreamLetGo():
+                return event.stream, "running", "goes on: there is room on the disk again"
             case ev.StreamDelayed():
                 return event.stream, "stalled", event.reason
         return self._guardian_words(event) or self._run_words(event)

@@ -269,6 +269,8 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.EffectFailed: streams.effect_failed,
     inputs.EffectDelayed: streams.effect_delayed,
     inputs.OutputLeftOut: streams.output_left_out,
+    inputs.StreamHeld: streams.held,
+    inputs.StreamLetGo: streams.let_go,
     inputs.ProcessStarted: streams.process_started,
     inputs.ProcessExited: streams.process_exited,
     inputs.ProcessLost: streams.process_lost,

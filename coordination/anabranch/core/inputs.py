@@ -201,6 +201,16 @@ class OutputLeftOut(AttemptObservation, frozen=True):
     left_out_bytes: int
 
 
+class StreamHeld(AttemptObservation, frozen=True):
+    """A stream that fills the disk has been stopped where it stands."""
+
+    reason: str
+
+
+class StreamLetGo(AttemptObservation, frozen=True):
+    """There is room again, and the stream that was held goes on."""
+
+
 class ProcessLost(AttemptObservation, frozen=True):
     reason: str
 

@@ -180,7 +180,7 @@ class Stream(msgspec.Struct, frozen=True):
     newest attempt goes on from. ``retries`` counts towards what the plan allows, so what a person
     asked for does not count; its attempt ``is_retry`` all the same. ``files_changed`` is what the
     capture of the newest attempt found, None before that. Work that ``is_captured_again`` takes no
-    slot.
+    slot. ``held`` says why its processes are stopped where they stand, empty if they are not.
     """
 
     id: StreamId
@@ -223,6 +223,8 @@ class Stream(msgspec.Struct, frozen=True):
     care: Care = Care()
     files_changed: int | None = None
     ignored: tuple[str, ...] = ()
+    held: str = ""
+    held_at: float = 0.0
 
     @property
     def public_state(self) -> str:

@@ -77,6 +77,7 @@ def _started(s: Stream, record: ev.Recorded, event: ev.StreamStarted, spent: flo
         s,
         pid=event.pid,
         holder_pid=event.holder_pid,
+        held="",
         log=event.log,
         care=s.care.of_new_attempt(),
         started_at=event.happened_at,
@@ -88,6 +89,14 @@ def _started(s: Stream, record: ev.Recorded, event: ev.StreamStarted, spent: flo
 
 def _output_cut(s: Stream, record: ev.Recorded, event: ev.OutputCut, spent: float) -> Stream:
     return s
+
+
+def _held(s: Stream, record: ev.Recorded, event: ev.StreamHeld, spent: float) -> Stream:
+    return replace(s, held=event.reason, held_at=record.at, reason=f"held: {event.reason}")
+
+
+def _let_go(s: Stream, record: ev.Recorded, event: ev.StreamLetGo, spent: float) -> Stream:
+    return replace(s, held="", reason=f"process {s.pid} runs")
 
 
 def _delayed(s: Stream, record: ev.Recorded, event: ev.StreamDelayed, spent: float) -> Stream:
@@ -113,6 +122,7 @@ def _exited(s: Stream, record: ev.Recorded, event: ev.StreamExited, spent: float
             event.exit_code, event.signal, event.error, survivors_ended=event.survivors_ended
         ),
         ended_at=event.happened_at,
+        held="",
         reason="keeping its work",
         spent=replace(s.spent, working=s.spent.working + worked),
     )
@@ -124,6 +134,7 @@ def _lost(s: Stream, record: ev.Recorded, event: ev.StreamLost, spent: float) ->
         s,
         exit=Exit(lost=True),
         failure=event.reason,
+        held="",
         ended_at=record.at,
         reason=f"{event.reason}; keeping its work",
         spent=replace(s.spent, working=s.spent.working + worked),
@@ -248,6 +259,8 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.StreamStarted: _started,
     ev.StreamDelayed: _delayed,
     ev.OutputCut: _output_cut,
+    ev.StreamHeld: _held,
+    ev.StreamLetGo: _let_go,
     ev.StreamStopRequested: _stop_requested,
     ev.StreamExited: _exited,
     ev.StreamLost: _lost,

@@ -146,6 +146,19 @@ def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
         draft.emit(ev.OutputCut(fact.stream, fact.attempt, fact.left_out_bytes))
 
 
+def held(draft: Draft, fact: inputs.StreamHeld) -> None:
+    """A stream that fills the disk stands still; what it waits for is told."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is Phase.RUNNING and not stream.held:
+        draft.emit(ev.StreamHeld(fact.stream, fact.attempt, fact.reason))
+
+
+def let_go(draft: Draft, fact: inputs.StreamLetGo) -> None:
+    """There is room again."""
+    if draft.stream(fact.stream).held:
+        draft.emit(ev.StreamLetGo(fact.stream, fact.attempt))
+
+
 def process_lost(draft: Draft, fact: inputs.ProcessLost) -> None:
     """The process vanished and nobody knows how it ended."""
     if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):

@@ -40,11 +40,12 @@ MOST_HOLDERS = 8
 class Wait(msgspec.Struct, frozen=True):
     """One thing that a stream waits for, and one who has it.
 
-    ``kind`` is lock, resource, slot, dependency, breaker, point, base, time or operator; ``name``
-    is the path, the resource, the stream and so on. ``holder`` is who can end the wait, None if
-    nobody in particular can; the operator has the name ``operator``. ``since`` is in run seconds,
-    ``until`` when it ends by itself, None if it does not. ``held`` is the path that the holder has
-    where it is another one: a folder over a file. Who ``is_before`` has only asked earlier.
+    ``kind`` is lock, resource, disk, slot, dependency, breaker, point, base, time or operator;
+    ``name`` is the path, the resource, the stream and so on. ``holder`` is who can end the wait,
+    None if nobody in particular can; the operator has the name ``operator``. ``since`` is in run
+    seconds, ``until`` when it ends by itself, None if it does not. ``held`` is the path that the
+    holder has where it is another one: a folder over a file. Who ``is_before`` has only asked
+    earlier.
     """
 
     kind: str
@@ -64,8 +65,9 @@ def waits_of(state: State, stream: StreamId) -> list[Wait]:
 
 
 def called_waits(state: State, stream: StreamId) -> list[Wait]:
-    """Return what a stream has asked for by a call, and waits for while it runs."""
-    return [*_locks(state.locks, stream), *_resources(state, stream), *_points(state, stream)]
+    """Return what a stream waits for while it runs: what it called for, and room if it is held."""
+    called = [*_locks(state.locks, stream), *_resources(state, stream), *_points(state, stream)]
+    return [*called, *_room(state, stream)]
 
 
 def keeps_waiting(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
@@ -113,6 +115,12 @@ def _resources(state: State, stream: StreamId) -> Iterator[Wait]:
                 yield Wait("resource", name, shown(older.stream), w.since, is_before=True)
             elif not any(lack.ticket == w.ticket for lack in ResourceWaits().lacks(state, stream)):
                 yield Wait("resource", name, None, w.since)
+
+
+def _room(state: State, stream: StreamId) -> Iterator[Wait]:
+    planned = state.streams.get(stream)
+    if planned is not None and planned.held and planned.phase is Phase.RUNNING:
+        yield Wait("disk", f"room on the disk: {planned.held}", None, planned.held_at)
 
 
 def _lacking(kind: str, lack: Shortfall) -> Iterator[Wait]:

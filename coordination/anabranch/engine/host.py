@@ -35,6 +35,7 @@ from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
 from anabranch.engine.diary import end_diary, keep_diary
+from anabranch.engine.disk_hold import DiskHold
 from anabranch.engine.engine import Engine
 from anabranch.engine.executing import Executing
 from anabranch.engine.feed import KEPT, Feed
@@ -243,6 +244,9 @@ class RunHost:
         meter = self._engine.meter
         return {"deciding": meter.deciding, "journal": meter.journalling}
 
+    def _state(self) -> State:
+        return self._engine.state
+
     def _running_streams(self) -> list[Watched]:
         return watched_streams(self.state, self._parts.folder) if self._feed else []
 
@@ -293,13 +297,16 @@ class RunHost:
             self._workspaces,
             parts.clock,
             parts.environment,
-            lambda: self._engine.state,
+            self._state,
             self._post,
             self._engine_overhead,
             gateway.environment,
             self._watcher,
             Executing(parts.extensions.executors, self._guard),
             self._interference,
+        )
+        disk_hold = DiskHold(
+            parts.folder, self._workspaces.places, self._state, self._post, self._interference
         )
         if parts.state is not None:
             self._feed = Feed(parts.state, parts.journal.read(parts.state.seq - KEPT // 10))
@@ -315,6 +322,7 @@ class RunHost:
             beside += [
                 self._loop.create_task(self._poll_requests()),
                 self._loop.create_task(self._sync_forever()),
+                self._loop.create_task(disk_hold.watch()),
             ]
             await self._serve(performing)
         finally:

@@ -126,6 +126,18 @@ def sample_trees(roots: Mapping[StreamId, int]) -> dict[StreamId, TreeUsage]:
     return {stream: sums[pid].usage() for stream, pid in roots.items() if pid in sums}
 
 
+def processes_below(roots: Mapping[StreamId, int]) -> dict[StreamId, list[int]]:
+    """Return the processes below each stream's holder, by their numbers. Raises OSError."""
+    table = _read_table()
+    sums = {pid: _Sum(table[pid]) for pid in roots.values() if pid in table}
+    holder_of: dict[int, int] = {}
+    below: dict[int, list[int]] = {pid: [] for pid in sums}
+    for pid, process in table.items():
+        if holder := _nearest_holder(process.parent, table, sums, holder_of):
+            below[holder].append(pid)
+    return {stream: below[pid] for stream, pid in roots.items() if pid in below}
+
+
 def is_still(holder_pid: int, *, or_waits: bool = False) -> bool:
     """Say whether every process below a holder is stopped (or has ended).
 

@@ -35,7 +35,7 @@ SHUTDOWN_GRACE_SECONDS = 5.0
 KILL_AGAIN_SECONDS = 0.1
 KILL_PATIENCE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.05
-LONGEST_PAUSE_SECONDS = 2.0
+LONGEST_PAUSE_SECONDS = 10.0
 NOTIFY_PATIENCE = (0).to_bytes(8, sys.byteorder) + (200_000).to_bytes(8, sys.byteorder)
 DATAGRAM_BYTES = 262_144
 READ_BYTES = 65_536
@@ -290,7 +290,7 @@ class Holder:
         """
         if self.is_stopping or self.ended is not None:
             return
-        self.go_on_at = time.monotonic() + seconds
+        self.go_on_at = max(self.go_on_at or 0.0, time.monotonic() + seconds)
         for _ in range(2):  # what was passed from parent to parent during the first look
             moving = [p for p in tree.moving() if p not in self.paused]
             for process in moving:

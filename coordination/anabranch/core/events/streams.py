@@ -64,6 +64,19 @@ class OutputCut(StreamEvent, frozen=True):
     left_out_bytes: int
 
 
+class StreamHeld(StreamEvent, frozen=True):
+    """It fills the disk, so its processes are stopped where they stand until there is room."""
+
+    attempt: Attempt
+    reason: str
+
+
+class StreamLetGo(StreamEvent, frozen=True):
+    """There is room on the disk again, and what was held goes on."""
+
+    attempt: Attempt
+
+
 class StreamStopRequested(StreamEvent, frozen=True):
     """The stream shall end; ``then`` is what it becomes: ``stopped`` or ``failed``."""
 

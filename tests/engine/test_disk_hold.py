@@ -1,0 +1,69 @@
+"""Who is stopped when a disk fills up: whoever takes the room, in time, and nobody else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from anabranch.core.ids import StreamId
+from anabranch.engine.disk_hold import Disk, Look, is_short, size_of, who_fills
+
+MIB = 1 << 20
+DISK = Disk(0, 1024 * MIB)
+
+
+def looks(*seen: tuple[int, int, int]) -> list[Look]:
+    """Return looks at a disk: what is left, and what ``a`` and ``b`` have written, in MiB."""
+    return [
+        Look(left * MIB, {StreamId("a"): a * MIB, StreamId("b"): b * MIB}) for left, a, b in seen
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seen", "name"),
+    [
+        ([(90, 0, 0)], None),
+        ([(90, 0, 0), (80, 9, 1)], "a"),
+        ([(90, 0, 0), (80, 1, 9)], "b"),
+        ([(90, 0, 0), (80, 1, 1)], None),  # others took it
+        ([(90, 0, 0), (80, 9, 0), (79, 9, 1)], None),  # the one who took it writes no more
+        ([(90, 0, 0), (80, 9, 0), (78, 9, 3)], "b"),
+        ([(90, 0, 0), (95, 9, 0)], None),  # there is more room than before
+        ([(90, 5, 5), (90, 5, 5)], None),
+    ],
+)
+def test_whoever_takes_the_room_is_named(
+    seen: list[tuple[int, int, int]], name: str | None
+) -> None:
+    found = who_fills(looks(*seen))
+    assert (found and found[0]) == name
+
+
+@pytest.mark.parametrize(
+    ("left", "taken", "stops"),
+    [(500, 0, False), (500, 100, False), (300, 100, True), (52, 0, False), (50, 0, True)],
+)
+def test_little_room_or_little_time_is_short(left: int, taken: int, stops: bool) -> None:
+    """Of a gibibyte, a twentieth is kept free; at a fast pace it is seen looks ahead."""
+    assert DISK.kept == DISK.size // 20
+    assert is_short(DISK._replace(left=left * MIB), taken * MIB) is stops
+
+
+def test_a_large_disk_keeps_no_more_than_it_takes() -> None:
+    assert Disk(0, 1 << 40).kept == 64 * MIB
+
+
+def test_what_a_folder_takes_is_counted_without_following_links(tmp_path: Path) -> None:
+    """Files, folders of folders, what is hidden; not what lies behind a link, and no pipe waits."""
+    outside, inside = tmp_path / "outside", tmp_path / "inside"
+    (inside / "deep" / "deeper").mkdir(parents=True)
+    outside.mkdir()
+    (outside / "big").write_bytes(os.urandom(8 * MIB))
+    before = size_of(inside)
+    (inside / "link").symlink_to(outside)
+    os.mkfifo(inside / "pipe")
+    assert size_of(inside) - before < MIB
+    (inside / "deep" / "deeper" / ".hidden").write_bytes(os.urandom(2 * MIB))
+    assert 2 * MIB <= size_of(inside) - before < 3 * MIB
