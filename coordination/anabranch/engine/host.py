@@ -55,7 +55,7 @@ from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.usage import UsageWatch
-from anabranch.engine.vitals import Vitals, VitalsSampler, Watched
+from anabranch.engine.vitals import Vitals, VitalsSampler, Watched, watched_streams
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Repository
 from anabranch.engine.write_watch import WriteWatch
@@ -479,23 +479,6 @@ def _still_running(found: list[inputs.Input]) -> int:
     began = {(f.stream, f.attempt) for f in found if isinstance(f, inputs.ProcessStarted)}
     ends = (inputs.ProcessExited, inputs.ProcessLost)
     return len(began - {(f.stream, f.attempt) for f in found if isinstance(f, ends)})
-
-
-def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
-    """Return what there is to look at of each stream whose process runs."""
-    return [
-        Watched(
-            s.id,
-            s.attempt,
-            Path(s.workspace.path)
-            if s.workspace and state.stream_plan(s.id).workspace != "shared"
-            else None,
-            folder.log(s.id, s.attempt),
-            s.holder_pid,
-        )
-        for s in state.streams.values()
-        if s.is_active and s.pid is not None
-    ]
 
 
 def _raise_file_limit() -> None:

@@ -19,10 +19,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.state import State
 from anabranch.engine.interference import LONGEST_ECHO, Interference
 from anabranch.engine.log_reading import last_line
 from anabranch.engine.process_table import TreeUsage, sample_trees
 from anabranch.engine.watching import WorkspaceWatcher
+from anabranch.paths import RunFolder
 from anabranch.plain_files import open_plain
 
 _log = logging.getLogger(__name__)
@@ -373,6 +375,23 @@ class VitalsSampler:
     def _unwatch(self, stream: StreamId) -> None:
         if self._watcher is not None:
             self._watcher.unwatch(stream)
+
+
+def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
+    """Return what there is to look at of each stream whose process runs."""
+    return [
+        Watched(
+            s.id,
+            s.attempt,
+            Path(s.workspace.path)
+            if s.workspace and state.stream_plan(s.id).workspace != "shared"
+            else None,
+            folder.log(s.id, s.attempt),
+            s.holder_pid,
+        )
+        for s in state.streams.values()
+        if s.is_active and s.pid is not None
+    ]
 
 
 def _read_between(log: Path, known: int, size: int) -> bytes:
