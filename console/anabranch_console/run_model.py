@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from anabranch.core.events import Recorded
+from anabranch.core.events import ConflictResolved, Recorded
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.state import State
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
@@ -50,7 +50,10 @@ class Changes:
 
 
 class RunModel:
-    """The newest state, the rows of all streams, and the events that are still kept."""
+    """The newest state, the rows of all streams, and the events that are still kept.
+
+    ``decisions`` are about conflicts; there are as many as somebody has made.
+    """
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -60,6 +63,7 @@ class RunModel:
         self.overhead: Overhead | None = None
         self.rows: dict[StreamId, StreamRow] = {}
         self.events: deque[Recorded] = deque(maxlen=EVENTS_KEPT)
+        self.decisions: list[Recorded] = []
         self.missed = 0
         self._by_seq: dict[Seq, Recorded] = {}
         self._by_subject: dict[str, deque[Recorded]] = {}
@@ -166,6 +170,8 @@ class RunModel:
         self.events.append(record)
         self._by_seq[record.seq] = record
         event = record.event
+        if isinstance(event, ConflictResolved):
+            self.decisions.append(record)
         for subject in {getattr(event, "stream", None), getattr(event, "point", None)} - {None}:
             kept = self._by_subject.setdefault(str(subject), deque(maxlen=EVENTS_KEPT_PER_SUBJECT))
             kept.append(record)

@@ -97,7 +97,21 @@ async def test_both_sides_are_shown_and_taken(open_console: OpenConsole, host: R
         await until_shown(console, "1 to decide")
         assert "✓ ours" in console.shown()
         await console.press("T")
+        shown = console.shown()
+        for told in ("Take theirs for b.txt?", "drops    left", "then     final merges"):
+            assert told in shown
+        await console.press("escape")
+        assert host.state.phase is RunPhase.NEEDS_OPERATOR
+        await console.press("T", "y")
         await until_over(console, host)
+        await until_shown(console, "2 settled")
+        shown = console.shown()
+        for told in ("✓ theirs", "✓ ours", "What was decided", "by       the operator"):
+            assert told in shown
+        await console.press("o")
+        assert "no path that waits for a decision" in console.toasts()[-1]
+        await console.press("m")
+        assert "no foreseen conflict is chosen" in console.toasts()[-1]
     assert result(host, "a.txt").startswith("left\n")
     assert result(host, "b.txt") == "right\n"
 
@@ -109,10 +123,25 @@ async def test_both_and_the_menu(open_console: OpenConsole, host: RunHost) -> No
         await until_shown(console, "1 to decide")
         await console.press("x")
         assert "Actions in conflicts" in console.shown()
-        await console.press("b")
+        await console.press("b", "y")
         await until_over(console, host)
     assert result(host, "a.txt").startswith("left\nright\n")
     assert result(host, "b.txt") == "left\nright\n"
+
+
+async def test_a_decision_can_be_made_anew_while_another_path_waits(
+    open_console: OpenConsole, host: RunHost
+) -> None:
+    """Nothing goes on from it yet; the list of what was decided tells both."""
+    async with open_console(host, (150, 40)) as console:
+        await console.press("6", "o")
+        await until_shown(console, "1 to decide")
+        await console.press("g", "T")
+        await until_shown(console, "✓ theirs")
+        await console.press("G", "o", "y")
+        await until_over(console, host)
+    assert result(host, "a.txt").startswith("right\n")
+    assert result(host, "b.txt") == "left\n"
 
 
 async def test_an_editor_settles_a_conflict(
@@ -139,7 +168,7 @@ async def test_an_editor_settles_a_conflict(
         assert b"||||||| before both" in texts[0]
         await console.press("e")
         await until_shown(console, "1 to decide")
-        await console.press("o")
+        await console.press("o", "y")
         await until_over(console, host)
     assert result(host, "a.txt") == "by hand\n"
 

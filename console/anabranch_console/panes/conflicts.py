@@ -19,6 +19,7 @@ from anabranch_console.presenters.conflict_lines import (
     conflict_detail,
     conflict_rows,
     conflict_text,
+    decision_detail,
 )
 from anabranch_console.presenters.wording import listing, safe
 from anabranch_console.run_model import RunModel
@@ -55,7 +56,7 @@ class ConflictsPane(Pane[ConflictRow]):
         return None  # the points, the streams and the decisions all have a part in it
 
     def all_rows(self) -> Sequence[ConflictRow]:
-        return conflict_rows(self.model.state)
+        return conflict_rows(self.model.state, self.model.decisions)
 
     def text_of(self, row: ConflictRow) -> str:
         return conflict_text(row)
@@ -63,17 +64,25 @@ class ConflictsPane(Pane[ConflictRow]):
     def standing(self) -> Line:
         dot = f" {self.glyphs.separator} "
         waiting = sum(row.waits and row.resolution is None for row in self._all)
-        foreseen = sum(not row.waits for row in self._all)
-        told = [Span(f"{dot}{waiting} to decide", "level.error")] if waiting else []
-        return (*told, Span(f"{dot}{foreseen} foreseen", "level.warning")) if foreseen else (*told,)
+        foreseen = sum(row.is_foreseen for row in self._all)
+        settled = sum(row.decided is not None for row in self._all)
+        told = [
+            (waiting, "to decide", "level.error"),
+            (foreseen, "foreseen", "level.warning"),
+            (settled, "settled", "muted"),
+        ]
+        return tuple(Span(f"{dot}{number} {word}", style) for number, word, style in told if number)
 
     def detail_title(self, row: ConflictRow | None) -> Line:
-        return (Span("Both sides", "title"),)
+        is_settled = row is not None and row.decided is not None
+        return (Span("What was decided" if is_settled else "Both sides", "title"),)
 
     def detail_lines(self, row: ConflictRow | None, cells: int) -> list[Line]:
         if row is None:
             told = "streams that run are test-merged all along; what would not merge is shown here"
             return [(Span(piece, "muted"),) for piece in wrap(told, cells)]
+        if row.decided is not None:
+            return decision_detail(row, self.model.state.started_wall, cells)
         texts = self._texts_of(row)
         known = self._drawn
         if known and known[0] == row and known[1] is texts and known[2] == cells:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from anabranch.core import events as ev
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.radar import in_order
-from anabranch.core.resolutions import open_conflicts, resolution_of
+from anabranch.core.resolutions import key_of, open_conflicts, resolution_of
 from anabranch.core.state import State
 from anabranch_console.glyphs import UNICODE, Glyphs
-from anabranch_console.lines import Line, Span, fit, hard_wrap, line_cells, wrap
+from anabranch_console.lines import Line, Span, fit, hang, hard_wrap, line_cells, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.side_diff import DiffLine, diff_texts
@@ -30,7 +30,11 @@ _STYLES = {"+": "level.good", "-": "level.error", "…": "faint"}
 
 @dataclass(frozen=True, slots=True)
 class ConflictRow:
-    """One path in a conflict; without a ``point`` it is only foreseen."""
+    """One path in a conflict; without a ``point`` it is only foreseen.
+
+    One that is settled, so that nothing waits for it any more, has ``decided`` instead of a
+    ``conflict``.
+    """
 
     streams: tuple[StreamId, ...]
     path: ev.ConflictedPath
@@ -38,12 +42,20 @@ class ConflictRow:
     conflict: ev.Conflict | None = None
     resolution: ev.Resolution | None = None
     is_told: bool = False
+    decided: ev.Recorded | None = None
+
+    @property
+    def is_foreseen(self) -> bool:
+        """Whether two running streams would not merge in it."""
+        return self.conflict is None and self.decided is None
 
     @property
     def key(self) -> tuple[object, ...]:
         """What the row is known by."""
         halts = self.conflict.halts if self.conflict else ""
-        return (self.streams, self.path.path, self.point, halts, self.path.ours, self.path.theirs)
+        decided = self.decided.seq if self.decided else 0
+        sides = self.path.ours, self.path.theirs
+        return (self.streams, self.path.path, self.point, halts, *sides, decided)
 
     @property
     def ours(self) -> str:
@@ -61,8 +73,11 @@ class ConflictRow:
         return self.conflict is not None
 
 
-def conflict_rows(state: State) -> list[ConflictRow]:
-    """Return the conflicted paths in the order of the plan, then those that are only foreseen."""
+def conflict_rows(state: State, decisions: Sequence[ev.Recorded] = ()) -> list[ConflictRow]:
+    """Return the conflicted paths in the order of the plan, then those that are only foreseen.
+
+    Last come those that are settled, the newest of the ``decisions`` first.
+    """
     waiting = [
         ConflictRow(c.streams, path, point, c, resolution_of(state, path))
         for point, c in open_conflicts(state)
@@ -73,7 +88,39 @@ def conflict_rows(state: State) -> list[ConflictRow]:
         for found in in_order(state.foreseen)
         for path in found.paths
     ]
-    return [*waiting, *foreseen]
+    shown = {key_of(row.path) for row in waiting}
+    settled = [
+        ConflictRow(e.streams, _path_of(e.resolution), e.point, None, e.resolution, decided=record)
+        for record in reversed(decisions)
+        if isinstance(e := record.event, ev.ConflictResolved)
+        and record.seq <= state.seq
+        and key_of(e.resolution) not in shown
+    ]
+    return [*waiting, *foreseen, *settled]
+
+
+def _path_of(made: ev.Resolution) -> ev.ConflictedPath:
+    return ev.ConflictedPath(made.path, "settled", made.base, made.ours, made.theirs)
+
+
+def decision_detail(row: ConflictRow, started_wall: float, cells: int) -> list[Line]:
+    """Return who decided what about a path, and when."""
+    assert row.decided is not None
+    assert isinstance(row.decided.event, ev.ConflictResolved)
+    made = row.decided.event.resolution
+    whose = {"ours": row.ours, "theirs": row.theirs, "both": f"{row.ours}, then {row.theirs}"}
+    told = f"{made.choice}: {whose[made.choice]}" if made.choice in whose else str(made.choice)
+    facts = [
+        ("decided", told),
+        ("by", f"the {row.decided.event.by}"),
+        ("at", wording.wall_clock(started_wall, row.decided.at)),
+        ("where", _where(row).text.removeprefix("at ")),
+        ("holds", "wherever the same versions meet again in this run"),
+    ]
+    lines: list[Line] = [(Span(safe(row.path.path), "strong"),)]
+    for name, value in facts:
+        lines += hang((Span(name.ljust(9), "muted"), Span(safe(value), "text")), cells)
+    return lines
 
 
 def conflict_text(row: ConflictRow) -> str:

@@ -14,6 +14,7 @@ from anabranch.core.state import State
 from anabranch.core.waiting import Wait, keeps_waiting
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
+from anabranch_console.presenters.conflict_lines import ConflictRow
 from anabranch_console.presenters.stream_row import elapsed
 from anabranch_console.presenters.wording import safe
 
@@ -129,6 +130,23 @@ def of_hosting(state: State) -> Consequences:
             _line("undo", "q leaves; the streams run on"),
         ),
         "Host it",
+    )
+
+
+def of_deciding(row: ConflictRow, choice: str) -> Consequences:
+    """Return what the last decision about a conflict would do: things go on from it."""
+    takes = {"ours": row.ours, "theirs": row.theirs, "both": f"{row.ours}, then {row.theirs}"}
+    drops = {"ours": row.theirs, "theirs": row.ours, "both": "nothing"}
+    halts = row.conflict.halts if row.conflict else ""
+    return Consequences(
+        f"Take {choice} for {safe(row.path.path)}?",
+        (
+            _line("takes", takes[choice]),
+            _line("drops", drops[choice]),
+            _line("then", f"{halts} starts" if halts else f"{row.point} merges"),
+            _line("undo", "none: nothing of this conflict is left to decide"),
+        ),
+        "Take it",
     )
 
 

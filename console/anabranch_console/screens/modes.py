@@ -243,7 +243,7 @@ class ModesScreen(LookingScreen):
             or bool(chosen_message and waits_for_operator(chosen_message)),
             has_version=bool(argument) or self._chosen("history") is not None,
             has_conflict=bool(argument) or bool(chosen_conflict and chosen_conflict.waits),
-            has_foreseen=bool(chosen_conflict and not chosen_conflict.waits),
+            has_foreseen=bool(chosen_conflict and chosen_conflict.is_foreseen),
         )
 
     def _chosen(self, mode: str) -> Any:

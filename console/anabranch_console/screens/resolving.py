@@ -19,11 +19,13 @@ from textual.message import Message
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import Command, HandBack, ResolveConflict, TellConflict
+from anabranch.core.resolutions import undecided
 from anabranch.errors import AnabranchError, NotSettled
 from anabranch.paths import RunFolder
 from anabranch_console.panes.conflicts import ConflictsPane
 from anabranch_console.presenters.conflict_lines import ConflictRow
-from anabranch_console.screens.dialogs import Choice, Choose
+from anabranch_console.presenters.consequences import of_deciding
+from anabranch_console.screens.dialogs import Choice, Choose, Confirm
 from anabranch_console.screens.modes import ModesScreen
 from anabranch_console.widgets.command_bar import Purpose
 
@@ -74,7 +76,12 @@ class ResolvingScreen(ModesScreen):
                 )
             ]
 
-        self._decide(make)
+        left = [path for path in undecided(state, conflict) if path != row.path]
+        if left:  # what is not the last can be decided again
+            self._decide(make)
+            return
+        asked = Confirm(of_deciding(row, choice), self.hold_off_seconds)
+        self.ask(asked, lambda answer: self._decide(make) if answer == "yes" else None)
 
     @property
     def _row(self) -> ConflictRow | None:
