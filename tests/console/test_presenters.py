@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from anabranch.core import calls
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import StopRun
+from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import reason_for
 from anabranch.core.state import Approval, RunPhase
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
@@ -37,6 +39,7 @@ from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.stream_row import URGENCY, stream_row
 from anabranch_console.run_model import RunModel
 from anabranch_console.stream_list import StreamList
+from tests.console.coordination import call
 from tests.console.scripted_source import (
     DEMO_STREAMS,
     ScriptedSource,
@@ -350,6 +353,33 @@ def test_the_consequences_of_retrying(model: RunModel) -> None:
     told = text(list(consequences.of_retrying(model.state, [StreamId("types")]).lines))
     assert "types as attempt 2" in told
     assert "no others" in told
+
+
+def test_all_that_comes_back_with_a_retry_is_foretold(tmp_path: Path) -> None:
+    """By the engine's own rule: what is behind it and was skipped, or left out of a merge."""
+    source = ScriptedSource(plan_of([stream("types"), stream("unit", "types")]), tmp_path)
+    types, unit = StreamId("types"), StreamId("unit")
+    source.finish("types", code=1)
+    streams = source.state.streams
+    left_out = streams.insert(unit, replace(streams[unit], phase=Phase.QUARANTINED))
+    for state in (source.state, replace(source.state, streams=left_out)):
+        told = text(list(consequences.of_retrying(state, [types]).lines))
+        assert "unit: tried again too" in told
+        told = text(list(consequences.of_retrying(state, [types, unit]).lines))
+        assert "no others" in told
+
+
+def test_what_a_stopped_stream_frees_for_others_is_foretold(tmp_path: Path) -> None:
+    """Who waits for its locks and tokens is affected, though no plan says that it needs it."""
+    source = ScriptedSource(plan_of([stream("a"), stream("b"), stream("c")]), tmp_path)
+    for name in ("a", "b", "c"):
+        call(source, calls.Lock, name, path="src/")
+    told = text(list(consequences.of_stopping(source.state, [StreamId("a")], 1.0).lines))
+    assert "frees    src/ (b waits for it), src/ (c waits for it)" in told
+    told = text(list(consequences.of_stopping(source.state, [StreamId("b")], 1.0).lines))
+    assert "frees" not in told, "who has only asked before has nothing to give"
+    both = consequences.of_stopping(source.state, [StreamId("a"), StreamId("b")], 1.0)
+    assert "frees    src/ (c waits for it)" in text(list(both.lines))
 
 
 def test_what_is_said_after_leaving(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.lock_table import Entry, Violation, shown
 from anabranch.core.projections import is_plain_folder
+from anabranch.core.scheduling import comes_back_with
 from anabranch.core.state import State
-from anabranch.core.waiting import Wait, keeps_waiting
+from anabranch.core.waiting import Wait, called_waits_for, keeps_waiting
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.conflict_lines import ConflictRow
@@ -41,30 +42,34 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
     affects = (
         f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else "no other stream"
     )
-    return Consequences(
-        f"Stop {named(streams)}?",
-        (
-            _line("ends", told),
-            _line("how", f"asked to end; after {grace} the process tree is killed"),
-            _line("keeps", "workspace and log; changed files as partial work"),
-            _line("affects", affects),
-            _line("undo", "not by itself: x r tries it again"),
-        ),
-        "Stop",
-    )
+    lines = [
+        _line("ends", told),
+        _line("how", f"asked to end; after {grace} the process tree is killed"),
+        _line("keeps", "workspace and log; changed files as partial work"),
+        _line("affects", affects),
+    ]
+    freed = [
+        f"{wait.name} ({who} waits for it)"
+        for stream in streams
+        for who, wait in called_waits_for(state, stream)
+        if StreamId(who) not in streams
+    ]
+    if freed:
+        lines.append(_line("frees", wording.listing(list(dict.fromkeys(freed)), 3)))
+    lines.append(_line("undo", "not by itself: x r tries it again"))
+    return Consequences(f"Stop {named(streams)}?", tuple(lines), "Stop")
 
 
 def of_retrying(state: State, streams: Sequence[StreamId]) -> Consequences:
     """Return what trying some streams again would do."""
-    again = [
-        s for s in _dependents(state, streams) if state.streams[StreamId(s)].phase is Phase.SKIPPED
-    ]
+    revived = dict.fromkeys(str(o) for s in streams for o in comes_back_with(state, s))
+    again = [s for s in revived if StreamId(s) not in streams]
     attempts = [f"{s} as attempt {state.streams[s].attempt + 1}" for s in streams]
     lines = [
         _line("runs", wording.listing(attempts, 3)),
         _line("how", "in a fresh workspace, from what it depends on"),
         _line("keeps", "logs and kept work of earlier attempts"),
-        _line("also", f"{wording.listing(again, 4)}: no longer skipped" if again else "no others"),
+        _line("also", f"{wording.listing(again, 4)}: tried again too" if again else "no others"),
     ]
     if state.has_ended:
         lines.append(_line("run", f"is {state.phase.replace('_', ' ')}; it goes on"))
@@ -199,9 +204,3 @@ def _line(label: str, text: str) -> Line:
 def named(streams: Sequence[StreamId]) -> str:
     """Return one stream's name, or how many there are."""
     return str(streams[0]) if len(streams) == 1 else f"{len(streams)} marked streams"
-
-
-def _dependents(state: State, streams: Sequence[StreamId]) -> list[str]:
-    family = {d for s in streams for d in state.topology.descendants(s)} - set(streams)
-    living = [s for s in family if state.streams[s].phase is not Phase.SUCCEEDED]
-    return [str(s) for s in state.topology.in_merge_order(living)]

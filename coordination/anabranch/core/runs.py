@@ -10,6 +10,7 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
 from anabranch.core.resolutions import open_conflicts
+from anabranch.core.scheduling import comes_back_with
 from anabranch.core.state import PointPhase, RunPhase, State
 from anabranch.core.strategies.failures import NOT_CAPTURED
 from anabranch.core.violations import why_not_merged
@@ -133,9 +134,7 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal("the result is on its way to your branch", "try again in a moment")
     if state.has_ended:
         draft.cause = draft.emit(ev.RunReopened(command.reason))
-    family = [stream.id, *state.topology.in_merge_order(state.topology.descendants(stream.id))]
-    behind = (Phase.SKIPPED, Phase.QUARANTINED)
-    again = [s for s in family if s == stream.id or state.streams[s].phase in behind]
+    again = [stream.id, *comes_back_with(state, stream.id)]
     for stream_id in again:
         draft.cause = draft.emit(ev.StreamRequeued(stream_id, command.reason))
     points = {p: None for s in again for p in convergence.points_of(state, s)}

@@ -173,3 +173,10 @@ def retry_due(draft: Draft, stream: Stream) -> None:
     """Queue a stream whose delay is over."""
     if stream.phase is Phase.RETRYING and draft.now >= stream.not_before:
         enqueue(draft, stream, draft.now)
+
+
+def comes_back_with(state: State, stream: StreamId) -> list[StreamId]:
+    """Return the streams that are tried again with one: skipped or left out behind it."""
+    behind = (Phase.SKIPPED, Phase.QUARANTINED)
+    family = state.topology.in_merge_order(state.topology.descendants(stream))
+    return [s for s in family if state.streams[s].phase in behind]

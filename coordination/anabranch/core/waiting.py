@@ -81,6 +81,18 @@ def keeps_waiting(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
     ]
 
 
+def called_waits_for(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
+    """Return who waits, by a call, for something that a stream has or is awaited with."""
+    known = [*(s.id for s in state.plan.streams), *sorted(state.registry.joined)]
+    return [
+        (shown(other), wait)
+        for other in known
+        if other != stream
+        for wait in called_waits(state, other)
+        if wait.holder == shown(stream) and not wait.is_before
+    ]
+
+
 def standing(state: State, stream: Stream) -> str:
     """Return the diagnosis of a stream; *waits* for one that is well and waits for others."""
     found = diagnose(state, stream)
