@@ -189,6 +189,29 @@ def test_nested_repositories_are_said(with_commit: bool, project: Project) -> No
     assert any("nested" in warning and "n" in warning for warning in result.warnings)
 
 
+@pytest.mark.parametrize("is_fetched", [True, False])
+def test_what_a_stream_does_in_a_submodule_is_not_dropped_in_silence(
+    is_fetched: bool, tmp_path: Path
+) -> None:
+    """Its folder is empty in a workspace; files in it belong to no commit of the project."""
+    inner = make_repository(tmp_path / "inner", {"i": "i\n"})
+    user = make_repository(tmp_path / "user", {"a.txt": "a\n"})
+    add = ("submodule", "add", "-q", str(inner), "sub")
+    git(user, "-c", "protocol.file.allow=always", *add)
+    git(user, "commit", "-qm", "submodule")
+    project = open_project(user, tmp_path / "out")
+    workspace = project.workspace("one")
+    assert not any("captured" in warning for warning in project.capture(workspace).warnings)
+    if is_fetched:
+        git(workspace.path / "sub", "init", "-q")
+        git(workspace.path / "sub", "fetch", "-q", str(inner), "main")
+        git(workspace.path / "sub", "reset", "-q", "--hard", "FETCH_HEAD")
+    write(workspace.path, {"sub/new": "n\n"})
+    (told,) = [w for w in project.capture(workspace).warnings if "captured" in w]
+    assert told.endswith(": sub")
+    assert told.startswith("only the commit" if is_fetched else "what was written into")
+
+
 def test_a_nested_repositorys_settings_run_nothing(project: Project, tmp_path: Path) -> None:
     """Capturing again and again never starts what a nested repository names as its programs."""
     mark = tmp_path / "ran"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from anabranch.core.violations import removes_nearly_all
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.deciding import has_markers
 from anabranch.engine.workspaces.objects import Change, ObjectReader
-from anabranch.engine.workspaces.snapshots import Snapshot
+from anabranch.engine.workspaces.snapshots import Snapshot, nested_with_commit
 from anabranch.engine.workspaces.values import FilesRemoved
 
 Finding = str
@@ -24,6 +25,10 @@ def check_changes(
     if snapshot.left_out:
         yield f"nested repositories without commits are not captured: {some(snapshot.left_out)}"
     links = [change.path for change in changed if change.after_mode == GITLINK]
+    filled, written = _inside_links(git)
+    links += (path for path in filled if path not in links)
+    if written:
+        yield f"what was written into the folders of submodules is not captured: {some(written)}"
     if links:
         yield f"only the commit of nested repositories is captured: {some(links)}"
     marked = list(with_markers(git, changed))
@@ -35,6 +40,19 @@ def check_changes(
         yield f"names that differ only in case: {some(twins)}"
     if ignored:
         yield f"{len(ignored)} ignored files or folders are not captured: {some(ignored)}"
+
+
+def _inside_links(git: Git) -> tuple[list[str], list[str]]:
+    """Nested repositories that are there, and folders of such that hold files of nobody's.
+
+    Whether something in them is not committed is not looked up: their own settings say how, and
+    those may name any program.
+    """
+    root = git.work_tree
+    assert root is not None
+    there = [path for path in nested_with_commit(git) if os.path.isdir(root / path)]
+    filled = [path for path in there if os.path.lexists(root / path / ".git")]
+    return filled, [path for path in there if path not in filled and os.listdir(root / path)]
 
 
 def ignored_paths(git: Git) -> tuple[str, ...]:
