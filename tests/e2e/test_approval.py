@@ -25,6 +25,21 @@ def plan(program: Program, then: str = "true") -> None:
     git(program.project, "commit", "-q", "-m", "plan")
 
 
+def test_what_was_committed_to_the_results_branch_is_not_said_to_be_approved(
+    program: Program,
+) -> None:
+    """The approval brings what the run has merged and checked, and names what it does not."""
+    program.plan({"one": "echo 1 > one.txt"})
+    program.expect(0, "run", "--headless")
+    branch = program.status()["branch"]
+    git(program.project, "switch", "-q", branch)
+    git(program.project, "commit", "-q", "--allow-empty", "-m", "by hand")
+    git(program.project, "switch", "-q", "main")
+    told = program.expect(0, "approve")
+    assert f"git merge {branch}" in told.out + told.err
+    git(program.project, "merge", "-q", "--ff-only", branch)
+
+
 def test_what_is_approved_is_the_run_that_began_last(program: Program) -> None:
     """Not the one whose name says a later hour, because it was somewhere further east."""
     for zone, text in (("Asia/Tokyo", "old"), ("UTC", "new")):

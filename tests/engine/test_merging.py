@@ -277,6 +277,19 @@ def test_branch_moves_only_by_compare_and_swap(project: Project) -> None:
         move_ref(project.repo, result_branch(RUN), one.commit, one.commit)
 
 
+def test_a_branch_that_is_locked_is_not_said_to_have_moved(project: Project) -> None:
+    """The hint says what to do about the lock, and the branch moves once that has gone."""
+    commit = merge(project, [project.result("one", {"a.txt": "1\n"})]).commit
+    lock = project.repo.git_dir / "refs/heads/main.lock"
+    lock.touch()
+    with pytest.raises(RefMoved) as caught:
+        move_ref(project.repo, "refs/heads/main", commit, project.base.commit)
+    assert "lock" in caught.value.hint
+    assert "something else moved it" not in caught.value.hint
+    lock.unlink()
+    move_ref(project.repo, "refs/heads/main", commit, project.base.commit)
+
+
 def test_merge_history_has_the_real_parents(project: Project) -> None:
     """Each merge joins the line so far with the stream's commit; nothing synthetic gets in."""
     one, two = project.result("one", {"x": "1\n"}), project.result("two", {"y": "2\n"})

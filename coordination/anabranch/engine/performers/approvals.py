@@ -111,8 +111,20 @@ class _Approving:
         return inputs.ApprovalDone(
             branch=outcome.branch,
             commit=outcome.commit,
-            message=f"{where} has the result: {counted(outcome.files_changed, 'file')} changed",
+            message=f"{where} has the result: {counted(outcome.files_changed, 'file')} changed"
+            + self._what_stays_behind(),
         )
+
+    def _what_stays_behind(self) -> str:
+        """A person may have gone on from the result on its branch; what was approved is the run's.
+
+        That is in words, where it is so.
+        """
+        branch, merged = ws.result_branch(self._state.run), self._state.points[FINAL_POINT].commit
+        if ws.read_ref(self._repo, branch) in (None, merged):
+            return ""
+        name = branch.removeprefix("refs/heads/")
+        return f"; what was committed to {name} since the run is no part of it: git merge {name}"
 
     def _refuse_sensitive(self, before: str, after: str) -> None:
         state = self._state

@@ -9,9 +9,15 @@ from anabranch.engine.workspaces.objects import existing
 from anabranch.engine.workspaces.repository import live_view
 from anabranch.engine.workspaces.values import Repository
 
+_MOVED = "something else moved it; look at it with git log, then try again"
+_STILL_THERE = (
+    "it stands where it stood; wait for the git command that is at work there "
+    "(if none runs, remove the lock file), or mend what git says, then try again"
+)
+
 
 class RefMoved(GitError):
-    """Someone else moved a ref in between."""
+    """Someone else moved a ref in between, or git refuses to move it."""
 
 
 def read_ref(repo: Repository, ref: str) -> str | None:
@@ -37,20 +43,22 @@ def has_commits(repo: Repository, names: Collection[str]) -> bool:
 def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None:
     """Moves ``ref`` to ``new`` if it stands at ``expected`` (None: if it does not exist).
 
-    Does nothing when it is there already. Raises RefMoved when it stands elsewhere.
+    Does nothing when it is there already. Raises RefMoved when it stands elsewhere, or git does not
+    move it.
     """
     zero = "0" * len(new)
     try:
         live_view(repo).run("update-ref", ref, new, expected or zero)
     except GitError as error:
-        if read_ref(repo, ref) == new:
+        stands_at = read_ref(repo, ref)
+        if stands_at == new:
             return
         raise RefMoved(
             f"{ref} cannot be moved: {error.reason}",
             command=error.command,
             exit_code=error.exit_code,
             stderr=error.stderr,
-            hint="something else moved it; look at it with git log, then try again",
+            hint=_STILL_THERE if stands_at == expected else _MOVED,
         ) from None
 
 
