@@ -6,6 +6,7 @@ import json
 from xml.etree import ElementTree
 
 from tests.e2e.program import Program, until
+from tests.engine.repositories import write
 from tests.plugins.wheels import write_wheel
 
 SOURCE = """
@@ -53,6 +54,14 @@ def anabranch_resource_probes(): return [Seats()]
 @hookimpl
 def anabranch_executors(): return [Marked()]
 """
+
+
+def test_what_a_tool_reads_beside_its_file_is_named(program: Program) -> None:
+    """Foreman reads ``.env`` unasked; a plan says so for each stream, or has nothing of it."""
+    write(program.project, {"Procfile": "web: true\n"})
+    assert ".env" not in program.expect(0, "import", "Procfile").err
+    write(program.project, {".env": "A=1\n"})
+    assert "env_file = ['.env']" in program.expect(0, "import", "Procfile").err
 
 
 def test_a_plugin_brings_all_five_and_each_works(program: Program) -> None:

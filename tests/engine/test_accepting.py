@@ -147,6 +147,14 @@ def test_everyday_settings_are_nobodys_concern(runs: Runs) -> None:
     assert runs.told() == ""
 
 
+def test_whom_commits_are_by_is_told_where_it_changes_during_a_run(runs: Runs) -> None:
+    """A stream's own repository is its own, but ``git config --global`` is everybody's."""
+    runs.begin()
+    git(runs.user, "config", "user.name", "Somebody Else")
+    git(runs.user, "config", "branch.main.merge", "refs/heads/main")
+    assert changed_settings(runs.repo(), runs.run) == ("user.name",)
+
+
 STARTING = (
     *("filter.x.clean", "filter.x.smudge", "filter.x.process", "merge.x.driver", "core.pager"),
     *("diff.x.textconv", "diff.x.command", "diff.external", "core.fsmonitor", "core.hookspath"),

@@ -160,6 +160,24 @@ def test_process_compose_is_carried_or_named_at_every_level() -> None:
         assert name in left, name
 
 
+def test_a_process_without_a_command_has_an_entry_point_or_is_named() -> None:
+    """A command counts before an entry point, there as here; its words go through no shell."""
+    streams, left = imported(
+        "process-compose",
+        """
+        processes:
+          a: {entrypoint: [sh, -c, "echo $$HOME"]}
+          b: {entrypoint: [echo, "${X} y"]}
+          c: {entrypoint: [x], command: "echo c"}
+          d: {depends_on: {a: {condition: process_started}}}
+        """,
+    )
+    commands = {name: stream["command"] for name, stream in streams.items()}
+    assert commands == {"a": ["sh", "-c", "echo $HOME"], "b": "echo \"${X}\"' y'", "c": "echo c"}
+    assert "d: it has no command" in left
+    assert "b.entrypoint: ${X}" in left
+
+
 # --- the others ----------------------------------------------------------------------------------
 
 

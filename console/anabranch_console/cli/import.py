@@ -44,7 +44,7 @@ def command(file: str, form: str | None) -> None:
         raise UsageError(f"{importer.name} made no plan of it: {error}") from None
     text = f"# From {shown(Path(file).name)}, a {importer.name} file.\n{plan}"
     click.echo(text, nl=False)
-    for line in found.left_out:
+    for line in (*found.left_out, *_read_unasked(importer, Path(file).parent)):
         say(f"left out: {shown(line)}")
     known = strategy_names(loaded.strategies, loaded.extensions)
     checked = parse_plan(text, file="the plan", known=known, folder=here())
@@ -54,6 +54,16 @@ def command(file: str, form: str | None) -> None:
         raise click.exceptions.Exit(2)
     for warning in checked.warnings:
         say(f"{warning.code}: {shown(warning.message)}")
+
+
+def _read_unasked(importer: Importer, folder: Path) -> list[str]:
+    """Say what the tool of a file reads besides it, if that is there: no plan does so unasked."""
+    name = getattr(importer, "reads_beside", None)
+    if not isinstance(name, str) or not (folder / name).is_file():
+        return []
+    return [
+        f"{name}, which is read there unasked: a stream that needs it has env_file = [{name!r}]"
+    ]
 
 
 def _converted(

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from anabranch.extending import Imported, NotThisFormat
-from anabranch_plugins.importers.interpolating import Text
+from anabranch_plugins.importers.interpolating import Text, command_of
 from anabranch_plugins.importers.names import stream_names
 from anabranch_plugins.importers.yaml_text import as_table, is_true, read_mapping
 
@@ -21,7 +21,7 @@ _CONDITIONS = {
 }
 _TAKEN = frozenset(
     {"command", "depends_on", "environment", "working_dir", "availability", "is_tty", "disabled"}
-    | {"description"}
+    | {"description", "entrypoint"}
 )
 _AT_TOP = frozenset({"processes", "environment", "version", "name"})
 _RETRIES_WITHOUT_LIMIT = 3
@@ -37,6 +37,7 @@ class ProcessCompose:
 
     name = "process-compose"
     file_names = ("process-compose*.yaml", "process-compose*.yml")
+    reads_beside = ".env"
 
     def convert(self, text: str) -> Imported:
         """Return the plan that the processes stand for."""
@@ -68,21 +69,45 @@ def _why_unfit(name: str, entry: Entry) -> str:
     """Why a process is left out; empty if it is not."""
     if is_true(entry.get("disabled")):
         return "it is disabled"
-    command = entry.get("command")
-    if not isinstance(command, str) or not command.strip():
-        raise NotThisFormat(f"`{name}` has no command")
-    if "{{" in command:
+    command = entry.get("command") or ""
+    if not isinstance(command, str):
+        raise NotThisFormat(f"the command of `{name}` is no text")
+    words = _entry_point(name, entry)
+    if not command.strip() and not words:
+        return "it has no command"
+    if any("{{" in text for text in (command, *words)):
         return "its command is a template ({{…}}); write out what it stands for"
     return ""
+
+
+def _entry_point(name: str, entry: Entry) -> list[str]:
+    """Return the words that are run as they are where there is no command."""
+    words = entry.get("entrypoint") or []
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise NotThisFormat(f"the entrypoint of `{name}` is no list of words")
+    return words
+
+
+def _command(name: str, entry: Entry, left: list[str]) -> str | list[str]:
+    """Return the command; an entry point counts only where there is none, there as here."""
+    if str(entry.get("command") or "").strip():
+        command = str(entry["command"]).replace("$$", "$")
+        if found := _OF_BASH.search(command):
+            left.append(f"{name}.command: `{found[0]}` is for bash, and a plan's commands go to sh")
+        return command
+    run, wanted = command_of([_entry_point(name, entry)])
+    left += [
+        f"{name}.entrypoint: {variable} is taken from the environment when the stream runs, "
+        "not from where the file is read"
+        for variable in dict.fromkeys(wanted)
+    ]
+    return run
 
 
 def _stream(
     name: str, entry: Entry, names: dict[str, str], shared: dict[str, str], left: list[str]
 ) -> Entry:
-    command = str(entry["command"]).replace("$$", "$")
-    stream: Entry = {"command": command}
-    if found := _OF_BASH.search(command):
-        left.append(f"{name}.command: `{found[0]}` is for bash, and a plan's commands go to sh")
+    stream: Entry = {"command": _command(name, entry, left)}
     if needs := _needs(name, entry, names, left):
         stream["depends_on"] = needs
     env = {**shared, **_environment(f"{name}.environment", entry.get("environment"), left)}

@@ -23,6 +23,7 @@ class Procfile:
 
     name = "procfile"
     file_names = ("Procfile", "Procfile.*", "*.procfile")
+    reads_beside = ".env"
 
     def convert(self, text: str) -> Imported:
         """Return the plan that the lines stand for."""

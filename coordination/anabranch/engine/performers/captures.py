@@ -215,7 +215,7 @@ class CaptureEffects:
         if not changed:
             return ()
         names = ", ".join(changed[:5])
-        return (f"git settings of your repository were changed during the run: {names}",)
+        return (f"your git settings were changed during the run: {names}",)
 
 
 def nothing_captured(effect: fx.CaptureResult) -> inputs.ResultReady:

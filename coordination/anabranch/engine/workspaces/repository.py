@@ -222,15 +222,22 @@ def followed_by(repo: Repository, run: RunId) -> Followed:
 
 
 def changed_settings(repo: Repository, run: RunId) -> tuple[str, ...]:
-    """Names of the settings and files that can start programs and changed since the run began."""
+    """Names of the settings and files that can start programs and changed since the run began.
+
+    And of those that say who somebody is: ``git config --global`` reaches every repository.
+    """
     if not (run_folder(repo, run) / "settings.json").is_file():
         return ()
     settings, files = _shared_then(repo, run)
     now, files_now = _shared_now(repo)
-    changed = {key for _, key, _ in set(settings) ^ set(now) if starts_programs(key)}
+    changed = {key for _, key, _ in set(settings) ^ set(now) if _is_told(key)}
     if files is not None:
         changed |= {name for name, _ in files.items() ^ files_now.items()}
     return tuple(sorted(changed))
+
+
+def _is_told(key: str) -> bool:
+    return starts_programs(key) or key.startswith(("user.", "author.", "committer."))
 
 
 def _shared_now(repo: Repository) -> tuple[Listed, dict[str, str]]:
