@@ -8,7 +8,7 @@ import click
 
 from anabranch.core.lock_views import locks_told
 from anabranch.core.state import State
-from anabranch.engine.runs import FoundRun, run_clock
+from anabranch.engine.runs import FoundRun
 from anabranch_console.cli.output import (
     duration,
     json_option,
@@ -17,7 +17,7 @@ from anabranch_console.cli.output import (
     run_argument,
     shown,
 )
-from anabranch_console.cli.reading import found_run
+from anabranch_console.cli.reading import found_run, last_moment
 
 
 @click.command
@@ -45,7 +45,7 @@ def _last_moment(found: FoundRun, state: State) -> float:
     """Return the moment whose last minute counts: now, or the end of a run that is over."""
     if state.has_ended or not found.is_hosted:
         return state.at
-    return run_clock(found.folder, state).now()
+    return last_moment(found, state)
 
 
 def _print_locks(locks: list[dict[str, Any]]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from difflib import get_close_matches
 
 from anabranch.core import accounting
@@ -12,17 +14,34 @@ from anabranch.engine.reporting import read_report
 from anabranch.engine.runs import FoundRun, find_run, read_run, run_clock
 from anabranch.errors import UsageError, WorldError
 from anabranch_console.cli.main import here
+from anabranch_console.cli.output import say
 
 
-def found_run(name: str | None) -> tuple[FoundRun, State]:
-    """Return a run and its state. Raises UsageError, WorldError."""
+def found_run(name: str | None, *, tells_silence: bool = True) -> tuple[FoundRun, State]:
+    """Return a run and its state; tell if that is an old one. Raises UsageError, WorldError."""
     found = read_run(find_run(here(), name))
     if found.state is None:
         raise WorldError(
             f"run {found.folder.run} cannot be read: {found.fault or 'it has no events'}",
             "anabranch doctor looks at it more closely",
         )
+    if tells_silence and found.silent_since is not None:
+        say(silence_in_words(found.silent_since))
     return found, found.state
+
+
+def silence_in_words(since: float) -> str:
+    """Tell that a run's host gives no sign since a time of day, so that what is shown is old."""
+    told = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"its host does not answer since {told}; this is how it stood then"
+
+
+def last_moment(found: FoundRun, state: State) -> float:
+    """Return the run time that what is shown is of: now, or when its host gave its last sign."""
+    now = run_clock(found.folder, state).now()
+    if found.silent_since is None:
+        return now
+    return max(state.at, now - max(0.0, time.time() - found.silent_since))
 
 
 def known_streams(state: State, names: Iterable[str], others: Iterable[str] = ()) -> list[StreamId]:
@@ -44,5 +63,5 @@ def overhead_share(found: FoundRun, state: State) -> float:
     report = read_report(found.folder.report) if state.has_ended else None
     if report and isinstance(report.get("overhead_share"), float):
         return float(report["overhead_share"])
-    work = accounting.work_seconds(state, run_clock(found.folder, state).now())
+    work = accounting.work_seconds(state, last_moment(found, state))
     return round(accounting.overhead_share(accounting.overhead_seconds(state), work), 6)

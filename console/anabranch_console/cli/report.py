@@ -12,13 +12,12 @@ from anabranch.core.projections import event_line
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
 from anabranch.engine.reporting import build_report, proved_anew, read_report
-from anabranch.engine.runs import run_clock
 from anabranch.errors import PluginRefused, UsageError
 from anabranch.extending import ReportFormat
 from anabranch.paths import RunFolder
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import print_json, run_argument
-from anabranch_console.cli.reading import found_run
+from anabranch_console.cli.reading import found_run, last_moment
 from anabranch_console.cli.report_text import report_lines, report_markdown
 
 OWN_FORMATS = ("text", "md", "json")
@@ -42,8 +41,7 @@ def command(run: str | None, form: str, as_json: bool) -> None:
     found, state = found_run(run)
     report = read_report(found.folder.report) if state.has_ended else None
     if report is None or report.get("run") != state.run:
-        now = run_clock(found.folder, state).now()
-        report = build_report(found.folder, state, now, {})
+        report = build_report(found.folder, state, last_moment(found, state), {})
     else:
         report = proved_anew(report, found.folder, state)
     if as_json or form == "json":

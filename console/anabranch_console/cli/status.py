@@ -8,7 +8,6 @@ import click
 
 from anabranch.core.projections import is_plain_folder, status
 from anabranch.core.state import State
-from anabranch.engine.runs import run_clock
 from anabranch_console.cli.output import (
     glyph,
     json_option,
@@ -18,7 +17,12 @@ from anabranch_console.cli.output import (
     say,
     shown,
 )
-from anabranch_console.cli.reading import found_run, overhead_share
+from anabranch_console.cli.reading import (
+    found_run,
+    last_moment,
+    overhead_share,
+    silence_in_words,
+)
 from anabranch_console.cli.report_text import plugin_lines, where_it_is
 from anabranch_console.cli.streams import print_streams
 
@@ -28,7 +32,7 @@ from anabranch_console.cli.streams import print_streams
 @json_option
 def command(run: str | None, as_json: bool) -> None:
     """Tell how RUN (the latest) stands, each stream and each convergence point."""
-    found, state = found_run(run)
+    found, state = found_run(run, tells_silence=False)
     told = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
     told["result_missing"] = bool(told["commit"]) and _is_missing(state)
     told["result_folder"] = str(found.folder.result) if _is_in_folder(told, state) else None
@@ -38,16 +42,13 @@ def command(run: str | None, as_json: bool) -> None:
     word = told["state"].replace("_", " ")
     head = f"{glyph(told['state'])} {shown(told['plan'])} {word}"
     click.echo(paint(head, told["state"]) + f" · run {told['run']}")
-    if told["host_silent_since"]:
-        since = f"{told['host_silent_since'][:19]}Z"
-        click.echo(
-            paint(f"  its host does not answer since {since}; this is how it stood then", "stalled")
-        )
+    if found.silent_since is not None:
+        click.echo(paint(f"  {silence_in_words(found.silent_since)}", "stalled"))
     for line in (told["reason"], told["hint"], told["approval"]):
         if line:
             click.echo(f"  {shown(line)}")
     click.echo()
-    print_streams(state, told["streams"], run_clock(found.folder, state).now())
+    print_streams(state, told["streams"], last_moment(found, state))
     click.echo()
     for point in told["convergence"]:
         waiting = len(point["waiting_for"])

@@ -16,7 +16,6 @@ from anabranch.core.projections import (
     wall_time,
 )
 from anabranch.core.state import State, Stream
-from anabranch.engine.runs import run_clock
 from anabranch_console.cli.output import (
     duration,
     glyph,
@@ -25,7 +24,7 @@ from anabranch_console.cli.output import (
     print_table,
     run_argument,
 )
-from anabranch_console.cli.reading import found_run
+from anabranch_console.cli.reading import found_run, last_moment
 
 
 @click.command
@@ -39,7 +38,7 @@ def command(run: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"schema": SCHEMA, "run": state.run, "streams": rows})
     else:
-        print_streams(state, rows, run_clock(found.folder, state).now())
+        print_streams(state, rows, last_moment(found, state))
 
 
 def _planned(state: State, stream: Stream) -> dict[str, Any]:
