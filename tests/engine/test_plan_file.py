@@ -726,6 +726,20 @@ def test_a_key_that_the_rest_of_the_plan_leaves_idle_is_named(
     assert f"`{named}` has no effect in this plan: " in warning.message
 
 
+def test_a_resource_that_nobody_has_counted_is_named() -> None:
+    """Nothing would limit it; most likely its name is wrong."""
+    text = 'version = 1\n[streams.a]\ncommand = "true"\nresources = { memmory_mb = 9 }\n'
+    machine = {"cpu_cores": 4.0, "memory_mb": 4096.0}
+    (warning,) = loaded(text, machine=machine).warnings
+    assert (warning.code, warning.stream) == ("no-effect-here", "a")
+    assert "`streams.a.resources.memmory_mb` has no effect" in warning.message
+    counted = "[coordination.resources]\nmemmory_mb = 10\n"
+    assert not loaded(
+        text.replace("[streams.a]", f"{counted}[streams.a]"), machine=machine
+    ).warnings
+    assert not loaded(text, machine={**machine, "memmory_mb": 10.0}).warnings
+
+
 def test_reports_that_always_come_too_late_are_worth_a_word() -> None:
     """Only where the plan itself says how often."""
     head = 'version = 1\n[streams.a]\ncommand = "true"\n'

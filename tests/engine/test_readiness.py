@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.engine.preflight import look_around, require_ready, warnings_for
 from anabranch.engine.workspaces import readiness, why_not_approve, why_not_begin
 from anabranch.errors import DiskFull, LossRefused, UsageError
@@ -18,8 +19,8 @@ from tests.engine.repositories import Project, git, make_repository, open_projec
 NEXT = RunId("20260102-000000-abc")
 
 
-def plan(working_dir: str = ".", include_uncommitted: bool = False) -> Plan:
-    stream = StreamPlan(StreamId("one"), ("true",), "true", working_dir=working_dir)
+def plan(working_dir: str = ".", include_uncommitted: bool = False, **facts: Any) -> Plan:
+    stream = StreamPlan(StreamId("one"), ("true",), "true", working_dir=working_dir, **facts)
     points = (PointPlan("final", streams=(stream.id,)),)  # type: ignore[arg-type]
     return Plan("plan", (stream,), points, 1, include_uncommitted=include_uncommitted)
 
@@ -179,7 +180,42 @@ def test_a_folder_that_is_not_committed_is_named_with_the_way_out(
         require_ready(repo, NEXT, plan("." if prefix else "new"), False)
     assert "include_uncommitted" in caught.value.hint
     require_ready(repo, NEXT, plan("." if prefix else "new", include_uncommitted=True), False)
-    require_ready(project.repo, NEXT, plan("made-by-the-stream-before"), False)
+
+
+def test_a_folder_that_nobody_has_is_refused_unless_somebody_may_make_it(project: Project) -> None:
+    """It would be found out when the stream is to start, after the others have worked."""
+    with pytest.raises(UsageError, match="there is no folder made-by-nobody"):
+        require_ready(project.repo, NEXT, plan("made-by-nobody"), False)
+    with pytest.raises(UsageError, match=r"there is no folder a\.txt"):
+        require_ready(project.repo, NEXT, plan("a.txt"), False)
+    before = (Dependency(StreamId("before"), "succeeded"),)
+    require_ready(project.repo, NEXT, plan("made-before", depends_on=before), False)
+    require_ready(project.repo, NEXT, plan("made-by-nobody", optional=True), False)
+
+
+def test_a_folder_that_git_ignores_is_in_no_workspace(project: Project) -> None:
+    """Whatever of the checkout is in the run besides."""
+    write(project.user, {".gitignore": "out/\n", "out/x": "x\n", "new/x": "x\n"})
+    require_ready(project.repo, NEXT, plan("new", include_uncommitted=True), False)
+    with pytest.raises(UsageError, match="git does not ignore"):
+        require_ready(project.repo, NEXT, plan("out", include_uncommitted=True), False)
+
+
+@pytest.mark.parametrize("include_uncommitted", [False, True])
+def test_a_folder_behind_a_link_or_in_a_submodule_is_one(
+    include_uncommitted: bool, project: Project, tmp_path: Path
+) -> None:
+    """It is there in the workspace as it is in the checkout."""
+    user = project.user
+    write(user, {"deep/er/x": "x\n"})
+    (user / "link").symlink_to("deep")
+    (user / "deep" / "self").symlink_to("../deep")
+    other = make_repository(tmp_path / "other", {"in/s.txt": "s\n"})
+    git(user, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(other), "sub")
+    git(user, "add", "-A")
+    git(user, "commit", "-q", "-m", "all of it")
+    for folder in ("deep", "link", "link/er", "deep/self/self/er", "sub", "sub/in"):
+        require_ready(project.repo, NEXT, plan(folder, include_uncommitted), False)
 
 
 def test_a_disk_without_room_for_one_workspace_is_refused(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from anabranch.config.model import PlanFile, StreamTable
 from anabranch.config.problems import KeyPath, PlanWarning, key_text
 from anabranch.core.plan import Plan
 
 
-def idle_keys(plan: Plan, file: PlanFile) -> list[PlanWarning]:
-    """Everything the user wrote that other keys leave without effect."""
+def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[PlanWarning]:
+    """Everything the user wrote that other keys leave without effect.
+
+    ``machine`` is how much there is of what; nothing if that is not known.
+    """
     return [
         _warning(path, why)
         for path, why in (
@@ -19,6 +22,7 @@ def idle_keys(plan: Plan, file: PlanFile) -> list[PlanWarning]:
             *_without_heartbeats(file),
             *_without_checkpoints(plan, file),
             *_without_verify(file),
+            *_without_capacity(plan, machine),
         )
     ]
 
@@ -83,6 +87,14 @@ def _without_verify(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
         for key in ("on_failure", "verify_retries"):
             if key in point.model_fields_set and point.verify is None:
                 yield ("convergence", name, key), "the point has no `verify` that could fail"
+
+
+def _without_capacity(plan: Plan, machine: Mapping[str, float]) -> Iterator[tuple[KeyPath, str]]:
+    known = {*machine, *plan.resources}
+    for stream in plan.streams if machine else ():
+        for name in stream.resources.keys() - known:
+            why = "nobody says how much of it there is; write that under [coordination.resources]"
+            yield ("streams", stream.id, "resources", name), why
 
 
 def _tables(file: PlanFile) -> Iterator[tuple[str, StreamTable]]:

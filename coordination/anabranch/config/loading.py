@@ -247,7 +247,7 @@ def _load_document(
         return _errors(file, shown, problems, positions())
     plan = build_plan(typed, default_name, context)
     warnings = [*_without_effect(document, positions)]
-    warnings += idle_keys(plan, typed)
+    warnings += idle_keys(plan, typed, context.machine)
     warnings += plan_warnings(plan, typed)
     warnings += cannot_be_here(plan, context.machine, context.folder)
     places = positions() if any(warning.path for warning in warnings) else {}

@@ -95,14 +95,12 @@ def works_apart(plan: Plan) -> bool:
 
 
 def _not_in_base(repo: ws.Repository, plan: Plan) -> Iterator[ws.Refusal]:
-    """Folders that streams start in and that no commit has: no workspace would have them."""
-    if plan.include_uncommitted:
-        return
-    first = (s.working_dir for s in plan.streams if not s.depends_on and s.workspace != "shared")
-    folders = {posixpath.normpath(posixpath.join(repo.prefix, name)) for name in first}
-    missing = ws.missing_folders(repo, folders | {repo.prefix})
-    if missing:
-        yield ws.Refusal(
-            f"{missing[0]} is not in the commit that streams start from",
-            "commit it, or set include_uncommitted = true under [coordination.isolation]",
-        )
+    """Folders that streams start in and that no workspace would have.
+
+    What a stream depends on may make its folder; one that is optional may fail for want of it.
+    """
+    first = [s for s in plan.streams if not s.depends_on and s.workspace != "shared"]
+    wanted = {s.working_dir for s in first if not s.optional}
+    wanted |= {s.working_dir for s in first if (repo.root / repo.prefix / s.working_dir).is_dir()}
+    folders = {posixpath.normpath(posixpath.join(repo.prefix, name)) for name in wanted}
+    yield from ws.missing_folders(repo, folders | {repo.prefix}, plan.include_uncommitted)

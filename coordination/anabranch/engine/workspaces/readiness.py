@@ -77,20 +77,67 @@ def is_on_no_branch(repo: Repository) -> bool:
     return repo.kind == "git" and not here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).text
 
 
-def missing_folders(repo: Repository, folders: set[str]) -> tuple[str, ...]:
-    """Which of these folders (paths from the root) are in the checkout, but not in HEAD."""
-    if repo.kind == "plain":
-        return ()
+def missing_folders(
+    repo: Repository, folders: set[str], with_uncommitted: bool
+) -> Iterator[Refusal]:
+    """Why no stream could start in these folders (paths from the root): no workspace has them.
+
+    A folder may be reached through links, as in the workspace. What lies in a submodule, or where
+    a link leads out of the project, is not judged.
+    """
+    for folder in sorted(folders - {"", "."}):
+        stands = (repo.root / folder).is_dir()
+        if repo.kind == "plain":
+            is_there = stands
+        elif with_uncommitted:
+            is_there = stands and _has_files(repo, folder)
+        else:
+            is_there = _is_in_commit(repo, folder)
+        if is_there:
+            continue
+        if not stands:
+            yield Refusal(
+                f"there is no folder {folder}, and nothing makes it before streams start there",
+                "make and commit it, or name another working_dir",
+            )
+        elif with_uncommitted:
+            yield Refusal(
+                f"{folder} holds nothing that git does not ignore, so no workspace has it",
+                f"commit a file in it: git add -f {folder}/FILE",
+            )
+        else:
+            yield Refusal(
+                f"{folder} is not in the commit that streams start from",
+                "commit it, or set include_uncommitted = true under [coordination.isolation]",
+            )
+
+
+def _has_files(repo: Repository, folder: str) -> bool:
+    """Whether a folder of the checkout holds what git knows or would add."""
+    root, place = repo.root.resolve(), (repo.root / folder).resolve()
+    if place == root or not place.is_relative_to(root):
+        return True
+    between = [place, *place.parents[: len(place.relative_to(root).parts) - 1]]
+    if any((step / ".git").exists() for step in between):
+        return True
+    here = Git(git_dir=repo.checkout_dir, cwd=repo.root).at(work_tree=repo.root)
+    asked = ("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--directory")
+    return bool(here.run(*asked, "--", f":(literal){place.relative_to(root).as_posix()}").text)
+
+
+def _is_in_commit(repo: Repository, folder: str) -> bool:
+    """Whether HEAD has a folder, through links and all, or may have it (in a submodule)."""
     head = resolve_head(Git(git_dir=repo.checkout_dir, cwd=repo.root))
     tree = f"{head}^{{tree}}" if head else empty_tree(repo)
-    wanted = sorted(folder for folder in folders if folder not in ("", "."))
-    kinds = live_view(repo)
-    return tuple(
-        folder
-        for folder in wanted
-        if (repo.root / folder).is_dir()
-        and kinds.run("cat-file", "-t", f"{tree}:{folder}", accept=(0, 128)).text != "tree"
-    )
+    view = live_view(repo)
+    asked = ("cat-file", "--batch-check=%(objecttype)", "--follow-symlinks")
+    told = view.run(*asked, stdin=os.fsencode(f"{tree}:{folder}\n")).text
+    if told.startswith(("tree", "symlink")):
+        return True
+    parts = folder.split("/")
+    above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    kinds = view.run("ls-tree", "--format=%(objecttype)", tree, "--", *above, accept=(0, 128)).text
+    return "commit" in kinds.split()
 
 
 def _troubles_of_checkout(
