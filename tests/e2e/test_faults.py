@@ -230,6 +230,19 @@ def test_a_host_hears_requests_whatever_lies_among_them(program: Program) -> Non
     assert host.wait().code == 1
 
 
+def test_a_run_whose_lock_was_cleared_away_is_hosted_once(program: Program) -> None:
+    """Who finds a stale lock in a folder deletes it, also where it is not stale."""
+    host = begin_gated(program, 1)
+    folder = program.folder()
+    folder.lock.unlink()
+    folder.requests.rmdir()
+    until(folder.lock.exists, "it is locked again")
+    assert asked_status(program)["state"] == "running"
+    assert "is hosted" in program.expect(2, "resume", "--headless").err
+    program.expect(0, "stop")
+    assert host.wait().code == 1
+
+
 def test_a_run_that_was_killed_before_its_first_event_is_not_in_the_way(program: Program) -> None:
     """An empty run folder is listed as what it is, and the next run does not mind."""
     program.plan({"s": "echo x > x.txt"})

@@ -24,11 +24,12 @@ from anabranch.engine.feed import FRAME_LIMIT
 from anabranch.engine.host import RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.source import Frame
+from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
 from anabranch_console.cli import progress
 from anabranch_console.cli.durations import Duration
 from anabranch_console.cli.interrupting import Interrupts, TimeLimit, interruptible
-from anabranch_console.cli.output import print_json_line, say
+from anabranch_console.cli.output import print_json_line, say, shown
 from anabranch_console.cli.terminal import can_show_console, is_in_ci
 
 _log = logging.getLogger("anabranch.talk")
@@ -205,6 +206,8 @@ P = ParamSpec("P")
 def _safely(tell: Callable[P, None], *told: P.args, **named: P.kwargs) -> None:
     try:
         tell(*told, **named)
+    except AnabranchError as error:
+        say(f"         ! something could not be told: {shown(error.message)}")
     except Exception as error:
         _log.exception("something could not be told")
         say(f"         ! something could not be told: {type(error).__name__}; see engine.log")

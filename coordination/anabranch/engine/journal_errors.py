@@ -52,6 +52,11 @@ def journal_errors(path: Path, *, is_told: bool = False) -> Iterator[None]:
         ) from error
     except apsw.CantOpenError as error:
         raise _why_not_open(path, where, error) from error
+    except apsw.ConstraintError as error:
+        raise WorldError(
+            f"another process has written to the journal{where}: it hosts the run now",
+            "anabranch console shows it",
+        ) from error
     except apsw.Error as error:
         raise WorldError(f"the journal{where} cannot be used: {error}") from error
 

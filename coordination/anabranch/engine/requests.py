@@ -208,6 +208,7 @@ def ask_host(folder: Path, request: Request, timeout_seconds: float) -> Refusal 
 @machine_errors()
 def leave(folder: Path, request: Request) -> Path:
     """Leave a request and return where its answer will appear. Raises WorldError."""
+    folder.mkdir(mode=0o700, exist_ok=True)  # somebody may have removed it
     asked = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _wait_for(asked)

@@ -23,8 +23,9 @@ NOTE_BYTES = 80
 class RunLock:
     """The right to write one run's journal. Never stolen, only given back or left by the dead."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], path: Path) -> None:
         self._file = file
+        self._path = path
         self._beat_at = 0.0
 
     @classmethod
@@ -34,8 +35,7 @@ class RunLock:
         It is tried for half a second, because somebody who only looks (:func:`holder_of`) may have
         it for an instant.
         """
-        descriptor = open_plain(path, flags=os.O_RDWR | os.O_CREAT)
-        file = open(descriptor, "r+b", buffering=0)  # noqa: SIM115 - open as long as the lock
+        file = _opened(path)
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not _try(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
@@ -43,7 +43,7 @@ class RunLock:
                 return None
             time.sleep(0.02)
         _note_owner(file.fileno())
-        return cls(file)
+        return cls(file, path)
 
     def beat(self) -> None:
         """Give a sign that this process does its work, once a second at most."""
@@ -51,6 +51,21 @@ class RunLock:
             self._beat_at = time.monotonic() + BEAT_SECONDS
             with contextlib.suppress(OSError):
                 os.utime(self._file.fileno())
+                if os.fstat(self._file.fileno()).st_nlink == 0:
+                    self._lock_anew()
+
+    def _lock_anew(self) -> None:
+        """Put a file in the place of the one that somebody has removed, or others could host too.
+
+        Whoever was faster has it; the journal then stops the one who writes second.
+        """
+        file = _opened(self._path)
+        if not _try(file, fcntl.LOCK_EX):
+            file.close()
+            return
+        _note_owner(file.fileno())
+        removed, self._file = self._file, file
+        removed.close()
 
     def release(self) -> None:
         """Give the lock back."""
@@ -84,6 +99,11 @@ def silent_since(path: Path) -> float | None:
     except OSError:
         return None
     return beat if time.time() - beat > SILENT_SECONDS else None
+
+
+def _opened(path: Path) -> IO[bytes]:
+    descriptor = open_plain(path, flags=os.O_RDWR | os.O_CREAT)
+    return open(descriptor, "r+b", buffering=0)
 
 
 def _noted_owner(note: bytes) -> int:
