@@ -233,6 +233,21 @@ def test_the_facts_answer_what_how_and_where(model: RunModel) -> None:
     assert done.count("workspaces/lint") == 1
 
 
+def test_a_wait_that_ends_by_itself_tells_how_long_still(tmp_path: Path) -> None:
+    """A delay before the next attempt, as it stands now."""
+    source = ScriptedSource(plan_of([stream("a", max_retries=1)]), tmp_path)
+    source.finish("a", code=1)
+    a = source.state.streams[StreamId("a")]
+    assert a.phase is Phase.RETRYING
+
+    def told(now: float) -> str:
+        return text(fact_lines(source.state, a, None, now, 60))
+
+    end = a.not_before
+    assert f"waits     its next attempt, for 0s, {int(end - a.since)}s to go" in told(a.since)
+    assert "0s to go" in told(end + 9.0)
+
+
 def test_the_plan_tab_shows_the_command(model: RunModel) -> None:
     """The command as the user wrote it, and the limits that apply."""
     lines = text(plan_lines(model.state, model.state.streams[StreamId("billing-tax")], 60))

@@ -162,6 +162,7 @@ WARNED: dict[str, tuple[dict[str, str | bytes | None], str]] = {
     "case twins": ({"A.TXT": "x\n"}, "only in case: A.TXT"),
     "folder twins": ({"D/x": "x\n"}, "only in case: D/x"),
     "ignored": ({"x.o": "x\n", "build/y.o": "x\n"}, "2 ignored files or folders"),
+    "one ignored": ({"x.o": "x\n"}, "1 ignored file or folder is not captured: x.o"),
     "headline": ({"r.rst": "Title\n=======\n"}, ""),
 }
 

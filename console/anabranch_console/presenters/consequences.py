@@ -39,20 +39,19 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
     stops = [f"{s.id} (pid {s.pid}, {wording.clock(elapsed(s, now))})" for s in running]
     told = wording.listing(stops, 3) if stops else "nothing that runs; it will not start"
     waiting = [str(s) for s in skipped_without(state, streams)]
-    affects = (
-        f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else "no other stream"
-    )
-    lines = [
-        _line("ends", told),
-        _line("how", f"asked to end; after {grace} the process tree is killed"),
-        _line("keeps", "workspace and log; changed files as partial work"),
-        _line("affects", affects),
-    ]
     freed = [
         f"{wait.name} ({who} waits for it)"
         for stream in streams
         for who, wait in called_waits_for(state, stream)
         if StreamId(who) not in streams
+    ]
+    nobody = "no stream is skipped" if freed else "no other stream"
+    affects = f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else nobody
+    lines = [
+        _line("ends", told),
+        _line("how", f"asked to end; after {grace} the process tree is killed"),
+        _line("keeps", "workspace and log; changed files as partial work"),
+        _line("affects", affects),
     ]
     if freed:
         lines.append(_line("frees", wording.listing(list(dict.fromkeys(freed)), 3)))

@@ -71,9 +71,14 @@ def _waits(state: State, stream: Stream, now: float) -> list[str]:
     for wait in waits_of(state, stream.id):
         by_thing.setdefault((wait.kind, wait.name), []).append(wait)
     return [
-        f"{in_words(waits)}, for {wording.age(now - waits[0].since)}"
+        f"{in_words(waits)}, for {wording.age(now - waits[0].since)}{_still(waits[0], now)}"
         for waits in list(by_thing.values())[:MOST_WAITS]
     ]
+
+
+def _still(wait: Wait, now: float) -> str:
+    """How long a wait that ends by itself goes on."""
+    return "" if wait.until is None else f", {wording.age(max(0.0, wait.until - now))} to go"
 
 
 def _kept_waiting(state: State, stream: Stream, now: float) -> list[str]:

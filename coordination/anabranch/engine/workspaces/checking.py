@@ -39,7 +39,9 @@ def check_changes(
     if twins:
         yield f"names that differ only in case: {some(twins)}"
     if ignored:
-        yield f"{len(ignored)} ignored files or folders are not captured: {some(ignored)}"
+        many = f"{len(ignored)} ignored files or folders are"
+        told = "1 ignored file or folder is" if len(ignored) == 1 else many
+        yield f"{told} not captured: {some(ignored)}"
 
 
 def _inside_links(git: Git) -> tuple[list[str], list[str]]:
