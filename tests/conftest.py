@@ -31,6 +31,12 @@ def pytest_configure() -> None:
     _heed_signals()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest begins first, so that nobody waits for it alone in the end."""
+    items.sort(key=lambda item: "simulation" not in item.path.parts)
+
+
 def _heed_signals() -> None:
     """Let programs that tests start hear of interruptions, also where the tests run in the
     background or under nohup: what is ignored here would be ignored there."""

@@ -85,6 +85,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     program.end_everything()
 
 
+@pytest.fixture(scope="module")
+def heard(ran: Program) -> list[tuple[int, str]]:
+    """Return what a reader who takes everything hears of each command that only prints."""
+    return listened_to(ran, "heard", *LOOKING.values())
+
+
 def test_every_command_has_its_line() -> None:
     assert set(LOOKING) == READING
     assert set(LOOKING) | set(ACTING) == set(COMMANDS) - {"demo", "drill"}
@@ -98,13 +104,14 @@ def test_a_command_ends_as_what_it_does_ends(ran: Program, sink: str) -> None:
     assert dict(zip(ACTING, got, strict=True)) == dict(zip(ACTING, codes, strict=True))
 
 
-def test_what_only_prints_has_failed_when_it_could_not(ran: Program) -> None:
+@pytest.mark.parametrize(("sink", "with_words"), [("full", 3), ("closed", 0), ("left", 0)])
+def test_what_only_prints_has_failed_when_it_could_not(
+    ran: Program, heard: list[tuple[int, str]], sink: str, with_words: int
+) -> None:
     """Data that met a full disk is missed by somebody; a reader who left has heard enough."""
-    heard = listened_to(ran, "heard", *LOOKING.values())
-    for sink, with_words in (("full", 3), ("closed", 0), ("left", 0)):
-        got = [code for code, _ in listened_to(ran, sink, *LOOKING.values())]
-        wanted = [with_words if said else code for code, said in heard]
-        assert dict(zip(LOOKING, got, strict=True)) == dict(zip(LOOKING, wanted, strict=True))
+    got = [code for code, _ in listened_to(ran, sink, *LOOKING.values())]
+    wanted = [with_words if said else code for code, said in heard]
+    assert dict(zip(LOOKING, got, strict=True)) == dict(zip(LOOKING, wanted, strict=True))
 
 
 def test_a_current_folder_that_is_gone_is_told_in_one_sentence(ran: Program) -> None:
