@@ -29,9 +29,9 @@ _SEQUENCES = re.compile(
 
 # Printable by the letter of Unicode, yet invisible: joiners, fillers and variation selectors that
 # hide data or make two names look alike. The two selectors emoji need (FE0E, FE0F) stay.
-_INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
-)
+_INVISIBLE = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180e\u180f\u3164\uffa0"
+) | {chr(code) for code in (*range(0xFE00, 0xFE0E), *range(0xE0100, 0xE01F0))}
 
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r"}
 
@@ -49,7 +49,7 @@ def escape_for_terminal(text: str) -> str:
 
     Tabs become spaces up to the next multiple of eight, other blank characters one space.
     """
-    if text.isprintable() and (text.isascii() or not _INVISIBLE.search(text)):
+    if text.isprintable() and (text.isascii() or _INVISIBLE.isdisjoint(text)):
         return text
     plain = _SEQUENCES.sub("", text).expandtabs(TAB_CELLS)
     return "".join(char if _is_visible(char) else _visible_form(char) for char in plain)
@@ -131,7 +131,7 @@ def _tellable_parts(value: Any) -> Any:
 
 
 def _is_visible(char: str) -> bool:
-    return char.isprintable() and (char.isascii() or not _INVISIBLE.match(char))
+    return char.isprintable() and (char.isascii() or char not in _INVISIBLE)
 
 
 def _visible_form(char: str) -> str:

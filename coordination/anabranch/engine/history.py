@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import islice
-from statistics import median
 from typing import Any
 
 from anabranch.core.plan import Work
@@ -24,6 +23,8 @@ def estimates(project: ProjectFolder) -> dict[Work, float]:
         for work, seconds in _durations(read_report(run.report) or {}):
             if len(seen[work]) < RUNS_REMEMBERED:
                 seen[work].append(seconds)
+    from statistics import median  # here, because most commands ask for no estimate
+
     return {work: median(seconds) for work, seconds in seen.items()}
 
 

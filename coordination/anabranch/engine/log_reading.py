@@ -15,8 +15,6 @@ import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-import aiofiles
-
 from anabranch.hostile_text import cut_to_cells, escape_for_terminal
 from anabranch.plain_files import open_plain
 
@@ -122,6 +120,8 @@ class LogTail:
 
     async def read_new_async(self, max_bytes: int = CHUNK_BYTES) -> list[str]:
         """Do as :meth:`read_new` does, without holding up the event loop."""
+        import aiofiles  # here, because whoever reads a log once starts faster without
+
         try:
             async with aiofiles.open(self.path, "rb", opener=_open_regular) as log:
                 self._begin_again_if_shorter(await log.seek(0, os.SEEK_END))

@@ -18,7 +18,7 @@ _SKIPPED = ("skipped", "waiting", "queued")
 _GOOD_STREAM = ("succeeded",)
 _BAD_POINT = ("blocked", "abandoned")
 # What XML cannot hold, not even escaped.
-_IMPOSSIBLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 class JUnit:
