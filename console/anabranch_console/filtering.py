@@ -22,11 +22,14 @@ from anabranch_console.presenters.stream_row import StreamRow
 Predicate = Callable[[StreamRow], bool]
 
 _COMPARISON = re.compile(
-    r"^(cpu|mem|files|age|time|try)(>=|<=|>|<|=)(\d+(?:\.\d+)?)([a-z]*)$", re.I
+    r"^(cpu|mem|files|age|time|try)(>=|<=|>|<|=)(\d+(?:\.\d+)?)([a-z]*|%)$", re.I
 )
 _LOOKS_LIKE_COMPARISON = re.compile(r"^(cpu|mem|files|age|time|try)[<>=]", re.I)
 
+_LOOKS_LIKE_KEY = re.compile(r"^([a-z]+):(?!/)", re.I)
+
 _UNITS: dict[str, dict[str, float]] = {
+    "cpu": {"": 1, "%": 1},
     "mem": {"": 2**20, "k": 2**10, "m": 2**20, "g": 2**30},
     "age": {"": 1, "s": 1, "m": 60, "h": 3600},
     "time": {"": 1, "s": 1, "m": 60, "h": 3600},
@@ -93,8 +96,18 @@ def _compile_word(word: str) -> tuple[Predicate, str]:
     comparison = _COMPARISON.match(word)
     if comparison:
         return _comparison(word, *comparison.groups())
-    problem = f"{word}: no number to compare with" if _LOOKS_LIKE_COMPARISON.match(word) else ""
-    return _contains(word), problem
+    return _contains(word), _why_only_text(word)
+
+
+def _why_only_text(word: str) -> str:
+    """Return what is wrong with a word that looks like more than the text that it is taken as."""
+    if _LOOKS_LIKE_COMPARISON.match(word):
+        return f"{word}: no number to compare with"
+    key = _LOOKS_LIKE_KEY.match(word)
+    if key is None:
+        return ""
+    name = key.group(1).lower()
+    return f"{word}: {name}> compares" if name in _VALUES else f"{word}: keys are state: id: re:"
 
 
 def _contains(word: str) -> Predicate:

@@ -30,6 +30,8 @@ ROWS = [
         ("!state:running", "docs API-client"),
         ("state:running cpu>50", "api"),
         ("cpu>50", "api"),
+        ("cpu>50%", "api"),
+        ("src://x", ""),
         ("cpu<=0", "lint"),
         ("mem>100m", "api"),
         ("mem<=20", "lint"),
@@ -61,6 +63,8 @@ def test_finds(text: str, found: str) -> None:
         ("cpu>much", "no number"),
         ("mem>3x", "unknown unit 'x'"),
         ("cpu>5h", "unknown unit 'h'"),
+        ("foo:bar", "foo:bar: keys are state: id: re:"),
+        ("cpu:50", "cpu:50: cpu> compares"),
     ],
 )
 def test_says_what_it_did_not_understand(text: str, problem: str) -> None:

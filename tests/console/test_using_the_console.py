@@ -139,6 +139,8 @@ async def test_filtering_live(open_console: OpenConsole) -> None:
         assert console.screen.listed.order == ["unit"]
         await console.command("filter nothing-like-it")
         assert "no stream matches" in console.shown()
+        assert "no stream is chosen" in console.shown(), "nothing is told of a stream not shown"
+        assert "unit ●" not in console.shown()
 
 
 async def test_a_filter_follows_the_streams(open_console: OpenConsole) -> None:

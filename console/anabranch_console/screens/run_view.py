@@ -220,7 +220,9 @@ class RunView(Contained, Screen[None]):
             self.facts.show([])
             self.story.show([])
             self.plan.show([])
+            self.log_view.say_when_empty(())
             self.log_view.open(None)
+            self.set_title(self.facts, "title", (Span("no stream is chosen", "muted"),))
             return
         state, glyphs = self.model.state, self.looks.glyphs
         width = max(self.facts.content_size.width, 20)
