@@ -260,6 +260,7 @@ UNREADABLE = {
     "error: external filter 'x' failed\nfatal: a.u: clean filter 'up' failed": "a.u",
     "fatal: failed to encode 'x.u' from UTF-16 to UTF-8": "x.u",
     "error: invalid path 'd/.GIT'\nerror: unable to add 'd/.GIT' to index": "d/.GIT",
+    "fatal: CRLF would be replaced by LF in d/a b": "d/a b",
     "fatal: something else": None,
 }
 

@@ -208,6 +208,17 @@ def test_what_cannot_be_a_project_is_refused_with_a_hint(missing: str, tmp_path:
     assert caught.value.hint
 
 
+def test_a_damaged_repository_is_no_plain_folder(tmp_path: Path) -> None:
+    """Its history would be left out in silence; a ``.git`` with nothing in it is no repository."""
+    user = make_repository(tmp_path / "user", FILES)
+    (user / ".git/HEAD").write_text("garbage\n")
+    with pytest.raises(GitError, match="no repository") as caught:
+        open_repository(user, tmp_path / "store", tmp_path / "lock")
+    assert "move .git away" in caught.value.hint
+    (tmp_path / "plain/.git").mkdir(parents=True)
+    assert open_repository(tmp_path / "plain", tmp_path / "s2", tmp_path / "l2").kind == "plain"
+
+
 def test_a_repository_whose_files_are_elsewhere_is_refused_with_a_hint(tmp_path: Path) -> None:
     """``core.worktree`` can name any other folder; it is named, with the next step."""
     user = make_repository(tmp_path / "user", FILES)

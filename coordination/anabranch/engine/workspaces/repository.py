@@ -73,6 +73,7 @@ def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
     if answer.exit_code and b"not a git repository" not in answer.err:
         finder.run("rev-parse", *asked)
     if answer.exit_code:
+        _require_no_repository(folder)
         return _open_plain(folder, store, lock_path)
     bare, inside, object_format = answer.text.split("\n")
     if "true" in (bare, inside):
@@ -96,6 +97,19 @@ def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
         lock_path=lock_path,
         object_format=object_format,
     )
+
+
+def _require_no_repository(folder: Path) -> None:
+    """Raises GitError for a folder that was a repository, and that git takes for none any more.
+
+    As a plain folder it would lose its history on the way, without a word.
+    """
+    inside = folder / ".git"
+    if inside.is_dir() and any(inside.iterdir()):
+        raise GitError(
+            f"{inside} is there, but git takes it for no repository",
+            hint="git fsck says what is damaged; to work on the files alone, move .git away",
+        )
 
 
 def _places(finder: Git) -> list[str]:

@@ -38,6 +38,7 @@ _AT_FAULT = (
     re.compile(r"^fatal: (.+): clean filter '.*' failed$", re.MULTILINE),
     re.compile(r"^(?:fatal|error): failed to encode '(.+)' from ", re.MULTILINE),
     re.compile(r"^(?:fatal|error): BOM is (?:prohibited|required) in '(.+)' if ", re.MULTILINE),
+    re.compile(r"^(?:fatal|error): (?:CRLF|LF) would be replaced by (?:CRLF|LF) in (.+)$", re.M),
     re.compile(r"^error: invalid path '(.+)'$", re.MULTILINE),
     re.compile(r"^error: readlink\(\"(.+)\"\): ", re.MULTILINE),
 )
