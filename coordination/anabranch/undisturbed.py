@@ -19,7 +19,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
+
+from anabranch.bounded_call import in_words, within
+
+T = TypeVar("T")
 
 LONGEST_PRINT = 200
 MOST_KEPT_BYTES = 64 * 1024
@@ -117,6 +121,29 @@ def with_the_same_mask(call: Callable[[], Any], told: list[str]) -> Any:
         if signal.pthread_sigmask(signal.SIG_BLOCK, ()) != before:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
             told.append("it changed the signal mask, which was put back")
+
+
+class Misbehaved(Exception):
+    """A plugin raised what is no error but an end: of Python, or by Ctrl-C; the text says what."""
+
+
+def asked_undisturbed(seconds: float, call: Callable[[], T], told: list[str]) -> T:
+    """Ask a plugin something for a limited time, in a command that does nothing else meanwhile.
+
+    Raises what the call raises, Misbehaved for what would end the command, and TimeoutError.
+    """
+
+    def safely() -> T:
+        try:
+            answer: T = with_the_same_mask(call, told)
+        except Exception:
+            raise
+        except BaseException as error:
+            raise Misbehaved(in_words(error)) from None
+        return answer
+
+    with undisturbed(told):
+        return within(seconds, safely)
 
 
 @contextmanager

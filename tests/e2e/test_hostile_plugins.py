@@ -183,3 +183,62 @@ def test_a_type_that_gives_results_up_is_overruled_and_one_that_chooses_is_told(
         else:
             assert [out["stream"] for out in point["left_out"]] == ["b"]
             assert "b at final: chooses did not choose it: the best" in ended.out
+
+
+EDGES = """
+from anabranch.extending import Imported
+PLAN = {"version": 1, "streams": {"a": "true"}}
+RING = {}
+RING["x"] = RING
+class Evil:
+    def __init__(self, name, act):
+        self.name, self.file_names, self.act = name, ('*.' + name,), act
+    def convert(self, text):
+        return self.act()
+    def render(self, report, events):
+        return self.act()
+def prints():
+    print('a word of mine'); os.write(1, b'and one more'); os.chdir('/'); return ANSWER
+ALL = [
+    Evil('prints', prints),
+    Evil('exits', lambda: sys.exit(0)),
+    Evil('ends', lambda: os._exit(0)),
+    Evil('interrupts', lambda: (_ for _ in ()).throw(KeyboardInterrupt())),
+    Evil('speaks', lambda: Imported(PLAN, 'left out')),
+    Evil('nests', lambda: Imported(RING, ())),
+    Evil('counts', lambda: Imported(7, ())),
+]
+"""
+IMPORTERS = f"{EDGES}ANSWER = Imported(PLAN, ())\n@hookimpl\ndef anabranch_importers(): return ALL"
+FORMATS = f"{EDGES}ANSWER = 'told'\n@hookimpl\ndef anabranch_report_formats(): return ALL"
+
+
+def test_no_importer_passes_for_a_success_and_none_speaks_for_the_command(program: Program) -> None:
+    """What it prints is no part of the plan; one that would end the command has made none."""
+    write_plugin(program.scratch, "importers", HEAD + IMPORTERS)
+    for name in ("prints", "exits", "ends", "interrupts", "speaks", "nests", "counts"):
+        (program.project / f"x.{name}").write_text("x")
+        told = program.begin("import", f"x.{name}", PYTHONPATH=str(program.scratch)).wait()
+        if name == "prints":
+            assert (told.code, told.out.splitlines()[1]) == (0, "version = 1")
+            assert "it printed 'and one morea word of mine'" in told.err
+            assert "it changed the current folder" in told.err
+        else:
+            assert (told.code, told.out) == (2, ""), name
+            assert name in told.err
+
+
+def test_no_report_format_passes_for_a_success(program: Program) -> None:
+    """The same for reports: made and told as it is, or named and refused."""
+    write_plugin(program.scratch, "formats", HEAD + FORMATS)
+    program.plan({"a": "true"})
+    program.expect(0, "run", "--headless")
+    for name in ("prints", "exits", "ends", "interrupts", "speaks"):
+        path = str(program.scratch)
+        told = program.begin("report", "--format", name, PYTHONPATH=path).wait()
+        if name == "prints":
+            assert (told.code, told.out) == (0, "told")
+            assert "a word of mine" in told.err
+        else:
+            assert (told.code, told.out) == (1, ""), name
+            assert f"{name} made no report" in told.err

@@ -10,11 +10,12 @@ from pathlib import Path
 import click
 import tomli_w
 
-from anabranch.bounded_call import in_words, within
+from anabranch.bounded_call import in_words
 from anabranch.config import LoadedPlan, check_text, parse_plan
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.extending import Imported, Importer, NotThisFormat
 from anabranch.plugins import is_safe_mode
+from anabranch.undisturbed import Misbehaved, asked_undisturbed
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
@@ -40,7 +41,7 @@ def command(file: str, form: str | None) -> None:
     document = {"version": 1, **found.plan}
     try:
         plan = tomli_w.dumps(document)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{importer.name} made no plan of it: {error}") from None
     text = f"# From {shown(Path(file).name)}, a {importer.name} file.\n{plan}"
     click.echo(text, nl=False)
@@ -72,22 +73,38 @@ def _converted(
     """Return what the first importer makes of a text that knows it."""
     objections = []
     for importer in _candidates(name, form, importers):
+        did: list[str] = []
         try:
-            found = within(LIMIT_SECONDS, partial(importer.convert, text))
+            found = asked_undisturbed(LIMIT_SECONDS, partial(importer.convert, text), did)
         except NotThisFormat as error:
             objections.append(f"as {importer.name}: {error}")
         except AnabranchError:
             raise
         except TimeoutError:
             objections.append(f"as {importer.name}: no answer within {LIMIT_SECONDS:g} s")
+        except Misbehaved as error:
+            objections.append(f"as {importer.name}: {error}")
         except Exception as error:  # an importer may be a plugin's
             objections.append(f"as {importer.name}: {in_words(error)}")
         else:
-            if isinstance(found, Imported):
+            if _is_whole(found):
                 return importer, found
             objections.append(f"as {importer.name}: it answered with no plan")
+        finally:
+            for what in did:
+                say(f"importer {importer.name}: {shown(what)}")
     told = "; ".join(objections)
     raise UsageError(f"{name} cannot be imported: {told}", "--from FORMAT says what it is")
+
+
+def _is_whole(found: object) -> bool:
+    """Whether an answer is what it has to be, in its parts too."""
+    return (
+        isinstance(found, Imported)
+        and isinstance(found.plan, Mapping)
+        and isinstance(found.left_out, list | tuple)
+        and all(isinstance(line, str) for line in found.left_out)
+    )
 
 
 def _candidates(name: str, form: str | None, importers: Mapping[str, Importer]) -> list[Importer]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from anabranch.bounded_call import in_words, within
+from anabranch.bounded_call import in_words
 from anabranch.core.projections import event_line
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
@@ -15,8 +15,9 @@ from anabranch.engine.reporting import build_report, proved_anew, read_report
 from anabranch.errors import PluginRefused, UsageError
 from anabranch.extending import ReportFormat
 from anabranch.paths import RunFolder
+from anabranch.undisturbed import Misbehaved, asked_undisturbed
 from anabranch_console.cli.installed import installed
-from anabranch_console.cli.output import print_json, run_argument
+from anabranch_console.cli.output import print_json, run_argument, say, shown
 from anabranch_console.cli.reading import found_run, last_moment
 from anabranch_console.cli.report_text import report_lines, report_markdown
 
@@ -73,12 +74,18 @@ def _events(folder: RunFolder, state: State) -> list[dict[str, Any]]:
 
 
 def _rendered(form: ReportFormat, report: dict[str, Any], events: list[dict[str, Any]]) -> str:
+    did: list[str] = []
     try:
-        text = within(LIMIT_SECONDS, lambda: form.render(report, events))
+        text = asked_undisturbed(LIMIT_SECONDS, lambda: form.render(report, events), did)
+    except Misbehaved as error:
+        raise PluginRefused(f"{form.name} made no report: {error}") from None
     except TimeoutError:
         raise PluginRefused(f"{form.name} gave no report within {LIMIT_SECONDS:g} s") from None
     except Exception as error:
         raise PluginRefused(f"{form.name} made no report: {in_words(error)}") from None
+    finally:
+        for what in did:
+            say(f"report format {form.name}: {shown(what)}")
     if not isinstance(text, str):
         raise PluginRefused(f"{form.name} made no report: it answered with {type(text).__name__}")
     return text
