@@ -318,7 +318,7 @@ def test_stopping_a_run_that_nobody_hosts(program: Program) -> None:
     for name in ("a", "b"):
         program.await_log(name, "ready")
     host.kill()
-    assert program.status()["state"] == "interrupted"
+    until(lambda: program.status()["state"] == "interrupted", "nobody hosts the run")
     program.expect(0, "stop")
     assert program.status()["state"] == "stopped"
     program.await_quiet()
