@@ -26,12 +26,15 @@ WORKER = "for i in 1 2 3 4 5 6 7; do echo $i >> work.txt; echo $i; sleep 0.4; do
 
 
 class Fault(NamedTuple):
-    """What goes wrong in the first attempt; ``remedy`` is the rung that must mend it."""
+    """What goes wrong in the first attempt.
+
+    ``remedy`` is the rung that must mend it, ``tells`` an event that it brings about besides.
+    """
 
     command: str
     remedy: str = "hard"
     heartbeat: float = 1.0
-    needs: tuple[str, ...] = ()
+    tells: str = "stream_started"
 
 
 FAULTS = {
@@ -40,7 +43,7 @@ FAULTS = {
     "stops itself": Fault("kill -STOP $$"),
     "ignores TERM": Fault("trap '' TERM; while :; do sleep 600; done"),
     "forked twice and left": Fault("(setsid sh -c 'trap \"\" TERM; sleep 600' &) ; sleep 600"),
-    "floods, then hangs": Fault("head -c 3000000 /dev/zero | tr '\\0' x; sleep 600"),
+    "floods, then hangs": Fault("yes | head -c 90000000; sleep 600", tells="output_cut"),
     "waits for a zombie": Fault("sh -c 'sleep 0.1 & exec sleep 600'"),
     "heartbeats, then silence": Fault("ab-stream heartbeat >/dev/null; sleep 600"),
     "crashes": Fault("kill -SEGV $$", remedy="retry"),
@@ -100,6 +103,8 @@ def test_every_fault_is_mended_and_nothing_is_lost(name: str, program: Program) 
         begun = [e for e in events if e["type"] == "recovery_started"]
         remedies = [e["remedy"] for e in begun if (e["stream"], e["attempt"]) == ("troubled", 1)]
         assert remedies == ([] if fault.remedy == "retry" else ["soft", "hard"])
+        assert fault.tells in [e["type"] for e in events if e.get("stream") == "troubled"]
+        assert (program.folder().path / "logs" / "troubled.1.log").stat().st_size < 70_000_000
         (kept,) = streams["troubled"]["partial"]
         assert git(program.project, "show", f"{kept}:precious.txt") == "precious\n"
         assert not program.processes(), "a process of the ended attempt goes on"
