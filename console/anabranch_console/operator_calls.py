@@ -23,6 +23,7 @@ from anabranch.core.inputs import (
     TellConflict,
 )
 from anabranch.core.mailboxes import OPERATOR
+from anabranch.undecodable import UNDECODABLE
 
 CALLER = Caller(OPERATOR, 0, is_operator=True)
 
@@ -58,7 +59,7 @@ def body_of(text: str) -> Json:
     if text[:1] in ("{", "["):
         try:
             return msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             return text
     return text
 

@@ -68,6 +68,22 @@ def test_no_module_has_a_vague_name(modules: Modules) -> None:
     assert not vague
 
 
+def test_nobody_takes_msgspecs_own_errors_for_all_that_reading_can_end_with(
+    modules: Modules,
+) -> None:
+    """Text that is none and nesting without end raise others: ``UNDECODABLE`` has them all."""
+    narrow = [
+        f"{path.relative_to(ROOT)}:{handler.lineno}"
+        for path, (_, tree) in modules.items()
+        for handler in ast.walk(tree)
+        if isinstance(handler, ast.ExceptHandler) and handler.type is not None
+        for told in [ast.unparse(handler.type)]
+        if re.search(r"msgspec\.(MsgspecError|DecodeError)", told)
+        and "UnicodeDecodeError" not in told
+    ]
+    assert not narrow
+
+
 def test_every_module_says_what_it_is(modules: Modules) -> None:
     """Each module opens with a docstring."""
     silent = [str(p.relative_to(ROOT)) for p, (_, tree) in modules.items() if not _doc(tree)]

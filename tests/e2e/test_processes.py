@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -521,6 +521,26 @@ async def test_a_tree_is_held_still_for_a_moment_and_no_longer(
         size = beats.stat().st_size
         await crew.until(lambda: beats.stat().st_size > size, "it goes on by itself")
     assert not (tmp_path / "woken").exists()
+
+
+async def test_no_message_ends_a_holder_or_makes_its_stream_unstoppable(crew: Crew) -> None:
+    """A stream can reach the socket too: numbers without end, none at all, nesting, no text."""
+    await crew.start("s", "/bin/sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")
+    await crew.begun("s")
+    await crew.says("s", "ready")
+    folder = crew.run_folder / "attempts" / "s.1"
+    strange: list[dict[str, Any]] = [
+        {"op": "signal", "signal": float("inf")},
+        {"op": "resize", "rows": 1e300, "columns": -1},
+        {"op": "pause", "seconds": float("nan")},
+        {"op": "input", "data": "\ud800"},
+        {"op": "stop", "grace_seconds": 1e300},
+        {"op": "stop", "grace_seconds": 60.0},
+        {"op": "stop", "grace_seconds": float("nan")},
+    ]
+    for message in strange:
+        send_control(folder, message)
+    assert (await crew.exited("s")).signal == signal.SIGKILL
 
 
 async def test_what_is_held_still_can_be_stopped(crew: Crew) -> None:

@@ -75,10 +75,16 @@ def test_a_version_that_is_no_number_is_refused(number: str) -> None:
     assert isinstance(command_for(Request("restore-state", path=number)), Refusal)
 
 
-def test_a_request_without_end_is_answered_and_the_next_one_heard(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b'{"verb": "send", "body": ' + b"[" * 9_000 + b"]" * 9_000 + b"}", b'{"verb": "st\xffop"}'],
+    ids=["nested without end", "no text"],
+)
+def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_heard(
+    tmp_path: Path, content: bytes
+) -> None:
     """Nothing that is left in the folder ends the hearing."""
-    deep = b'{"verb": "send", "body": ' + b"[" * 9_000 + b"]" * 9_000 + b"}"
-    (tmp_path / "00.request").write_bytes(deep)
+    (tmp_path / "00.request").write_bytes(content)
     leave(tmp_path, Request("stop-run"))
     first, second = (asked for _, asked in pending(tmp_path))
     assert isinstance(first, Refusal)

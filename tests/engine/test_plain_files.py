@@ -139,6 +139,19 @@ def test_a_swapped_request_of_an_operator_is_refused_and_the_others_are_heard(
     assert second == requests.Request("stop-run", reason="enough")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'{"pid": 1, "boot_id": "\xff"}', b"[" * 30_000, b"", b"null", b'{"pid": 1e999}'],
+    ids=["no text", "nested without end", "empty", "null", "infinite"],
+)
+def test_a_record_that_nobody_can_read_is_none(tmp_path: Path, content: bytes) -> None:
+    """A stream can write in its own records; that ends no engine that looks at them."""
+    (tmp_path / "start").write_bytes(content)
+    reading = read_attempt(tmp_path)
+    assert reading is not None
+    assert (reading.was_begun, reading.start) == (True, None)
+
+
 def test_what_cannot_be_read_just_now_is_not_gone(
     tmp_path: Path, no_descriptor_left: Callable[[], None]
 ) -> None:

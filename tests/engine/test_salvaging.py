@@ -62,6 +62,33 @@ def spoil_page(home: RunFolder) -> None:
     home.journal.write_bytes(content[:at] + b"\xff" * size + content[at + size :])
 
 
+def spoil_text(home: RunFolder) -> None:
+    """Put a byte that is no text into the words of an event, as a failing disk does."""
+    content = home.journal.read_bytes()
+    at = content.index(b"100 100 100 ")
+    home.journal.write_bytes(content[:at] + b"\xff" + content[at + 1 :])
+
+
+def cut_short(home: RunFolder) -> None:
+    """Leave the first three quarters of the file."""
+    content = home.journal.read_bytes()
+    home.journal.write_bytes(content[: len(content) * 3 // 4])
+
+
+def spoil_number(home: RunFolder) -> None:
+    """Give an event a number that nobody can count up to."""
+    db = apsw.Connection(str(home.journal))
+    db.execute("UPDATE event SET seq = 1 << 60 WHERE seq = 100")
+    db.close()
+
+
+def lose_the_beginning(home: RunFolder) -> None:
+    """Have the first event tell something else than how the run began."""
+    db = apsw.Connection(str(home.journal))
+    db.execute("UPDATE event SET body = (SELECT body FROM event WHERE seq = 2) WHERE seq = 1")
+    db.close()
+
+
 def no_journal_at_all(home: RunFolder) -> None:
     home.journal.write_bytes(b"this was a journal once " * 1000)
 
@@ -133,3 +160,31 @@ def test_the_journal_of_a_hosted_run_is_left_alone(home: RunFolder) -> None:
     assert salvage(home) is None
     lock.release()
     assert salvage(home) is not None
+
+
+@pytest.mark.parametrize("spoil", [spoil_text, cut_short, spoil_number])
+def test_whatever_is_damaged_the_run_goes_on_from_before_it(
+    home: RunFolder, spoil: Callable[[RunFolder], None]
+) -> None:
+    """Text that is none, a file cut short, a number without end."""
+    without_snapshot(home)
+    spoil(home)
+    saved = salvage(home)
+    assert saved is not None
+    assert saved.damaged
+    assert 1 <= reached(home) < EVENTS
+    assert salvage(home) is None
+
+
+def test_a_run_without_its_beginning_is_told_as_damaged(home: RunFolder) -> None:
+    """Events that make no sense are damage, and no fault of the program."""
+    without_snapshot(home)
+    lose_the_beginning(home)
+    journal = Journal.open(home.journal, "read")
+    with pytest.raises(AnabranchError) as raised:
+        journal.load()
+    journal.close()
+    assert raised.value.code == "journal_damaged"
+    saved = salvage(home)
+    assert saved is not None
+    assert (saved.damaged, saved.lost) == ("", ("nothing that can be followed is left",))

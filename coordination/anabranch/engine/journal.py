@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Union
@@ -30,8 +30,9 @@ from anabranch.core.evolve import evolve, first_state
 from anabranch.core.ids import Seq
 from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state, encode_state
 from anabranch.core.state import State
-from anabranch.engine.journal_errors import JournalDamaged, journal_errors, require_plain
+from anabranch.engine.journal_errors import REPAIR, JournalDamaged, journal_errors, require_plain
 from anabranch.plain_files import copy_plain, open_plain
+from anabranch.undecodable import UNDECODABLE
 
 FORMAT = 1
 SNAPSHOT_EVERY = 10_000
@@ -54,9 +55,13 @@ _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(
 )
 
 
-def decode_event(body: bytes) -> Event:
-    """Read an event as journals hold it. Raises MsgspecError."""
-    return _DECODER.decode(body)
+def decode_row(row: Sequence[Any]) -> Recorded:
+    """Read an event as a row of a journal holds it. Raises ValueError if the row is damaged."""
+    try:
+        seq, at, cause, body = row
+        return Recorded(int(seq), float(at), cause and int(cause), _DECODER.decode(body))
+    except (TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
 
 
 class Journal:
@@ -165,11 +170,11 @@ class Journal:
                 "SELECT seq, at, cause, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
                 (after, limit),
             ).fetchall()
-        for seq, at, cause, body in rows:
+        for row in rows:
             try:
-                yield Recorded(seq, at, cause, _DECODER.decode(body))
-            except msgspec.MsgspecError as error:
-                raise JournalDamaged(f"event {seq} cannot be read: {error}") from error
+                yield decode_row(row)
+            except ValueError as error:
+                raise JournalDamaged(f"event {row[0]} cannot be read: {error}", REPAIR) from error
 
     def changes(self) -> int:
         """Return a number that differs after another connection has committed."""
@@ -183,7 +188,14 @@ class Journal:
             state = self._snapshot()
         after = state.seq if state else 0
         for record in self.read(after):
-            state = evolve(state, record) if state else first_state(record)
+            if record.seq != after + 1:
+                raise JournalDamaged(f"event {after + 1} is missing", REPAIR)
+            after = record.seq
+            try:
+                state = evolve(state, record) if state else first_state(record)
+            except Exception as error:
+                told = f"event {record.seq} does not follow from what was before"
+                raise JournalDamaged(told, REPAIR) from error
         return state
 
     def _snapshot(self) -> State | None:
@@ -195,7 +207,7 @@ class Journal:
             return None
         try:
             state = decode_state(zlib.decompress(row[1]))
-        except (msgspec.MsgspecError, zlib.error):
+        except (*UNDECODABLE, zlib.error, TypeError):
             return None
         self._last_snapshot = int(row[0])
         return state
@@ -229,8 +241,9 @@ class Journal:
 
     def is_whole(self) -> list[str]:
         """Return what is wrong with the file, in words: SQLite's own check, and gaps in the row."""
-        found = [str(r[0]) for r in self._db.execute("PRAGMA integrity_check") if r[0] != "ok"]
-        row = self._db.execute("SELECT count(*), coalesce(max(seq), 0) FROM event").fetchone()
+        with journal_errors(self._path):
+            found = [str(r[0]) for r in self._db.execute("PRAGMA integrity_check") if r[0] != "ok"]
+            row = self._db.execute("SELECT count(*), coalesce(max(seq), 0) FROM event").fetchone()
         if row and row[0] != row[1]:
             found.append(f"{row[1]} events were numbered, {row[0]} are there")
         return found

@@ -23,6 +23,9 @@ _PASSING = (
 )
 
 
+REPAIR = "anabranch doctor --repair saves what is whole"
+
+
 class JournalDamaged(WorldError):
     """The journal cannot be read."""
 
@@ -41,11 +44,9 @@ def journal_errors(path: Path, *, is_told: bool = False) -> Iterator[None]:
             yield
     except (apsw.FullError, apsw.IOError) as error:
         raise _full_or_silent(path, where, error) from error
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise JournalDamaged(
-            f"the journal{where} is damaged: {error}",
-            "anabranch doctor --repair saves what is whole",
-        ) from error
+    except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, UnicodeDecodeError) as error:
+        # A damaged schema has other tables and columns; damaged text is none.
+        raise JournalDamaged(f"the journal{where} is damaged: {error}", REPAIR) from error
     except _PASSING as error:
         raise MachineShort(
             f"the journal{where} cannot be used just now: {error}", "it passes; try again"

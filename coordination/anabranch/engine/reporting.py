@@ -18,6 +18,7 @@ from anabranch.core.state_views import verify_history
 from anabranch.engine.journal import Journal
 from anabranch.paths import RunFolder
 from anabranch.plain_files import create_fresh, fresh_name, read_plain
+from anabranch.undecodable import UNDECODABLE
 
 LAST_WORDS_LINES = 50
 WITHOUT_LAST_WORDS = ("succeeded", "running", "joined")
@@ -100,6 +101,6 @@ def read_report(path: Path) -> dict[str, Any] | None:
     """Return a written report, or None if there is none that can be read."""
     try:
         found = msgspec.json.decode(read_plain(path, LARGEST_REPORT_BYTES))
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, *UNDECODABLE):
         return None
     return found if isinstance(found, dict) else None

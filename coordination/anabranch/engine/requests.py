@@ -43,6 +43,7 @@ from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.outcome import Postponed, Refusal
 from anabranch.errors import machine_errors
 from anabranch.plain_files import NotPlain, read_if_there, read_plain, write_whole
+from anabranch.undecodable import UNDECODABLE
 
 STOP_BY_NAME = ".stop-run"
 LARGEST_REQUEST_BYTES = 64 * 1024
@@ -269,10 +270,8 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
                 yield path, Request("stop-run", "stopped by you")
                 continue
             yield path, msgspec.json.decode(asked, type=Request)
-        except (NotPlain, msgspec.MsgspecError) as error:
+        except (NotPlain, *UNDECODABLE) as error:
             yield path, Refusal(f"the request cannot be read: {error}", "try again")
-        except RecursionError:
-            yield path, Refusal("the request is nested too deeply", "make it flatter")
         except OSError:
             continue  # gone, or not to be read just now: it is looked at again
 
@@ -315,7 +314,7 @@ def await_answer(path: Path, timeout_seconds: float) -> Answer | None:
                 time.sleep(0.02)
                 continue
             found = msgspec.json.decode(told, type=Answer)
-        except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        except (OSError, *UNDECODABLE) as error:
             found = Answer(f"the answer cannot be read: {error}", "anabranch status tells the rest")
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)

@@ -23,13 +23,17 @@ from anabranch.core.evolve import evolve, first_state
 from anabranch.core.ids import Seq
 from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state
 from anabranch.core.state import State
-from anabranch.engine.journal import Journal, decode_event
+from anabranch.engine.journal import Journal, decode_row
 from anabranch.engine.run_lock import RunLock
 from anabranch.errors import AnabranchError, machine_errors
 from anabranch.paths import RunFolder
+from anabranch.undecodable import UNDECODABLE
 
 MOST_MISSING_IN_A_ROW = 1_000
 MOST_HOLES_TOLD = 5
+LEAST_ROW_BYTES = 16
+_DAMAGED = (apsw.Error, *UNDECODABLE)
+"""What SQLite, and reading what it hands out, say of a damaged file."""
 
 
 class Salvaged(msgspec.Struct, frozen=True):
@@ -82,7 +86,7 @@ def _fault_of(path: Path) -> str | None:
         return next((f for f in journal.is_whole() if "were numbered" not in f), None)
     except AnabranchError as error:
         return error.message if error.code == "journal_damaged" else None
-    except apsw.Error as error:
+    except _DAMAGED as error:
         return str(error)
     finally:
         journal.close()
@@ -92,11 +96,12 @@ def _read_all(path: Path) -> tuple[dict[str, str], dict[Seq, Recorded], list[Sta
     """Read what can be read: facts about the run, events by number, states."""
     try:
         db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        db.pragma("writable_schema", True)  # else SQLite reads nothing of a file cut short
         names = [str(name) for (name,) in db.execute("SELECT name FROM sqlite_schema")]
-    except apsw.Error:
+    except _DAMAGED:
         return {}, {}, []
     meta: dict[str, str] = {}
-    with suppress(apsw.Error):
+    with suppress(*_DAMAGED):
         meta = {str(key): str(value) for key, value in db.execute("SELECT * FROM meta")}
     events = dict(_events(db)) if "event" in names else {}
     states = list(_states(db)) if "snapshot" in names else []
@@ -106,46 +111,59 @@ def _read_all(path: Path) -> tuple[dict[str, str], dict[Seq, Recorded], list[Sta
 
 def _events(db: apsw.Connection) -> Iterator[tuple[Seq, Recorded]]:
     seq, missing = 0, 0
-    last = _last_seq(db)
+    last = min(_last_seq(db), _most_events(db))
     while missing < MOST_MISSING_IN_A_ROW or seq < last:
         seq += 1
         missing += 1
-        with suppress(apsw.Error, msgspec.MsgspecError):
+        with suppress(*_DAMAGED):
             query = "SELECT seq, at, cause, body FROM event WHERE seq = ?"
             row: Any = db.execute(query, (seq,)).fetchone()
             if row is not None:
-                _, at, cause, body = row
-                yield seq, Recorded(seq, at, cause, decode_event(body))
+                yield seq, decode_row(row)
                 missing = 0
+
+
+def _most_events(db: apsw.Connection) -> Seq:
+    """How many rows a file of its size has room for: a damaged number may be anything."""
+    path = Path(db.filename)
+    sizes = [p.stat().st_size for p in (path, path.with_name(f"{path.name}-wal")) if p.exists()]
+    return sum(sizes) // LEAST_ROW_BYTES
 
 
 def _last_seq(db: apsw.Connection) -> Seq:
     try:
         row = db.execute("SELECT max(seq) FROM event").fetchone()
-    except apsw.Error:
+    except _DAMAGED:
         return 0
     return int(row[0] or 0) if row else 0
 
 
 def _states(db: apsw.Connection) -> Iterator[State]:
-    with suppress(apsw.Error):
+    with suppress(*_DAMAGED):
         rows = db.execute("SELECT body FROM snapshot WHERE format = ?", (SNAPSHOT_FORMAT,))
         for (body,) in rows:
-            with suppress(msgspec.MsgspecError, zlib.error, TypeError):
+            with suppress(*UNDECODABLE, zlib.error, TypeError):
                 yield decode_state(zlib.decompress(body))
 
 
 def _furthest(events: Mapping[Seq, Recorded], snapshots: list[State]) -> State | None:
     """Return the state that can be followed furthest."""
-    begun = first_state(events[1]) if 1 in events else None
+    begun = _begun(events)
     starts = [*snapshots, *([begun] if begun else [])]
     reached = [_followed(state, events) for state in starts]
     return max(reached, key=lambda state: state.seq, default=None)
 
 
+def _begun(events: Mapping[Seq, Recorded]) -> State | None:
+    with suppress(Exception):  # it says something else than it did
+        return first_state(events[1]) if 1 in events else None
+    return None
+
+
 def _followed(state: State, events: Mapping[Seq, Recorded]) -> State:
-    while state.seq + 1 in events:
-        state = evolve(state, events[state.seq + 1])
+    with suppress(Exception):  # one that says something else than it did leads nowhere
+        while state.seq + 1 in events:
+            state = evolve(state, events[state.seq + 1])
     return state
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from anabranch.plain_files import NotPlain, read_plain
+from anabranch.undecodable import UNDECODABLE
 
 SEARCH_PATHS = (
     *("PYTHONPATH", "NODE_PATH", "CLASSPATH", "RUBYLIB", "PERL5LIB", "GOPATH", "CPATH"),
@@ -107,7 +108,7 @@ def _editable_source(record: Path) -> str | None:
         told = json.loads(_text(record) or "{}")
         if told.get("dir_info", {}).get("editable"):
             return unquote(urlsplit(told["url"]).path)
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (*UNDECODABLE, KeyError, AttributeError, TypeError):
         return None
     return None
 

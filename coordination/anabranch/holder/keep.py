@@ -36,6 +36,7 @@ KILL_AGAIN_SECONDS = 0.1
 KILL_PATIENCE_SECONDS = 5.0
 LOOK_AGAIN_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 10.0
+LONGEST_GRACE_SECONDS = 7 * 86_400.0  # in milliseconds it has to fit what poll() takes
 NOTIFY_PATIENCE = (0).to_bytes(8, sys.byteorder) + (200_000).to_bytes(8, sys.byteorder)
 DATAGRAM_BYTES = 262_144
 READ_BYTES = 65_536
@@ -263,13 +264,13 @@ class Holder:
         try:
             order = json.loads(self.control.recv(DATAGRAM_BYTES, _socket.MSG_DONTWAIT))
             self._carry_out(order)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # whatever it says, the stream it is about goes on
             print(f"{self.attempt.name}: control message ignored: {error!r}", file=sys.stderr)
 
     def _carry_out(self, order: dict[str, float]) -> None:
         match order["op"]:
             case "stop":
-                self._stop(float(order["grace_seconds"]))
+                self._stop(_bounded(order["grace_seconds"], LONGEST_GRACE_SECONDS))
             case "signal":
                 tree.signal_all(int(order["signal"]))
             case "resize":
@@ -279,7 +280,7 @@ class Holder:
                 self.pending_input += binascii.a2b_base64(str(order["data"]))[:room]
                 self._write_input()
             case "pause":
-                self._pause(min(float(order["seconds"]), LONGEST_PAUSE_SECONDS))
+                self._pause(_bounded(order["seconds"], LONGEST_PAUSE_SECONDS))
             case "go_on":
                 self._go_on()
 
@@ -346,3 +347,9 @@ class Holder:
                 self.told_left_out = self.log.left_out
                 records.write_flood(self.attempt.folder, {"left_out_bytes": self.log.left_out})
                 _notify(self.control, self.attempt)
+
+
+def _bounded(told: float, most: float) -> float:
+    """Return a time that a message gives; not a number, or less than none, is none at all."""
+    seconds = float(told)
+    return min(seconds, most) if seconds > 0.0 else 0.0

@@ -16,6 +16,7 @@ from anabranch.errors import WorldError
 from anabranch.plugin_store.generations import write_durably
 from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.places import Places
+from anabranch.undecodable import UNDECODABLE
 
 
 class Choices(msgspec.Struct, frozen=True):
@@ -37,7 +38,7 @@ def read_choices(places: Places) -> Choices:
             return msgspec.convert(tomllib.load(file), Choices)
     except FileNotFoundError:
         return Choices()
-    except (OSError, ValueError, msgspec.ValidationError) as error:
+    except (OSError, *UNDECODABLE) as error:
         hint = "mend the file, or delete it: it only lists what is disabled"
         raise WorldError(f"{places.choices} is unreadable: {error}", hint) from None
 

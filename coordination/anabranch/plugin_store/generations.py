@@ -19,6 +19,7 @@ import tomli_w
 
 from anabranch.errors import WorldError
 from anabranch.plugin_store.places import Places
+from anabranch.undecodable import UNDECODABLE
 
 _NUMBERED = re.compile(r"gen-([1-9][0-9]{0,8})\.toml")
 
@@ -84,7 +85,7 @@ def read_generation(path: Path) -> Generation:
     try:
         with open(path, "rb") as file:
             return msgspec.convert(tomllib.load(file), Generation, strict=False)
-    except (OSError, ValueError, msgspec.ValidationError) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise WorldError(f"the list of installed plugins is unreadable: {error}", _MEND) from None
 
 

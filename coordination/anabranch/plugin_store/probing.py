@@ -18,6 +18,7 @@ import msgspec
 
 from anabranch.errors import machine_errors
 from anabranch.hostile_text import cut_to_cells, escape_for_terminal
+from anabranch.undecodable import UNDECODABLE
 
 PROBE_SECONDS = 10.0
 LOOK_SECONDS = 0.02
@@ -166,7 +167,7 @@ def _lines(said: bytes) -> Sequence[Line]:
     for line in said.splitlines():
         try:
             found.append(decoder.decode(line))
-        except (msgspec.DecodeError, msgspec.ValidationError):
+        except UNDECODABLE:
             break
     return found
 

@@ -32,6 +32,7 @@ from anabranch.plain_files import (
     write_whole,
 )
 from anabranch.shortage import is_short
+from anabranch.undecodable import UNDECODABLE
 
 MOST_ENVIRONMENT_BYTES = 8 * 1024 * 1024
 INPUT_BYTES_PER_MESSAGE = 32_768
@@ -174,7 +175,7 @@ def _read_record(path: str, decode: Callable[[bytes], Record]) -> Record | None:
     try:
         content = read_if_there(path, SMALL_FILE_BYTES)
         return decode(content) if content else None
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return None
     except OSError as error:
         if is_short(error.errno):

@@ -21,6 +21,7 @@ from anabranch.engine.git import decode
 from anabranch.engine.workspaces.settings import FOUND_ON_DISK, Listed, checkout_settings
 from anabranch.engine.workspaces.values import Repository
 from anabranch.plain_files import LARGE_FILE_BYTES, NotPlain, read_if_there, read_plain, write_whole
+from anabranch.undecodable import UNDECODABLE
 
 _CAN_START = frozenset((
     *("alias", "browser", "credential", "difftool", "filter", "gpg", "guitool", "http", "include"),
@@ -148,7 +149,7 @@ def _accepted(repo: Repository) -> Accepted | None:
     try:
         noted = read_if_there(_path(repo), LARGE_FILE_BYTES)
         return None if noted is None else msgspec.convert(json.loads(noted), Accepted)
-    except (NotPlain, ValueError):
+    except (NotPlain, *UNDECODABLE):
         return None
 
 

@@ -47,6 +47,7 @@ from anabranch.plain_files import (
     write_whole,
 )
 from anabranch.shortage import is_short
+from anabranch.undecodable import UNDECODABLE
 
 QUIET_SECONDS = 2.0
 MOMENT_SECONDS, BETWEEN_MOMENTS_SECONDS = 0.03, 0.05
@@ -434,7 +435,7 @@ def brought_to(
     try:
         text = read_if_there(_log_path(repo, run, stream, attempt), LARGE_FILE_BYTES)
         return msgspec.json.decode(text or b"{}", type=dict[str, list[Version]])
-    except (NotPlain, msgspec.DecodeError):
+    except (NotPlain, *UNDECODABLE):
         return {}
 
 

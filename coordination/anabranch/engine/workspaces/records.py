@@ -12,6 +12,7 @@ from anabranch.engine.workspaces.repository import run_folder
 from anabranch.engine.workspaces.values import Repository, Workspace
 from anabranch.paths import capitals_count
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there, write_whole
+from anabranch.undecodable import UNDECODABLE
 
 
 def record_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
@@ -63,7 +64,7 @@ def _read(path: Path) -> Workspace | None:
         if noted is None:
             return None
         return msgspec.json.decode(noted, type=Workspace, dec_hook=_decode_path)
-    except (NotPlain, msgspec.DecodeError):
+    except (NotPlain, *UNDECODABLE):
         return None
 
 

@@ -27,6 +27,7 @@ from anabranch.plain_files import (
     read_plain,
     write_whole,
 )
+from anabranch.undecodable import UNDECODABLE
 
 _MOST_NESTED = 64
 _LINK_MODE = (0o160000).to_bytes(4, "big")
@@ -223,6 +224,6 @@ def _stamp(path: Path) -> list[int] | None:
 def _read_stamp(path: Path) -> list[int] | None:
     try:
         stamp: list[int] = json.loads(read_plain(path, SMALL_FILE_BYTES))
-    except (OSError, ValueError):
+    except (OSError, *UNDECODABLE):
         return None
     return stamp
