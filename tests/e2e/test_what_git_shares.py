@@ -77,6 +77,28 @@ def test_a_filter_planted_by_one_run_is_named_by_the_next_and_not_started(
     assert mark.exists()
 
 
+@pytest.mark.parametrize("kind", ["a repository", "a plain folder"])
+def test_settings_that_git_does_not_take_spoil_nothing_for_later(
+    kind: str, program: Program, repository: Path, tmp_path: Path
+) -> None:
+    """They are named, not kept; once they are mended the run goes on, and so does the next one."""
+    if kind == "a plain folder":
+        shutil.rmtree(repository / ".git")
+    broken = tmp_path / "broken"
+    broken.write_text("[core]\n\tcommentChar = many\n")
+    work = ("run", "--headless", "--", "echo new > new.txt")
+    told = program.begin(*work, GIT_CONFIG_GLOBAL=str(broken)).wait()
+    assert told.code != 0
+    assert "commentchar" in (told.out + told.err).lower()
+    told = program.begin("gc", GIT_CONFIG_GLOBAL=str(broken)).wait()
+    assert "should not have happened" not in told.err
+    has_begun = kind == "a plain folder"  # in a repository nothing can be asked of git at all
+    program.expect(0, *(("resume", "--headless") if has_begun else work))
+    program.expect(0, "approve")
+    program.expect(0, "run", "--headless", "--", "echo more > more.txt")
+    assert (repository / "new.txt").read_text() == "new\n"
+
+
 def test_a_run_of_another_repository_that_lay_here_claims_nothing(
     program: Program, repository: Path
 ) -> None:

@@ -184,10 +184,10 @@ def test_plain_folder_works_like_a_repository(kind: WorkspaceKind, tmp_path: Pat
     commit = whole_run(project, kind)
     assert sorted(path.relative_to(user) for path in user.rglob("*")) == names
     shown = tmp_path / "result"
-    publish_result_folder(project.repo, commit, shown)
+    publish_result_folder(project.repo, RUN, commit, shown)
     assert (shown / "bin").read_bytes() == b"\0\r\n\xff"
     assert (shown / "two.txt").read_text() == "2\n"
-    publish_result_folder(project.repo, project.base.commit, shown)
+    publish_result_folder(project.repo, RUN, project.base.commit, shown)
     assert not (shown / "two.txt").exists()
 
 

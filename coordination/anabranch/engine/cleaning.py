@@ -18,7 +18,7 @@ from anabranch.core.state import RunPhase, State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
 from anabranch.engine.engine import Engine
-from anabranch.engine.hosting import open_project
+from anabranch.engine.hosting import git_errors, open_project
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.workspaces import (
@@ -85,7 +85,8 @@ def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = Fals
 def rescues_of(folder: Path) -> tuple[Rescue, ...]:
     """Return all that was kept from reclaimed workspaces of a project, over all its runs."""
     repository, _ = open_project(folder)
-    return list_rescues(repository)
+    with git_errors():
+        return list_rescues(repository)
 
 
 def _clean(
@@ -98,7 +99,9 @@ def _clean(
         word = "waits for you" if state.phase is RunPhase.NEEDS_OPERATOR else "was interrupted"
         return CleanedRun(home.run, skipped=f"it {word}; resume it or stop it first")
     repository, _ = open_project(Path(journal.meta("folder") or state.project))
-    if state.base is not None and not has_commits(repository, (state.base.commit,)):
+    with git_errors():
+        is_of_here = state.base is None or has_commits(repository, (state.base.commit,))
+    if not is_of_here:
         return CleanedRun(home.run, skipped=_OF_ANOTHER)
     engine = Engine(journal, strategies, RunClock.of_journal(journal, state).now, state)
     done: list[Cleaned] = []

@@ -244,7 +244,9 @@ class WorkspaceEffects:
             if effect.point == FINAL_POINT:
                 branch = ref.removeprefix("refs/heads/")
                 if self._repo.kind == "plain" and is_last:
-                    ws.publish_result_folder(self._repo, outcome.commit, self._folder.result)
+                    ws.publish_result_folder(
+                        self._repo, state.run, outcome.commit, self._folder.result
+                    )
         return inputs.MergeFinished(
             point=effect.point,
             commit=outcome.commit,

@@ -6,19 +6,21 @@ import hashlib
 import os
 from pathlib import Path
 
-from anabranch.engine.workspaces.repository import PUBLISHING, empty_tree, frozen_view, run_folder
+from anabranch.core.ids import RunId
+from anabranch.engine.workspaces.repository import empty_tree, frozen_view
 from anabranch.engine.workspaces.values import Repository
 
 
-def publish_result_folder(repo: Repository, commit: str, folder: Path) -> None:
+def publish_result_folder(repo: Repository, run: RunId, commit: str, folder: Path) -> None:
     """Writes the files of a result into ``folder``, or brings it from an older result to this one.
 
     Raises GitError rather than overwrite a file that someone changed there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    git = frozen_view(repo, PUBLISHING)
+    indexes = repo.store / "runs" / "publishing" / "index"
+    indexes.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
-    index = run_folder(repo, PUBLISHING) / "index" / name
-    git = git.at(work_tree=folder, index=index)
+    index = indexes / name
+    git = frozen_view(repo, run).at(work_tree=folder, index=index)
     before = git.run("write-tree").text if index.is_file() else empty_tree(repo)
     git.run("read-tree", "-m", "-u", before, f"{commit}^{{tree}}")

@@ -53,8 +53,6 @@ _PLAIN_CONFIG = (
     ("core.fileMode", "true"),
     ("gc.auto", "0"),
 )
-PUBLISHING = RunId("publishing")
-"""Under this name lies the configuration for result folders, which belong to no one run."""
 
 
 def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
@@ -131,9 +129,7 @@ def _open_plain(folder: Path, store: Path, lock_path: Path) -> Repository:
     with repository_lock(lock_path):
         if not git_dir.is_dir():
             _build_git_dir(git_dir, "sha1", list(_PLAIN_CONFIG), _RAW_ATTRIBUTES, None, bare=True)
-    repo = Repository("plain", folder, git_dir, git_dir, "", store, lock_path)
-    freeze_configuration(repo, PUBLISHING)
-    return repo
+    return Repository("plain", folder, git_dir, git_dir, "", store, lock_path)
 
 
 def live_view(repo: Repository) -> Git:
@@ -295,9 +291,22 @@ def _build_git_dir(
         (made / "info" / "attributes").write_text(attributes, "utf-8", "surrogateescape")
         excludes = "" if repo is None else _read_text(repo.git_dir / "info" / "exclude")
         (made / "info" / "exclude").write_text(excludes, "utf-8", "surrogateescape")
+        _require_usable(made)
         made.rename(path)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _require_usable(made: Path) -> None:
+    """Raises GitError if git does not take the settings, which would be kept as they are."""
+    try:
+        Git(git_dir=made, frozen=True, cwd=made).run("rev-parse", "--git-dir")
+    except GitError as error:
+        raise GitError(
+            f"git does not take your settings: {error.reason}",
+            stderr=error.stderr,
+            hint="mend what it names; git config --list --show-origin says where each stands",
+        ) from None
 
 
 def _link_shallow(repo: Repository, git_dir: Path) -> None:
