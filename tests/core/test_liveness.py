@@ -336,7 +336,7 @@ def test_heartbeats_that_say_nothing_new_are_written_down_now_and_then() -> None
 
 
 def test_a_flood_of_news_is_coalesced_and_its_last_is_never_lost() -> None:
-    """The journal gets ten in ten seconds; the watch knows the last, and tells it until then."""
+    """The journal gets ten, then one a second; the watch tells the last until it stands there."""
     watching = Watching(**FAST)
     crew, a = watching.crew, StreamId("a")
 
@@ -364,6 +364,17 @@ def test_a_flood_of_news_is_coalesced_and_its_last_is_never_lost() -> None:
     crew._step(last)
     assert said(crew)[-1] == ("step 999", None)
     assert not list(watching.watch.last_words(crew.state, crew.records[seen:]))
+
+
+def test_what_a_stream_reports_all_the_time_is_never_old() -> None:
+    """Four a second for a minute: what is shown is of the last second, the journal stays small."""
+    crew = Crew("a")
+    for quarter in range(240):
+        crew.now = quarter / 4
+        crew.beats("a", f"step {quarter}")
+        newest = [r.at for r in crew.records if isinstance(r.event, ev.StreamHeartbeat)][-1]
+        assert crew.now - newest < 1.0
+    assert len(said(crew)) <= 60 + MOST_NEWS
 
 
 def test_an_answer_to_a_question_is_written_down_at_once() -> None:

@@ -2,9 +2,9 @@
 
 The journal gets what a heartbeat says when that is new, and that it came when it was quiet about
 the stream for :data:`QUIET_SECONDS`. A stream that says something new all the time is written down
-:data:`MOST_NEWS` times in :data:`NEWS_SECONDS`; what comes between is coalesced, never dropped: the
-shell remembers what was said last and tells it (:class:`~anabranch.core.inputs.HeartbeatHeard`)
-again until it stands here.
+:data:`MOST_NEWS` times at once, and every :data:`NEWS_SECONDS` after that; what comes between is
+coalesced, never dropped: the shell remembers what was said last and tells it
+(:class:`~anabranch.core.inputs.HeartbeatHeard`) again until it stands here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from anabranch.core.liveness import has_to_answer
 from anabranch.core.registry import BEATS_KEPT, JoinedStream
 from anabranch.core.state import Liveness, State
 
-MOST_NEWS, NEWS_SECONDS = BEATS_KEPT, 10.0
+MOST_NEWS, NEWS_SECONDS = BEATS_KEPT, 1.0
 QUIET_SECONDS = 10.0
 LONGEST_STATUS = 500
 LONGEST_INFO = 4_000
@@ -115,7 +115,9 @@ def _is_due(draft: Draft, known: JoinedStream | Liveness, said: ev.StreamHeartbe
         return True
     if says_the_same(known, said):
         return draft.now - known.status_at >= QUIET_SECONDS
-    return len(known.beats_at) < MOST_NEWS or draft.now - known.beats_at[0] >= NEWS_SECONDS
+    if len(known.beats_at) < MOST_NEWS or draft.now - known.beats_at[-1] >= NEWS_SECONDS:
+        return True
+    return draft.now - known.beats_at[0] >= MOST_NEWS * NEWS_SECONDS
 
 
 def _bad_info(info: dict[str, Json] | None) -> Answer | None:
