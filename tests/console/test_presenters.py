@@ -148,6 +148,25 @@ def test_a_row_of_a_stream_that_waits_follows_those_it_waits_for(tmp_path: Path)
     assert late not in model.pull().rows
 
 
+def test_what_a_stream_says_of_itself_goes_before_its_last_line(tmp_path: Path) -> None:
+    """`ab-stream` prints its answers as JSON, which is no news for anybody who looks."""
+    source = ScriptedSource(plan_of([stream("a", max_retries=1)]), tmp_path)
+    model, a = RunModel(source), StreamId("a")
+    source.speak("a", '{"ok":true}')
+    model.pull()
+    assert model.rows[a].now == '{"ok":true}'
+    call(source, calls.Heartbeat, "a", status="compiling \x1b[2J", progress=0.42)
+    source.pass_time(1.0)
+    model.pull()
+    assert model.rows[a].now == "compiling 42%"
+    source.finish("a", code=1)
+    source.pass_time(60.0)
+    source.wake()
+    source.speak("a", "another attempt")
+    model.pull()
+    assert model.rows[a].now == "another attempt"
+
+
 def test_a_figure_of_files_that_is_an_estimate_is_marked(tmp_path: Path) -> None:
     """Until git has counted; none that were seen may well be some that were written earlier."""
     source = ScriptedSource(plan_of([stream("a")]), tmp_path)

@@ -93,6 +93,7 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
 def what_now(state: State, stream: Stream, vitals: Vitals | None, now: float) -> str:
     """Return what the stream says while it runs, and else why it is where it is.
 
+    What it says of itself, in a heartbeat, goes before the last line that it wrote.
     What it waits for from others comes first, then a conflict that is foreseen.
     """
     said = _said(state, stream, vitals, now)
@@ -107,6 +108,10 @@ def _said(state: State, stream: Stream, vitals: Vitals | None, now: float) -> st
     if waits:
         age = wording.age(now - min(w.since for w in waits))
         return safe(f"waits {age} for {in_short(waits)}")
+    status = safe(stream.liveness.status).strip()
+    if stream.phase is Phase.RUNNING and status:
+        progress = stream.liveness.progress
+        return status if progress is None else f"{status} {progress:.0%}"
     if stream.phase is Phase.RUNNING and vitals is not None and vitals.last_line:
         return safe(vitals.last_line)
     reason = safe(reason_for(state, stream))
