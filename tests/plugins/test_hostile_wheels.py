@@ -85,6 +85,15 @@ def test_what_is_no_wheel_is_told(store: PluginStore, tmp_path: Path) -> None:
         store.install(str(liar), agree)
 
 
+def test_what_is_not_there_is_told_as_that(store: PluginStore, tmp_path: Path) -> None:
+    """A slip in a path is no question of how wheels are named."""
+    for name in ("nothing", "anabranch_x-1.0-py3-none-any.whl"):
+        missing = tmp_path / name
+        with pytest.raises(UsageError, match="there is no file or folder") as refused:
+            store.install(str(missing), agree)
+        assert "a folder" in refused.value.hint
+
+
 def test_a_file_that_comes_twice_is_refused(store: PluginStore, tmp_path: Path) -> None:
     path = write_wheel(tmp_path, "ab-bad")
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:

@@ -94,6 +94,9 @@ class Stage(msgspec.Struct, frozen=True):
     def local(self, path: Path) -> Staged:
         """Stage a wheel, or a folder that is built to one."""
         built_by = ""
+        if not path.exists():
+            hint = "give a name such as anabranch-quorum, a wheel (.whl), or a folder"
+            raise UsageError(f"there is no file or folder {path}", hint)
         if path.is_dir():
             self.progress(f"building {path.resolve().name}")
             path, built_by = build_wheel(path.resolve(), self.folder, self.index, find_tool())
