@@ -91,6 +91,21 @@ async def test_wrapping(open_console: OpenConsole, tmp_path: Path) -> None:
         assert "<000>" not in _log_text(console)
 
 
+async def test_a_line_that_goes_on_beyond_the_edge_says_so(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """In the log and in every other pane; scrolled to its end there is no more of it."""
+    async with open_console(_source(tmp_path, "x" * 200 + "end")) as console:
+        assert _log_text(console).splitlines()[0].endswith("x…")
+        await console.press("l")
+        for _ in range(200):
+            if (shown := _log_text(console).splitlines()[0]).endswith("end"):
+                break
+            await console.press("right")
+        assert shown.endswith("xend")
+        assert "…" not in shown
+
+
 async def test_moving_the_cursor_changes_the_log(open_console: OpenConsole, tmp_path: Path) -> None:
     """Each stream has its own log; one that never spoke says so."""
     async with open_console(_source(tmp_path, "hello from talker")) as console:

@@ -30,7 +30,9 @@ class PluginsPane(Pane[PluginRow]):
     name_of = "plugins"
     title = "Plugins"
     scope = Scope.PLUGINS
-    told_when_empty = "only a host of the run has strategies loaded; installed plugins stand here too"
+    told_when_empty = (
+        "only a host of the run has strategies loaded; installed plugins stand here too"
+    )
 
     def __init__(self, model: RunModel) -> None:
         self.look = PluginLook(model.state)

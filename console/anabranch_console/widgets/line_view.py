@@ -83,11 +83,11 @@ class LineView(Contained, Widget, can_focus=True):
         return cast("Looks", cast("App[object]", self.app))
 
     def paint(self, line: Line, cells: int, background: str | None = None) -> Strip:
-        """Return a line as a strip of exactly ``cells`` cells."""
+        """Return a line as a strip of exactly ``cells`` cells; what is cut off leaves a mark."""
         looks, ground = self.looks, background or self.background_name
         segments = [
             Segment(looks.glyphs.presentable(text), looks.palette.style(style, ground))
-            for text, style in line
+            for text, style in cut(line, cells)
             if text
         ]
         strip = Strip(segments).adjust_cell_length(cells, looks.palette.style("text", ground))
@@ -238,8 +238,7 @@ class TextLines(LineView):
         self.post_message(self.Resized())
 
     def strip_at(self, index: int) -> Strip:
-        width = self.content_size.width
-        return self.paint(cut(self.lines[index], width), width)
+        return self.paint(self.lines[index], self.content_size.width)
 
     def text_at(self, index: int) -> str:
         return plain(self.lines[index]) if index < len(self.lines) else ""
