@@ -15,6 +15,13 @@ ONES = (
         ".github",
         "a/.claude/x",
     ),
+    *(
+        "mise.toml",
+        ".forgejo/workflows/x.yml",
+        ".woodpecker.yml",
+        "docs/CODEOWNERS",
+        ".roo/mcp.json",
+    ),
     *(".mcp.json", ".envrc", "anabranch.toml", ".gitlab-ci.yml", ".husky/pre-commit", ".npmrc"),
 )
 OTHERS = ("agents.md.txt", "github/x", "src/package.json.py", "a.md", "x.github/y", "Makefile")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.program import PROGRAM, Program
+from tests.e2e.program import PROGRAM, Program, until
 from tests.engine.repositories import git, make_repository
 
 
@@ -97,6 +97,23 @@ def test_settings_that_git_does_not_take_spoil_nothing_for_later(
     program.expect(0, "approve")
     program.expect(0, "run", "--headless", "--", "echo more > more.txt")
     assert (repository / "new.txt").read_text() == "new\n"
+
+
+def test_a_checkout_that_is_removed_while_a_run_goes_on_costs_no_result(
+    program: Program, repository: Path, tmp_path: Path
+) -> None:
+    """The project is a linked worktree; the repository is elsewhere, and gets the result."""
+    linked, began, gate = tmp_path / "linked", tmp_path / "began", tmp_path / "gate"
+    git(repository, "worktree", "add", "-q", str(linked), "-b", "side")
+    work = f"touch {began}; until test -e {gate}; do sleep 0.05; done; echo new > new.txt"
+    run = program.begin("-C", str(linked), "run", "--headless", "--", work)
+    until(began.exists, "the stream has begun")
+    git(repository, "worktree", "remove", "--force", str(linked))
+    gate.touch()
+    told = run.wait()
+    assert told.code == 0, told
+    (branch,) = git(repository, "branch", "--list", "anabranch/*", "--format=%(refname)").split()
+    assert git(repository, "show", f"{branch}:new.txt") == "new\n"
 
 
 def test_a_run_of_another_repository_that_lay_here_claims_nothing(

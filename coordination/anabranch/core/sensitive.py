@@ -16,8 +16,19 @@ SENSITIVE = (
     *(".github/", ".gitlab/", ".gitlab-ci.yml", ".circleci/", ".buildkite/", ".travis.yml"),
     *("Jenkinsfile", "azure-pipelines.yml", "bitbucket-pipelines.yml", ".drone.yml"),
     *(".gitattributes", ".gitmodules", ".githooks/", ".husky/", ".pre-commit-config.yaml"),
-    *("lefthook.yml", ".lefthook.yml", ".envrc", ".mise.toml", ".npmrc", ".yarnrc.yml"),
+    *(
+        "lefthook.yml",
+        ".lefthook.yml",
+        ".envrc",
+        ".mise.toml",
+        "mise.toml",
+        ".npmrc",
+        ".yarnrc.yml",
+    ),
     *(".vscode/", ".idea/", ".zed/", ".devcontainer/", ".vimrc", ".exrc", "sitecustomize.py"),
+    *(".forgejo/", ".gitea/", ".woodpecker/", ".woodpecker.yml", "CODEOWNERS", ".pnpmfile.cjs"),
+    *(".roo/", ".kiro/", ".junie/", ".amazonq/", ".continue/", ".clinerules", "opencode.json"),
+    *(".nvim.lua", ".dir-locals.el", ".cargo/"),
 )
 """What others run or obey: files by name, folders by a slash at the end."""
 

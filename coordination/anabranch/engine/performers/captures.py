@@ -108,14 +108,14 @@ class CaptureEffects:
         except (ws.GitError, OSError):
             told = f"{failed.fault}; all of it is in {workspace.path}, untouched"
             return replace(failed, fault=told)
-        listed = tellable(", ".join(without[:3]))
+        listed = f"all but {tellable(', '.join(without[:3]))}" if without else "all of it"
         return replace(
             failed,
             commit=kept.commit,
             tree=kept.tree,
             files_changed=kept.files_changed,
             ref=ref,
-            fault=f"{failed.fault}; all but {listed} is kept by {ref}, and all is in "
+            fault=f"{failed.fault}; {listed} is kept by {ref}, and all is in "
             f"{workspace.path}: mend the cause, then anabranch resume captures it again",
         )
 
@@ -210,8 +210,14 @@ class CaptureEffects:
                 return self._now() - (time.time() - changed)
 
     def _meddled_settings(self, state: State) -> tuple[str, ...]:
-        """Say which git settings that start programs have changed since the run began."""
-        changed = ws.changed_settings(self._repo, state.run)
+        """Say which git settings that start programs have changed since the run began.
+
+        What has been captured is not lost for it that these cannot be read any more.
+        """
+        try:
+            changed = ws.changed_settings(self._repo, state.run)
+        except ws.GitError as error:
+            return (f"whether your git settings were changed cannot be told: {error.reason}",)
         if not changed:
             return ()
         names = ", ".join(changed[:5])
