@@ -62,6 +62,10 @@ def test_the_guilty_stream_is_left_out_and_its_work_is_kept(program: Program) ->
     (point,) = program.status()["convergence"]
     assert set(point["merged"]) == set(NAMES) - {"f"}
     assert point["quarantined"] == ["f"]
+    made = streams["f"]["commit"]
+    assert git(program.project, "show", "--name-only", "--format=", made).split() == ["f.txt"]
+    for form in ("text", "junit"):  # whoever reads of it finds what it made
+        assert f"commit {made[:10]}" in program.expect(0, "report", "--format", form).out
     files = git(program.project, "ls-tree", "--name-only", program.status()["branch"]).split()
     assert "f.txt" not in files
     assert len(files) == 8

@@ -122,6 +122,13 @@ def _kept_lines(report: Report) -> Iterator[str]:
         yield f"  kept          {ref} (partial work)"
     for ref in report["rescue"]:
         yield f"  kept          {ref} (rescued)"
+    left_out = {
+        out["stream"] for point in report["convergence"] for out in point.get("left_out", ())
+    }
+    for stream in report["streams"]:
+        if stream["stream"] in left_out and stream.get("commit"):
+            name = shown(stream["stream"])
+            yield f"  kept          commit {stream['commit'][:10]} (what {name} made)"
 
 
 def report_markdown(report: Report) -> Iterator[str]:

@@ -137,6 +137,7 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "files_changed": files_changed_by(stream, live),
         "workspace": stream.workspace.path if stream.workspace else None,
         "log": stream.log,
+        "commit": stream.result.commit if stream.result else None,
         "partial": list(stream.partial),
         "rescue": list(stream.rescue),
         "warnings": list(stream.warnings),

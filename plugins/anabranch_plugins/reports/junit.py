@@ -62,7 +62,8 @@ def _stream_case(stream: Mapping[str, Any], report: Mapping[str, Any]) -> Elemen
     if state in _SKIPPED:
         ElementTree.SubElement(case, "skipped", message=_sound(stream["reason"]))
     elif state not in _GOOD_STREAM:
-        kept = ", ".join(stream["partial"])
+        made = [f"commit {stream['commit'][:10]}"] if stream.get("commit") else []
+        kept = ", ".join([*made, *stream["partial"]])
         _failure(case, state, stream["reason"], f"log: {stream['log']}\nkept: {kept or 'nothing'}")
         if stream.get("last_words"):
             output = ElementTree.SubElement(case, "system-out")
