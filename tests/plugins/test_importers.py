@@ -109,6 +109,12 @@ def test_every_other_key_of_a_service_is_named(key: str) -> None:
     assert f"a.{key}: " in imported("compose", f"services: {{a: {{command: x, {key}: [y]}}}}")[1]
 
 
+def test_a_file_of_variables_is_carried_and_what_compose_expands_in_it_is_named() -> None:
+    streams, left = imported("compose", "services: {a: {command: x, env_file: .env}}")
+    assert streams["a"]["env_file"] == [".env"]
+    assert "a.env_file: what `$NAME` in it stands for" in left
+
+
 # --- process-compose ----------------------------------------------------------------------------
 
 

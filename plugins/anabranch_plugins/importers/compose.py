@@ -88,6 +88,7 @@ def _stream(name: str, entry: Entry, names: dict[str, str], left: list[str]) -> 
         stream["env"] = env
     if files := _env_files(name, entry.get("env_file"), left):
         stream["env_file"] = files
+        left.append(f"{name}.env_file: what `$NAME` in it stands for; here values are as written")
     if entry.get("working_dir"):
         left.append(f"{name}.working_dir: a folder of the container ({entry['working_dir']})")
     if is_true(entry.get("tty")):
