@@ -32,7 +32,7 @@ from anabranch.engine.workspaces import (
     reclaim_workspace,
 )
 from anabranch.engine.workspaces.records import read_record
-from anabranch.errors import AnabranchError
+from anabranch.errors import AnabranchError, machine_errors
 from anabranch.paths import RunFolder
 
 _OF_ANOTHER = (
@@ -67,7 +67,11 @@ class CleanedRun(msgspec.Struct, frozen=True):
 
 def clean_run(home: RunFolder, strategies: Strategies, is_rehearsal: bool = False) -> CleanedRun:
     """Reclaim the workspaces of a run that is over; a rehearsal only says which there are."""
-    lock = RunLock.acquire(home.lock)
+    try:
+        with machine_errors():
+            lock = RunLock.acquire(home.lock)
+    except AnabranchError as error:
+        return CleanedRun(home.run, skipped=error.message)
     if lock is None:
         return CleanedRun(home.run, skipped="it is hosted by a running console")
     try:

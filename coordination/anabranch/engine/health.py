@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import shutil
@@ -98,10 +99,13 @@ def _is_interrupted(found: object) -> bool:
 
 def _disk(folder: Path) -> Iterator[Finding]:
     home = state_home()
-    home.mkdir(parents=True, exist_ok=True)
-    probe = home / f".probe-{os.getpid()}"
-    probe.write_bytes(b"x")
-    probe.unlink()
+    refused = _unwritable(home, folder)
+    if refused is not None:
+        place, reason = refused
+        message = f"{place} cannot be written to: {reason}; what stands there can be read at best"
+        mend = "mend whose it is and who may write, or set XDG_STATE_HOME to a folder of yours"
+        yield Finding("state", "fault", message, mend)
+        return
     free = shutil.disk_usage(home).free
     kind = _file_system(home)
     if kind in NETWORK_FILE_SYSTEMS:
@@ -114,6 +118,22 @@ def _disk(folder: Path) -> Iterator[Finding]:
         yield Finding("disk", "warning", words, "anabranch gc gives back what finished runs use")
     else:
         yield Finding("disk", "ok", words)
+
+
+def _unwritable(home: Path, project: Path) -> tuple[Path, str] | None:
+    """Return where a project's runs cannot write, and why; sudo leaves folders of that kind."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        probe = home / f".probe-{os.getpid()}"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        return home, error.strerror or str(error)
+    runs = [run.path for run in run_folders(project)]
+    for place in (*{run.parent for run in runs}, *runs):
+        if not os.access(place, os.W_OK | os.X_OK):
+            return place, os.strerror(errno.EACCES)
+    return None
 
 
 def _file_system(path: Path) -> str:

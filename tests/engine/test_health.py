@@ -1,0 +1,31 @@
+"""What doctor finds out about the place where state lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anabranch.core.strategies import Strategies
+from anabranch.engine.cleaning import clean_run
+from anabranch.engine.health import examine
+from anabranch.paths import RunFolder
+
+
+def test_a_state_folder_that_takes_nothing_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No run can begin there, so it is more than something that could not be looked at."""
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    (found,) = [f for f in examine(tmp_path) if f.subject == "state"]
+    assert (found.verdict, "cannot be written to" in found.message) == ("fault", True)
+    assert found.mend
+
+
+def test_a_run_whose_lock_cannot_be_had_is_left_alone(tmp_path: Path) -> None:
+    """As one of another user is; the others are cleaned all the same."""
+    home = RunFolder(tmp_path / "run")
+    home.create()
+    home.lock.mkdir()
+    assert clean_run(home, Strategies({}, {}, {})).skipped
