@@ -127,7 +127,7 @@ def test_a_conflict_that_stops_the_run_calls_everything_else_off() -> None:
     run.succeed("c")
     assert at(run).phase is PointPhase.ABANDONED
     assert run.state.phase == "failed"
-    assert run.state.reason == "b conflict in f.txt"
+    assert run.state.reason == "b conflicts with what is there, in f.txt"
     run.resume()
     assert (run.phase("b"), run.phase("d")) == ("capturing", "preparing")
 

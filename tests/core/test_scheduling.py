@@ -79,7 +79,7 @@ def test_a_point_that_is_given_up_never_converges() -> None:
     )
     run.succeed("a", "b")
     run.merged("p", without=("b",))
-    assert run.stream("c").reason == "p never converges: b conflict in f.txt"
+    assert run.stream("c").reason == "p never converges: b conflicts with what is there, in f.txt"
 
 
 def test_who_waits_for_himself_by_way_of_a_point_is_skipped_in_the_end() -> None:

@@ -201,7 +201,7 @@ def test_a_refused_result_is_approved_after_tidying_up(program: Program) -> None
     assert (program.project / "new.txt").read_text() == "new\n"
     assert git(program.project, "status", "--porcelain") == ""
     again = program.expect(2, "approve")
-    assert "already" in again.err
+    assert "was brought to your branch before" in again.err
 
 
 @pytest.fixture
