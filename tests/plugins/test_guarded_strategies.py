@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -16,19 +17,24 @@ from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import RunPhase
 from anabranch.core.strategies import (
+    Ask,
     Converge,
     EndedAttempt,
+    EndRun,
     FailedAttempt,
     FailureClass,
     PointView,
     QueuedStream,
     Retry,
+    RunAlone,
     Strategies,
+    Trouble,
     WaitForMore,
 )
 from anabranch.engine.guarded_strategies import (
     BURST_OF_ALL_SECONDS,
     BURST_SECONDS,
+    LONGEST_REASON,
     MOST_FAULTS,
     Guard,
     Metered,
@@ -114,6 +120,7 @@ RECOVERY: dict[str, Callable[..., Any]] = {
     "answers text": lambda view: "again",
     "waits for ever": lambda view: Retry(math.inf, "later"),
     "goes back in time": lambda view: Retry(-1.0, "earlier"),
+    "counts in its own way": lambda view: Retry(Decimal(1), "later"),  # type: ignore[arg-type]
 }
 
 
@@ -228,6 +235,38 @@ def test_a_recovery_strategy_that_never_gives_up_uses_up_the_retries() -> None:
     assert run.state.phase is RunPhase.FAILED
     (fault,) = guard.news()
     assert "2 of 2 retries are used up" in fault.fault
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Ask(None, 1.0),  # type: ignore[arg-type]
+        Ask(" ", 1.0),
+        Ask("how are you?", "soon"),  # type: ignore[arg-type]
+        Ask("how are you?", math.nan),
+        Ask("how are you?", math.inf),
+        Ask("how are you?", Decimal(1)),  # type: ignore[arg-type]
+        EndRun(7),  # type: ignore[arg-type]
+    ],
+)
+def test_a_remedy_that_no_journal_could_read_again_is_not_followed(answer: Any) -> None:
+    """What it says goes into the journal; the core's own rung is taken instead."""
+    strategies, guard = behind_guard(hostile("remedy", lambda view, now: answer))
+    trouble = Trouble(StreamId("a"), Attempt(1), "silent", "nothing in 3 s", 0, 1, 1.0)
+    assert isinstance(strategies.remedies["hostile"].remedy(trouble, 0.0), RunAlone)
+    is_blamed(guard)
+
+
+def test_a_remedys_question_is_made_safe() -> None:
+    """It is typed into logs and shown to people."""
+    asks = hostile("remedy", lambda view, now: Ask("\x1b[2J" + "how? " * 9_999, 3))
+    strategies, guard = behind_guard(asks)
+    trouble = Trouble(StreamId("a"), Attempt(1), "silent", "nothing in 3 s", 0, 1, 1.0)
+    found = strategies.remedies["hostile"].remedy(trouble, 0.0)
+    assert isinstance(found, Ask)
+    assert "\x1b" not in found.text
+    assert len(found.text) <= LONGEST_REASON
+    assert not guard.news()
 
 
 @pytest.mark.parametrize(

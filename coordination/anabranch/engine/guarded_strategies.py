@@ -267,6 +267,12 @@ def _checked_reason(decision: Any) -> Any:
     return replace(decision, reason=escape_for_terminal(reason)[:LONGEST_REASON])
 
 
+def _is_number(value: object) -> bool:
+    """Whether something is a plain number: the journal could not read any other one again."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_REMEDIES = (EndAndRetry, RunAlone, Drop, EndRun)
 _METHODS = ("next_step", "rank", "after_failure", "remedy", "classify")
 
 
@@ -359,13 +365,16 @@ class GuardedRecovery(_Guarded[Any]):
             found = self._strategy.after_failure(_unchangeable(view))
             if not isinstance(found, Retry | GiveUp):
                 raise WrongAnswer(f"{type(found).__name__} is no decision about a failure")
-            if isinstance(found, Retry) and not 0 <= found.delay_seconds <= LONGEST_DELAY_SECONDS:
-                raise WrongAnswer(f"{found.delay_seconds} s is no delay")
-            if isinstance(found, Retry) and view.retries >= view.max_retries:
+            reason: str = _checked_reason(found).reason
+            if isinstance(found, GiveUp):
+                return GiveUp(reason)
+            delay = found.delay_seconds
+            if not _is_number(delay) or not 0 <= delay <= LONGEST_DELAY_SECONDS:
+                raise WrongAnswer(f"{delay!r} s is no delay")
+            if view.retries >= view.max_retries:
                 used = f"{view.retries} of {view.max_retries} retries are used up"
                 raise WrongAnswer(f"it tries again though {used}")
-            checked: RecoveryDecision = _checked_reason(found)
-            return checked
+            return Retry(float(delay), reason)
 
         instead = lambda: fallbacks.RECOVERY.after_failure(view)  # noqa: E731
         return self._guard.decide(self._strategy, self.name, call, instead)
@@ -381,8 +390,15 @@ class GuardedRemedy(_Guarded[Any]):
             found = self._strategy.remedy(_unchangeable(view), now)
             if not isinstance(found, Ask | EndAndRetry | RunAlone | Drop | EndRun):
                 raise WrongAnswer(f"{type(found).__name__} is no remedy")
-            decision: RemedyDecision = found if isinstance(found, Ask) else _checked_reason(found)
-            return decision
+            if not isinstance(found, Ask):
+                kind = next(k for k in _REMEDIES if isinstance(found, k))
+                return kind(_checked_reason(found).reason)
+            if not isinstance(found.text, str) or not found.text.strip():
+                raise WrongAnswer("its question has no text")
+            wait = found.wait_seconds
+            if not _is_number(wait) or not 0 < wait <= LONGEST_DELAY_SECONDS:
+                raise WrongAnswer(f"{wait!r} s is no time to wait for an answer")
+            return Ask(escape_for_terminal(found.text)[:LONGEST_REASON], float(wait))
 
         instead = lambda: RUNGS["sequential"].remedy(view, now)  # noqa: E731
         return self._guard.decide(self._strategy, self.name, call, instead)
