@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from anabranch.core import events as ev
+from anabranch.core.ids import StreamId
 from anabranch.core.state import State
 from anabranch.engine import feed as feeds
 from anabranch.engine.feed import Feed
@@ -113,3 +114,19 @@ def test_readers_on_other_threads_never_see_a_gap() -> None:
     assert done.wait(10)
     reader.join(10)
     assert seen == list(range(1, len(RECORDS) + 1))
+
+
+def test_large_values_take_no_more_memory_than_there_is_for_them() -> None:
+    """Two thousand versions of 60 KB stood in memory whole; who wants them reads the journal."""
+    state = after(len(RECORDS))
+    feed = Feed(state)
+    large = "x" * (feeds.KEPT_BYTES // 8)
+    changes = [
+        ev.Recorded(n, 0.0, None, ev.StateChanged(StreamId("a"), 1, "q", 1, "k", None, large, "h"))
+        for n in range(state.seq - 19, state.seq + 1)
+    ]
+    for change in changes:
+        feed.publish(state, [change])
+    frame = feed.take(state.seq - 20)
+    assert list(frame.events) == changes[-8:]
+    assert frame.missed == 12

@@ -17,7 +17,7 @@ import pytest
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.state import State
-from anabranch.engine.journal import Journal
+from anabranch.engine.journal import ROWS_AT_ONCE, Journal
 from anabranch.engine.journal_errors import JournalDamaged
 from anabranch.errors import DiskFull, MachineShort, WorldError
 from anabranch.plugins import load_plugins
@@ -95,6 +95,20 @@ def test_a_journal_adds_up_to_the_state(path: Path, run: ByHand) -> None:
 def test_a_new_journal_adds_up_to_nothing(path: Path) -> None:
     journal = Journal.create(path, {})
     assert journal.load() is None
+    journal.close()
+
+
+@pytest.mark.parametrize("limit", [-1, 0, 1, ROWS_AT_ONCE, ROWS_AT_ONCE + 1, 5 * ROWS_AT_ONCE])
+def test_a_long_journal_is_read_piece_by_piece(path: Path, limit: int) -> None:
+    """All of it or as much as is wanted, in order and without a hole."""
+    journal = Journal.create(path, {})
+    whole = [
+        ev.Recorded(n, 0.0, None, ev.StreamDelayed(StreamId("a"), 1, ""))
+        for n in range(1, 2 * ROWS_AT_ONCE + 4)
+    ]
+    journal.append(whole)
+    wanted = whole[3:] if limit < 0 else whole[3 : 3 + limit]
+    assert list(journal.read(3, limit)) == wanted
     journal.close()
 
 

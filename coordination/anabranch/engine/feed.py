@@ -11,13 +11,18 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-from anabranch.core.events import Recorded, StreamEvent
+import msgspec
+
+from anabranch.core.events import Event, Recorded, StreamEvent
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.state import State
 from anabranch.engine.source import Frame
 
 KEPT = 50_000
 FRAME_LIMIT = 5_000
+KEPT_BYTES = 32 * 1024 * 1024
+_CHOSEN = ("before", "after", "body")
+"""What streams choose of an event, and may choose to be large."""
 
 
 class Feed:
@@ -26,7 +31,10 @@ class Feed:
     def __init__(self, state: State, history: Iterable[Recorded] = ()) -> None:
         self._lock = threading.Lock()
         self._state = state
-        self._ring: deque[Recorded] = deque(history, maxlen=KEPT)
+        self._ring: deque[Recorded] = deque()
+        self._weights: deque[int] = deque()
+        self._weight = 0
+        self._keep(history)
 
     @property
     def state(self) -> State:
@@ -36,7 +44,17 @@ class Feed:
         """Replace the state and add the events that led to it."""
         with self._lock:
             self._state = state
-            self._ring.extend(records)
+            self._keep(records)
+
+    def _keep(self, records: Iterable[Recorded]) -> None:
+        for record in records:
+            weight = _weight(record.event)
+            self._ring.append(record)
+            self._weights.append(weight)
+            self._weight += weight
+            while len(self._ring) > KEPT or (self._weight > KEPT_BYTES and len(self._ring) > 1):
+                self._ring.popleft()
+                self._weight -= self._weights.popleft()
 
     def take(self, cursor: Seq, dirty: Iterable[StreamId] = ()) -> Frame:
         """Return what came after event ``cursor``; ``dirty`` streams are added to the changed."""
@@ -53,3 +71,13 @@ class Feed:
             events=events,
             missed=max(0, start - cursor - 1),
         )
+
+
+def _weight(event: Event) -> int:
+    """Return about how many bytes of memory the values in an event take."""
+    values = (getattr(event, name, None) for name in _CHOSEN)
+    return sum(len(v) if isinstance(v, str) else _size(v) for v in values if v is not None)
+
+
+def _size(value: object) -> int:
+    return len(msgspec.json.encode(value)) if isinstance(value, dict | list) else 0

@@ -39,6 +39,7 @@ SNAPSHOT_EVERY = 10_000
 SNAPSHOT_AT_END = 500
 CHECKPOINT_EVERY = 2_000
 SYNC_SECONDS = 0.05
+ROWS_AT_ONCE = 256
 LARGEST_JOURNAL_BYTES = 1 << 40
 
 _SCHEMA = """
@@ -163,18 +164,32 @@ class Journal:
         os.fdatasync(self._wal)
 
     def read(self, after: Seq = 0, limit: int = -1) -> Iterator[Recorded]:
-        """Yield events after a number, oldest first. The rows are fetched before the first yield,
-        because an open read would keep the write-ahead log from being folded back."""
+        """Yield events after a number, oldest first.
+
+        They are fetched a piece at a time: an open read would keep the write-ahead log from being
+        folded back, and all at once could take more memory than there is.
+        """
+        left = limit
+        while left:
+            most = ROWS_AT_ONCE if left < 0 else min(left, ROWS_AT_ONCE)
+            rows = self._rows(after, most)
+            for row in rows:
+                try:
+                    yield decode_row(row)
+                except ValueError as error:
+                    told = f"event {row[0]} cannot be read: {error}"
+                    raise JournalDamaged(told, REPAIR) from error
+            if len(rows) < most:
+                return
+            after, left = rows[-1][0], left - len(rows) if left > 0 else left
+
+    def _rows(self, after: Seq, most: int) -> list[tuple[Any, ...]]:
         with journal_errors(self._path):
-            rows: list[tuple[Any, ...]] = self._db.execute(
+            found: list[tuple[Any, ...]] = self._db.execute(
                 "SELECT seq, at, cause, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after, limit),
+                (after, most),
             ).fetchall()
-        for row in rows:
-            try:
-                yield decode_row(row)
-            except ValueError as error:
-                raise JournalDamaged(f"event {row[0]} cannot be read: {error}", REPAIR) from error
+            return found
 
     def changes(self) -> int:
         """Return a number that differs after another connection has committed."""
