@@ -11,7 +11,11 @@ from anabranch.core import calls
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
 from anabranch.core.projections import reason_for
-from anabranch.core.resources import RESERVE_SECONDS
+from anabranch.core.resources import (
+    RESERVE_SECONDS,
+    STOP_AFTER_SECONDS,
+    TELL_AFTER_SECONDS,
+)
 from anabranch.testing import plan_of, stream
 from tests.core.working import Crew
 
@@ -147,11 +151,15 @@ def test_what_can_never_be_granted_is_refused(amounts: dict[str, float], word: s
 
 
 def test_nobody_gives_back_what_he_does_not_hold() -> None:
-    """Neither more than he has, nor what another has."""
+    """Neither more than he has, nor what another has, nor less than nothing; and he is told why."""
     crew = crew_of(2, 2)
     crew.asks("s0", db=1)
-    assert crew.releases("s0", db=2).outcome == "refused"
-    assert crew.releases("s1", db=1).outcome == "refused"
+    told = [crew.releases("s0", db=2), crew.releases("s1", db=1), crew.releases("s0", db=-1)]
+    assert [(answer.outcome, answer.facts["reason"]) for answer in told] == [
+        ("refused", "s0 does not hold 1 db more of this"),
+        ("refused", "s1 does not hold 1 db more of this"),
+        ("refused", "-1 is no amount of db"),
+    ]
     assert crew.releases("s0", db=1).facts == {"holds": {}}
 
 
@@ -163,6 +171,19 @@ def test_a_wait_can_be_given_up() -> None:
     assert crew.call(calls.Withdraw, "s1", ticket=ticket).outcome == "done"
     assert crew.call(calls.Withdraw, "s1", ticket=ticket).outcome == "refused"
     assert not crew.state.resources.queue
+    (withdrawn,) = crew.events(ev.ResourcesWithdrawn)
+    assert withdrawn.reason == "the wait was given up"
+
+
+@pytest.mark.parametrize(
+    ("holders", "told"), [(4, "s0, s1, s2, s3"), (5, "s0, s1, s2, s3 and 1 more")]
+)
+def test_the_holders_are_named_and_the_rest_of_many_is_counted(holders: int, told: str) -> None:
+    names = [f"s{n}" for n in range(holders)]
+    members = [stream(name, resources={"db": 1}) for name in (*names, "late")]
+    crew = Crew(plan=plan_of(*members, resources={"db": holders}, max_parallel=holders + 1))
+    reason = reason_for(crew.state, crew.state.streams[StreamId("late")])
+    assert reason == f"ready; needs 1 db, 0 of {holders} free; held by {told}"
 
 
 def test_everything_is_released_when_the_process_is_gone() -> None:
@@ -204,7 +225,35 @@ def test_three_that_wait_for_any_of_each_other_are_a_deadlock_too() -> None:
     assert len(crew.events(ev.DeadlockDetected)) == 1
 
 
+def test_what_several_can_give_back_is_enough_however_their_sum_is_rounded() -> None:
+    """0.1 + 0.1 + 0.5 - 0.5 is less than 0.2 for a machine; who need not give is in no ring."""
+    crew = Crew("one", "two", "rest", "last", resources={"db": 0.7, "gpu": 1})
+    for name, amount in (("one", 0.1), ("two", 0.1), ("rest", 0.5)):
+        crew.asks(name, db=amount)
+    crew.asks("last", gpu=1)
+    assert crew.asks("rest", gpu=1).outcome == "queued"
+    assert crew.asks("last", db=0.2).outcome == "queued"
+    assert not crew.events(ev.DeadlockDetected)
+    crew.releases("one", db=0.1)
+    crew.releases("two", db=0.1)
+    assert crew.held("last") == {"gpu": 1, "db": 0.2}
+
+
 # ------------------------------------------------------------------ fairness
+
+
+def test_nothing_is_reserved_for_one_that_may_not_start_yet() -> None:
+    """Its wait for resources begins when its time has come."""
+    late = stream("late", after_seconds=1000.0, resources={"db": 2})
+    crew = Crew(plan=plan_of(stream("a"), stream("b"), late, resources={"db": 2}))
+    crew.starts("a")
+    crew.starts("b")
+    crew.asks("a", db=1)
+    crew.passes(1000.0 - 1)
+    assert crew.asks("b", db=1).outcome == "granted"
+    crew.releases("b", db=1)
+    crew.passes(1 + RESERVE_SECONDS)
+    assert crew.asks("b", db=1).outcome == "queued"
 
 
 def test_a_large_request_is_not_starved_by_small_ones() -> None:
@@ -324,6 +373,19 @@ def test_too_much_is_shown_then_told_then_ended(policy: str, responses: list[str
         "tell" in responses
     )
     assert crew.phase("a") == ("stopping" if policy == "stop" else "running")
+
+
+def test_each_step_after_too_much_comes_in_its_own_time() -> None:
+    """Nobody is told, or ended, for what lasts no longer than a moment."""
+    crew = Crew(plan=plan_of(stream("a", resources={"memory_mb": 100}), on_excess="stop"))
+    crew.starts("a")
+    seen: list[list[str]] = []
+    for seconds in (100.0, TELL_AFTER_SECONDS - 1, 1.0, STOP_AFTER_SECONDS - 1, 1.0):
+        crew.passes(seconds)
+        crew.uses("a", 180)
+        seen.append([e.response for e in crew.events(ev.ResourcesExceeded)])
+    shown, told = ["show"], ["show", "tell"]
+    assert seen == [shown, shown, told, told, [*told, "stop"]]
 
 
 def test_a_stream_that_uses_less_again_begins_with_a_clean_slate() -> None:

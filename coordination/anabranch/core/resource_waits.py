@@ -37,6 +37,10 @@ class Shortfall(NamedTuple):
     since: float
     ticket: Seq
 
+    def is_met_by(self, back: float) -> bool:
+        """Whether so much is enough; sums of fractions fall short of themselves by a little."""
+        return back >= self.amount - _ROUNDING
+
 
 class ResourceWaits:
     """A stream whose request is queued waits for those who hold what it lacks."""
@@ -129,13 +133,13 @@ def _shortfalls(
 
 def _edges(state: State, stream: StreamId, lack: Shortfall, kind: str) -> Iterator[Edge]:
     whole = sum(lack.holders.values())
-    needed = sorted(h for h, amount in lack.holders.items() if whole - amount < lack.amount)
+    needed = sorted(h for h, amount in lack.holders.items() if not lack.is_met_by(whole - amount))
     if not needed:
         stuck = stuck_streams(state)
         if stream not in stuck:
             return
         left = sum(amount for h, amount in lack.holders.items() if h not in stuck)
-        needed = sorted(h for h in lack.holders if h in stuck) if left < lack.amount else []
+        needed = [] if lack.is_met_by(left) else sorted(h for h in lack.holders if h in stuck)
     for holder in needed:
         what = f"{lack.what}, which {holder} holds"
         yield Edge(stream, holder, what, lack.since, kind, lack.ticket)
@@ -168,6 +172,6 @@ def _can_go_on(
     for source in counting:
         for lack in source.lacks(state, stream):
             back = sum(a for holder, a in lack.holders.items() if holder not in waiting)
-            if back < lack.amount - _ROUNDING:
+            if not lack.is_met_by(back):
                 return False
     return True
