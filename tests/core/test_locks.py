@@ -154,14 +154,27 @@ def test_giving_up_the_read_lock_gives_up_its_upgrade(run: Run) -> None:
 
 def test_leaving_the_queue_lets_the_next_one_in(run: Run) -> None:
     """Who gives up waiting is refused, and those behind are looked at again."""
+    run.now = 1.0
     run.lock("s0", "a", "read")
     run.lock("s1", "a", "write", request="w")
     run.lock("s2", "a", "read")
     (queued,) = (e for e in run.events(ev.LockQueued) if e.stream == "s1")
     ticket = next(r.seq for r in run.records if r.event == queued)
+    run.now = 4.0
     assert run.call(Withdraw, "s1", ticket=ticket).outcome == "done"
     assert run.holds("s2", "a")
     assert run.lock("s1", "a", "write", request="w").outcome == "refused"
+    (gone,) = run.events(ev.LockWithdrawn)
+    assert (gone.waited_seconds, gone.reason) == (3.0, "the wait was given up")
+
+
+def test_a_wait_that_nobody_comes_back_for_says_so(run: Run) -> None:
+    """It was not given up by its stream: its client went away."""
+    run.lock("s0", "a")
+    run.lock("s1", "a")
+    (ticket,) = (r.seq for r in run.records if isinstance(r.event, ev.LockQueued))
+    assert run.call(Withdraw, "s1", ticket=ticket, is_abandoned=True).outcome == "done"
+    assert [e.reason for e in run.events(ev.LockWithdrawn)] == ["nobody came back for it"]
 
 
 def test_the_end_of_an_attempt_gives_everything_back(run: Run) -> None:

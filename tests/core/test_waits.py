@@ -76,7 +76,7 @@ def test_the_victim_is_who_has_worked_least() -> None:
     answer = run.lock("old", "b", request="mine")
     assert answer.outcome == "waiting"
     (found,) = run.events(ev.DeadlockDetected)
-    assert found.victim == "young"
+    assert (found.victim, found.stream, found.attempt, found.request) == ("young", "old", 1, "mine")
     assert run.lock("young", "a", request="wish").outcome == "refused"
     assert run.holds("young", "b"), "what a victim holds is never taken away"
     run.unlock("young", "b")
@@ -92,6 +92,16 @@ def test_waiting_behind_each_other_in_one_queue_is_no_ring() -> None:
         run.unlock(f"s{number}", "hot")
     assert not run.events(ev.DeadlockDetected)
     assert len(run.events(ev.LockGranted)) == 5
+
+
+def test_a_long_queue_is_drawn_with_one_edge_for_each_that_waits() -> None:
+    """The writer before stands for all who came before it, and for who holds the path."""
+    run = Run(running(9))
+    for number in range(9):
+        run.lock(f"s{number}", "hot")
+    for number in range(1, 9):
+        (edge,) = edges_from(run.state, StreamId(f"s{number}"), SOURCES)
+        assert edge.holder == f"s{number - 1}"
 
 
 def test_a_holder_passes_by_who_waits_for_it() -> None:
