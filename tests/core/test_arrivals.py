@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anabranch.core import calls
 from anabranch.core import events as ev
+from anabranch.core.arrivals import LARGEST_VALUE_BYTES
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.reducing import REDUCERS, reduce_values, why_not_reducible
 from anabranch.testing import plan_of, point, stream
@@ -102,10 +104,30 @@ def test_where_nobody_belongs_nobody_arrives() -> None:
 
 
 def test_a_value_that_is_too_long_is_refused() -> None:
-    """It belongs into a file."""
+    """It belongs into a file; the longest that is taken is just as long as is told."""
     crew = crew_at("p", "a", "b")
+    assert crew.arrives("b", "p", "x" * (LARGEST_VALUE_BYTES - 2)).outcome == "waiting"
+    assert crew.arrives("a", "p", "x" * (LARGEST_VALUE_BYTES - 1)).outcome == "refused"
     answer = crew.arrives("a", "p", "x" * 70_000)
     assert (answer.outcome, "file" in answer.facts["hint"]) == ("refused", True)
+
+
+@pytest.mark.parametrize("is_abandoned", [True, False])
+def test_a_wait_at_a_point_can_end_before_the_others_have_come(is_abandoned: bool) -> None:
+    """What was merely abandoned is brought all the same; what was given up was never there."""
+    crew = crew_at("p", "a", "b", "c")
+    ticket = int(crew.arrives("a", "p", 1).facts["ticket"])
+    crew.arrives("b", "p", 2)
+    assert crew.call(calls.Withdraw, "c", ticket=ticket).outcome == "refused"
+    withdraws = {"ticket": ticket, "is_abandoned": is_abandoned}
+    assert crew.call(calls.Withdraw, "a", **withdraws).outcome == "done"
+    there = {a.stream: a.waits for a in crew.state.points[PointId("p")].gathering.arrivals}
+    assert there == ({"a": False, "b": True} if is_abandoned else {"b": True})
+    last = crew.arrives("c", "p", 3)
+    if not is_abandoned:
+        assert last.outcome == "waiting"
+        last = crew.arrives("a", "p", 4)
+    assert last.facts["state"] == {"a": 1 if is_abandoned else 4, "b": 2, "c": 3}
 
 
 def test_who_waits_for_one_that_waits_for_him_is_told_so() -> None:
@@ -141,7 +163,7 @@ def test_a_ring_over_a_point_and_resources_is_found_when_it_closes() -> None:
     answer = crew.asks("b", cpu_cores=1)
     ring = crew.events(ev.DeadlockDetected)[0].cycle
     assert {e.kind for e in ring} == {"point", "resource"}
-    assert answer.outcome in ("refused", "queued")
+    assert answer.outcome == "refused"
 
 
 def test_an_outside_stream_is_heard_if_it_comes_in_time() -> None:

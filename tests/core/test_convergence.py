@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.convergence import conflicts_in_words
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.state import Point, PointPhase
 from anabranch.testing import ByHand, point, stream
@@ -181,6 +183,26 @@ def test_retrying_what_was_left_out_retries_what_was_built_on_it() -> None:
     assert run.phases() == {"a": "succeeded", "b": "preparing", "c": "waiting"}
 
 
+@pytest.mark.parametrize(
+    ("conflicts", "paths", "told"),
+    [
+        (1, 3, "a and b conflict in f0, f1, f2"),
+        (1, 4, "a and b conflict in f0, f1, f2 and 1 more"),
+        (2, 1, "a and b conflict in f0; a and b conflict in f0"),
+        (3, 1, "a and b conflict in f0; a and b conflict in f0; 1 more"),
+    ],
+)
+def test_of_many_conflicts_the_first_are_named_and_the_rest_is_counted(
+    conflicts: int, paths: int, told: str
+) -> None:
+    found = tuple(ev.ConflictedPath(f"f{n}", "contents") for n in range(paths))
+    one = ev.Conflict((StreamId("a"), StreamId("b")), found)
+    fact = inputs.MergeFinished(
+        point=P, commit="m", tree="t", branch=None, merged=(), conflicts=(one,) * conflicts, cause=1
+    )
+    assert conflicts_in_words(fact) == told
+
+
 def test_a_merge_that_cannot_be_done_waits_for_a_person_and_is_owed_again() -> None:
     run = given(stream("a"))
     run.succeed("a")
@@ -244,6 +266,7 @@ def test_stopping_the_blocked_stream_lets_the_others_come_to_an_end() -> None:
     run.succeed("a", "b")
     run.conflicted("c", "a", "b")
     assert run.state.phase == "needs_operator"
+    assert run.state.reason.startswith("c: ")
     assert run.stop("c")[:2] == ["run_reopened", "stream_stopped c"]
     assert run.merged()[-1] == "run_converged"
 

@@ -150,6 +150,14 @@ def test_a_hostile_path_is_refused(hostile: str) -> None:
         ("a[!a-y]", "az", True),
         ("a[!a-y]", "ab", False),
         ("*.py", "*.md", False),
+        ("?", "a", True),
+        ("?", "ab", False),
+        ("a?", "?b", True),
+        ("[]a]", "]", True),
+        ("[]a]", "a", True),
+        ("[]a]", "a]", False),
+        ("[!]]", "a", True),
+        ("[!]]", "]", False),
         ("a*c", "*b*", True),
         ("é*", "éa", True),
     ],
@@ -200,5 +208,7 @@ def test_sets_of_too_many_characters_are_refused() -> None:
 def test_sets_are_compared_as_the_ranges_they_are() -> None:
     assert overlap("[a-cb-f]x", "[e-g]x")
     assert not overlap("[a-cb-d]x", "[e-g]x")
+    for one, other in (("[a-c]x", "[c-e]x"), ("[c-e]x", "[a-c]x"), ("[c]x", "[a-e]x")):
+        assert overlap(one, other)
     assert overlap("[!a-z]x", "[A-Z]x")
     assert not overlap("[!a-z]x", "[b-y]x")

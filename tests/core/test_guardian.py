@@ -360,6 +360,7 @@ def test_who_only_answers_leaves_the_first_rung_too() -> None:
     for _ in range(5):
         run.passes(600.0)
         run.sees("b", silent=600.0)
+        run.passes(0.0)
         run.give(calls.Heartbeat(caller=calls.Caller(StreamId("b"), 1), request=""))
         run.sees("b", "back")
     assert run.phase("b") == "running"
@@ -476,6 +477,22 @@ def test_the_fallback_says_what_becomes_of_a_run_in_which_a_stream_fails_for_goo
     assert run.story("a") == story
     assert (run.phase("b"), run.state.max_parallel) == (other, 2)
     assert (run.state.first_failure is None) is (fallback == "degrade")
+
+
+@pytest.mark.parametrize(("fallback", "at_once"), [("sequential", 1), ("degrade", 2)])
+def test_a_person_can_have_the_last_resort_of_one_that_has_failed(
+    fallback: str, at_once: int
+) -> None:
+    """It runs once more; alone only if that is what the plan's fallback means."""
+    run = ward("a", "b", fallback=fallback)
+    while run.phase("a") != "failed":
+        run.exited("a", 1)
+        run.kept("a")
+        run.starts_again("a")
+    run.recovers("a", "fallback")
+    assert run.refusal is None
+    assert run.state.max_parallel == at_once
+    assert run.phase("a") in {1: "queued", 2: "preparing"}[at_once]
 
 
 def test_an_optional_stream_that_fails_asks_for_no_last_resort() -> None:

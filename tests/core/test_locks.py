@@ -10,9 +10,11 @@ from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.calls import Caller, Heartbeat, Lock, Unlock, Withdraw
+from anabranch.core.ids import StreamId
 from anabranch.core.lock_views import locks_status
 from anabranch.core.locks import MOST_WAITING, MOST_WAITING_PATTERNS
 from anabranch.core.state import PointPhase, RunPhase
+from anabranch.core.violations import MOST_VIOLATIONS, doubtful, outside
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import Run, begun, running, started
 
@@ -192,12 +194,18 @@ def test_the_end_of_an_attempt_gives_everything_back(run: Run) -> None:
 def test_a_stale_attempt_changes_nothing(run: Run) -> None:
     """An attempt that is over, or was never there, is refused and fenced off."""
     fence = run.lock("s0", "a").facts["fence"]
-    for caller in (Caller(run.caller("s0").stream, 7), Caller(run.caller("s0").stream, 0)):
+    for attempt in (7, 0):
+        caller = Caller(run.caller("s0").stream, attempt)
         answer = run.call(Unlock, "s0", fence=fence, caller=caller)
-        assert answer.facts["reason"].startswith("stale attempt")
+        told = (
+            f"stale attempt: attempt {attempt} of s0 is over (attempt 1 of s0 is the current one)"
+        )
+        assert answer.facts["reason"] == told
     before = run.caller("s0")
     run.lose("s0")
-    assert run.lock("s0", "b", caller=before).outcome == "refused"
+    answer = run.lock("s0", "b", caller=before)
+    assert answer.outcome == "refused"
+    assert answer.facts["reason"] == "stale attempt: attempt 1 of s0 is over (s0 is capturing)"
     assert not run.holds("s0", "b")
 
 
@@ -330,6 +338,19 @@ def _succeed(run: Run, name: str) -> None:
             stream=who.stream, attempt=who.attempt, commit="c", tree="t", files_changed=1, ref="r"
         )
     )
+
+
+def test_what_may_be_a_violation_is_found_among_many_paths() -> None:
+    """Outside of what its plan says it writes, or held by another; and no more than a hundred."""
+    members = (stream("s0"), stream("s1", writes=("src/",)), stream("s2"))
+    run = Run(started(plan_of(*members), ["s0", "s1", "s2"]))
+    run.lock("s0", "src/a.py")
+    paths = ("src/a.py", "src/b.py", "docs/c.md")
+    found = {name: doubtful(run.state, StreamId(name), paths) for name in ("s0", "s1", "s2")}
+    assert found == {"s0": (), "s1": ("src/a.py", "docs/c.md"), "s2": ("src/a.py",)}
+    assert outside(paths, ("src/",)) == ("docs/c.md",)
+    many = [f"docs/{n}" for n in range(MOST_VIOLATIONS + 1)]
+    assert list(outside(many, ("src/",))) == many[:MOST_VIOLATIONS]
 
 
 def test_shared_files_are_held_against_nobody() -> None:

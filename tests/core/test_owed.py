@@ -52,6 +52,12 @@ def test_each_phase_owes_its_effect() -> None:
     assert only() == fx.WriteReport(cause=run.state.cause)
 
 
+def test_who_waits_for_another_has_no_alarm_set() -> None:
+    """It is the other's end that lets it go, and no time."""
+    run = given(stream("a"), stream("b", "a"))
+    assert [type(effect) for effect in owed(run.state)] == [fx.PrepareWorkspace]
+
+
 def test_a_result_is_not_partial_when_the_exit_code_is_good() -> None:
     run = given(stream("a"))
     run.run("a")

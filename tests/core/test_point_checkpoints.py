@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from anabranch.core import effects as fx
@@ -228,6 +229,26 @@ def test_the_end_merges_onto_the_last_checkpoint_what_has_changed_since() -> Non
     assert together.start is not None
     assert together.start.commit == "m1"
     assert [(s, r.start_tree) for s, r in together.then] == [("a", "t-m1"), ("b", "t-k-b.1")]
+
+
+def test_of_several_checkpoints_the_one_that_holds_most_is_gone_on_from() -> None:
+    """Wherever its point stands in the plan."""
+    run = given(stream("a", sync=True), stream("b"), stream("z", converge="p"), meeting())
+    run.run("a", "b", "z")
+    run.at(10.0)
+    taken(run, "a", "b", *({"z"} & set(final(run).checkpoint.takes)))
+    merged(run)
+    synced(run, "a")
+    for name in "ab":
+        run.exited(name)
+        run.kept(name)
+    made, other = final(run).checkpoint, run.state.points[PointId("p")]
+    assert set(made.works) == {A, B}
+    smaller = msgspec.structs.replace(made, commit="m0", works={A: made.works[A]})
+    points = run.state.points.insert(other.id, msgspec.structs.replace(other, checkpoint=smaller))
+    together = inherited_from(msgspec.structs.replace(run.state, points=points), [A, B])
+    assert together.start is not None
+    assert (together.start.commit, together.from_point) == ("m1", FINAL)
 
 
 def test_what_was_brought_stays_known_when_the_next_checkpoint_comes_without_a_snapshot() -> None:

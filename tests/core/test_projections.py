@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from anabranch.core import accounting, projections
 from anabranch.core.ids import PointId, StreamId
 from anabranch.testing import ByHand, point, stream
@@ -74,6 +78,16 @@ def test_a_signal_is_told_as_a_shell_tells_it() -> None:
     assert "exit 139" in projections.evidence_for(run.stream("a"))
 
 
+def test_what_is_known_of_a_stream_is_named_and_nothing_else() -> None:
+    run = given(stream("a"), stream("b", "a"))
+    assert projections.evidence_for(run.stream("b")) == "not started"
+    run.run("a")
+    assert projections.evidence_for(run.stream("a")) == "attempt 1, pid 10"
+    run.exited("a")
+    run.kept("a", "0123456789abcdef")
+    assert projections.evidence_for(run.stream("a")) == "attempt 1, exit 0, commit 0123456789"
+
+
 def test_an_exit_status_that_is_lost_is_not_made_up() -> None:
     run = given(stream("a"))
     run.run("a")
@@ -125,12 +139,17 @@ def test_a_process_that_runs_counts_up_to_now() -> None:
     assert accounting.worked_seconds(run.stream("a"), 7.0) == 7.0
 
 
-def test_work_from_the_first_instant_on_counts() -> None:
-    """A start at second 0 of the run clock is a start, not a missing one."""
+@pytest.mark.parametrize("end", [ByHand.exited, ByHand.lost])
+@pytest.mark.parametrize("begins_at", [0.0, 2.0])
+def test_work_counts_from_its_first_instant_on(
+    begins_at: float, end: Callable[[ByHand, str], list[str]]
+) -> None:
+    """A start at second 0 of the run clock is a start, not a missing one; however it ends."""
     run = given(stream("a"))
+    run.clock.advance(begins_at)
     run.run("a")
     run.clock.advance(3.0)
-    run.exited("a")
+    end(run, "a")
     assert run.stream("a").spent.working == 3.0
 
 

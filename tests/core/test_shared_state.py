@@ -145,6 +145,8 @@ def nested(levels: int) -> Any:
         (float("nan"), "nan"),
         ([float("inf")], "inf"),
         ({"a": [10**40]}, "64 bits"),
+        (2**64, "64 bits"),
+        (-(2**63) - 1, "64 bits"),
         ("\ud800", "Unicode"),
         ({1: 2}, "JSON"),
         (b"bytes", "bytes"),
@@ -168,6 +170,7 @@ def test_the_largest_value_and_key_are_kept() -> None:
     talk = Talk("a")
     assert talk.sets("a", "k" * 256, "x" * (MOST_BYTES - 2)).outcome == "done"
     assert talk.sets("a", "deep", nested(32)).outcome == "done"
+    assert talk.sets("a", "numbers", [2**64 - 1, -(2**63)]).outcome == "done"
     for key in ("", "k" * 257, "a\nb"):
         assert talk.sets("a", key, 1).outcome == "refused"
 

@@ -70,6 +70,7 @@ def test_a_retry_from_a_checkpoint_has_the_state_of_the_checkpoint() -> None:
     (event,) = run.events(ev.StateRestored)
     assert (event.of, event.keys, event.left) == ("a", ("k", "new"), ())
     assert "checkpoint 1" in run.state.streams[A].warnings[-1]
+    assert "left alone" not in run.state.streams[A].warnings[-1]
     again = decode_state(encode_state(run.state))
     assert again.shared.values == run.state.shared.values
 
@@ -88,6 +89,7 @@ def test_what_others_have_changed_since_is_left_alone() -> None:
     assert values(run) == {"k": "3", "both": "2"}
     (event,) = run.events(ev.StateRestored)
     assert (event.keys, event.left) == (("both",), ("k",))
+    assert "version 1: both; left alone: k" in run.state.streams[A].warnings[-1]
 
 
 def test_without_a_checkpoint_its_changes_stay_and_the_way_back_is_offered() -> None:

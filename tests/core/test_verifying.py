@@ -200,13 +200,21 @@ def test_a_check_that_is_not_reliable_accuses_nobody(
     assert run.state.phase.value == "converged", "nothing of what it said is remembered"
 
 
+@pytest.mark.parametrize(("size", "told"), [(3, "a, b, c it"), (5, "a, b, c and 2 more it")])
+def test_of_many_that_a_check_cannot_tell_apart_the_first_are_named(size: int, told: str) -> None:
+    run = checked(*"abcde"[:size])
+    run.goes_on(by_chance(1))
+    assert f"with {told} has passed once and failed once" in run.state.reason
+
+
 def test_a_check_that_fails_by_chance_is_tried_again() -> None:
     """As often as the plan says; what passes then counts, and it is told that it is flaky."""
     run = checked("a", "b", retries=2)
     run.goes_on(by_chance(1, 2))
     assert run.state.phase is RunPhase.CONVERGED
     assert any("failed 2 times" in w for w in run.state.points[FINAL_POINT].warnings)
-    assert [e.failures for e in (r.event for r in run.records) if isinstance(e, ev.VerifyRetried)]
+    retried = [r.event for r in run.records if isinstance(r.event, ev.VerifyRetried)]
+    assert [e.failures for e in retried] == [1, 2]
     run = checked("a", "b", retries=1)
     run.goes_on(by_chance(1, 2))
     assert run.state.phase is RunPhase.NEEDS_OPERATOR

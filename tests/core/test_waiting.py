@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from anabranch.core import calls
+from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.foretelling import granted_by_revoking, skipped_without
 from anabranch.core.guardian.by_hand import evidence_of, foretell
@@ -20,7 +20,15 @@ from anabranch.core.lock_views import locks_status
 from anabranch.core.projections import reason_for, status, stream_status
 from anabranch.core.state import State
 from anabranch.core.wait_sources import SOURCES
-from anabranch.core.waiting import Wait, in_words, keeps_waiting, standing, waiting_for, waits_of
+from anabranch.core.waiting import (
+    Wait,
+    in_short,
+    in_words,
+    keeps_waiting,
+    standing,
+    waiting_for,
+    waits_of,
+)
 from anabranch.core.waits import edges_from
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import OPERATOR, Run, running, started
@@ -94,6 +102,51 @@ def test_who_has_it_is_told_apart_from_who_has_only_asked_before() -> None:
     locks = [w for w in waits_of(run.state, StreamId("three")) if w.kind == "lock"]
     assert {w.holder for w in locks} == {"one", "two"}
     assert in_words(locks) == "the lock of src/, which one holds and two asked for before"
+
+
+def test_what_nobody_holds_is_waited_for_all_the_same() -> None:
+    """By the accounts there is enough, but the machine has no memory left to give."""
+    run = Run(started(plan_of(stream("one"), stream("two")), ["one", "two"]))
+    run.give(inputs.MachineSeen(capacity={"cpu_cores": 2.0, "memory_mb": 8000.0}))
+    run.call(calls.RequestResources, "one", amounts={"memory_mb": 100.0})
+    run.give(inputs.MachineLoad(memory_available_mb=200.0, memory_pressure=0.0))
+    run.call(calls.RequestResources, "two", amounts={"memory_mb": 1000.0})
+    assert waits(run, "two") == [("resource", "memory_mb", None)]
+    assert waiting_for(run.state, StreamId("two")) == "memory_mb"
+
+
+def _wait(name: str, holder: str | None) -> Wait:
+    return Wait("lock", name, None if holder is None else StreamId(holder), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("waits", "told"),
+    [
+        ([("a", "one")], "one: a"),
+        ([("a", "one"), ("b", "one")], "one: a, b"),
+        ([("a", "one"), ("a", "two")], "one, two: a"),
+        ([("a", "one"), ("a", "two"), ("a", "three")], "one, two and 1 more: a"),
+        ([("a", None)], "a"),
+        ([("a", None), ("b", "one")], "one: a, b"),
+    ],
+)
+def test_in_a_row_there_is_room_for_few_words(
+    waits: list[tuple[str, str | None]], told: str
+) -> None:
+    assert in_short([_wait(name, holder) for name, holder in waits]) == told
+
+
+@pytest.mark.parametrize(
+    ("holders", "told"), [(3, "s0, s1, s2 hold"), (4, "s0, s1, s2 and 1 more hold")]
+)
+def test_of_many_holders_the_first_are_named_and_the_rest_is_counted(
+    holders: int, told: str
+) -> None:
+    run = Run(running(holders + 1))
+    for number in range(holders):
+        run.lock(f"s{number}", "a", "read")
+    run.lock(f"s{holders}", "a")
+    assert waiting_for(run.state, StreamId(f"s{holders}")) == f"the lock of a, which {told}"
 
 
 def test_the_operator_has_a_name_as_a_holder() -> None:

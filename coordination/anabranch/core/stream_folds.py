@@ -129,7 +129,8 @@ def _exited(s: Stream, record: ev.Recorded, event: ev.StreamExited, spent: float
 
 
 def _lost(s: Stream, record: ev.Recorded, event: ev.StreamLost, spent: float) -> Stream:
-    worked = max(0.0, record.at - (s.started_at or record.at))
+    began = record.at if s.started_at is None else s.started_at
+    worked = max(0.0, record.at - began)
     return replace(
         s,
         exit=Exit(lost=True),
