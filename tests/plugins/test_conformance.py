@@ -224,7 +224,7 @@ WRONG_BALANCERS = {
     "it sleeps": Balancer(sleeps),
     "it prints": Balancer(prints),
     "it answers differently": Balancer(lambda view: (Random().random(),)),
-    "ms of processor time": Balancer(lambda view: (float(sum(range(view.position * 500))),)),
+    "ms of processor time": Balancer(lambda view: (float(sum(range(view.position * 400))),)),
 }
 
 WRONG_RECOVERIES = {
