@@ -119,8 +119,8 @@ def test_a_wait_at_a_point_can_end_before_the_others_have_come(is_abandoned: boo
     ticket = int(crew.arrives("a", "p", 1).facts["ticket"])
     crew.arrives("b", "p", 2)
     assert crew.call(calls.Withdraw, "c", ticket=ticket).outcome == "refused"
-    withdraws = {"ticket": ticket, "is_abandoned": is_abandoned}
-    assert crew.call(calls.Withdraw, "a", **withdraws).outcome == "done"
+    answer = crew.call(calls.Withdraw, "a", ticket=ticket, is_abandoned=is_abandoned)
+    assert answer.outcome == "done"
     there = {a.stream: a.waits for a in crew.state.points[PointId("p")].gathering.arrivals}
     assert there == ({"a": False, "b": True} if is_abandoned else {"b": True})
     last = crew.arrives("c", "p", 3)
