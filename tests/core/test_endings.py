@@ -341,3 +341,13 @@ def test_every_end_that_is_not_a_good_one_names_what_proves_it(
     assert run.state.phase.value == state
     assert run.state.proof == f"no process runs any more; {proof}"
     assert status(run.state, False, None)["proof"] == run.state.proof
+
+
+@pytest.mark.parametrize(("size", "more"), [(3, []), (5, ["2 more"])])
+def test_of_many_that_did_not_succeed_the_first_are_named(size: int, more: list[str]) -> None:
+    names = [f"s{n}" for n in range(size)]
+    run = started_run(*map(stream, names), max_parallel=size, keep_going=True)
+    run.fail(*names)
+    named = [f"{name}: attempt 1, exit 1, kept refs/{name}.1" for name in names[:3]]
+    told = ["no process runs any more", f"{size} failed", *named, *more, "final is abandoned"]
+    assert run.state.proof == "; ".join(told)

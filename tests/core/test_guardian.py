@@ -203,6 +203,18 @@ def test_a_plugin_brings_its_own_last_rung() -> None:
     assert (run.phase("a"), run.state.first_failure) == ("failed", None)
 
 
+def test_one_failure_is_a_crash_and_more_of_them_are_a_loop() -> None:
+    """Of a command that cannot be run neither is said."""
+    run = Ward(plan_of(stream("a", max_retries=3), stream("b", max_retries=3)))
+    found = []
+    for code in (1, 1, 127):
+        run.exited("a", code)
+        run.kept("a")
+        found.append(diagnose(run.state, run.stream("a")))
+        run.starts_again("a")
+    assert found == ["crashed", "crash loop", "cannot start"]
+
+
 # --- brakes ----------------------------------------------------------------------------------
 
 
@@ -264,9 +276,12 @@ def test_who_keeps_others_waiting_for_too_long_is_asked_and_ended_only_if_it_sta
         max_parallel=3,
     )
     run = Ward(plan)
+    run.passes(50.0)
     run.exited("c")
     run.kept("c")
-    run.passes(100.0)
+    run.passes(110.0)
+    (overdue,) = (r.event for r in run.records if isinstance(r.event, ev.ConvergenceOverdue))
+    assert (overdue.waited_seconds, overdue.waiting_for) == (110.0, ("a", "b"))
     assert (run.story("a"), run.story("b")) == (["soft"], ["soft"])
     run.sees("a", "back")
     run.sees("b")
@@ -533,7 +548,11 @@ def test_a_remedy_is_foretold(fallback: str) -> None:
     assert any("attempt 2" in step for step in hard.steps)
     last = foretell(run.state, A, "fallback")
     assert last.kept
-    assert last.undo
+    begun_again = "it cannot be undone; what the ended attempt had done is kept"
+    assert soft.undo == "any sign of life calls it off"
+    assert hard.undo == begun_again
+    undo = begun_again if fallback == "sequential" else "anabranch recover a hard starts it again"
+    assert last.undo == undo
     assert foretell(run.state, StreamId("x"), "hard").refusal
 
 

@@ -301,8 +301,8 @@ def test_a_write_on_a_held_path_keeps_the_result_from_the_merge() -> None:
     run.lock("s0", "src/a.py")
     for _ in range(2):
         run.give(_written(run, "s1", "src/a.py", "src/b.py", "docs/c.md"))
-    told = [v["path"] for v in locks_status(run.state)["violations"]]
-    assert told == ["docs/c.md", "src/a.py"]
+    told = [(v["path"], v["holder"]) for v in locks_status(run.state)["violations"]]
+    assert told == [("docs/c.md", None), ("src/a.py", "s0")]
     for name in ("s0", "s1"):
         _succeed(run, name)
     point = run.state.points[run.state.plan.points[-1].id]

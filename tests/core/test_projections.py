@@ -68,6 +68,8 @@ def test_the_reason_of_a_waiting_stream_names_what_it_waits_for() -> None:
     run = given(stream("a"), stream("b"), stream("c", "a", "b"), max_parallel=1)
     reasons = {s: projections.reason_for(run.state, run.stream(s)) for s in ("b", "c")}
     assert reasons == {"b": "ready; waits for one of 1 slots", "c": "waits for a, b"}
+    run.succeed("a")
+    assert projections.reason_for(run.state, run.stream("c")) == "waits for b"
 
 
 def test_a_signal_is_told_as_a_shell_tells_it() -> None:

@@ -175,6 +175,30 @@ def test_a_started_provider_is_enough_if_the_plan_says_so() -> None:
     assert crew.phase("b") == "preparing"
 
 
+@pytest.mark.parametrize(
+    ("condition", "phase"), [("completed", "preparing"), ("succeeded", "skipped")]
+)
+def test_one_that_left_without_success_has_completed(
+    condition: DependencyCondition, phase: str
+) -> None:
+    crew = Crew(plan=plan_with(stream("a"), needing("b", "analysis", condition=condition)))
+    crew.starts("a")
+    crew.registers("scout", "analysis")
+    assert crew.phase("b") == "waiting"
+    crew.falls_silent("scout")
+    assert crew.phase("b") == phase
+
+
+def test_nobody_joins_a_run_that_comes_to_its_end() -> None:
+    """Neither one that is being stopped nor one that is over."""
+    crew = Crew("a")
+    crew._step(inputs.StopRun(reason="stopped by you"))
+    assert crew.registers("scout").facts["reason"] == "the run is stopping"
+    crew.ends("a", exit_code=1)
+    assert crew.state.has_ended
+    assert crew.registers("scout").facts["reason"] == "the run is stopped"
+
+
 def test_nobody_hopes_for_ever() -> None:
     """After the heartbeat timeout of the waiting stream, it is skipped and the run ends."""
     crew = Crew(plan=plan_with(needing("b", "analysis")))

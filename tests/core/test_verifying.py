@@ -128,6 +128,20 @@ def test_who_was_built_on_the_guilty_is_left_out_too() -> None:
     assert run.state.points[FINAL_POINT].merged == ("c",)
 
 
+@pytest.mark.parametrize(("guilty", "reopened"), [("a", ["p"]), ("c", [])])
+def test_other_points_are_merged_again_only_without_what_they_hold(
+    guilty: str, reopened: list[str]
+) -> None:
+    """A point that merged a stream before it was found guilty has to do without it."""
+    run = Checked(stream("a", converge="p"), stream("b", converge="p"), stream("c"))
+    run.succeed("a", "b", "c")
+    run.merged("p")
+    run.goes_on(lambda some: guilty in some)
+    assert run.phase(guilty) == "quarantined"
+    again = [r.event.point for r in run.records if isinstance(r.event, ev.ConvergenceReopened)]
+    assert again == reopened
+
+
 def test_a_plan_can_want_the_run_to_stop_instead() -> None:
     """Nothing is left out; the run has failed, and says whose work fails."""
     run = checked("a", "b", on_failure="stop")

@@ -51,7 +51,8 @@ def _why_refused(state: State, call: calls.Register) -> tuple[str, str] | None:
         hint = "add it to [coordination] protocols and start the run anew"
         return "the plan has switched registration off: nothing joins from outside", hint
     if state.has_ended or state.stop_reason:
-        return f"the run is {state.phase}", "nothing joins it any more"
+        standing = state.phase.value if state.has_ended else "stopping"
+        return f"the run is {standing}", "nothing joins it any more"
     fault = stream_fault(call.id)
     if fault:
         return f"{call.id[:64]!r} cannot name a stream: {fault}", "choose another name"
