@@ -287,6 +287,21 @@ def test_a_type_that_looks_again_all_the_time_makes_no_events_and_few_timers() -
     assert run.kept("a")[-1] == "convergence_started final"
 
 
+@pytest.mark.parametrize(("ahead", "is_asked"), [(-1.0, False), (0.0, False), (1.0, True)])
+def test_a_time_that_is_not_to_come_waits_for_something_to_happen(
+    ahead: float, is_asked: bool
+) -> None:
+    """A strategy that names the present moment again and again is not asked for ever."""
+    run = run_with(
+        lambda view, now: WaitForMore("not yet", now + ahead),
+        *(stream("a"), point("final", type="says")),
+        behind_guard=True,
+    )
+    run.run("a")
+    again = run.state.points[FINAL_POINT].looks_again_at
+    assert again == (run.clock() + ahead if is_asked else None)
+
+
 def test_a_time_that_is_named_is_kept_even_if_a_sooner_one_was_named_before() -> None:
     """Ten seconds later it converges, whatever it said in between."""
     run = run_with(

@@ -553,6 +553,13 @@ def test_a_remedy_is_foretold(fallback: str) -> None:
     assert hard.undo == begun_again
     undo = begun_again if fallback == "sequential" else "anabranch recover a hard starts it again"
     assert last.undo == undo
+    steps = {
+        "sequential": "from now on one stream runs at a time",
+        "degrade": "a is dropped; the rest goes on",
+        "stop": "every other stream is stopped too, its work kept",
+    }
+    assert last.steps[-1] == steps[fallback]
+    assert not set(hard.steps) & set(steps.values())
     assert foretell(run.state, StreamId("x"), "hard").refusal
 
 

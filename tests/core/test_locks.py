@@ -14,7 +14,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.lock_views import locks_status
 from anabranch.core.locks import MOST_WAITING, MOST_WAITING_PATTERNS
 from anabranch.core.state import PointPhase, RunPhase
-from anabranch.core.violations import MOST_VIOLATIONS, doubtful, outside
+from anabranch.core.violations import MOST_VIOLATIONS, doubtful, outside, why_not_merged
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import Run, begun, running, started
 
@@ -338,6 +338,21 @@ def _succeed(run: Run, name: str) -> None:
             stream=who.stream, attempt=who.attempt, commit="c", tree="t", files_changed=1, ref="r"
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("strays", "told"), [(1, "x0"), (2, "x0; x1"), (3, "x0; x1; 1 more"), (5, "x0; x1; 3 more")]
+)
+def test_of_many_violations_the_first_are_named_and_the_rest_is_counted(
+    strays: int, told: str
+) -> None:
+    run = Run(started(plan_of(stream("s0", writes=("src/",))), ["s0"]))
+    run.give(_written(run, "s0", *(f"x{n}" for n in range(strays))))
+    reason = why_not_merged(run.state, [StreamId("s0")]) or ""
+    for words in ("s0 wrote ", ", outside the paths that its plan lets it write"):
+        reason = reason.replace(words, "")
+    assert reason == f"not merged before you allow it: {told}"
+    assert why_not_merged(run.state, []) is None
 
 
 def test_what_may_be_a_violation_is_found_among_many_paths() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from msgspec.structs import replace
+
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.effects import RunResolver
@@ -11,12 +14,14 @@ from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inheritance import to_inherit
 from anabranch.core.outcome import Refusal
 from anabranch.core.owed import owed
-from anabranch.core.resolutions import open_conflicts, undecided
+from anabranch.core.plan import ConflictPolicy
+from anabranch.core.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.state import PointPhase
 from anabranch.testing import ByHand, point, stream
 from tests.core.given import given
 
 FINAL = PointId("final")
+A, B = StreamId("a"), StreamId("b")
 
 
 def path_of(name: str = "f.txt") -> ConflictedPath:
@@ -191,6 +196,37 @@ def test_what_the_resolver_leaves_is_dealt_with_as_the_plan_says() -> None:
     does_not_merge(run)
     assert run.phase("b") == "quarantined"
     assert run.state.points[FINAL].phase is PointPhase.MERGED
+
+
+@pytest.mark.parametrize("on_conflict", ["quarantine", "stop"])
+@pytest.mark.parametrize(("tried", "is_due"), [("", True), ("f", True), ("fg", False)])
+def test_a_part_leaves_to_the_resolver_what_it_was_not_asked_about(
+    tried: str, is_due: bool, on_conflict: ConflictPolicy
+) -> None:
+    """What a part does not merge comes again in the last merge, and there it is its turn."""
+    queue = point(
+        "final", type="progressive", merges_early=True, resolver="settle", on_conflict=on_conflict
+    )
+    run = given(stream("a"), stream("b"), stream("c"), queue)
+    run.succeed("a")
+    run.merged()
+    run.succeed("b")
+    known = run.state.points[FINAL]
+    asked = replace(known, resolver_tried=tuple(key_of(path_of(name)) for name in tried))
+    run._state = replace(run.state, points=run.state.points.insert(FINAL, asked))
+    conflicts = tuple(Conflict((A, B), (path_of(name),), "tree") for name in "fg")
+    run.give(
+        inputs.MergeFinished(
+            point=FINAL, commit="m", tree="t-m", branch=None, merged=(A,), conflicts=conflicts,
+            cause=known.cause,
+        )
+    )  # fmt: skip
+    found = run.state.points[FINAL]
+    assert (found.phase is PointPhase.OPEN, "b" in found.left_out) == (
+        is_due or on_conflict == "quarantine",
+        is_due,
+    )
+    assert (run.phase("b") == "quarantined") is (not is_due and on_conflict == "quarantine")
 
 
 def test_a_resolver_that_is_late_changes_nothing() -> None:
