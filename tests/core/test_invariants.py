@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given as for_all
@@ -55,6 +56,10 @@ def _with_phase(state: State, phase: Phase) -> State:
     return replace(state, streams=state.streams.insert(a, changed))
 
 
+def _with_shared(state: State, **fields: Any) -> State:
+    return replace(state, shared=replace(state.shared, **fields))
+
+
 BROKEN = [
     (lambda s: replace(s, counts=Counts(active=1, ended=1)), "the counts say"),
     (lambda s: replace(s, ready=(((0.0,), 0, "a"),)), "the queue lists"),
@@ -62,6 +67,10 @@ BROKEN = [
     (lambda s: _with_phase(s, Phase.STARTING), "a is starting without a workspace"),
     (lambda s: _with_phase(s, Phase.RUNNING), "a runs without a process"),
     (lambda s: _with_phase(s, Phase.FAILED), "the run converged, but a is failed"),
+    (lambda s: _with_shared(s, synced=9), "version 9 was propagated, 0 is the newest"),
+    (lambda s: _with_shared(s, floor=1), "versions 1 to 0 of the state are not all there"),
+    (lambda s: _with_shared(s, head=1), "versions 0 to 1 of the state are not all there"),
+    (lambda s: _with_shared(s, synced=-1), "the state has changed, and nobody will propagate it"),
     (
         lambda s: replace(_with_phase(s, Phase.WAITING), phase=RunPhase.RUNNING),
         "a waits although nothing is missing",

@@ -31,6 +31,7 @@ from anabranch.core.state_views import (
     state_log,
     state_log_of,
     value_at,
+    value_in,
     values_at,
     verify_chain,
     verify_history,
@@ -303,6 +304,23 @@ def test_versions_that_are_not_there_are_refused_in_words() -> None:
     assert not verify_chain(talk.state)
     talk.remembers()
     assert talk.commits("a", 1, {"k0": 1}).outcome == "refused"
+
+
+def test_what_the_state_let_go_is_read_from_the_journal() -> None:
+    """And of what it still keeps, the journal says the same."""
+    talk = Talk("a", shared_state=SharedStatePlan(versions_kept=3))
+    for n in range(5):
+        talk.sets("a", f"k{n % 2}", n)
+    talk.sets("a", "k0", None)
+    found = [value_in(talk.records, talk.state, "k0", version) for version in range(7)]
+    told = [(None, 0), (0, 1), (0, 1), (2, 3), (2, 3), (4, 5), (None, 0)]
+    assert found == [Reading("k0", value, version, 6) for value, version in told]
+    assert found[4:] == [value_at(talk.state, "k0", version) for version in (4, 5, 6)]
+    assert value_in(talk.records, talk.state, "k1") == Reading("k1", 3, 4, 6)
+    for version in (-1, 7):
+        refusal = value_in(talk.records, talk.state, "k0", version)
+        assert isinstance(refusal, Refusal)
+        assert refusal.hint == "versions 0 to 6 can be read"
 
 
 def test_two_versions_are_compared() -> None:
