@@ -18,7 +18,7 @@ from anabranch.core.guardian.by_hand import foretell
 from anabranch.core.guardian.diagnosis import diagnose
 from anabranch.core.ids import StreamId
 from anabranch.core.owed import owed
-from anabranch.core.plan import Plan
+from anabranch.core.plan import AskPlan, Plan
 from anabranch.core.restoring import to_restore
 from anabranch.core.snapshots import decode_state, encode_state
 from anabranch.core.state import RunPhase
@@ -119,11 +119,35 @@ def test_a_stream_that_stands_still_is_asked_first(verdict: str) -> None:
 def test_a_sign_calls_everything_off() -> None:
     """Whoever answers is left alone, and the time that was set means nothing any more."""
     run = ward("a")
+    run.passes(5.0)
     run.sees("a")
+    run.passes(GRACE - 1)
     run.sees("a", "back")
     run.passes(GRACE)
     assert run.story("a") == ["soft", "soft recovered"]
+    (over,) = (r.event for r in run.records if isinstance(r.event, ev.RecoveryFinished))
+    assert over.seconds == GRACE - 1
     assert (run.phase("a"), run.stream("a").public_state) == ("running", "running")
+
+
+def test_it_is_asked_once_in_the_way_of_its_plan_too() -> None:
+    """What is owed for that is owed no more when it was done, and a late word changes nothing."""
+    run = Ward(plan_of(stream("a", ask=AskPlan(line="status?"), max_retries=1)))
+    run.sees("a")
+    (effect,) = (e for e in owed(run.state) if isinstance(e, fx.AskStream))
+    cause = run.stream("a").care.cause
+    assert effect.cause == cause
+    done: dict[str, Any] = {
+        "stream": A,
+        "attempt": 1,
+        "way": "the line 'status?'",
+        "outcome": "typed",
+    }
+    late, first, again = (
+        run.give(inputs.StreamAsked(cause=c, **done)) for c in (cause - 1, cause, cause)
+    )
+    assert (late, first, again) == ([], ["stream_asked a"], [])
+    assert not [e for e in owed(run.state) if isinstance(e, fx.AskStream)]
 
 
 def test_without_a_sign_its_work_is_kept_and_it_starts_again() -> None:

@@ -395,6 +395,10 @@ def test_another_attempt_begins_with_a_clean_slate() -> None:
     run.wake(100.0)
     run.state = begun(run.state, "s0", run.now)
     assert run.caller("s0").attempt == 2
+    run.give(_written(run, "s0", "y"))
+    told = [(v["attempt"], v["path"]) for v in locks_status(run.state)["violations"]]
+    assert told == [(2, "y")]
+    run.give(inputs.AllowViolation(stream=run.caller("s0").stream, path="y"))
     _succeed(run, "s0")
     assert run.state.points[run.state.plan.points[-1].id].phase is PointPhase.MERGING
 
@@ -429,6 +433,7 @@ def test_a_long_queue_is_quick() -> None:
             run.lock(f"s{number}", f"own-{number}-{other}")
     for number in range(30):
         run.unlock(f"s{number}", "hot")
+    assert len(run.events(ev.LockGranted)) == 30 * (1 + 33)
 
 
 def test_unknown_locks_are_refused_in_words(run: Run) -> None:

@@ -252,6 +252,7 @@ def test_a_deadline_makes_a_dead_letter_of_what_was_not_acknowledged() -> None:
     talk.passes(1000.0)
     assert bodies(talk, "b") == [2, "all"]
     assert bodies(talk, "c") == []
+    assert bodies(talk, "a") == [], "nobody gets back what he sent himself"
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])

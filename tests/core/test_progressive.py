@@ -60,15 +60,15 @@ def test_who_leaves_while_a_part_is_merged_is_not_waited_for() -> None:
     assert run.merged()[-1] == "run_converged"
 
 
-def test_a_dependent_starts_from_the_merged_result_at_once() -> None:
-    """It starts from the merge although others of its own point are still at work."""
+def test_a_dependent_of_what_is_merged_starts_at_once() -> None:
+    """From the work that it needs and nobody else's; others of its point are still at work."""
     run = given(meets("a"), meets("b"), meets("c"), meets("d", "a:converged"), queue("p"))
     run.succeed("a", "b")
     run.merged("p")
     run.merged("p")
     assert run.phase("d") == "preparing"
     start = inherited_by(run.state, StreamId("d"))
-    assert start.from_point in (P, None)
+    assert (start.heir_of, start.from_point, start.then) == ("a", None, ())
     run.succeed("c")
     run.merged("p")
     run.merged()

@@ -168,6 +168,14 @@ def test_a_capability_that_nobody_has_waits_for_somebody_to_join() -> None:
     assert state_of(crew, "scout") == "succeeded"
 
 
+def test_one_that_can_do_something_else_is_no_provider() -> None:
+    crew = Crew(plan=plan_with(needing("b", "analysis", condition="started")))
+    crew.registers("painter", "drawing")
+    assert crew.phase("b") == "waiting"
+    crew.passes(601)
+    assert crew.phase("b") == "skipped"
+
+
 def test_a_started_provider_is_enough_if_the_plan_says_so() -> None:
     """Joining is starting."""
     crew = Crew(plan=plan_with(needing("b", "analysis", condition="started")))

@@ -115,6 +115,18 @@ def test_what_nobody_holds_is_waited_for_all_the_same() -> None:
     assert waiting_for(run.state, StreamId("two")) == "memory_mb"
 
 
+def test_what_a_machine_that_shrank_has_not_is_waited_for() -> None:
+    """Nobody holds it, and yet there is not enough."""
+    run = Run(started(plan_of(stream("one"), stream("two")), ["one", "two"]))
+    for cores in (4.0, 1.0):
+        run.give(inputs.MachineSeen(capacity={"cpu_cores": cores, "memory_mb": 8000.0}))
+        if cores == 4.0:
+            run.call(calls.RequestResources, "two", amounts={"cpu_cores": 4.0})
+            run.call(calls.RequestResources, "one", amounts={"cpu_cores": 2.0})
+    run.call(calls.ReleaseResources, "two", amounts={"cpu_cores": 4.0})
+    assert waits(run, "one") == [("resource", "cpu_cores", None)]
+
+
 def _wait(name: str, holder: str | None) -> Wait:
     return Wait("lock", name, None if holder is None else StreamId(holder), 0.0)
 

@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
@@ -16,6 +17,8 @@ from anabranch.core.evolve import evolve
 from anabranch.core.ids import LockMode, StreamId
 from anabranch.core.lock_table import asks_of, blockers
 from anabranch.core.lock_views import locks_status
+from anabranch.core.plan import Dependency
+from anabranch.core.providers import with_providers
 from anabranch.core.state import State
 from anabranch.core.wait_sources import SOURCES
 from anabranch.core.waits import edges_from, find_ring, victim_of
@@ -223,6 +226,16 @@ def test_a_ring_through_the_plan_itself_is_seen() -> None:
     state = started(plan_of(stream("first"), stream("then", "first")), ["first"])
     (found,) = edges_from(state, StreamId("then"), SOURCES)
     assert (found.holder, found.kind) == ("first", "dependency")
+
+
+@pytest.mark.parametrize(("able", "waits_for"), [(1, ["able0"]), (2, [])])
+def test_who_alone_can_do_something_is_waited_for(able: int, waits_for: list[str]) -> None:
+    """Of several each would do: the wait is for none of them."""
+    providers = [stream(f"able{n}", capabilities=("analysis",)) for n in range(able)]
+    needing = replace(stream("then"), depends_on=(Dependency(capability="analysis"),))
+    plan = plan_of(*with_providers([*providers, needing]))
+    run = Run(started(plan, []))
+    assert [e.holder for e in edges_from(run.state, StreamId("then"), SOURCES)] == waits_for
 
 
 @settings(max_examples=100, deadline=None)
