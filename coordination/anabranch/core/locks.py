@@ -355,14 +355,14 @@ def _serve_who_may_pass(draft: Draft, ask: Ask) -> None:
 
 
 def _serve_stream(draft: Draft, stream: StreamId) -> None:
-    """Grant a stream's asks that nothing blocks, again and again: each lets more of them pass."""
-    has_granted = True
-    while has_granted:
-        has_granted = False
-        for ask in sorted(asks_of(draft.state.locks, stream), key=lambda a: a.rank):
-            if _is_free(draft, ask):
-                _grant(draft, ask)
-                has_granted = True
+    """Grant a stream's asks that nothing blocks, in order of rank: each lets later ones pass.
+
+    One that is granted frees none before it. Whoever waits for the new grant, and stands in the way
+    of an ask before it, would have stood in the way of this one too.
+    """
+    for ask in sorted(asks_of(draft.state.locks, stream), key=lambda a: a.rank):
+        if _is_free(draft, ask):
+            _grant(draft, ask)
 
 
 def _grant_if_free(draft: Draft, ask: Ask) -> bool:
