@@ -10,15 +10,22 @@ from hypothesis import given as for_all
 from hypothesis import settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from rpds import HashTrieMap
 
+from anabranch.core import calls
+from anabranch.core.ids import StreamId
 from anabranch.core.invariants import broken_promises
 from anabranch.core.lifecycle import Phase
+from anabranch.core.resource_table import Held
 from anabranch.core.snapshots import decode_state, encode_state
 from anabranch.core.state import Counts, RunPhase, State
-from anabranch.testing import stream
+from anabranch.testing import plan_of, stream
 from anabranch.testing.memory_store import replay
 from tests.core.given import given
+from tests.core.locking import Run, started
 from tests.core.random_runs import random_run
+
+B = StreamId("b")
 
 
 @settings(max_examples=100, deadline=None)
@@ -76,6 +83,79 @@ BROKEN = [
         "a waits although nothing is missing",
     ),
 ]
+
+
+def _shared_out() -> State:
+    """Two streams with locks, a wait for one, a database, a wait for that, and a message."""
+    run = Run(started(plan_of(stream("a"), stream("b"), resources={"db": 1}), ["a", "b"]))
+    for name in "ab":
+        run.lock(name, "x")
+        run.call(calls.RequestResources, name, amounts={"db": 1.0})
+    run.call(calls.Send, "a", to=B, body="hello")
+    return run.state
+
+
+def _with_entry(state: State, **fields: Any) -> State:
+    entry = replace(state.locks.entries["x"], **fields)
+    return replace(
+        state, locks=replace(state.locks, entries=state.locks.entries.insert("x", entry))
+    )
+
+
+def _with_resources(state: State, **fields: Any) -> State:
+    return replace(state, resources=replace(state.resources, **fields))
+
+
+def _with_letter(state: State, **fields: Any) -> State:
+    mail = state.messages
+    ((number, letter),) = mail.messages.items()
+    letters = mail.messages.insert(number, replace(letter, **fields))
+    return replace(state, messages=replace(mail, messages=letters))
+
+
+def _grant(state: State) -> Any:
+    return state.locks.entries["x"].grants[0]
+
+
+def _ask(state: State) -> Any:
+    return state.locks.entries["x"].asks[0]
+
+
+BROKEN_SHARING = [
+    (lambda s: _with_entry(s, grants=(_grant(s), replace(_grant(s), stream=B))), "a holds x and b"),
+    (lambda s: _with_entry(s, grants=(_grant(s), _grant(s))), "a fence was given twice"),
+    (lambda s: _with_entry(s, grants=(replace(_grant(s), fence=9999),)), "a fence is no event"),
+    (
+        lambda s: _with_entry(s, asks=(_ask(s), replace(_ask(s), ticket=1))),
+        "the queue of x is out of order",
+    ),
+    (lambda s: _with_entry(s, grants=(), asks=()), "nobody has or wants x"),
+    (lambda s: _with_entry(s, grants=()), "b waits for x although nothing is in its way"),
+    (lambda s: _with_entry(s, grants=()), "the books of the holders and the grants"),
+    (lambda s: _with_entry(s, asks=()), "the books of the holders and the queues"),
+    (lambda s: _with_resources(s, used={"db": 2.0}), "{'db': 1.0} is held, {'db': 2.0} is counted"),
+    (lambda s: _with_resources(s, used={"db": 2.0}), "2 db are held, there are 1"),
+    (
+        lambda s: _with_resources(s, queue=(replace(s.resources.queue[0], attempt=7),)),
+        "b waits for resources without a process",
+    ),
+    (
+        lambda s: _with_resources(s, held=s.resources.held.insert(B, Held(7, {}))),
+        "b holds {} without a process",
+    ),
+    (lambda s: _with_letter(s, acked=1), "message 17 counts 1 acknowledgements of ['queued']"),
+    (lambda s: _with_letter(s, recipients=0), "message 17 counts 0 open deliveries of ['queued']"),
+    (lambda s: _with_letter(s, died=-1), "message 17 counts 2 open and -1 dead deliveries"),
+    (lambda s: _with_letter(s, died=1), "message 17 is settled, but not among the settled"),
+    (lambda s: _with_letter(s, deliveries=HashTrieMap()), "the inboxes hold"),
+]
+
+
+@pytest.mark.parametrize(("breaks", "told"), BROKEN_SHARING)
+def test_a_broken_promise_about_what_is_shared_is_found_and_told(breaks: Any, told: str) -> None:
+    state = _shared_out()
+    assert broken_promises(state) == []
+    assert any(promise.startswith(told) for promise in broken_promises(breaks(state)))
 
 
 @pytest.mark.parametrize(("breaks", "told"), BROKEN)

@@ -14,6 +14,7 @@ from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inheritance import inherited_from
 from anabranch.core.known_trees import in_checkpoint, known_tree, still_stands
 from anabranch.core.plan import PointPlan
+from anabranch.core.projections import sync_status
 from anabranch.core.reverting import reverts
 from anabranch.core.state import Point, PointPhase
 from anabranch.core.strategies import Abandon, Checkpoint, Converge, PointView, WaitForMore
@@ -134,6 +135,24 @@ def test_the_rest_is_offered_to_who_opted_in_and_the_next_checkpoint_waits_for_t
     assert workspace.start_tree == "t-given"
     assert known_tree(run.state, FINAL, A) == "t-m1"
     assert known_tree(run.state, FINAL, B) == "t-k-b.1"
+
+
+def test_what_a_stream_was_brought_is_told_and_why_it_was_not() -> None:
+    run = two_at_work()
+    run.at(10.0)
+    taken(run, "a", "b")
+    assert sync_status(run.state, run.stream("a")) is None
+    merged(run)
+    offer = run.stream("a").offer
+    assert offer is not None
+    files = {"files": 0, "left_alone": []}
+    offered = {"state": "waiting", "reason": offer.waits_for, "since": "1970-01-01T00:00:10.000Z"}
+    assert sync_status(run.state, run.stream("a")) == {**offered, **files}
+    assert sync_status(run.state, run.stream("b")) is None
+    declined: dict[str, Any] = {"stream": A, "attempt": 1, "point": FINAL, "number": 1, "cause": 1}
+    run.give(inputs.SyncNotDone(reason="it changed the same files", **declined))
+    told = {"state": "declined", "reason": "it changed the same files", "since": None, **files}
+    assert sync_status(run.state, run.stream("a")) == told
 
 
 def test_a_snapshot_that_fails_keeps_nobody_from_the_others() -> None:

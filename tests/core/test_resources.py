@@ -42,6 +42,16 @@ def test_a_stream_that_does_not_fit_waits_and_says_for_what_and_whom() -> None:
     assert (crew.phase("b"), crew.held("b"), crew.held("a")) == ("preparing", {"db": 1}, {})
 
 
+def test_what_a_plan_asks_nothing_of_is_not_held() -> None:
+    """Nor told as if somebody had it."""
+    plan = plan_of(
+        stream("a", resources={"db": 0}), stream("b", resources={"db": 1}), resources={"db": 1}
+    )
+    crew = Crew(plan=plan)
+    assert (crew.held("a"), crew.held("b")) == ({}, {"db": 1})
+    assert [e.stream for e in crew.events(ev.ResourcesGranted)] == ["b"]
+
+
 def test_a_token_that_nobody_defines_is_as_large_as_its_largest_use() -> None:
     """Two streams that each want the one there is follow each other."""
     plan = plan_of(stream("a", resources={"gpu": 1}), stream("b", resources={"gpu": 1}))

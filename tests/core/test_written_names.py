@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -19,9 +20,13 @@ RUN_ID = RunId("20261129-120000-abc")
 
 plain = st.text("aAbBzZ129.-_", min_size=1, max_size=64)
 tricky = st.text("aA12.@%~-_/\\ \u00e9e\u0301\u017fK\u212a", min_size=1, max_size=64)
-names_of_streams = plain | tricky | st.text(min_size=1, max_size=64)
+alike = st.text("aAbB", min_size=1, max_size=3)
+names_of_streams = plain | tricky | alike | st.text(min_size=1, max_size=64)
 attempts = st.integers(1, 12)
-KNOWN_TWINS = (("a", 2, "a.2", 1), ("A", 1, "a", 1), ("a@2", 1, "a", 2), ("a.1", 2, "a", 1))
+KNOWN_TWINS = (
+    *(("a", 2, "a.2", 1), ("A", 1, "a", 1), ("a@2", 1, "a", 2), ("a.1", 2, "a", 1)),
+    ("aB", 1, "Ab", 1),
+)
 
 
 def folded(written: str) -> str:
@@ -48,6 +53,7 @@ def everything_of(stream: str, attempt: int) -> Iterable[str]:
 @example(*KNOWN_TWINS[1])
 @example(*KNOWN_TWINS[2])
 @example(*KNOWN_TWINS[3])
+@example(*KNOWN_TWINS[4])
 def test_two_attempts_share_nothing_on_any_file_system(a: str, i: int, b: str, j: int) -> None:
     """Whatever the names, no folder, log, note or ref of one attempt is another's."""
     if (a, i) == (b, j):
@@ -97,11 +103,27 @@ def test_a_part_of_a_path_is_one_part_and_a_ref_is_a_ref(stream: str) -> None:
     written, component = in_path(stream, False), in_ref(stream)
     assert written.isascii()
     assert "/" not in written
-    assert workspace_name(stream, 2, True) not in (".", "..")
+    assert id_fault(stream) or workspace_name(stream, 1, True) not in (".", "..")
     assert component.isascii()
     assert component != "@"
     assert not set(component) & set(" ~^:?*[\\./")
     assert "@{" not in component
+
+
+@pytest.mark.parametrize(
+    ("name", "capitals_count", "written"),
+    [
+        ("build-2", False, "build-2"),
+        ("Build", False, "Build@u1"),
+        ("buildUI", False, "buildUI@u60"),
+        ("Build", True, "Build"),
+        ("a b", True, "a%20b"),
+    ],
+)
+def test_only_what_cannot_be_told_apart_is_written_otherwise(
+    name: str, capitals_count: bool, written: str
+) -> None:
+    assert in_path(name, capitals_count) == written
 
 
 @given(plain)
