@@ -11,6 +11,8 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.calls import Caller, Heartbeat, Lock, Unlock, Withdraw
 from anabranch.core.ids import StreamId
+from anabranch.core.invariants import broken_promises
+from anabranch.core.lock_table import grants_of
 from anabranch.core.lock_views import locks_status
 from anabranch.core.locks import MOST_WAITING, MOST_WAITING_PATTERNS
 from anabranch.core.state import PointPhase, RunPhase
@@ -476,3 +478,15 @@ def test_a_stream_waits_for_no_more_than_so_many_locks(run: Run) -> None:
     told = run.lock("s2", "f*")
     assert told.outcome == "refused"
     assert "folders and globs already" in told.facts["reason"]
+
+
+def test_what_a_grant_lets_pass_is_granted_with_it() -> None:
+    """Who waits for a stream does not keep it waiting: also when it came to wait by an upgrade."""
+    run = Run(running(3))
+    run.lock("s1", "c")
+    run.lock("s2", "d/", "read")
+    assert run.lock("s0", "*", "read").outcome == "waiting"
+    assert run.lock("s2", "a").outcome == "waiting"  # behind the wish for all files
+    assert run.lock("s2", "d/").outcome == "granted"
+    assert {g.path for g in grants_of(run.state.locks, StreamId("s2"))} == {"a", "d/"}
+    assert list(broken_promises(run.state)) == []

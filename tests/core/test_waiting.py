@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -171,6 +171,7 @@ def test_the_operator_has_a_name_as_a_holder() -> None:
 
 @settings(max_examples=80, deadline=None)
 @given(st.integers(0, 2**32))
+@example(73421)
 def test_what_is_told_agrees_with_the_graph(seed: int) -> None:
     """Whoever the graph waits for is told; and who is told really keeps the stream waiting."""
     rng = Random(seed)

@@ -67,8 +67,10 @@ def lock(draft: Draft, call: calls.Lock) -> None:
         _join(draft, known, call)
     elif not _is_within_limits(draft, ask):
         return
-    elif next(blockers(table, ask), None) is None:
+    elif _is_free(draft, ask):
         _grant(draft, ask)
+        with draft.because_of_the_latest():  # what it holds now may let its waiting asks pass
+            _serve_stream(draft, ask.stream)
     elif call.wait:
         _queue(draft, ask)
     else:
