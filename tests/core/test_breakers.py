@@ -194,6 +194,23 @@ def test_sureness_is_a_share_and_grows_with_the_failures(failures: int, well: in
     assert surely_failing(failures + 1, outcomes + 1) >= sure
 
 
+@drawn(st.lists(st.booleans(), min_size=1, max_size=12))
+def test_what_is_usual_is_a_share_that_moves_with_each_end(ends: list[bool]) -> None:
+    """Up with a failure, down with a success, a tenth of the way each time."""
+    members = [replace(stream(f"s{n}"), command_text=f"agent {n}") for n in range(len(ends))]
+    members = [replace(member, capabilities=("code",)) for member in members]
+    run = given(*members, max_parallel=len(ends), keep_going=True)
+    run.run(*(member.id for member in members))
+    usual = 0.0
+    for number, has_failed in enumerate(ends):
+        run.exited(f"s{number}", int(has_failed))
+        run.kept(f"s{number}")
+        usual += 0.1 * (has_failed - usual)
+        found = run.state.breakers.breaker("capability code").usual_rate
+        assert found == pytest.approx(usual)
+        assert 0.0 <= found <= 1.0
+
+
 def test_a_flaky_command_raises_what_is_usual() -> None:
     """After many failures of the same rate the breaker has learned it."""
     run = tripped()

@@ -230,6 +230,21 @@ def test_both_sides_of_a_conflict_are_captured_again_beside_the_slots() -> None:
     assert run.merged()[-1] == "run_converged"
 
 
+def test_only_work_that_stands_is_captured_again() -> None:
+    """What another point has left out was in a conflict too; it does its work once more instead."""
+    members = (stream("a", converge=P), stream("b", converge=P), stream("c"))
+    run = given(*members, point("p", on_conflict="quarantine"))
+    run.succeed("a", "b", "c")
+    run.merged("p", without=("b",))
+    run.give(_merge_conflict(run, "a", "c"))
+    assert (run.state.phase, run.phase("b")) == ("needs_operator", "quarantined")
+    words = run.resume()
+    assert [w for w in words if "recapture" in w] == [
+        *("recapture_requested a", "recapture_requested c")
+    ]
+    assert run.phase("b") == "preparing"
+
+
 def test_a_point_waits_for_work_that_is_captured_again_below_its_streams() -> None:
     """The streams of p were built on a, so p merges when a is kept, not before."""
     run = given(stream("a"), stream("b"), stream("c", "a", converge=P))

@@ -56,6 +56,15 @@ def test_without_a_base_the_run_fails_and_can_be_taken_up_again() -> None:
     assert early.merged()[-1] == "run_converged"
 
 
+def test_a_base_that_is_found_and_then_not_is_found() -> None:
+    """What comes late, or after the end, changes nothing."""
+    run = given(stream("a"))
+    assert run.give(inputs.BaseNotFound(reason="no commit yet", cause=1)) == []
+    early = ByHand(run.state.plan, run._strategies, has_base=False)
+    early.give(inputs.BaseNotFound(reason="no commit yet", cause=1))
+    assert early.give(inputs.BaseNotFound(reason="no commit yet", cause=1)) == []
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 

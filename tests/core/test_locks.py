@@ -81,12 +81,15 @@ def test_asking_again_gives_the_same_fence_and_one_unlock_is_enough(run: Run) ->
 
 def test_a_request_is_carried_out_once(run: Run) -> None:
     """The same request id gets the same answer, and no second event."""
+    run.now = 3.0
     first = run.lock("s0", "a", request="r")
     count = len(run.records)
     assert run.lock("s0", "a", request="r") == first
+    run.now = 7.0
     assert run.unlock("s0", "a", request="u").outcome == "done"
     assert run.unlock("s0", "a", request="u").outcome == "done"
     assert len(run.records) == count + 1
+    assert [e.held_seconds for e in run.events(ev.LockReleased)] == [4.0]
 
 
 def test_asking_again_with_a_waiting_request_polls_it(run: Run) -> None:
@@ -228,14 +231,16 @@ def test_the_operator_takes_a_lock_away(run: Run) -> None:
 
 def test_a_silent_holder_loses_its_lock_after_two_looks(run: Run) -> None:
     """The lease runs out, is doubted for a second, and ends; the next in the queue gets it."""
+    run.now = 2.0
     run.lock("s0", "a", request="r")
     run.lock("s1", "a")
     due = min(e.at for e in run.effects if isinstance(e, fx.WakeAt))
     run.wake(due)
     assert run.events(ev.LeaseDoubted)
     assert run.holds("s0", "a")
-    run.wake(max(e.at for e in run.effects if isinstance(e, fx.WakeAt)))
-    assert run.events(ev.LockExpired)
+    run.now = max(e.at for e in run.effects if isinstance(e, fx.WakeAt))
+    run.wake(run.now)
+    assert [e.held_seconds for e in run.events(ev.LockExpired)] == [run.now - 2.0]
     assert run.holds("s1", "a")
     assert run.lock("s0", "a", request="r").outcome == "refused"
 
@@ -252,6 +257,18 @@ def test_what_arrived_during_a_stall_renews_the_lease(run: Run) -> None:
     assert run.holds("s0", "a"), "the second look was late itself"
     run.wake(96.0)
     assert not run.holds("s0", "a")
+
+
+def test_who_is_heard_of_twice_a_lease_keeps_it(run: Run) -> None:
+    """A call well before the lease runs out is enough; none has to hit its last second."""
+    run.lock("s0", "a")
+    for number in range(1, 40):
+        run.wake(number - 0.5)
+        run.wake(float(number))
+        if number % 4 == 0:
+            run.call(Heartbeat, "s0")
+    assert run.holds("s0", "a")
+    assert not run.events(ev.LeaseDoubted)
 
 
 def test_any_call_renews_and_few_renewals_are_written(run: Run) -> None:

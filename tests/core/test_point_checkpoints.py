@@ -14,6 +14,7 @@ from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inheritance import inherited_from
 from anabranch.core.known_trees import in_checkpoint, known_tree, still_stands
 from anabranch.core.plan import PointPlan
+from anabranch.core.point_checkpoints import snapshots
 from anabranch.core.projections import sync_status
 from anabranch.core.reverting import reverts
 from anabranch.core.state import Point, PointPhase
@@ -163,6 +164,26 @@ def test_a_snapshot_that_fails_keeps_nobody_from_the_others() -> None:
         inputs.CheckpointNotTaken(stream=B, attempt=1, number=1, reason="unreadable", cause=1)
     )
     assert words == ["checkpoint_failed b", "checkpoint_merge_started final"]
+
+
+def test_a_checkpoint_holds_snapshots_of_those_at_work_and_results_of_those_that_ended_well() -> (
+    None
+):
+    """Of who failed, and of who works for another point, it holds nothing."""
+    run = given(
+        *(stream("a"), stream("b"), stream("c", optional=True), stream("z", converge="p")),
+        meeting(),
+        max_parallel=4,
+    )
+    run.run("a", "b", "c", "z")
+    run.exited("a")
+    run.kept("a")
+    run.exited("c", 1)
+    run.kept("c")
+    run.at(10.0)
+    taken(run, "b")
+    found = list(snapshots(run.state, FINAL))
+    assert found == [("a", "c-a.1", "t-c-a.1"), ("b", "k-b.1", "t-k-b.1")]
 
 
 def test_a_stream_that_ends_meanwhile_is_not_waited_for() -> None:

@@ -72,6 +72,19 @@ def test_an_attempt_that_ends_badly_is_tried_again_as_often_as_the_plan_says(
     assert run.stream("a").reason == reason
 
 
+def test_a_strategy_that_is_not_there_any_more_leaves_the_retries_to_the_core() -> None:
+    """As often as the plan allows, a second later; what would happen again is not tried again."""
+    run = given(stream("a", max_retries=1), recovery="gone")
+    crashed(run)
+    assert (run.phase("a"), run.stream("a").not_before) == ("retrying", run.clock() + 1.0)
+    run.at(run.stream("a").not_before)
+    crashed(run)
+    assert (run.phase("a"), run.stream("a").attempt) == ("failed", 2)
+    run = given(stream("a", max_retries=1), recovery="gone")
+    not_executable(run)
+    assert run.phase("a") == "failed"
+
+
 def test_a_command_that_cannot_be_run_is_not_tried_again() -> None:
     run = given(stream("a", max_retries=5))
     not_executable(run)

@@ -13,6 +13,7 @@ from anabranch.core.owed import owed
 from anabranch.core.plan import Dependency, DependencyCondition, Plan, StreamPlan
 from anabranch.core.projections import status
 from anabranch.core.providers import with_providers
+from anabranch.core.registration import LONGEST_CAPABILITY, MOST_CAPABILITIES
 from anabranch.testing import plan_of, stream
 from tests.core.locking import Run, started, step
 from tests.core.working import Crew
@@ -144,6 +145,21 @@ def test_names_that_cannot_be_are_refused(name: str, word: str) -> None:
     answer = crew.registers(name)
     assert answer.outcome == "refused"
     assert word in answer.facts["reason"]
+
+
+@pytest.mark.parametrize(
+    "capabilities",
+    [
+        ("",),
+        ("analysis", "x" * (LONGEST_CAPABILITY + 1)),
+        tuple(f"c{n}" for n in range(MOST_CAPABILITIES + 1)),
+    ],
+)
+def test_capabilities_are_few_short_words(capabilities: tuple[str, ...]) -> None:
+    crew = Crew("a")
+    assert crew.registers("scout", *capabilities).outcome == "refused"
+    most = ("x" * LONGEST_CAPABILITY, *(f"c{n}" for n in range(MOST_CAPABILITIES - 1)))
+    assert crew.registers("scout", *most).outcome == "done"
 
 
 def test_a_stream_of_the_plan_lets_nobody_in() -> None:

@@ -71,6 +71,19 @@ def test_what_can_never_fit_is_skipped_with_the_reason() -> None:
     assert "needs 64 cpu_cores, and there are only 2" in crew.state.streams[StreamId("a")].reason
 
 
+def test_what_a_machine_that_shrank_can_never_give_is_skipped_too() -> None:
+    """It was queued while there was enough, and would wait for ever."""
+    plan = plan_of(stream("a"), stream("b", resources={"cpu_cores": 4}), max_parallel=1)
+    crew = Crew(plan=plan)
+    crew.measures(cpu_cores=8, memory_mb=8000)
+    crew.starts("a")
+    assert crew.phase("b") == "queued"
+    crew.measures(cpu_cores=2, memory_mb=8000)
+    crew.ends("a")
+    assert crew.phase("b") == "skipped"
+    assert "there are only 2" in crew.state.streams[StreamId("b")].reason
+
+
 def test_nothing_new_starts_while_memory_is_short() -> None:
     """Below the floor, or under pressure; it goes on by itself when that is over."""
     crew = Crew(plan=plan_of(stream("a"), stream("b", "a"), stream("c", "a")))

@@ -53,3 +53,10 @@ def test_states_of_equal_plans_can_be_told_apart_by_what_happened() -> None:
     assert hash(one.state.topology) == hash(other.state.topology)
     other.ready("a")
     assert one.state != other.state
+
+
+def test_states_of_different_plans_are_different_states() -> None:
+    """What follows from a plan is compared by the plan."""
+    one, same, other = (given(stream("a", priority=n)).state for n in (1, 1, 2))
+    assert (one == same, one == other) == (True, False)
+    assert (one.topology == one.plan, hash(one.topology) == hash(same.topology)) == (False, True)

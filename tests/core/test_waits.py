@@ -63,6 +63,8 @@ def test_a_ring_of_locks_is_broken_as_it_closes(size: int) -> None:
     assert answer.outcome == "refused", "all worked as long: the last one to wait gives up"
     assert len(answer.facts["cycle"]) == size
     assert answer.facts["reason"].startswith("deadlock: ")
+    wanted = f"s{size - 2} waits for p{size - 1}, which s{size - 1} holds"
+    assert answer.facts["hint"] == f"{wanted}: give that up, then ask again"
     assert len(locks_status(run.state)["cycles"]) == 1
 
 
