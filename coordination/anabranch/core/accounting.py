@@ -63,7 +63,8 @@ def report(
 ) -> dict[str, Any]:
     """Return the execution report as ``report --format json`` tells it.
 
-    ``engine_overhead`` adds the engine's own seconds to the streams' overhead.
+    Of the run's ``records``, its retries are enough. ``engine_overhead`` adds the engine's own
+    seconds to the streams' overhead.
     """
     streams = list(state.streams.values())
     wall, work = wall_seconds(state, now), work_seconds(state, now)

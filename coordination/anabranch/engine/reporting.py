@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from anabranch.core.accounting import report
-from anabranch.core.events import Recorded
-from anabranch.core.ids import StreamId
+from anabranch.core.events import Recorded, RetryScheduled
+from anabranch.core.ids import Seq, StreamId
 from anabranch.core.invariants import broken_promises
 from anabranch.core.projections import is_plain_folder
 from anabranch.core.state import State
@@ -32,8 +34,8 @@ def build_report(
 
     Raises WorldError if the journal cannot be read.
     """
-    records, integrity = _prove(folder, state)
-    content = report(state, records, now, engine_overhead)
+    retries, integrity = _prove(folder, state)
+    content = report(state, retries, now, engine_overhead)
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
     told: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
     if content["branch"] and is_plain_folder(state):
@@ -49,21 +51,41 @@ def proved_anew(found: dict[str, Any], folder: RunFolder, state: State) -> dict[
     return {**found, "integrity": _prove(folder, state)[1]}
 
 
+class _Reading:
+    """One pass over a journal: it may hold more than memory does, so next to nothing is kept."""
+
+    def __init__(self) -> None:
+        self.retries: list[Recorded] = []
+        self.events = 0
+        self.gaps: list[Seq] = []
+
+    def pass_on(self, records: Iterable[Recorded]) -> Iterator[Recorded]:
+        """Hand records on, and note of them what a report tells."""
+        for record in records:
+            self.events += 1
+            if record.seq != self.events:
+                self.gaps.append(record.seq)
+            if isinstance(record.event, RetryScheduled):
+                self.retries.append(record)
+            yield record
+
+
 def _prove(folder: RunFolder, state: State) -> tuple[list[Recorded], dict[str, Any]]:
     """Read a journal, and say whether it and the state it adds up to are whole."""
-    journal = Journal.open(folder.journal, "read")
+    journal, reading = Journal.open(folder.journal, "read"), _Reading()
     try:
-        records = list(journal.read())
+        records = reading.pass_on(journal.read())
+        told = takewhile(lambda record: record.seq <= state.seq, records)
+        broken = [*broken_promises(state), *verify_history(told, state.shared.hash)]
+        deque(records, maxlen=0)  # what has come since that state counts, too
         faults = journal.is_whole()
     finally:
         journal.close()
-    told = [r for r in records if r.seq <= state.seq]
-    broken = [*broken_promises(state), *verify_history(told, state.shared.hash)]
-    return records, {
+    return reading.retries, {
         "journal": "ok" if not faults else "; ".join(faults),
         "state": "; ".join(broken) or "ok",
-        "events": len(records),
-        "gaps": [r.seq for i, r in enumerate(records, 1) if r.seq != i],
+        "events": reading.events,
+        "gaps": reading.gaps,
     }
 
 
