@@ -214,6 +214,18 @@ def test_a_capability_that_no_stream_has_is_worth_a_word() -> None:
     assert (warning.code, warning.stream) == ("unknown-capability", "fix")
 
 
+@pytest.mark.parametrize(("bytes_more", "codes"), [(0, []), (1, ["impossible-command"])])
+def test_a_command_is_no_longer_than_a_program_can_be_given(
+    bytes_more: int, codes: list[str]
+) -> None:
+    """The longest that the kernel takes is taken; it would refuse one byte more at the start."""
+    text = "true #" + "x" * (131_065 + bytes_more)
+    started = subprocess.run(["/bin/sh", "-c", text], check=False) if not bytes_more else None
+    assert started is None or started.returncode == 0
+    warnings = loaded(f'version = 1\n[streams]\na = "{text}"\n').warnings
+    assert [warning.code for warning in warnings] == codes
+
+
 def test_what_this_machine_has_not_got_is_worth_a_word() -> None:
     """The plan may be meant for another; what it says itself counts more than the machine."""
     text = f"{ABLE}resources = {{ cpu_cores = 8, memory_mb = 100 }}\n"
@@ -787,6 +799,7 @@ def test_what_is_empty_means_neither_nothing_nor_everything(keys: str) -> None:
 
 
 IMPOSSIBLE_HERE = {
+    "impossible-command": f'env = {{ LONG = "{"x" * 131_067}" }}',
     "impossible-resources": "resources = { cpu_cores = 9999 }",
     "missing-env-file": 'env_file = ["no/such.env"]',
     "never-starts": 'depends_on = { b = { condition = "converged" } }',

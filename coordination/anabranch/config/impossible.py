@@ -33,6 +33,8 @@ _OF_THE_SHELL = frozenset(
     | {"read", "readonly", "return", "set", "shift", "source", "then", "times", "trap", "type"}
     | {"ulimit", "umask", "unalias", "unset", "until", "wait", "while", "time", "function"}
 )
+_LONGEST_ARGUMENT_BYTES = 32 * 4096 - 1
+"""What Linux takes as one argument, or as one variable of the environment (``MAX_ARG_STRLEN``)."""
 _OWN = frozenset({"ab-stream", "anabranch-mcp"})
 
 
@@ -43,7 +45,7 @@ def cannot_be_here(
 
     ``folder`` is where the run would be started; without it nothing is looked for on the disk.
     """
-    found = [*_never_starts(plan), *_too_much(plan, machine)]
+    found = [*_never_starts(plan), *_too_much(plan, machine), *_too_long(plan)]
     if folder is not None:
         found += [*_bad_env_files(plan, folder), *_missing_programs(plan)]
     return found
@@ -77,6 +79,22 @@ def _too_much(plan: Plan, machine: Mapping[str, float]) -> Iterator[PlanWarning]
                 path = ("streams", stream.id, "resources", name)
                 hint = "ask for less, or run it on a machine that has as much"
                 yield PlanWarning("impossible-resources", text, stream.id, path, hint)
+
+
+def _too_long(plan: Plan) -> Iterator[PlanWarning]:
+    for stream in plan.streams:
+        given: list[tuple[KeyPath, str]] = [(("command",), text) for text in stream.command]
+        given += [(("env", name), f"{name}={value}") for name, value in stream.env.items()]
+        for key, text in given:
+            size = len(text.encode("utf-8", "surrogateescape"))
+            if size > _LONGEST_ARGUMENT_BYTES:
+                told = (
+                    f"`{stream.id}` can never start: `{key_text(key)}` takes {size} bytes in one "
+                    f"piece, and no program can be given more than {_LONGEST_ARGUMENT_BYTES}"
+                )
+                hint = "write it to a file of the project, and let the command read that"
+                path = ("streams", stream.id, *key)
+                yield PlanWarning("impossible-command", told, stream.id, path, hint)
 
 
 def _bad_env_files(plan: Plan, folder: Path) -> Iterator[PlanWarning]:

@@ -47,6 +47,7 @@ WarningCode = Literal[
     "overlapping-writes",
     "never-starts",
     "empty-point",
+    "impossible-command",
     "impossible-resources",
     "missing-env-file",
     "missing-program",
@@ -57,7 +58,13 @@ WarningCode = Literal[
     "nested-repetition",
 ]
 IMPOSSIBLE: frozenset[WarningCode] = frozenset(
-    {"never-starts", "impossible-resources", "missing-env-file", "missing-verify"}
+    {
+        "never-starts",
+        "impossible-command",
+        "impossible-resources",
+        "missing-env-file",
+        "missing-verify",
+    }
 )
 """What cannot be run here and now. A plan with it is valid, for it may be meant for another
 machine; ``check`` warns of it, and a run is refused before anything starts."""
