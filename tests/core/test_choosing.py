@@ -75,10 +75,15 @@ def test_a_point_that_has_begun_keeps_its_type() -> None:
 
 def test_nobody_is_left_waiting_for_a_merge_that_comes_last() -> None:
     early = point("final", type="progressive", merges_early=True)
-    run = begun(stream("a"), stream("b", "a:converged"), early)
-    run.give(inputs.ChooseStrategy(kind="convergence", strategy="barrier", point=FINAL))
+    others = (stream("c"), stream("d", "a"))
+    run = begun(stream("a"), stream("b", "a:converged"), *others, early)
+    barrier = inputs.ChooseStrategy(kind="convergence", strategy="barrier", point=FINAL)
+    run.give(barrier)
     assert run.refusal is not None
     assert "wait until it has merged" in run.refusal.reason
+    run = begun(stream("a"), *others, early)
+    run.give(barrier)
+    assert run.state.point_plan(FINAL).type == "barrier"
 
 
 def test_a_type_that_does_not_take_the_points_options_is_refused() -> None:

@@ -541,6 +541,20 @@ def test_an_optional_stream_that_fails_asks_for_no_last_resort() -> None:
     assert (run.phase("a"), run.phase("b"), run.story("a")) == ("failed", "running", [])
 
 
+def test_nothing_is_recovered_while_the_run_is_being_stopped() -> None:
+    """When it has stopped, it can."""
+    run = ward("a", "b")
+    run.stop()
+    run.recovers("a", "hard")
+    assert run.refusal is not None
+    assert run.refusal.reason == "the run is stopping"
+    for name in "ab":
+        run.is_ended(name)
+    assert run.state.phase is RunPhase.STOPPED
+    run.recovers("a", "hard")
+    assert run.phase("a") == "preparing"
+
+
 def test_what_cannot_be_recovered_is_refused_with_the_reason() -> None:
     """And with the next step."""
     run = ward("a", "b")

@@ -10,7 +10,7 @@ from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.calls import Caller, Heartbeat, Lock, Unlock, Withdraw
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import LockMode, StreamId
 from anabranch.core.invariants import broken_promises
 from anabranch.core.lock_table import grants_of
 from anabranch.core.lock_views import locks_status
@@ -108,6 +108,29 @@ def test_the_same_words_join_the_wait(run: Run) -> None:
     assert run.lock("s1", "a") == first
 
 
+@pytest.mark.parametrize(
+    ("waits_to", "asks_to", "outcome"),
+    [
+        ("read", "read", "waiting"),
+        ("write", "write", "waiting"),
+        ("write", "read", "waiting"),
+        ("read", "write", "refused"),
+    ],
+)
+def test_who_waits_to_read_is_not_said_to_wait_to_write(
+    run: Run, waits_to: LockMode, asks_to: LockMode, outcome: str
+) -> None:
+    """A place in the queue is good for what it was taken for, or for less."""
+    run.lock("s0", "a")
+    first = run.lock("s1", "a", waits_to)
+    answer = run.lock("s1", "a", asks_to)
+    assert answer.outcome == outcome
+    if outcome == "waiting":
+        assert answer.facts["ticket"] == first.facts["ticket"]
+    else:
+        assert answer.facts["reason"] == "your stream already waits for a to read it"
+
+
 def test_who_does_not_want_to_wait_is_refused(run: Run) -> None:
     """A refusal says who holds it, and leaves nothing in the queue."""
     run.lock("s0", "a")
@@ -173,6 +196,17 @@ def test_leaving_the_queue_lets_the_next_one_in(run: Run) -> None:
     assert run.lock("s1", "a", "write", request="w").outcome == "refused"
     (gone,) = run.events(ev.LockWithdrawn)
     assert (gone.waited_seconds, gone.reason) == (3.0, "the wait was given up")
+
+
+def test_a_wait_that_is_over_is_told_of_who_waited(run: Run) -> None:
+    """Whoever stands before it in the queue still waits."""
+    run.lock("s0", "a")
+    run.lock("s1", "a")
+    ticket = int(run.lock("s2", "a").facts["ticket"])
+    run.now = 4.0
+    run.call(Withdraw, "s2", ticket=ticket)
+    found = locks_status(run.state, run.now)["contentions"]
+    assert [(c["stream"], c["outcome"]) for c in found] == [("s1", "waiting"), ("s2", "withdrawn")]
 
 
 def test_a_wait_that_nobody_comes_back_for_says_so(run: Run) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.events import ConflictedPath
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.outcome import Refusal
 from anabranch.core.radar import LastTrial, Work, foreseen_with, have_met, next_pairs, pair_of
 from anabranch.testing import ByHand, stream
+from anabranch.testing.by_hand import conflict_of
 from tests.core.given import given
 
 A, B, C = StreamId("a"), StreamId("b"), StreamId("c")
@@ -121,6 +122,24 @@ def test_streams_that_have_met_are_foreseen_no_more() -> None:
         run.kept(name)
     assert foreseen_with(run.state, A) == [B]
     assert "conflict_cleared" in run.merged()
+    assert not run.state.foreseen
+
+
+def test_a_conflict_that_has_come_is_foreseen_no_more() -> None:
+    run = two_running()
+    judged(run, PATH)
+    for name in "ab":
+        run.exited(name)
+        run.kept(name)
+    final = run.state.points[FINAL_POINT]
+    conflicts = (conflict_of("a", "b"),)
+    words = run.give(
+        inputs.MergeFinished(
+            point=final.id, commit="m", tree="t", branch=None, merged=(A,), conflicts=conflicts,
+            cause=final.cause,
+        )
+    )  # fmt: skip
+    assert "conflict_cleared" in words
     assert not run.state.foreseen
 
 

@@ -178,10 +178,10 @@ def test_nobody_gives_back_what_he_does_not_hold() -> None:
     crew = crew_of(2, 2)
     crew.asks("s0", db=1)
     told = [crew.releases("s0", db=2), crew.releases("s1", db=1), crew.releases("s0", db=-1)]
-    assert [(answer.outcome, answer.facts["reason"]) for answer in told] == [
-        ("refused", "s0 does not hold 1 db more of this"),
-        ("refused", "s1 does not hold 1 db more of this"),
-        ("refused", "-1 is no amount of db"),
+    assert [(a.outcome, a.facts["reason"], a.facts["hint"]) for a in told] == [
+        ("refused", "s0 does not hold 1 db more of this", "it holds 1 db"),
+        ("refused", "s1 does not hold 1 db more of this", "it holds nothing"),
+        ("refused", "-1 is no amount of db", "it holds 1 db"),
     ]
     assert crew.releases("s0", db=1).facts == {"holds": {}}
 
