@@ -141,6 +141,8 @@ def test_a_conflict_that_has_come_is_foreseen_no_more() -> None:
     )  # fmt: skip
     assert "conflict_cleared" in words
     assert not run.state.foreseen
+    assert have_met(run.state, PAIR)
+    assert not have_met(run.state, (A, C))
 
 
 def test_both_sides_are_told_when_the_plan_or_the_operator_wants_it() -> None:
