@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from anabranch.core import calls
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
 from anabranch.core.events import Edge
@@ -86,6 +87,23 @@ def test_the_victim_is_who_has_worked_least() -> None:
     assert run.holds("young", "b"), "what a victim holds is never taken away"
     run.unlock("young", "b")
     assert run.lock("old", "b", request="mine").outcome == "granted"
+
+
+@pytest.mark.parametrize("closes", ["lock", "resource"])
+def test_a_ring_over_a_lock_and_a_resource_is_found_as_it_closes(closes: str) -> None:
+    """Whichever of the two waits comes last."""
+    run = Run(started(plan_of(stream("s0"), stream("s1"), resources={"db": 1}), ["s0", "s1"]))
+    run.call(calls.RequestResources, "s0", amounts={"db": 1.0})
+    run.lock("s1", "a")
+    if closes == "lock":
+        run.call(calls.RequestResources, "s1", amounts={"db": 1.0})
+        answer = run.lock("s0", "a")
+    else:
+        run.lock("s0", "a")
+        answer = run.call(calls.RequestResources, "s1", amounts={"db": 1.0})
+    (found,) = run.events(ev.DeadlockDetected)
+    assert {edge.kind for edge in found.cycle} == {"lock", "resource"}
+    assert answer.outcome == "refused"
 
 
 def test_waiting_behind_each_other_in_one_queue_is_no_ring() -> None:
