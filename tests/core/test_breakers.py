@@ -12,7 +12,7 @@ from anabranch.core import inputs
 from anabranch.core.breaker_table import Breaker, BreakerPhase, Outcome, breakers_of
 from anabranch.core.breakers import should_open, surely_failing
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import breaker_status, reason_for, wall_time
+from anabranch.core.projections import breaker_status, reason_for, status, wall_time
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
 
@@ -90,11 +90,13 @@ def test_what_fails_for_all_is_held_back_and_says_why() -> None:
 def test_until_when_it_is_open_is_told_while_it_is() -> None:
     """Afterwards there is no such time, and in the end nobody who is held back."""
     run = tripped()
+    assert [b["breaker"] for b in status(run.state, True, None)["breakers"]] == [AGENT]
+    assert status(seven().state, True, None)["breakers"] == []
     until = wall_time(run.state, run.clock() + 2.0)
     told = ("state", "until", "probe", "holds_back")
     seen = []
     for moment in (lambda: run.at(run.clock() + 2.0), lambda: run.succeed("s5"), lambda: None):
-        (line,) = [b for b in breaker_status(run.state) if b["breaker"] == AGENT]
+        (line,) = breaker_status(run.state)
         seen.append(tuple(line[key] for key in told))
         moment()
     assert seen == [

@@ -155,6 +155,23 @@ def test_work_counts_from_its_first_instant_on(
     assert run.stream("a").spent.working == 3.0
 
 
+def test_the_first_start_is_that_of_the_first_attempt_whose_process_ran() -> None:
+    """What could not be run has not started; what is tried again started when it first did."""
+    run = given(stream("a", max_retries=2))
+    run.clock.advance(1.0)
+    run.run("a")
+    run.exited("a", 1)
+    run.kept("a")
+    run.at(100.0)
+    run.ready("a")
+    run.exited("a", 1)
+    assert run.stream("a").first_started_at == 1.0
+    run = given(stream("a"))
+    run.ready("a")
+    run.exited("a", 127, error="no such file")
+    assert run.stream("a").first_started_at is None
+
+
 def test_a_report_compares_with_what_was_possible() -> None:
     run = timed_run()
     report = accounting.report(run.state, run.records, 14.0, {"deciding": 1.0})

@@ -23,6 +23,10 @@ def _other_ends(run: ByHand, how: str) -> None:
             run.ready("a")
         case "starts":
             run.run("a")
+        case "cannot start":
+            run.ready("a")
+            run.exited("a", 127, error="no such file")
+            run.kept("a", "", files_changed=0)
         case "ends unseen":
             run.ready("a")
             run.exited("a", 1)
@@ -42,6 +46,7 @@ def _other_ends(run: ByHand, how: str) -> None:
         ("started", "starts", "preparing"),
         ("started", "ends unseen", "preparing"),
         ("started", "is stopped", "skipped"),
+        ("started", "cannot start", "skipped"),
     ],
 )
 def test_a_dependency_is_met_or_can_never_be(condition: str, how: str, phase: str) -> None:
