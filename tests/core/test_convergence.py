@@ -38,6 +38,7 @@ def test_a_point_where_nobody_brings_a_result_is_given_up() -> None:
     run = given(stream("a"))
     run.fail("a")
     assert at(run).phase is PointPhase.ABANDONED
+    assert at(run).reason == "no stream brought a result"
     assert run.state.phase == "failed"
 
 
@@ -128,6 +129,7 @@ def test_a_conflict_that_stops_the_run_calls_everything_else_off() -> None:
     assert at(run).phase is PointPhase.OPEN
     run.succeed("c")
     assert at(run).phase is PointPhase.ABANDONED
+    assert at(run).reason == "called off: b conflicts with what is there, in f.txt"
     assert run.state.phase == "failed"
     assert run.state.reason == "b conflicts with what is there, in f.txt"
     run.resume()
@@ -292,6 +294,7 @@ def test_a_point_of_a_stopped_run_is_given_up() -> None:
     run.stop()
     run.ready("b")
     assert at(run).phase is PointPhase.ABANDONED
+    assert at(run).reason == "the run was stopped: stopped by you"
     assert run.state.phase == "stopped"
 
 

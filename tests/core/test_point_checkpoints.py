@@ -244,6 +244,19 @@ def test_lines_taken_back_are_told_once() -> None:
     assert "synced_lines_reverted b" not in merged(run, reverted={"b": ("f.txt",)})
 
 
+def test_lines_that_a_result_takes_back_are_told_too() -> None:
+    """Of every checkpoint that the stream was brought before its end."""
+    run = two_at_work()
+    run.at(10.0)
+    taken(run, "a", "b")
+    merged(run)
+    synced(run, "a")
+    run.exited("a")
+    words = run.kept("a", reverted=("f.txt",))
+    assert words.count("synced_lines_reverted a") == 1
+    assert "f.txt is as it was" in run.stream("a").warnings[0]
+
+
 def test_an_offer_ends_with_the_attempt() -> None:
     run = two_at_work()
     run.at(10.0)
