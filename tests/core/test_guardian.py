@@ -352,7 +352,7 @@ def test_who_works_without_a_sign_is_left_alone_and_a_person_is_told() -> None:
     """Had it stood still for its timeout, the watch would have said so."""
     run = overdue()
     run.passes(GRACE)
-    run.passes(200.0)
+    run.passes(200.0 - GRACE)
     assert run.story("a") == ["soft", "alert", "soft called_off", "alert"]
     assert "but it works" in run.stream("a").care.alert
     assert run.phase("a") == "running"

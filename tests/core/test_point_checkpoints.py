@@ -114,6 +114,8 @@ def test_every_interval_whoever_is_at_work_is_snapshot() -> None:
         *("point_checkpoint_begun final", "checkpoint_requested a", "checkpoint_requested b"),
     ]
     assert [type(e) for e in run.effects] == [fx.TakeCheckpoint, fx.TakeCheckpoint]
+    assert final(run).checkpoint.last == 1
+    assert [w.label for w in run.state.checkpoints[A].wanted] == ["final 1"]
     assert taken(run, "a") == ["checkpoint_taken a"]
     assert taken(run, "b") == ["checkpoint_taken b", "checkpoint_merge_started final"]
     assert [type(e) for e in run.effects] == [fx.MergeCheckpoint]
@@ -131,6 +133,7 @@ def test_the_rest_is_offered_to_who_opted_in_and_the_next_checkpoint_waits_for_t
         *("stream_synced a", "point_checkpoint_begun final"),
         *("checkpoint_requested a", "checkpoint_requested b"),
     ]
+    assert final(run).checkpoint.last == 2
     workspace = run.stream("a").workspace
     assert workspace is not None
     assert workspace.start_tree == "t-given"

@@ -135,6 +135,18 @@ def test_slots_are_never_exceeded_and_are_used_again() -> None:
     assert run.state.counts.ended == 5
 
 
+def test_a_retry_comes_at_its_time_and_not_before() -> None:
+    """Whatever else the clock rings for meanwhile."""
+    run = given(stream("a", max_retries=1))
+    run.fail("a")
+    due = run.stream("a").not_before
+    assert due > run.clock()
+    run.at(due - 0.01)
+    assert run.phase("a") == "retrying"
+    run.at(due)
+    assert run.phase("a") == "preparing"
+
+
 def test_a_stream_that_waits_for_a_retry_holds_no_slot() -> None:
     run = given(stream("a", max_retries=1), stream("b"), max_parallel=1)
     assert run.phases() == {"a": "preparing", "b": "queued"}

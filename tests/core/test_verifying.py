@@ -87,6 +87,7 @@ def test_what_passes_counts() -> None:
     run = checked("a", "b")
     run.merges()
     assert run.state.points[FINAL_POINT].phase is PointPhase.VERIFYING
+    assert run.state.points[FINAL_POINT].reason == "verifying the work of 2 of 2 streams"
     assert not run.state.has_ended
     run.answers(lambda some: False)
     run.merges()
@@ -160,6 +161,23 @@ def test_a_check_that_fails_on_the_base_blames_nobody() -> None:
     run.resume()  # the check was mended meanwhile, or what it needs was installed
     run.goes_on(lambda some: False)
     assert run.state.phase.value == "converged"
+
+
+def test_what_is_checked_now_is_told() -> None:
+    """A part of the work, the base alone, and what is looked at twice."""
+    run = checked("a", "b", "c")
+    seen = []
+    while run.state.points[FINAL_POINT].phase in (PointPhase.MERGING, PointPhase.VERIFYING):
+        if run.state.points[FINAL_POINT].phase is PointPhase.MERGING:
+            run.merges()
+        else:
+            seen.append(run.state.points[FINAL_POINT].reason)
+            run.answers(lambda some: True)
+    assert seen == [
+        "verifying the work of 3 of 3 streams",
+        "verifying the work of the base",
+        "verifying the work of the base once more",
+    ]
 
 
 def test_a_check_without_a_result_is_no_failure() -> None:
