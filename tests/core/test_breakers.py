@@ -13,6 +13,7 @@ from anabranch.core.breaker_table import Breaker, BreakerPhase, Outcome, breaker
 from anabranch.core.breakers import should_open, surely_failing
 from anabranch.core.ids import StreamId
 from anabranch.core.projections import breaker_status, reason_for, status, wall_time
+from anabranch.core.waiting import waits_of
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
 
@@ -79,6 +80,8 @@ def test_a_stream_counts_for_its_command_and_for_each_capability() -> None:
 def test_what_fails_for_all_is_held_back_and_says_why() -> None:
     run = tripped()
     assert run.phases()["s5"] == "queued"
+    held = [(w.kind, w.name, w.holder) for w in waits_of(run.state, StreamId("s5"))]
+    assert held == [("breaker", AGENT, None)]
     assert "the breaker of command agent is open: 3 of the last 3" in reason_for(
         run.state, run.stream("s5")
     )
@@ -112,6 +115,8 @@ def test_one_tries_first_and_if_it_gets_through_the_others_follow() -> None:
     assert words == ["breaker_half_opened", "stream_admitted s5"]
     assert run.phases()["s6"] == "queued"
     assert "s5 tries first" in reason_for(run.state, run.stream("s6"))
+    held = [(w.kind, w.name, w.holder) for w in waits_of(run.state, StreamId("s6"))]
+    assert held == [("breaker", AGENT, "s5")]
     run.run("s5")
     run.exited("s5")
     words = run.kept("s5")

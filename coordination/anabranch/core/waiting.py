@@ -180,16 +180,17 @@ def _admission(state: State, stream: Stream) -> Iterator[Wait]:
     if stream.not_before > state.at:
         yield Wait("time", "its time", None, stream.since, stream.not_before)
         return
-    if breakers.why_not_admitted(state, stream):
-        for name in breakers_of(state.stream_plan(stream.id)):
-            if name in state.breakers.tripped:
-                probe = state.breakers.breaker(name).probe
-                yield Wait("breaker", name, probe and shown(probe), stream.since)
+    named = breakers_of(state.stream_plan(stream.id))
+    is_held = breakers.why_not_admitted(state, stream) is not None
+    holding = [name for name in named if is_held and name in state.breakers.tripped]
+    for name in holding:
+        probe = state.breakers.breaker(name).probe
+        yield Wait("breaker", name, probe and shown(probe), stream.since)
     lacks = list(AdmissionWaits().lacks(state, stream.id))
     for lack in lacks:
         is_slot = lack.what == "a slot"
         yield from _lacking("slot" if is_slot else "resource", lack)
-    if not lacks:
+    if not lacks and not holding:
         yield Wait("slot", "a slot", None, stream.since)
 
 
