@@ -302,6 +302,21 @@ def test_a_time_that_is_not_to_come_waits_for_something_to_happen(
     assert again == (run.clock() + ahead if is_asked else None)
 
 
+@pytest.mark.parametrize(("reason", "told"), [("{:g}", 3), ("the same", 1)])
+def test_only_what_is_news_is_told_when_the_clock_alone_asks(reason: str, told: int) -> None:
+    """And that not more often than every ten seconds."""
+    run = run_with(
+        lambda view, now: WaitForMore(reason.format(now), now + 4.0),
+        *(stream("a"), point("final", type="says")),
+        behind_guard=True,
+    )
+    run.run("a")
+    for moment in range(4, 29, 4):
+        run.at(float(moment))
+    waits = [r.event for r in run.records if isinstance(r.event, ev.ConvergenceWaits)]
+    assert len(waits) == told
+
+
 def test_a_time_that_is_named_is_kept_even_if_a_sooner_one_was_named_before() -> None:
     """Ten seconds later it converges, whatever it said in between."""
     run = run_with(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anabranch.core import inputs
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.inheritance import inherited_by, inherited_from
+from anabranch.core.inheritance import held_by, inherited_by, inherited_from
 from anabranch.core.state import Inheritance
 from anabranch.testing import ByHand, stream
 from anabranch.testing.by_hand import conflict_of
@@ -37,6 +37,15 @@ def test_a_diamond_takes_over_one_side_and_merges_the_other() -> None:
     run = given(stream("a"), stream("b", "a"), stream("c", "a"), stream("d", "b", "c"))
     run.succeed("a", "b", "c")
     assert inherits(run, "d") == ("b", ["c"])
+
+
+def test_whose_work_a_start_holds_is_known() -> None:
+    """Of what is taken over whole, in the order of merging; what is merged onto it comes after."""
+    run = given(stream("a"), stream("b", "a"), stream("c", "a"), stream("d", "b", "c"), stream("e"))
+    run.succeed("a", "b", "c", "e")
+    found = held_by(run.state, inherited_by(run.state, StreamId("d")))
+    assert [(s, r.commit) for s, r in found] == [("a", "c-a.1"), ("b", "c-b.1")]
+    assert held_by(run.state, inherited_by(run.state, StreamId("e"))) == []
 
 
 def test_the_largest_family_is_taken_over() -> None:

@@ -232,6 +232,13 @@ def test_a_check_that_is_not_reliable_accuses_nobody(
     assert run.state.phase.value == "converged", "nothing of what it said is remembered"
 
 
+def test_what_is_not_reliable_on_the_base_alone_is_told_so() -> None:
+    run = checked("a", "b")
+    run.goes_on(by_chance(1, 2))
+    whom = "what everybody started from"
+    assert f"with {whom} it has passed once and failed once" in run.state.reason
+
+
 @pytest.mark.parametrize(("size", "told"), [(3, "a, b, c it"), (5, "a, b, c and 2 more it")])
 def test_of_many_that_a_check_cannot_tell_apart_the_first_are_named(size: int, told: str) -> None:
     run = checked(*"abcde"[:size])

@@ -117,6 +117,19 @@ def test_waiting_behind_each_other_in_one_queue_is_no_ring() -> None:
     assert len(run.events(ev.LockGranted)) == 5
 
 
+def test_who_stands_before_another_in_a_queue_is_waited_for() -> None:
+    """It holds nothing, and yet its next wait closes a ring: the other will wait for it."""
+    run = Run(running(3))
+    run.lock("s2", "p")
+    run.lock("s1", "q")
+    run.lock("s0", "p")
+    run.lock("s1", "p")
+    answer = run.lock("s0", "q")
+    (found,) = run.events(ev.DeadlockDetected)
+    assert {edge.waiter for edge in found.cycle} == {"s0", "s1"}
+    assert answer.outcome == "refused"
+
+
 def test_a_long_queue_is_drawn_with_one_edge_for_each_that_waits() -> None:
     """The writer before stands for all who came before it, and for who holds the path."""
     run = Run(running(9))
