@@ -145,6 +145,7 @@ def test_names_that_cannot_be_are_refused(name: str, word: str) -> None:
     answer = crew.registers(name)
     assert answer.outcome == "refused"
     assert word in answer.facts["reason"]
+    assert crew.registers("x" * 64).outcome == "done"
 
 
 @pytest.mark.parametrize(

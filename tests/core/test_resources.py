@@ -298,6 +298,15 @@ def test_a_large_request_is_not_starved_by_small_ones() -> None:
     assert crew.held("s2") == {"db": 1}
 
 
+def test_what_is_reserved_keeps_nobody_from_anything_else() -> None:
+    crew = Crew("s0", "s1", "s2", resources={"db": 2, "gpu": 1})
+    crew.asks("s0", db=1)
+    crew.asks("s1", db=2)
+    crew.passes(RESERVE_SECONDS)
+    assert crew.asks("s2", gpu=1).outcome == "granted"
+    assert crew.asks("s2", db=1).outcome == "queued"
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_nobody_starves(seed: int) -> None:
     """While everybody gives back within a minute, no wait is longer than a few turns of all."""
