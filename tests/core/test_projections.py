@@ -57,6 +57,28 @@ def test_status_has_the_keys_that_scripts_rely_on() -> None:
     assert (status["state"], status["branch"]) == ("converged", "anabranch/r")
 
 
+def test_a_row_tells_what_is_known_of_a_stream_and_null_for_the_rest() -> None:
+    run = given(stream("a"), stream("b", "a"), keep_going=True)
+    run.clock.advance(1.0)
+    run.run("a")
+    unknown = dict.fromkeys(("exit_code", "failure_class", "heartbeat", "sync", "ended", "commit"))
+    told = {"stream": "a", "attempt": 1, "started": "1970-01-01T00:00:01.000Z", "log": "l"}
+    row = projections.stream_status(run.state, run.stream("a"))
+    assert row.items() >= {**told, **unknown, "pid": 10, "workspace": "/w/a"}.items()
+    run.clock.advance(1.0)
+    run.exited("a", 75)
+    run.kept("a")
+    over = {"state": "failed", "exit_code": 75, "failure_class": "temporary failure", "pid": None}
+    row = projections.stream_status(run.state, run.stream("a"))
+    assert row.items() >= {**told, **over, "ended": "1970-01-01T00:00:02.000Z"}.items()
+    assert (row["partial"], row["commit"]) == (["refs/a.1"], None)
+    untouched = projections.stream_status(run.state, run.stream("b"))
+    assert untouched["state"] == "skipped"
+    assert untouched["waits_for"] == []
+    nothing = ("pid", "started", "workspace", "log", *unknown)
+    assert [untouched[key] for key in nothing if key != "ended"] == [None] * (len(nothing) - 1)
+
+
 def test_a_run_that_nobody_hosts_is_interrupted_until_it_has_ended() -> None:
     run = given(stream("a"))
     assert projections.run_state(run.state, is_hosted=True) == "running"

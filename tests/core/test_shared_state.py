@@ -238,6 +238,19 @@ def test_a_clash_is_refused_with_both_sides() -> None:
     assert talk.state.shared.head == 2
 
 
+@pytest.mark.parametrize(
+    ("clashing", "told"), [(4, "k0, k1, k2, k3"), (6, "k0, k1, k2, k3 and 2 more")]
+)
+def test_of_many_keys_that_clash_the_first_are_named(clashing: int, told: str) -> None:
+    """In the sentence; the facts name them all."""
+    talk = Talk("a", "b")
+    keys = [f"k{n}" for n in range(clashing)]
+    talk.commits("a", 0, dict.fromkeys(keys, 1))
+    answer = talk.commits("b", 0, dict.fromkeys(keys, 2))
+    assert answer.facts["reason"] == f"changed differently since version 0: {told}"
+    assert answer.facts["keys"] == keys
+
+
 def test_a_commit_that_changes_nothing_makes_no_version() -> None:
     """It answers the version that has all of it already."""
     talk = Talk("a", "b")
