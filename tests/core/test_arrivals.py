@@ -219,6 +219,14 @@ def test_a_value_that_cannot_be_reduced_is_refused_when_it_comes() -> None:
     assert crew.arrives("a", "p", None).outcome == "waiting"
 
 
+@pytest.mark.parametrize(
+    ("value", "outcome"),
+    [({"x": 1}, "waiting"), (None, "waiting"), ([1], "refused"), (1, "refused")],
+)
+def test_only_objects_can_be_merged(value: Any, outcome: str) -> None:
+    assert crew_at("p", "a", "b", reduce="merge").arrives("a", "p", value).outcome == outcome
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats(-9, 9) | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner),

@@ -189,6 +189,16 @@ def test_a_checkpoint_holds_snapshots_of_those_at_work_and_results_of_those_that
     assert found == [("a", "c-a.1", "t-c-a.1"), ("b", "k-b.1", "t-k-b.1")]
 
 
+def test_a_checkpoint_that_cannot_be_merged_is_told_and_the_next_one_comes() -> None:
+    run = two_at_work()
+    run.at(10.0)
+    taken(run, "a", "b")
+    fact = inputs.CheckpointNotMerged(point=FINAL, number=1, reason="no git", cause=1)
+    assert run.give(fact)[0] == "point_checkpoint_failed final"
+    assert not final(run).checkpoint.commit
+    assert "point_checkpoint_begun final" in run.at(30.0)
+
+
 def test_a_stream_that_ends_meanwhile_is_not_waited_for() -> None:
     run = two_at_work()
     run.at(10.0)
