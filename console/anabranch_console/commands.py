@@ -8,6 +8,7 @@ from difflib import get_close_matches
 
 from anabranch_console.verbs import VERBS, Verb
 
+_MOST_DIGITS = 11
 _BY_WORD = {word: verb for verb in VERBS for word in (verb.id, *verb.aliases)}
 
 
@@ -25,7 +26,11 @@ def parse_command(line: str) -> Spoken:
     word, _, argument = line.strip().lstrip(":").strip().partition(" ")
     if not word:
         return Spoken(None)
-    verb = _BY_WORD.get(word) or _only_one_beginning_with(word)
+    meant = [_BY_WORD[word]] if word in _BY_WORD else _all_beginning_with(word)
+    if len(meant) > 1:
+        names = ", ".join(f":{verb.id}" for verb in meant)
+        return Spoken(None, problem=f":{word} may be {names}")
+    verb = meant[0] if meant else None
     if verb is not None and argument.strip() and not verb.args:
         return Spoken(None, problem=f":{verb.id} takes nothing after it")
     if verb is not None:
@@ -35,9 +40,16 @@ def parse_command(line: str) -> Spoken:
     return Spoken(None, problem=f"there is no command {word!r}{hint}")
 
 
-def _only_one_beginning_with(word: str) -> Verb | None:
-    found = {verb.id: verb for name, verb in _BY_WORD.items() if name.startswith(word)}
-    return next(iter(found.values())) if len(found) == 1 else None
+def whole_number(text: str) -> int | None:
+    """Return the number that a person has typed; None for what is none, or beyond all there are."""
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+    return int(text) if is_number else None
+
+
+def _all_beginning_with(word: str) -> list[Verb]:
+    return list(
+        {verb.id: verb for name, verb in _BY_WORD.items() if name.startswith(word)}.values()
+    )
 
 
 def completions(line: str, names: Mapping[str, Sequence[str]]) -> list[str]:

@@ -77,6 +77,24 @@ async def test_a_question_needs_only_a_yes_and_a_name_in_the_command_will_do(
         assert (asked.stream, asked.remedy) == ("lint", "soft")
         await console.command("recover nobody hard")
         assert any("no stream 'nobody'" in told for told in console.toasts())
+        await console.command("recover lint gently")
+        assert "there is no remedy 'gently'; there are soft, hard, fallback" in console.toasts()
+        assert console.app.screen is console.screen
+
+
+async def test_a_stream_that_is_not_shown_is_not_recovered(
+    open_console: OpenConsole, source: ScriptedSource
+) -> None:
+    """Where nothing is chosen, what another pane has chosen is not meant."""
+    async with open_console(source) as console:
+        await console.press("space", "7")
+        await console.command("filter nobody-is-called-so")
+        assert "nothing matches" in console.shown()
+        for key in ("r", "R"):
+            await console.press(key)
+            assert console.app.screen is console.screen
+            assert console.toasts()[-1] == "no stream is chosen"
+        assert not console.source.commands
 
 
 async def test_the_points_show_who_has_come_and_who_is_waited_for(

@@ -265,6 +265,12 @@ async def test_a_dead_letter_is_sent_again_or_why_not(
         assert any("no dead letter is chosen" in told for told in console.toasts())
         await console.command("requeue 999999")
         assert any("there is no dead letter 999999" in told for told in console.toasts())
+        for verb in ("requeue", "acknowledge", "version", "travel", "travel event"):
+            await console.command(f"{verb} {'9' * 4400}")
+        for told in console.toasts()[-5:]:
+            assert len(told) < 500, "a sentence is read, not scrolled"
+            assert "is no number of a message" in told or "no moment" in told or "version" in told
+        assert len(console.source.commands) == 2, "what is no number is not asked for"
 
 
 async def test_a_message_to_the_operator_is_noticed_and_acknowledged(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from time import monotonic
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from anabranch.core import inputs
 from anabranch.core.ids import FINAL_POINT
 from anabranch.engine.guarded_strategies import StrategyUse
-from anabranch.plugin_store.listing import list_plugins
+from anabranch.plugin_store.listing import Listing, list_plugins
 from anabranch.plugin_store.places import Places
 from tests.console.conftest import Console, OpenConsole
 from tests.console.scripted_source import ScriptedSource, plan_of, stream
@@ -114,6 +115,29 @@ async def test_what_the_store_refuses_is_told_with_the_reason(
         await until(console, lambda: any("nothing-here" in told for told in console.toasts()))
         await console.command("disable-plugin anabranch")
         assert any("built in" in told for told in console.toasts())
+
+
+async def test_however_often_it_is_visited_what_is_installed_is_read_once_at_a_time(
+    open_console: OpenConsole, source: ScriptedSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key held down takes no thread from what decides; the last visit sees what is there then."""
+    may_end, begun = Event(), []
+
+    def slowly(places: Places) -> Listing:
+        begun.append(places)
+        may_end.wait(20)
+        return list_plugins(places)
+
+    monkeypatch.setattr("anabranch.plugin_store.listing.list_plugins", slowly)
+    async with open_console(source) as console:
+        await console.press(*"91919191")
+        await until(console, lambda: bool(begun))
+        assert len(begun) == 1
+        may_end.set()
+        await until(console, lambda: len(begun) == 2)
+        await console.press("9")
+        await until(console, lambda: "built-in" in console.shown())
+        assert len(begun) <= 3
 
 
 async def choose(console: Console, strategy: str) -> None:

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core import events as ev
-from anabranch.core.ids import StreamId
-from anabranch.core.inputs import StopRun
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.inputs import RetryStream, StopRun
 from anabranch.core.lifecycle import Phase
 from anabranch.core.projections import reason_for
 from anabranch.core.state import Approval, RunPhase
@@ -35,6 +35,7 @@ from anabranch_console.presenters.event_lines import event_words
 from anabranch_console.presenters.facts import fact_lines, plan_lines
 from anabranch_console.presenters.header import header_line
 from anabranch_console.presenters.leaving import leaving_message
+from anabranch_console.presenters.point_lines import PointLook, point_detail
 from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.stream_row import URGENCY, stream_row
 from anabranch_console.run_model import RunModel
@@ -238,6 +239,31 @@ def test_the_header_fits_every_width(model: RunModel) -> None:
     assert "20261121-140211-k3f" in told
     assert "3/13 arrived" in told
     assert "overhead 1.2 %" in told
+
+
+def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: Path) -> None:
+    """The old commit stands until the next one; who has arrived since is what is told."""
+    source = ScriptedSource(plan_of([stream("a"), stream("b")]), tmp_path)
+    source.finish("a")
+    source.finish("b", code=1)
+
+    def told() -> tuple[str, str]:
+        model = RunModel(source)
+        model.pull()
+        rows = list(model.rows.values())
+        line = header_line(model.state, rows, 9.0, None, "here", UNICODE, 160)
+        look = PointLook(model.state, 9.0, UNICODE)
+        return plain(line), text(point_detail(look, model.state.points[FINAL_POINT], 60))
+
+    header, detail = told()
+    assert "1/2 merged" in header
+    assert "merged     1 in " in detail
+    again = RetryStream(stream=StreamId("b"), reason="by hand")
+    assert source.submit(again).result() is None
+    header, detail = told()
+    assert "1/2 arrived" in header
+    assert "merged  " not in detail
+    assert "until it has merged again" in detail
 
 
 def test_the_facts_answer_what_how_and_where(model: RunModel) -> None:

@@ -82,6 +82,7 @@ def test_an_unknown_command_names_a_near_one() -> None:
     """A typing error costs no trip to the manual."""
     assert "did you mean :approve?" in parse_command("aprove").problem
     assert ":help" in parse_command("xyzzy").problem
+    assert parse_command("res").problem == ":res may be :resources, :reset-breaker"
     assert parse_command("").verb is None
 
 

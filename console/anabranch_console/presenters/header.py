@@ -12,6 +12,7 @@ from anabranch.core.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
 from anabranch_console.presenters import wording
+from anabranch_console.presenters.point_lines import has_merged
 from anabranch_console.presenters.stream_row import URGENCY, StreamRow
 from anabranch_console.presenters.wording import safe
 
@@ -103,7 +104,8 @@ def _elapsed(state: State, now: float) -> float:
 def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
     point = state.points[FINAL_POINT]
     expected = len(state.plan.streams)
-    arrived = len(point.merged) if point.commit else len(point.arrived)
+    is_merged = has_merged(point)
+    arrived = len(point.merged) if is_merged else len(point.arrived)
     gone = len(point.departed)
     on = round(BAR_CELLS * arrived / expected) if expected else 0
     lost = min(round(BAR_CELLS * gone / expected), BAR_CELLS - on) if expected else 0
@@ -113,7 +115,7 @@ def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
         Span(glyphs.bar_off * (BAR_CELLS - on - lost), "bar.off"),
     )
     told = (Span(f" {arrived}/{expected}", "text"),)
-    merged = (Span(" merged" if point.commit else " arrived", "muted"),)
+    merged = (Span(" merged" if is_merged else " arrived", "muted"),)
     return ((*gauge, *told, *merged), (*gauge, *told), told)
 
 

@@ -69,6 +69,11 @@ def point_columns(look: Callable[[], PointLook]) -> list[GridColumn[Point]]:
     ]
 
 
+def has_merged(point: Point) -> bool:
+    """Whether what has merged counts; one that was reopened keeps its old commit until then."""
+    return bool(point.commit) and (bool(point.merged) or point.phase is PointPhase.MERGED)
+
+
 def _state(point: Point) -> Span:
     return Span(_WORDS.get(point.phase, point.phase.value), _STYLES[point.phase])
 
@@ -107,7 +112,11 @@ def point_detail(look: PointLook, point: Point | None, cells: int) -> list[Line]
         lines += _fact("checkpoint", f"number {point.checkpoint.last}", cells)
     if point.commit:
         where = f" on anabranch/{look.state.run}" if point.id == FINAL_POINT else ""
-        lines += _fact("merged", f"{len(point.merged)} in {point.commit[:10]}{where}", cells)
+        result = f"{point.commit[:10]}{where}"
+        if has_merged(point):
+            lines += _fact("merged", f"{len(point.merged)} in {result}", cells)
+        else:
+            lines += _fact("stands", f"{result}, until it has merged again", cells)
     for warning in point.warnings:
         lines += _fact("look at", warning, cells, "level.warning")
     lines += [(), (Span("Who meets here", "title"),)]

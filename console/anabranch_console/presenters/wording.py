@@ -14,6 +14,16 @@ def safe(text: str) -> str:
     return escape_for_terminal(text)
 
 
+LONGEST_TOLD = 400
+
+
+def shortened(text: str) -> str:
+    """Return a sentence short enough to be read: of a long one the middle goes, not its end."""
+    if len(text) <= LONGEST_TOLD:
+        return text
+    return f"{text[: LONGEST_TOLD // 2]} … {text[-LONGEST_TOLD // 2 :]}"
+
+
 def age(seconds: float | None) -> str:
     """Return how long ago something was: ``8s``, ``12m``, ``3h``, ``2d``."""
     if seconds is None:

@@ -19,7 +19,7 @@ from anabranch.core.state import RunPhase
 from anabranch_console.commands import parse_command
 from anabranch_console.filtering import compile_filter
 from anabranch_console.lines import Span
-from anabranch_console.presenters.wording import count, safe
+from anabranch_console.presenters.wording import count, safe, shortened
 from anabranch_console.screens.dialogs import Choice, Choose
 from anabranch_console.screens.run_view import TABS, RunView
 from anabranch_console.stream_list import SORTABLE
@@ -88,6 +88,7 @@ class LookingScreen(RunView):
 
     def tell(self, level: Level, text: str) -> None:
         """Say something in a toast and in the events pane."""
+        text = shortened(text)
         self.notify(safe(text), severity=_SEVERITIES[level], markup=False)
         if level != "info":
             self.events_pane.add([Note(self.model.now, level, text)])

@@ -19,6 +19,7 @@ from anabranch.core.mailboxes import OPERATOR
 from anabranch.core.outcome import Refusal
 from anabranch.core.resolutions import open_conflicts, undecided
 from anabranch.core.state import State
+from anabranch_console.commands import whole_number
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.panes.conflicts import ConflictsPane
 from anabranch_console.panes.convergence import ConvergencePane
@@ -432,8 +433,7 @@ class ModesScreen(LookingScreen):
 
 
 def _number(text: str) -> int | None:
-    text = text.strip().removeprefix("v")
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+    return whole_number(text.strip().removeprefix("v"))
 
 
 def _moment(argument: str) -> Moment | None:

@@ -49,9 +49,9 @@ class PluggingScreen(RecoveringScreen):
     """Does the verbs of the plugins' pane."""
 
     class Listed(Message):
-        """What is installed, as the store tells it."""
+        """What is installed, as the store tells it; None if that could not be read."""
 
-        def __init__(self, listing: Listing) -> None:
+        def __init__(self, listing: Listing | None) -> None:
             super().__init__()
             self.listing = listing
 
@@ -84,6 +84,8 @@ class PluggingScreen(RecoveringScreen):
             self.level, self.text = level, text
 
     _is_changing = False
+    _is_looking_up = False
+    _is_out_of_date = False
     _asked: Future[bool] | None = None
 
     def do_plugins(self, argument: str) -> None:
@@ -249,12 +251,26 @@ class PluggingScreen(RecoveringScreen):
             told = self.StoreEnded("error", f"{type(error).__name__}: {error}")
         self.post_message(told)
 
-    @work(thread=True, group="plugins-list")
     def _look_up(self) -> None:
+        """Have listed what is installed: once more, however often it was asked for meanwhile.
+
+        Reading it takes a while and a thread, and decisions need those too.
+        """
+        self._is_out_of_date = self._is_looking_up
+        if not self._is_looking_up:
+            self._is_looking_up = True
+            self._list_installed()
+
+    @work(thread=True, group="plugins-list")
+    def _list_installed(self) -> None:
         from anabranch.plugin_store.listing import list_plugins
         from anabranch.plugin_store.places import Places
 
-        self.post_message(self.Listed(list_plugins(Places.of_this_python())))
+        listing = None
+        try:
+            listing = list_plugins(Places.of_this_python())
+        finally:
+            self.post_message(self.Listed(listing))
 
     def _tell_step(self, step: str) -> None:
         self.post_message(self.StoreDoes(step))
@@ -272,8 +288,11 @@ class PluggingScreen(RecoveringScreen):
 
     @on(Listed)
     def _show_listing(self, message: Listed) -> None:
-        if self._plugins_pane is not None:
+        self._is_looking_up = False
+        if message.listing is not None and self._plugins_pane is not None:
             self._plugins_pane.take(message.listing)
+        if self._is_out_of_date:
+            self._look_up()
 
     @on(StoreDoes)
     def _show_step(self, message: StoreDoes) -> None:

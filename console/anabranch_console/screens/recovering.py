@@ -34,12 +34,16 @@ class RecoveringScreen(ResolvingScreen):
 
     def do_recover(self, argument: str) -> None:
         """Recover a stream, or all that are marked: ``NAME [REMEDY]``, or ask what is missing."""
-        name, _, remedy = argument.partition(" ")
+        name, _, remedy = (part.strip() for part in argument.partition(" "))
         streams = self._meant(name)
         if not streams:
             return
         if remedy in REMEDIES:
             self._ask_for(streams, remedy)
+            return
+        if remedy:
+            known = ", ".join(REMEDIES)
+            self.tell("warning", f"there is no remedy {remedy!r}; there are {known}")
             return
         choices = [self._remedy_choice(streams, one) for one in REMEDIES]
         chosen = next((c.id for c in choices if c.why_not is None), None)
@@ -82,14 +86,17 @@ class RecoveringScreen(ResolvingScreen):
         )
 
     def _meant(self, name: str) -> list[StreamId]:
-        """Return the stream of a name; else those that are marked, or the chosen one."""
+        """Return the stream of a name; else what is chosen here, never what another pane has."""
         if name and name not in self.model.state.streams:
             self.tell("warning", f"there is no stream {name!r} in this run")
             return []
         if name:
             return [StreamId(name)]
-        chosen = self._chosen("guardian")
-        found = [chosen.id] if chosen is not None else self.listed.targets()
+        if self.mode == "guardian":
+            chosen = self._chosen("guardian")
+            found = [chosen.id] if chosen is not None else []
+        else:
+            found = self.listed.targets()
         if not found:
             self.tell("warning", "no stream is chosen")
         return found

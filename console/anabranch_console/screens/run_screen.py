@@ -26,6 +26,7 @@ from anabranch.core.inputs import (
 from anabranch.core.outcome import Refusal
 from anabranch.errors import AnabranchError
 from anabranch_console import operator_calls
+from anabranch_console.commands import whole_number
 from anabranch_console.followed_run import CanBeHosted
 from anabranch_console.lines import cut_left
 from anabranch_console.panes.messages import MessagesPane
@@ -255,20 +256,23 @@ class RunScreen(PluggingScreen):
             self.bar.ask(Purpose.COMMAND, "broadcast ")
 
     def do_requeue(self, argument: str) -> None:
-        row = self._chosen("messages")
-        number = argument.strip() or (str(row.id) if row else "")
-        if number.isascii() and number.isdigit():
-            self.steer(operator_calls.requeue(int(number)))
-        else:
-            self.tell("warning", f"{number!r} is no number of a message")
+        number = self._message_number(argument)
+        if number is not None:
+            self.steer(operator_calls.requeue(number))
 
     def do_acknowledge(self, argument: str) -> None:
+        number = self._message_number(argument)
+        if number is not None:
+            self.steer(operator_calls.acknowledge(number))
+
+    def _message_number(self, argument: str) -> int | None:
+        """Return the number that was given, or that of the chosen message; tell if it is none."""
         row = self._chosen("messages")
-        number = argument.strip() or (str(row.id) if row else "")
-        if number.isascii() and number.isdigit():
-            self.steer(operator_calls.acknowledge(int(number)))
-        else:
-            self.tell("warning", f"{number!r} is no number of a message")
+        given = argument.strip() or (str(row.id) if row else "")
+        number = whole_number(given)
+        if number is None:
+            self.tell("warning", f"{given!r} is no number of a message; :messages lists them")
+        return number
 
     def _tell_of_messages(self, changes: Changes) -> None:
         """Say at once, and audibly, what somebody has written to whoever sits here."""
