@@ -142,11 +142,15 @@ class ConsoleApp(Contained, App[ConsoleExit]):
 
     def _tell_trouble(self) -> None:
         """Say what keeps the engine from going on, once, and when that is over."""
-        trouble = self.run_screen.model.source.trouble
+        source = self.run_screen.model.source
+        trouble = source.trouble
         if trouble == self._trouble:
             return
         self._trouble = trouble
-        told = f"nothing goes on: {trouble}" if trouble else "it goes on again"
+        self.run_screen.paint_header()
+        is_hosted = source.hosting != "nobody"
+        over = "it goes on again" if is_hosted else "its host has gone; nobody hosts the run now"
+        told = f"nothing goes on: {trouble}" if trouble else over
         self.run_screen.tell("error" if trouble else "warning", told)
 
     def _next_frame(self) -> None:

@@ -53,9 +53,28 @@ async def test_what_keeps_the_engine_from_going_on_is_told(open_console: OpenCon
         for _ in range(3):
             await console.frame()
         assert console.shown().count("nothing goes on: the disk is full: /x") == 1
+        header = console.shown().splitlines()[0]
+        assert "nothing goes on" in header, "for as long as it lasts, not only in a toast"
         console.source.trouble = None
         await console.frame()
         assert "it goes on again" in console.shown()
+        assert "nothing goes on" not in console.shown().splitlines()[0]
+
+
+async def test_a_host_that_does_not_answer_is_told_as_long_as_it_is_silent(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """Its run looks like one in which nothing happens; its end is not that it goes on again."""
+    source = demo_source(tmp_path, hosting="elsewhere")
+    async with open_console(source) as console:
+        assert "hosted elsewhere" in console.shown().splitlines()[0]
+        source.trouble = "the run's host does not answer since 12:00:00"
+        await console.frame()
+        assert "host does not answer" in console.shown().splitlines()[0]
+        source.trouble, source._hosting = None, "nobody"
+        await console.frame()
+        assert "its host has gone; nobody hosts the run now" in console.toasts()
+        assert "it goes on again" not in console.shown()
 
 
 def _in_box(line: str) -> list[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -115,6 +117,29 @@ def test_a_follower_sees_the_run_live_and_acts_through_its_host(
     finally:
         follower.close()
     assert host.wait().code == 0
+
+
+def test_who_follows_a_host_that_is_suspended_is_told_so(program: Program, host: Running) -> None:
+    """It looks like a run in which nothing happens; that nobody decides anything has to be said."""
+    follower = RunFollower(program.folder())
+    try:
+        assert follower.trouble is None
+        host.send(signal.SIGSTOP)
+        os.utime(program.folder().lock, (1e9, 1e9))  # as if it had been stopped for long
+        until(lambda: follower.trouble is not None, "the silence is seen")
+        assert "does not answer since" in str(follower.trouble)
+        assert follower.hosting == "elsewhere"
+        host.send(signal.SIGCONT)
+        until(lambda: follower.trouble is None, "its sign is seen")
+        host.send(signal.SIGSTOP)
+        os.utime(program.folder().lock, (1e9, 1e9))
+        until(lambda: follower.trouble is not None, "the silence is seen again")
+        host.kill()
+        until(lambda: follower.hosting == "nobody", "its end is seen")
+        assert follower.trouble is None
+    finally:
+        open_gate(program)
+        follower.close()
 
 
 def test_the_reading_commands_work_beside_a_running_console(

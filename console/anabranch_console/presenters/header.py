@@ -31,8 +31,13 @@ def header_line(
     hosting: Hosting,
     glyphs: Glyphs,
     cells: int,
+    *,
+    is_halted: bool = False,
 ) -> Line:
-    """Return the header, fitted to ``cells``: what matters least gives way first."""
+    """Return the header, fitted to ``cells``: what matters least gives way first.
+
+    ``is_halted`` says that something keeps the engine from going on.
+    """
     left = [
         Part(20, (_product(glyphs, "anabranch"), _product(glyphs, ""))),
         Part(70, ((Span(safe(state.plan.name), "strong"),),)),
@@ -46,7 +51,7 @@ def header_line(
         Part(22, _convergence(state, glyphs)),
         Part(60, ((Span(wording.clock(_elapsed(state, now)), "text"),),)),
         Part(24, _overhead(overhead)),
-        Part(90, _hosting(state, hosting)),
+        Part(90, _hosting(state, hosting, is_halted=is_halted)),
     ]
     fitted = fit_parts([*left, *middle, *right], cells - 2, gap=2)
     line = bar(fitted[:5], fitted[5:], cells - 2)
@@ -80,8 +85,11 @@ def run_words(state: State, hosting: Hosting = "here") -> tuple[str, str]:
     return name, RUN_WORDS.get(name, name)
 
 
-def _hosting(state: State, hosting: Hosting) -> tuple[Line, ...]:
-    """Say so if the engine is not here: it is asked where it is, or there is none."""
+def _hosting(state: State, hosting: Hosting, *, is_halted: bool) -> tuple[Line, ...]:
+    """Say so if the engine is not here, or does not go on: it is asked where it is, if it is."""
+    if is_halted:
+        told = ("nothing goes on",) if hosting == "here" else ("host does not answer", "no answer")
+        return tuple((Span(words, "badge.warning"),) for words in told)
     if hosting == "here" or (state.has_ended and hosting == "nobody"):
         return ((),)
     told = ("hosted elsewhere", "elsewhere") if hosting == "elsewhere" else ("not hosted",)

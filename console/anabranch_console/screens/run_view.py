@@ -168,6 +168,7 @@ class RunView(Contained, Screen[None]):
             model.source.hosting,
             self.looks.glyphs,
             self.size.width,
+            is_halted=model.source.trouble is not None,
         )
         self.header.show([line])
 

@@ -27,7 +27,7 @@ from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.hosting import open_project
 from anabranch.engine.journal import Journal
-from anabranch.engine.run_lock import holder_of
+from anabranch.engine.run_lock import holder_of, silent_since
 from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler, watched_streams
 from anabranch.engine.watching import WorkspaceWatcher
@@ -62,7 +62,8 @@ class RunFollower:
         )
         self._is_sampling = False
         self._hosting: Hosting = "nobody"
-        self._hosting_until = 0.0
+        self._silent_since: float | None = None
+        self._looked_until = 0.0
 
     def close(self) -> None:
         """Stop following."""
@@ -89,11 +90,15 @@ class RunFollower:
     @property
     def hosting(self) -> Hosting:
         """Whether somebody hosts the run, as it was within the last second."""
-        now = time.monotonic()
-        if now > self._hosting_until:
-            self._hosting = "nobody" if holder_of(self._folder.lock) is None else "elsewhere"
-            self._hosting_until = now + LOOK_AT_HOST_SECONDS
+        self._look_at_host()
         return self._hosting
+
+    def _look_at_host(self) -> None:
+        now = time.monotonic()
+        if now > self._looked_until:
+            self._hosting = "nobody" if holder_of(self._folder.lock) is None else "elsewhere"
+            self._silent_since = silent_since(self._folder.lock)
+            self._looked_until = now + LOOK_AT_HOST_SECONDS
 
     def now(self) -> float:
         return self._clock.now()
@@ -109,9 +114,13 @@ class RunFollower:
         return self._sampler.vitals
 
     @property
-    def trouble(self) -> None:
-        """The engine is another process's, which tells its own."""
-        return None
+    def trouble(self) -> str | None:
+        """That the host gives no sign; what else keeps it from going on it tells itself."""
+        self._look_at_host()
+        if self._silent_since is None:
+            return None
+        told = time.strftime("%H:%M:%S", time.localtime(self._silent_since))
+        return f"the run's host does not answer since {told}; is it suspended? Streams run on"
 
     def strategy_use(self) -> Mapping[str, StrategyUse]:
         """Nobody is asked here: another process hosts the run."""
