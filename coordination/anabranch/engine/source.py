@@ -70,7 +70,7 @@ class Source(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """What keeps the engine from going on right now; None if all is well, or nobody hosts it."""
+        """What keeps the engine from going on now; None if all is well, or nobody hosts it."""
         ...
 
     def now(self) -> float:
