@@ -78,5 +78,7 @@ def machine_errors() -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"the disk is full{where}", "make room, then try again") from error
         if is_short(error.errno):
-            raise MachineShort(f"{error.strerror}{where}", "it passes; try again") from error
+            is_read_only = error.errno == errno.EROFS
+            hint = "anabranch doctor looks closer" if is_read_only else "it passes; try again"
+            raise MachineShort(f"{error.strerror}{where}", hint) from error
         raise WorldError(f"{error.strerror}{where}", "anabranch doctor looks closer") from error

@@ -1,8 +1,8 @@
 """What a machine says when it is short of something: it passes, and says nothing about the world.
 
-A disk without room, no descriptor, no process or no memory left, an interrupted call, a device
-that does not answer: whoever meets one of these waits and tries again. None of them may be read as
-a fact, least of all as "it is gone".
+A disk without room or that takes nothing for now, no descriptor, no process or no memory left, an
+interrupted call, a device that does not answer: whoever meets one of these waits and tries again.
+None of them may be read as a fact, least of all as "it is gone".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ _SHORT_OF = {
     errno.ENOMEM: "memory is short",
     errno.EINTR: "a call was interrupted",
     errno.EIO: "a disk or device does not answer",
+    errno.EROFS: "the disk takes nothing: it is mounted read-only",
     errno.ENOLCK: "no locks are left",
     errno.ENOBUFS: "memory for sockets is short",
 }
@@ -37,6 +38,7 @@ _IN_WORDS = (
     ("Cannot allocate memory", errno.ENOMEM),
     ("ut of memory", errno.ENOMEM),
     ("Input/output error", errno.EIO),
+    ("Read-only file system", errno.EROFS),
     ("No locks available", errno.ENOLCK),
 )
 
@@ -72,6 +74,17 @@ def is_full(place: Path) -> bool:
         return False
     has_no_files = found.f_files > 0 and found.f_favail == 0
     return found.f_bavail * found.f_frsize < LEAST_ROOM_BYTES or has_no_files
+
+
+def shortage_of_disk(place: Path) -> str | None:
+    """Return why the disk that a folder lies on takes nothing just now, or None if it does."""
+    if is_full(place):
+        return _SHORT_OF[errno.ENOSPC]
+    try:
+        is_read_only = os.statvfs(place).f_flag & os.ST_RDONLY
+    except OSError:
+        return None
+    return _SHORT_OF[errno.EROFS] if is_read_only else None
 
 
 def shortage_in(words: str) -> str | None:

@@ -276,6 +276,24 @@ def test_a_damaged_journal_is_named_and_touched_by_nobody(program: Program) -> N
     assert program.asked(0, "runs", "--json").json()["runs"][0]["state"] == "unreadable"
 
 
+def test_a_journal_that_somebody_removes_is_told_and_put_back(program: Program) -> None:
+    """Nothing is lost: who follows reads on, and the run ends with all of it in its journal."""
+    host = begin_gated(program)
+    follower = program.begin("events", "--follow", "--json")
+    until(lambda: "stream_started" in follower.out, "the follower reads")
+    for left in program.folder().path.glob("journal.db*"):
+        left.unlink()
+    until(lambda: "moved the journal away" in host.err, "it is told")
+    until(lambda: "going on" in host.err, "it is put back")
+    assert len(program.streams()) == 4
+    open_gate(program)
+    told = host.wait()
+    assert told.code == 0, told
+    assert "run_converged" in follower.wait().out
+    seqs = [event["seq"] for event in program.events()]
+    assert seqs == list(range(1, len(seqs) + 1))
+
+
 def test_streams_inherit_no_descriptor_of_the_host(program: Program) -> None:
     """A stream has its three standard descriptors and none of the journal or the locks."""
     script = "ls -l /proc/self/fd"

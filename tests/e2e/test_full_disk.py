@@ -9,7 +9,10 @@ import ctypes
 import errno
 import json
 import os
-from collections.abc import Iterator
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,8 @@ from tests.engine.repositories import git, make_repository
 
 MEBIBYTE = 1024 * 1024
 DISK_MEBIBYTES = 24
+DISK_FILES = 4_000
+READ_ONLY, REMOUNT = 1, 32
 UNMOUNT_LAZILY = 2
 
 
@@ -29,6 +34,7 @@ class Disk:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._ballast = path / "ballast"
+        self._files = path / "files"
 
     def fill(self) -> None:
         """Take all the room there is, to the last block."""
@@ -40,9 +46,23 @@ class Disk:
         """Take a part of the room, to be given back later."""
         self._ballast.write_bytes(bytes(mebibytes * MEBIBYTE))
 
+    def fill_with_files(self) -> None:
+        """Take all the files there can be."""
+        self._files.mkdir()
+        with suppress(OSError):
+            for n in range(DISK_FILES):
+                (self._files / str(n)).touch()
+
     def make_room(self) -> None:
         """Give all of it back."""
-        self._ballast.unlink()
+        self._ballast.unlink(missing_ok=True)
+        shutil.rmtree(self._files, ignore_errors=True)
+
+    def mount_anew(self, *, read_only: bool) -> None:
+        """Let it take nothing any more, as a disk with errors does, or everything again."""
+        flags = REMOUNT | (READ_ONLY if read_only else 0)
+        libc = ctypes.CDLL(None, use_errno=True)
+        assert libc.mount(None, bytes(self.path), None, flags, None) == 0, ctypes.get_errno()
 
     @property
     def is_full(self) -> bool:
@@ -64,7 +84,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     place = tmp_path / "disk"
     place.mkdir()
     libc = ctypes.CDLL(None, use_errno=True)
-    options = f"size={DISK_MEBIBYTES}m".encode()
+    options = f"size={DISK_MEBIBYTES}m,nr_inodes={DISK_FILES}".encode()
     if libc.mount(b"none", bytes(place), b"tmpfs", 0, options) != 0:
         pytest.skip(f"may not mount a small tmpfs: {os.strerror(ctypes.get_errno())}")
     try:
@@ -239,6 +259,62 @@ def test_a_stop_needs_no_room(program: Program, disk: Disk) -> None:
     host.wait()
 
 
+def test_a_stop_needs_no_new_file(program: Program, disk: Disk) -> None:
+    """Where not even an empty file can be made, a run is stopped as well."""
+    program.plan({"one": "echo ready; exec sleep 300"})
+    host = program.begin("run", "--headless")
+    program.await_log("one", "ready")
+    pid = program.streams()["one"]["pid"]
+    disk.fill_with_files()
+    assert "full" in program.asked(3, "stop").err
+    until(lambda: not is_alive(pid), "the stream has ended")
+    disk.make_room()
+    until(lambda: program.status()["state"] == "stopped", "the run says so")
+    host.wait()
+
+
+@pytest.mark.parametrize("fill", [Disk.fill, Disk.fill_with_files])
+def test_a_stop_needs_no_room_when_nobody_hosts_the_run(
+    program: Program, disk: Disk, fill: Callable[[Disk], None]
+) -> None:
+    """The processes end; that they were stopped is noted by the next stop, with room again."""
+    program.plan({"one": "echo ready; exec sleep 300"})
+    host = program.begin("run", "--headless")
+    program.await_log("one", "ready")
+    pid = program.streams()["one"]["pid"]
+    host.send(signal.SIGKILL)
+    host.wait()
+    fill(disk)
+    told = program.asked(3, "stop").err
+    assert "the disk is full" in told
+    assert "being ended all the same" in told
+    until(lambda: not is_alive(pid), "the stream has ended")
+    disk.make_room()
+    program.asked(0, "stop")
+    assert program.status()["state"] == "stopped"
+
+
+def test_a_project_on_a_disk_that_takes_nothing_is_waited_for(disk: Disk, tmp_path: Path) -> None:
+    """A disk with errors is mounted read-only: work is captured when it takes something again."""
+    project = make_repository(disk.path / "project", {"README.md": "a project\n"})
+    program = Program(project, tmp_path / "state", tmp_path / "scratch")
+    try:
+        plan_of_six(program)
+        host = program.begin("run", "--headless")
+        for n in range(6):
+            program.await_log(f"s{n}", "ready")
+        disk.mount_anew(read_only=True)
+        open_gate(program)
+        until(lambda: "mounted read-only" in host.err, "it is told")
+        disk.mount_anew(read_only=False)
+        told = host.wait()
+        assert told.code == 0, told
+        assert_result(program)
+        assert "could not be captured" not in told.err
+    finally:
+        program.end_everything()
+
+
 def is_alive(pid: int) -> bool:
     """Whether a process that is no child of ours is there; nothing is sent to it."""
     try:
@@ -277,3 +353,18 @@ def test_who_fills_the_disk_is_held_first_and_the_others_get_on(
     assert "stream_stalled" not in kinds
     assert kinds.count("stream_held") == kinds.count("stream_let_go") >= 1
     assert git(program.project, "show", f"{program.status()['commit']}:filler.txt") == "done\n"
+
+
+def test_who_makes_the_last_files_is_held_too(program: Program, disk: Disk) -> None:
+    """Bytes are left, and hardly a file can be made: the others get on all the same."""
+    makes = "n=$((n+1)); echo > many.$n || sleep 1; test $((n % 20)) != 0 || sleep 0.02"
+    filler = f"echo 'many.*' > .gitignore; n=0; while :; do {makes}; done"
+    program.plan({"filler": filler, "other": gated(program, "seq 1 20 > other.txt")})
+    host = program.begin("run", "--headless")
+    until(lambda: "held: only" in host.err, "who makes them is held")
+    assert "files can be made" in program.streams()["filler"]["reason"]
+    open_gate(program)
+    until(lambda: program.streams()["other"]["state"] == "succeeded", "the other gets on")
+    program.asked(0, "stop")
+    host.wait()
+    assert program.streams()["filler"]["attempt"] == 1

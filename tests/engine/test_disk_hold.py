@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.ids import StreamId
-from anabranch.engine.disk_hold import Disk, Look, is_short, size_of, who_fills
+from anabranch.engine.disk_hold import (
+    FILES,
+    Disk,
+    Look,
+    count_of,
+    is_short,
+    size_of,
+    who_fills,
+)
 
 MIB = 1 << 20
 DISK = Disk(0, 1024 * MIB)
@@ -53,6 +61,25 @@ def test_little_room_or_little_time_is_short(left: int, taken: int, stops: bool)
 
 def test_a_large_disk_keeps_no_more_than_it_takes() -> None:
     assert Disk(0, 1 << 40).kept == 64 * MIB
+
+
+def test_files_run_out_as_bytes_do() -> None:
+    """A disk that can hold few more files is as full as one that can hold few more bytes."""
+    disk = Disk(40, 1000, FILES)
+    assert disk.kept == 50
+    assert is_short(disk, 0)
+    a, b = StreamId("a"), StreamId("b")
+    seen = [Look(90, {a: 0, b: 0}), Look(60, {a: 25, b: 5}), Look(40, {a: 45, b: 5})]
+    assert who_fills(seen, FILES) == (a, 45)
+    assert disk.told(disk.left) == "40 files"
+    assert Disk(0, 1 << 30, FILES).kept == FILES.kept_at_most
+
+
+def test_files_are_counted_with_the_folders_that_they_lie_in(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "deep" / ".hidden").touch()
+    (tmp_path / "deep" / "deeper" / "link").symlink_to(tmp_path)
+    assert count_of(tmp_path) == 4
 
 
 def test_what_a_folder_takes_is_counted_without_following_links(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -26,6 +27,7 @@ from anabranch.testing.memory_store import replay
 
 KILLS = 30
 TMPFS_BYTES = 1_000_000
+TMPFS_FILES = 20
 
 WIRE_NAMES = Path(__file__).parents[1] / "fixtures" / "event_names.txt"
 
@@ -295,12 +297,74 @@ def test_a_missing_event_is_found(path: Path) -> None:
     journal.close()
 
 
+# --- a journal that somebody has removed ----------------------------------------------------------
+
+
+def test_a_journal_that_was_removed_is_put_back_whole(path: Path, run: ByHand) -> None:
+    """Nothing is lost, what comes later is in the new file, and whoever reads it finds all."""
+    journal = written(path, run)
+    seq = run.state.seq
+    for left in path.parent.glob("journal.db*"):
+        left.unlink()
+    assert not journal.is_in_place()
+    journal.put_back()
+    assert journal.is_in_place()
+    journal.append([delay(seq + 1)])
+    journal.sync()
+    reader = Journal.open(path, "read")
+    assert [r.seq for r in reader.read()] == list(range(1, seq + 2))
+    assert reader.is_whole() == []
+    reader.close()
+    journal.close()
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_another_file_in_the_place_of_a_journal_is_moved_aside(path: Path, run: ByHand) -> None:
+    """Its write-ahead log is not taken for ours."""
+    journal = written(path, run)
+    for left in path.parent.glob("journal.db*"):
+        left.unlink()
+    other = Journal.create(path, {})
+    other.append([delay(1), delay(2)])
+    assert Path(f"{path}-wal").stat().st_size > 0
+    journal.put_back()
+    reader = Journal.open(path, "read")
+    assert reader.load() == run.state
+    reader.close()
+    journal.close()
+    assert path.with_name("journal.db.other").exists()
+
+
+def test_a_journal_that_cannot_be_put_back_goes_on_as_it_is(tmp_path: Path, run: ByHand) -> None:
+    """Its folder is gone, too: that is told, and it is tried again."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    journal = written(folder / "journal.db", run)
+    seq = run.state.seq
+    folder.rename(tmp_path / "away")
+    with pytest.raises(WorldError):
+        journal.put_back()
+    journal.append([delay(seq + 1)])
+    assert [r.seq for r in journal.read()] == list(range(1, seq + 2))
+    (tmp_path / "away").rename(folder)
+    assert journal.is_in_place()
+    journal.close()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of about a megabyte, if we may mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={TMPFS_BYTES}", "tmpfs", str(folder)]
+    mount = [
+        "mount",
+        "-t",
+        "tmpfs",
+        "-o",
+        f"size={TMPFS_BYTES},nr_inodes={TMPFS_FILES}",
+        "tmpfs",
+        str(folder),
+    ]
     try:
         mounted = subprocess.run(mount, capture_output=True, check=False, timeout=10)
     except OSError as error:
@@ -332,6 +396,41 @@ def test_a_full_disk_is_no_end(small_disk: Path) -> None:
     journal.append([delay(seq + 1, 2000)])
     assert journal.is_whole() == []
     journal.close()
+
+
+def test_a_disk_that_can_hold_no_more_files_is_full(small_disk: Path) -> None:
+    """SQLite makes small files beside a journal, and only says that it cannot be opened."""
+    journal = Journal.create(small_disk / "journal.db", {})
+    journal.close()
+    with suppress(OSError):
+        for n in range(TMPFS_FILES):
+            (small_disk / f"more{n}").touch()
+    with pytest.raises(DiskFull, match="the disk is full"):
+        Journal.open(small_disk / "journal.db", "write")
+
+
+def test_a_disk_that_fails_in_the_middle_is_not_a_damaged_journal(path: Path) -> None:
+    """SQLite rolls back by itself, and then has nothing to roll back: that is not the reason."""
+    code = """
+import resource, signal, sys
+from pathlib import Path
+from anabranch.engine.journal import Journal
+from anabranch.errors import MachineShort
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_480, 20_480))
+try:
+    Journal.create(Path(sys.argv[1]), {"project": "/p"})
+except MachineShort as error:
+    print(error.message)
+"""
+    told = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "the disk does not take the journal" in told.stdout
 
 
 # --- names that scripts rely on ------------------------------------------------------------------

@@ -12,6 +12,7 @@ from anabranch.engine.git import GitError
 from anabranch.engine.performers.want import Want, want_of
 from anabranch.errors import DiskFull, MachineShort, WorldError, machine_errors
 
+READ_ONLY = "the disk takes nothing: it is mounted read-only"
 FULL, NO_PROCESS = "the disk is full", "no process or thread can be started, or a resource is busy"
 
 
@@ -36,6 +37,7 @@ def git_that_could_not_start(number: int) -> GitError:
         (from_the_machine(errno.ENOMEM), "memory is short"),
         (from_the_machine(errno.EINTR), "a call was interrupted"),
         (from_the_machine(errno.EIO), "a disk or device does not answer"),
+        (from_the_machine(errno.EROFS), READ_ONLY),
         (MemoryError(), "memory is short"),
         (RuntimeError("can't start new thread"), NO_PROCESS),
         (git_that_could_not_start(errno.EAGAIN), NO_PROCESS),
@@ -67,6 +69,7 @@ def test_a_shortage_is_told_from_other_reasons(
         ("x", "fatal: unable to create thread: Resource temporarily unavailable", NO_PROCESS),
         ("x", "fatal: Out of memory, malloc failed", "memory is short"),
         ("x", "fatal: open: Too many open files", "no file descriptors are left"),
+        ("x", "error: unable to create temporary file: Read-only file system", READ_ONLY),
     ],
 )
 def test_the_words_of_a_program_are_believed_for_a_while(
@@ -90,6 +93,7 @@ def test_words_are_certain_when_the_machine_bears_them_out(tmp_path: Path) -> No
         (errno.ENOSPC, DiskFull),
         (errno.EMFILE, MachineShort),
         (errno.ENOMEM, MachineShort),
+        (errno.EROFS, MachineShort),
         (errno.EACCES, WorldError),
     ],
 )

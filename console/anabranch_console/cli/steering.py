@@ -9,9 +9,9 @@ from anabranch.core.outcome import Refusal
 from anabranch.core.state import State
 from anabranch.engine import requests
 from anabranch.engine.host import RunHost
-from anabranch.engine.hosting import AlreadyHosted, resume_run
+from anabranch.engine.hosting import AlreadyHosted, resume_run, stop_unhosted
 from anabranch.engine.runs import read_run
-from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError
+from anabranch.errors import AnabranchError, DiskFull, MachineShort, UsageError, WorldError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.installed import installed
 
@@ -48,6 +48,14 @@ def steer(
     except AlreadyHosted:
         _ask_the_host(home, request)
         return state_of(home)
+    except MachineShort as error:
+        command = requests.command_for(request)
+        if isinstance(command, Refusal) or not stop_unhosted(home, state_of(home), command):
+            raise
+        raise type(error)(
+            f"the stop cannot be noted: {error.message}",
+            "its processes are being ended all the same; stop it once more when that is mended",
+        ) from error
     try:
         return _steer_here(host, request, is_done)
     finally:

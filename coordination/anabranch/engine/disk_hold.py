@@ -1,12 +1,13 @@
 """Holding the stream that fills the disk, before nobody can write any more.
 
-A disk without room harms everybody on it: the engine keeps its journal there, others their work. So
-when little is left, the stream that writes most is stopped where it stands, and goes on once there
-is room again. Its holder does it, for a few seconds at a time that the engine renews: if the engine
-dies, nobody stays stopped.
+A disk without room harms everybody on it: the engine keeps its journal there, others their work.
+It can run out of bytes, and of files that can still be made. So when little of either is left, the
+stream that takes most is stopped where it stands, and goes on once there is room again. Its holder
+does it, for a few seconds at a time that the engine renews: if the engine dies, nobody stays
+stopped.
 
 Who writes is told by how much its workspace grows, and by what the kernel counts for its processes
-(which says nothing of disks in memory). Nobody is held for what others took. The less room there
+(bytes, and nothing of disks in memory). Nobody is held for what others took. The less room there
 is, the more often it is looked at; who fills a disk within a few hundredths of a second is too fast
 for that, and everybody waits for room as before.
 """
@@ -34,11 +35,8 @@ from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 
 LONGEST_LOOK_SECONDS = 1.0
 SHORTEST_LOOK_SECONDS = 0.02
-FASTEST_WRITER = 8 * 1024 * 1024 * 1024
-"""Bytes a second; looks are so near each other that nobody takes all the room in between."""
 SHORTEST_BRAKE_SECONDS = 0.1
 HOLD_SECONDS = 5.0
-LEAST_ROOM_BYTES = 64 * 1024 * 1024
 SHARE_AT_MOST = 20
 """Of a small disk, no more than a twentieth is kept free."""
 ROOM_TO_GO_ON = 2
@@ -50,23 +48,48 @@ LOOKS_WATCHED = 40
 LOOKS_AHEAD = 3
 """Whoever would fill the disk within so many looks is stopped for one, to be seen in time."""
 LOOKS_REMEMBERED = 8
-LEAST_WRITTEN_BYTES = 64 * 1024
 LEAST_SHARE = 0.25
 MOST_ENTRIES = 20_000
+MOST_COUNTED = 200_000
 
 _MIB = 1 << 20
 
 
+class Kind(NamedTuple):
+    """What a disk can run out of."""
+
+    kept_at_most: int
+    least_written: int
+    """Who has taken less of late does not fill it."""
+    fastest: int
+    """What is taken in a second; looks are so near that nobody takes all the room in between."""
+    one: int
+    """By what it is told,"""
+    name: str
+    """under which name,"""
+    is_had: str
+    """and with which words for its being there."""
+
+
+BYTES = Kind(64 * _MIB, 64 * 1024, 8 * 1024 * _MIB, _MIB, "MB", "are free")
+FILES = Kind(5_000, 16, 500_000, 1, "files", "can be made")
+
+
 class Disk(NamedTuple):
-    """How much room there is on a disk, in bytes."""
+    """How much room of one kind there is on a disk."""
 
     left: int
     size: int
+    kind: Kind = BYTES
 
     @property
     def kept(self) -> int:
         """How much is kept free of those who fill it."""
-        return min(LEAST_ROOM_BYTES, self.size // SHARE_AT_MOST)
+        return min(self.kind.kept_at_most, self.size // SHARE_AT_MOST)
+
+    def told(self, amount: int) -> str:
+        """Return an amount of room in words."""
+        return f"{amount // self.kind.one} {self.kind.name}"
 
 
 class Look(NamedTuple):
@@ -74,6 +97,10 @@ class Look(NamedTuple):
 
     left: int
     written: Mapping[StreamId, int]
+
+
+Key = tuple[int, Kind]
+"""A device, and of what it can run out."""
 
 
 def is_short(disk: Disk, taken: int) -> bool:
@@ -85,7 +112,7 @@ def is_short(disk: Disk, taken: int) -> bool:
     return disk.left < disk.kept or (taken > 0 and disk.left < disk.kept + LOOKS_AHEAD * taken)
 
 
-def who_fills(looks: Sequence[Look]) -> tuple[StreamId, int] | None:
+def who_fills(looks: Sequence[Look], kind: Kind = BYTES) -> tuple[StreamId, int] | None:
     """Return the stream that takes the room, and what it has written of late; None if none does.
 
     It has written a good part of what is gone, and still writes.
@@ -98,7 +125,7 @@ def who_fills(looks: Sequence[Look]) -> tuple[StreamId, int] | None:
     most = max(grown, key=lambda s: grown[s], default=None)
     if most is None:
         return None
-    least = max(LEAST_WRITTEN_BYTES, LEAST_SHARE * (first.left - now.left))
+    least = max(kind.least_written, LEAST_SHARE * (first.left - now.left))
     return (most, grown[most]) if grown[most] >= least and now.left < first.left else None
 
 
@@ -126,8 +153,8 @@ class DiskHold:
         self._state = state
         self._post = post
         self._interference = interference
-        self._left: dict[int, int] = {}
-        self._looks: dict[int, deque[Look]] = {}
+        self._left: dict[Key, int] = {}
+        self._looks: dict[Key, deque[Look]] = {}
         self._writing = Writing()
 
     async def watch(self) -> None:
@@ -141,22 +168,24 @@ class DiskHold:
                 await self._look(running, dict(_disks(self._places)) if running else {})
 
     def _pause_seconds(self) -> float:
-        soonest = min(self._left.values(), default=FASTEST_WRITER) / FASTEST_WRITER
+        soonest = min((n / kind.fastest for (_, kind), n in self._left.items()), default=1.0)
         return min(LONGEST_LOOK_SECONDS, max(SHORTEST_LOOK_SECONDS, soonest))
 
-    async def _look(self, running: Sequence[Stream], disks: Mapping[int, Disk]) -> None:
+    async def _look(self, running: Sequence[Stream], disks: Mapping[Key, Disk]) -> None:
         taken = {d: self._left.get(d, disk.left) - disk.left for d, disk in disks.items()}
         self._left = {d: disk.left for d, disk in disks.items()}
         self._renew([s for s in running if s.held], disks)
-        if not any(_is_worth_watching(disk, taken[d]) for d, disk in disks.items()):
+        watched = {key for key, disk in disks.items() if _is_worth_watching(disk, taken[key])}
+        if not watched:
             self._looks.clear()
             self._writing = Writing()
             return
-        written = await asyncio.to_thread(self._writing.look, running)
-        for device, disk in disks.items():
-            looks = self._looks.setdefault(device, deque(maxlen=LOOKS_REMEMBERED))
-            looks.append(Look(disk.left, written))
-            found = who_fills(looks) if is_short(disk, taken[device]) else None
+        counts_files = any(kind is FILES for _, kind in watched)
+        written, made = await asyncio.to_thread(self._writing.look, running, counts_files)
+        for key, disk in disks.items():
+            looks = self._looks.setdefault(key, deque(maxlen=LOOKS_REMEMBERED))
+            looks.append(Look(disk.left, made if disk.kind is FILES else written))
+            found = who_fills(looks, disk.kind) if is_short(disk, taken[key]) else None
             if found is not None:
                 self._stop(next(s for s in running if s.id == found[0]), found[1], disk)
 
@@ -166,10 +195,10 @@ class DiskHold:
             brake = max(SHORTEST_BRAKE_SECONDS, 2 * self._pause_seconds())
             self._order(stream, {"op": "pause", "seconds": brake})
         elif self._order(stream, {"op": "pause", "seconds": HOLD_SECONDS}) and not stream.held:
+            took, has = disk.told(max(disk.kind.one, written)), disk.kind.is_had
             reason = (
-                f"only {disk.left // _MIB} MB of disk are free, of which it took "
-                f"{max(1, written // _MIB)} MB just now; it goes on by itself once "
-                f"{ROOM_TO_GO_ON * disk.kept // _MIB} MB are free"
+                f"only {disk.told(disk.left)} {has} on the disk, and it took {took} just now; "
+                f"it goes on by itself once {disk.told(ROOM_TO_GO_ON * disk.kept)} {has}"
             )
             self._post(
                 inputs.StreamHeld(
@@ -177,7 +206,7 @@ class DiskHold:
                 )
             )
 
-    def _renew(self, held: Sequence[Stream], disks: Mapping[int, Disk]) -> None:
+    def _renew(self, held: Sequence[Stream], disks: Mapping[Key, Disk]) -> None:
         """Keep those who are held where they are, or let them go on if there is room again."""
         has_room = all(disk.left >= ROOM_TO_GO_ON * disk.kept for disk in disks.values())
         for stream in held:
@@ -201,15 +230,24 @@ class DiskHold:
 
 
 class Writing:
-    """What streams have written since the first look, in bytes; it never shrinks."""
+    """What streams have written since the first look; it never shrinks."""
 
     def __init__(self) -> None:
         self._sums: dict[StreamId, int] = {}
         self._grown: dict[StreamId, int] = {}
         self._by_process: dict[int, int] = {}
+        self._counts: dict[StreamId, int] = {}
+        self._made: dict[StreamId, int] = {}
 
-    def look(self, streams: Sequence[Stream]) -> dict[StreamId, int]:
-        """Return how much each stream has written. Blocks: for worker threads."""
+    def look(
+        self, streams: Sequence[Stream], counts_files: bool
+    ) -> tuple[dict[StreamId, int], dict[StreamId, int]]:
+        """Return how many bytes each stream has written, and how many files it has made.
+
+        Files are counted on demand. Blocks: for worker threads.
+        """
+        if counts_files:
+            self._count(streams)
         holders = {s.id: s.holder_pid for s in streams if s.holder_pid is not None}
         below = processes_below(holders)
         counted = {pid: written_by(pid) for pids in below.values() for pid in pids}
@@ -223,7 +261,14 @@ class Writing:
             self._sums[stream.id] = size
             self._grown[stream.id] = self._grown.get(stream.id, 0) + max(by_kernel, grown)
         self._by_process = counted
-        return dict(self._grown)
+        return dict(self._grown), dict(self._made)
+
+    def _count(self, streams: Sequence[Stream]) -> None:
+        for stream in streams:
+            count = count_of(Path(stream.workspace.path)) if stream.workspace else 0
+            more = max(0, count - self._counts.get(stream.id, count))
+            self._counts[stream.id] = count
+            self._made[stream.id] = self._made.get(stream.id, 0) + more
 
 
 def written_by(pid: int) -> int:
@@ -248,6 +293,11 @@ def size_of(folder: Path) -> int:
     return size
 
 
+def count_of(folder: Path) -> int:
+    """Return how many files and folders lie under a folder, up to a bound."""
+    return sum(1 for _ in islice(_entries_under(os.fspath(folder)), MOST_COUNTED))
+
+
 def _entries_under(folder: str) -> Iterator[os.DirEntry[str]]:
     waiting = [folder]
     while waiting:
@@ -262,9 +312,12 @@ def _is_worth_watching(disk: Disk, taken: int) -> bool:
     return disk.left < max(WATCH_FROM * disk.kept, disk.kept + LOOKS_WATCHED * taken)
 
 
-def _disks(places: Sequence[Path]) -> Iterator[tuple[int, Disk]]:
+def _disks(places: Sequence[Path]) -> Iterator[tuple[Key, Disk]]:
     for place in places:
         with suppress(OSError):
             found = os.statvfs(place)
+            device = os.stat(place).st_dev
             disk = Disk(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
-            yield os.stat(place).st_dev, disk
+            yield (device, BYTES), disk
+            if found.f_files:  # some file systems make as many as their bytes are enough for
+                yield (device, FILES), Disk(found.f_favail, found.f_files, FILES)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,7 @@ from anabranch.engine.run_lock import holder_of, silent_since
 from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler, watched_streams
 from anabranch.engine.watching import WorkspaceWatcher
-from anabranch.errors import UsageError, WorldError
+from anabranch.errors import AnabranchError, UsageError, WorldError
 from anabranch.paths import RunFolder
 
 ANSWER_SECONDS = 10.0
@@ -164,6 +165,8 @@ class RunFollower:
 
     def _catch_up(self) -> None:
         with self._lock:
+            if not self._journal.is_in_place():
+                self._open_anew()
             changes = self._journal.changes()
             if changes == self._written:
                 return
@@ -173,6 +176,13 @@ class RunFollower:
             for record in records:
                 state = evolve(state, record)
             self._feed.publish(state, records)
+
+    def _open_anew(self) -> None:
+        """Read on in the journal that its engine has put in the place of a removed one."""
+        with suppress(AnabranchError):  # not yet: what was read stays
+            journal = Journal.open(self._folder.journal, "read")
+            self._journal.close()
+            self._journal, self._written = journal, 0
 
 
 def _change_counter(state: State, watcher: WorkspaceWatcher) -> ChangeCounter | None:

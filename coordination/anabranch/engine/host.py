@@ -44,6 +44,7 @@ from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.interference import Interference
 from anabranch.engine.journal import SYNC_SECONDS, Journal
+from anabranch.engine.journal_place import JournalPlace
 from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
 from anabranch.engine.machine_room import shortage_ahead
 from anabranch.engine.observing import Observing
@@ -116,6 +117,7 @@ class RunHost:
         self._leaving = False
         self._fault: BaseException | None = None
         self._trouble: str | None = None
+        self._journal_place = JournalPlace(parts.journal)
         self._performing: Performing | None = None
         self._feed: Feed | None = None
         self._gateway: Gateway
@@ -189,7 +191,8 @@ class RunHost:
         """What keeps the engine from going on right now (a full disk, a fault of its own)."""
         if self._fault:
             return f"the engine has stopped: {self._fault}"
-        return self._trouble or (self._performing.trouble if self._performing else None)
+        of_effects = self._performing.trouble if self._performing else None
+        return self._journal_place.trouble or self._trouble or of_effects
 
     def now(self) -> float:
         return self._parts.clock.now()
@@ -282,6 +285,7 @@ class RunHost:
         finally:
             self._fail_waiting()
             end_diary(self._diary)
+            self._journal_place.look_at_last()
             self._parts.journal.close()
             self._parts.lock.release()
             self._ready.set()
@@ -450,6 +454,7 @@ class RunHost:
     async def _poll_requests(self) -> None:
         """Hear what other commands ask for. Nothing that one of them says ends the hearing."""
         asked: set[Path] = set()
+        requests.keep_spare(self._parts.folder.requests)
         while True:
             self._parts.lock.beat()
             try:
@@ -457,6 +462,7 @@ class RunHost:
                     with contextlib.suppress(AnabranchError):  # the next turn tells of the disk
                         self._parts.journal.checkpoint()
                 requests.hear(self._parts.folder.requests, asked, self.submit)
+                self._journal_place.look()
             except Exception:
                 _log.exception("hearing requests: one round failed")
             await asyncio.sleep(REQUEST_POLL_SECONDS)

@@ -11,12 +11,15 @@ from datetime import datetime
 from pathlib import Path
 
 from anabranch.core import inputs
+from anabranch.core.owed import stops_asked_for
 from anabranch.core.plan import Plan
+from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
 from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
+from anabranch.engine.performers.process_records import send_control
 from anabranch.engine.preflight import require_ready, warnings_for
 from anabranch.engine.requirements import require_machine
 from anabranch.engine.run_lock import RunLock, holder_of
@@ -28,7 +31,7 @@ from anabranch.engine.workspaces import (
     accept_settings,
     open_repository,
 )
-from anabranch.errors import AnabranchError, UsageError, WorldError, machine_errors
+from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.hostile_text import tellable
 from anabranch.paths import (
@@ -126,6 +129,19 @@ def start_run(
         raise
 
 
+def stop_unhosted(home: RunFolder, state: State, command: inputs.Command) -> bool:
+    """Send the signals of a stop that nobody can host or note just now; False if it is none.
+
+    Their holders end the processes, and what those did stays where it is.
+    """
+    stops = stops_asked_for(state, command)
+    for stop in stops:
+        folder = home.attempts / home.attempt_name(stop.stream, stop.attempt)
+        with suppress(OSError):  # it has ended
+            send_control(folder, {"op": "stop", "grace_seconds": stop.grace_seconds})
+    return bool(stops)
+
+
 def _require_text(path: str) -> None:
     """A journal holds names as text. Raises UsageError for a path that is not UTF-8."""
     told = tellable(path)
@@ -197,6 +213,9 @@ def resume_run(
         if retry_failed or not state.has_ended:  # who only looks writes nothing
             journal.set_meta(**clock.facts())
         repository, _ = open_project(Path(journal.meta("folder") or state.project))
+    except DiskFull as error:
+        lock.release()
+        raise DiskFull(error.message, f"make room, then: anabranch resume {home.run}") from error
     except AnabranchError:
         lock.release()
         raise

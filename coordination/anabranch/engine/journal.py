@@ -71,7 +71,9 @@ class Journal:
     def __init__(self, connection: apsw.Connection) -> None:
         self._db = connection
         self._path = Path(connection.filename)
+        self._identity = _identity(self._path)
         self._wal: int | None = None
+        self._former_wals: list[int] = []
         self._copy: tempfile.TemporaryDirectory[str] | None = None
         self._since_checkpoint = 0
         self._last_snapshot: Seq = 0
@@ -125,10 +127,38 @@ class Journal:
         """Close the connection; a writer leaves no write-ahead log behind."""
         if self._copy is not None:
             self._copy.cleanup()
-        if self._wal is not None:
-            os.close(self._wal)
-            self._wal = None
+        for wal in (*self._former_wals, *((self._wal,) if self._wal is not None else ())):
+            os.close(wal)
+        self._former_wals, self._wal = [], None
         self._db.close()
+
+    def is_in_place(self) -> bool:
+        """Whether the file is where it was: somebody can remove it, or put another there."""
+        return _identity(self._path) == self._identity
+
+    def put_back(self) -> None:
+        """Write a journal that was removed anew, all of it, and go on in the new file.
+
+        What stands in its place is moved aside. Raises DiskFull, WorldError: then nothing has
+        changed, and it can be tried again.
+        """
+        draft, log = self._path.with_name(f".{self._path.name}"), f"{self._path}-wal"
+        with journal_errors(self._path):
+            draft.unlink(missing_ok=True)
+            self._db.execute("VACUUM INTO ?", (str(draft),))
+            if os.path.lexists(self._path):
+                os.replace(self._path, self._path.with_name(f"{self._path.name}.other"))
+            # What another file's log holds must not be taken for ours; and SQLite would remove
+            # our new log by its name when the former connection goes.
+            self._db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            self._db.close()
+            for left in (log, f"{self._path}-shm"):
+                Path(left).unlink(missing_ok=True)
+            os.replace(draft, self._path)
+            self._db = _connect(self._path, apsw.SQLITE_OPEN_READWRITE)
+        if self._wal is not None:  # a thread may be using it just now
+            self._former_wals.append(self._wal)
+        self._wal, self._identity = None, _identity(self._path)
 
     # --- facts about the run ---------------------------------------------------------------------
 
@@ -159,9 +189,10 @@ class Journal:
         The write-ahead log is synchronised through a descriptor of its own: SQLite keeps no locks
         on that file, which opening and closing it could drop.
         """
-        if self._wal is None:
-            self._wal = open_plain(f"{self._db.filename}-wal")
-        os.fdatasync(self._wal)
+        wal = self._wal
+        if wal is None:
+            self._wal = wal = open_plain(f"{self._path}-wal")
+        os.fdatasync(wal)
 
     def read(self, after: Seq = 0, limit: int = -1) -> Iterator[Recorded]:
         """Yield events after a number, oldest first.
@@ -262,6 +293,15 @@ class Journal:
         if row and row[0] != row[1]:
             found.append(f"{row[1]} events were numbered, {row[0]} are there")
         return found
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file a path names now, None if none."""
+    try:
+        found = path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _connect(path: Path, flags: int) -> apsw.Connection:

@@ -45,6 +45,10 @@ def journal_errors(path: Path, *, is_told: bool = False) -> Iterator[None]:
     except (apsw.FullError, apsw.IOError) as error:
         raise _full_or_silent(path, where, error) from error
     except (apsw.CorruptError, apsw.NotADBError, apsw.SQLError, UnicodeDecodeError) as error:
+        before = error.__context__
+        if isinstance(before, (apsw.FullError, apsw.IOError)):
+            # SQLite has rolled back by itself, and there was nothing left for us to roll back.
+            raise _full_or_silent(path, where, before) from before
         # A damaged schema has other tables and columns; damaged text is none.
         raise JournalDamaged(f"the journal{where} is damaged: {error}", REPAIR) from error
     except _PASSING as error:
@@ -92,4 +96,6 @@ def _why_not_open(path: Path, where: str, error: apsw.Error) -> WorldError:
             return MachineShort(f"the journal{where} cannot be opened: {short}", "try again")
         reason = f"the journal{where} cannot be opened: {other.strerror}"
         return WorldError(reason, "look at the permissions of its folder")
+    if is_full(path.parent):  # SQLite needs a small file beside a journal, even to read it
+        return DiskFull(f"the disk is full: the journal{where} cannot be opened", "make room")
     return WorldError(f"the journal{where} cannot be opened: {error}", "look at its folder")

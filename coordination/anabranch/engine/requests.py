@@ -220,13 +220,34 @@ def leave(folder: Path, request: Request) -> Path:
         except OSError as error:
             if request.verb != "stop-run" or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            name += (
-                STOP_BY_NAME  # an empty file needs no room, and this must not fail for want of it
-            )
-            (folder / f"{name}.request").touch(exist_ok=False)
+            name += STOP_BY_NAME
+            _leave_empty(folder, folder / f"{name}.request")
     finally:
         os.close(asked)
     return folder / f"{name}.answer"
+
+
+def _leave_empty(folder: Path, request: Path) -> None:
+    """Leave an empty file: it needs no room, and no new file either if there is a spare one."""
+    try:
+        request.touch(exist_ok=False)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        try:
+            os.rename(_spare(folder), request)
+        except OSError:
+            raise error from None
+
+
+def keep_spare(folder: Path) -> None:
+    """Have an empty file ready, by which a run can be stopped when no file can be made."""
+    with contextlib.suppress(OSError):
+        _spare(folder).touch()
+
+
+def _spare(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.spare")
 
 
 def _wait_for(folder: int) -> None:

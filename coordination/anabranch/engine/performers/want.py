@@ -20,7 +20,13 @@ import msgspec
 from anabranch.engine import workspaces as ws
 from anabranch.errors import DiskFull, MachineShort
 from anabranch.plain_files import create_fresh, fresh_name
-from anabranch.shortage import LEAST_ROOM_BYTES, in_words, is_full, shortage_in, shortage_of
+from anabranch.shortage import (
+    LEAST_ROOM_BYTES,
+    in_words,
+    shortage_in,
+    shortage_of,
+    shortage_of_disk,
+)
 
 SPARE_DESCRIPTORS = 16
 
@@ -45,8 +51,9 @@ def want_of(error: BaseException, places: Sequence[Path], own: Path) -> Want | N
     certain = _certain(error) or (_certain(error.__cause__) if error.__cause__ else None)
     if certain:
         return Want(certain, True)
-    if any(map(is_full, places)):
-        return Want(in_words(errno.ENOSPC), True)
+    of_a_disk = next(filter(None, map(shortage_of_disk, places)), None)
+    if of_a_disk:
+        return Want(of_a_disk, True)
     said = shortage_in(error.stderr + error.reason if isinstance(error, ws.GitError) else "")
     return None if said is None else Want(said, not _has_all(own))
 
