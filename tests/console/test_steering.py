@@ -101,6 +101,39 @@ async def test_consequences_are_whole_on_a_narrow_screen(open_console: OpenConso
         assert "killed" not in shown
 
 
+async def test_what_is_asked_is_seen_however_much_there_is_to_say(
+    open_console: OpenConsole,
+) -> None:
+    """What is to be typed, and that it cannot be undone: the middle of the rest goes instead."""
+    for size in ((120, 24), (80, 24), (60, 15)):
+        async with open_console(size=size) as console:
+            console.screen.listed.marked.update(
+                s for s, row in console.screen.model.rows.items() if row.state == "running"
+            )
+            await console.command("recover")
+            await console.press("h")
+            shown = console.shown()
+            assert "type 5 marked streams to recover" in shown, size
+            assert "undo" in shown, size
+            assert "more lines" in shown, size
+
+
+async def test_every_choice_can_be_seen_on_a_low_screen(open_console: OpenConsole) -> None:
+    """The highlighted one is among those there is room for; a click takes what it points at."""
+    async with open_console(size=(60, 10)) as console:
+        await _choose(console, "unit")
+        await console.press("x")
+        assert "1 of 6" in console.shown()
+        await console.press("up")
+        assert "▸ S  Stop the whole run" in console.shown()
+        rows = console.shown().splitlines()
+        at = next(y for y, row in enumerate(rows) if "Stop the whole run" in row)
+        console.app.screen.hold_off(0)  # type: ignore[attr-defined]
+        await console.pilot.click(offset=(rows[at].index("Stop the whole"), at))
+        await settle(console.pilot)
+        assert "Stop the whole run?" in console.shown()
+
+
 @pytest.mark.parametrize("keys", [("enter",), ("escape",), ("n",), ("x", "s", "enter")])
 async def test_cancel_is_what_happens_by_itself(
     keys: tuple[str, ...], open_console: OpenConsole

@@ -68,13 +68,28 @@ class Dialog(AskedOnce[str | None]):
     def readable(self, lines: Sequence[Line], below: int) -> list[Line]:
         """Return lines wrapped for this screen, or as they are (to be cut) if it is too low.
 
+        What is asked stands below them and is always seen: of more lines than there is room for
+        those in the middle go, and it is said how many. The last ones say what cannot be undone.
+
         Args:
             lines: each a label and what it says.
             below: how many more lines the box has.
         """
+        most = max(self._most_lines - below, 3)
         wrapped = [piece for line in lines for piece in hang(line, self._room)]
-        is_room = len(wrapped) + below <= int(self.app.size.height * _HEIGHT) - _FRAME_LINES
-        return wrapped if is_room else list(lines)
+        if len(wrapped) <= most:
+            return wrapped
+        if len(lines) <= most:
+            return list(lines)
+        ends = min(2, most - 2)
+        begins = most - ends - 1
+        told = f"… {len(lines) - begins - ends} more lines, for which the screen is too low"
+        return [*lines[:begins], (Span(told, "muted"),), *lines[-ends:]]
+
+    @property
+    def _most_lines(self) -> int:
+        """How many lines the box may have on this screen."""
+        return int(self.app.size.height * _HEIGHT) - _FRAME_LINES
 
     @property
     def _room(self) -> int:
@@ -125,6 +140,7 @@ class Choose(Dialog):
         super().__init__(title, "enter choose  esc cancel")
         self._choices = list(choices)
         self._index = next((i for i, c in enumerate(choices) if c.id == chosen), 0)
+        self._first = 0
         self._preview = preview
         self.set_class(preview is not None, "-previewing")  # what is previewed is not dimmed
 
@@ -147,7 +163,16 @@ class Choose(Dialog):
                     Span(f"   {detail}" if detail else "", "muted"),
                 )
             )
-        self.show(lines)
+        self.show(self._around_chosen(lines))
+
+    def _around_chosen(self, lines: list[Line]) -> list[Line]:
+        """Return the lines that there is room for, the highlighted one among them."""
+        most = max(self._most_lines, 1)
+        is_cut = len(lines) > most
+        self._first = min(max(self._index - most // 2, 0), max(len(lines) - most, 0))
+        place = f"{self._index + 1} of {len(lines)}  " if is_cut else ""
+        self.query_one(Container).border_subtitle = Content(place + self._hint)
+        return lines[self._first : self._first + most]
 
     def action_step(self, step: int) -> None:
         """Highlight the next choice."""
@@ -179,8 +204,8 @@ class Choose(Dialog):
         offset = event.get_content_offset(self.body)
         if self.is_fresh or offset is None:
             return
-        if 0 <= offset.y < len(self._choices):
-            self._take(self._choices[offset.y])
+        if 0 <= offset.y < self.body.line_count:
+            self._take(self._choices[self._first + offset.y])
 
     def _take(self, choice: Choice) -> None:
         if choice.why_not:

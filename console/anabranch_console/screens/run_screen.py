@@ -360,7 +360,7 @@ class RunScreen(PluggingScreen):
         if answer != "yes" or not isinstance(source, CanBeHosted):
             self._unsent.clear()
             return
-        self.tell("info", "this console takes the run over")
+        self.tell("info", "this console is about to take the run over")
         self.run_worker(partial(self._open_host, source), thread=True, group="hosting")
 
     def _open_host(self, source: CanBeHosted) -> None:
@@ -381,6 +381,8 @@ class RunScreen(PluggingScreen):
         elif source.hosting == "nobody":
             self.tell("warning", message.problem)
             return
+        else:
+            self.tell("info", "another host was quicker, and is asked")
         for command in unsent:
             self.steer(command)
 
