@@ -30,20 +30,19 @@ class PointWaits:
                 yield Edge(stream, other, what, arrival.since, self.kind, arrival.ticket)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whoever has not come is waited for, and so is whom one that has not begun depends on."""
+        """Whoever has not come is waited for, and so may be whom one depends on who has not begun.
+
+        That one may be awaited at a point that the stream itself never comes to.
+        """
         if stream not in state.streams:
             return any(p.gathering.arrivals for p in state.points.values())
-        points = convergence.points_of(state, stream)
-        if not any(_is_waited_for_at(state, p) for p in points):
+        waited_at = [p for p in state.points if _is_waited_for_at(state, p)]
+        if not waited_at:
             return False
-        is_missing = any(
-            _is_waited_for_at(state, p) and state.points[p].gathering.arrival_of(stream) is None
-            for p in points
-        )
-        return is_missing or any(
-            state.streams[other].phase is Phase.WAITING
-            for other in state.topology.dependents[stream]
-        )
+        own = convergence.points_of(state, stream)
+        return any(
+            p in own and state.points[p].gathering.arrival_of(stream) is None for p in waited_at
+        ) or any(found.phase is Phase.WAITING for found in state.streams.values())
 
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]

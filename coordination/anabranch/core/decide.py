@@ -122,23 +122,48 @@ def _settle(draft: Draft, is_start: bool) -> None:
             resources.serve_queue(draft)
             scheduling.admit(draft)
             if len(draft.events) == seen:
+                _break_rings_of_time(draft)
+            if len(draft.events) == seen:
                 runs.end_if_over(draft)
         if len(draft.events) == seen:
             return
 
 
 _SETS_TO_WORK = ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined
-_WAITS = (
-    ev.CallEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued
+_WAITS = ev.WaitBegan | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued
+_IS_WAITED_FOR = ev.ResourcesGranted | ev.ConvergenceWithdrawn
+"""From now on others wait for whom it is about."""
+
+
+def _may_be_in_new_rings(state: State, event: ev.Event) -> list[StreamId]:
+    """Return through whom a ring goes that an event may have closed.
+
+    It begins a wait, or changes for whom somebody waits already.
+    """
+    if isinstance(event, _WAITS | _IS_WAITED_FOR):
+        return [event.stream]
+    if isinstance(event, ev.ConvergenceArrived) and event.waits:
+        return [event.stream]
+    if isinstance(event, ev.StreamJoined) and not event.is_ready:
+        return [event.stream]
+    if isinstance(event, ev.LockGranted | ev.LockReleased):
+        return [event.stream] if locks.may_close_ring(state, event) else []
+    if isinstance(event, ev.ParallelismChanged):
+        return [stream for _, _, stream in state.ready]
+    if isinstance(event, _NOT_ABLE_ANY_MORE):
+        return registration.waiting_for_what(state, event.stream)
+    return []
+
+
+_NOT_ABLE_ANY_MORE = (
+    ev.StreamLeft | ev.StreamFailed | ev.StreamSkipped | ev.StreamStopped | ev.StreamQuarantined
 )
 
 
-def _may_close_ring(draft: Draft, event: ev.Event) -> bool:
-    """Whether an event begins a wait, or changes for whom somebody waits already."""
-    if isinstance(event, ev.WaitBegan | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued):
-        return True
-    is_arrival = isinstance(event, ev.ConvergenceArrived) and event.waits
-    return is_arrival or locks.may_close_ring(draft.state, event)
+def _break_rings_of_time(draft: Draft) -> None:
+    """Break the rings of those who are behind whoever has waited longer: since when, time says."""
+    for stream in resources.held_up(draft.state) if draft.events else ():
+        break_rings(draft, stream, None, SOURCES)
 
 
 def _follow(draft: Draft, event: ev.Event) -> None:
@@ -153,9 +178,9 @@ def _follow(draft: Draft, event: ev.Event) -> None:
             radar.follow_point(draft, event)
     elif isinstance(event, ev.StreamJoined | ev.StreamReady | ev.StreamLeft):
         _follow_joined(draft, event)
-    if isinstance(event, _WAITS) and _may_close_ring(draft, event):
-        break_rings(draft, event, SOURCES)
-    elif isinstance(event, ev.CheckpointTaken | ev.CheckpointFailed):
+    for stream in _may_be_in_new_rings(draft.state, event):
+        break_rings(draft, stream, event, SOURCES)
+    if isinstance(event, ev.CheckpointTaken | ev.CheckpointFailed):
         point_checkpoints.taken_or_not(draft, event.stream)
     elif isinstance(event, ev.RunResumed):
         leases.renew_all(draft)

@@ -363,7 +363,9 @@ def why_undeliverable(state: State, to: StreamId) -> str | None:
     """Return why nobody will read a message to a stream, or None."""
     if to == OPERATOR:
         return None
-    stream = state.streams.get(to)
+    stream, joined = state.streams.get(to), state.registry.joined.get(to)
+    if joined is not None:
+        return f"{to} has left ({joined.reason})" if joined.has_left else None
     if stream is None:
         return f"there is no stream {to!r}"
     return f"{to} has ended ({stream.phase})" if stream.has_ended else None

@@ -14,7 +14,7 @@ nobody reads makes room.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,8 @@ def send(draft: Draft, call: Send) -> None:
     if isinstance(body, Answer):
         draft.answer = body
         return
-    if to != OPERATOR and to not in draft.state.streams:
+    known = (draft.state.streams, draft.state.registry.joined)
+    if to != OPERATOR and not any(to in those for those in known):
         draft.answer = _unknown(draft.state, to)
         return
     undeliverable = why_undeliverable(draft.state, to)
@@ -77,7 +78,8 @@ def send(draft: Draft, call: Send) -> None:
 
 def _unknown(state: State, to: StreamId) -> Answer:
     """Refuse what is for nobody, with the nearest name."""
-    near = get_close_matches(to, [*state.streams, OPERATOR_NAME], n=1)
+    joined = [j.id for j in state.registry.joined.values() if j.is_live]
+    near = get_close_matches(to, [*state.streams, *sorted(joined), OPERATOR_NAME], n=1)
     hint = f"did you mean {near[0]!r}?" if near else "ab-stream streams lists who there is"
     return refused(f"there is no stream {to[:64]!r}", hint)
 
@@ -126,9 +128,13 @@ def _emit_sent(
 
 
 def _count_recipients(state: State, sender: StreamId) -> int:
-    stream = state.streams.get(sender)
-    is_one = stream is not None and not stream.has_ended
-    return len(state.streams) - state.counts.ended - is_one
+    return sum(1 for name in _who_is_there(state) if name != sender)
+
+
+def _who_is_there(state: State) -> Iterator[StreamId]:
+    """Yield who gets a broadcast: the streams that are not over, those from outside too."""
+    yield from (s.id for s in state.streams.values() if not s.has_ended)
+    yield from (j.id for j in state.registry.joined.values() if j.is_live)
 
 
 def _full_recipient(state: State, sender: StreamId) -> StreamId | None:
@@ -136,8 +142,8 @@ def _full_recipient(state: State, sender: StreamId) -> StreamId | None:
     mail = state.messages
     if len(mail.live) + mail.fullest < MOST_WAITING:
         return None
-    for name, stream in state.streams.items():
-        if name != sender and not stream.has_ended and mail.waiting(name) >= MOST_WAITING:
+    for name in _who_is_there(state):
+        if name != sender and mail.waiting(name) >= MOST_WAITING:
             return name
     return None
 
@@ -248,8 +254,8 @@ def requeue(draft: Draft, call: Requeue) -> None:
 def _missed(state: State, message: Message) -> list[StreamId]:
     """Return who did not get a message that died."""
     if message.to is None and message.has_expired:
-        others = (name for name in sorted(state.streams) if name != message.sender)
         settled = message.deliveries
+        others = sorted({*state.streams, *settled} - {message.sender})
         return [s for s in others if s not in settled or settled[s].has_died]
     return sorted(s for s, delivery in message.deliveries.items() if delivery.has_died)
 

@@ -7,7 +7,8 @@ others, when it falls silent for longer than the plan's heartbeat timeout, or wh
 
 A dependency on a capability that no stream of the plan has waits for somebody to join. It waits
 while anything else goes on, and at least as long as a heartbeat may take; then nobody is expected
-any more, and the stream is skipped like any other whose wait can have no end.
+any more, and the stream is skipped like any other whose wait can have no end. What runs, but waits
+for that very stream, does not go on.
 """
 
 from __future__ import annotations
@@ -116,6 +117,20 @@ def dependents_of(state: State, joined: JoinedStream) -> list[StreamId]:
     ]
 
 
+def waiting_for_what(state: State, stream: StreamId) -> list[StreamId]:
+    """Return the streams that have not begun and wait for a capability that a stream has."""
+    joined, plan = state.registry.joined.get(stream), state.topology.streams.get(stream)
+    able = joined or plan
+    if able is None or not able.capabilities:
+        return []
+    return [
+        s.id
+        for s in state.plan.streams
+        if state.streams[s.id].phase is Phase.WAITING
+        and any(d.capability in able.capabilities for d in s.depends_on if d.capability)
+    ]
+
+
 def reconsider_joined(draft: Draft, stream: Stream) -> None:
     """A stream of the plan has ended: outside streams that depend on it are ready, or give up."""
     for joined in list(draft.state.registry.joined.values()):
@@ -190,6 +205,16 @@ def somebody_may_join_for(state: State, stream: Stream, now: float) -> bool:
     if any(j.is_live for d in waits_for for j in providers(state, d.capability)):
         return True
     return now < hoped_until(state, stream)
+
+
+def hopes_in_vain(state: State, stream: Stream, now: float) -> bool:
+    """Whether a waiting stream needs what nobody is capable of, and nobody is expected any more."""
+    if not 0.0 < hoped_until(state, stream) <= now:
+        return False
+    return any(
+        d.capability and not is_met(state, d) and not who_can_meet(state, d)
+        for d in state.stream_plan(stream.id).depends_on
+    )
 
 
 def hoped_until(state: State, stream: Stream) -> float:

@@ -15,6 +15,7 @@ from rpds import HashTrieMap
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
 from anabranch.core.ids import Attempt, Seq, StreamId
+from anabranch.core.mailboxes import stream_moved
 
 if TYPE_CHECKING:
     from anabranch.core.answers import Answering
@@ -63,7 +64,7 @@ class Registry(msgspec.Struct, frozen=True):
 
 
 def _joined(state: State, record: ev.Recorded, event: ev.StreamJoined) -> State:
-    return _with(
+    return _moved(
         state,
         JoinedStream(
             event.stream,
@@ -94,7 +95,7 @@ def _left(state: State, record: ev.Recorded, event: ev.StreamLeft) -> State:
         reason=event.reason,
         ended_at=record.at,
     )
-    return _with(state, after)
+    return _moved(state, after)
 
 
 def with_status(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) -> State:
@@ -111,6 +112,12 @@ def with_status(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) ->
         beats_at=(*found.beats_at, record.at)[-BEATS_KEPT:],
     )
     return _with(state, after)
+
+
+def _moved(state: State, stream: JoinedStream) -> State:
+    """Return the state after a stream has joined or left: broadcasts are for it in between."""
+    moved = stream_moved(state.messages, stream.id, has_ended=stream.has_left)
+    return _with(replace(state, messages=moved), stream)
 
 
 def _with(state: State, stream: JoinedStream) -> State:

@@ -8,6 +8,7 @@ nobody more can (the reduction of Holt 1972). Whoever is left is stuck, and the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -42,21 +43,25 @@ class Shortfall(NamedTuple):
         return back >= self.amount - _ROUNDING
 
 
-class ResourceWaits:
+class CountedWaits(ABC):
+    """Waits for so much of something, which may come from one of several or from all of them."""
+
+    kind: str
+
+    @abstractmethod
+    def lacks(self, state: State, stream: StreamId) -> Iterator[Shortfall]:
+        """Yield what a stream waits for, and who could give how much of it."""
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        """Yield whom a stream cannot do without, or all of those who are stuck."""
+        for lack in self.lacks(state, stream):
+            yield from _edges(state, stream, lack, self.kind)
+
+
+class ResourceWaits(CountedWaits):
     """A stream whose request is queued waits for those who hold what it lacks."""
 
     kind = "resource"
-
-    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
-        for lack in self.lacks(state, stream):
-            yield from _edges(state, stream, lack, self.kind)
-        for w in state.resources.queue:
-            if w.stream == stream:
-                reserved = reservations(state, state.at)
-                older = goes_before(reserved, w.since, stream, w.amounts)
-                if older is not None and older.stream != stream:
-                    what = f"what {older.stream} has waited longer for"
-                    yield Edge(stream, older.stream, what, w.since, self.kind, w.ticket)
 
     def lacks(self, state: State, stream: StreamId) -> Iterator[Shortfall]:
         """Yield what a stream's queued requests lack by the accounts."""
@@ -82,14 +87,34 @@ class ResourceWaits:
                 )
 
 
-class AdmissionWaits:
+class ReservationWaits:
+    """A stream whose request is queued waits for whoever has waited longer for the same."""
+
+    kind = "resource"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        for w in state.resources.queue:
+            if w.stream == stream:
+                reserved = reservations(state, state.at)
+                older = goes_before(reserved, w.since, stream, w.amounts)
+                if older is not None and older.stream != stream:
+                    what = f"what {older.stream} has waited longer for"
+                    yield Edge(stream, older.stream, what, w.since, self.kind, w.ticket)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        """Whoever is gone before is in the queue too, or ready and only resources are missing."""
+        return bool(state.resources.queue)
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        ResourceWaits().give_up(draft, edge, reason, hint, cycle)
+
+
+class AdmissionWaits(CountedWaits):
     """A stream of the plan that is ready waits for a slot and for what its plan asks for."""
 
     kind = "dependency"
-
-    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
-        for lack in self.lacks(state, stream):
-            yield from _edges(state, stream, lack, self.kind)
 
     def lacks(self, state: State, stream: StreamId) -> Iterator[Shortfall]:
         """Yield what a queued stream lacks: a slot, and resources by the accounts."""
@@ -97,16 +122,18 @@ class AdmissionWaits:
         if found is None or found.phase is not Phase.QUEUED:
             return
         since = ready_since(found)
-        if state.counts.active >= state.plan.max_parallel:
+        too_many = state.counts.active + 1 - state.max_parallel
+        if too_many > 0:
             holders = {s.id: 1.0 for s in state.streams.values() if s.phase in ACTIVE}
-            yield Shortfall("a slot", 1.0, holders, since, found.cause)
+            yield Shortfall("a slot", float(too_many), holders, since, found.cause)
         amounts = state.stream_plan(stream).resources
         yield from _shortfalls(state, stream, amounts, since, found.cause)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whoever is active holds a slot."""
+        """Whoever is active holds a slot, and one that joined may hold resources."""
         found = state.streams.get(stream)
-        return bool(state.ready) and found is not None and found.phase in ACTIVE
+        has_slot = found is not None and found.phase in ACTIVE
+        return bool(state.ready) and (has_slot or stream in state.resources.held)
 
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
@@ -149,8 +176,8 @@ def stuck_streams(state: State) -> set[StreamId]:
     """Return who can never go on, even if everybody who can go on finishes."""
     from anabranch.core.wait_sources import SOURCES  # they are made of this module's classes
 
-    counting = [s for s in SOURCES if isinstance(s, ResourceWaits | AdmissionWaits)]
-    others = [s for s in SOURCES if not isinstance(s, ResourceWaits | AdmissionWaits)]
+    counting = [s for s in SOURCES if isinstance(s, CountedWaits)]
+    others = [s for s in SOURCES if not isinstance(s, CountedWaits)]
     waiting = {s.id for s in state.streams.values() if not s.has_ended}
     waiting |= {j.id for j in state.registry.joined.values() if j.is_live}
     while True:
@@ -164,7 +191,7 @@ def _can_go_on(
     state: State,
     stream: StreamId,
     waiting: set[StreamId],
-    counting: Sequence[ResourceWaits | AdmissionWaits],
+    counting: Sequence[CountedWaits],
     others: Sequence[WaitSource],
 ) -> bool:
     if any(e.holder in waiting for source in others for e in source.edges_from(state, stream)):

@@ -141,7 +141,7 @@ def reservations(state: State, now: float) -> list[Reservation]:
         for w in state.resources.queue
         if now - w.since >= RESERVE_SECONDS and lacking(state, w.amounts)
     ]
-    if state.topology.largest_use and state.counts.active < state.plan.max_parallel:
+    if state.topology.largest_use and state.counts.active < state.max_parallel:
         found += _reserved_for_the_ready(state, now)
     return found
 
@@ -169,6 +169,16 @@ def goes_before(
         if (other.since, other.stream) < (since, stream) and other.amounts.keys() & amounts.keys():
             return other
     return None
+
+
+def held_up(state: State) -> list[StreamId]:
+    """Return whose requests wait behind somebody who has waited longer."""
+    if not state.resources.queue:
+        return []
+    reserved = reservations(state, state.at)
+    waiting = state.resources.queue
+    found = [w.stream for w in waiting if goes_before(reserved, w.since, w.stream, w.amounts)]
+    return list(dict.fromkeys(found))
 
 
 def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservation]) -> str | None:
@@ -275,6 +285,10 @@ def request(draft: Draft, call: calls.RequestResources) -> None:
     if same is not None:
         draft.answer = queued_answer(state, same, draft.now)
         return
+    never = _why_never_with(state, caller.stream, amounts, waiting)
+    if never is not None:
+        draft.answer = refused(never, "wait for those first, or withdraw them", never=True)
+        return
     reserved = reservations(state, draft.now)
     older = goes_before(reserved, draft.now, caller.stream, amounts)
     if not lacking(state, amounts) and older is None:
@@ -290,6 +304,21 @@ def request(draft: Draft, call: calls.RequestResources) -> None:
         draft.answer = refused(reason, "wait for those, or withdraw them")
     else:
         draft.emit(ev.ResourcesQueued(caller.stream, caller.attempt, call.request, amounts))
+
+
+def _why_never_with(
+    state: State, stream: StreamId, amounts: Amounts, waiting: Iterable[WaitingRequest]
+) -> str | None:
+    """Return why a stream can never have amounts beside what it waits for already, or None.
+
+    Whichever it got first, it would keep the other from itself.
+    """
+    both = amounts
+    for other in waiting:
+        both = plus(both, other.amounts)
+    shared = {name: both[name] for name in amounts}
+    never = why_never(state, stream, shared)
+    return f"{never}, as it waits for some already" if never else None
 
 
 def _own_waiting(state: State, stream: StreamId) -> list[WaitingRequest]:

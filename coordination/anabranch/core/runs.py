@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from anabranch.core import convergence, inputs, registration, streams, verifying
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
@@ -10,6 +12,7 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
 from anabranch.core.resolutions import open_conflicts
+from anabranch.core.resource_waits import stuck_streams
 from anabranch.core.scheduling import comes_back_with
 from anabranch.core.state import PointPhase, RunPhase, State
 from anabranch.core.strategies.failures import NOT_CAPTURED
@@ -233,7 +236,10 @@ def is_at_rest(state: State) -> bool:
 def end_if_over(draft: Draft) -> None:
     """Close the run once it is at rest, with the reason for how it ended."""
     state = draft.state
-    if state.has_ended or state.base is None or not is_at_rest(state):
+    if state.has_ended or state.base is None:
+        return
+    if not is_at_rest(state):
+        _skip_whom_all_wait_for_in_vain(draft)
         return
     if state.stop_reason:
         if not registration.dismiss_all(draft):
@@ -288,6 +294,27 @@ def _skip_what_can_never_start(draft: Draft) -> None:
         if draft.stream(plan.id).phase is Phase.WAITING:
             needs = ", ".join(d.words for d in plan.depends_on)
             draft.emit(ev.StreamSkipped(plan.id, f"needs {needs}, and nothing left can bring that"))
+
+
+def _skip_whom_all_wait_for_in_vain(draft: Draft) -> None:
+    """Skip who waits for somebody to join, if whatever runs waits for the same: it never ends."""
+    state = replace(draft.state, at=draft.now)
+    in_vain = [
+        stream
+        for stream in (state.streams[plan.id] for plan in state.plan.streams)
+        if stream.phase is Phase.WAITING and registration.hopes_in_vain(state, stream, state.at)
+    ]
+    if not in_vain or any(p.is_busy or p.resolving for p in state.points.values()):
+        return
+    stuck = stuck_streams(state)
+    if all(s.id in stuck or s.has_ended or s.phase in _AT_REST for s in state.streams.values()):
+        for stream in in_vain:
+            needs = ", ".join(d.words for d in state.stream_plan(stream.id).depends_on)
+            told = f"needs {needs}; nobody has joined for it, and all that runs waits for it"
+            draft.emit(ev.StreamSkipped(stream.id, told))
+
+
+_AT_REST = (Phase.WAITING, Phase.BLOCKED)
 
 
 def _has_results(state: State) -> bool:

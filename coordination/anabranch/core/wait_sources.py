@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from anabranch.core import events as ev
 from anabranch.core import registration
 from anabranch.core.arrival_waits import PointWaits
+from anabranch.core.breaker_table import breakers_of
 from anabranch.core.convergence import participants
 from anabranch.core.draft import Draft
 from anabranch.core.events import Edge
@@ -15,7 +17,14 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.lock_table import Ask, Grant, asks_of, essential_blockers
 from anabranch.core.locks import reconsider, withdraw_ask
 from anabranch.core.plan import Dependency
-from anabranch.core.resource_waits import AdmissionWaits, ResourceWaits
+from anabranch.core.resource_waits import (
+    AdmissionWaits,
+    CountedWaits,
+    ReservationWaits,
+    ResourceWaits,
+    Shortfall,
+)
+from anabranch.core.resources import ready_since
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import State
 from anabranch.core.waits import WaitSource
@@ -68,7 +77,7 @@ def _what(blocker: Grant | Ask) -> str:
 
 
 class DependencyWaits:
-    """A stream that has not begun waits for what the plan says it needs."""
+    """A stream that has not begun waits for the streams that the plan says it needs."""
 
     kind = "dependency"
 
@@ -77,7 +86,7 @@ class DependencyWaits:
         if found is None or found.phase is not Phase.WAITING:
             return
         for dependency in state.stream_plan(stream).depends_on:
-            if not is_met(state, dependency):
+            if not dependency.capability and not is_met(state, dependency):
                 for holder in who_can_meet(state, dependency):
                     what = f"{holder}, which it depends on"
                     yield Edge(stream, holder, what, found.since, self.kind, found.cause)
@@ -93,6 +102,86 @@ class DependencyWaits:
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
     ) -> None:
         """The plan's own waits stay."""
+
+
+class CapabilityWaits(CountedWaits):
+    """A stream that has not begun waits for any one of those who have a capability."""
+
+    kind = "dependency"
+
+    def lacks(self, state: State, stream: StreamId) -> Iterator[Shortfall]:
+        found = state.streams.get(stream)
+        if found is None or found.phase is not Phase.WAITING:
+            return
+        for dependency in state.stream_plan(stream).depends_on:
+            if dependency.capability and not is_met(state, dependency):
+                able = dict.fromkeys(registration.who_can_meet(state, dependency), 1.0)
+                if able or registration.hopes_in_vain(state, found, state.at):
+                    yield Shortfall(dependency.words, 1.0, able, found.since, found.cause)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        """As :class:`DependencyWaits` has it, but one that joined may itself depend on others."""
+        joined = state.registry.live(stream)
+        return joined is not None and bool(joined.capabilities)
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        """The plan's own waits stay."""
+
+
+class BreakerWaits:
+    """A stream that a breaker holds back waits for the one that tries whether it goes again."""
+
+    kind = "dependency"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        found = state.streams.get(stream)
+        if found is None or found.phase is not Phase.QUEUED or not state.breakers.tripped:
+            return
+        for name in breakers_of(state.stream_plan(stream)):
+            probe = state.breakers.breaker(name).probe
+            if probe is not None:
+                what = f"{probe}, which tries first whether {name} goes again"
+                yield Edge(stream, probe, what, ready_since(found), self.kind, found.cause)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        """The one that tries has a slot, and so it is looked at for that."""
+        return False
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        """The plan's own waits stay."""
+
+
+class RegistrationWaits:
+    """A stream that joins waits for the success of those that it said it depends on."""
+
+    kind = "registration"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        joined = state.registry.live(stream)
+        if joined is None or joined.is_ready:
+            return
+        for other in joined.depends_on:
+            if state.streams[other].phase is not Phase.SUCCEEDED:
+                what = f"{other}, which it depends on"
+                yield Edge(stream, other, what, joined.since, self.kind, joined.ticket)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        return any(
+            joined.is_live and not joined.is_ready for joined in state.registry.joined.values()
+        )
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        joined = draft.state.registry.live(edge.waiter)
+        if joined is not None:
+            draft.emit(
+                ev.StreamLeft(joined.id, joined.attempt, joined.request, False, f"{reason}; {hint}")
+            )
 
 
 def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
@@ -112,7 +201,11 @@ def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
 SOURCES: Sequence[WaitSource] = (
     LockWaits(),
     DependencyWaits(),
+    CapabilityWaits(),
+    RegistrationWaits(),
     ResourceWaits(),
+    ReservationWaits(),
     AdmissionWaits(),
+    BreakerWaits(),
     PointWaits(),
 )

@@ -31,7 +31,7 @@ from anabranch.core.resource_waits import AdmissionWaits, ResourceWaits, Shortfa
 from anabranch.core.resources import goes_before, reservations
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import State, Stream
-from anabranch.core.wait_sources import who_can_meet
+from anabranch.core.wait_sources import RegistrationWaits, who_can_meet
 
 MOST_HOLDERS = 8
 """Of more than so many who hold what is short, none is named: any of them would do."""
@@ -67,7 +67,7 @@ def waits_of(state: State, stream: StreamId) -> list[Wait]:
 def called_waits(state: State, stream: StreamId) -> list[Wait]:
     """Return what a stream waits for while it runs: what it called for, and room if it is held."""
     called = [*_locks(state.locks, stream), *_resources(state, stream), *_points(state, stream)]
-    return [*called, *_room(state, stream)]
+    return [*called, *_room(state, stream), *_joining(state, stream)]
 
 
 def keeps_waiting(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
@@ -133,6 +133,12 @@ def _room(state: State, stream: StreamId) -> Iterator[Wait]:
     planned = state.streams.get(stream)
     if planned is not None and planned.held and planned.phase is Phase.RUNNING:
         yield Wait("disk", f"room on the disk: {planned.held}", None, planned.held_at)
+
+
+def _joining(state: State, stream: StreamId) -> Iterator[Wait]:
+    joined = state.registry.live(stream)
+    for edge in RegistrationWaits().edges_from(state, stream) if joined else ():
+        yield Wait("dependency", shown(edge.holder), shown(edge.holder), edge.since)
 
 
 def _lacking(kind: str, lack: Shortfall) -> Iterator[Wait]:

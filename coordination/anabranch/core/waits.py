@@ -56,19 +56,17 @@ def edges_from(state: State, stream: StreamId, sources: Sequence[WaitSource]) ->
 
 
 def break_rings(
-    draft: Draft,
-    event: ev.CallEvent | ev.StreamEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan,
-    sources: Sequence[WaitSource],
+    draft: Draft, start: StreamId, event: ev.Event | None, sources: Sequence[WaitSource]
 ) -> None:
-    """Find and break every ring that the start of a wait has closed."""
-    if not any(s.is_waited_for(draft.state, event.stream) for s in sources):
+    """Find and break every ring through a stream that an event, or none in particular, closed."""
+    if not any(s.is_waited_for(draft.state, start) for s in sources):
         return
     for _ in range(MOST_RINGS):
-        ring = find_ring(draft.state, event.stream, sources)
+        ring = find_ring(draft.state, start, sources)
         edge = victim_of(draft.state, ring, draft.now) if ring else None
         if edge is None:
             return
-        _break(draft, event, ring, edge, sources)
+        _break(draft, start, event, ring, edge, sources)
         if edge in edges_from(draft.state, edge.waiter, sources):
             return  # its source would not end it; asking again would change nothing
 
@@ -118,19 +116,20 @@ def in_words(ring: Sequence[Edge]) -> str:
 
 def _break(
     draft: Draft,
-    event: ev.CallEvent | ev.StreamEvent | ev.ConvergenceArrived | ev.ArrivalWaitBegan,
+    start: StreamId,
+    event: ev.Event | None,
     ring: tuple[Edge, ...],
     edge: Edge,
     sources: Sequence[WaitSource],
 ) -> None:
     words = in_words(ring)
-    attempt = event.attempt if isinstance(event, ev.CallEvent) else 0
-    request = event.request if isinstance(event, ev.CallEvent) else ""
+    is_its_call = isinstance(event, ev.CallEvent) and event.stream == start
+    attempt, request = (event.attempt, event.request) if is_its_call else (0, "")
     victim = edge.waiter or "the operator"
     lost = at_stake(draft.state, edge.waiter, draft.now)
     told = f"{words}; {victim} loses least ({lost:.0f} s of work), so its wait is given up"
     with draft.because_of(
-        draft.emit(ev.DeadlockDetected(event.stream, attempt, request, edge.waiter, ring, told))
+        draft.emit(ev.DeadlockDetected(start, attempt, request, edge.waiter, ring, told))
     ):
         wanted = next(e for e in ring if e.holder == edge.waiter)
         hint = f"{wanted.waiter} waits for {wanted.what}: give that up, then ask again"

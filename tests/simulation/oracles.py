@@ -1,0 +1,310 @@
+"""What must hold of any run after any step, beyond what the core says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from anabranch.core.answers import why_not_heard
+from anabranch.core import arrivals, breakers, calls, inputs, resources
+from anabranch.core import effects as fx
+from anabranch.core import events as ev
+from anabranch.core.breaker_table import BreakerPhase, breakers_of
+from anabranch.core.decide import decide
+from anabranch.core.evolve import evolve
+from anabranch.core.foretelling import granted_by_revoking, skipped_without
+from anabranch.core.guardian import by_hand
+from anabranch.core.ids import StreamId
+from anabranch.core.invariants import broken_promises
+from anabranch.core.lifecycle import ACTIVE, Phase
+from anabranch.core.lock_table import Ask, asks_of, blockers, shown
+from anabranch.core.lock_views import locks_told
+from anabranch.core.message_views import messages
+from anabranch.core.outcome import Decision
+from anabranch.core.owed import owed
+from anabranch.core.projections import status
+from anabranch.core.scheduling import is_met
+from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.state import State
+from anabranch.core.state_views import state_log, verify_chain
+from anabranch.core.strategies import Strategies
+from anabranch.core.wait_sources import SOURCES
+from anabranch.core.waiting import called_waits, in_words, waits_of
+from anabranch.core.waits import edges_from
+
+MAY_HAPPEN_AGAIN = (ev.LeaseRenewed, ev.StreamHeartbeat)
+
+
+class Wrong(AssertionError):
+    """A step has led to what must never be."""
+
+
+def check(
+    before: State | None,
+    given: inputs.Input,
+    decision: Decision,
+    now: float,
+    strategies: Strategies,
+) -> None:
+    """Raise Wrong unless everything holds after a step."""
+    for fault in faults(before, given, decision, now, strategies):
+        raise Wrong(f"after {given} at {now}: {fault}")
+
+
+def faults(
+    before: State | None,
+    given: inputs.Input,
+    decision: Decision,
+    now: float,
+    strategies: Strategies,
+) -> Iterator[str]:
+    state = decision.state
+    yield from _again(given, decision, now, strategies)
+    yield from _foretold(before, given, decision, now)
+    if not decision.events:
+        return
+    yield from broken_promises(state)
+    yield from _folded(before, decision)
+    yield from _owed(before, decision)
+    yield from waits_for_nothing(state, now)
+    yield from _told(state)
+    yield from deadlocks(state, now)
+
+
+def hangs(state: State) -> None:
+    told = {s.id: f"{s.phase}: {in_words(waits_of(state, s.id))}" for s in state.streams.values()}
+    joined = [(j.id, j.is_ready, waits_of(state, j.id)) for j in state.registry.joined.values() if j.is_live]
+    raise Wrong(f"the run hangs: {told} {joined}")
+
+
+def _folded(before: State | None, decision: Decision) -> Iterator[str]:
+    if before is None:
+        return
+    again = before
+    for record in decision.events:
+        again = evolve(again, record)
+    if again != decision.state:
+        yield "folding the events gives another state"
+    if decision.state.seq % 7 == 0 and decode_state(encode_state(again)) != again:
+        yield "a snapshot gives another state"
+
+
+def _owed(before: State | None, decision: Decision) -> Iterator[str]:
+    now_owed = set(owed(decision.state))
+    fresh = now_owed - (set(owed(before)) if before else set())
+    for effect in fresh - set(decision.effects):
+        yield f"{effect} is owed, and nobody was told to do it"
+    for effect in set(decision.effects) - now_owed:
+        if not isinstance(effect, fx.WakeAt):
+            yield f"{effect} is to be done, and is not owed"
+
+
+def _again(
+    given: inputs.Input, decision: Decision, now: float, strategies: Strategies
+) -> Iterator[str]:
+    once_more = decide(decision.state, given, now, strategies)
+    if not isinstance(once_more, Decision):
+        return
+    if isinstance(given, calls.Call) and not decision.events:
+        if once_more.events:
+            yield f"asked again it led to {once_more.events}"
+        return
+    if isinstance(given, calls.Withdraw):
+        return
+    if isinstance(given, calls.Unlock) and given.caller.is_operator:
+        return
+    if isinstance(given, calls.Call) and why_not_heard(decision.state, given.caller):
+        return
+    if isinstance(given, inputs.WorkspaceGone | inputs.OutputLeftOut | inputs.VerifyFinished | calls.ReadInbox):
+        return
+    if isinstance(given, calls.Call) and once_more.answer != decision.answer:
+        yield f"was answered {decision.answer}, and then {once_more.answer}"
+    is_seen = not isinstance(given, inputs.Command | inputs.StrategyFault)
+    if isinstance(given, calls.Call) or is_seen:
+        again = [r.event for r in once_more.events if not isinstance(r.event, MAY_HAPPEN_AGAIN)]
+        if again:
+            yield f"given twice it led to {again}"
+
+
+def _foretold(
+    before: State | None, given: inputs.Input, decision: Decision, now: float
+) -> Iterator[str]:
+    if before is None:
+        return
+    if isinstance(given, calls.Unlock) and given.caller.is_operator and given.path is not None:
+        if decision.answer is not None and decision.answer.outcome == "done" and decision.events:
+            actual = [r.event for r in decision.events if isinstance(r.event, ev.LockGranted)]
+            told = granted_by_revoking(before, given.path, now)
+            if [(e.stream, e.path) for e in told] != [(e.stream, e.path) for e in actual]:
+                yield f"foretold {told}, and then {actual}"
+    if isinstance(given, inputs.StopStream):
+        actual_ = {r.event.stream for r in decision.events if isinstance(r.event, ev.StreamSkipped)}
+        runs_on = any(s.is_active for s in decision.state.streams.values())
+        if before.streams[given.stream].is_active or before.has_ended or not runs_on:
+            return
+        told_ = set(skipped_without(before, [given.stream]))
+        if told_ != actual_:
+            yield f"foretold that {told_} would be skipped, and then {actual_} were"
+
+
+def _told(state: State) -> Iterator[str]:
+    msgspec.json.encode(status(state, True, None))
+    msgspec.json.encode([locks_told(state), messages(state), state_log(state)])
+    yield from verify_chain(state)
+    for stream in _everybody(state):
+        waits = waits_of(state, stream)
+        named = {w.holder for w in waits}
+        edges = list(edges_from(state, stream, SOURCES))
+        missing = {shown(e.holder) for e in edges} - named
+        if missing and None not in named:
+            yield f"{stream} has edges to {missing}, and {waits} are told"
+        if edges and not waits:
+            yield f"{stream} waits for {edges}, and nothing is told"
+        planned = state.streams.get(stream)
+        if planned is not None and planned.phase in _BEFORE and not waits:
+            yield f"{stream} is {planned.phase}, and waits for nothing as is told"
+        for ask in asks_of(state.locks, stream):
+            actual = {shown(b.stream) for b in blockers(state.locks, ask)}
+            told = {w.holder for w in waits if w.kind == "lock" and w.name == ask.path}
+            if not told or not told <= actual | {shown(s) for s in state.locks.holders}:
+                yield f"{stream} is told to wait for {told}, and waits for {actual}"
+        if planned is not None:
+            for remedy in by_hand.REMEDIES:
+                by_hand.in_words(by_hand.foretell(state, stream, remedy))
+
+
+_BEFORE = (Phase.WAITING, Phase.QUEUED, Phase.RETRYING, Phase.BLOCKED)
+
+
+def _everybody(state: State) -> list[StreamId]:
+    joined = [j.id for j in state.registry.joined.values() if j.is_live]
+    return [*(s.id for s in state.plan.streams), *sorted(joined)]
+
+
+# --- nobody waits for nothing --------------------------------------------------------------------
+
+
+def waits_for_nothing(state: State, now: float) -> Iterator[str]:
+    """Yield everybody who waits although what he waits for is there."""
+    reserved = resources.reservations(state, now)
+    for w in state.resources.queue:
+        older = resources.goes_before(reserved, w.since, w.stream, w.amounts)
+        if not resources.lacking(state, w.amounts) and older is None:
+            yield f"{w.stream} waits for {w.amounts} although they are free"
+    for point in state.points.values():
+        if point.gathering.arrivals and not arrivals.missing(state, point.id):
+            yield f"all have come to {point.id}, and they wait on"
+    yield from _slots(state, now)
+    for name in state.breakers.tripped:
+        breaker = state.breakers.breaker(name)
+        if breaker.phase is BreakerPhase.HALF_OPEN and breaker.probe is not None:
+            if not state.streams[breaker.probe].is_active:
+                yield f"{name} waits for {breaker.probe}, which does not run"
+    for joined in state.registry.joined.values():
+        if joined.is_live and not joined.is_ready:
+            phases = {state.streams[s].phase for s in joined.depends_on}
+            if phases <= {Phase.SUCCEEDED}:
+                yield f"{joined.id} is ready, and was not told"
+
+
+def _slots(state: State, now: float) -> Iterator[str]:
+    if state.base is None or state.has_ended or state.stop_reason:
+        return
+    if state.counts.active >= state.max_parallel:
+        return
+    reserved = resources.reservations(state, now)
+    for _, _, name in state.ready:
+        stream = state.streams[name]
+        if stream.not_before > now or breakers.why_not_admitted(state, stream):
+            continue
+        if resources.why_not_admitted(state, stream, reserved) is None:
+            yield f"{name} is queued although it might start"
+
+
+# --- every wait can end --------------------------------------------------------------------------
+
+
+def deadlocks(state: State, now: float) -> Iterator[str]:
+    """Yield those who wait for each other, found by letting everybody finish who can."""
+    waiting = {s.id for s in state.streams.values() if not s.has_ended}
+    waiting |= {j.id for j in state.registry.joined.values() if j.is_live}
+    while freed := {s for s in waiting if _can_end(state, s, waiting, now)}:
+        waiting -= freed
+    calling = [s for s in waiting if called_waits(state, s)]
+    if calling:
+        told = {s: in_words(waits_of(state, s)) for s in sorted(waiting)}
+        yield f"they wait for each other, and nobody is told: {told}"
+
+
+def _can_end(state: State, stream: StreamId, waiting: set[StreamId], now: float) -> bool:
+    return all(
+        not (waiting.issuperset(who) if is_any else waiting.intersection(who))
+        for is_any, who in _needs(state, stream, waiting, now)
+    )
+
+
+def _needs(
+    state: State, stream: StreamId, waiting: set[StreamId], now: float
+) -> Iterator[tuple[bool, Iterable[StreamId]]]:
+    """Yield whom a stream waits for: all of some, or (True) any of them."""
+    for ask in asks_of(state.locks, stream):
+        yield False, {b.stream for b in blockers(state.locks, ask)}
+    reserved = resources.reservations(state, now)
+    for w in state.resources.queue:
+        if w.stream == stream:
+            yield from _amounts(state, stream, w.amounts, waiting)
+            older = resources.goes_before(reserved, w.since, stream, w.amounts)
+            if older is not None and older.stream != stream:
+                yield False, [older.stream]
+    for point in state.points.values():
+        arrival = point.gathering.arrival_of(stream)
+        if arrival is not None and arrival.waits:
+            yield False, arrivals.missing(state, point.id)
+    found = state.streams.get(stream)
+    if found is None:
+        joined = state.registry.live(stream)
+        if joined is not None and not joined.is_ready:
+            yield False, joined.depends_on
+    elif found.phase is Phase.WAITING:
+        yield from _dependencies(state, stream)
+    elif found.phase is Phase.QUEUED:
+        if state.counts.active >= state.max_parallel:
+            yield True, [s.id for s in state.streams.values() if s.phase in ACTIVE]
+        yield from _amounts(state, stream, state.stream_plan(stream).resources, waiting)
+        for name in breakers_of(state.stream_plan(stream)):
+            probe = state.breakers.breaker(name).probe
+            if probe is not None:
+                yield False, [probe]
+
+
+def _amounts(
+    state: State, stream: StreamId, amounts: resources.Amounts, waiting: set[StreamId]
+) -> Iterator[tuple[bool, Iterable[StreamId]]]:
+    for name, amount in amounts.items():
+        whole = resources.capacity(state, name)
+        if whole is None:
+            continue
+        holders = {
+            s: h.amounts.get(name, 0.0)
+            for s, h in state.resources.held.items()
+            if s in waiting or s == stream
+        }
+        if amount > whole - sum(holders.values()) + 1e-6:
+            yield False, [s for s in holders if s in waiting and s != stream] or [stream]
+
+
+def _dependencies(
+    state: State, stream: StreamId
+) -> Iterator[tuple[bool, Iterable[StreamId]]]:
+    for dependency in state.stream_plan(stream).depends_on:
+        if is_met(state, dependency):
+            continue
+        if not dependency.capability:
+            yield False, [dependency.stream]
+            continue
+        able = list(dependency.providers)
+        able += [j.id for j in state.registry.joined.values()
+                 if j.is_live and dependency.capability in j.capabilities]
+        if able:
+            yield True, able
