@@ -541,3 +541,14 @@ def test_what_a_grant_lets_pass_is_granted_with_it() -> None:
     assert run.lock("s2", "d/").outcome == "granted"
     assert {g.path for g in grants_of(run.state.locks, StreamId("s2"))} == {"a", "d/"}
     assert list(broken_promises(run.state)) == []
+
+
+def test_an_operator_who_asks_again_takes_no_lock_from_the_next_one() -> None:
+    """The answer was lost: what it took away is another stream's by now."""
+    run = Run(running(2))
+    run.lock("s0", "f")
+    run.lock("s1", "f")
+    first = run.call(Unlock, "", path="f", request="u")
+    assert run.holds("s1", "f")
+    assert run.call(Unlock, "", path="f", request="u") == first
+    assert run.holds("s1", "f")

@@ -16,6 +16,7 @@ from anabranch.core.providers import with_providers
 from anabranch.core.registration import LONGEST_CAPABILITY, MOST_CAPABILITIES
 from anabranch.testing import plan_of, stream
 from tests.core.locking import Run, started, step
+from tests.core.talking import OPERATOR
 from tests.core.working import Crew
 
 
@@ -277,3 +278,13 @@ def test_one_whose_dependency_fails_leaves() -> None:
     crew.ends("a", exit_code=1)
     assert not crew.state.registry.live(StreamId("scout"))
     assert crew.registers("late", after=("a",)).outcome == "refused"
+
+
+def test_who_waits_to_be_let_in_is_told_that_it_never_will() -> None:
+    """What it depends on has failed, so the answer to its request is no longer to wait."""
+    crew = Crew("a", "b", keep_going=True)
+    asked = {"id": StreamId("scout"), "depends_on": (StreamId("a"),)}
+    assert crew.call(calls.Register, OPERATOR, "r", **asked).outcome == "waiting"
+    crew.ends("a", 1)
+    assert crew.call(calls.Register, OPERATOR, "r", **asked).outcome == "refused"
+    assert crew.state.registry.live(StreamId("scout")) is None

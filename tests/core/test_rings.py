@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec.structs import replace
 from rpds import HashTrieMap
 
@@ -10,22 +12,21 @@ from anabranch.core import events as ev
 from anabranch.core.breaker_table import Breaker, BreakerPhase, restored
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.lifecycle import Phase
-from anabranch.core.plan import Dependency
+from anabranch.core.plan import Dependency, StreamPlan
 from anabranch.core.providers import with_providers
 from anabranch.core.waiting import waits_of
 from anabranch.testing import plan_of, stream
-from anabranch.testing.plans import StreamPlan
 from tests.core.locking import Run, started
 
 P = PointId("p")
 
 
-def run_of(*members: StreamPlan, names: str, **fields: object) -> Run:
+def run_of(*members: StreamPlan, names: str, **fields: Any) -> Run:
     """Return a run of some streams, of which those named (letters) are running."""
     return Run(started(plan_of(*with_providers(members), keep_going=True, **fields), list(names)))
 
 
-def at_p(name: str, *after: str, **fields: object) -> StreamPlan:
+def at_p(name: str, *after: str, **fields: Any) -> StreamPlan:
     """Return a stream's plan that converges at p."""
     return stream(name, *after, converge=P, **fields)
 
@@ -41,8 +42,8 @@ def victims(run: Run) -> list[str]:
 
 def ends(run: Run, name: str) -> None:
     """Let a stream's process end well, and its work be kept."""
-    key = {"stream": StreamId(name), "attempt": run.caller(name).attempt}
-    how = {"exit_code": 0, "signal": None, "error": None, "happened_at": run.now}
+    key: dict[str, Any] = {"stream": StreamId(name), "attempt": run.caller(name).attempt}
+    how: dict[str, Any] = {"exit_code": 0, "signal": None, "error": None, "happened_at": run.now}
     run.give(inputs.ProcessExited(**key, **how))
     run.give(inputs.ResultReady(**key, commit="k", tree="t", files_changed=1, ref="r"))
 
@@ -176,8 +177,9 @@ def test_when_one_who_has_a_capability_leaves_the_rest_may_be_stuck() -> None:
 def test_one_that_joins_does_not_wait_for_whom_it_is_to_help() -> None:
     """The two would wait for each other, and the run for both."""
     run, scout = run_of(needing(stream("a"), "x"), stream("b"), names="b"), StreamId("scout")
-    run.call(calls.Register, "", id=scout, capabilities=("x",), depends_on=(StreamId("a"),))
-    assert victims(run) == ["scout"]
+    needs: dict[str, Any] = {"capabilities": ("x",), "depends_on": (StreamId("a"),)}
+    answer = run.call(calls.Register, "", id=scout, **needs)
+    assert (answer.outcome, victims(run)) == ("refused", ["scout"])
     assert run.state.registry.live(scout) is None
     ends(run, "b")
     assert run.state.has_ended or run.state.streams[StreamId("a")].phase is Phase.SKIPPED

@@ -21,10 +21,12 @@ from anabranch.core.ids import RunId, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.lock_table import asks_of
 from anabranch.core.outcome import Decision, Refusal
+from anabranch.core.owed import owed
 from anabranch.core.plan import Dependency, DependencyCondition, Plan, StreamPlan
 from anabranch.core.providers import with_providers
-from anabranch.core.state import PointPhase, State
+from anabranch.core.state import State
 from anabranch.core.strategies import Strategies
+from anabranch.core.waiting import called_waits
 from anabranch.testing import plan_of, point, stream
 from tests.simulation import oracles
 
@@ -191,45 +193,102 @@ class Everything:
         self.give(made)
 
     def _call_of(self, caller: calls.Caller, request: str) -> calls.Call:
-        rng, state, who = self.rng, self.state, {"caller": caller, "request": request}
+        rng, state = self.rng, self.state
+        who: dict[str, Any] = {"caller": caller, "request": request}
         makers: list[tuple[int, Callable[[], calls.Call]]] = [
-            (8, lambda: calls.Lock(
-                **who, path=rng.choice(PATHS), mode=rng.choice(("read", "write")),
-                wait=rng.random() < 0.8)),
+            (
+                8,
+                lambda: calls.Lock(
+                    **who,
+                    path=rng.choice(PATHS),
+                    mode=rng.choice(("read", "write")),
+                    wait=rng.random() < 0.8,
+                ),
+            ),
             (3, lambda: calls.Unlock(**who, **self._unlocked(caller))),
-            (7, lambda: calls.RequestResources(
-                **who, amounts={"r": float(rng.randint(1, 3))}, wait=rng.random() < 0.85)),
-            (2, lambda: calls.ReleaseResources(
-                **who, amounts=state.resources.held_by(caller.stream) or {"r": 1.0})),
-            (5, lambda: calls.Arrive(
-                **who, point=rng.choice(self.plan.points).id, wait=rng.random() < 0.7,
-                value=rng.choice((None, 1, {"base": 0, "changes": {"k": rng.randint(0, 3)}})))),
-            (4, lambda: calls.Withdraw(
-                **who, ticket=self._ticket(caller), is_abandoned=rng.random() < 0.4)),
-            (1, lambda: calls.StateSet(
-                **who, key=rng.choice(KEYS), value=rng.randint(0, 3),
-                if_version=rng.choice((None, 0, state.shared.head)))),
+            (
+                7,
+                lambda: calls.RequestResources(
+                    **who, amounts={"r": float(rng.randint(1, 3))}, wait=rng.random() < 0.85
+                ),
+            ),
+            (
+                2,
+                lambda: calls.ReleaseResources(
+                    **who, amounts=state.resources.held_by(caller.stream) or {"r": 1.0}
+                ),
+            ),
+            (
+                5,
+                lambda: calls.Arrive(
+                    **who,
+                    point=rng.choice(self.plan.points).id,
+                    wait=rng.random() < 0.7,
+                    value=rng.choice((None, 1, {"base": 0, "changes": {"k": rng.randint(0, 3)}})),
+                ),
+            ),
+            (
+                4,
+                lambda: calls.Withdraw(
+                    **who, ticket=self._ticket(caller), is_abandoned=rng.random() < 0.4
+                ),
+            ),
+            (
+                1,
+                lambda: calls.StateSet(
+                    **who,
+                    key=rng.choice(KEYS),
+                    value=rng.randint(0, 3),
+                    if_version=rng.choice((None, 0, state.shared.head)),
+                ),
+            ),
             (1, lambda: calls.StateUpdate(**who, key="o", value={rng.choice("ab"): 1})),
-            (1, lambda: calls.StateCommit(
-                **who, base=rng.randint(0, state.shared.head), changes={rng.choice(KEYS): 1},
-                removed=rng.choice(((), ("k",))), exact=rng.random() < 0.3)),
-            (1, lambda: calls.StateRestore(
-                **who, version=rng.choice((None, state.shared.head, 0)), stream=self._name())),
-            (1, lambda: calls.Send(
-                **who, to=rng.choice((self._name(), StreamId("nobody"), *OUTSIDE)), body="hello",
-                deadline_seconds=rng.choice((None, 3.0)))),
+            (
+                1,
+                lambda: calls.StateCommit(
+                    **who,
+                    base=rng.randint(0, state.shared.head),
+                    changes={rng.choice(KEYS): 1},
+                    removed=rng.choice(((), ("k",))),
+                    exact=rng.random() < 0.3,
+                ),
+            ),
+            (
+                1,
+                lambda: calls.StateRestore(
+                    **who, version=rng.choice((None, state.shared.head, 0)), stream=self._name()
+                ),
+            ),
+            (
+                1,
+                lambda: calls.Send(
+                    **who,
+                    to=rng.choice((self._name(), StreamId("nobody"), *OUTSIDE)),
+                    body="hello",
+                    deadline_seconds=rng.choice((None, 3.0)),
+                ),
+            ),
             (1, lambda: calls.Broadcast(**who, body=1, deadline_seconds=rng.choice((None, 3.0)))),
             (1, lambda: calls.ReadInbox(**who, limit=rng.randint(1, 3))),
             (1, lambda: calls.Acknowledge(**who, message=self._message())),
             (1, lambda: calls.Requeue(**who, message=self._message())),
-            (1, lambda: calls.Heartbeat(
-                **who, status=rng.choice((None, "busy")), progress=rng.choice((None, 0.5)))),
+            (
+                1,
+                lambda: calls.Heartbeat(
+                    **who, status=rng.choice((None, "busy")), progress=rng.choice((None, 0.5))
+                ),
+            ),
             (1, lambda: calls.Renew(**who)),
             (1, lambda: calls.Checkpoint(**who, label="l")),
-            (3 if caller.is_operator else 0, lambda: calls.Register(
-                **who, id=rng.choice(OUTSIDE),
-                capabilities=rng.choice(((), ("x",), ("x", "y"))),
-                depends_on=rng.choice(((), (), (self._name(),))))),
+            (
+                3 if caller.is_operator else 0,
+                lambda: calls.Register(
+                    **who,
+                    id=rng.choice(OUTSIDE),
+                    capabilities=rng.choice(((), ("x",), ("x", "y"))),
+                    depends_on=rng.choice(((), (), (self._name(),))),
+                ),
+            ),
             (1, lambda: calls.Leave(**who, has_succeeded=rng.random() < 0.5)),
         ]
         maker = rng.choices([m for _, m in makers], [weight for weight, _ in makers])[0]
@@ -268,21 +327,21 @@ class Everything:
 
     def answer_an_effect(self) -> None:
         """Something that is owed is done, well or badly."""
-        owed = [e for e in oracles.owed(self.state) if not isinstance(e, fx.WakeAt)]
-        owed = [e for e in owed if not isinstance(e, fx.WriteReport)]
+        to_do = [e for e in owed(self.state) if not isinstance(e, fx.WakeAt | fx.WriteReport)]
         running = [s.id for s in self.state.streams.values() if s.phase is Phase.RUNNING]
         if running and self.rng.random() < 0.15:
             self.exits(self.rng.choice(sorted(running)))
-        elif owed:
-            self.answer(self.rng.choice(owed), may_fail=True)
+        elif to_do:
+            self.answer(self.rng.choice(to_do), may_fail=True)
 
     def answer(self, effect: fx.Effect, may_fail: bool) -> None:
         """One effect is done."""
         rng, state = self.rng, self.state
         fails = may_fail and rng.random() < 0.15
         who: dict[str, Any] = {"cause": effect.cause}
+        about: Any = effect
         if hasattr(effect, "stream"):
-            who |= {"stream": effect.stream, "attempt": effect.attempt}
+            who |= {"stream": about.stream, "attempt": about.attempt}
         match effect:
             case fx.PrepareWorkspace() if fails:
                 if rng.random() < 0.5:
@@ -291,12 +350,17 @@ class Everything:
                 else:
                     self.give(inputs.EffectFailed(**who, reason="no"))
             case fx.PrepareWorkspace():
-                ready = {"path": "/w", "start_commit": "c", "start_tree": "t"}
+                ready: dict[str, Any] = {"path": "/w", "start_commit": "c", "start_tree": "t"}
                 self.give(inputs.WorkspaceReady(**who, **ready))
             case fx.StartProcess() if fails:
                 self.give(inputs.EffectFailed(**who, reason="no"))
             case fx.StartProcess():
-                began = {"pid": 1, "holder_pid": 2, "log": "l", "happened_at": self.now}
+                began: dict[str, Any] = {
+                    "pid": 1,
+                    "holder_pid": 2,
+                    "log": "l",
+                    "happened_at": self.now,
+                }
                 self.give(inputs.ProcessStarted(**who, **began))
             case fx.StopProcess():
                 self.exits(effect.stream)
@@ -304,7 +368,12 @@ class Everything:
                 self.give(inputs.EffectFailed(**who, reason="no"))
             case fx.CaptureResult():
                 commit = f"{effect.stream}.{effect.attempt}"
-                kept = {"commit": commit, "tree": f"t-{commit}", "files_changed": 1, "ref": "x"}
+                kept: dict[str, Any] = {
+                    "commit": commit,
+                    "tree": f"t-{commit}",
+                    "files_changed": 1,
+                    "ref": "x",
+                }
                 strays = ("stray",) if may_fail and rng.random() < 0.1 else ()
                 self.give(inputs.ResultReady(**who, **kept, strays=strays))
             case fx.TakeCheckpoint() if fails:
@@ -323,8 +392,13 @@ class Everything:
                     conflicts = ()
                 self.give(
                     inputs.MergeFinished(
-                        point=effect.point, commit="m", tree="mt", branch="anabranch/r",
-                        merged=merged, conflicts=conflicts, cause=effect.cause,
+                        point=effect.point,
+                        commit="m",
+                        tree="mt",
+                        branch="anabranch/r",
+                        merged=merged,
+                        conflicts=conflicts,
+                        cause=effect.cause,
                     )
                 )
             case fx.RunResolver():
@@ -333,8 +407,12 @@ class Everything:
                 passed = None if fails else (not may_fail or rng.random() < 0.8)
                 self.give(
                     inputs.VerifyFinished(
-                        point=effect.point, streams=effect.streams, tree="mt", passed=passed,
-                        exit_code=0 if passed else 1, reason="" if passed else "no",
+                        point=effect.point,
+                        streams=effect.streams,
+                        tree="mt",
+                        passed=passed,
+                        exit_code=0 if passed else 1,
+                        reason="" if passed else "no",
                     )
                 )
             case fx.MergeCheckpoint() if fails or not may_fail:
@@ -365,7 +443,12 @@ class Everything:
             self.give(inputs.ProcessLost(**who, reason="killed"))
             return
         code = self.rng.choice((0, 0, 0, 1))
-        how = {"exit_code": code, "signal": None, "error": None, "happened_at": self.now}
+        how: dict[str, Any] = {
+            "exit_code": code,
+            "signal": None,
+            "error": None,
+            "happened_at": self.now,
+        }
         self.give(inputs.ProcessExited(**who, **how))
 
     def observe(self) -> None:
@@ -383,23 +466,33 @@ class Everything:
                 lambda: inputs.PathsWritten(**who, paths=(rng.choice(("a", "b", "d/x")),)),
                 lambda: inputs.UsageSeen(**who, memory_mb=9e3, cpu_cores=9.0),
                 lambda: inputs.LivenessSeen(
-                    **who, evidence="e", silent_seconds=9.0,
-                    verdict=rng.choice(("never_heard", "stalled", "unclear", "quiet", "back"))),
+                    **who,
+                    evidence="e",
+                    silent_seconds=9.0,
+                    verdict=rng.choice(("never_heard", "stalled", "unclear", "quiet", "back")),
+                ),
                 lambda: inputs.HeartbeatHeard(**who, status="s", progress=0.1, info={}),
                 lambda: inputs.MachineLoad(
-                    memory_available_mb=rng.choice((100.0, 5000.0, 5000.0)), memory_pressure=0.0),
+                    memory_available_mb=rng.choice((100.0, 5000.0, 5000.0)), memory_pressure=0.0
+                ),
                 lambda: inputs.MachineSeen(capacity={"cpu_cores": 4.0, "memory_mb": 8000.0}),
-                lambda: inputs.OverheadSeen(share=rng.choice((0.01, 0.2)), by_category={"git": 1.0}),
+                lambda: inputs.OverheadSeen(
+                    share=rng.choice((0.01, 0.2)), by_category={"git": 1.0}
+                ),
                 lambda: inputs.JoinedStreamSilent(
-                    stream=rng.choice(OUTSIDE), attempt=1, evidence="silent"),
+                    stream=rng.choice(OUTSIDE), attempt=1, evidence="silent"
+                ),
                 lambda: inputs.ProcessLost(**who, reason="killed"),
                 lambda: inputs.WorkspaceGone(**who),
                 lambda: inputs.PairTested(
-                    streams=tuple(sorted((name, self._name()))), attempts=(attempt, 1),
-                    paths=rng.choice(((), (ev.ConflictedPath("f.txt", "contents"),)))),
+                    streams=_pair(name, self._name()),
+                    attempts=(attempt, 1),
+                    paths=rng.choice(((), (ev.ConflictedPath("f.txt", "contents"),))),
+                ),
                 lambda: inputs.TimeReached(cause=1),
                 lambda: inputs.StrategyFault(
-                    plugin="p", strategy="s", fault="f", count=1, is_set_aside=False),
+                    plugin="p", strategy="s", fault="f", count=1, is_set_aside=False
+                ),
             )
         )()
         self.give(seen)
@@ -410,7 +503,6 @@ class Everything:
         """A person wants something."""
         rng, name = self.rng, self._name()
         open_breakers = self.state.breakers.tripped or ("command work",)
-        paths = [("f.txt", name)]
         self.give(
             rng.choice(
                 (
@@ -418,23 +510,26 @@ class Everything:
                     lambda: inputs.RetryStream(stream=name, reason="retried"),
                     lambda: inputs.RetryStream(stream=name, reason="retried"),
                     lambda: inputs.RecoverStream(
-                        stream=name, remedy=rng.choice(("soft", "hard", "fallback"))),
+                        stream=name, remedy=rng.choice(("soft", "hard", "fallback"))
+                    ),
                     lambda: inputs.RecoverStream(
-                        stream=name, remedy=rng.choice(("hard", "fallback"))),
+                        stream=name, remedy=rng.choice(("hard", "fallback"))
+                    ),
                     lambda: inputs.ResetBreaker(breaker=rng.choice(open_breakers)),
                     lambda: inputs.ApproveRun(),
                     lambda: inputs.AllowViolation(stream=name),
                     lambda: inputs.HandBack(stream=name),
                     lambda: inputs.TellConflict(streams=(name, self._name())),
                     lambda: inputs.ResumeRun(
-                        reason="resumed", adopted=0, retry_failed=rng.random() < 0.6),
-                    lambda: inputs.StopRun(reason="stopped")
-                    if rng.random() < 0.2
-                    else inputs.ApproveRun(),
+                        reason="resumed", adopted=0, retry_failed=rng.random() < 0.6
+                    ),
+                    lambda: (
+                        inputs.StopRun(reason="stopped")
+                        if rng.random() < 0.2
+                        else inputs.ApproveRun()
+                    ),
                     lambda: inputs.ResolveConflict(
-                        resolutions=tuple(
-                            ev.Resolution(path=p, by="a person", streams=(s,)) for p, s in ()
-                        )
+                        resolutions=(ev.Resolution("f.txt", None, None, None, "file", "b"),)
                     ),
                 )
             )()
@@ -469,15 +564,15 @@ class Everything:
         for _ in range(400):
             if self.state.has_ended:
                 break
-            owed = [e for e in oracles.owed(self.state) if not isinstance(e, fx.WakeAt)]
-            if owed:
-                self.answer(owed[0], may_fail=False)
+            to_do = [e for e in owed(self.state) if not isinstance(e, fx.WakeAt)]
+            if to_do:
+                self.answer(to_do[0], may_fail=False)
                 continue
             going = [
                 s.id
                 for s in self.plan.streams
-                if (found := self.state.streams[s.id]).phase is Phase.RUNNING
-                and not oracles.called_waits(self.state, s.id)
+                if self.state.streams[s.id].phase is Phase.RUNNING
+                and not called_waits(self.state, s.id)
             ]
             if going:
                 self.exits(going[0])
@@ -502,7 +597,7 @@ class Everything:
 
     def _outside_goes(self) -> bool:
         for joined in self.state.registry.joined.values():
-            if joined.is_live and joined.is_ready and not oracles.called_waits(self.state, joined.id):
+            if joined.is_live and joined.is_ready and not called_waits(self.state, joined.id):
                 caller = calls.Caller(joined.id, joined.attempt)
                 self._requests += 1
                 self.give(calls.Leave(caller=caller, request=f"q{self._requests}"))
@@ -518,6 +613,10 @@ class Everything:
         call = calls.Unlock(caller=caller, request=f"q{self._requests}", fence=min(holder.held))
         self.give(call)
         return True
+
+
+def _pair(one: StreamId, other: StreamId) -> tuple[StreamId, StreamId]:
+    return (min(one, other), max(one, other))
 
 
 def conflict_of(streams: tuple[StreamId, ...]) -> ev.Conflict:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from anabranch.core.answers import why_not_heard
 from anabranch.core import arrivals, breakers, calls, inputs, resources
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.breaker_table import BreakerPhase, breakers_of
+from anabranch.core.answers import why_not_heard
+from anabranch.core.breaker_table import breakers_of
 from anabranch.core.decide import decide
 from anabranch.core.evolve import evolve
 from anabranch.core.foretelling import granted_by_revoking, skipped_without
@@ -18,12 +18,13 @@ from anabranch.core.guardian import by_hand
 from anabranch.core.ids import StreamId
 from anabranch.core.invariants import broken_promises
 from anabranch.core.lifecycle import ACTIVE, Phase
-from anabranch.core.lock_table import Ask, asks_of, blockers, shown
+from anabranch.core.lock_table import asks_of, blockers, shown
 from anabranch.core.lock_views import locks_told
 from anabranch.core.message_views import messages
 from anabranch.core.outcome import Decision
 from anabranch.core.owed import owed
 from anabranch.core.projections import status
+from anabranch.core.resource_table import Amounts
 from anabranch.core.scheduling import is_met
 from anabranch.core.snapshots import decode_state, encode_state
 from anabranch.core.state import State
@@ -34,6 +35,16 @@ from anabranch.core.waiting import called_waits, in_words, waits_of
 from anabranch.core.waits import edges_from
 
 MAY_HAPPEN_AGAIN = (ev.LeaseRenewed, ev.StreamHeartbeat)
+"""Events that tell of a time."""
+
+MAY_LEAD_ON = (
+    inputs.StrategyFault,  # each is counted
+    inputs.OutputLeftOut,
+    inputs.VerifyFinished,  # the same streams are looked at a second time
+    inputs.WorkspaceGone,
+    calls.ReadInbox,  # the next piece
+)
+"""Inputs that may lead to something more when they come again."""
 
 
 class Wrong(AssertionError):
@@ -59,6 +70,7 @@ def faults(
     now: float,
     strategies: Strategies,
 ) -> Iterator[str]:
+    """Yield whatever does not hold after a step."""
     state = decision.state
     yield from _again(given, decision, now, strategies)
     yield from _foretold(before, given, decision, now)
@@ -73,9 +85,11 @@ def faults(
 
 
 def hangs(state: State) -> None:
-    told = {s.id: f"{s.phase}: {in_words(waits_of(state, s.id))}" for s in state.streams.values()}
-    joined = [(j.id, j.is_ready, waits_of(state, j.id)) for j in state.registry.joined.values() if j.is_live]
-    raise Wrong(f"the run hangs: {told} {joined}")
+    """Raise Wrong: the run should have come to its end."""
+    told = {
+        s: f"{found.phase}: {in_words(waits_of(state, s))}" for s, found in state.streams.items()
+    }
+    raise Wrong(f"the run hangs: {told}")
 
 
 def _folded(before: State | None, decision: Decision) -> Iterator[str]:
@@ -103,28 +117,24 @@ def _owed(before: State | None, decision: Decision) -> Iterator[str]:
 def _again(
     given: inputs.Input, decision: Decision, now: float, strategies: Strategies
 ) -> Iterator[str]:
+    """What is given once more leads to nothing, and a call is answered as before."""
     once_more = decide(decision.state, given, now, strategies)
-    if not isinstance(once_more, Decision):
+    if isinstance(given, MAY_LEAD_ON) or not isinstance(once_more, Decision):
         return
-    if isinstance(given, calls.Call) and not decision.events:
-        if once_more.events:
-            yield f"asked again it led to {once_more.events}"
-        return
-    if isinstance(given, calls.Withdraw):
-        return
-    if isinstance(given, calls.Unlock) and given.caller.is_operator:
-        return
-    if isinstance(given, calls.Call) and why_not_heard(decision.state, given.caller):
-        return
-    if isinstance(given, inputs.WorkspaceGone | inputs.OutputLeftOut | inputs.VerifyFinished | calls.ReadInbox):
-        return
-    if isinstance(given, calls.Call) and once_more.answer != decision.answer:
-        yield f"was answered {decision.answer}, and then {once_more.answer}"
-    is_seen = not isinstance(given, inputs.Command | inputs.StrategyFault)
-    if isinstance(given, calls.Call) or is_seen:
-        again = [r.event for r in once_more.events if not isinstance(r.event, MAY_HAPPEN_AGAIN)]
-        if again:
-            yield f"given twice it led to {again}"
+    fresh = [r.event for r in once_more.events if not isinstance(r.event, MAY_HAPPEN_AGAIN)]
+    if not isinstance(given, calls.Call):
+        if fresh and not isinstance(given, inputs.Command):
+            yield f"given twice it led to {fresh}"
+    elif why_not_heard(decision.state, given.caller) is None:
+        if fresh:
+            yield f"asked again it led to {fresh}"
+        if decision.events and once_more.answer != decision.answer and not _takes(given):
+            yield f"was answered {decision.answer}, and then {once_more.answer}"
+
+
+def _takes(call: calls.Call) -> bool:
+    """Whether a call takes away what is another request's: the answer is told to that one."""
+    return isinstance(call, calls.Withdraw)
 
 
 def _foretold(
@@ -132,12 +142,12 @@ def _foretold(
 ) -> Iterator[str]:
     if before is None:
         return
-    if isinstance(given, calls.Unlock) and given.caller.is_operator and given.path is not None:
-        if decision.answer is not None and decision.answer.outcome == "done" and decision.events:
-            actual = [r.event for r in decision.events if isinstance(r.event, ev.LockGranted)]
-            told = granted_by_revoking(before, given.path, now)
-            if [(e.stream, e.path) for e in told] != [(e.stream, e.path) for e in actual]:
-                yield f"foretold {told}, and then {actual}"
+    revoked = given.path if isinstance(given, calls.Unlock) and given.caller.is_operator else None
+    if revoked is not None and decision.events:
+        actual = [r.event for r in decision.events if isinstance(r.event, ev.LockGranted)]
+        told = granted_by_revoking(before, revoked, now)
+        if [(e.stream, e.path) for e in told] != [(e.stream, e.path) for e in actual]:
+            yield f"foretold {told}, and then {actual}"
     if isinstance(given, inputs.StopStream):
         actual_ = {r.event.stream for r in decision.events if isinstance(r.event, ev.StreamSkipped)}
         runs_on = any(s.is_active for s in decision.state.streams.values())
@@ -197,10 +207,9 @@ def waits_for_nothing(state: State, now: float) -> Iterator[str]:
             yield f"all have come to {point.id}, and they wait on"
     yield from _slots(state, now)
     for name in state.breakers.tripped:
-        breaker = state.breakers.breaker(name)
-        if breaker.phase is BreakerPhase.HALF_OPEN and breaker.probe is not None:
-            if not state.streams[breaker.probe].is_active:
-                yield f"{name} waits for {breaker.probe}, which does not run"
+        probe = state.breakers.breaker(name).probe
+        if probe is not None and not state.streams[probe].is_active:
+            yield f"{name} waits for {probe}, which does not run"
     for joined in state.registry.joined.values():
         if joined.is_live and not joined.is_ready:
             phases = {state.streams[s].phase for s in joined.depends_on}
@@ -279,7 +288,7 @@ def _needs(
 
 
 def _amounts(
-    state: State, stream: StreamId, amounts: resources.Amounts, waiting: set[StreamId]
+    state: State, stream: StreamId, amounts: Amounts, waiting: set[StreamId]
 ) -> Iterator[tuple[bool, Iterable[StreamId]]]:
     for name, amount in amounts.items():
         whole = resources.capacity(state, name)
@@ -294,9 +303,7 @@ def _amounts(
             yield False, [s for s in holders if s in waiting and s != stream] or [stream]
 
 
-def _dependencies(
-    state: State, stream: StreamId
-) -> Iterator[tuple[bool, Iterable[StreamId]]]:
+def _dependencies(state: State, stream: StreamId) -> Iterator[tuple[bool, Iterable[StreamId]]]:
     for dependency in state.stream_plan(stream).depends_on:
         if is_met(state, dependency):
             continue
@@ -304,7 +311,10 @@ def _dependencies(
             yield False, [dependency.stream]
             continue
         able = list(dependency.providers)
-        able += [j.id for j in state.registry.joined.values()
-                 if j.is_live and dependency.capability in j.capabilities]
+        able += [
+            j.id
+            for j in state.registry.joined.values()
+            if j.is_live and dependency.capability in j.capabilities
+        ]
         if able:
             yield True, able

@@ -130,16 +130,23 @@ def remembered(state: State, caller: Caller, request: str) -> Answer | None:
 def remember(state: State, event: Requested, answer: Answer) -> State:
     """Return the state that knows what the request of an event was answered."""
     stream, attempt = event.caller
+    return remember_request(state, stream, attempt, event.request, answer)
+
+
+def remember_request(
+    state: State, stream: StreamId, attempt: Attempt, request: str, answer: Answer
+) -> State:
+    """Return the state that knows what a caller's request was answered."""
     memory = state.answers.get(stream)
     if memory is None or memory.attempt != attempt:
         memory = Remembered(attempt)
     requests, answers = memory.requests, memory.answers
-    if event.request in requests:
-        at = requests.index(event.request)
+    if request in requests:
+        at = requests.index(request)
         requests, answers = _without(requests, at), _without(answers, at)
     memory = Remembered(
         attempt,
-        (*requests[1 - KEPT :], event.request),
+        (*requests[1 - KEPT :], request),
         (*answers[1 - KEPT :], answer),
     )
     return replace(state, answers=state.answers.insert(stream, memory))

@@ -9,7 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.answers import Answering, refused
+from anabranch.core.answers import Answering, refused, remember_request
 from anabranch.core.calls import Answer
 from anabranch.core.globs import is_literal
 from anabranch.core.ids import Seq, StreamId
@@ -163,6 +163,14 @@ def _released(state: State, record: ev.Recorded, event: Any) -> State:
     return replace(state, locks=_without_grant(state.locks, event, event.fence))
 
 
+def _given_back(state: State, record: ev.Recorded, event: ev.LockReleased) -> State:
+    """Whoever took it away is answered the same again: it may be another one's by then."""
+    if event.taken_by:
+        done = Answer("done")
+        state = remember_request(state, *ev.OPERATOR, event.taken_by, done)
+    return _released(state, record, event)
+
+
 def _withdrawn(state: State, record: ev.Recorded, event: ev.LockWithdrawn) -> State:
     table = state.locks
     ask = _ask(table, event.path, event.ticket)
@@ -207,7 +215,7 @@ def _allowed(state: State, record: ev.Recorded, event: ev.ViolationAllowed) -> S
 FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.LockQueued: _queued,
     ev.LockGranted: _granted,
-    ev.LockReleased: _released,
+    ev.LockReleased: _given_back,
     ev.LockExpired: _released,
     ev.LockWithdrawn: _withdrawn,
     ev.LeaseRenewed: lambda state, _, event: _leased(state, event, 0),

@@ -91,7 +91,8 @@ def unlock(draft: Draft, call: calls.Unlock) -> None:
     taken = [g for g in found if g.stream != call.caller.stream]
     _release(draft, own, UNLOCKED, call.request)
     for grant in taken:
-        _release(draft, [grant], "the operator took the lock away", grant.request)
+        reason = "the operator took the lock away"
+        _release(draft, [grant], reason, grant.request, taken_by=call.request)
 
 
 CALLS: dict[type[Call], Handler] = {
@@ -324,12 +325,12 @@ def _refuse_unlock(draft: Draft, call: calls.Unlock) -> None:
     draft.answer = refused(reason, hint)
 
 
-def _release(draft: Draft, held: list[Grant], reason: str, request: str) -> None:
+def _release(
+    draft: Draft, held: list[Grant], reason: str, request: str, taken_by: str = ""
+) -> None:
     for g in held:
-        seconds = draft.now - g.since
-        draft.emit(
-            ev.LockReleased(g.stream, g.attempt, request, g.path, g.mode, g.fence, seconds, reason)
-        )
+        what = (g.path, g.mode, g.fence, draft.now - g.since, reason, taken_by)
+        draft.emit(ev.LockReleased(g.stream, g.attempt, request, *what))
         upgrade = ask_at(draft.state.locks, g.stream, g.path)
         if upgrade is not None and upgrade.upgrades == g.fence:
             withdraw_ask(draft, upgrade, "the lock that it upgrades was given up", "ask anew")

@@ -86,20 +86,29 @@ def _can_never_succeed(stream: Stream) -> bool:
 
 def leave_by_itself(draft: Draft, call: calls.Leave) -> None:
     """An outside stream is done."""
-    stream = call.caller.stream
-    if draft.state.registry.live(stream) is None:
+    joined = draft.state.registry.live(call.caller.stream)
+    if joined is None:
         hint = "a stream of the plan is over when its process ends"
         draft.answer = refused("only a stream that joined by itself can leave", hint)
         return
     reason = call.reason[:500] or ("done" if call.has_succeeded else "it says that it failed")
-    draft.emit(ev.StreamLeft(stream, call.caller.attempt, call.request, call.has_succeeded, reason))
+    draft.emit(as_left(joined, reason, call.has_succeeded, call.request))
+
+
+def as_left(
+    joined: JoinedStream, reason: str, has_succeeded: bool = False, request: str = ""
+) -> ev.StreamLeft:
+    """Return that an outside stream is over; who still waits for it to be let in is told so."""
+    waits = not joined.is_ready
+    told = joined.request if waits else request
+    return ev.StreamLeft(joined.id, joined.attempt, told, has_succeeded, reason, waits)
 
 
 def fell_silent(draft: Draft, fact: inputs.JoinedStreamSilent) -> None:
     """Nothing was heard of an outside stream for too long: it is not waited for any more."""
     joined = draft.state.registry.live(fact.stream)
     if joined is not None and joined.attempt == fact.attempt:
-        draft.emit(ev.StreamLeft(fact.stream, fact.attempt, "", False, fact.evidence))
+        draft.emit(as_left(joined, fact.evidence))
 
 
 def as_ended(joined: JoinedStream, now: float) -> Stream:
@@ -138,7 +147,7 @@ def reconsider_joined(draft: Draft, stream: Stream) -> None:
             continue
         if _can_never_succeed(stream):
             reason = f"it needs {stream.id}, which {stream.phase}"
-            draft.emit(ev.StreamLeft(joined.id, joined.attempt, joined.request, False, reason))
+            draft.emit(as_left(joined, reason))
         elif not _missing(draft.state, joined.depends_on):
             draft.emit(ev.StreamReady(joined.id, joined.attempt, joined.request))
 
@@ -148,7 +157,7 @@ def arrived_with_all(draft: Draft, point: PointId, stream: StreamId) -> None:
     joined = draft.state.registry.live(stream)
     if joined is not None and point == FINAL_POINT:
         reason = "arrived at the final point with the others"
-        draft.emit(ev.StreamLeft(joined.id, joined.attempt, "", True, reason))
+        draft.emit(as_left(joined, reason, has_succeeded=True))
 
 
 def dismiss_all(draft: Draft) -> bool:
@@ -156,7 +165,7 @@ def dismiss_all(draft: Draft) -> bool:
     seen = len(draft.events)
     for joined in list(draft.state.registry.joined.values()):
         if joined.is_live:
-            draft.emit(ev.StreamLeft(joined.id, joined.attempt, "", False, "the run has ended"))
+            draft.emit(as_left(joined, "the run has ended"))
     return len(draft.events) > seen
 
 

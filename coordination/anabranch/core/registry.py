@@ -145,8 +145,16 @@ def _ready_answer(state: State, record: ev.Recorded) -> Answer:
     return Answer("done", {"stream": event.stream, "attempt": event.attempt})
 
 
+def _left_answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    if not event.was_waiting:
+        return Answer("done")
+    return Answer("refused", {"reason": event.reason, "hint": "register it again"})
+
+
 ANSWERS: dict[type[ev.Event], Answering] = {
     ev.StreamJoined: _joined_answer,
+    ev.StreamLeft: _left_answer,
     ev.StreamReady: _ready_answer,
 }
 

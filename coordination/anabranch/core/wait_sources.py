@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from anabranch.core import events as ev
 from anabranch.core import registration
 from anabranch.core.arrival_waits import PointWaits
 from anabranch.core.breaker_table import breakers_of
@@ -179,9 +178,7 @@ class RegistrationWaits:
     ) -> None:
         joined = draft.state.registry.live(edge.waiter)
         if joined is not None:
-            draft.emit(
-                ev.StreamLeft(joined.id, joined.attempt, joined.request, False, f"{reason}; {hint}")
-            )
+            draft.emit(registration.as_left(joined, f"{reason}; {hint}"))
 
 
 def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:

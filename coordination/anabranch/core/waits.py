@@ -123,8 +123,9 @@ def _break(
     sources: Sequence[WaitSource],
 ) -> None:
     words = in_words(ring)
-    is_its_call = isinstance(event, ev.CallEvent) and event.stream == start
-    attempt, request = (event.attempt, event.request) if is_its_call else (0, "")
+    attempt, request = 0, ""
+    if isinstance(event, ev.CallEvent) and event.stream == start:
+        attempt, request = event.attempt, event.request
     victim = edge.waiter or "the operator"
     lost = at_stake(draft.state, edge.waiter, draft.now)
     told = f"{words}; {victim} loses least ({lost:.0f} s of work), so its wait is given up"

@@ -31,10 +31,18 @@ class StreamReady(CallEvent, frozen=True):
 
 
 class StreamLeft(CallEvent, frozen=True):
-    """A joined stream is not part of the run any more."""
+    """A joined stream is not part of the run any more.
+
+    One that ``was_waiting`` for those it depends on is told by the answer to its ``request``.
+    """
 
     has_succeeded: bool
     reason: str
+    was_waiting: bool = False
+
+    @property
+    def caller(self) -> tuple[StreamId, Attempt]:
+        return OPERATOR if self.was_waiting else (self.stream, self.attempt)
 
 
 class StreamStalled(StreamEvent, frozen=True):

@@ -31,11 +31,14 @@ class LockGranted(CallEvent, frozen=True):
 
 
 class LockReleased(CallEvent, frozen=True):
+    """A lock was given back, or taken away by the operator's request ``taken_by``."""
+
     path: str
     mode: LockMode
     fence: Seq
     held_seconds: float
     reason: str
+    taken_by: str = ""
 
 
 class LockExpired(CallEvent, frozen=True):

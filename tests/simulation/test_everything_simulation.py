@@ -1,0 +1,23 @@
+"""Every call, observation and command in one run of the core, by seed."""
+
+from __future__ import annotations
+
+import pytest
+
+from anabranch.core import events as ev
+from tests.core.given import STRATEGIES
+from tests.simulation.everything import Everything
+
+SEEDS, PARTS = 240, 4
+STEPS = 50
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_whatever_happens_nobody_waits_for_nothing_or_for_ever(part: int) -> None:
+    """No wait is lost, no ring stays, nothing happens twice, and every run comes to its end."""
+    seen: set[type[ev.Event]] = set()
+    for seed in range(part, SEEDS, PARTS):
+        run = Everything(seed, STRATEGIES)
+        run.run(STEPS)
+        seen |= {type(record.event) for record in run.records}
+    assert {ev.DeadlockDetected, ev.ResourcesQueued, ev.LockExpired, ev.StreamJoined} <= seen
