@@ -398,6 +398,14 @@ def test_the_banner_of_a_conflict(tmp_path: Path) -> None:
     assert "6 shows both sides and settles it here" in told
 
 
+def test_stopping_what_has_not_begun_ends_and_keeps_nothing(tmp_path: Path) -> None:
+    source = ScriptedSource(plan_of([stream("a"), stream("b", "a")]), tmp_path)
+    told = text(list(consequences.of_stopping(source.state, [StreamId("b")], 1.0).lines))
+    assert "nothing that runs; it will not start" in told
+    assert "killed" not in told
+    assert "keeps" not in told
+
+
 def test_the_consequences_of_stopping(model: RunModel) -> None:
     """What ends, what is kept, and who is skipped because of it."""
     asked = consequences.of_stopping(model.state, [StreamId("unit")], 151.0)

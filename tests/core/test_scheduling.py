@@ -6,6 +6,7 @@ import pytest
 
 from anabranch.core import effects as fx
 from anabranch.core.ids import PointId
+from anabranch.core.projections import reason_for
 from anabranch.testing import ByHand, point, stream
 from tests.core.given import given
 
@@ -181,6 +182,7 @@ def test_after_counts_from_the_dependencies_and_holds_no_slot() -> None:
     run.clock.advance(5.0)
     run.succeed("a")
     assert run.stream("b").not_before == 15.0
+    assert reason_for(run.state, run.stream("b")) == "waits for its time"
     assert any(isinstance(e, fx.WakeAt) and e.at == 15.0 for e in run.effects)
     run.succeed("c")
     assert run.phase("b") == "queued"

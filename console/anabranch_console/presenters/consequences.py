@@ -47,12 +47,13 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
     ]
     nobody = "no stream is skipped" if freed else "no other stream"
     affects = f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else nobody
-    lines = [
-        _line("ends", told),
-        _line("how", f"asked to end; after {grace} the process tree is killed"),
-        _line("keeps", "workspace and log; changed files as partial work"),
-        _line("affects", affects),
-    ]
+    lines = [_line("ends", told)]
+    if any(s.is_active for s in chosen):
+        lines += [
+            _line("how", f"asked to end; after {grace} the process tree is killed"),
+            _line("keeps", "workspace and log; changed files as partial work"),
+        ]
+    lines.append(_line("affects", affects))
     if freed:
         lines.append(_line("frees", wording.listing(list(dict.fromkeys(freed)), 3)))
     lines.append(_line("undo", "not by itself: x r tries it again"))

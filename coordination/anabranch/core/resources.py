@@ -196,7 +196,9 @@ def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservatio
 
 
 def why_queued(state: State, stream: Stream) -> str:
-    """Return why a queued stream has not started: no slot is free, or no room on the machine."""
+    """Return why a queued stream has not started: not its time, no slot, or no room here."""
+    if stream.not_before > state.at:
+        return "waits for its time"
     held = breakers.why_not_admitted(state, stream)
     if held:
         return f"ready; {held}"
