@@ -95,6 +95,12 @@ def _utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
+@pytest.fixture(autouse=True)
+def _toasts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was told stands for as long as a test takes, however busy the machine is."""
+    monkeypatch.setattr(ConsoleApp, "NOTIFICATION_TIMEOUT", 3600.0)
+
+
 @pytest.fixture
 def open_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenConsole:
     """Return a function that opens a console of some size over a source."""
