@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
@@ -193,7 +194,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return in_path(name, capitals_count(self.path))
 
     def create(self) -> None:
-        """Make the folder and its parts, readable by nobody else."""
+        """Make the folder and its parts, readable by nobody else; all of them or none."""
         self.path.mkdir(parents=True, mode=0o700)
-        for part in (self.requests, self.logs, self.workspaces):
-            part.mkdir(mode=0o700)
+        try:
+            for part in (self.requests, self.logs, self.workspaces):
+                part.mkdir(mode=0o700)
+        except OSError:
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise

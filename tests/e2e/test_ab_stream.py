@@ -49,6 +49,17 @@ def test_an_exit_code_is_the_answers_whoever_listens(program: Program) -> None:
     assert "Traceback" not in "".join(lines)
 
 
+def test_an_answer_commands_no_terminal(program: Program) -> None:
+    """What others have set is told with escapes: no colour, no title, no other direction."""
+    value = "a\u009b31mb\u202ec\u007fd\u2066e \u00e4\u4e2d"
+    lines = run_script(
+        program, f"ab-stream state set k '{json.dumps(value)}'; ab-stream state get k"
+    )
+    assert answers(lines)[1]["value"] == value
+    assert "\\u009b31mb\\u202ec\\u007fd\\u2066e \u00e4\u4e2d" in lines
+    assert not {"\u009b", "\u202e", "\u007f", "\u2066"} & set(lines)
+
+
 def test_every_command_answers_one_json_line(program: Program) -> None:
     """Each verb prints its answer as one line, and 0 means done or granted."""
     script = """set -e

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.state import RunPhase
+from anabranch.paths import RunFolder
 from tests.e2e.program import Program, until
 from tests.engine.repositories import git, make_repository
 
@@ -46,12 +47,14 @@ class Disk:
         """Take a part of the room, to be given back later."""
         self._ballast.write_bytes(bytes(mebibytes * MEBIBYTE))
 
-    def fill_with_files(self) -> None:
-        """Take all the files there can be."""
+    def fill_with_files(self, spare: int = 0) -> None:
+        """Take all the files there can be, and give some back."""
         self._files.mkdir()
         with suppress(OSError):
             for n in range(DISK_FILES):
                 (self._files / str(n)).touch()
+        for n in range(spare):
+            (self._files / str(n)).unlink()
 
     def make_room(self) -> None:
         """Give all of it back."""
@@ -220,6 +223,19 @@ def test_a_run_that_cannot_begin_for_want_of_room_leaves_nothing(
     assert program.run_folders() == []
     assert program.asked(0, "runs", "--json").json()["runs"] == []
     assert program.run("run", "--headless").code == 0
+
+
+@pytest.mark.parametrize("free", range(6, 0, -1))
+def test_a_folder_that_is_only_half_made_is_not_left_behind(disk: Disk, free: int) -> None:
+    """Wherever files run out while the folder of a run is made, all of it is there or nothing."""
+    home = RunFolder(disk.path / "runs" / "one")
+    disk.fill_with_files(spare=free)
+    try:
+        home.create()
+    except OSError:
+        assert not home.path.exists()
+    else:
+        assert home.workspaces.is_dir()
 
 
 def test_a_project_on_a_full_disk_waits_for_room(disk: Disk, tmp_path: Path) -> None:

@@ -184,9 +184,22 @@ def _keep() -> None:
 
 def say(reply: bytes) -> None:
     """Write to stdout. What was done is done, and its exit code stands, whoever listens."""
-    lost = _write(1, reply)
+    lost = _write(1, _harmless(reply))
     if lost is not None and not isinstance(lost, BrokenPipeError):
         complain(f"the answer could not be written: {lost.strerror}")
+
+
+def _harmless(reply: bytes) -> bytes:
+    """Escape what others could command a terminal with; in JSON it stands in strings only."""
+    if reply.isascii() and b"\x7f" not in reply:
+        return reply
+    turning = (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
+    escapes = {code: f"\\u{code:04x}" for code in (*range(0x7F, 0xA0), *turning)}
+    return (
+        reply.decode("utf-8", "surrogateescape")
+        .translate(escapes)
+        .encode("utf-8", "surrogateescape")
+    )
 
 
 def complain(text: str) -> None:
