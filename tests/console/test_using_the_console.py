@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.events import Paste
 
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.verbs import VERBS, Scope
@@ -349,3 +350,16 @@ async def test_a_click_in_the_footer_does_the_verb(open_console: OpenConsole) ->
         await console.pilot.click("#footer", offset=(at, 0))
         await settle(console.pilot)
         assert "Actions on lint" in console.shown()
+
+
+async def test_all_lines_of_what_is_pasted_are_there(open_console: OpenConsole) -> None:
+    """In one line, and done when enter says so; beside the bar a paste does nothing."""
+    async with open_console() as console:
+        console.app.post_message(Paste("x\ns\ny\n"))
+        await settle(console.pilot)
+        assert console.app.screen is console.screen
+        await console.press("colon")
+        console.app.post_message(Paste("send lint first\r\nsecond\x1b[31m\tthird\n"))
+        await settle(console.pilot)
+        assert console.screen.bar.bar.value == "send lint first second [31m third"
+        assert not console.source.commands

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 from typing import ClassVar
+from unicodedata import category
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.events import Paste
 from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input
@@ -86,6 +88,14 @@ class CommandBar(Contained, Input):
 
     def _complete(self, text: str) -> list[str]:
         return self._completions(text) if self.purpose is Purpose.COMMAND else []
+
+    def _on_paste(self, event: Paste) -> None:
+        """Let all lines of what is pasted be one: the input, whose turn is next, takes the first.
+
+        Other signs that move a cursor are blanks too, as nobody sees them here.
+        """
+        line = " ".join(event.text.strip().splitlines())
+        event.text = "".join(" " if category(sign) == "Cc" else sign for sign in line)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
