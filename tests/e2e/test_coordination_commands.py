@@ -239,6 +239,8 @@ def refuse_a_history_that_was_changed(run: Program) -> None:
     assert history_findings(run) == ["fault"]
     integrity = run.ask("report", "--json").json()["integrity"]
     assert "is not what was written" in integrity["state"], "the report is proved anew"
+    for form in ("text", "md"):
+        assert "is not what was written" in run.ask("report", "--format", form).out
 
 
 def _alter(journal: Path) -> None:

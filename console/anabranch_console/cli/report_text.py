@@ -102,6 +102,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "result", where_it_is(report)
     integrity = report["integrity"]
     yield "journal", f"{integrity['journal']}, {integrity['events']} events"
+    if integrity["state"] != "ok":
+        yield "  not whole", shown(integrity["state"])
 
 
 def where_it_is(told: Report) -> str:
