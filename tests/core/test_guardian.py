@@ -227,6 +227,14 @@ def test_a_plugin_brings_its_own_last_rung() -> None:
     assert (run.phase("a"), run.state.first_failure) == ("failed", None)
 
 
+def test_what_was_ended_for_its_silence_has_not_crashed() -> None:
+    """Given up or not: the name for the trouble is what it was ended for."""
+    run = climbed("stop")
+    assert run.phase("a") == "failed"
+    assert run.story("a")[-1] == "stop gave_up"
+    assert diagnose(run.state, run.stream("a")) == "silent"
+
+
 def test_one_failure_is_a_crash_and_more_of_them_are_a_loop() -> None:
     """Of a command that cannot be run neither is said."""
     run = Ward(plan_of(stream("a", max_retries=3), stream("b", max_retries=3)))

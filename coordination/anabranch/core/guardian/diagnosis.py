@@ -6,10 +6,12 @@ from anabranch.core.ids import PointId, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.resource_table import excess_key
 from anabranch.core.state import State, Stream
+from anabranch.core.strategies.failures import ENDED
 from anabranch.core.strategies.remedies import Trouble
 
 NEVER_STARTED, SILENT, HOLDS_UP = "never started", "silent", "holds up a convergence point"
 CRASHED, CRASH_LOOP, CANNOT_START = "crashed", "crash loop", "cannot start"
+ENDED_HERE = "ended"
 HOG, WAITS, WELL = "resource hog", "waits", "well"
 
 _OF_VERDICTS = {"never_heard": NEVER_STARTED, "stalled": SILENT}
@@ -26,6 +28,8 @@ def diagnose(state: State, stream: Stream) -> str:
     if stream.phase is Phase.RUNNING and exceeds(state, stream.id):
         return HOG
     if stream.phase in (Phase.RETRYING, Phase.FAILED):
+        if stream.failure_class == ENDED.name:  # it did not crash: it was ended, and for this
+            return stream.care.diagnosis or ENDED_HERE
         return diagnosis_of_failure(stream)
     return WAITS if stream.phase is Phase.BLOCKED else WELL
 
