@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +233,8 @@ def test_hostile_text_is_shown_and_does_nothing(cells: int) -> None:
 
 def test_a_difference_tells_what_cannot_be_compared() -> None:
     """Binary files, missing ones and very long ones are told of, not shown."""
-    assert next(diff_texts(b"a", None)).text.startswith("the file is not there")
+    assert next(diff_texts(b"a", None)).text == "too large to be shown"
+    assert next(diff_texts(b"a", None, is_there=False)).text == "this side has no such file"
     assert [line.text for line in diff_texts(b"a", b"b\0")] == ["binary, 2 bytes"]
     assert "too many" in next(diff_texts(b"", b"x\n" * 5000)).text
     assert [line.text for line in diff_texts(b"a\n", b"a\n")] == ["the same as before"]
@@ -243,3 +245,18 @@ def test_a_difference_has_a_few_lines_around_each_change() -> None:
     new = old.replace(b"10\n", b"ten\n").replace(b"40\n", b"")
     signs = "".join(line.sign for line in diff_texts(old, new))
     assert signs == "   -+   …   -   "
+
+
+def test_a_side_is_as_long_as_it_is_and_a_missing_one_is_missing() -> None:
+    """A last line without its end is a line; what was removed is not perhaps too large."""
+    path = ConflictedPath("f", "modify/delete", "0" * 40, "1" * 40, None)
+    row = replace(row_of("f"), path=path)
+    told = "\n".join(map(plain, conflict_detail(row, SideTexts(b"d\n", b"dd", None, None), 60)))
+    assert "  1 line" in told
+    assert "this side has no such file" in told
+    there = replace(row, path=ConflictedPath("f", "contents", "0" * 40, "1" * 40, "2" * 40))
+    texts = SideTexts(b"d\n", b"d\0d", None, None)
+    told = "\n".join(map(plain, conflict_detail(there, texts, 60)))
+    assert "too large to be shown" in told
+    assert "binary, 3 bytes" in told
+    assert " line" not in told

@@ -16,7 +16,7 @@ from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, fit, hang, hard_wrap, line_cells, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import GridColumn
-from anabranch_console.presenters.side_diff import DiffLine, diff_texts
+from anabranch_console.presenters.side_diff import DiffLine, count_lines, diff_texts, is_binary
 from anabranch_console.presenters.wording import safe
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _state(glyphs: Glyphs, row: ConflictRow) -> Span:
 def _where(row: ConflictRow) -> Span:
     if row.conflict is not None and row.conflict.halts:
         return Span(safe(f"before {row.conflict.halts}"), "text")
-    return Span(safe(f"at {row.point}" if row.point else "while they run"), "muted")
+    return Span(safe(f"at {row.point}" if row.point else "before they meet"), "muted")
 
 
 # --- the panel beside ----------------------------------------------------------------------------
@@ -168,8 +168,9 @@ def conflict_detail(
         return [*lines, (Span("reading both sides", "muted"),)]
     if isinstance(texts, str):
         return [*lines, *((Span(piece, "level.warning"),) for piece in wrap(safe(texts), cells))]
-    ours = list(diff_texts(texts.base, texts.ours))[:MOST_SHOWN]
-    theirs = list(diff_texts(texts.base, texts.theirs))[:MOST_SHOWN]
+    has_ours, has_theirs = row.path.ours is not None, row.path.theirs is not None
+    ours = list(diff_texts(texts.base, texts.ours, is_there=has_ours))[:MOST_SHOWN]
+    theirs = list(diff_texts(texts.base, texts.theirs, is_there=has_theirs))[:MOST_SHOWN]
     titles = _side("ours", row.ours, texts.ours), _side("theirs", row.theirs, texts.theirs)
     if cells >= SIDE_BY_SIDE_CELLS:
         return [*lines, *_side_by_side(titles, ours, theirs, cells, glyphs)]
@@ -181,7 +182,7 @@ def _told(row: ConflictRow, cells: int) -> list[Line]:
     if row.resolution is not None:
         return [(Span(f"decided: {row.resolution.choice}", "state.succeeded"),)]
     if not row.waits:
-        told = f"{row.ours} and {row.theirs} would not merge if they ended now; m tells both"
+        told = f"{row.ours} and {row.theirs} would not merge as they are now; m tells both"
         return [(Span(piece, "level.warning"),) for piece in wrap(safe(told), cells)]
     halts = row.conflict.halts if row.conflict else ""
     told = (
@@ -191,7 +192,8 @@ def _told(row: ConflictRow, cells: int) -> list[Line]:
 
 
 def _side(name: str, whose: str, text: bytes | None) -> Line:
-    size = "" if text is None else f"  {wording.count(text.count(10), 'line')}"
+    is_text = text is not None and not is_binary(text)
+    size = f"  {wording.count(count_lines(text), 'line')}" if text and is_text else ""
     return (Span(name, "title"), Span(f"  {safe(whose)}", "accent"), Span(size, "muted"))
 
 

@@ -19,12 +19,18 @@ class DiffLine(NamedTuple):
     text: str
 
 
-def diff_texts(before: bytes | None, after: bytes | None) -> Iterator[DiffLine]:
-    """Yield what makes ``after`` of ``before``, with a few lines around each change."""
+def diff_texts(
+    before: bytes | None, after: bytes | None, *, is_there: bool = True
+) -> Iterator[DiffLine]:
+    """Yield what makes ``after`` of ``before``, with a few lines around each change.
+
+    Of a file that ``is_there`` without a text there is too much to be shown.
+    """
     if after is None:
-        yield DiffLine("…", None, "the file is not there, or too large to be shown")
+        told = "too large to be shown" if is_there else "this side has no such file"
+        yield DiffLine("…", None, told)
         return
-    if any(b"\0" in (text or b"")[:BINARY_LOOK_BYTES] for text in (before, after)):
+    if any(is_binary(text or b"") for text in (before, after)):
         yield DiffLine("…", None, f"binary, {len(after)} bytes")
         return
     old, new = _lines(before or b""), _lines(after)
@@ -48,6 +54,16 @@ def diff_texts(before: bytes | None, after: bytes | None) -> Iterator[DiffLine]:
                 yield DiffLine("-", None, old[number])
             for number in range(new_start, new_end):
                 yield DiffLine("+", number + 1, new[number])
+
+
+def is_binary(text: bytes) -> bool:
+    """Whether a file's contents are no text, as far as its beginning tells."""
+    return b"\0" in text[:BINARY_LOOK_BYTES]
+
+
+def count_lines(text: bytes) -> int:
+    """Return how many lines a text has; the last one counts without a line's end, too."""
+    return text.count(b"\n") + (not text.endswith(b"\n") and bool(text))
 
 
 def _lines(text: bytes) -> list[str]:
