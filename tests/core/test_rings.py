@@ -80,6 +80,19 @@ def test_who_falls_behind_one_that_waited_longer_may_be_in_a_ring_with_it() -> N
     assert not run.state.resources.queue
 
 
+def test_who_is_ready_may_be_behind_one_that_waits_for_whom_it_keeps_waiting() -> None:
+    """What it needs is free, and kept for one that has waited longer."""
+    old, young = stream("b", resources={"r": 4.0}), at_p("c", "d", resources={"r": 1.0})
+    members = (at_p("a", resources={"r": 3.0}), old, young, stream("d"))
+    run = run_of(*members, names="ad", resources={"r": 4.0})
+    run.call(calls.Arrive, "a", point=P)
+    assert victims(run) == []
+    run.now = 31.0
+    ends(run, "d")
+    told = [(w.name, w.holder) for w in waits_of(run.state, StreamId("c"))]
+    assert (victims(run), told) == (["a"], [("r", "b")])
+
+
 def test_two_requests_of_one_stream_that_never_fit_together_are_not_both_taken() -> None:
     """It would get the one, and keep the other from itself for ever."""
     run = run_of(stream("a"), stream("b"), names="ab", resources={"r": 4.0})
@@ -204,3 +217,14 @@ def test_who_hopes_for_nobody_any_more_does_not_keep_those_who_wait_for_it() -> 
     run.wake(10.0)
     assert run.state.streams[StreamId("a")].phase is Phase.SKIPPED
     assert run.events(ev.ArrivalReleased)
+
+
+def test_who_joined_for_another_who_waits_too_does_not_keep_a_hope_alive() -> None:
+    """Nothing runs, and it waits for one that waits for the one that hopes in vain."""
+    needy = needing(stream("a", heartbeat_timeout_seconds=10.0), "x")
+    other = needing(stream("b", "a"), "y")
+    run = run_of(needy, other, names="")
+    needs: dict[str, Any] = {"capabilities": ("y",), "depends_on": (StreamId("a"),)}
+    run.call(calls.Register, "", id=StreamId("scout"), **needs)
+    run.wake(10.0)
+    assert run.state.has_ended

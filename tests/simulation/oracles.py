@@ -34,8 +34,8 @@ from anabranch.core.wait_sources import SOURCES
 from anabranch.core.waiting import called_waits, in_words, waits_of
 from anabranch.core.waits import edges_from
 
-MAY_HAPPEN_AGAIN = (ev.LeaseRenewed, ev.StreamHeartbeat)
-"""Events that tell of a time."""
+MAY_HAPPEN_AGAIN = (ev.LeaseRenewed, ev.StreamHeartbeat, ev.ConvergenceWaits)
+"""Events that tell of a time, or what is waited for."""
 
 MAY_LEAD_ON = (
     inputs.StrategyFault,  # each is counted
@@ -281,6 +281,9 @@ def _needs(
         if state.counts.active >= state.max_parallel:
             yield True, [s.id for s in state.streams.values() if s.phase in ACTIVE]
         yield from _amounts(state, stream, state.stream_plan(stream).resources, waiting)
+        turn = resources.goes_before_start(state, reserved, found)
+        if turn is not None:
+            yield False, [turn.stream]
         for name in breakers_of(state.stream_plan(stream)):
             probe = state.breakers.breaker(name).probe
             if probe is not None:

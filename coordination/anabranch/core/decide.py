@@ -161,8 +161,8 @@ _NOT_ABLE_ANY_MORE = (
 
 
 def _break_rings_of_time(draft: Draft) -> None:
-    """Break the rings of those who are behind whoever has waited longer: since when, time says."""
-    for stream in resources.held_up(draft.state) if draft.events else ():
+    """Break the rings through whoever goes before others by now, as it has waited longer."""
+    for stream in resources.kept_for(draft.state) if draft.events else ():
         break_rings(draft, stream, None, SOURCES)
 
 

@@ -18,8 +18,10 @@ from anabranch.core.events import Edge
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.lifecycle import ACTIVE, Phase
 from anabranch.core.resources import (
+    RESERVE_SECONDS,
     capacity,
     goes_before,
+    goes_before_start,
     ready_since,
     reservations,
 )
@@ -109,6 +111,37 @@ class ReservationWaits:
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
     ) -> None:
         ResourceWaits().give_up(draft, edge, reason, hint, cycle)
+
+
+class TurnWaits:
+    """A stream that is ready waits for whoever has waited longer for what it needs to start."""
+
+    kind = "dependency"
+
+    def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
+        found = state.streams.get(stream)
+        if found is None or found.phase is not Phase.QUEUED:
+            return
+        older = goes_before_start(state, reservations(state, state.at), found)
+        if older is not None and older.stream != stream:
+            what = f"what {older.stream} has waited longer for"
+            yield Edge(stream, older.stream, what, ready_since(found), self.kind, found.cause)
+
+    def is_waited_for(self, state: State, stream: StreamId) -> bool:
+        """Whether a ready stream has waited for so long that others have to let it go before.
+
+        Requests that others are ready behind are those of :class:`ReservationWaits`.
+        """
+        found = state.streams.get(stream)
+        if found is None or found.phase is not Phase.QUEUED:
+            return False
+        is_old = state.at - ready_since(found) >= RESERVE_SECONDS
+        return is_old and bool(state.stream_plan(stream).resources)
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        """The plan's own waits stay."""
 
 
 class AdmissionWaits(CountedWaits):

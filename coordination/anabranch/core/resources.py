@@ -171,14 +171,23 @@ def goes_before(
     return None
 
 
-def held_up(state: State) -> list[StreamId]:
-    """Return whose requests wait behind somebody who has waited longer."""
-    if not state.resources.queue:
+def kept_for(state: State) -> list[StreamId]:
+    """Return for whom others wait, with requests or with their start: it has waited longer."""
+    reserved = reservations(state, state.at) if state.resources.queue or state.ready else []
+    if not reserved:
         return []
-    reserved = reservations(state, state.at)
-    waiting = state.resources.queue
-    found = [w.stream for w in waiting if goes_before(reserved, w.since, w.stream, w.amounts)]
-    return list(dict.fromkeys(found))
+    waiting, ready = state.resources.queue, (state.streams[s] for _, _, s in state.ready)
+    found = [goes_before(reserved, w.since, w.stream, w.amounts) for w in waiting]
+    found += [goes_before_start(state, reserved, stream) for stream in ready]
+    return list(dict.fromkeys(older.stream for older in found if older is not None))
+
+
+def goes_before_start(
+    state: State, reserved: Iterable[Reservation], stream: Stream
+) -> Reservation | None:
+    """Return who has waited longer for what a queued stream needs to start, if there is one."""
+    amounts = state.stream_plan(stream.id).resources
+    return goes_before(reserved, ready_since(stream), stream.id, amounts) if amounts else None
 
 
 def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservation]) -> str | None:
@@ -191,7 +200,7 @@ def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservatio
     missing = lacking(state, amounts)
     if missing:
         return "; ".join(_told(state, name, amounts[name]) for name in missing)
-    older = goes_before(reserved, ready_since(stream), stream.id, amounts)
+    older = goes_before_start(state, reserved, stream)
     return f"{older.stream} has waited longer for the same resources" if older else None
 
 

@@ -250,7 +250,9 @@ def end_if_over(draft: Draft) -> None:
         _needs_operator(draft)
         return
     if state.counts.ended < len(state.plan.streams):
-        if not _somebody_may_join(draft):
+        if _somebody_may_join(draft):
+            _skip_whom_all_wait_for_in_vain(draft)
+        else:
             _skip_what_can_never_start(draft)
         return
     if registration.dismiss_all(draft):
@@ -307,14 +309,12 @@ def _skip_whom_all_wait_for_in_vain(draft: Draft) -> None:
     if not in_vain or any(p.is_busy or p.resolving for p in state.points.values()):
         return
     stuck = stuck_streams(state)
-    if all(s.id in stuck or s.has_ended or s.phase in _AT_REST for s in state.streams.values()):
+    rest = (s for s in state.streams.values() if s.id not in stuck)
+    if all(s.has_ended or s.phase is Phase.BLOCKED for s in rest):
         for stream in in_vain:
             needs = ", ".join(d.words for d in state.stream_plan(stream.id).depends_on)
             told = f"needs {needs}; nobody has joined for it, and all that runs waits for it"
             draft.emit(ev.StreamSkipped(stream.id, told))
-
-
-_AT_REST = (Phase.WAITING, Phase.BLOCKED)
 
 
 def _has_results(state: State) -> bool:

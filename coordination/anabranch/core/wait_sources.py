@@ -22,6 +22,7 @@ from anabranch.core.resource_waits import (
     ReservationWaits,
     ResourceWaits,
     Shortfall,
+    TurnWaits,
 )
 from anabranch.core.resources import ready_since
 from anabranch.core.scheduling import is_met
@@ -203,6 +204,7 @@ SOURCES: Sequence[WaitSource] = (
     ResourceWaits(),
     ReservationWaits(),
     AdmissionWaits(),
+    TurnWaits(),
     BreakerWaits(),
     PointWaits(),
 )

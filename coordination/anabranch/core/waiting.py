@@ -27,7 +27,7 @@ from anabranch.core.lock_table import (
     grants_before,
     shown,
 )
-from anabranch.core.resource_waits import AdmissionWaits, ResourceWaits, Shortfall
+from anabranch.core.resource_waits import AdmissionWaits, ResourceWaits, Shortfall, TurnWaits
 from anabranch.core.resources import goes_before, reservations
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import State, Stream
@@ -196,7 +196,11 @@ def _admission(state: State, stream: Stream) -> Iterator[Wait]:
     for lack in lacks:
         is_slot = lack.what == "a slot"
         yield from _lacking("slot" if is_slot else "resource", lack)
-    if not lacks and not holding:
+    turns = list(TurnWaits().edges_from(state, stream.id))
+    for turn in turns:
+        name = ", ".join(sorted(state.stream_plan(stream.id).resources))
+        yield Wait("resource", name, shown(turn.holder), turn.since, is_before=True)
+    if not lacks and not holding and not turns:
         yield Wait("slot", "a slot", None, stream.since)
 
 
