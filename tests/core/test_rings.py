@@ -63,6 +63,20 @@ def test_resources_granted_to_one_who_waits_may_close_a_ring() -> None:
     assert len(victims(run)) == 1
 
 
+def test_a_lock_granted_to_one_who_waits_for_resources_may_close_a_ring() -> None:
+    """The other had passed it by, as long as it held what the one waited for."""
+    run = run_of(stream("a"), stream("b"), names="ab", resources={"r": 2.0})
+    run.call(calls.RequestResources, "b", amounts={"r": 2.0})
+    run.lock("b", "f")
+    run.lock("", "d/x", "read")
+    run.lock("a", "*", "read")
+    run.lock("b", "**/x")
+    run.call(calls.RequestResources, "a", amounts={"r": 1.0})
+    assert victims(run) == []
+    run.unlock("b", "f")
+    assert len(victims(run)) == 1
+
+
 def test_who_falls_behind_one_that_waited_longer_may_be_in_a_ring_with_it() -> None:
     """Who is first is said by the time that passes; the ring is there once something is free."""
     plans = (
