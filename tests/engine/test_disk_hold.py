@@ -13,6 +13,7 @@ from anabranch.engine.disk_hold import (
     Disk,
     Look,
     count_of,
+    found_in,
     is_short,
     size_of,
     who_fills,
@@ -47,6 +48,25 @@ def test_whoever_takes_the_room_is_named(
 ) -> None:
     found = who_fills(looks(*seen))
     assert (found and found[0]) == name
+
+
+def test_who_takes_the_room_slowly_is_named_all_the_same() -> None:
+    """Looks are so near each other that none sees it write much; of late it has taken all of it."""
+    step = MIB // 64
+    slow = [Look(90 * MIB - n * step, {StreamId("a"): n * step}) for n in range(100)]
+    assert who_fills(slow[-8:]) == (StreamId("a"), 7 * step)
+    crawling = [Look(look.left, {StreamId("a"): look.written[StreamId("a")]}) for look in slow]
+    crawling = [look for look in crawling for _ in range(3)][:-2]  # it writes in each third look
+    assert who_fills(crawling[-8:]) is None
+    assert found_in(crawling) == (StreamId("a"), 99 * step)
+
+
+def test_who_fills_the_disk_now_comes_before_who_did() -> None:
+    """One wrote much a while ago and writes a little still; another one takes the room now."""
+    a, b = StreamId("a"), StreamId("b")
+    early = [Look((200 - 5 * n) * MIB, {a: 5 * n * MIB, b: 0}) for n in range(20)]
+    late = [Look((100 - n) * MIB, {a: 100 * MIB + n, b: n * MIB}) for n in range(20)]
+    assert found_in([*early, *late]) == (b, 7 * MIB)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,10 @@ LOOKS_WATCHED = 40
 """and from so many looks before it is used up at the present pace."""
 LOOKS_AHEAD = 3
 """Whoever would fill the disk within so many looks is stopped for one, to be seen in time."""
-LOOKS_REMEMBERED = 8
+LATEST_LOOKS = 8
+"""Who takes much is told by these; looks are near each other when there is little room,"""
+LOOKS_REMEMBERED = 256
+"""so who takes it slowly, but takes it, is told by more."""
 LEAST_SHARE = 0.25
 MOST_ENTRIES = 20_000
 MOST_COUNTED = 200_000
@@ -129,6 +132,11 @@ def who_fills(looks: Sequence[Look], kind: Kind = BYTES) -> tuple[StreamId, int]
     return (most, grown[most]) if grown[most] >= least and now.left < first.left else None
 
 
+def found_in(looks: Sequence[Look], kind: Kind = BYTES) -> tuple[StreamId, int] | None:
+    """Return who fills a disk at present, or else who has been filling it slowly."""
+    return who_fills(looks[-LATEST_LOOKS:], kind) or who_fills(looks, kind)
+
+
 class DiskHold:
     """Watches the disks of a run while it goes on. Lives in the engine's event loop.
 
@@ -185,7 +193,7 @@ class DiskHold:
         for key, disk in disks.items():
             looks = self._looks.setdefault(key, deque(maxlen=LOOKS_REMEMBERED))
             looks.append(Look(disk.left, made if disk.kind is FILES else written))
-            found = who_fills(looks, disk.kind) if is_short(disk, taken[key]) else None
+            found = found_in(list(looks), disk.kind) if is_short(disk, taken[key]) else None
             if found is not None:
                 self._stop(next(s for s in running if s.id == found[0]), found[1], disk)
 
