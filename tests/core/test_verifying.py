@@ -101,7 +101,7 @@ def test_the_guilty_stream_is_left_out_and_the_rest_counts(guilty: str) -> None:
     run = checked("a", "b", "c", "d", "e")
     run.goes_on(lambda some: guilty in some)
     assert run.phase(guilty) == "quarantined"
-    assert "verify fails with" in run.stream(guilty).reason
+    assert run.stream(guilty).reason.endswith(f"verify fails with {guilty}: exit 1")
     final = run.state.points[FINAL_POINT]
     assert (final.phase, set(final.merged)) == (PointPhase.MERGED, set("abcde") - {guilty})
     assert run.stream(guilty).result is not None

@@ -253,6 +253,7 @@ class Point(msgspec.Struct, frozen=True):
     ``left_out`` says who has arrived and is not in that merge, and why. ``checking`` is whose work
     is being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far
     and ``probes_again`` at a second look; ``probe_failures`` counts the tries of the present one.
+    ``check_failure`` is how the check failed when it did last.
     """
 
     id: PointId
@@ -290,6 +291,7 @@ class Point(msgspec.Struct, frozen=True):
     probe_cause: Seq = 0
     probe_is_again: bool = False
     probe_failures: int = 0
+    check_failure: str = ""
     probes: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
     probes_again: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
     guilty: tuple[tuple[StreamId, ...], ...] = ()

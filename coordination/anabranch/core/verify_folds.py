@@ -55,6 +55,8 @@ def _retried(p: Point, record: ev.Recorded, event: ev.VerifyRetried) -> Point:
 def _ended(p: Point, record: ev.Recorded, event: ev.VerifyPassed | ev.VerifyFailed) -> Point:
     passed = isinstance(event, ev.VerifyPassed)
     found = (event.streams, passed)
+    if isinstance(event, ev.VerifyFailed):
+        p = replace(p, check_failure=event.reason)
     if isinstance(event, ev.VerifyPassed) and event.failures:
         times = "once" if event.failures == 1 else f"{event.failures} times"
         told = f"verify failed {times} before it passed on the same files: it is flaky"

@@ -54,7 +54,7 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
                 remembered,
             )
         )
-    _go_on(draft, fact.point, fact.reason)
+    _go_on(draft, fact.point)
 
 
 def _may_try_again(draft: Draft, point: Point, fact: inputs.VerifyFinished) -> bool:
@@ -63,8 +63,9 @@ def _may_try_again(draft: Draft, point: Point, fact: inputs.VerifyFinished) -> b
     return bool(fact.tree) and not fact.is_remembered and point.probe_failures < most
 
 
-def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
+def _go_on(draft: Draft, point_id: PointId) -> None:
     state, point = draft.state, draft.point(point_id)
+    reason = point.check_failure  # what was looked at last may have passed: the good half
     order = state.topology.in_merge_order(point.checking)
     known = {frozenset(streams): passed for streams, passed in point.probes}
     again = {frozenset(streams): passed for streams, passed in point.probes_again}
