@@ -26,6 +26,7 @@ import tomli_w
 from anabranch.core.projections import event_line, status
 from anabranch.core.state import State
 from anabranch.engine.journal import Journal
+from anabranch.engine.run_numbers import newest_first
 from anabranch.engine.runs import read_run
 from anabranch.paths import RunFolder
 from anabranch_console.cli.main import main
@@ -217,7 +218,7 @@ class Program:
     def run_folders(self) -> list[RunFolder]:
         """Return the runs' folders, oldest first."""
         found = self.state_home.glob("anabranch/projects/*/runs/*")
-        return [RunFolder(path) for path in sorted(found)]
+        return newest_first(RunFolder(path) for path in found)[::-1]
 
     def folder(self) -> RunFolder:
         """Return the folder of the latest run."""
