@@ -134,8 +134,29 @@ def shortage_of(state: State, available_mb: float, pressure: float | None) -> st
 # --- who goes first ------------------------------------------------------------------------------
 
 
-def reservations(state: State, now: float) -> list[Reservation]:
+class _Reservations:
+    """The reservations of a state and a moment, remembered: a search asks at each stream."""
+
+    def __init__(self) -> None:
+        self._known: tuple[State | None, float, tuple[Reservation, ...]] = (None, 0.0, ())
+
+    def of(self, state: State, now: float) -> tuple[Reservation, ...]:
+        known, at, found = self._known
+        if known is not state or at != now:
+            found = tuple(_find_reservations(state, now))
+            self._known = (state, now, found)
+        return found
+
+
+_reservations = _Reservations()
+
+
+def reservations(state: State, now: float) -> tuple[Reservation, ...]:
     """Return who has waited long enough to be waited for."""
+    return _reservations.of(state, now)
+
+
+def _find_reservations(state: State, now: float) -> list[Reservation]:
     found = [
         Reservation(w.since, w.stream, w.amounts)
         for w in state.resources.queue
@@ -173,7 +194,7 @@ def goes_before(
 
 def kept_for(state: State) -> list[StreamId]:
     """Return for whom others wait, with requests or with their start: it has waited longer."""
-    reserved = reservations(state, state.at) if state.resources.queue or state.ready else []
+    reserved = reservations(state, state.at) if state.resources.queue or state.ready else ()
     if not reserved:
         return []
     waiting, ready = state.resources.queue, (state.streams[s] for _, _, s in state.ready)

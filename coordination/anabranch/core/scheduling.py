@@ -6,6 +6,8 @@ in a way that its condition excludes is skipped, with the reason, and so are tho
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from anabranch.core import breakers, registration, resources
 from anabranch.core import events as ev
 from anabranch.core.draft import Draft
@@ -137,7 +139,9 @@ def admit(draft: Draft) -> None:
             return
 
 
-def _is_kept_waiting(draft: Draft, stream: Stream, reserved: list[resources.Reservation]) -> bool:
+def _is_kept_waiting(
+    draft: Draft, stream: Stream, reserved: Iterable[resources.Reservation]
+) -> bool:
     """Whether a breaker or the machine has no room for a stream; skip it if it never will have."""
     never = resources.why_never(
         draft.state, stream.id, draft.state.stream_plan(stream.id).resources
