@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.engine.git_leftovers import look, remove_stale_worktrees, stale_worktrees
-from anabranch.engine.hosting import open_project
+from anabranch.engine.opening import open_project
 from tests.engine.repositories import git, make_repository, write
 
 

@@ -8,7 +8,7 @@ import msgspec
 from anabranch.core.projections import SCHEMA
 from anabranch.engine.git_leftovers import remove_stale_worktrees
 from anabranch.engine.health import Finding, examine
-from anabranch.engine.hosting import git_errors
+from anabranch.engine.opening import git_errors
 from anabranch.engine.runs import run_folders
 from anabranch.engine.salvaging import Salvaged, salvage
 from anabranch_console.cli.hosting import finish

@@ -25,7 +25,7 @@ from anabranch.core.guardian.rungs import RUNGS
 from anabranch.core.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.history import estimates
-from anabranch.engine.hosting import git_errors, open_project
+from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.preflight import look_around
 from anabranch.engine.probing import measured_capacity
 from anabranch.engine.runs import project_root

@@ -18,8 +18,8 @@ from anabranch.core.state import RunPhase, State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
 from anabranch.engine.engine import Engine
-from anabranch.engine.hosting import git_errors, open_project
 from anabranch.engine.journal import Journal
+from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.workspaces import (
     Kept,

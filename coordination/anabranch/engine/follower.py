@@ -26,8 +26,8 @@ from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.guarded_strategies import StrategyUse
-from anabranch.engine.hosting import open_project
 from anabranch.engine.journal import Journal
+from anabranch.engine.opening import open_project
 from anabranch.engine.run_lock import holder_of, silent_since
 from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler, watched_streams

@@ -18,7 +18,7 @@ from anabranch.core.ids import FINAL_POINT, RunId
 from anabranch.core.state import State
 from anabranch.core.wording import counted
 from anabranch.engine.git import Git, GitError, repository_lock
-from anabranch.engine.hosting import open_project
+from anabranch.engine.opening import open_project
 from anabranch.engine.runs import read_run, run_folders
 from anabranch.engine.workspaces import Repository, has_commits, keep_ref
 from anabranch.engine.workspaces.lost import git_directory_names, lost_commits

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -19,17 +19,17 @@ from anabranch.engine.clock import RunClock
 from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
+from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.performers.process_records import send_control
 from anabranch.engine.preflight import require_ready, warnings_for
 from anabranch.engine.requirements import require_machine
 from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.run_numbers import next_number, note_number
-from anabranch.engine.runs import project_root, runs_in
+from anabranch.engine.runs import runs_in
 from anabranch.engine.workspaces import (
     GitError,
     Repository,
     accept_settings,
-    open_repository,
 )
 from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
@@ -38,9 +38,7 @@ from anabranch.paths import (
     ProjectFolder,
     RunFolder,
     new_run_id,
-    project_folder,
     run_counter,
-    state_home,
 )
 
 
@@ -48,29 +46,6 @@ class AlreadyHosted(UsageError):
     """Another process hosts the run."""
 
     code = "already_hosted"
-
-
-@machine_errors()
-def open_project(folder: Path) -> tuple[Repository, ProjectFolder]:
-    """Return the project that a folder belongs to: its repository, or the folder itself.
-
-    Raises UsageError if there is no such folder or it cannot be used.
-    """
-    for path in (os.path.realpath(folder), str(state_home())):
-        _require_text(path)
-    with git_errors():
-        state = ProjectFolder(project_folder(project_root(folder)))
-        state.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return open_repository(folder, state.store, state.git_lock), state
-
-
-@contextmanager
-def git_errors() -> Iterator[None]:
-    """Turn what git refuses about a project into a UsageError with the next step."""
-    try:
-        yield
-    except GitError as error:
-        raise UsageError(error.reason, error.hint) from error
 
 
 @machine_errors()
@@ -140,13 +115,6 @@ def stop_unhosted(home: RunFolder, state: State, command: inputs.Command) -> boo
         with suppress(OSError):  # it has ended
             send_control(folder, {"op": "stop", "grace_seconds": stop.grace_seconds})
     return bool(stops)
-
-
-def _require_text(path: str) -> None:
-    """A journal holds names as text. Raises UsageError for a path that is not UTF-8."""
-    told = tellable(path)
-    if told != path:
-        raise UsageError(f"the path {told} is not UTF-8", "rename the folder, or work in a copy")
 
 
 @machine_errors()

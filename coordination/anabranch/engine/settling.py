@@ -19,7 +19,7 @@ from anabranch.core.state import State, Stream
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.engine.git_variables import without_git_variables
-from anabranch.engine.hosting import open_project
+from anabranch.engine.opening import open_project
 from anabranch.engine.performers.resolver import (
     TIMEOUT_SECONDS,
     Room,
