@@ -110,6 +110,7 @@ def test_what_a_folder_takes_is_counted_without_following_links(tmp_path: Path) 
     (outside / "big").write_bytes(os.urandom(8 * MIB))
     before = size_of(inside)
     (inside / "link").symlink_to(outside)
+    (inside / "file").symlink_to(outside / "big")
     os.mkfifo(inside / "pipe")
     assert size_of(inside) - before < MIB
     (inside / "deep" / "deeper" / ".hidden").write_bytes(os.urandom(2 * MIB))
