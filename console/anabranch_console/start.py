@@ -17,7 +17,10 @@ def main() -> None:
         serve()
         return
     try:
-        from anabranch_console.cli.main import main as run
+        from anabranch_console.loading import loading
+
+        with loading():
+            from anabranch_console.cli.main import main as run
 
         run()
     except KeyboardInterrupt:  # before there was anything that could have said so

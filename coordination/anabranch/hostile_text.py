@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import Any
 
 import msgspec
 
 TAB_CELLS = 8
 
-_SEQUENCES = re.compile(
-    r"""
+_SEQUENCES = r"""
       (?:\x1b\[|\x9b) [0-?]* [ -/]* [@-~]?                           # CSI: colour, cursor, modes
     | (?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f]) [^\x07\x1b\x9c]* (?:\x07|\x1b\\|\x9c)?  # OSC, DCS, APC
     | \x1b [ -/]+ [0-~]                                              # character sets
     | \x1b [0-~]                                                     # two-character commands
-    """,
-    re.VERBOSE,
-)
+"""
 
 # Printable by the letter of Unicode, yet invisible: joiners, fillers and variation selectors that
 # hide data or make two names look alike. The two selectors emoji need (FE0E, FE0F) stay.
@@ -51,7 +49,7 @@ def escape_for_terminal(text: str) -> str:
     """
     if text.isprintable() and (text.isascii() or _INVISIBLE.isdisjoint(text)):
         return text
-    plain = _SEQUENCES.sub("", text).expandtabs(TAB_CELLS)
+    plain = _sequences().sub("", text).expandtabs(TAB_CELLS)
     return "".join(char if _is_visible(char) else _visible_form(char) for char in plain)
 
 
@@ -109,7 +107,7 @@ def json_text(value: Any, *, indent: int = 0, is_ascii: bool = False) -> str:
     return _BEYOND_ASCII.sub(lambda found: _in_json(found[0], is_ascii), text)
 
 
-_BEYOND_ASCII = re.compile("[\x7f-\U0010ffff]")
+_BEYOND_ASCII = re.compile("[^\x00-\x7e]")  # said the other way round, it compiles slowly
 
 
 def _in_json(char: str, is_ascii: bool) -> str:
@@ -128,6 +126,11 @@ def _tellable_parts(value: Any) -> Any:
         case list() | tuple():
             return [_tellable_parts(part) for part in value]
     return value
+
+
+@cache
+def _sequences() -> re.Pattern[str]:
+    return re.compile(_SEQUENCES, re.VERBOSE)
 
 
 def _is_visible(char: str) -> bool:

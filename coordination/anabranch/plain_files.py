@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -125,7 +124,7 @@ def write_whole(path: Path, content: bytes, *, to_disk: bool = False) -> None:
 
 def fresh_name(path: Path) -> Path:
     """Return a name beside a file that nobody knows beforehand, to write what will replace it."""
-    return path.with_name(f".{secrets.token_hex(8)}.new")
+    return path.with_name(f".{os.urandom(8).hex()}.new")
 
 
 def create_fresh(name: str, flags: int) -> int:

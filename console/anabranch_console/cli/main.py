@@ -26,6 +26,7 @@ from anabranch_console.cli.meaning import KnownCommands
 from anabranch_console.cli.output import print_json_line, say
 from anabranch_console.cli.terminal import can_show_console, wants_colour
 from anabranch_console.faults import keep_fault, last_words
+from anabranch_console.loading import loading
 
 COMMANDS = {
     "demo": "A show on a scratch repository: eight streams, one result.",
@@ -95,7 +96,8 @@ class LazyCommands(KnownCommands):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"anabranch_console.cli.{cmd_name}")
+        with loading():
+            module = importlib.import_module(f"anabranch_console.cli.{cmd_name}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

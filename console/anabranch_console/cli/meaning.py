@@ -7,7 +7,6 @@ for a word of the same meaning, or for itself with one slip of the fingers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 
 import click
 
@@ -92,6 +91,8 @@ def meant(word: str, commands: Iterable[str], table: Mapping[str, str] = _MEANT)
     slips = [name for name in of_word if _is_slip(folded, name)]
     if slips:
         return of_word[min(slips, key=lambda name: (name not in known, name))]
+    from difflib import get_close_matches  # here, because most words are known
+
     harmless = [name for name, command in of_word.items() if command not in DANGEROUS]
     near = get_close_matches(folded, sorted(harmless), n=1, cutoff=0.75)
     return of_word[near[0]] if near else None

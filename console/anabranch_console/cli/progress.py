@@ -17,8 +17,12 @@ from anabranch.hostile_text import escape_for_terminal
 from anabranch.paths import RunFolder
 from anabranch_console.cli.output import duration, glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
-from anabranch_console.presenters import conflict_events, coordination_events, guardian_events
-from anabranch_console.presenters.event_lines import flood_in_words
+from anabranch_console.presenters import (
+    conflict_events,
+    coordination_events,
+    guardian_events,
+    wording,
+)
 
 NAME_WIDTH_MAX = 24
 LAST_WORDS_LINES = 20
@@ -89,7 +93,7 @@ class Progress:
             case ev.StreamBlocked():
                 return event.stream, "needs_operator", event.reason
             case ev.OutputCut():
-                return event.stream, "recovering", flood_in_words(event)
+                return event.stream, "recovering", wording.flood(event.left_out_bytes)
             case ev.StreamHeld():
                 return event.stream, "stalled", f"held: {event.reason}"
             case ev.StreamLetGo():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from difflib import get_close_matches
 
 from anabranch.core import accounting
 from anabranch.core.ids import StreamId
@@ -49,6 +48,8 @@ def known_streams(state: State, names: Iterable[str], others: Iterable[str] = ()
     known = [*(plan.id for plan in state.plan.streams), *state.registry.joined, *others]
     for name in names:
         if name not in known:
+            from difflib import get_close_matches  # here, because most names are known
+
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known[:8])}"
             raise UsageError(f"there is no {name!r} in run {state.run}", hint)

@@ -13,16 +13,12 @@ import codecs
 import contextlib
 import errno
 import io
-import logging
 import os
 import select
 import sys
 from typing import NamedTuple, TextIO
 
 from anabranch.plugin_call import keep_print
-
-_log = logging.getLogger("anabranch.talk")
-_log.addHandler(logging.NullHandler())  # while no run is hosted, nobody keeps a diary
 
 PATIENCE_SECONDS = 5.0
 """How long a reader that takes nothing is waited for before what it is owed is dropped."""
@@ -122,7 +118,7 @@ class Sink(io.RawIOBase):
 
     def _lose(self, error: OSError) -> None:
         if self.fault is None:
-            _log.warning("output is dropped from here on: %s", error.strerror)
+            _note("output is dropped from here on: %s", error.strerror)
         self.fault = error
         self.dropped += 1
         if self.is_essential:
@@ -150,8 +146,18 @@ class Sink(io.RawIOBase):
             return False
         self._is_stuck = not waiter.poll(PATIENCE_SECONDS * 1000)
         if self._is_stuck:
-            _log.warning("the reader takes nothing; what it is not told is dropped")
+            _note("the reader takes nothing; what it is not told is dropped")
         return not self._is_stuck
+
+
+def _note(message: str, *arguments: object) -> None:
+    """Tell the diary, which nobody keeps while no run is hosted."""
+    import logging  # here, because next to every command is heard
+
+    log = logging.getLogger("anabranch.talk")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
+    log.warning(message, *arguments)
 
 
 class Streams(NamedTuple):

@@ -86,6 +86,6 @@ def _is_in_folder(told: dict[str, Any], state: State) -> bool:
 
 
 def _is_missing(state: State) -> bool:
-    from anabranch.engine.git_leftovers import result_is_missing  # only a result is looked for
+    from anabranch.engine.result_presence import result_is_missing  # only a result is looked for
 
     return result_is_missing(state)

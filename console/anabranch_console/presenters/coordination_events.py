@@ -9,7 +9,7 @@ from anabranch.core import events as ev
 from anabranch.core.json_values import text_of
 from anabranch.core.lock_table import shown
 from anabranch_console.presenters import wording
-from anabranch_console.presenters.resource_lines import amounts_text
+from anabranch_console.presenters.amounts import amounts_text
 
 WARNINGS = (ev.LockWithdrawn, ev.LockExpired, ev.LeaseDoubted, ev.ResourcesExceeded, ev.MessageDied)
 ERRORS = (ev.LockViolated, ev.DeadlockDetected)

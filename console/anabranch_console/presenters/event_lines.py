@@ -133,12 +133,6 @@ def _exited(event: ev.StreamExited) -> str:
     return ", ".join([told, *extras])
 
 
-def flood_in_words(event: ev.OutputCut) -> str:
-    """Say how much of a flood of output no log keeps."""
-    mib = event.left_out_bytes / (1 << 20)
-    return f"writes a flood: {mib:.0f} MiB of its output are left out of the log's middle"
-
-
 def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
     files = wording.count(event.files_changed, "file")
     return f"{files} in {event.commit[:10]}"
@@ -176,7 +170,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.WorkspacePrepared: lambda e: f"…/{'/'.join(PurePath(e.path).parts[-2:])}",
     ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",
     ev.StreamExited: _exited,
-    ev.OutputCut: flood_in_words,
+    ev.OutputCut: lambda e: wording.flood(e.left_out_bytes),
     ev.StreamHeld: lambda e: f"held: {e.reason}",
     ev.StreamLetGo: lambda e: "there is room on the disk again",
     ev.ResultCaptured: _captured,

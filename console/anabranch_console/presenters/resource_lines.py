@@ -15,6 +15,7 @@ from anabranch.core.state import State
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
+from anabranch_console.presenters.amounts import amount, amounts_text, short_name
 from anabranch_console.presenters.grid_columns import GridColumn
 from anabranch_console.presenters.wording import safe
 
@@ -79,20 +80,6 @@ def _share(state: State, amounts: Mapping[str, float]) -> float:
 def claim_text(claim: Claim) -> str:
     """Return what a filter of claims looks at."""
     return f"{claim.stream} {'waiting' if claim.place else 'granted'} {amounts_text(claim.amounts)}"
-
-
-def amount(name: str, value: float) -> str:
-    """Return an amount with its unit: ``512M``, ``1.5``."""
-    return wording.memory(int(value * 2**20)) if name == MEMORY else f"{value:g}"
-
-
-def amounts_text(amounts: Mapping[str, float]) -> str:
-    """Return amounts in one phrase."""
-    return ", ".join(f"{amount(n, a)} {_short(n)}" for n, a in sorted(amounts.items()))
-
-
-def _short(name: str) -> str:
-    return {CPU: "cores", MEMORY: "memory"}.get(name, name)
 
 
 def claim_columns(look: Callable[[], ResourceLook]) -> list[GridColumn[Claim]]:
@@ -164,7 +151,7 @@ def why_waiting(state: State, claim: Claim) -> str:
     missing = lacking(state, claim.amounts)
     if missing:
         parts = [
-            f"{amount(n, a)} {_short(n)} short of {amount(n, claim.amounts[n])}"
+            f"{amount(n, a)} {short_name(n)} short of {amount(n, claim.amounts[n])}"
             for n, a in missing.items()
         ]
         return ", ".join(parts)
@@ -186,7 +173,7 @@ def resource_detail(look: ResourceLook, claim: Claim | None, cells: int) -> list
 def _capacity(look: ResourceLook, name: str) -> list[Line]:
     state = look.state
     whole, granted = capacity(state, name), state.resources.used.get(name, 0.0)
-    title = Span(safe(_short(name)).ljust(_LABEL_CELLS), "strong")
+    title = Span(safe(short_name(name)).ljust(_LABEL_CELLS), "strong")
     if whole is None:
         return [(title, Span("not measured yet", "muted"))]
     head = [title, Span(f"{_some(name, granted)} of {_some(name, whole)} granted")]
@@ -236,12 +223,12 @@ def _chosen(look: ResourceLook, claim: Claim, cells: int) -> list[Line]:
     for name in (CPU, MEMORY):
         used = real_use(look, claim.stream, name)
         if used is not None:
-            told = f"{amount(name, round(used, 1))} {_short(name)}"
+            told = f"{amount(name, round(used, 1))} {short_name(name)}"
             lines.append(_fact("really uses" if name == CPU else "", told, "text"))
     for name in held:
         excess = look.state.resources.exceeded.get(excess_key(claim.stream, name))
         if excess:
-            told = f"more {_short(name)} than granted; answer: {excess.response}"
+            told = f"more {short_name(name)} than granted; answer: {excess.response}"
             lines.append(_fact("uses", safe(told), "level.error"))
     if claim.place:
         lines.append(_fact("asks for", safe(amounts_text(claim.amounts)), "text"))

@@ -35,6 +35,12 @@ def age(seconds: float | None) -> str:
     return f"{whole}s"
 
 
+def flood(left_out_bytes: int) -> str:
+    """Say how much of a flood of output no log keeps."""
+    mib = left_out_bytes / (1 << 20)
+    return f"writes a flood: {mib:.0f} MiB of its output are left out of the log's middle"
+
+
 def clock(seconds: float | None) -> str:
     """Return a duration in five cells: ``02:31``, ``1h02m`` or ``3d04h``."""
     if seconds is None:

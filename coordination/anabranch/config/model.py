@@ -52,7 +52,13 @@ _NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
 class Table(BaseModel):
     """What all tables of the file share."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,  # built once, as a part of the whole: start-up waits for it
+    )
 
 
 class Isolation(Table):

@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from anabranch.engine.git_patience import SETTING, Patience, limit_seconds
+from anabranch.engine.git_variables import OF_THE_USER
 from anabranch.plain_files import open_plain
 
 LOCK_TIMEOUT_SECONDS = 120.0
@@ -74,12 +75,6 @@ _ENVIRONMENT: Mapping[str, str] = {
     "GIT_COMMITTER_NAME": "Anabranch",
     "GIT_COMMITTER_EMAIL": "anabranch@localhost",
 }
-
-_OF_THE_USER = frozenset((
-    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_LFS_SKIP_SMUDGE"),
-    *("GIT_ALLOW_PROTOCOL", "GIT_PROXY_COMMAND", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT"),
-    *("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_NO_VERIFY"),
-))  # fmt: skip
 
 _LIVE_ENVIRONMENT: Mapping[str, str] = {"GIT_NO_LAZY_FETCH": "1"}
 
@@ -206,7 +201,7 @@ class Git:
         env = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith("GIT_") or key in _OF_THE_USER
+            if not key.startswith("GIT_") or key in OF_THE_USER
         }
         env |= _ENVIRONMENT
         env |= _FROZEN_ENVIRONMENT if self.frozen else _LIVE_ENVIRONMENT

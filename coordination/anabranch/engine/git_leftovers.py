@@ -14,17 +14,15 @@ from pathlib import Path
 
 import msgspec
 
-from anabranch.core.ids import FINAL_POINT, RunId
-from anabranch.core.state import State
+from anabranch.core.ids import RunId
 from anabranch.core.wording import counted
-from anabranch.engine.git import Git, GitError, repository_lock
+from anabranch.engine.git import Git, repository_lock
 from anabranch.engine.opening import open_project
 from anabranch.engine.runs import read_run, run_folders
 from anabranch.engine.workspaces import Repository, has_commits, keep_ref
 from anabranch.engine.workspaces.lost import git_directory_names, lost_commits
 from anabranch.engine.workspaces.refs import list_refs
 from anabranch.engine.workspaces.repository import live_view
-from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, read_if_there
 
@@ -72,21 +70,6 @@ def remove_stale_worktrees(folder: Path) -> list[str]:
         told = f"the entry of the worktree {stale.path} is gone"
         done.append(f"{told}; its commits are kept: {', '.join(kept)}" if kept else told)
     return done
-
-
-def result_is_missing(state: State) -> bool:
-    """Whether the commit that a run calls its result is not in the repository that is there now.
-
-    Not known is no. Raises nothing.
-    """
-    final = state.points.get(FINAL_POINT)
-    if final is None or not final.commit:
-        return False
-    try:
-        repo, _ = open_project(Path(state.project))
-        return repo.kind == "git" and not has_commits(repo, (final.commit,))
-    except (AnabranchError, GitError, OSError):
-        return False
 
 
 def moved_runs(folder: Path) -> dict[RunId, RunFolder]:

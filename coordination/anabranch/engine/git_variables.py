@@ -33,6 +33,13 @@ _LOCAL = frozenset((
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 ))  # fmt: skip
+OF_THE_USER = frozenset((
+    *("GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_LFS_SKIP_SMUDGE"),
+    *("GIT_ALLOW_PROTOCOL", "GIT_PROXY_COMMAND", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT"),
+    *("GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_SSL_NO_VERIFY"),
+))  # fmt: skip
+"""By these a user reaches a remote or finds their settings."""
+
 _NUMBERED = ("GIT_CONFIG_KEY_", "GIT_CONFIG_VALUE_", "GITHEAD_")
 _OF_ONE_MOMENT = frozenset(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE", "GIT_REFLOG_ACTION"))
 _SIGNS_OF_GIT = ("GIT_PREFIX", "GIT_DIR", "GIT_INDEX_FILE", "GIT_EXEC_PATH")
@@ -64,9 +71,11 @@ def without_git_variables(environment: Mapping[str, str]) -> dict[str, str]:
 def _goes(name: str, is_child_of_git: bool) -> bool:
     if not name.startswith("GIT"):
         return False
-    if name in _local_names() or name in _OF_ONE_MOMENT or name.startswith(_NUMBERED):
+    if name in _LOCAL or name in _OF_ONE_MOMENT or name.startswith(_NUMBERED):
         return True
-    return is_child_of_git and (name in _ITS_OWN or name.startswith(_SET_BY_GIT))
+    if is_child_of_git and (name in _ITS_OWN or name.startswith(_SET_BY_GIT)):
+        return True
+    return name not in OF_THE_USER and name in _local_names()
 
 
 @cache

@@ -77,9 +77,12 @@ def starts_programs(key: str) -> bool:
     return section in _CAN_START
 
 
-def follow(repo: Repository) -> Followed:
-    """What a run that begins now follows. At the first time everything is accepted as it is."""
-    listed, now = checkout_settings(repo), _now(repo)
+def follow(repo: Repository, listed: Listed) -> Followed:
+    """What a run that begins now follows of the settings that the checkout has.
+
+    At the first time everything is accepted as it is.
+    """
+    now = _now(repo)
     accepted = _accepted(repo)
     if accepted is None:
         _write(repo, _as_it_is(listed, now, repo))
@@ -98,8 +101,9 @@ def follow(repo: Repository) -> Followed:
 
 def accept_settings(repo: Repository) -> tuple[str, ...]:
     """Accepts what the project's settings are now; returns the names of what had changed."""
-    found = follow(repo)
-    _write(repo, _as_it_is(checkout_settings(repo), _now(repo), repo))
+    listed = checkout_settings(repo)
+    found = follow(repo, listed)
+    _write(repo, _as_it_is(listed, _now(repo), repo))
     return (*found.left_out, *found.told)
 
 

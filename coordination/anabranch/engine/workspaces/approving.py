@@ -105,6 +105,8 @@ def checkouts_of(repo: Repository, branch: str) -> Iterator[Path]:
     git takes that for the checkout; entries of deleted checkouts stay in the list; and streams may
     check out what they like in their workspaces.
     """
+    if repo.checkout_dir == repo.git_dir and not (repo.git_dir / "worktrees").is_dir():
+        return
     path, state = Path(), Path(os.path.realpath(state_home()))
     entries = live_view(repo).run("worktree", "list", "--porcelain", "-z").fields
     for number, entry in enumerate(entries):

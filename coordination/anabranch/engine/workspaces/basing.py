@@ -12,7 +12,7 @@ from anabranch.engine.workspaces.names import base_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.quarantine import quarantined
-from anabranch.engine.workspaces.refs import keep_ref, resolve_head
+from anabranch.engine.workspaces.refs import keep_ref, resolve_head, where_head_stands
 from anabranch.engine.workspaces.repository import (
     checkout_view,
     empty_tree,
@@ -46,10 +46,7 @@ def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Bas
         commit = _commit(git, repo, tree, (), "The folder as it was when the run began")
         keep_ref(repo, base_ref(run), commit)
         return Base(commit, tree)
-    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
-    head = resolve_head(here)
-    found = here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1))
-    branch = found.text or None
+    head, branch = where_head_stands(Git(git_dir=repo.checkout_dir, cwd=repo.root))
     commit, tree = _committed(git, repo, head)
     if include_uncommitted:
         snapshot = snapshot_checkout(repo, run, tree)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from anabranch.core.ids import RunId
@@ -18,10 +18,11 @@ from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.approving import IN_PROGRESS, checkouts_of
 from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.names import base_ref, result_branch
-from anabranch.engine.workspaces.refs import read_ref, resolve_head
+from anabranch.engine.workspaces.refs import read_ref, resolve_head, where_head_stands
 from anabranch.engine.workspaces.repository import empty_tree, live_view
 from anabranch.engine.workspaces.values import Refusal, Repository
 
+_UNMERGED = frozenset(("DD", "AU", "UD", "UA", "DU", "AA", "UU"))
 PLENTY_BYTES = 20 << 30
 SPARE_BYTES = 16 << 20
 
@@ -30,6 +31,11 @@ def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
     """What keeps every run of this project from having a result, each with the way out."""
     if repo.kind == "plain":
         return
+    head = resolve_head(live_view(repo))
+    tried = (base_ref(run), result_branch(run)) if head else (base_ref(run),)
+    new = head or _empty_tree(repo)
+    if head and _cannot_write(repo, tried, None, new) is None:
+        return
     taken = read_ref(repo, "refs/heads/anabranch")
     if taken is not None:
         yield Refusal(
@@ -37,10 +43,8 @@ def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
             "give it another name: git branch -m anabranch NAME",
         )
         return
-    head = resolve_head(live_view(repo))
-    tried = (base_ref(run), result_branch(run)) if head else (base_ref(run),)
     for ref in tried:
-        reason = _cannot_write(repo, ref, None, head or _empty_tree(repo))
+        reason = _cannot_write(repo, (ref,), None, new)
         if reason is not None:
             yield Refusal(
                 f"the result's refs cannot be written: {reason}",
@@ -56,16 +60,15 @@ def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Ref
             yield Refusal(f"{repo.root} cannot be written", "make it writable first")
         return
     here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
-    branch = here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).text
-    if not branch:
+    head, branch = where_head_stands(here)
+    if branch is None:
         return  # the result stands on a branch of its own, and that is told
     name = branch.removeprefix("refs/heads/")
     for path in checkouts_of(repo, branch):
         yield Refusal(
             f"{name} is checked out in {path} too", "switch that checkout to another branch first"
         )
-    head = resolve_head(here)
-    reason = _cannot_write(repo, branch, head, head) if head else None
+    reason = _cannot_write(repo, (branch,), head, head) if head else None
     if reason is not None:
         yield Refusal(f"{name} cannot be moved: {reason}", "mend that first")
     yield from _troubles_of_checkout(repo, here, include_uncommitted)
@@ -155,34 +158,45 @@ def _troubles_of_checkout(
     for place in (repo.checkout_dir, repo.root):
         if not os.access(place, os.W_OK):
             yield Refusal(f"{place} cannot be written", "make it writable first")
-    unmerged = here.run("ls-files", "-u", "--format=%(path)", "-z").fields
+    status = None if include_uncommitted else _status(repo, here)
+    if status is None:
+        unmerged = here.run("ls-files", "-u", "--format=%(path)", "-z").fields
+    else:
+        unmerged = tuple(path for code, path in status if code in _UNMERGED)
     if unmerged:
         listed = some(dict.fromkeys(unmerged))
         yield Refusal(f"your checkout has unresolved conflicts: {listed}", "resolve them first")
-    elif not include_uncommitted:
-        dirty = _uncommitted(repo, here)
-        if dirty:
-            yield Refusal(
-                f"your checkout has uncommitted changes: {some(dirty)}",
-                "commit them, put them away with git stash, or have them in the run with "
-                "include_uncommitted = true",
-                dirty,
-            )
+    elif status:
+        dirty = tuple(path for _, path in status)
+        yield Refusal(
+            f"your checkout has uncommitted changes: {some(dirty)}",
+            "commit them, put them away with git stash, or have them in the run with "
+            "include_uncommitted = true",
+            dirty,
+        )
 
 
-def _uncommitted(repo: Repository, here: Git) -> tuple[str, ...]:
-    """Tracked files of the checkout that differ from HEAD; its index is only read."""
+def _status(repo: Repository, here: Git) -> list[tuple[str, str]] | None:
+    """Tracked files of the checkout that differ from HEAD, each with git's two letters about it.
+
+    The index is only read. None if git cannot tell.
+    """
     asked = ("--porcelain", "-z", "--no-renames", "--untracked-files=no")
     listed = here.at(work_tree=repo.root).run(
         "status", *asked, "--ignore-submodules=dirty", accept=(0, 128)
     )
-    return tuple(entry[3:] for entry in listed.fields)
+    if listed.exit_code:
+        return None
+    return [(entry[:2], entry[3:]) for entry in listed.fields]
 
 
-def _cannot_write(repo: Repository, ref: str, stands_at: str | None, new: str) -> str | None:
-    """Why git would not write a ref, if so; the transaction that finds out is taken back."""
-    change = f"update {ref} {new} {stands_at}" if stands_at else f"create {ref} {new}"
-    script = f"start\n{change}\nprepare\nabort\n"
+def _cannot_write(
+    repo: Repository, refs: Sequence[str], stand_at: str | None, new: str
+) -> str | None:
+    """Why git would not write these refs, if so; the transaction that finds out is taken back."""
+    before = stand_at or "0" * len(new)
+    changes = "".join(f"update {ref} {new} {before}\n" for ref in refs)
+    script = f"start\n{changes}prepare\nabort\n"
     try:
         live_view(repo).run("update-ref", "--stdin", stdin=script.encode())
     except GitError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.objects import existing
@@ -83,3 +84,22 @@ def resolve_head(git: Git) -> str | None:
     """The commit HEAD stands at in this git directory, or None when there is none."""
     answer = git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1, 128))
     return answer.text if answer.exit_code == 0 else None
+
+
+class Head(NamedTuple):
+    """Where HEAD stands: its commit (None: nothing was committed yet), and the ref that it names
+    (None: it is detached)."""
+
+    commit: str | None
+    branch: str | None
+
+
+def where_head_stands(git: Git) -> Head:
+    """The commit of HEAD and its branch; in one call where there are both."""
+    asked = ("HEAD^{commit}", "--symbolic-full-name", "HEAD")
+    answer = git.run("rev-parse", *asked, accept=(0, 128))
+    if answer.exit_code == 0 and len(answer.lines) == 2:
+        commit, branch = answer.lines
+        return Head(commit, None if branch == "HEAD" else branch)
+    branch = git.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).text
+    return Head(resolve_head(git), branch or None)

@@ -17,13 +17,15 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
 from anabranch.core.ids import RunId
-from anabranch.engine.git import Git, GitError, decode, repository_lock
+from anabranch.engine.git import Answer, Git, GitError, decode, repository_lock
 from anabranch.engine.workspaces.accepting import (
     Followed,
     follow,
@@ -42,6 +44,8 @@ from anabranch.engine.workspaces.settings import (
 from anabranch.engine.workspaces.values import Repository
 from anabranch.plain_files import LARGE_FILE_BYTES, copy_plain, read_if_there, write_whole
 
+_KINDS = ("--is-bare-repository", "--is-inside-git-dir", "--show-object-format")
+_PLACES = ("--path-format=absolute", "--show-toplevel", "--git-common-dir", "--git-dir")
 _RAW_ATTRIBUTES = "* -text -filter -ident -working-tree-encoding -eol\n"
 _EMPTY_TREE = {
     "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -66,20 +70,24 @@ def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
         raise GitError(f"{folder} is not a folder", hint="name an existing project folder")
     folder = folder.resolve()
     finder = Git(cwd=folder)
-    asked = ("--is-bare-repository", "--is-inside-git-dir", "--show-object-format")
-    answer = finder.run("rev-parse", *asked, accept=(0, 128))
-    if answer.exit_code and b"not a git repository" not in answer.err:
-        finder.run("rev-parse", *asked)
-    if answer.exit_code:
-        _require_no_repository(folder)
-        return _open_plain(folder, store, lock_path)
-    bare, inside, object_format = answer.text.split("\n")
+    at_once = _lines_of(finder.run("rev-parse", *_KINDS, *_PLACES, accept=(0, 128)))
+    if len(at_once) == len(_KINDS) + len(_PLACES) - 1:
+        kinds, places = at_once[: len(_KINDS)], at_once[len(_KINDS) :]
+    else:
+        answer = finder.run("rev-parse", *_KINDS, accept=(0, 128))
+        if answer.exit_code and b"not a git repository" not in answer.err:
+            finder.run("rev-parse", *_KINDS)
+        if answer.exit_code:
+            _require_no_repository(folder)
+            return _open_plain(folder, store, lock_path)
+        kinds, places = _lines_of(answer), []
+    bare, inside, object_format = kinds
     if "true" in (bare, inside):
         raise GitError(
             f"{folder} is a bare repository or a git directory, with no files to work on",
             hint="run in a checkout of it (git clone or git worktree add)",
         )
-    root, common, checkout = _places(finder)
+    root, common, checkout = places or _places(finder)
     if not folder.is_relative_to(root):
         raise GitError(
             f"the files of the repository at {folder} are in {root} (core.worktree says so)",
@@ -113,22 +121,26 @@ def _require_no_repository(folder: Path) -> None:
 def _places(finder: Git) -> list[str]:
     """The top of the checkout, the repository's git directory and the checkout's own.
 
-    git has no other way to end a path here than a line feed, which a path may hold as well; then
-    each is asked for by itself.
+    git has no other way to end a path here than a line feed, which a path may hold as well; so
+    where several answers do not come apart, each is asked for by itself.
     """
-    asked = ("--show-toplevel", "--git-common-dir", "--git-dir")
-    whole = ("rev-parse", "--path-format=absolute")
-    found = decode(finder.run(*whole, *asked).out).removesuffix("\n").split("\n")
-    if len(found) == len(asked):
-        return found
-    return [decode(finder.run(*whole, each).out).removesuffix("\n") for each in asked]
+    absolute, *asked = _PLACES
+    return [
+        decode(finder.run("rev-parse", absolute, each).out).removesuffix("\n") for each in asked
+    ]
+
+
+def _lines_of(answer: Answer) -> list[str]:
+    return [] if answer.exit_code else decode(answer.out).removesuffix("\n").split("\n")
 
 
 def _open_plain(folder: Path, store: Path, lock_path: Path) -> Repository:
     git_dir = store / "folder.git"
     with repository_lock(lock_path):
         if not git_dir.is_dir():
-            _build_git_dir(git_dir, "sha1", list(_PLAIN_CONFIG), _RAW_ATTRIBUTES, None, bare=True)
+            with _building(git_dir) as made:
+                _init(made, "sha1")
+                _configure(made, [*_PLAIN_CONFIG, ("core.bare", "true")], _RAW_ATTRIBUTES, "")
     return Repository("plain", folder, git_dir, git_dir, "", store, lock_path)
 
 
@@ -211,13 +223,26 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
         (folder / "empty").mkdir(exist_ok=True)
         (folder / "index").mkdir(exist_ok=True)
-        _write_note(folder / "settings.json", _shared_now(repo))
-        followed = follow(repo)
+        listed = checkout_settings(repo)
+        _write_note(folder / "settings.json", (listed, shared_files(repo)))
+        followed = follow(repo, listed)
         _write_note(folder / "followed.json", msgspec.to_builtins(followed))
         settings, attributes = for_the_engine(followed.settings), followed.attributes
-        if not (folder / "raw").is_dir():
-            _build_git_dir(folder / "raw", repo.object_format, settings, _RAW_ATTRIBUTES, repo)
-        _build_git_dir(folder / "frozen", repo.object_format, settings, attributes, repo)
+        with _building(folder / "frozen") as made:
+            _make_view(repo, run, made, settings, attributes)
+            _require_usable(made)
+            if not (folder / "raw").is_dir():
+                with _building(folder / "raw") as raw:
+                    _make_view(repo, run, raw, settings, _RAW_ATTRIBUTES)
+
+
+def blank_git_dir(repo: Repository, run: RunId) -> Path:
+    """An empty git directory to copy; each `git init` is a process. Under the lock of freezing."""
+    blank = run_folder(repo, run) / "blank"
+    if not blank.is_dir():
+        with _building(blank) as made:
+            _init(made, repo.object_format)
+    return blank
 
 
 def followed_by(repo: Repository, run: RunId) -> Followed:
@@ -267,34 +292,39 @@ def _write_note(path: Path, content: object) -> None:
     write_whole(path, json.dumps(content).encode())
 
 
-def _build_git_dir(
-    path: Path,
-    object_format: str,
-    settings: list[Setting],
-    attributes: str,
-    repo: Repository | None,
-    *,
-    bare: bool = False,
-) -> None:
-    """Makes a git directory under a temporary name and renames it into place."""
+@contextmanager
+def _building(path: Path) -> Iterator[Path]:
+    """A folder under a temporary name, which gets its own when all is well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        Git(frozen=True, cwd=made).run(
-            "init", "-q", "--bare", "--template=", f"--object-format={object_format}", str(made)
-        )
-        if repo is not None:
-            settings = [*settings, ("lfs.storage", str(repo.git_dir / "lfs"))]
-            _link_shallow(repo, made)
-        write_settings(made / "config", [*settings, ("core.bare", "true" if bare else "false")])
-        (made / "info").mkdir(exist_ok=True)
-        (made / "info" / "attributes").write_text(attributes, "utf-8", "surrogateescape")
-        excludes = "" if repo is None else _read_text(repo.git_dir / "info" / "exclude")
-        (made / "info" / "exclude").write_text(excludes, "utf-8", "surrogateescape")
-        _require_usable(made)
+        yield made
         made.rename(path)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def _init(made: Path, object_format: str) -> None:
+    asked = ("-q", "--bare", "--template=", f"--object-format={object_format}")
+    Git(frozen=True, cwd=made).run("init", *asked, str(made))
+
+
+def _make_view(
+    repo: Repository, run: RunId, made: Path, settings: list[Setting], attributes: str
+) -> None:
+    """Makes the git directory of a view of the repository."""
+    copy_files(blank_git_dir(repo, run), made)
+    _link_shallow(repo, made)
+    own = [("lfs.storage", str(repo.git_dir / "lfs")), ("core.bare", "false")]
+    excludes = _read_text(repo.git_dir / "info" / "exclude")
+    _configure(made, [*settings, *own], attributes, excludes)
+
+
+def _configure(made: Path, settings: list[Setting], attributes: str, excludes: str) -> None:
+    write_settings(made / "config", settings)
+    (made / "info").mkdir(exist_ok=True)
+    (made / "info" / "attributes").write_text(attributes, "utf-8", "surrogateescape")
+    (made / "info" / "exclude").write_text(excludes, "utf-8", "surrogateescape")
 
 
 def _require_usable(made: Path) -> None:

@@ -25,6 +25,7 @@ from anabranch.engine.workspaces.names import tips_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content, existing
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import (
+    blank_git_dir,
     copy_files,
     followed_by,
     frozen_view,
@@ -99,14 +100,7 @@ def refs_at_start(repo: Repository, run: RunId) -> dict[str, str]:
 def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trusted: bool) -> None:
     made = Path(tempfile.mkdtemp(prefix=f".{mould.name}-", dir=mould.parent))
     try:
-        Git(frozen=True, cwd=made).run(
-            "init",
-            "-q",
-            "--bare",
-            "--template=",
-            f"--object-format={repo.object_format}",
-            str(made),
-        )
+        copy_files(blank_git_dir(repo, run), made)
         assert view.git_dir is not None
         (made / "info").mkdir(exist_ok=True)
         sources = dict.fromkeys(("info/attributes", "info/exclude"), view.git_dir)
@@ -144,7 +138,7 @@ def _write_config(repo: Repository, run: RunId, made: Path, *, is_trusted: bool)
 def _write_refs(repo: Repository, made: Path) -> list[str]:
     """The project's refs in one file, but those that belong to the user's checkout or to runs.
 
-    Returns what they point at. A ref that points at nothing is left out.
+    Returns the commits that they lead to. A ref that points at nothing is left out.
     """
     shape, named = "--format=%(objectname) %(refname) %(symref)", dict[bytes, bytes]()
     for line in live_view(repo).run("for-each-ref", shape).out.splitlines():
@@ -158,15 +152,14 @@ def _write_refs(repo: Repository, made: Path) -> list[str]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"ref: " + symbolic + b"\n")
     names = dict.fromkeys(name.decode() for name in named.values())
-    there = existing(live_view(repo), names)
+    there = existing(live_view(repo), (*names, *(f"{name}^{{commit}}" for name in names)))
     lines = [name + b" " + ref for ref, name in named.items() if name.decode() in there]
     (made / "packed-refs").write_bytes(b"\n".join([_PACKED_HEADER, *lines]) + b"\n")
-    return list(there)
+    return [name for name, kind in there.items() if kind == "commit"]
 
 
-def _keep_tips(repo: Repository, run: RunId, names: Sequence[str]) -> None:
+def _keep_tips(repo: Repository, run: RunId, tips: Sequence[str]) -> None:
     """Keeps by one ref what the copied refs lead to, should the user delete a branch meanwhile."""
-    tips = tuple(existing(live_view(repo), (f"{name}^{{commit}}" for name in names)))
     if not tips:
         return
     drafts = Drafts(repo.object_format)

@@ -1,0 +1,26 @@
+"""Whether a run's result is still there, asked of git alone: ``status`` waits for the answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anabranch.core.ids import FINAL_POINT
+from anabranch.core.state import State
+from anabranch.engine.git import Git, GitError
+
+
+def result_is_missing(state: State) -> bool:
+    """Whether the commit that a run calls its result is not in the repository that is there now.
+
+    Not known is no. Raises nothing.
+    """
+    final = state.points.get(FINAL_POINT)
+    if final is None or not final.commit:
+        return False
+    try:
+        # Wherever the project lies, git finds the repository; no content is read, only looked up.
+        asked = ("cat-file", "--batch-check=%(objecttype)")
+        answer = Git(cwd=Path(state.project)).run(*asked, stdin=f"{final.commit}\n".encode())
+    except GitError:
+        return False
+    return answer.text.endswith(" missing")
