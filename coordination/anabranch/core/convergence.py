@@ -118,7 +118,7 @@ def consult(draft: Draft, point_id: PointId) -> None:
 def _view_of(draft: Draft, point: Point) -> PointView:
     """Return what the point's strategy is shown."""
     state, plan = draft.state, draft.state.point_plan(point.id)
-    strategy = draft.strategies.convergence_type(plan.type)
+    strategy, priority = draft.strategies.convergence_type(plan.type), state.topology.priority
     return PointView(
         point=point.id,
         expected=len(participants(state, point.id)),
@@ -126,7 +126,7 @@ def _view_of(draft: Draft, point: Point) -> PointView:
         departed=point.departed,
         options=options_for(getattr(strategy, "options_type", None), plan.options),
         arrived_at=point.arrived_at,
-        priorities={s: state.stream_plan(s).priority for s in point.arrived},
+        priorities={s: priority[s] for s in point.arrived},
         running=_at_work(state, point.id) if plan.takes_checkpoints else {},
         merged=point.merged,
         left_out=tuple(point.left_out),

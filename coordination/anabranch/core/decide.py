@@ -130,34 +130,42 @@ def _settle(draft: Draft, is_start: bool) -> None:
 
 
 _SETS_TO_WORK = ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined
-_WAITS = ev.WaitBegan | ev.ArrivalWaitBegan | ev.StreamRequeued | ev.StreamQueued
-_IS_WAITED_FOR = ev.ResourcesGranted | ev.ConvergenceWithdrawn
-"""From now on others wait for whom it is about."""
 
 
-def _may_be_in_new_rings(state: State, event: ev.Event) -> list[StreamId]:
-    """Return through whom a ring goes that an event may have closed.
-
-    It begins a wait, or changes for whom somebody waits already.
-    """
-    if isinstance(event, _WAITS | _IS_WAITED_FOR):
-        return [event.stream]
-    if isinstance(event, ev.ConvergenceArrived) and event.waits:
-        return [event.stream]
-    if isinstance(event, ev.StreamJoined) and not event.is_ready:
-        return [event.stream]
-    if isinstance(event, ev.LockGranted | ev.LockReleased):
-        return [event.stream] if locks.may_close_ring(state, event) else []
-    if isinstance(event, ev.ParallelismChanged):
-        return [stream for _, _, stream in state.ready]
-    if isinstance(event, _NOT_ABLE_ANY_MORE):
-        return registration.waiting_for_what(state, event.stream)
-    return []
+def _itself(state: State, event: Any) -> list[StreamId]:
+    return [event.stream]
 
 
-_NOT_ABLE_ANY_MORE = (
-    ev.StreamLeft | ev.StreamFailed | ev.StreamSkipped | ev.StreamStopped | ev.StreamQuarantined
-)
+def _as_its_locks_are(state: State, event: ev.LockGranted | ev.LockReleased) -> list[StreamId]:
+    return [event.stream] if locks.may_close_ring(state, event) else []
+
+
+def _whoever_waits_for_its_like(state: State, event: Any) -> list[StreamId]:
+    return registration.waiting_for_what(state, event.stream)
+
+
+_MAY_CLOSE_RINGS: dict[type[ev.Event], Callable[[State, Any], list[StreamId]]] = {
+    # It begins to wait.
+    **dict.fromkeys(ev.event_types(ev.WaitBegan), _itself),
+    ev.ArrivalWaitBegan: _itself,
+    ev.StreamRequeued: _itself,
+    ev.StreamQueued: _itself,
+    ev.ConvergenceArrived: lambda state, event: [event.stream] if event.waits else [],
+    ev.ParallelismChanged: lambda state, event: [stream for _, _, stream in state.ready],
+    # From now on others wait for it.
+    ev.ResourcesGranted: _itself,
+    ev.ConvergenceWithdrawn: _itself,
+    ev.StreamJoined: lambda state, event: [] if event.is_ready else [event.stream],
+    ev.LockGranted: _as_its_locks_are,
+    ev.LockReleased: _as_its_locks_are,
+    # It is not able any more, and others have fewer to hope for.
+    ev.StreamLeft: _whoever_waits_for_its_like,
+    ev.StreamFailed: _whoever_waits_for_its_like,
+    ev.StreamSkipped: _whoever_waits_for_its_like,
+    ev.StreamStopped: _whoever_waits_for_its_like,
+    ev.StreamQuarantined: _whoever_waits_for_its_like,
+}
+"""Through whom a ring of waiting may go that an event has closed."""
 
 
 def _break_rings_of_time(draft: Draft) -> None:
@@ -178,7 +186,8 @@ def _follow(draft: Draft, event: ev.Event) -> None:
             radar.follow_point(draft, event)
     elif isinstance(event, ev.StreamJoined | ev.StreamReady | ev.StreamLeft):
         _follow_joined(draft, event)
-    for stream in _may_be_in_new_rings(draft.state, event):
+    in_new_rings = _MAY_CLOSE_RINGS.get(type(event))
+    for stream in in_new_rings(draft.state, event) if in_new_rings else ():
         break_rings(draft, stream, event, SOURCES)
     if isinstance(event, ev.CheckpointTaken | ev.CheckpointFailed):
         point_checkpoints.taken_or_not(draft, event.stream)

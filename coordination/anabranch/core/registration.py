@@ -23,6 +23,7 @@ from anabranch.core.lifecycle import Phase
 from anabranch.core.plan import Dependency
 from anabranch.core.registry import JoinedStream
 from anabranch.core.state import State, Stream
+from anabranch.core.topology import hopes_to_meet
 
 MOST_JOINED = 1000
 LONGEST_CAPABILITY = 128
@@ -229,7 +230,7 @@ def hopes_in_vain(state: State, stream: Stream, now: float) -> bool:
 def hoped_until(state: State, stream: Stream) -> float:
     """Return until when a waiting stream hopes for somebody to join; 0 if nobody has to."""
     plan = state.stream_plan(stream.id)
-    if not any(d.capability and not d.providers for d in plan.depends_on):
+    if not hopes_to_meet(plan):
         return 0.0
     return stream.since + plan.heartbeat_timeout_seconds
 

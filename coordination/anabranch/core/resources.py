@@ -194,7 +194,8 @@ def goes_before(
 
 def kept_for(state: State) -> list[StreamId]:
     """Return for whom others wait, with requests or with their start: it has waited longer."""
-    reserved = reservations(state, state.at) if state.resources.queue or state.ready else ()
+    may_wait = state.resources.queue or (state.ready and state.topology.largest_use)
+    reserved = reservations(state, state.at) if may_wait else ()
     if not reserved:
         return []
     waiting, ready = state.resources.queue, (state.streams[s] for _, _, s in state.ready)

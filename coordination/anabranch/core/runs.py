@@ -303,7 +303,7 @@ def _skip_whom_all_wait_for_in_vain(draft: Draft) -> None:
     state = replace(draft.state, at=draft.now)
     in_vain = [
         stream
-        for stream in (state.streams[plan.id] for plan in state.plan.streams)
+        for stream in (state.streams[name] for name in state.topology.hopeful)
         if stream.phase is Phase.WAITING and registration.hopes_in_vain(state, stream, state.at)
     ]
     if not in_vain or any(p.is_busy or p.resolving for p in state.points.values()):

@@ -15,21 +15,26 @@ class Topology:
     __slots__ = (
         "dependents",
         "everyone",
+        "hopeful",
         "largest_use",
         "order",
         "path_seconds",
         "plan",
         "points",
         "position",
+        "priority",
         "streams",
     )
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.everyone: tuple[StreamId, ...] = tuple(s.id for s in plan.streams)
+        self.hopeful: tuple[StreamId, ...] = tuple(s.id for s in plan.streams if hopes_to_meet(s))
+        """Who can only begin once somebody from outside has joined."""
         self.streams: Mapping[StreamId, StreamPlan] = {s.id: s for s in plan.streams}
         self.points: Mapping[PointId, PointPlan] = {p.id: p for p in plan.points}
         self.position: Mapping[StreamId, int] = {s.id: i for i, s in enumerate(plan.streams)}
+        self.priority: Mapping[StreamId, int] = {s.id: s.priority for s in plan.streams}
         self.dependents: Mapping[StreamId, tuple[StreamId, ...]] = _dependents(plan)
         self.order: Mapping[StreamId, int] = _merge_order(plan, self.dependents)
         self.path_seconds: Mapping[StreamId, float] = upward_rank(plan)
@@ -75,6 +80,11 @@ class Topology:
                 found.add(other)
                 open_ends += self.dependents[other]
         return found
+
+
+def hopes_to_meet(plan: StreamPlan) -> bool:
+    """Whether a stream needs a capability that no stream of the plan provides."""
+    return any(d.capability and not d.providers for d in plan.depends_on)
 
 
 def _dependents(plan: Plan) -> Mapping[StreamId, tuple[StreamId, ...]]:
