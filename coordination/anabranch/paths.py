@@ -46,21 +46,18 @@ def project_folder(project: Path) -> Path:
     return state_home() / "projects" / f"{name}-{digest}"
 
 
+@lru_cache(maxsize=1024)
 def capitals_count(folder: Path) -> bool:
-    """Whether the file system that a folder lies in keeps ``A`` and ``a`` apart."""
+    """Whether the file system that a folder lies in, or will, keeps ``A`` and ``a`` apart."""
     while folder != folder.parent and not (any(map(str.isalpha, folder.name)) and folder.exists()):
         folder = folder.parent
-    return _capitals_count(folder)
-
-
-@lru_cache(maxsize=256)
-def _capitals_count(folder: Path) -> bool:
     try:
         return not os.path.samefile(folder, folder.with_name(folder.name.swapcase()))
     except (OSError, ValueError):
         return True
 
 
+@lru_cache(maxsize=16_384)
 def attempt_of(name: str) -> tuple[StreamId, Attempt] | None:
     """Return whose records a folder holds; None if its name is not an attempt's."""
     written, _, attempt = name.rpartition(".")

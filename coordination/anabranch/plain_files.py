@@ -25,6 +25,7 @@ _FRESH = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _OF_OTHER_KINDS = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)
 _CHUNK_BYTES = 1 << 20
+_PAGE_BYTES = 4096
 
 SMALL_FILE_BYTES = 64 * 1024
 LARGE_FILE_BYTES = 256 * 1024 * 1024
@@ -61,12 +62,24 @@ def open_plain(name: Name, *, at: int | None = None, flags: int = os.O_RDONLY) -
 
 def read_plain(name: Name, most_bytes: int, *, at: int | None = None) -> bytes:
     """Return the whole content of a plain file. Raises NotPlain, also if it is larger; OSError."""
-    with open(open_plain(name, at=at), "rb") as file:
-        if os.fstat(file.fileno()).st_size <= most_bytes:
-            content = file.read(most_bytes + 1)
+    descriptor = open_plain(name, at=at)
+    try:
+        size = os.fstat(descriptor).st_size
+        if size <= most_bytes:
+            content = _read_to_end(descriptor, size, most_bytes)
             if len(content) <= most_bytes:
                 return content
+    finally:
+        os.close(descriptor)
     raise NotPlain(errno.EFBIG, f"it holds more than {most_bytes} bytes", os.fsdecode(name))
+
+
+def _read_to_end(descriptor: int, size: int, most_bytes: int) -> bytes:
+    """Read all there is, or a little more than the most; of what /proc makes no size is known."""
+    content = os.read(descriptor, size + _PAGE_BYTES)
+    while len(content) <= most_bytes and (more := os.read(descriptor, SMALL_FILE_BYTES)):
+        content += more
+    return content
 
 
 def read_if_there(name: Name, most_bytes: int, *, at: int | None = None) -> bytes | None:

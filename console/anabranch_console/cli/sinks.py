@@ -74,6 +74,10 @@ class Sink(io.RawIOBase):
         self.spoken = spoken
         self._rest = b""
         self._is_stuck = False
+        self._is_terminal: bool | None = None
+        self._waiter = select.poll()
+        if descriptor is not None:
+            self._waiter.register(descriptor, select.POLLOUT)
         self.is_essential = False
         self.fault: OSError | None = None
         self.dropped = 0
@@ -82,7 +86,9 @@ class Sink(io.RawIOBase):
         return True
 
     def isatty(self) -> bool:
-        return self._descriptor is not None and os.isatty(self._descriptor)
+        if self._is_terminal is None:  # asked at every line, and always the same
+            self._is_terminal = self._descriptor is not None and os.isatty(self._descriptor)
+        return self._is_terminal
 
     def fileno(self) -> int:
         if self._descriptor is None:
@@ -127,17 +133,16 @@ class Sink(io.RawIOBase):
     def _put(self, descriptor: int, data: bytes) -> bytes:
         """Write as much as is taken and return what is left."""
         while data:
-            if not self._is_ready(descriptor):
+            if not self._is_ready():
                 return data
             with contextlib.suppress(BlockingIOError):
                 data = data[os.write(descriptor, data[:PIECE_BYTES]) :]
                 self._is_stuck = False
         return data
 
-    def _is_ready(self, descriptor: int) -> bool:
+    def _is_ready(self) -> bool:
         """Wait until bytes are taken; False once patience is over."""
-        waiter = select.poll()
-        waiter.register(descriptor, select.POLLOUT)
+        waiter = self._waiter
         if waiter.poll(0):
             return True
         if self.is_essential:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from anabranch.config.problems import KeyPath, PlanWarning, WarningCode, key_text, printable
@@ -114,9 +115,10 @@ def _missing_programs(plan: Plan) -> Iterator[PlanWarning]:
 
     What a stream needs may have come by then; a check that cannot be run would blame the innocent.
     """
+    where = cache(shutil.which)  # thousands of streams may run the same few programs
     for path, stream, text in _commands(plan):
         program = _program_of(text)
-        if program and shutil.which(program) is None:
+        if program and where(program) is None:
             told = f"there is no program `{program}` on this machine's PATH (`{key_text(path)}`)"
             is_check = path[-1] == "verify"
             code: WarningCode = "missing-verify" if is_check else "missing-program"

@@ -17,6 +17,7 @@ from anabranch.core.draft import Draft
 from anabranch.core.events import Edge
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.lifecycle import ACTIVE, Phase
+from anabranch.core.newest_state import once_a_state
 from anabranch.core.resources import (
     RESERVE_SECONDS,
     capacity,
@@ -205,29 +206,9 @@ def _edges(state: State, stream: StreamId, lack: Shortfall, kind: str) -> Iterat
         yield Edge(stream, holder, what, lack.since, kind, lack.ticket)
 
 
-class _Stuck:
-    """Who is stuck in a state, remembered: a search asks at each stream."""
-
-    def __init__(self) -> None:
-        self._known: tuple[State | None, frozenset[StreamId]] = (None, frozenset())
-
-    def of(self, state: State) -> frozenset[StreamId]:
-        known, found = self._known
-        if known is not state:
-            found = frozenset(_find_stuck(state))
-            self._known = (state, found)
-        return found
-
-
-_stuck = _Stuck()
-
-
+@once_a_state
 def stuck_streams(state: State) -> frozenset[StreamId]:
     """Return who can never go on, even if everybody who can go on finishes."""
-    return _stuck.of(state)
-
-
-def _find_stuck(state: State) -> set[StreamId]:
     from anabranch.core.wait_sources import SOURCES  # they are made of this module's classes
 
     counting = [s for s in SOURCES if isinstance(s, CountedWaits)]
@@ -237,7 +218,7 @@ def _find_stuck(state: State) -> set[StreamId]:
     while True:
         freed = {s for s in waiting if _can_go_on(state, s, waiting, counting, others)}
         if not freed:
-            return waiting
+            return frozenset(waiting)
         waiting -= freed
 
 

@@ -28,6 +28,7 @@ from anabranch.core.calls import Answer, Call
 from anabranch.core.draft import Draft
 from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
+from anabranch.core.newest_state import once_a_state
 from anabranch.core.resource_table import (
     CPU,
     MEMORY,
@@ -134,29 +135,9 @@ def shortage_of(state: State, available_mb: float, pressure: float | None) -> st
 # --- who goes first ------------------------------------------------------------------------------
 
 
-class _Reservations:
-    """The reservations of a state and a moment, remembered: a search asks at each stream."""
-
-    def __init__(self) -> None:
-        self._known: tuple[State | None, float, tuple[Reservation, ...]] = (None, 0.0, ())
-
-    def of(self, state: State, now: float) -> tuple[Reservation, ...]:
-        known, at, found = self._known
-        if known is not state or at != now:
-            found = tuple(_find_reservations(state, now))
-            self._known = (state, now, found)
-        return found
-
-
-_reservations = _Reservations()
-
-
+@once_a_state
 def reservations(state: State, now: float) -> tuple[Reservation, ...]:
     """Return who has waited long enough to be waited for."""
-    return _reservations.of(state, now)
-
-
-def _find_reservations(state: State, now: float) -> list[Reservation]:
     found = [
         Reservation(w.since, w.stream, w.amounts)
         for w in state.resources.queue
@@ -164,7 +145,7 @@ def _find_reservations(state: State, now: float) -> list[Reservation]:
     ]
     if state.topology.largest_use and state.counts.active < state.max_parallel:
         found += _reserved_for_the_ready(state, now)
-    return found
+    return tuple(found)
 
 
 def _reserved_for_the_ready(state: State, now: float) -> Iterator[Reservation]:

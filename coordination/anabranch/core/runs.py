@@ -300,6 +300,8 @@ def _skip_what_can_never_start(draft: Draft) -> None:
 
 def _skip_whom_all_wait_for_in_vain(draft: Draft) -> None:
     """Skip who waits for somebody to join, if whatever runs waits for the same: it never ends."""
+    if not draft.state.topology.hopeful:
+        return
     state = replace(draft.state, at=draft.now)
     in_vain = [
         stream

@@ -9,6 +9,7 @@ are capitals is written once more, behind ``@u``.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote
 
 _UNSAFE_IN_PATHS = re.compile(r"[^A-Za-z0-9._-]")
@@ -17,6 +18,7 @@ _CAPITALS = "@u"
 _ATTEMPT = "@"
 
 
+@lru_cache(maxsize=16_384)
 def in_path(name: str, capitals_count: bool) -> str:
     """Return a name as a part of a path, or the beginning of one; `name_of` turns it back.
 

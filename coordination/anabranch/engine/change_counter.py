@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from anabranch.core.at_work import active_streams
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.state import State
@@ -64,7 +65,7 @@ class ChangeCounter:
     def look(self, state: State) -> None:
         """Wake the thread if something was written where a stream runs, or it has just begun."""
         due = {}
-        for stream in state.streams.values():
+        for stream in active_streams(state):
             if stream.phase is Phase.RUNNING and stream.workspace is not None:
                 stamp = self._stamp(stream.id, stream.attempt)
                 counted = self._counted.get(stream.id)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.at_work import active_streams
 from anabranch.core.foreseen import Pair
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inheritance import works_below
@@ -84,8 +85,10 @@ class ConflictRadar:
 
     def look(self, state: State) -> None:
         """Wake the thread if a stream has changed something since the last round."""
+        if not any(s.phase is Phase.RUNNING for s in active_streams(state)):
+            return
         stamps = {s.id: stamp for s in state.streams.values() if (stamp := self._stamp(s))}
-        if len(stamps) < 2 or not any(s.phase is Phase.RUNNING for s in state.streams.values()):
+        if len(stamps) < 2:
             return
         if stamps != self._looked_at or self._thread is None:
             self._looked_at = stamps

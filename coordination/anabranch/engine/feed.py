@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import islice
 
 import msgspec
@@ -75,8 +76,13 @@ class Feed:
 
 def _weight(event: Event) -> int:
     """Return about how many bytes of memory the values in an event take."""
-    values = (getattr(event, name, None) for name in _CHOSEN)
+    values = [getattr(event, name) for name in _chosen_of(type(event))]
     return sum(len(v) if isinstance(v, str) else _size(v) for v in values if v is not None)
+
+
+@cache
+def _chosen_of(kind: type[Event]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name in _CHOSEN)
 
 
 def _size(value: object) -> int:

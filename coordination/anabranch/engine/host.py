@@ -22,7 +22,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import accounting, calls, inputs, overhead
+from anabranch.core import accounting, calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.answers import is_live
@@ -48,6 +48,7 @@ from anabranch.engine.journal_place import JournalPlace
 from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
 from anabranch.engine.machine_room import shortage_ahead
 from anabranch.engine.observing import Observing
+from anabranch.engine.overhead_watch import OverheadWatch
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
 from anabranch.engine.probing import measured_capacity
@@ -134,6 +135,7 @@ class RunHost:
         self._radar = ConflictRadar(
             parts.repository, lambda: self.state, self._watcher, self._post_from_outside
         )
+        self._overhead = OverheadWatch(self.overhead, self.watch_clock.monotonic)
         self._changes = ChangeCounter(parts.repository, self._watcher)
         self._sampler = VitalsSampler(
             self._running_streams,
@@ -262,7 +264,7 @@ class RunHost:
             *self._liveness.look(state, vitals),
             *self._usage.look(state, vitals),
             *self._writes.look(state),
-            *overhead.look(state, (cost := self.overhead()).share, cost.by_category),
+            *self._overhead.look(state),
         ]
         for given in news:
             self._post_from_outside(given)

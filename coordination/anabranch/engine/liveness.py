@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
+from anabranch.core.at_work import active_streams
 from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.heartbeats import LONGEST_STATUS, last_said, says_the_same
 from anabranch.core.ids import Attempt, StreamId
@@ -254,7 +255,7 @@ class LivenessWatch:
         self._looked_at = now
         found: list[inputs.Input] = []
         verdicts: dict[StreamId, Verdict] = {}
-        for stream in state.streams.values():
+        for stream in active_streams(state):
             seen = vitals.get(stream.id)
             if stream.phase is Phase.RUNNING and seen and seen.attempt == stream.attempt:
                 verdicts[stream.id] = self._judge(state, stream, seen, passed)
@@ -345,7 +346,7 @@ class LivenessWatch:
 
 def is_somebody_asked(state: State) -> bool:
     """Say whether a running stream was asked for a sign that has not come yet."""
-    return any(s.care.remedy == SOFT for s in state.streams.values())
+    return any(s.care.remedy == SOFT for s in active_streams(state))
 
 
 def _matter(stream: Stream) -> tuple[str, int]:

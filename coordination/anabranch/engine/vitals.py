@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from anabranch.core.at_work import active_streams
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.state import State
 from anabranch.engine.interference import LONGEST_ECHO, Interference
@@ -389,8 +390,8 @@ def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
             folder.log(s.id, s.attempt),
             s.holder_pid,
         )
-        for s in state.streams.values()
-        if s.is_active and s.pid is not None
+        for s in active_streams(state)
+        if s.pid is not None
     ]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from anabranch.core import inputs
+from anabranch.core.at_work import active_streams
 from anabranch.core.state import State, Stream
 from anabranch.core.violations import doubtful
 from anabranch.engine.watching import WorkspaceWatcher
@@ -23,9 +24,7 @@ class WriteWatch:
 
     def look(self, state: State) -> Iterator[inputs.PathsWritten]:
         """Yield what each running stream has written since the last look."""
-        for stream in state.streams.values():
-            if not stream.is_active:
-                continue
+        for stream in active_streams(state):
             written = self._watcher.take_written(stream.id)
             if not written or not matters(state, stream):
                 continue
