@@ -1,11 +1,15 @@
-"""Commands that only look at a run start without what only hosts and plans need."""
+"""A start loads and asks for what it needs, and no more: people and scripts wait for it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.engine.repositories import make_repository
 
 HEAVY = ("textual", "pydantic", "asyncio", "watchdog", "psutil")
 
@@ -24,3 +28,51 @@ def test_a_reading_command_imports_nothing_heavy(name: str) -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_looking_for_a_result_loads_nothing_of_workspaces() -> None:
+    program = (
+        "import sys, anabranch_console.cli.status, anabranch.engine.result_presence;"
+        "print('anabranch.engine.workspaces' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "False"
+
+
+def test_the_built_in_plugins_load_nothing_that_only_an_import_of_a_plan_needs() -> None:
+    program = (
+        "import sys; from anabranch.plugins import load_plugins; load_plugins();"
+        "print([m for m in ('pydantic', 'yaml') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[]"
+
+
+MOST_GIT_CALLS = 42
+
+
+def test_a_run_of_one_stream_asks_git_few_times(tmp_path: Path) -> None:
+    """Each call is a process, and the first stream waits for most of them."""
+    (tmp_path / "bin").mkdir()
+    calls = tmp_path / "calls"
+    git = tmp_path / "bin" / "git"
+    git.write_text(f'#!/bin/sh\necho "$1" >> {calls}\nPATH="${{PATH#*:}}" exec git "$@"\n')
+    git.chmod(0o755)
+    project = make_repository(tmp_path / "project", {"a.txt": "a\n"})
+    environment = os.environ | {
+        "PATH": f"{git.parent}:{os.environ['PATH']}",
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+    }
+    subprocess.run(
+        [sys.executable, "-m", "anabranch_console", "run", "--headless", "--", "true"],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    assert len(calls.read_text().splitlines()) <= MOST_GIT_CALLS

@@ -150,11 +150,13 @@ def reservations(state: State, now: float) -> tuple[Reservation, ...]:
 
 def _reserved_for_the_ready(state: State, now: float) -> Iterator[Reservation]:
     for _, _, stream_id in state.ready:
+        stream = state.streams[stream_id]
+        since = ready_since(stream)
+        if now - since < RESERVE_SECONDS:
+            continue
         amounts = state.stream_plan(stream_id).resources
-        since = ready_since(state.streams[stream_id])
-        is_held = breakers.why_not_admitted(state, state.streams[stream_id]) is not None
-        is_old = now - since >= RESERVE_SECONDS
-        if amounts and is_old and not is_held and lacking(state, amounts):
+        is_held = breakers.why_not_admitted(state, stream) is not None
+        if amounts and not is_held and lacking(state, amounts):
             yield Reservation(since, stream_id, amounts)
 
 
