@@ -160,6 +160,33 @@ def test_a_reader_that_sleeps_is_not_waited_for_for_ever(
     assert heard.replace(line, b"") == b"awake\n"
 
 
+def test_many_threads_speak_at_once_while_the_reader_sleeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A thread that a plugin began may print while the command itself waits for the reader."""
+    monkeypatch.setattr(sinks, "PATIENCE_SECONDS", 0.5)
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    sink = Sink(theirs)
+    faults: list[BaseException] = []
+
+    def speak() -> None:
+        try:
+            for _ in range(40):
+                sink.write(b"x" * 4096)
+        except BaseException as fault:
+            faults.append(fault)
+
+    speakers = [threading.Thread(target=speak) for _ in range(3)]
+    for speaker in speakers:
+        speaker.start()
+    for speaker in speakers:
+        speaker.join()
+    os.close(ours)
+    os.close(theirs)
+    assert faults == []
+
+
 def test_essential_words_wait_for_their_reader() -> None:
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)

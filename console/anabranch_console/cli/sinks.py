@@ -75,9 +75,6 @@ class Sink(io.RawIOBase):
         self._rest = b""
         self._is_stuck = False
         self._is_terminal: bool | None = None
-        self._waiter = select.poll()
-        if descriptor is not None:
-            self._waiter.register(descriptor, select.POLLOUT)
         self.is_essential = False
         self.fault: OSError | None = None
         self.dropped = 0
@@ -133,16 +130,17 @@ class Sink(io.RawIOBase):
     def _put(self, descriptor: int, data: bytes) -> bytes:
         """Write as much as is taken and return what is left."""
         while data:
-            if not self._is_ready():
+            if not self._is_ready(descriptor):
                 return data
             with contextlib.suppress(BlockingIOError):
                 data = data[os.write(descriptor, data[:PIECE_BYTES]) :]
                 self._is_stuck = False
         return data
 
-    def _is_ready(self) -> bool:
+    def _is_ready(self, descriptor: int) -> bool:
         """Wait until bytes are taken; False once patience is over."""
-        waiter = self._waiter
+        waiter = select.poll()  # one for each call: a poll object serves one thread at a time
+        waiter.register(descriptor, select.POLLOUT)
         if waiter.poll(0):
             return True
         if self.is_essential:

@@ -21,6 +21,6 @@ def result_is_missing(state: State) -> bool:
         # Wherever the project lies, git finds the repository; no content is read, only looked up.
         asked = ("cat-file", "--batch-check=%(objecttype)")
         answer = Git(cwd=Path(state.project)).run(*asked, stdin=f"{final.commit}\n".encode())
-    except GitError:
+    except (GitError, OSError):  # it may lie on a disk that is not there any more
         return False
     return answer.text.endswith(" missing")
