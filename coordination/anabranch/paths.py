@@ -144,6 +144,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "attempts"
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a stream was ever started in it; a run that is killed at once leaves nothing."""
+        return self.attempts.is_dir()
+
+    @property
     def verifying(self) -> Path:
         """Where merged results are checked."""
         return self.path / "verifying"

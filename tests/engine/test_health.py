@@ -9,7 +9,7 @@ import pytest
 from anabranch.core.strategies import Strategies
 from anabranch.engine.cleaning import clean_run
 from anabranch.engine.health import examine
-from anabranch.paths import RunFolder
+from anabranch.paths import RunFolder, project_folder
 
 
 def test_a_state_folder_that_takes_nothing_is_a_fault(
@@ -21,6 +21,35 @@ def test_a_state_folder_that_takes_nothing_is_a_fault(
     (found,) = [f for f in examine(tmp_path) if f.subject == "state"]
     assert (found.verdict, "cannot be written to" in found.message) == ("fault", True)
     assert found.mend
+
+
+@pytest.mark.parametrize(
+    ("journal", "has_begun", "verdicts"),
+    [
+        (None, False, []),
+        (b"", False, []),
+        (None, True, ["fault"]),
+        (b"", True, ["fault"]),
+    ],
+)
+def test_a_run_that_was_killed_before_it_began_is_no_damaged_history(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    journal: bytes | None,
+    has_begun: bool,
+    verdicts: list[str],
+) -> None:
+    """There is nothing in it that `doctor --repair` could save."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    project = tmp_path / "project"
+    project.mkdir()
+    home = RunFolder(project_folder(project) / "runs" / "20260101-120000-abc")
+    home.create()
+    if journal is not None:
+        home.journal.write_bytes(journal)
+    if has_begun:
+        home.attempts.mkdir()
+    assert [f.verdict for f in examine(project) if f.subject == "history"] == verdicts
 
 
 def test_a_run_whose_lock_cannot_be_had_is_left_alone(tmp_path: Path) -> None:

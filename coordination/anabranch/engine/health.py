@@ -186,8 +186,10 @@ def _history(folder: Path) -> Iterator[Finding]:
     looked = 0
     for home in run_folders(folder)[:RUNS_PROVED]:
         found = read_run(home)
+        if found.state is None and not home.has_begun:
+            continue
         if found.state is None:
-            message = f"run {home.run} cannot be read: {found.fault}"
+            message = f"run {home.run} cannot be read: {found.fault or 'it has no events'}"
             mend = "anabranch doctor --repair saves what is whole of a damaged journal"
             yield Finding("history", "fault", message, mend)
             continue
