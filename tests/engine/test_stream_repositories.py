@@ -22,6 +22,7 @@ from anabranch.engine.workspaces import (
 )
 from anabranch.engine.workspaces.names import made_prefix, tips_ref
 from anabranch.engine.workspaces.records import read_record, write_record
+from anabranch.engine.workspaces.repository import run_folder
 from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
 from tests.engine.test_workspaces import SHAPES as SHAPES_OF_PROJECTS
 from tests.engine.test_workspaces import with_submodule
@@ -147,6 +148,14 @@ def test_what_git_shares_is_out_of_a_streams_reach(
     assert isinstance(reclaim_workspace(project.repo, RUN, one), Parked | Reclaimed)
     assert shared(project.user) == before
     git(project.user, "fsck", "--strict")
+
+
+def test_what_a_killed_engine_was_making_is_removed(project: Project) -> None:
+    """The next one makes it anew."""
+    unfinished = run_folder(project.repo, RUN) / ".mould-of-somebody"
+    (unfinished / "refs").mkdir(parents=True)
+    project.workspace("a", kind="clone")
+    assert not unfinished.exists()
 
 
 def test_a_stream_finds_the_refs_of_the_base(project: Project) -> None:

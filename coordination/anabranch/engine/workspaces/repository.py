@@ -219,8 +219,7 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
     with repository_lock(folder / "freezing.lock"):
         if (folder / "frozen").is_dir():
             return
-        for unfinished in folder.glob(".*-*"):  # of an engine that was killed in the middle of this
-            shutil.rmtree(unfinished, ignore_errors=True)
+        remove_unfinished(folder)
         (folder / "empty").mkdir(exist_ok=True)
         (folder / "index").mkdir(exist_ok=True)
         listed = checkout_settings(repo)
@@ -234,6 +233,12 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
             if not (folder / "raw").is_dir():
                 with _building(folder / "raw") as raw:
                     _make_view(repo, run, raw, settings, _RAW_ATTRIBUTES)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what an engine was making in a run's folder when it was killed. Under that lock."""
+    for unfinished in folder.glob(".*-*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def blank_git_dir(repo: Repository, run: RunId) -> Path:

@@ -30,6 +30,7 @@ from anabranch.engine.workspaces.repository import (
     followed_by,
     frozen_view,
     live_view,
+    remove_unfinished,
     run_folder,
 )
 from anabranch.engine.workspaces.settings import (
@@ -86,6 +87,7 @@ def mould_of(repo: Repository, run: RunId, kind: WorkspaceKind) -> Path:
     view = frozen_view(repo, run)  # made before the lock is taken, as it takes the lock itself
     with repository_lock(run_folder(repo, run) / "freezing.lock"):
         if not mould.is_dir():
+            remove_unfinished(mould.parent)
             _make_mould(repo, run, view, mould, is_trusted=is_trusted)
     return mould
 
