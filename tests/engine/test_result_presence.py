@@ -16,9 +16,10 @@ from anabranch.engine.result_presence import result_is_missing
 from tests.engine.repositories import make_repository
 
 
-def a_run_with_result(project: Path, commit: str) -> State:
+def a_run_with_result(project: Path, commit: str, branch: str | None = "refs/heads/main") -> State:
     final = SimpleNamespace(commit=commit)
-    state: Any = SimpleNamespace(points={FINAL_POINT: final}, project=str(project))
+    base = SimpleNamespace(head=None, branch=branch)
+    state: Any = SimpleNamespace(points={FINAL_POINT: final}, project=str(project), base=base)
     return cast(State, state)
 
 
@@ -28,6 +29,11 @@ def test_it_is_there_until_the_repository_is_another_one(tmp_path: Path) -> None
     assert not result_is_missing(a_run_with_result(project, there))
     assert not result_is_missing(a_run_with_result(project, ""))
     assert result_is_missing(a_run_with_result(project, "1" * len(there)))
+
+
+def test_a_folder_that_became_a_repository_has_its_result_where_it_was(tmp_path: Path) -> None:
+    project = make_repository(tmp_path / "project", {"a.txt": "a\n"})
+    assert not result_is_missing(a_run_with_result(project, "1" * 40, branch=None))
 
 
 @pytest.mark.parametrize("how", ["gone", "file", "plain", "loop", "long"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from anabranch.core.ids import FINAL_POINT
+from anabranch.core.projections import is_plain_folder
 from anabranch.core.state import State
 from anabranch.engine.git import Git, GitError
 
@@ -15,8 +16,8 @@ def result_is_missing(state: State) -> bool:
     Not known is no. Raises nothing.
     """
     final = state.points.get(FINAL_POINT)
-    if final is None or not final.commit:
-        return False
+    if final is None or not final.commit or is_plain_folder(state):
+        return False  # a folder's result lies beside its run, whatever the folder has become
     try:
         # Wherever the project lies, git finds the repository; no content is read, only looked up.
         asked = ("cat-file", "--batch-check=%(objecttype)")
