@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.answers import refused
 from anabranch.core.calls import Answer, Call, Checkpoint
 from anabranch.core.ids import Attempt, Seq, StreamId
 
@@ -76,15 +77,15 @@ def ask(draft: Draft, call: Checkpoint) -> None:
     """Begin a checkpoint of the caller's workspace, or say why there can be none."""
     stream = draft.state.streams.get(call.caller.stream)
     if stream is None or stream.workspace is None:
-        draft.answer = _refused("you have no workspace of this run", "go on without a checkpoint")
+        draft.answer = refused("you have no workspace of this run", "go on without a checkpoint")
         return
     if draft.state.stream_plan(stream.id).workspace == "shared":
         reason = "you work in the user's own folder, which is never captured"
-        draft.answer = _refused(reason, "go on without a checkpoint")
+        draft.answer = refused(reason, "go on without a checkpoint")
         return
     mine = draft.state.checkpoints.get(stream.id, NONE)
     if len(mine.wanted) >= MOST_AT_ONCE:
-        draft.answer = _refused("your last checkpoints are still being taken", "wait for them")
+        draft.answer = refused("your last checkpoints are still being taken", "wait for them")
         return
     draft.emit(
         ev.CheckpointRequested(stream.id, stream.attempt, call.request, mine.last + 1, call.label)
@@ -93,7 +94,7 @@ def ask(draft: Draft, call: Checkpoint) -> None:
 
 def ready(draft: Draft, fact: inputs.CheckpointReady) -> None:
     """A workspace was captured."""
-    wanted = _wanted(draft.state, fact.stream, fact.number)
+    wanted = wanted_of(draft.state, fact.stream, fact.number)
     if wanted is not None:
         draft.emit(
             ev.CheckpointTaken(
@@ -113,7 +114,7 @@ def ready(draft: Draft, fact: inputs.CheckpointReady) -> None:
 
 def not_taken(draft: Draft, fact: inputs.CheckpointNotTaken) -> None:
     """A workspace could not be captured."""
-    wanted = _wanted(draft.state, fact.stream, fact.number)
+    wanted = wanted_of(draft.state, fact.stream, fact.number)
     if wanted is not None:
         _fail(draft, fact.stream, wanted, fact.reason)
 
@@ -136,13 +137,9 @@ def _fail(draft: Draft, stream: StreamId, wanted: Wanted, reason: str) -> None:
     draft.emit(ev.CheckpointFailed(stream, wanted.attempt, wanted.request, wanted.number, reason))
 
 
-def _wanted(state: State, stream: StreamId, number: int) -> Wanted | None:
+def wanted_of(state: State, stream: StreamId, number: int) -> Wanted | None:
     mine = state.checkpoints.get(stream, NONE)
     return next((w for w in mine.wanted if w.number == number), None)
-
-
-def _refused(reason: str, hint: str) -> Answer:
-    return Answer("refused", {"reason": reason, "hint": hint})
 
 
 CALLS: dict[type[Call], Handler] = {Checkpoint: ask}
@@ -161,7 +158,7 @@ def _requested(state: State, record: ev.Recorded, event: ev.CheckpointRequested)
 
 def _taken(state: State, record: ev.Recorded, event: ev.CheckpointTaken) -> State:
     mine = state.checkpoints.get(event.stream, NONE)
-    wanted = _wanted(state, event.stream, event.number)
+    wanted = wanted_of(state, event.stream, event.number)
     taken = Taken(
         event.number,
         event.attempt,
@@ -216,7 +213,7 @@ def _taken_answer(state: State, record: ev.Recorded) -> Answer:
 
 def _failed_answer(state: State, record: ev.Recorded) -> Answer:
     event: Any = record.event
-    return _refused(f"the checkpoint was not taken: {event.reason}", "try again")
+    return refused(f"the checkpoint was not taken: {event.reason}", "try again")
 
 
 ANSWERS: dict[type[ev.CallEvent], Answering] = {

@@ -39,8 +39,8 @@ from anabranch.core.mailboxes import (
     sent_answer,
     why_undeliverable,
 )
-from anabranch.core.projections import wall_time
 from anabranch.core.state import State, Stream
+from anabranch.core.wording import utc
 
 if TYPE_CHECKING:
     from anabranch.core.draft import Draft
@@ -193,7 +193,7 @@ def _told(state: State, message: Message, *, is_new: bool) -> dict[str, Any]:
         "from": message.sender or OPERATOR_NAME,
         "to": "*" if message.to is None else message.to or OPERATOR_NAME,
         "body": value_of(message.body),
-        "sent": wall_time(state, message.at),
+        "sent": utc(state.started_wall + message.at),
         "is_new": is_new,
     }
 

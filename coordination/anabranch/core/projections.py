@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -21,6 +20,7 @@ from anabranch.core.resolutions import resolution_of
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import Liveness, Point, PointPhase, RunPhase, State, Stream
 from anabranch.core.waiting import told, waiting_for, waits_of
+from anabranch.core.wording import utc
 
 SCHEMA = 1
 
@@ -29,15 +29,7 @@ def wall_time(state: State, at: float | None) -> str | None:
     """Return a point on the run clock as RFC 3339 in UTC; None if that is no time of day."""
     if at is None:
         return None
-    return _utc(state.started_wall + at)
-
-
-def _utc(wall: float) -> str | None:
-    try:
-        moment = datetime.fromtimestamp(wall, UTC)
-    except (OverflowError, ValueError, OSError):
-        return None
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc(state.started_wall + at)
 
 
 def event_line(state: State, record: ev.Recorded) -> dict[str, Any]:
@@ -315,7 +307,7 @@ def status(
         "run": state.run,
         "plan": state.plan.name,
         "state": run_state(state, is_hosted),
-        "host_silent_since": _utc(silent_since) if silent_since else None,
+        "host_silent_since": utc(silent_since) if silent_since else None,
         "reason": state.reason,
         "hint": state.hint,
         "proof": state.proof,

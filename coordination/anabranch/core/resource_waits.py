@@ -9,7 +9,7 @@ nobody more can (the reduction of Holt 1972). Whoever is left is stuck, and the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from anabranch.core import events as ev
@@ -17,7 +17,6 @@ from anabranch.core.draft import Draft
 from anabranch.core.events import Edge
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.lifecycle import ACTIVE, Phase
-from anabranch.core.newest_state import once_a_state
 from anabranch.core.resources import (
     RESERVE_SECONDS,
     capacity,
@@ -27,7 +26,9 @@ from anabranch.core.resources import (
     reservations,
 )
 from anabranch.core.state import State
-from anabranch.core.waits import WaitSource
+
+Stuck = Callable[[State], frozenset[StreamId]]
+"""Finds out who can never go on; for that, waits of all kinds are looked at."""
 
 _ROUNDING = 1e-6
 
@@ -51,6 +52,10 @@ class CountedWaits(ABC):
 
     kind: str
 
+    def __init__(self, stuck: Stuck) -> None:
+        """Take how to find out who is stuck, for which all kinds of waits are needed."""
+        self._stuck = stuck
+
     @abstractmethod
     def lacks(self, state: State, stream: StreamId) -> Iterator[Shortfall]:
         """Yield what a stream waits for, and who could give how much of it."""
@@ -58,7 +63,7 @@ class CountedWaits(ABC):
     def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
         """Yield whom a stream cannot do without, or all of those who are stuck."""
         for lack in self.lacks(state, stream):
-            yield from _edges(state, stream, lack, self.kind)
+            yield from _edges(state, stream, lack, self.kind, self._stuck)
 
 
 class ResourceWaits(CountedWaits):
@@ -81,13 +86,16 @@ class ResourceWaits(CountedWaits):
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
     ) -> None:
-        for w in draft.state.resources.queue:
-            if w.ticket == edge.ticket:
-                draft.emit(
-                    ev.ResourcesWithdrawn(
-                        w.stream, w.attempt, w.request, w.ticket, reason, hint, cycle
-                    )
-                )
+        _withdraw(draft, edge, reason, hint, cycle)
+
+
+def _withdraw(draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]) -> None:
+    """End the request that a wait is for."""
+    for w in draft.state.resources.queue:
+        if w.ticket == edge.ticket:
+            draft.emit(
+                ev.ResourcesWithdrawn(w.stream, w.attempt, w.request, w.ticket, reason, hint, cycle)
+            )
 
 
 class ReservationWaits:
@@ -111,7 +119,7 @@ class ReservationWaits:
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
     ) -> None:
-        ResourceWaits().give_up(draft, edge, reason, hint, cycle)
+        _withdraw(draft, edge, reason, hint, cycle)
 
 
 class TurnWaits:
@@ -192,11 +200,13 @@ def _shortfalls(
             yield Shortfall(name, short, holders, since, ticket)
 
 
-def _edges(state: State, stream: StreamId, lack: Shortfall, kind: str) -> Iterator[Edge]:
+def _edges(
+    state: State, stream: StreamId, lack: Shortfall, kind: str, find_stuck: Stuck
+) -> Iterator[Edge]:
     whole = sum(lack.holders.values())
     needed = sorted(h for h, amount in lack.holders.items() if not lack.is_met_by(whole - amount))
     if not needed:
-        stuck = stuck_streams(state)
+        stuck = find_stuck(state)
         if stream not in stuck:
             return
         left = sum(amount for h, amount in lack.holders.items() if h not in stuck)
@@ -204,36 +214,3 @@ def _edges(state: State, stream: StreamId, lack: Shortfall, kind: str) -> Iterat
     for holder in needed:
         what = f"{lack.what}, which {holder} holds"
         yield Edge(stream, holder, what, lack.since, kind, lack.ticket)
-
-
-@once_a_state
-def stuck_streams(state: State) -> frozenset[StreamId]:
-    """Return who can never go on, even if everybody who can go on finishes."""
-    from anabranch.core.wait_sources import SOURCES  # they are made of this module's classes
-
-    counting = [s for s in SOURCES if isinstance(s, CountedWaits)]
-    others = [s for s in SOURCES if not isinstance(s, CountedWaits)]
-    waiting = {s.id for s in state.streams.values() if not s.has_ended}
-    waiting |= {j.id for j in state.registry.joined.values() if j.is_live}
-    while True:
-        freed = {s for s in waiting if _can_go_on(state, s, waiting, counting, others)}
-        if not freed:
-            return frozenset(waiting)
-        waiting -= freed
-
-
-def _can_go_on(
-    state: State,
-    stream: StreamId,
-    waiting: set[StreamId],
-    counting: Sequence[CountedWaits],
-    others: Sequence[WaitSource],
-) -> bool:
-    if any(e.holder in waiting for source in others for e in source.edges_from(state, stream)):
-        return False
-    for source in counting:
-        for lack in source.lacks(state, stream):
-            back = sum(a for holder, a in lack.holders.items() if holder not in waiting)
-            if not lack.is_met_by(back):
-                return False
-    return True

@@ -12,11 +12,11 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.outcome import Refusal
 from anabranch.core.resolutions import open_conflicts
-from anabranch.core.resource_waits import stuck_streams
 from anabranch.core.scheduling import comes_back_with
 from anabranch.core.state import PointPhase, RunPhase, State
 from anabranch.core.strategies.failures import NOT_CAPTURED
 from anabranch.core.violations import why_not_merged
+from anabranch.core.wait_sources import stuck_streams
 
 HELD_UP = frozenset({Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED})
 """Streams that something else kept from going on; a resumed run tries them again."""

@@ -15,6 +15,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.lifecycle import Phase
 from anabranch.core.lock_table import Ask, Grant, asks_of, essential_blockers
 from anabranch.core.locks import reconsider, withdraw_ask
+from anabranch.core.newest_state import once_a_state
 from anabranch.core.plan import Dependency
 from anabranch.core.resource_waits import (
     AdmissionWaits,
@@ -196,14 +197,45 @@ def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
     return [s for s in waited_for if not state.streams[s].has_ended]
 
 
+@once_a_state
+def stuck_streams(state: State) -> frozenset[StreamId]:
+    """Return who can never go on, even if everybody who can go on finishes."""
+    counting = [s for s in SOURCES if isinstance(s, CountedWaits)]
+    others = [s for s in SOURCES if not isinstance(s, CountedWaits)]
+    waiting = {s.id for s in state.streams.values() if not s.has_ended}
+    waiting |= {j.id for j in state.registry.joined.values() if j.is_live}
+    while True:
+        freed = {s for s in waiting if _can_go_on(state, s, waiting, counting, others)}
+        if not freed:
+            return frozenset(waiting)
+        waiting -= freed
+
+
+def _can_go_on(
+    state: State,
+    stream: StreamId,
+    waiting: set[StreamId],
+    counting: Sequence[CountedWaits],
+    others: Sequence[WaitSource],
+) -> bool:
+    if any(e.holder in waiting for source in others for e in source.edges_from(state, stream)):
+        return False
+    for source in counting:
+        for lack in source.lacks(state, stream):
+            back = sum(a for holder, a in lack.holders.items() if holder not in waiting)
+            if not lack.is_met_by(back):
+                return False
+    return True
+
+
 SOURCES: Sequence[WaitSource] = (
     LockWaits(),
     DependencyWaits(),
-    CapabilityWaits(),
+    CapabilityWaits(stuck_streams),
     RegistrationWaits(),
-    ResourceWaits(),
+    ResourceWaits(stuck_streams),
     ReservationWaits(),
-    AdmissionWaits(),
+    AdmissionWaits(stuck_streams),
     TurnWaits(),
     BreakerWaits(),
     PointWaits(),

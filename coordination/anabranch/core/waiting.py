@@ -31,9 +31,10 @@ from anabranch.core.resource_waits import AdmissionWaits, ResourceWaits, Shortfa
 from anabranch.core.resources import goes_before, reservations
 from anabranch.core.scheduling import is_met
 from anabranch.core.state import State, Stream
-from anabranch.core.wait_sources import RegistrationWaits, who_can_meet
+from anabranch.core.wait_sources import RegistrationWaits, stuck_streams, who_can_meet
 
 MOST_HOLDERS = 8
+_REQUESTS, _ADMISSIONS = ResourceWaits(stuck_streams), AdmissionWaits(stuck_streams)
 """Of more than so many who hold what is short, none is named: any of them would do."""
 
 
@@ -117,7 +118,7 @@ def _locks(table: LockTable, stream: StreamId) -> Iterator[Wait]:
 
 
 def _resources(state: State, stream: StreamId) -> Iterator[Wait]:
-    for lack in ResourceWaits().lacks(state, stream):
+    for lack in _REQUESTS.lacks(state, stream):
         yield from _lacking("resource", lack)
     for w in state.resources.queue:
         if w.stream == stream:
@@ -125,7 +126,7 @@ def _resources(state: State, stream: StreamId) -> Iterator[Wait]:
             name = ", ".join(sorted(w.amounts))
             if older is not None and older.stream != stream:
                 yield Wait("resource", name, shown(older.stream), w.since, is_before=True)
-            elif not any(lack.ticket == w.ticket for lack in ResourceWaits().lacks(state, stream)):
+            elif not any(lack.ticket == w.ticket for lack in _REQUESTS.lacks(state, stream)):
                 yield Wait("resource", name, None, w.since)
 
 
@@ -192,7 +193,7 @@ def _admission(state: State, stream: Stream) -> Iterator[Wait]:
     for name in holding:
         probe = state.breakers.breaker(name).probe
         yield Wait("breaker", name, probe and shown(probe), stream.since)
-    lacks = list(AdmissionWaits().lacks(state, stream.id))
+    lacks = list(_ADMISSIONS.lacks(state, stream.id))
     for lack in lacks:
         is_slot = lack.what == "a slot"
         yield from _lacking("slot" if is_slot else "resource", lack)

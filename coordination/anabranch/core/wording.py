@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 
 def counted(count: int, noun: str) -> str:
@@ -18,3 +19,12 @@ def conflicting(streams: Sequence[str], paths: Sequence[str]) -> str:
     if len(streams) == 1:
         return f"{streams[0]} conflicts with what is there, in {where}"
     return f"{' and '.join(streams)} conflict in {where}"
+
+
+def utc(wall: float) -> str | None:
+    """Return a time of day as RFC 3339 in UTC; None if it is none."""
+    try:
+        moment = datetime.fromtimestamp(wall, UTC)
+    except (OverflowError, ValueError, OSError):
+        return None
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
