@@ -16,7 +16,7 @@ from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.events import Recorded
 from anabranch.core.ids import FINAL_POINT, RunId, StreamId
-from anabranch.core.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
 from anabranch.engine.engine import Engine
 from anabranch.engine.journal import Journal
 from anabranch.plugins import load_plugins

@@ -11,10 +11,10 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
-from anabranch.core.outcome import Refusal
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 
 if TYPE_CHECKING:

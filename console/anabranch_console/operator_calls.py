@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import msgspec
 
-from anabranch.core.calls import Acknowledge, Broadcast, Caller, Json, Requeue, Send, Unlock
+from anabranch.core.calls import Acknowledge, Broadcast, Caller, Requeue, Send, Unlock
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
     AllowViolation,
@@ -22,7 +22,8 @@ from anabranch.core.inputs import (
     StopStream,
     TellConflict,
 )
-from anabranch.core.mailboxes import OPERATOR
+from anabranch.core.json_values import Json
+from anabranch.core.model.messages import OPERATOR
 from anabranch.undecodable import UNDECODABLE
 
 CALLER = Caller(OPERATOR, 0, is_operator=True)

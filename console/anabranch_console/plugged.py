@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from anabranch.core.projections import status
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import status
 from anabranch.engine.guarded_strategies import Guard, WrongAnswer
 from anabranch.hostile_text import escape_for_terminal
 from anabranch_console.console_hooks import (

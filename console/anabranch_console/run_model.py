@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from anabranch.core.events import ConflictResolved, Recorded
 from anabranch.core.ids import Seq, StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
 from anabranch_console.time_travel import TimeSource
 

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from anabranch.core import accounting
+from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Recorded, StateChanged
-from anabranch.core.evolve import evolve, first_state
+from anabranch.core.folds.evolve import evolve, first_state
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
-from anabranch.core.outcome import Refusal
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views import accounting
 
 if TYPE_CHECKING:
     from anabranch.core.strategies import Strategies

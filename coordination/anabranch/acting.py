@@ -23,7 +23,7 @@ from anabranch.core.ids import StreamId
 from anabranch.paths import RunFolder
 
 if TYPE_CHECKING:
-    from anabranch.core.state import State
+    from anabranch.core.model.state import State
 
 OPERATOR = "operator"
 

@@ -1,7 +1,7 @@
 """A run to look at without an engine: the real core, a scripted world, a clock by hand.
 
-Every event comes out of :func:`anabranch.core.decide.decide`, so what the console shows in a test
-is what it shows in life. The script says when a process starts, speaks and ends.
+Every event comes out of :func:`anabranch.core.deciding.decide.decide`, so what the console shows in
+a test is what it shows in life. The script says when a process starts, speaks and ends.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from msgspec.structs import replace as replaced
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.decide import decide
+from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Conflict, ConflictedPath, Recorded, StreamEvent
 from anabranch.core.ids import FINAL_POINT, RunId, StreamId
-from anabranch.core.outcome import Refusal
-from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.source import Frame, Hosting, Overhead

@@ -14,8 +14,8 @@ import pytest
 
 from anabranch.core.events import Conflict, ConflictedPath
 from anabranch.core.ids import StreamId
-from anabranch.core.plan import PointPlan, StreamPlan
-from anabranch.core.state import RunPhase
+from anabranch.core.model.state import RunPhase
+from anabranch.core.plans.plan import PointPlan, StreamPlan
 from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import start_run
 from anabranch.engine.settling import SideTexts

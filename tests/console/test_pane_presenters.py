@@ -8,8 +8,8 @@ import pytest
 
 from anabranch.core.events import StateChanged
 from anabranch.core.ids import StreamId
-from anabranch.core.lock_table import LockTable
-from anabranch.core.state_versions import Change
+from anabranch.core.model.locks import LockTable
+from anabranch.core.model.sharing import Change
 from anabranch_console.glyphs import ASCII, UNICODE
 from anabranch_console.lines import Line, Span, line_cells, plain
 from anabranch_console.operator_calls import body_of, told

@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core import events as ev
+from anabranch.core.deciding.waiting.reasons import reason_for
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.inputs import RetryStream, StopRun
-from anabranch.core.lifecycle import Phase
-from anabranch.core.projections import reason_for
-from anabranch.core.state import Approval, RunPhase
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import Approval, RunPhase
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
 from anabranch_console.lines import (
     Line,

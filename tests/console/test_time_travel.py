@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from anabranch.core import calls
-from anabranch.core.evolve import evolve, first_state
-from anabranch.core.outcome import Refusal
-from anabranch.core.state import State
+from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.folds.evolve import evolve, first_state
+from anabranch.core.model.state import State
 from anabranch.engine.journal import Journal
 from anabranch_console.time_travel import Moment, Rewinder, TimeSource
 from tests.console.conftest import Console, OpenConsole, settle

@@ -8,7 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from anabranch.core.events import event_types, wire_name
-from anabranch.core.lifecycle import Phase, diagram, public_state
+from anabranch.core.model.lifecycle import Phase, diagram, public_state
+from tests.contracts import core_map
 from tests.contracts.hook_docs import hooks
 from tests.contracts.strategy_docs import strategies
 
@@ -22,7 +23,7 @@ def lifecycle() -> str:
         [
             "# A stream's life",
             "",
-            "Drawn from the table in `anabranch.core.lifecycle`; `make docs` writes it.",
+            "Drawn from the table in `anabranch.core.model.lifecycle`; `make docs` writes it.",
             "",
             "```mermaid",
             diagram().rstrip(),
@@ -52,7 +53,18 @@ def events() -> str:
     return "\n".join(lines) + "\n"
 
 
+MAP_BEGINS, MAP_ENDS = "<!-- the map: `make docs` writes it -->", "<!-- the map ends -->"
+
+
+def architecture() -> str:
+    """Return docs/architecture.md with its map of the core as it is now."""
+    before, _, rest = (DOCS / "architecture.md").read_text("utf-8").partition(MAP_BEGINS)
+    after = rest.partition(MAP_ENDS)[2]
+    return f"{before}{MAP_BEGINS}\n\n{core_map.table()}\n\n{MAP_ENDS}{after}"
+
+
 PARTS = {
+    "architecture.md": architecture,
     "lifecycle.md": lifecycle,
     "events.md": events,
     "strategies.md": strategies,

@@ -18,6 +18,7 @@ from anabranch.config import LoadedPlan, StrategyNames, check_text, parse_plan
 from anabranch.plugins import load_plugins
 from anabranch_console.cli.main import cli
 from anabranch_console.cli.planning import strategy_names
+from tests.contracts import core_map
 from tests.contracts.generated_docs import DOCS, PARTS
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,10 @@ def _commands() -> list[tuple[str, str]]:
 def test_generated_parts_are_up_to_date(name: str) -> None:
     """`make docs` has nothing to change."""
     assert (DOCS / name).read_text("utf-8") == PARTS[name]()
+
+
+def test_the_map_of_the_core_leaves_no_module_out() -> None:
+    assert core_map.unmapped() == []
 
 
 def test_every_claim_names_a_test_that_exists() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -34,10 +36,34 @@ def test_the_import_contracts_hold() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def imports_of(path: Path, known: dict[str, Path]) -> set[str]:
+    """Return the modules that a file imports anywhere: also late, also for types only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            named = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= (named & known.keys()) or ({node.module} & known.keys())
+    return found
+
+
+def test_no_module_of_the_core_imports_another_in_a_circle() -> None:
+    core = ROOT / "coordination/anabranch/core"
+    known = {
+        ".".join(path.relative_to(core.parents[1]).with_suffix("").parts): path
+        for path in core.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    graph = {name: imports_of(path, known) - {name} for name, path in known.items()}
+    TopologicalSorter(graph).prepare()  # raises CycleError, with the circle
+
+
 @pytest.mark.parametrize(
     ("statement", "forbidden"),
     [
-        ("import anabranch.core.decide", {"asyncio", "subprocess", "socket", "pluggy", "apsw"}),
+        (
+            "import anabranch.core.deciding.decide",
+            {"asyncio", "subprocess", "socket", "pluggy", "apsw"},
+        ),
         ("import anabranch.engine.host", {"textual", "rich", "pydantic"}),
         ("import anabranch_console.cli.main", {"textual", "pydantic", "apsw", "asyncio"}),
         ("import anabranch_console.cli.status", {"textual", "pydantic"}),

@@ -75,9 +75,9 @@ def test_what_is_installed_from_the_wheel_runs(built: Path, tmp_path: Path) -> N
 
 def test_a_class_is_one_class_however_it_is_imported() -> None:
     """The source layout gives each module one name, so that types do not split in two."""
-    from anabranch.core.plan import Plan
+    from anabranch.core.plans.plan import Plan
     from anabranch.testing import plan_of, stream
 
     assert type(plan_of(stream("a"))) is Plan
-    assert Plan.__module__ == "anabranch.core.plan"
+    assert Plan.__module__ == "anabranch.core.plans.plan"
     assert not [name for name in sys.modules if name.startswith(("coordination", "console."))]

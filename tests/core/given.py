@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch.core.plan import PointPlan, StreamPlan
+from anabranch.core.plans.plan import PointPlan, StreamPlan
 from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, plan_of
 

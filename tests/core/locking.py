@@ -10,12 +10,12 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.calls import Answer, Call, Caller, Lock, Unlock
-from anabranch.core.decide import decide
+from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.outcome import Decision
 from anabranch.core.effects import Effect
 from anabranch.core.ids import LockMode, RunId, StreamId
-from anabranch.core.outcome import Decision
-from anabranch.core.plan import Plan
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import Plan
 from anabranch.plugins import load_plugins
 from anabranch.testing.plans import plan_of
 from anabranch.testing.plans import stream as stream_plan

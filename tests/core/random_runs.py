@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from random import Random
 
-from anabranch.core.state import PointPhase
+from anabranch.core.model.state import PointPhase
 from anabranch.testing import ByHand, random_plan
 from tests.core.given import STRATEGIES
 

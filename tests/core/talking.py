@@ -13,14 +13,14 @@ from typing import Any
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer, Call, Caller
-from anabranch.core.decide import decide
-from anabranch.core.evolve import evolve
+from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.outcome import Decision
+from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.invariants import broken_promises
-from anabranch.core.outcome import Decision
-from anabranch.core.plan import Plan
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state import State
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import Plan
+from anabranch.core.promises.invariants import broken_promises
 from anabranch.plugins import load_plugins
 from anabranch.testing import plan_of, stream
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from anabranch.core import calls
 from anabranch.core import events as ev
-from anabranch.core.arrivals import LARGEST_VALUE_BYTES
+from anabranch.core.deciding.points.arrivals import LARGEST_VALUE_BYTES
+from anabranch.core.deciding.points.reducing import REDUCERS, reduce_values, why_not_reducible
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.reducing import REDUCERS, reduce_values, why_not_reducible
 from anabranch.testing import plan_of, point, stream
 from tests.core.working import Crew
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anabranch.core.bisection import (
+from anabranch.core.deciding.points.bisection import (
     BaseFails,
     Guilty,
     Passes,

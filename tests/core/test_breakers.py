@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.breaker_table import Breaker, BreakerPhase, Outcome, breakers_of
-from anabranch.core.breakers import should_open, surely_failing
+from anabranch.core.deciding.guardian.breakers import should_open, surely_failing
+from anabranch.core.deciding.waiting.reasons import reason_for, waits_of
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import breaker_status, reason_for, status, wall_time
-from anabranch.core.waiting import waits_of
+from anabranch.core.model.breakers import Breaker, BreakerPhase, Outcome, breakers_of
+from anabranch.core.views.projections import breaker_status, status, wall_time
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
 

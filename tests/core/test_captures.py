@@ -10,9 +10,9 @@ from hypothesis import given as for_all
 from hypothesis import strategies as some
 
 from anabranch.core import inputs
+from anabranch.core.deciding.locks.violations import against_locks, removes_nearly_all
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import files_changed_by
-from anabranch.core.violations import against_locks, removes_nearly_all
+from anabranch.core.views.projections import files_changed_by
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
 from tests.core.locking import Run, running

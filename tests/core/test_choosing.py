@@ -9,10 +9,10 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.choosing import candidates
+from anabranch.core.deciding.choosing import candidates
 from anabranch.core.ids import PointId
-from anabranch.core.plan import PointPlan, StreamPlan
-from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.plans.plan import PointPlan, StreamPlan
 from anabranch.core.strategies import PointDecision, PointView, WaitForMore
 from anabranch.testing import ByHand, plan_of, point, stream
 from anabranch.testing.trying import strategies_with

@@ -6,9 +6,9 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.convergence import conflicts_in_words
+from anabranch.core.deciding.points.convergence import conflicts_in_words
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.state import Point, PointPhase
+from anabranch.core.model.state import Point, PointPhase
 from anabranch.testing import ByHand, point, stream
 from anabranch.testing.by_hand import conflict_of
 from tests.core.given import given

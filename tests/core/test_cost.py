@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from anabranch.core import inputs
-from anabranch.core.decide import decide
-from anabranch.core.plan import StreamPlan
+from anabranch.core.deciding.decide import decide
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.testing import stream
 from tests.core.given import STRATEGIES, given
 

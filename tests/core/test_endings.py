@@ -12,11 +12,10 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.deciding.points.endings import left_out, why_not_converged
 from anabranch.core.effects import WakeAt
-from anabranch.core.endings import left_out, why_not_converged
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.projections import status
-from anabranch.core.state import Approval, Point, PointPhase
+from anabranch.core.model.state import Approval, Point, PointPhase
 from anabranch.core.strategies import (
     Abandon,
     Checkpoint,
@@ -25,6 +24,7 @@ from anabranch.core.strategies import (
     PointView,
     WaitForMore,
 )
+from anabranch.core.views.projections import status
 from anabranch.engine.guarded_strategies import Guard, guarded
 from anabranch.testing import ByHand, plan_of, point, stream
 from anabranch.testing.trying import strategies_with

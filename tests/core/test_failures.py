@@ -10,9 +10,9 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 
 from anabranch.core import inputs
-from anabranch.core.failures import classify
+from anabranch.core.deciding.streams.failures import classify
 from anabranch.core.ids import StreamId
-from anabranch.core.state import Exit
+from anabranch.core.model.state import Exit
 from anabranch.core.strategies import EndedAttempt, FailureClass
 from anabranch.core.strategies.failures import CANNOT_START, UNKNOWN
 from anabranch.testing import ByHand, stream

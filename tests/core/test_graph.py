@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anabranch.core.graph import (
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.plans.graph import (
     critical_path,
     descendants,
     ended_before,
@@ -21,8 +22,7 @@ from anabranch.core.graph import (
     upward_rank,
     waves,
 )
-from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.plan import Dependency, DependencyCondition, Plan, PointPlan, StreamPlan
+from anabranch.core.plans.plan import Dependency, DependencyCondition, Plan, PointPlan, StreamPlan
 
 
 def stream(

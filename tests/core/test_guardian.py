@@ -13,15 +13,15 @@ from msgspec.structs import replace
 from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.guardian.brakes import INTENSITY_SECONDS, LEAST_INTENSITY
-from anabranch.core.guardian.by_hand import foretell
-from anabranch.core.guardian.diagnosis import diagnose
+from anabranch.core.deciding.guardian.brakes import INTENSITY_SECONDS, LEAST_INTENSITY
+from anabranch.core.deciding.guardian.by_hand import foretell
+from anabranch.core.deciding.guardian.diagnosis import diagnose
+from anabranch.core.deciding.owed import owed
+from anabranch.core.deciding.streams.restoring import to_restore
 from anabranch.core.ids import StreamId
-from anabranch.core.owed import owed
-from anabranch.core.plan import AskPlan, Plan
-from anabranch.core.restoring import to_restore
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state import RunPhase
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.model.state import RunPhase
+from anabranch.core.plans.plan import AskPlan, Plan
 from anabranch.core.strategies.remedies import Drop, RemedyDecision, Trouble
 from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, plan_of, point, stream

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from anabranch.core import inputs
+from anabranch.core.folds.inheritance import held_by, inherited_by, inherited_from
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.inheritance import held_by, inherited_by, inherited_from
-from anabranch.core.state import Inheritance
+from anabranch.core.model.state import Inheritance
 from anabranch.testing import ByHand, stream
 from anabranch.testing.by_hand import conflict_of
 from tests.core.given import given

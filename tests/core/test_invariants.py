@@ -14,11 +14,11 @@ from rpds import HashTrieMap
 
 from anabranch.core import calls
 from anabranch.core.ids import StreamId
-from anabranch.core.invariants import broken_promises
-from anabranch.core.lifecycle import Phase
-from anabranch.core.resource_table import Held
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state import Counts, RunPhase, State
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.resources import Held
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.model.state import Counts, RunPhase, State
+from anabranch.core.promises.invariants import broken_promises
 from anabranch.testing import plan_of, stream
 from anabranch.testing.memory_store import replay
 from tests.core.given import given

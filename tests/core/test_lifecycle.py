@@ -7,9 +7,9 @@ import itertools
 import pytest
 
 from anabranch.core import events as ev
-from anabranch.core.evolve import evolve
+from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.lifecycle import (
+from anabranch.core.model.lifecycle import (
     ACTIVE,
     ENDED,
     TRANSITIONS,

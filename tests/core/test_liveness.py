@@ -10,9 +10,9 @@ import pytest
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.calls import Caller, Heartbeat, Renew, StateSet
-from anabranch.core.heartbeats import MOST_NEWS, NEWS_SECONDS
+from anabranch.core.deciding.streams.heartbeats import MOST_NEWS, NEWS_SECONDS
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import status, wall_time
+from anabranch.core.views.projections import status, wall_time
 from anabranch.engine.interference import Interference
 from anabranch.engine.liveness import LivenessWatch, Signs, judge
 from anabranch.engine.process_table import MachineLoad

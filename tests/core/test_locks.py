@@ -10,13 +10,18 @@ from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.calls import Caller, Heartbeat, Lock, Unlock, Withdraw
+from anabranch.core.deciding.locks.locks import MOST_WAITING, MOST_WAITING_PATTERNS
+from anabranch.core.deciding.locks.violations import (
+    MOST_VIOLATIONS,
+    doubtful,
+    outside,
+    why_not_merged,
+)
 from anabranch.core.ids import LockMode, StreamId
-from anabranch.core.invariants import broken_promises
-from anabranch.core.lock_table import grants_of
-from anabranch.core.lock_views import locks_status
-from anabranch.core.locks import MOST_WAITING, MOST_WAITING_PATTERNS
-from anabranch.core.state import PointPhase, RunPhase
-from anabranch.core.violations import MOST_VIOLATIONS, doubtful, outside, why_not_merged
+from anabranch.core.model.locks import grants_of
+from anabranch.core.model.state import PointPhase, RunPhase
+from anabranch.core.promises.invariants import broken_promises
+from anabranch.core.views.locks import locks_status
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import Run, begun, running, started
 

@@ -11,12 +11,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Broadcast, Send
+from anabranch.core.deciding.messages import MOST_WAITING
+from anabranch.core.deciding.owed import owed
+from anabranch.core.folds.messages import KEPT
 from anabranch.core.ids import StreamId
 from anabranch.core.json_values import MOST_BYTES
-from anabranch.core.mailboxes import KEPT
-from anabranch.core.message_views import dead_letters, messages, messages_of, waiting_for
-from anabranch.core.messages import MOST_WAITING
-from anabranch.core.owed import owed
+from anabranch.core.views.messages import dead_letters, messages, messages_of, waiting_for
 from anabranch.testing import plan_of, stream
 from tests.core.talking import OPERATOR, Talk
 

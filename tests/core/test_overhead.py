@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from anabranch.core import events as ev
-from anabranch.core.overhead import look
-from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.deciding.overhead import look
+from anabranch.core.model.snapshots import decode_state, encode_state
 from tests.core.working import Crew
 
 DEAR = {"workspaces": 1.0, "merging": 9.0}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
+from anabranch.core.deciding.owed import owed, stops_asked_for
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.owed import owed, stops_asked_for
 from anabranch.testing import stream
 from tests.core.given import given
 from tests.core.random_runs import random_run

@@ -10,15 +10,15 @@ import pytest
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.deciding.conflicts.reverting import reverts
+from anabranch.core.deciding.points.checkpoints import snapshots
+from anabranch.core.folds.inheritance import inherited_from
+from anabranch.core.folds.known_trees import in_checkpoint, known_tree, still_stands
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.inheritance import inherited_from
-from anabranch.core.known_trees import in_checkpoint, known_tree, still_stands
-from anabranch.core.plan import PointPlan
-from anabranch.core.point_checkpoints import snapshots
-from anabranch.core.projections import sync_status
-from anabranch.core.reverting import reverts
-from anabranch.core.state import Point, PointPhase
+from anabranch.core.model.state import Point, PointPhase
+from anabranch.core.plans.plan import PointPlan
 from anabranch.core.strategies import Abandon, Checkpoint, Converge, PointView, WaitForMore
+from anabranch.core.views.projections import sync_status
 from anabranch.testing import ByHand, point, stream
 from anabranch.testing.by_hand import conflict_of
 from tests.core.given import STRATEGIES, given

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from anabranch.core import effects as fx
+from anabranch.core.folds.inheritance import inherited_by
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.inheritance import inherited_by
-from anabranch.core.plan import PointPlan, StreamPlan
-from anabranch.core.state import Point, PointPhase
+from anabranch.core.model.state import Point, PointPhase
+from anabranch.core.plans.plan import PointPlan, StreamPlan
 from anabranch.core.strategies import Converge, PointView, WaitForMore
 from anabranch.testing import ByHand, point, stream
 from tests.core.given import STRATEGIES, given

@@ -6,10 +6,17 @@ from typing import Any
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.deciding.conflicts.radar import (
+    LastTrial,
+    Work,
+    foreseen_with,
+    have_met,
+    next_pairs,
+    pair_of,
+)
+from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.outcome import Refusal
-from anabranch.core.radar import LastTrial, Work, foreseen_with, have_met, next_pairs, pair_of
 from anabranch.testing import ByHand, stream
 from anabranch.testing.by_hand import conflict_of
 from tests.core.given import given

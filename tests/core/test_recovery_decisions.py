@@ -8,7 +8,7 @@ import pytest
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.projections import exit_code_of
+from anabranch.core.views.projections import exit_code_of
 from anabranch.testing import ByHand, stream
 from tests.core.given import given
 

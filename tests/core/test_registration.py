@@ -8,12 +8,12 @@ from msgspec.structs import replace
 from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
+from anabranch.core.deciding.joined import LONGEST_CAPABILITY, MOST_CAPABILITIES
+from anabranch.core.deciding.owed import owed
 from anabranch.core.ids import StreamId
-from anabranch.core.owed import owed
-from anabranch.core.plan import Dependency, DependencyCondition, Plan, StreamPlan
-from anabranch.core.projections import status
-from anabranch.core.providers import with_providers
-from anabranch.core.registration import LONGEST_CAPABILITY, MOST_CAPABILITIES
+from anabranch.core.plans.plan import Dependency, DependencyCondition, Plan, StreamPlan
+from anabranch.core.plans.providers import with_providers
+from anabranch.core.views.projections import status
 from anabranch.testing import plan_of, stream
 from tests.core.locking import Run, started, step
 from tests.core.talking import OPERATOR

@@ -7,16 +7,16 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.deciding.owed import owed
 from anabranch.core.effects import RunResolver
 from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.events.conflicts import Choice
+from anabranch.core.folds.inheritance import to_inherit
+from anabranch.core.folds.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.inheritance import to_inherit
-from anabranch.core.outcome import Refusal
-from anabranch.core.owed import owed
-from anabranch.core.plan import ConflictPolicy
-from anabranch.core.resolutions import key_of, open_conflicts, undecided
-from anabranch.core.state import PointPhase
+from anabranch.core.model.state import PointPhase
+from anabranch.core.plans.plan import ConflictPolicy
 from anabranch.testing import ByHand, point, stream
 from tests.core.given import given
 

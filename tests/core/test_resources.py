@@ -9,13 +9,13 @@ import pytest
 
 from anabranch.core import calls
 from anabranch.core import events as ev
-from anabranch.core.ids import StreamId
-from anabranch.core.projections import reason_for
-from anabranch.core.resources import (
+from anabranch.core.deciding.resources import (
     RESERVE_SECONDS,
     STOP_AFTER_SECONDS,
     TELL_AFTER_SECONDS,
 )
+from anabranch.core.deciding.waiting.reasons import reason_for
+from anabranch.core.ids import StreamId
 from anabranch.testing import plan_of, stream
 from tests.core.working import Crew
 

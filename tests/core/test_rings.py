@@ -9,12 +9,12 @@ from rpds import HashTrieMap
 
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
-from anabranch.core.breaker_table import Breaker, BreakerPhase, restored
+from anabranch.core.deciding.waiting.reasons import waits_of
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.plan import Dependency, StreamPlan
-from anabranch.core.providers import with_providers
-from anabranch.core.waiting import waits_of
+from anabranch.core.model.breakers import Breaker, BreakerPhase, restored
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.plans.plan import Dependency, StreamPlan
+from anabranch.core.plans.providers import with_providers
 from anabranch.testing import plan_of, stream
 from tests.core.locking import Run, started
 

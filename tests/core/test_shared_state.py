@@ -13,19 +13,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from anabranch.core import events as ev
-from anabranch.core import state_versions
 from anabranch.core.calls import Caller, StateCommit, StateSet
-from anabranch.core.decide import decide
-from anabranch.core.draft import Draft
+from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.outcome import Decision, Refusal
+from anabranch.core.deciding.owed import owed
+from anabranch.core.deciding.sharing import Contribution, synchronise
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.json_values import MOST_BYTES
-from anabranch.core.outcome import Decision, Refusal
-from anabranch.core.owed import owed
-from anabranch.core.plan import SharedStatePlan
-from anabranch.core.shared_state import Contribution, synchronise
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state_versions import VERSION_BYTES
-from anabranch.core.state_views import (
+from anabranch.core.model import sharing as state_versions
+from anabranch.core.model.sharing import VERSION_BYTES
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.plans.plan import SharedStatePlan
+from anabranch.core.views.sharing import (
     Reading,
     differences,
     state_log,

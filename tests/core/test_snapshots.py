@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from anabranch.core.snapshots import decode_state, encode_state
+from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.testing import ByHand, plan_of, stream
 from tests.core.given import STRATEGIES, given
 

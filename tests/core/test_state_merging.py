@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from anabranch.core.deciding.merging import Lookup, Merge, merge, patched
 from anabranch.core.json_values import text_of, value_of
-from anabranch.core.state_merging import Lookup, Merge, merge, patched
 
 LEAVES = st.none() | st.booleans() | st.integers(-1, 2) | st.sampled_from([0.0, 1.0, "", "x"])
 VALUES = st.recursive(

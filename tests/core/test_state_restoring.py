@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.calls import StateRestore
-from anabranch.core.guardian.by_hand import foretell
+from anabranch.core.deciding.guardian.by_hand import foretell
+from anabranch.core.folds.undoing import KEYS_TOLD, listed
 from anabranch.core.ids import StreamId
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state_restoring import KEYS_TOLD, listed
+from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.testing import plan_of, stream
 from tests.core.talking import OPERATOR
 from tests.core.working import Crew

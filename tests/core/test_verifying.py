@@ -9,11 +9,11 @@ import pytest
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.deciding.owed import owed
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.owed import owed
-from anabranch.core.plan import StreamPlan
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state import PointPhase, RunPhase
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.model.state import PointPhase, RunPhase
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, plan_of, point, stream
 

@@ -11,25 +11,26 @@ from msgspec.structs import replace
 
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
-from anabranch.core.foretelling import granted_by_revoking, skipped_without
-from anabranch.core.guardian.by_hand import evidence_of, foretell
-from anabranch.core.guardian.care import Care
-from anabranch.core.ids import FINAL_POINT, LockMode, StreamId
-from anabranch.core.lock_table import asks_of, blockers
-from anabranch.core.lock_views import locks_status
-from anabranch.core.projections import reason_for, status, stream_status
-from anabranch.core.state import State
-from anabranch.core.wait_sources import SOURCES
-from anabranch.core.waiting import (
+from anabranch.core.deciding.guardian.by_hand import evidence_of, foretell
+from anabranch.core.deciding.waiting.reasons import (
     Wait,
     in_short,
     in_words,
     keeps_waiting,
+    reason_for,
     standing,
     waiting_for,
     waits_of,
 )
-from anabranch.core.waits import edges_from
+from anabranch.core.deciding.waiting.sources import SOURCES
+from anabranch.core.deciding.waiting.waits import edges_from
+from anabranch.core.ids import FINAL_POINT, LockMode, StreamId
+from anabranch.core.model.care import Care
+from anabranch.core.model.locks import asks_of, blockers
+from anabranch.core.model.state import State
+from anabranch.core.views.foretelling import granted_by_revoking, skipped_without
+from anabranch.core.views.locks import locks_status
+from anabranch.core.views.projections import status, stream_status
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import OPERATOR, Run, running, started
 

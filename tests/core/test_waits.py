@@ -12,17 +12,17 @@ from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core import events as ev
-from anabranch.core.draft import Draft
+from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.waiting.sources import SOURCES
+from anabranch.core.deciding.waiting.waits import edges_from, find_ring, victim_of
 from anabranch.core.events import Edge
-from anabranch.core.evolve import evolve
+from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import LockMode, StreamId
-from anabranch.core.lock_table import asks_of, blockers
-from anabranch.core.lock_views import locks_status
-from anabranch.core.plan import Dependency
-from anabranch.core.providers import with_providers
-from anabranch.core.state import State
-from anabranch.core.wait_sources import SOURCES
-from anabranch.core.waits import edges_from, find_ring, victim_of
+from anabranch.core.model.locks import asks_of, blockers
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import Dependency
+from anabranch.core.plans.providers import with_providers
+from anabranch.core.views.locks import locks_status
 from anabranch.testing.plans import plan_of, stream
 from tests.core.locking import Run, begun, running, started
 

@@ -8,7 +8,7 @@ from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.state import PointPhase
+from anabranch.core.model.state import PointPhase
 from tests.core.talking import OPERATOR, Talk
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from anabranch.core.ids import StreamId
-from anabranch.core.plan import Plan
+from anabranch.core.plans.plan import Plan
 from anabranch.drilling.faults import Fault, FaultKind, check_faults, usual_faults
 from anabranch.drilling.rehearsal import CONFLICT_FILE, rehearsal_of, slow_seconds
 from anabranch.errors import UsageError

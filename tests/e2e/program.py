@@ -23,8 +23,8 @@ from typing import Any
 import pytest
 import tomli_w
 
-from anabranch.core.projections import event_line, status
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import event_line, status
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_numbers import newest_first
 from anabranch.engine.runs import read_run

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.core.state import RunPhase
+from anabranch.core.model.state import RunPhase
 from anabranch.paths import RunFolder
 from tests.e2e.program import Program, until
 from tests.engine.repositories import git, make_repository

@@ -13,7 +13,7 @@ import pytest
 from anabranch.core.calls import Broadcast
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RetryStream, StopStream
-from anabranch.core.state import RunPhase
+from anabranch.core.model.state import RunPhase
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.hosting import resume_run
 from anabranch.plugins import load_plugins

@@ -13,7 +13,7 @@ from typing import Any
 from anabranch.client.verbs import Reply
 from anabranch.core import inputs
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine.engine import Engine
 from anabranch.engine.gateway.desk import Reply as Told
 from anabranch.engine.gateway.front import Gateway

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.workspaces import (
     Base,
     Conflict,

@@ -11,7 +11,7 @@ from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.events import Recorded, StreamSucceeded, WorkspacePrepared
 from anabranch.core.ids import FINAL_POINT, RunId, StreamId
-from anabranch.core.plan import Plan, PointPlan, StreamPlan, WorkspaceKind
+from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan, WorkspaceKind
 from anabranch.engine.engine import Engine, Turn
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.workspaces import open_repository

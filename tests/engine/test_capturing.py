@@ -12,7 +12,7 @@ import pytest
 from msgspec.structs import replace as replaced
 
 from anabranch.core.ids import StreamId
-from anabranch.core.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces import (
     WorkspaceReplaced,

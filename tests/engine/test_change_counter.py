@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from anabranch.core.ids import StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.plan import WorkspaceKind
-from anabranch.core.state import State, Stream
-from anabranch.core.state import Workspace as Known
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
+from anabranch.core.model.state import Workspace as Known
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Workspace, count_changes

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
-from anabranch.core.state import State
-from anabranch.core.state import Workspace as Known
+from anabranch.core.model.state import State
+from anabranch.core.model.state import Workspace as Known
 from anabranch.engine.conflict_radar import ConflictRadar
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.engine.workspaces import Workspace

@@ -8,7 +8,7 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine import feed as feeds
 from anabranch.engine.feed import Feed
 from anabranch.plugins import load_plugins

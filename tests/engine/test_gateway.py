@@ -18,7 +18,7 @@ from anabranch.client import AsyncClient
 from anabranch.core import calls
 from anabranch.core.calls import Caller
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.lock_table import grant_at
+from anabranch.core.model.locks import grant_at
 from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import socket_server, wire
 from anabranch.engine.gateway.addresses import door_folder

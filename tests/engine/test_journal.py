@@ -17,7 +17,7 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine.journal import ROWS_AT_ONCE, Journal
 from anabranch.engine.journal_errors import JournalDamaged
 from anabranch.errors import DiskFull, MachineShort, WorldError

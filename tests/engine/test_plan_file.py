@@ -36,7 +36,7 @@ from anabranch.config.advice import may_overlap
 from anabranch.config.positions import key_positions
 from anabranch.config.support import NOT_YET
 from anabranch.config.values import duration_seconds
-from anabranch.core.plan import Dependency, Plan, StreamPlan, Work
+from anabranch.core.plans.plan import Dependency, Plan, StreamPlan, Work
 
 MALFORMED = sorted((Path(__file__).parent.parent / "fixtures" / "malformed_plans").glob("*.toml"))
 SCHEMA = jsonschema.Draft202012Validator(plan_schema())
@@ -923,7 +923,7 @@ def test_the_first_plan_has_twelve_lines_and_names_the_schema_in_the_first() -> 
 
 def test_the_engine_starts_without_the_plan_files_model() -> None:
     """Only who reads a plan file pays for the import of the model's library."""
-    code = "import sys, anabranch, anabranch.core.graph; sys.exit('pydantic' in sys.modules)"
+    code = "import sys, anabranch, anabranch.core.plans.graph; sys.exit('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 

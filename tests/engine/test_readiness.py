@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.plan import Dependency, Plan, PointPlan, StreamPlan
+from anabranch.core.plans.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.engine.preflight import look_around, require_ready, warnings_for
 from anabranch.engine.workspaces import readiness, why_not_approve, why_not_begin
 from anabranch.errors import DiskFull, LossRefused, UsageError

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from anabranch.core.ids import FINAL_POINT
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine.git import Git
 from anabranch.engine.result_presence import result_is_missing
 from tests.engine.repositories import make_repository

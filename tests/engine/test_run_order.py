@@ -9,7 +9,7 @@ import pytest
 
 from anabranch.core.events import Recorded, RunStarted
 from anabranch.core.ids import RunId
-from anabranch.core.plan import Plan, Work
+from anabranch.core.plans.plan import Plan, Work
 from anabranch.engine import requests
 from anabranch.engine.history import estimates
 from anabranch.engine.journal import Journal

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from anabranch.core.ids import StreamId
-from anabranch.core.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.workspaces import (
     Parked,
     Reclaimed,

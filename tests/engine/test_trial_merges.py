@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.ids import StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.state import Stream
-from anabranch.core.state import Workspace as CoreWorkspace
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import Stream
+from anabranch.core.model.state import Workspace as CoreWorkspace
 from anabranch.engine.workspaces import Result, Workspace
 from anabranch.engine.workspaces.trial import Side, Trial, Trials
 from tests.engine.repositories import (

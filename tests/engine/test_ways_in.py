@@ -20,7 +20,7 @@ import pytest
 from anabranch.client import AsyncClient, Client, ab_words, mcp_tools
 from anabranch.client.verbs import Reply, Verbs
 from anabranch.core.calls import Caller
-from anabranch.core.decide import CALLS
+from anabranch.core.deciding.decide import CALLS
 from anabranch.core.ids import StreamId
 from anabranch.engine.gateway import wire
 from tests.engine.knocking import DEADLINE_SECONDS, Bench

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.ids import StreamId
-from anabranch.core.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces import (
     Workspace,

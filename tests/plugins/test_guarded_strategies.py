@@ -15,7 +15,7 @@ import pytest
 
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.state import RunPhase
+from anabranch.core.model.state import RunPhase
 from anabranch.core.strategies import (
     Ask,
     Converge,

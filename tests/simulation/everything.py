@@ -16,17 +16,17 @@ from msgspec.structs import replace
 from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.decide import decide
+from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.outcome import Decision, Refusal
+from anabranch.core.deciding.owed import owed
+from anabranch.core.deciding.waiting.reasons import called_waits
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.lock_table import asks_of
-from anabranch.core.outcome import Decision, Refusal
-from anabranch.core.owed import owed
-from anabranch.core.plan import Dependency, DependencyCondition, Plan, StreamPlan
-from anabranch.core.providers import with_providers
-from anabranch.core.state import State
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.locks import asks_of
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import Dependency, DependencyCondition, Plan, StreamPlan
+from anabranch.core.plans.providers import with_providers
 from anabranch.core.strategies import Strategies
-from anabranch.core.waiting import called_waits
 from anabranch.testing import plan_of, point, stream
 from tests.simulation import oracles
 

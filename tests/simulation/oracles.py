@@ -6,33 +6,35 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from anabranch.core import arrivals, breakers, calls, inputs, resources
+from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.answers import why_not_heard
-from anabranch.core.breaker_table import breakers_of
-from anabranch.core.decide import decide
-from anabranch.core.evolve import evolve
-from anabranch.core.foretelling import granted_by_revoking, skipped_without
-from anabranch.core.guardian import by_hand
+from anabranch.core.deciding import resources
+from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.guardian import breakers, by_hand
+from anabranch.core.deciding.hearing import why_not_heard
+from anabranch.core.deciding.outcome import Decision
+from anabranch.core.deciding.owed import owed
+from anabranch.core.deciding.points import arrivals
+from anabranch.core.deciding.streams.scheduling import is_met
+from anabranch.core.deciding.waiting.reasons import called_waits, in_words, waits_of
+from anabranch.core.deciding.waiting.sources import SOURCES
+from anabranch.core.deciding.waiting.waits import edges_from
+from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import StreamId
-from anabranch.core.invariants import broken_promises
-from anabranch.core.lifecycle import ACTIVE, Phase
-from anabranch.core.lock_table import asks_of, blockers, shown
-from anabranch.core.lock_views import locks_told
-from anabranch.core.message_views import messages
-from anabranch.core.outcome import Decision
-from anabranch.core.owed import owed
-from anabranch.core.projections import status
-from anabranch.core.resource_table import Amounts
-from anabranch.core.scheduling import is_met
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state import State
-from anabranch.core.state_views import state_log, verify_chain
+from anabranch.core.model.breakers import breakers_of
+from anabranch.core.model.lifecycle import ACTIVE, Phase
+from anabranch.core.model.locks import asks_of, blockers, shown
+from anabranch.core.model.resources import Amounts
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.model.state import State
+from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.strategies import Strategies
-from anabranch.core.wait_sources import SOURCES
-from anabranch.core.waiting import called_waits, in_words, waits_of
-from anabranch.core.waits import edges_from
+from anabranch.core.views.foretelling import granted_by_revoking, skipped_without
+from anabranch.core.views.locks import locks_told
+from anabranch.core.views.messages import messages
+from anabranch.core.views.projections import status
+from anabranch.core.views.sharing import state_log, verify_chain
 
 MAY_HAPPEN_AGAIN = (ev.LeaseRenewed, ev.StreamHeartbeat, ev.ConvergenceWaits)
 """Events that tell of a time, or what is waited for."""

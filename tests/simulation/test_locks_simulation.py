@@ -8,16 +8,17 @@ from random import Random
 import msgspec
 import pytest
 
-from anabranch.core import calls, inputs, lock_snapshots
+from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
+from anabranch.core.deciding.outcome import Decision
 from anabranch.core.globs import overlap
 from anabranch.core.ids import LockMode, Seq, StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.lock_invariants import broken_lock_promises
-from anabranch.core.lock_table import asks_of
-from anabranch.core.outcome import Decision
-from anabranch.core.snapshots import encode_state
+from anabranch.core.model import lock_snapshots
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.locks import asks_of
+from anabranch.core.model.snapshots import encode_state
+from anabranch.core.promises.locks import broken_lock_promises
 from tests.core.locking import running, step
 
 SEEDS, PARTS = 5000, 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
 from anabranch.errors import LossRefused, NotSettled

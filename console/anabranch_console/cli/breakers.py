@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from anabranch.core.projections import breaker_status
+from anabranch.core.views.projections import breaker_status
 from anabranch.engine.requests import Request
 from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
 from anabranch_console.cli.reading import found_run

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from anabranch.core.projections import (
+from anabranch.core.model.state import Point, State
+from anabranch.core.views.projections import (
     SCHEMA,
     foreseen_status,
     in_plan_order,
@@ -14,7 +15,6 @@ from anabranch.core.projections import (
     sync_status,
     wall_time,
 )
-from anabranch.core.state import Point, State
 from anabranch_console.cli.output import json_option, print_json, print_table, run_argument, shown
 from anabranch_console.cli.reading import found_run
 

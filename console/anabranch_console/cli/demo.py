@@ -9,7 +9,7 @@ import sys
 import click
 
 from anabranch.config import LoadedPlan, StrategyNames, load_plan
-from anabranch.core.state import RunPhase
+from anabranch.core.model.state import RunPhase
 from anabranch.engine.hosting import start_run
 from anabranch_console import demo
 from anabranch_console.cli.hosting import Wishes, exit_code, finish, host_run, interrupt_option

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from anabranch.core.projections import SCHEMA
+from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.git_leftovers import remove_stale_worktrees
 from anabranch.engine.health import Finding, examine
 from anabranch.engine.opening import git_errors

@@ -7,8 +7,8 @@ import shlex
 import click
 
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import SCHEMA
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.gateway.outside import joined_environment, operators_environment
 from anabranch.errors import UsageError
 from anabranch_console.cli.output import json_option, print_json, run_argument, say

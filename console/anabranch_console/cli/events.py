@@ -7,8 +7,8 @@ import time
 import click
 
 from anabranch.core.events import Recorded
-from anabranch.core.projections import event_line
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import event_line
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.journal import Journal
 from anabranch_console.cli.output import duration, print_json_line, run_argument, shown

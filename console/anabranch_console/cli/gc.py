@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from anabranch.core.projections import SCHEMA
+from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.cleaning import CleanedRun, clean_run, rescues_of
 from anabranch.engine.runs import find_run, run_folders
 from anabranch_console.cli.hosting import EXIT_WOULD_LOSE_WORK, finish

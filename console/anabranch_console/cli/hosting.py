@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.projections import event_line
-from anabranch.core.state import RunPhase, State
+from anabranch.core.model.state import RunPhase, State
+from anabranch.core.views.projections import event_line
 from anabranch.engine.feed import FRAME_LIMIT
 from anabranch.engine.host import RunHost
 from anabranch.engine.journal import Journal

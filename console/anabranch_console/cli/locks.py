@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from anabranch.core.lock_views import locks_told
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.locks import locks_told
 from anabranch.engine.runs import FoundRun
 from anabranch_console.cli.output import (
     duration,

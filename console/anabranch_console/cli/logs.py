@@ -9,8 +9,8 @@ import click
 import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.projections import SCHEMA
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.log_reading import LINE_CELLS_LIMIT, TAIL_BYTES_LIMIT, LogTail, read_tail
 from anabranch.errors import UsageError

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from anabranch.core.message_views import messages_of
+from anabranch.core.views.messages import messages_of
 from anabranch.engine.runs import run_records
 from anabranch_console.cli.output import (
     json_option,

@@ -21,8 +21,8 @@ from anabranch.config import (
     load_plan,
     plan_from_commands,
 )
-from anabranch.core.guardian.rungs import RUNGS
-from anabranch.core.plan import Plan
+from anabranch.core.deciding.guardian.rungs import RUNGS
+from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.history import estimates
 from anabranch.engine.opening import git_errors, open_project

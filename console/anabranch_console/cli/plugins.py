@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from anabranch.core.projections import SCHEMA
+from anabranch.core.views.projections import SCHEMA
 from anabranch.errors import UsageError
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.plugin_store.listing import Listed, Listing, list_plugins, shared_names

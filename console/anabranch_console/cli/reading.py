@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from anabranch.core import accounting
 from anabranch.core.ids import StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views import accounting
 from anabranch.engine.reporting import read_report
 from anabranch.engine.runs import FoundRun, find_run, read_run, run_clock
 from anabranch.errors import UsageError, WorldError

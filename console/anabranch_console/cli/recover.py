@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
-from anabranch.core.guardian.by_hand import REMEDIES, foretell, in_words
+from anabranch.core.deciding.guardian.by_hand import REMEDIES, foretell, in_words
 from anabranch.core.ids import StreamId
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run

@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from anabranch.bounded_call import in_words
-from anabranch.core.projections import event_line
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import event_line
 from anabranch.engine.journal import Journal
 from anabranch.engine.reporting import build_report, proved_anew, read_report
 from anabranch.errors import PluginRefused, UsageError

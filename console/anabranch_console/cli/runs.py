@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from anabranch.core.projections import SCHEMA, run_summary
+from anabranch.core.views.projections import SCHEMA, run_summary
 from anabranch.core.wording import counted
 from anabranch.engine.git import GitError
 from anabranch.engine.runs import FoundRun, read_run, run_folders

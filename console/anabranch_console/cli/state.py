@@ -7,9 +7,9 @@ from typing import Any
 import click
 import msgspec
 
-from anabranch.core.outcome import Refusal
-from anabranch.core.projections import SCHEMA
-from anabranch.core.state_views import state_log_of, value_in, verify_history
+from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.views.projections import SCHEMA
+from anabranch.core.views.sharing import state_log_of, value_in, verify_history
 from anabranch.engine.runs import run_records
 from anabranch.errors import UsageError
 from anabranch_console.cli.meaning import KnownCommands

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from anabranch.core.projections import is_plain_folder, status
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import is_plain_folder, status
 from anabranch_console.cli.output import (
     glyph,
     json_option,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from anabranch.core.outcome import Refusal
-from anabranch.core.state import State
+from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.model.state import State
 from anabranch.engine import requests
 from anabranch.engine.host import RunHost
 from anabranch.engine.hosting import AlreadyHosted, resume_run, stop_unhosted

@@ -8,7 +8,7 @@ from functools import partial
 import click
 
 from anabranch.core.ids import StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run, run_folders
 from anabranch.errors import AnabranchError, UsageError

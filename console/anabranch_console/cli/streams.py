@@ -6,16 +6,16 @@ from typing import Any
 
 import click
 
-from anabranch.core.accounting import worked_seconds
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import (
+from anabranch.core.model.state import State, Stream
+from anabranch.core.views.accounting import worked_seconds
+from anabranch.core.views.projections import (
     SCHEMA,
     joined_status,
     joined_streams,
     stream_status,
     wall_time,
 )
-from anabranch.core.state import State, Stream
 from anabranch_console.cli.output import (
     duration,
     glyph,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anabranch.core.state import Point, PointPhase
+from anabranch.core.model.state import Point, PointPhase
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.presenters.point_lines import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anabranch.core.state import Stream
+from anabranch.core.model.state import Stream
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.presenters.guardian_lines import (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anabranch.core.state_versions import Change, SharedState
+from anabranch.core.model.sharing import Change, SharedState
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.presenters.change_lines import change_columns, change_detail, change_text

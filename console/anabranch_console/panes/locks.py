@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anabranch.core.lock_table import Entry, LockTable, shown
-from anabranch.core.lock_views import waits_across
+from anabranch.core.model.locks import Entry, LockTable, shown
+from anabranch.core.views.locks import waits_across
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.presenters.lock_lines import (

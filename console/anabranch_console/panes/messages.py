@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anabranch.core.ids import StreamId
-from anabranch.core.mailboxes import OPERATOR, Mailboxes, Message
+from anabranch.core.model.messages import OPERATOR, Mailboxes, Message
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.pane import MenuItem, Pane
 from anabranch_console.presenters.message_lines import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from anabranch.core.resource_table import CPU, MEMORY
+from anabranch.core.model.resources import CPU, MEMORY
 from anabranch_console.presenters import wording
 
 

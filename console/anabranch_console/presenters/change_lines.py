@@ -7,9 +7,9 @@ from difflib import SequenceMatcher
 
 import msgspec
 
-from anabranch.core.mailboxes import OPERATOR_NAME
-from anabranch.core.state import State
-from anabranch.core.state_versions import Change
+from anabranch.core.model.messages import OPERATOR_NAME
+from anabranch.core.model.sharing import Change
+from anabranch.core.model.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap
 from anabranch_console.presenters import wording

@@ -7,7 +7,7 @@ from typing import Any
 
 from anabranch.core import events as ev
 from anabranch.core.json_values import text_of
-from anabranch.core.lock_table import shown
+from anabranch.core.model.locks import shown
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.amounts import amounts_text
 

@@ -7,9 +7,9 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from anabranch.core import events as ev
+from anabranch.core.deciding.streams.streams import exit_in_words
 from anabranch.core.ids import FINAL_POINT
-from anabranch.core.state import State
-from anabranch.core.streams import exit_in_words
+from anabranch.core.model.state import State
 from anabranch.core.wording import conflicting
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, fit
@@ -121,7 +121,7 @@ def _plain_detail(event: ev.Event) -> str:
 
 
 def _exited(event: ev.StreamExited) -> str:
-    from anabranch.core.state import Exit
+    from anabranch.core.model.state import Exit
 
     told = exit_in_words(Exit(event.exit_code, event.signal, event.error))
     extras = []

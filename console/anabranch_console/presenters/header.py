@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from anabranch.core.deciding.overhead import dearest, is_too_much
 from anabranch.core.ids import FINAL_POINT
-from anabranch.core.overhead import dearest, is_too_much
-from anabranch.core.projections import run_state
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import run_state
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
 from anabranch_console.presenters import wording

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anabranch.core.projections import run_state
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import run_state
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.wording import safe
 

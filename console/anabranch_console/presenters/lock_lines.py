@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from anabranch.core.deciding.waiting.reasons import called_waits, in_words
+from anabranch.core.folds.locks import CONTENTION_SECONDS
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.lock_events import CONTENTION_SECONDS
-from anabranch.core.lock_table import Ask, Contention, Deadlock, Entry, Grant, Violation, shown
-from anabranch.core.lock_views import Across, waits_across
-from anabranch.core.state import State
-from anabranch.core.waiting import called_waits, in_words
+from anabranch.core.model.locks import Ask, Contention, Deadlock, Entry, Grant, Violation, shown
+from anabranch.core.model.state import State
+from anabranch.core.views.locks import Across, waits_across
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording

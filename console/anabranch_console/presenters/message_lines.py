@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import msgspec
 
 from anabranch.core.ids import Seq, StreamId
-from anabranch.core.mailboxes import OPERATOR, OPERATOR_NAME, Message
-from anabranch.core.message_views import delivery_counts
-from anabranch.core.state import State
+from anabranch.core.model.messages import OPERATOR, OPERATOR_NAME, Message
+from anabranch.core.model.state import State
+from anabranch.core.views.messages import delivery_counts
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap, wrap
 from anabranch_console.presenters import wording

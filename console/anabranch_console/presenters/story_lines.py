@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from anabranch.core import events as ev
 from anabranch.core.ids import Seq
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters import wording

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
 from anabranch_console.presenters import wording

@@ -14,8 +14,8 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 
 from anabranch.core.ids import StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.state import RunPhase
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import RunPhase
 from anabranch_console.commands import parse_command
 from anabranch_console.filtering import compile_filter
 from anabranch_console.lines import Span

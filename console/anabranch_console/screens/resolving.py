@@ -17,9 +17,9 @@ from textual.app import SuspendNotSupported
 from textual.message import Message
 
 from anabranch.core import events as ev
+from anabranch.core.folds.resolutions import undecided
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import Command, HandBack, ResolveConflict, TellConflict
-from anabranch.core.resolutions import undecided
 from anabranch.errors import AnabranchError, NotSettled
 from anabranch.paths import RunFolder
 from anabranch_console.panes.conflicts import ConflictsPane

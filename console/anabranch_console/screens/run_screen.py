@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from textual import on
 from textual.message import Message
 
+from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import ApprovalRefused, MessageSent
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
@@ -23,7 +24,6 @@ from anabranch.core.inputs import (
     StopRun,
     StopStream,
 )
-from anabranch.core.outcome import Refusal
 from anabranch.errors import AnabranchError
 from anabranch_console import operator_calls
 from anabranch_console.commands import whole_number

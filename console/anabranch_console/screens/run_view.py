@@ -19,7 +19,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 
 from anabranch.core.events import Recorded
-from anabranch.core.state import Stream
+from anabranch.core.model.state import Stream
 from anabranch_console.commands import completions
 from anabranch_console.containing import Contained
 from anabranch_console.lines import Line, Span

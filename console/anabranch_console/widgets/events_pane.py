@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 from anabranch.core.events import Recorded
 from anabranch.core.ids import Seq
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch_console.lines import Line, plain
 from anabranch_console.presenters.event_lines import event_line, note_line
 from anabranch_console.widgets.line_view import LineView

@@ -8,9 +8,9 @@ from itertools import combinations, zip_longest
 
 from anabranch.config.model import PlanFile, StreamTable
 from anabranch.config.problems import KeyPath, PlanWarning, key_text, printable
-from anabranch.core.graph import ended_before
 from anabranch.core.ids import FINAL_POINT
-from anabranch.core.plan import Plan, StreamPlan
+from anabranch.core.plans.graph import ended_before
+from anabranch.core.plans.plan import Plan, StreamPlan
 
 _MOST_COMPARED = 200_000
 _MOST_OVERLAPS = 100

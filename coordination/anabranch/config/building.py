@@ -14,7 +14,7 @@ from anabranch.config.model import AskTable, PlanFile, PointTable, StreamTable
 from anabranch.config.support import StrategyNames
 from anabranch.config.values import signal_number
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.plan import (
+from anabranch.core.plans.plan import (
     AskPlan,
     Dependency,
     Plan,
@@ -23,7 +23,7 @@ from anabranch.core.plan import (
     StreamPlan,
     Work,
 )
-from anabranch.core.providers import with_providers
+from anabranch.core.plans.providers import with_providers
 
 
 @dataclass(frozen=True, slots=True)

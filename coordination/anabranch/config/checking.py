@@ -8,8 +8,8 @@ from typing import Any
 from anabranch.config.loading import LoadedPlan, PlanErrors
 from anabranch.config.options import filled_in
 from anabranch.config.problems import PlanError, PlanWarning, printable
-from anabranch.core.graph import critical_path, estimated_seconds, slack, waves
-from anabranch.core.plan import Plan, PointPlan
+from anabranch.core.plans.graph import critical_path, estimated_seconds, slack, waves
+from anabranch.core.plans.plan import Plan, PointPlan
 
 SCHEMA = 1
 _MOST_SLACKS = 20

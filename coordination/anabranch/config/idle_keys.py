@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from anabranch.config.model import PlanFile, StreamTable
 from anabranch.config.problems import KeyPath, PlanWarning, key_text
-from anabranch.core.plan import Plan
+from anabranch.core.plans.plan import Plan
 
 
 def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[PlanWarning]:

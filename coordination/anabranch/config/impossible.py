@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 from anabranch.config.problems import KeyPath, PlanWarning, WarningCode, key_text, printable
-from anabranch.core.graph import never_startable
-from anabranch.core.plan import Plan, StreamPlan
+from anabranch.core.plans.graph import never_startable
+from anabranch.core.plans.plan import Plan, StreamPlan
 from anabranch.env_files import BadEnvFile, read_env_files
 
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=\S*\s+")

@@ -35,7 +35,7 @@ from anabranch.config.references import reference_problems
 from anabranch.config.support import StrategyNames, not_yet, refusals, strategy_problems
 from anabranch.config.wording import model_problems
 from anabranch.core.ids import RESERVED_STREAMS
-from anabranch.core.plan import Plan, Work
+from anabranch.core.plans.plan import Plan, Work
 
 MAX_PLAN_BYTES = 4 * 1024 * 1024
 COMMAND_LINE = "<command line>"

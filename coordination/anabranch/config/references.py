@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
+from anabranch.core.deciding.points.reducing import REDUCERS
 from anabranch.core.globs import PatternRefused, normalised
-from anabranch.core.graph import find_cycles
 from anabranch.core.ids import FINAL_POINT, StreamId, id_fault, stream_fault
-from anabranch.core.reducing import REDUCERS
+from anabranch.core.plans.graph import find_cycles
 
 _BUILT_IN_TYPES = ("barrier", "progressive", "checkpoint")
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
-from anabranch.core.guardian.rungs import HARD, RUNGS, SOFT
+from anabranch.core.deciding.guardian.rungs import RUNGS
+from anabranch.core.model.care import HARD, SOFT
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,11 @@ never come here.
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from anabranch.core.ids import Attempt, LockMode, PointId, StreamId
 from anabranch.core.inputs import Command
-
-Json = Any
-"""A JSON value: None, bool, int, float, str, list, dict."""
+from anabranch.core.json_values import Json
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """What is to be done in the world: imperative, frozen, and idempotent under its (stream, attempt).
 
-An effect is owed exactly as long as the state says so (:mod:`anabranch.core.owed`). Performing one
-twice does no harm; how it went comes back as an observation through the one door.
+An effect is owed exactly as long as the state says so (:mod:`anabranch.core.deciding.owed`).
+Performing one twice does no harm; how it went comes back as an observation through the one door.
 """
 
 from __future__ import annotations

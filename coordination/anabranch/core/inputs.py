@@ -10,7 +10,7 @@ import msgspec
 
 from anabranch.core.events import Conflict, ConflictedPath, Contribution, Resolution
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
-from anabranch.core.plan import Plan
+from anabranch.core.plans.plan import Plan
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,18 +8,25 @@ them means the same on every machine.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import msgspec
 
-from anabranch.core.calls import Json
+Json = Any
+"""A JSON value: None, bool, int, float, str, list, dict."""
+
 
 MOST_BYTES = 64 * 1024
 """The size of a value, encoded."""
 
+
 MOST_DEPTH = 32
 """How deep lists and objects may be nested."""
 
+
 _ENCODER = msgspec.json.Encoder(order="sorted")
+
+
 _DECODER = msgspec.json.Decoder()
 
 

@@ -12,10 +12,10 @@ import msgspec
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.folds.resolutions import open_conflicts
 from anabranch.core.ids import StreamId
-from anabranch.core.plan import Plan
-from anabranch.core.resolutions import open_conflicts
-from anabranch.core.state import RunPhase, State
+from anabranch.core.model.state import RunPhase, State
+from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.drilling.faults import Fault, Injection
 from anabranch.drilling.findings import Finding, finding_of

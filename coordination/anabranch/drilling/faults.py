@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.plan import Plan, StreamPlan
+from anabranch.core.plans.plan import Plan, StreamPlan
 from anabranch.errors import UsageError
 
 NOBODY = StreamId("")

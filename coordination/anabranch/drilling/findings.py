@@ -8,10 +8,10 @@ from typing import Literal
 import msgspec
 
 from anabranch.core import events as ev
-from anabranch.core.guardian.rungs import SOFT
 from anabranch.core.ids import StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.state import State
+from anabranch.core.model.care import SOFT
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State
 from anabranch.drilling.faults import STRIKES_PROCESSES, Fault, FaultKind, Injection
 
 Outcome = Literal["recovered", "left_alone", "harmed", "not_recovered", "not_injected"]

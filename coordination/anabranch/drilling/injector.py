@@ -9,8 +9,8 @@ import psutil
 
 from anabranch.core import events as ev
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.state import State, Stream
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
 from anabranch.drilling.faults import STRIKES_PROCESSES, Fault, FaultKind, Injection
 from anabranch.drilling.proof import changed_contents
 from anabranch.drilling.rehearsal import MARKER_FILE, attempts_struck

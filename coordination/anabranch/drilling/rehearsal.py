@@ -16,7 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from anabranch.core.ids import StreamId
-from anabranch.core.plan import Plan, StreamPlan
+from anabranch.core.plans.plan import Plan, StreamPlan
 from anabranch.drilling.faults import STRIKES_PROCESSES, Fault, FaultKind
 
 SOFT_GRACE_SECONDS = 2.0

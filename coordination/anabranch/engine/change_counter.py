@@ -13,10 +13,10 @@ import threading
 import time
 from collections.abc import Callable
 
-from anabranch.core.at_work import active_streams
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.state import State
+from anabranch.core.model.at_work import active_streams
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.beside import started_beside
 from anabranch.engine.watching import WorkspaceWatcher

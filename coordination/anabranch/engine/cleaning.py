@@ -14,7 +14,7 @@ import msgspec
 
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.state import RunPhase, State
+from anabranch.core.model.state import RunPhase, State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
 from anabranch.engine.engine import Engine

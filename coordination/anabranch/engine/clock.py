@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine.journal import Journal
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 

@@ -20,14 +20,14 @@ from collections.abc import Callable, Iterable
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.at_work import active_streams
-from anabranch.core.foreseen import Pair
+from anabranch.core.deciding.conflicts.radar import LastTrial, Work, have_met, next_pairs
+from anabranch.core.folds.inheritance import works_below
+from anabranch.core.folds.resolutions import resolution_of
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.inheritance import works_below
-from anabranch.core.lifecycle import Phase
-from anabranch.core.radar import LastTrial, Work, have_met, next_pairs
-from anabranch.core.resolutions import resolution_of
-from anabranch.core.state import State, Stream
+from anabranch.core.model.at_work import active_streams
+from anabranch.core.model.foreseen import Pair
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
 from anabranch.engine import workspaces as ws
 from anabranch.engine.beside import started_beside
 from anabranch.engine.watching import NOT_WATCHED, WorkspaceWatcher

@@ -25,8 +25,8 @@ from typing import NamedTuple
 
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.state import State, Stream
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
 from anabranch.engine.interference import Interference
 from anabranch.engine.performers.process_records import send_control
 from anabranch.engine.process_table import processes_below

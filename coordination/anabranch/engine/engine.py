@@ -14,13 +14,13 @@ from typing import Protocol
 import msgspec
 
 from anabranch.core.calls import Answer
-from anabranch.core.decide import decide
+from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.deciding.owed import owed
 from anabranch.core.effects import Effect
 from anabranch.core.events import Recorded
 from anabranch.core.inputs import Input
-from anabranch.core.outcome import Refusal
-from anabranch.core.owed import owed
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 
 NOTABLE_SECONDS = 0.0005

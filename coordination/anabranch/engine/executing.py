@@ -12,7 +12,7 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from anabranch.core.plan import StreamPlan
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.engine.guarded_strategies import Guard, WrongAnswer
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.extending import Executor, Launch

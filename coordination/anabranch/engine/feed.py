@@ -16,7 +16,7 @@ import msgspec
 
 from anabranch.core.events import Event, Recorded, StreamEvent
 from anabranch.core.ids import Seq, StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine.source import Frame
 
 KEPT = 50_000

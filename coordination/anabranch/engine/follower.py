@@ -15,12 +15,12 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from anabranch.core import accounting
-from anabranch.core.evolve import evolve
+from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
-from anabranch.core.outcome import Refusal
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views import accounting
 from anabranch.engine import requests
 from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from anabranch.bounded_call import Caller, in_words
 from anabranch.core import inputs
-from anabranch.core.guardian.rungs import RUNGS
+from anabranch.core.deciding.guardian.rungs import RUNGS
 from anabranch.core.strategies import (
     Abandon,
     Ask,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from anabranch.core.plan import Work
+from anabranch.core.plans.plan import Work
 from anabranch.engine.reporting import read_report
 from anabranch.engine.runs import runs_of
 from anabranch.paths import ProjectFolder

@@ -22,14 +22,15 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import accounting, calls, inputs
+from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.answers import is_live
+from anabranch.core.deciding.hearing import is_live
+from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import RunId, Seq, StreamId
-from anabranch.core.outcome import Refusal
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
+from anabranch.core.views import accounting
 from anabranch.engine import requests
 from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock, WatchClock

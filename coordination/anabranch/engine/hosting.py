@@ -11,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from anabranch.core import inputs
-from anabranch.core.owed import stops_asked_for
-from anabranch.core.plan import Plan
-from anabranch.core.state import State
+from anabranch.core.deciding.owed import stops_asked_for
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
 from anabranch.engine.git_variables import without_git_variables

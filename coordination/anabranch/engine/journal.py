@@ -26,10 +26,10 @@ import apsw
 import msgspec
 
 from anabranch.core.events import Event, Recorded, event_types
-from anabranch.core.evolve import evolve, first_state
+from anabranch.core.folds.evolve import evolve, first_state
 from anabranch.core.ids import Seq
-from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state, encode_state
-from anabranch.core.state import State
+from anabranch.core.model.snapshots import SNAPSHOT_FORMAT, decode_state, encode_state
+from anabranch.core.model.state import State
 from anabranch.engine.journal_errors import REPAIR, JournalDamaged, journal_errors, require_plain
 from anabranch.plain_files import copy_plain, open_plain
 from anabranch.undecodable import UNDECODABLE

@@ -26,16 +26,16 @@ from typing import Any, Literal
 
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
-from anabranch.core.at_work import active_streams
-from anabranch.core.guardian.rungs import SOFT
-from anabranch.core.heartbeats import LONGEST_STATUS, last_said, says_the_same
+from anabranch.core.deciding.guardian.liveness import BAD, UNCLEAR, has_to_answer
+from anabranch.core.deciding.streams.heartbeats import LONGEST_STATUS, last_said, says_the_same
+from anabranch.core.deciding.waiting.reasons import waiting_for
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.liveness import BAD, UNCLEAR, has_to_answer
-from anabranch.core.plan import StreamPlan
-from anabranch.core.registry import JoinedStream
-from anabranch.core.state import State, Stream
-from anabranch.core.waiting import waiting_for
+from anabranch.core.model.at_work import active_streams
+from anabranch.core.model.care import SOFT
+from anabranch.core.model.joined import JoinedStream
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.engine.interference import Interference
 from anabranch.engine.vitals import Vitals
 

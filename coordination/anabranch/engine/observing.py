@@ -14,8 +14,8 @@ from functools import partial
 from typing import Any
 
 from anabranch.core import events as ev
-from anabranch.core.projections import event_line
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import event_line
 from anabranch.engine.guarded_strategies import Guard
 from anabranch.extending import Observer
 

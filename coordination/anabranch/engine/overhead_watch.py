@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from anabranch.core import inputs, overhead
-from anabranch.core.state import State
+from anabranch.core import inputs
+from anabranch.core.deciding import overhead
+from anabranch.core.model.state import State
 from anabranch.engine.source import Overhead
 
 LOOK_SECONDS = 1.0

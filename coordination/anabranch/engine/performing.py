@@ -23,7 +23,7 @@ from typing import TypeVar
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, Seq, StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
 from anabranch.engine.executing import Executing

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from anabranch.core.ids import RunId
-from anabranch.core.plan import Plan
+from anabranch.core.plans.plan import Plan
 from anabranch.engine import workspaces as ws
 from anabranch.engine.surroundings import leads_into_checkout
 from anabranch.errors import DiskFull, LossRefused, UsageError

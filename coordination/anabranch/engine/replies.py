@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 
 from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
-from anabranch.core.outcome import Postponed, Refusal
-from anabranch.core.owed import stops_asked_for
-from anabranch.core.state import State
+from anabranch.core.deciding.outcome import Postponed, Refusal
+from anabranch.core.deciding.owed import stops_asked_for
+from anabranch.core.model.state import State
 from anabranch.engine.gateway.desk import Reply
 
 _log = logging.getLogger(__name__)

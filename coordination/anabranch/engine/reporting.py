@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core.accounting import report
 from anabranch.core.events import Recorded, RetryScheduled
 from anabranch.core.ids import Seq, StreamId
-from anabranch.core.invariants import broken_promises
-from anabranch.core.projections import is_plain_folder
-from anabranch.core.state import State
-from anabranch.core.state_views import verify_history
+from anabranch.core.model.state import State
+from anabranch.core.promises.invariants import broken_promises
+from anabranch.core.views.accounting import report
+from anabranch.core.views.projections import is_plain_folder
+from anabranch.core.views.sharing import verify_history
 from anabranch.engine.journal import Journal
 from anabranch.paths import RunFolder
 from anabranch.plain_files import create_fresh, fresh_name, read_plain

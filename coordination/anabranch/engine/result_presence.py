@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from anabranch.core.ids import FINAL_POINT
-from anabranch.core.projections import is_plain_folder
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.views.projections import is_plain_folder
 from anabranch.engine.git import Git, GitError
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.events import Recorded
-from anabranch.core.state import State
-from anabranch.core.state_views import verify_history
+from anabranch.core.model.state import State
+from anabranch.core.views.sharing import verify_history
 from anabranch.engine.clock import RunClock
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import holder_of, silent_since

@@ -19,10 +19,10 @@ import apsw
 import msgspec
 
 from anabranch.core.events import Recorded
-from anabranch.core.evolve import evolve, first_state
+from anabranch.core.folds.evolve import evolve, first_state
 from anabranch.core.ids import Seq
-from anabranch.core.snapshots import SNAPSHOT_FORMAT, decode_state
-from anabranch.core.state import State
+from anabranch.core.model.snapshots import SNAPSHOT_FORMAT, decode_state
+from anabranch.core.model.state import State
 from anabranch.engine.journal import Journal, decode_row
 from anabranch.engine.run_lock import RunLock
 from anabranch.errors import AnabranchError, machine_errors

@@ -15,7 +15,7 @@ import msgspec
 
 from anabranch.core import events as ev
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.state import State, Stream
+from anabranch.core.model.state import State, Stream
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.engine.git_variables import without_git_variables

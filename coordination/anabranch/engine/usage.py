@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from anabranch.core import inputs
+from anabranch.core.deciding.resources import EXCESS_TOLERANCE, shortage_of
 from anabranch.core.ids import StreamId
-from anabranch.core.resource_table import CPU, MEMORY, excess_key
-from anabranch.core.resources import EXCESS_TOLERANCE, shortage_of
-from anabranch.core.state import State
+from anabranch.core.model.resources import CPU, MEMORY, excess_key
+from anabranch.core.model.state import State
 from anabranch.engine.process_table import MachineLoad, machine_load
 from anabranch.engine.vitals import Vitals
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from anabranch.core.at_work import active_streams
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.state import State
+from anabranch.core.model.at_work import active_streams
+from anabranch.core.model.state import State
 from anabranch.engine.interference import LONGEST_ECHO, Interference
 from anabranch.engine.log_reading import last_line
 from anabranch.engine.process_table import TreeUsage, sample_trees

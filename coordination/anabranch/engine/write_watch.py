@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from anabranch.core import inputs
-from anabranch.core.at_work import active_streams
-from anabranch.core.state import State, Stream
-from anabranch.core.violations import doubtful
+from anabranch.core.deciding.locks.violations import doubtful
+from anabranch.core.model.at_work import active_streams
+from anabranch.core.model.state import State, Stream
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.hostile_text import tellable
 

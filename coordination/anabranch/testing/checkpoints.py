@@ -7,11 +7,11 @@ from random import Random
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
+from anabranch.core.deciding.points.checkpoints import snapshots
 from anabranch.core.events import Contribution
-from anabranch.core.known_trees import given_tree, in_checkpoint, known_tree, still_stands
-from anabranch.core.lifecycle import Phase
-from anabranch.core.point_checkpoints import snapshots
-from anabranch.core.state import Result, State
+from anabranch.core.folds.known_trees import given_tree, in_checkpoint, known_tree, still_stands
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import Result, State
 from anabranch.testing.git import FakeGit
 from anabranch.testing.processes import Key
 

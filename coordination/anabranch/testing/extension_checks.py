@@ -16,9 +16,9 @@ from typing import Any
 import msgspec
 
 from anabranch.bounded_call import in_words, within
-from anabranch.core.accounting import report
 from anabranch.core.ids import StreamId
-from anabranch.core.projections import event_line, status
+from anabranch.core.views.accounting import report
+from anabranch.core.views.projections import event_line, status
 from anabranch.extending import Imported, Launch, NotThisFormat
 from anabranch.testing.by_hand import ByHand
 from anabranch.testing.conformance import Fault

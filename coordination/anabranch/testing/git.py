@@ -13,10 +13,10 @@ from types import MappingProxyType
 import msgspec
 
 from anabranch.core.events import Conflict, ConflictedPath, Resolution
+from anabranch.core.folds.inheritance import Inheritance
+from anabranch.core.folds.resolutions import key_of
 from anabranch.core.ids import StreamId
-from anabranch.core.inheritance import Inheritance
-from anabranch.core.resolutions import key_of
-from anabranch.core.state import Base, Result
+from anabranch.core.model.state import Base, Result
 
 Tree = Mapping[str, str]
 Resolutions = Mapping[str, Resolution]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anabranch.core.events import Recorded
-from anabranch.core.evolve import evolve, first_state
-from anabranch.core.state import State
+from anabranch.core.folds.evolve import evolve, first_state
+from anabranch.core.model.state import State
 from anabranch.errors import DiskFull
 
 

@@ -9,10 +9,10 @@ from typing import Protocol
 
 from anabranch.core import inputs
 from anabranch.core.events import Conflict
+from anabranch.core.folds.resolutions import open_conflicts
 from anabranch.core.ids import StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.resolutions import open_conflicts
-from anabranch.core.state import RunPhase, State
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import RunPhase, State
 from anabranch.testing.world import SimulatedWorld, decision
 
 PATIENCE = 3

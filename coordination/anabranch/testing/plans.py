@@ -8,7 +8,7 @@ from typing import Any, get_args
 from msgspec.structs import replace
 
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.plan import (
+from anabranch.core.plans.plan import (
     AskPlan,
     ConflictPolicy,
     Dependency,

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
+from anabranch.core.deciding.owed import owed
 from anabranch.core.ids import FINAL_POINT, Seq, StreamId
-from anabranch.core.invariants import broken_promises
-from anabranch.core.lifecycle import Phase
-from anabranch.core.owed import owed
-from anabranch.core.snapshots import decode_state, encode_state
-from anabranch.core.state import PointPhase, State
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.model.state import PointPhase, State
+from anabranch.core.promises.invariants import broken_promises
 from anabranch.testing.git import FakeGit
 from anabranch.testing.memory_store import replay
 from anabranch.testing.world import SimulatedWorld

@@ -18,8 +18,8 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import RunId
-from anabranch.core.plan import Plan
-from anabranch.core.state import RunPhase, State
+from anabranch.core.model.state import RunPhase, State
+from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.engine import Engine
 from anabranch.errors import DiskFull

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from anabranch.core.plan import Plan
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.plugins import load_plugins
 from anabranch.testing.conformance import kind_of

@@ -16,13 +16,13 @@ import msgspec
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
+from anabranch.core.deciding.streams.restoring import to_restore
 from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.events.conflicts import Choice
+from anabranch.core.folds.inheritance import inherited_by, inherited_from
+from anabranch.core.folds.verifying import has_passed
 from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
-from anabranch.core.inheritance import inherited_by, inherited_from
-from anabranch.core.restoring import to_restore
-from anabranch.core.state import State
-from anabranch.core.verify_folds import has_passed
+from anabranch.core.model.state import State
 from anabranch.testing.agenda import Agenda
 from anabranch.testing.checkpoints import SimulatedCheckpoints
 from anabranch.testing.clock import FakeClock

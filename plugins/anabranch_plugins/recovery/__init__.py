@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.core.guardian.rungs import RUNGS
+from anabranch.core.deciding.guardian.rungs import RUNGS
 from anabranch.core.strategies import RecoveryStrategy, Remedy
 from anabranch.hookspecs import hookimpl
 from anabranch_plugins.recovery.retry import RetryWithBackoff

@@ -5,7 +5,7 @@ from __future__ import annotations
 from anabranch_quorum.strategy import Quorum
 
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.state import RunPhase
+from anabranch.core.model.state import RunPhase
 from anabranch.core.strategies import Abandon, Converge, PointView, WaitForMore
 from anabranch.testing import assert_conforms, plan_of, point, simulate, stream
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from anabranch.core.events.base import Event
 from anabranch.core.ids import RunId
-from anabranch.core.plan import Plan
+from anabranch.core.plans.plan import Plan
 
 
 class RunStarted(Event, frozen=True):

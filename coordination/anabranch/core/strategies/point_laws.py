@@ -1,9 +1,10 @@
 """What must be true of one answer about a convergence point, whoever gave it.
 
 Each law takes what was shown and what was answered, and returns what is wrong in words, or nothing.
-The engine holds every answer to them before it follows one (:mod:`anabranch.core.convergence`), and
-so does the conformance suite. They exist so that no stream which brought a result can be lost by
-an answer: a point ends with everybody merged or named, or it does not end.
+The engine holds every answer to them before it follows one
+(:mod:`anabranch.core.deciding.points.convergence`), and so does the conformance suite. They exist
+so that no stream which brought a result can be lost by an answer: a point ends with everybody
+merged or named, or it does not end.
 """
 
 from __future__ import annotations

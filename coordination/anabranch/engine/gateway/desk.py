@@ -16,15 +16,16 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from anabranch.core import calls
-from anabranch.core.answers import refused, remembered, why_not_heard
+from anabranch.core import calls, json_values
 from anabranch.core.calls import Answer, Call, Caller
-from anabranch.core.decide import CALLS
+from anabranch.core.deciding.decide import CALLS
+from anabranch.core.deciding.hearing import remembered, why_not_heard
+from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Recorded, Requested
 from anabranch.core.globs import is_literal
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.outcome import Refusal
-from anabranch.core.state import State
+from anabranch.core.model.answers import refused
+from anabranch.core.model.state import State
 from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import reads, wire
 from anabranch.engine.gateway.rates import Bucket
@@ -112,7 +113,7 @@ class Desk:
         ``request`` names it if it does not itself; ``owner`` is the only one who may send it.
         """
         visit = Visit(say)
-        i: calls.Json = None
+        i: json_values.Json = None
         try:
             asked = wire.decode(frame)
             i = asked.i
@@ -283,10 +284,10 @@ class Desk:
                 self._tickets.claim(call.caller, outcome)
             errand.tell(outcome)
 
-    def _worded(self, errand: Errand, i: calls.Json, answer: Answer) -> bytes:
+    def _worded(self, errand: Errand, i: json_values.Json, answer: Answer) -> bytes:
         """Return the reply to an errand, with what only the gateway knows."""
         state = self._state()
-        facts: dict[str, calls.Json] = {}
+        facts: dict[str, json_values.Json] = {}
         if isinstance(errand.args, wire.Lock) and answer.outcome != "granted":
             facts = reads.who_is_in_the_way(state, errand.caller, errand.args, self._now())
         elif isinstance(errand.args, wire.Register) and "attempt" in answer.facts:

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from anabranch.client.stub import write_stubs
-from anabranch.core.answers import LIVE
 from anabranch.core.calls import Call, Caller
 from anabranch.core.events import Recorded, StreamEvent
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inputs import Input
-from anabranch.core.state import State
+from anabranch.core.model.lifecycle import LIVE
+from anabranch.core.model.state import State
 from anabranch.engine.gateway.addresses import door_folder
 from anabranch.engine.gateway.desk import Desk, Reply
 from anabranch.engine.gateway.notify_socket import NotifySockets

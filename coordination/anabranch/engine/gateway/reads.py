@@ -7,22 +7,23 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import lock_views, message_views, state_views
-from anabranch.core.answers import refused
-from anabranch.core.calls import Answer, Caller, Json
+from anabranch.core.calls import Answer, Caller
+from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.deciding.waiting.reasons import reason_for
 from anabranch.core.globs import PatternRefused, normalised
-from anabranch.core.lifecycle import public_state
-from anabranch.core.lock_table import Ask, conflict, entries_over
-from anabranch.core.mailboxes import OPERATOR_NAME
-from anabranch.core.outcome import Refusal
-from anabranch.core.projections import (
+from anabranch.core.json_values import Json
+from anabranch.core.model.answers import refused
+from anabranch.core.model.lifecycle import public_state
+from anabranch.core.model.locks import Ask, conflict, entries_over
+from anabranch.core.model.messages import OPERATOR_NAME
+from anabranch.core.model.state import State
+from anabranch.core.views import locks, messages, sharing
+from anabranch.core.views.projections import (
     in_plan_order,
     joined_status,
     joined_streams,
     point_status,
-    reason_for,
 )
-from anabranch.core.state import State
 from anabranch.engine.gateway import wire
 
 MOST_HOLDERS = 16
@@ -30,12 +31,12 @@ MOST_HOLDERS = 16
 
 def messages_waiting(state: State, caller: Caller) -> int:
     """Return how many messages lie in a caller's inbox."""
-    return message_views.waiting_for(state, caller.stream)
+    return messages.waiting_for(state, caller.stream)
 
 
 def has_news(state: State, caller: Caller) -> bool:
     """Say whether a caller's inbox holds something that it has not read yet."""
-    return message_views.has_new_for(state, caller.stream)
+    return messages.has_new_for(state, caller.stream)
 
 
 def who_is_in_the_way(state: State, caller: Caller, args: wire.Lock, now: float) -> dict[str, Json]:
@@ -80,7 +81,7 @@ def _streams(state: State, caller: Caller, args: wire.Streams) -> Answer:
 def _state_get(state: State, caller: Caller, args: wire.StateGet) -> Answer:
     if args.key is None:
         return _whole_state(state, args.version)
-    found = state_views.value_at(state, args.key, args.version)
+    found = sharing.value_at(state, args.key, args.version)
     if isinstance(found, Refusal):
         return refused(found.reason, found.hint)
     return Answer("done", msgspec.structs.asdict(found))
@@ -88,7 +89,7 @@ def _state_get(state: State, caller: Caller, args: wire.StateGet) -> Answer:
 
 def _whole_state(state: State, version: int | None) -> Answer:
     """Tell every key with its value in one version; commits are made from it."""
-    values = state_views.values_at(state, version)
+    values = sharing.values_at(state, version)
     if isinstance(values, Refusal):
         return refused(values.reason, values.hint)
     head = state.shared.head
@@ -98,11 +99,11 @@ def _whole_state(state: State, version: int | None) -> Answer:
 
 
 def _state_log(state: State, caller: Caller, args: wire.StateLog) -> Answer:
-    return _done(state_views.state_log(state, args.since, args.key, args.limit))
+    return _done(sharing.state_log(state, args.since, args.key, args.limit))
 
 
 def _locks(state: State, caller: Caller, args: wire.Locks) -> Answer:
-    return _done(lock_views.locks_told(state))
+    return _done(locks.locks_told(state))
 
 
 def _done(view: dict[str, Json]) -> Answer:

@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 import msgspec
 
-from anabranch.core.answers import KEPT
+from anabranch.core.folds.answers import KEPT
 from anabranch.engine.gateway.wire import Asked, BadFrame
 
 _MAY_DIFFER = ("wait_seconds", "ticket")

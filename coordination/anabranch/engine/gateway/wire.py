@@ -15,8 +15,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from anabranch.core import calls
-from anabranch.core.calls import Answer, Call, Caller, Json
+from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.ids import LockMode, PointId, StreamId
+from anabranch.core.json_values import Json
 
 LARGEST_FRAME_BYTES = 1024 * 1024
 DEEPEST_JSON = 32

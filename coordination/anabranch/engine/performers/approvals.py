@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.model.state import State
 from anabranch.core.sensitive import is_sensitive
-from anabranch.core.state import State
 from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.verifier import check_tree

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.plan import AskPlan
-from anabranch.core.state import State
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import AskPlan
 from anabranch.engine.bounded_command import run_bounded
 from anabranch.engine.interference import Interference
 from anabranch.engine.performers.launching import stream_environment

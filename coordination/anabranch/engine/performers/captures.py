@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.state import State
-from anabranch.core.violations import against_locks, outside
+from anabranch.core.deciding.locks.violations import against_locks, outside
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.log_reading import read_tail

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import msgspec
 
-from anabranch.core.checkpoints import NONE
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.plan import StreamPlan
-from anabranch.core.state import HandedBack, State
+from anabranch.core.model.checkpoints import NONE
+from anabranch.core.model.state import HandedBack, State
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.performers.workspaces import working_directory
 from anabranch.env_files import read_env_files

@@ -11,7 +11,7 @@ from functools import partial
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.holding_still import held_still
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined, delayed

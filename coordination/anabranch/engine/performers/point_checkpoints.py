@@ -14,11 +14,11 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
+from anabranch.core.deciding.points.checkpoints import snapshots
+from anabranch.core.folds.known_trees import given_tree, in_checkpoint, known_tree, still_stands
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.known_trees import given_tree, in_checkpoint, known_tree, still_stands
-from anabranch.core.lifecycle import Phase
-from anabranch.core.point_checkpoints import snapshots
-from anabranch.core.state import State
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.workspaces import WorkspaceEffects, told_conflict, told_decisions
 from anabranch.engine.workspaces.records import read_record

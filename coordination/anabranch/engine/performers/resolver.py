@@ -23,7 +23,7 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import PointId, RunId
-from anabranch.core.state import State
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.hostile_text import tellable

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
+from anabranch.core.folds.verifying import has_passed
 from anabranch.core.ids import PointId
-from anabranch.core.state import State
-from anabranch.core.verify_folds import has_passed
+from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.engine.performers.workspaces import WorkspaceEffects

@@ -17,13 +17,13 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.checkpoints import Taken
+from anabranch.core.deciding.streams.restoring import to_restore
+from anabranch.core.folds.inheritance import Inheritance, held_by, inherited_by, inherited_from
+from anabranch.core.folds.resolutions import resolver_is_due
+from anabranch.core.folds.verifying import needs_check
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
-from anabranch.core.inheritance import Inheritance, held_by, inherited_by, inherited_from
-from anabranch.core.resolutions import resolver_is_due
-from anabranch.core.restoring import to_restore
-from anabranch.core.state import Result, State
-from anabranch.core.verify_folds import needs_check
+from anabranch.core.model.checkpoints import Taken
+from anabranch.core.model.state import Result, State
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from anabranch.core.violations import removes_nearly_all
+from anabranch.core.deciding.locks.violations import removes_nearly_all
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.deciding import has_markers
 from anabranch.engine.workspaces.objects import Change, ObjectReader

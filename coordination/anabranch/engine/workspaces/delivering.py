@@ -22,8 +22,8 @@ from pathlib import Path
 
 import msgspec
 
+from anabranch.core.deciding.conflicts.reverting import reverts
 from anabranch.core.ids import Attempt, RunId, StreamId
-from anabranch.core.reverting import reverts
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
 from anabranch.engine.workspaces.names import given_ref

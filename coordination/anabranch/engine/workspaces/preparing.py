@@ -15,7 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
-from anabranch.core.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.converting import converted_by_git

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from anabranch.core.ids import RunId
-from anabranch.core.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.git import Git, encode, repository_lock
 from anabranch.engine.workspaces.names import tips_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content, existing

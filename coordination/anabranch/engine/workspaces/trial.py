@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.ids import RunId, StreamId
-from anabranch.core.lifecycle import Phase
-from anabranch.core.state import Stream
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import Stream
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
 from anabranch.engine.workspaces.merging import merge_trees

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from anabranch.core.ids import Attempt, RunId, StreamId
-from anabranch.core.plan import WorkspaceKind
+from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.workspaces.carrying import Carried
 from anabranch.engine.workspaces.identity import FolderIdentity
 

@@ -1,0 +1,1 @@
+"""What follows from an input: each concern decides by emitting events into a draft."""

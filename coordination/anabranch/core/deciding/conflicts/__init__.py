@@ -1,0 +1,1 @@
+"""What does not merge: foreseen, decided by a person, taken back."""

@@ -1,0 +1,336 @@
+"""The one door: an input and the time go in, events and owed effects come out.
+
+``decide`` first lets the input have its direct consequence, then *settles*: ended streams report to
+their points, dependents are queued or skipped, free slots are filled, and a run at rest is closed.
+Settling repeats until nothing follows any more, so a decision is always complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.calls import Call
+from anabranch.core.deciding import choosing, messages, overhead, resources, runs, sharing, undoing
+from anabranch.core.deciding import joined as registration
+from anabranch.core.deciding.conflicts import radar, resolving
+from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.guardian import breakers, by_hand, deadlines, ladder, liveness, overdue
+from anabranch.core.deciding.hearing import Handler, answer_call, complete_answer
+from anabranch.core.deciding.locks import allowing, leases, locks, violations
+from anabranch.core.deciding.outcome import Decision, Refusal
+from anabranch.core.deciding.owed import newly_owed
+from anabranch.core.deciding.points import arrivals, convergence, verifying
+from anabranch.core.deciding.points import checkpoints as point_checkpoints
+from anabranch.core.deciding.streams import checkpoints as stream_checkpoints
+from anabranch.core.deciding.streams import heartbeats, scheduling, streams
+from anabranch.core.deciding.streams.leaving import leave
+from anabranch.core.deciding.waiting import withdrawing
+from anabranch.core.deciding.waiting.sources import SOURCES
+from anabranch.core.deciding.waiting.waits import break_rings
+from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.model.lifecycle import LIVE, Phase
+from anabranch.core.model.state import State
+from anabranch.core.strategies import Strategies
+
+
+def decide(
+    state: State | None, given: inputs.Input, now: float, strategies: Strategies
+) -> Decision | Refusal:
+    """Return what follows from an input at run time ``now`` (seconds), or why a command is refused.
+
+    Raises nothing for any input: an observation that does not fit is without consequence.
+    """
+    draft = Draft(state, now, strategies, given.cause)
+    if state is not None and isinstance(given, inputs.StartRun):
+        return Refusal(f"run {state.run} has already started", "resume it instead")
+    if _is_about_something_known(draft, given):
+        refusal = _let_in(draft, given)
+        if refusal is not None:
+            return refusal
+        if draft.events or not isinstance(given, Call):  # else nothing has changed
+            _settle(draft, is_start=state is None or state.base is None)
+        if isinstance(given, Call):
+            complete_answer(draft, given)
+    after = draft.state
+    effects = newly_owed(state, after, draft.touched_streams, draft.touched_points)
+    return Decision(tuple(draft.events), (*effects, *draft.wakes), after, draft.answer)
+
+
+def _let_in(draft: Draft, given: inputs.Input) -> Refusal | None:
+    """Let one input have its direct consequence."""
+    if isinstance(given, Call):
+        if answer_call(draft, given, CALLS):
+            leases.hear(draft, given.caller)
+        return None
+    return _HANDLERS[type(given)](draft, given)
+
+
+def _is_about_something_known(draft: Draft, given: inputs.Input) -> bool:
+    if isinstance(given, inputs.WorkspaceGone):  # also of attempts that are long over
+        return given.stream in draft.state.streams
+    if isinstance(given, inputs.AttemptObservation):
+        return streams.is_current(draft, given)
+    if isinstance(given, _ABOUT_POINTS):
+        return given.point in draft.state.points
+    return True
+
+
+_ABOUT_POINTS = (
+    inputs.MergeFinished
+    | inputs.MergeFailed
+    | inputs.ResolverFinished
+    | inputs.VerifyFinished
+    | inputs.CheckpointMerged
+    | inputs.CheckpointNotMerged
+)
+
+
+def _settle(draft: Draft, is_start: bool) -> None:
+    """Work off everything that follows, until nothing does."""
+    if is_start:
+        with draft.because_of_the_latest():
+            _settle_everyone(draft)
+    seen = 0
+    while True:
+        fresh = draft.events[seen:]
+        seen += len(fresh)
+        for record in fresh:
+            with draft.because_of(record.seq):
+                _follow(draft, record.event)
+        with draft.because_of_the_latest():
+            resources.serve_queue(draft)
+            scheduling.admit(draft)
+            if len(draft.events) == seen:
+                _break_rings_of_time(draft)
+            if len(draft.events) == seen:
+                runs.end_if_over(draft)
+        if len(draft.events) == seen:
+            return
+
+
+_SETS_TO_WORK = ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined
+
+
+def _itself(state: State, event: Any) -> list[StreamId]:
+    return [event.stream]
+
+
+def _as_its_locks_are(state: State, event: ev.LockGranted | ev.LockReleased) -> list[StreamId]:
+    return [event.stream] if locks.may_close_ring(state, event) else []
+
+
+def _whoever_waits_for_its_like(state: State, event: Any) -> list[StreamId]:
+    return registration.waiting_for_what(state, event.stream)
+
+
+_MAY_CLOSE_RINGS: dict[type[ev.Event], Callable[[State, Any], list[StreamId]]] = {
+    # It begins to wait.
+    **dict.fromkeys(ev.event_types(ev.WaitBegan), _itself),
+    ev.ArrivalWaitBegan: _itself,
+    ev.StreamRequeued: _itself,
+    ev.StreamQueued: _itself,
+    ev.ConvergenceArrived: lambda state, event: [event.stream] if event.waits else [],
+    ev.ParallelismChanged: lambda state, event: [stream for _, _, stream in state.ready],
+    # From now on others wait for it.
+    ev.ResourcesGranted: _itself,
+    ev.ConvergenceWithdrawn: _itself,
+    ev.StreamJoined: lambda state, event: [] if event.is_ready else [event.stream],
+    ev.LockGranted: _as_its_locks_are,
+    ev.LockReleased: _as_its_locks_are,
+    # It is not able any more, and others have fewer to hope for.
+    ev.StreamLeft: _whoever_waits_for_its_like,
+    ev.StreamFailed: _whoever_waits_for_its_like,
+    ev.StreamSkipped: _whoever_waits_for_its_like,
+    ev.StreamStopped: _whoever_waits_for_its_like,
+    ev.StreamQuarantined: _whoever_waits_for_its_like,
+}
+"""Through whom a ring of waiting may go that an event has closed."""
+
+
+def _break_rings_of_time(draft: Draft) -> None:
+    """Break the rings through whoever goes before others by now, as it has waited longer."""
+    for stream in resources.kept_for(draft.state) if draft.events else ():
+        break_rings(draft, stream, None, SOURCES)
+
+
+def _follow(draft: Draft, event: ev.Event) -> None:
+    """Let one event have its consequences for others."""
+    if isinstance(event, ev.StreamEvent):
+        _follow_stream(draft, event.stream)
+        ladder.follow(draft, event)
+        breakers.follow(draft, event)
+    elif isinstance(event, ev.PointEvent):
+        _follow_point(draft, event)
+        if len(draft.state.foreseen):
+            radar.follow_point(draft, event)
+    elif isinstance(event, ev.StreamJoined | ev.StreamReady | ev.StreamLeft):
+        _follow_joined(draft, event)
+    in_new_rings = _MAY_CLOSE_RINGS.get(type(event))
+    for stream in in_new_rings(draft.state, event) if in_new_rings else ():
+        break_rings(draft, stream, event, SOURCES)
+    if isinstance(event, ev.CheckpointTaken | ev.CheckpointFailed):
+        point_checkpoints.taken_or_not(draft, event.stream)
+    elif isinstance(event, ev.RunResumed):
+        leases.renew_all(draft)
+    elif isinstance(event, ev.StrategyChosen) and event.point:
+        convergence.consult(draft, event.point)
+    elif isinstance(event, ev.RunStopRequested):
+        runs.stop_everyone(draft, event.reason)
+    if isinstance(event, _SETS_TO_WORK):
+        _follow_work(draft, event)
+    if isinstance(event, ev.StreamFailed):
+        scheduling.give_up_the_rest(draft)
+    elif isinstance(event, ev.ConvergenceAbandoned):
+        called_off = convergence.conflict_that_stops(draft.state)
+        if called_off:
+            scheduling.call_off_the_rest(draft, called_off)
+
+
+def _settle_everyone(draft: Draft) -> None:
+    for plan in draft.state.plan.streams:
+        with draft.because_of(draft.stream(plan.id).cause):
+            scheduling.reconsider(draft, plan.id)
+    for point in draft.state.topology.points:
+        convergence.consult(draft, point)
+
+
+def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
+    stream = draft.stream(stream_id)
+    if stream.phase not in LIVE:
+        leave(draft, stream)
+    if len(draft.state.foreseen):
+        radar.follow_stream(draft, stream)
+    scheduling.reconsider(draft, stream_id)
+    if stream.has_ended:
+        convergence.report_end(draft, stream)
+        registration.reconsider_joined(draft, stream)
+    arrivals.report_end(draft, stream)
+    if stream.has_ended or stream.phase in _BEGUN:
+        for other in draft.state.topology.dependents[stream_id]:
+            scheduling.reconsider(draft, other)
+
+
+def _follow_work(draft: Draft, event: ev.StreamEvent) -> None:
+    """A stream is at work, or has got its share of a checkpoint: the next may be due some time."""
+    point = draft.state.stream_plan(event.stream).converge
+    if draft.state.point_plan(point).takes_checkpoints:
+        convergence.consult(draft, point)
+
+
+_BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
+"""Phases that a stream may be in once its beginning has been told, as ``started`` asks for."""
+
+
+def _follow_joined(draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.StreamLeft) -> None:
+    joined = draft.state.registry.joined[event.stream]
+    if joined.has_left:
+        leave(draft, registration.as_ended(joined, draft.now))
+    for stream_id in registration.dependents_of(draft.state, joined):
+        scheduling.reconsider(draft, stream_id)
+
+
+def _follow_point(draft: Draft, event: ev.PointEvent) -> None:
+    point_id, has_merged = event.point, isinstance(event, ev.ConvergenceMerged)
+    if not has_merged:
+        convergence.consult(draft, point_id)
+    is_reopened = isinstance(event, ev.ConvergenceReopened)  # what counted counts no more
+    if not (has_merged or is_reopened or draft.point(point_id).is_settled):
+        return
+    if not is_reopened:
+        convergence.consult_in_turn(draft)
+    if point_id != FINAL_POINT or draft.state.point_plan(point_id).merges_early:
+        for stream_id in convergence.participants(draft.state, point_id):
+            for other in draft.state.topology.dependents[stream_id]:
+                scheduling.reconsider(draft, other)
+
+
+def _wake(draft: Draft, given: inputs.TimeReached) -> None:
+    """Look at everything that a clock can change."""
+    leases.time_reached(draft)
+    sharing.time_reached(draft)
+    messages.time_reached(draft)
+    convergence.time_reached(draft)
+    overdue.time_reached(draft)
+    breakers.time_reached(draft)
+    for plan in draft.state.plan.streams:
+        stream = draft.stream(plan.id)
+        if stream.phase is Phase.RUNNING:
+            streams.time_reached(draft, stream)
+        elif stream.phase is Phase.RETRYING:
+            scheduling.retry_due(draft, stream)
+        deadlines.time_reached(draft, draft.stream(plan.id))
+
+
+_HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
+    inputs.StartRun: runs.start,
+    inputs.ResumeRun: runs.resume,
+    inputs.StopRun: runs.stop,
+    inputs.StopStream: runs.stop_stream,
+    inputs.RetryStream: runs.retry_stream,
+    inputs.RecoverStream: by_hand.recover,
+    inputs.ResetBreaker: breakers.reset,
+    inputs.ChooseStrategy: choosing.choose,
+    inputs.ApproveRun: runs.approve,
+    inputs.ResolveConflict: resolving.resolve,
+    inputs.HandBack: resolving.hand_back,
+    inputs.TellConflict: radar.tell_conflict,
+    inputs.AllowViolation: allowing.allow_violation,
+    inputs.BaseFound: runs.base_found,
+    inputs.BaseNotFound: runs.base_not_found,
+    inputs.WorkspaceReady: streams.workspace_ready,
+    inputs.WorkspaceConflicted: streams.workspace_conflicted,
+    inputs.EffectFailed: streams.effect_failed,
+    inputs.EffectDelayed: streams.effect_delayed,
+    inputs.OutputLeftOut: streams.output_left_out,
+    inputs.StreamHeld: streams.held,
+    inputs.StreamLetGo: streams.let_go,
+    inputs.ProcessStarted: streams.process_started,
+    inputs.ProcessExited: streams.process_exited,
+    inputs.ProcessLost: streams.process_lost,
+    inputs.ResultReady: streams.result_ready,
+    inputs.MergeFinished: convergence.merge_finished,
+    inputs.MergeFailed: convergence.merge_failed,
+    inputs.ResolverFinished: resolving.resolver_finished,
+    inputs.VerifyFinished: verifying.verify_finished,
+    inputs.PairTested: radar.pair_tested,
+    inputs.WorkspaceGone: streams.workspace_gone,
+    inputs.ApprovalDone: runs.approval_done,
+    inputs.ApprovalNotDone: runs.approval_not_done,
+    inputs.MachineSeen: resources.machine_seen,
+    inputs.MachineLoad: resources.load_seen,
+    inputs.OverheadSeen: overhead.seen,
+    inputs.UsageSeen: resources.usage_seen,
+    inputs.LivenessSeen: liveness.seen,
+    inputs.HeartbeatHeard: heartbeats.heard,
+    inputs.StreamAsked: ladder.asked,
+    inputs.JoinedStreamSilent: registration.fell_silent,
+    inputs.PathsWritten: violations.paths_written,
+    inputs.CheckpointMerged: point_checkpoints.merged,
+    inputs.CheckpointNotMerged: point_checkpoints.not_merged,
+    inputs.SyncDone: point_checkpoints.sync_done,
+    inputs.SyncDelayed: point_checkpoints.sync_delayed,
+    inputs.SyncNotDone: point_checkpoints.sync_not_done,
+    inputs.CheckpointReady: stream_checkpoints.ready,
+    inputs.CheckpointNotTaken: stream_checkpoints.not_taken,
+    inputs.StrategyFault: runs.strategy_faulted,
+    inputs.TimeReached: _wake,
+}
+
+
+CALLS: dict[type[Call], Handler] = {
+    **locks.CALLS,
+    **sharing.CALLS,
+    **undoing.CALLS,
+    **messages.CALLS,
+    **registration.CALLS,
+    **resources.CALLS,
+    **arrivals.CALLS,
+    **heartbeats.CALLS,
+    **leases.CALLS,
+    **stream_checkpoints.CALLS,
+    **withdrawing.CALLS,
+}
+"""Who deals with which call, one table a concern."""

@@ -1,0 +1,77 @@
+"""A decision in the making: events so far, and the state as they leave it.
+
+A draft lives for one call of ``decide`` and nobody outside ever sees one; it is how pure functions
+build on each other's events without folding twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from anabranch.core import events as ev
+from anabranch.core.calls import Answer
+from anabranch.core.effects import WakeAt
+from anabranch.core.folds.evolve import evolve, first_state
+from anabranch.core.ids import PointId, Seq, StreamId
+from anabranch.core.model.state import Point, State, Stream
+from anabranch.core.strategies import Strategies
+
+
+class Draft:
+    """Collects events; ``touched_streams`` and ``touched_points`` say whom they were about.
+
+    ``answer`` is what a call is answered, once its handler (or the event it emitted) says so.
+    ``wakes`` are later times to look at what is overdue already, so that no event has to say so.
+    """
+
+    def __init__(
+        self, state: State | None, now: float, strategies: Strategies, cause: Seq | None
+    ) -> None:
+        self._state = state
+        self.now = now
+        self.strategies = strategies
+        self.cause = cause
+        self.events: list[ev.Recorded] = []
+        self.answer: Answer | None = None
+        self.wakes: list[WakeAt] = []
+        self.touched_streams: dict[StreamId, None] = {}
+        self.touched_points: dict[PointId, None] = {}
+
+    @property
+    def state(self) -> State:
+        assert self._state is not None, "the first input of a run is StartRun"
+        return self._state
+
+    def stream(self, stream: StreamId) -> Stream:
+        return self.state.streams[stream]
+
+    def point(self, point: PointId) -> Point:
+        return self.state.points[point]
+
+    def emit(self, event: ev.Event) -> Seq:
+        """Add an event, fold it, and return its number."""
+        seq = (self._state.seq if self._state else 0) + 1
+        record = ev.Recorded(seq, self.now, self.cause, event)
+        self._state = evolve(self._state, record) if self._state else first_state(record)
+        self.events.append(record)
+        if isinstance(event, ev.StreamEvent | ev.CallEvent):
+            self.touched_streams[event.stream] = None
+        elif isinstance(event, ev.PointEvent):
+            self.touched_points[event.point] = None
+        elif isinstance(event, ev.RunResumed):  # every question of the guardian's stands anew
+            self.touched_streams.update(dict.fromkeys(self._state.topology.streams))
+        return seq
+
+    def because_of_the_latest(self) -> AbstractContextManager[None]:
+        """Events emitted inside follow from the latest event of this decision, if it has one."""
+        return self.because_of(self.events[-1].seq) if self.events else nullcontext()
+
+    @contextmanager
+    def because_of(self, seq: Seq) -> Iterator[None]:
+        """Events emitted inside were caused by event ``seq``."""
+        before, self.cause = self.cause, seq
+        try:
+            yield
+        finally:
+            self.cause = before

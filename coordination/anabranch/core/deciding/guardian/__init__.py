@@ -1,0 +1,1 @@
+"""Who is stuck or dead, and what is done about it, step by step."""

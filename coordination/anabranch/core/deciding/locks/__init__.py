@@ -1,0 +1,1 @@
+"""Who may write what: locks, their leases, and what was written against them."""

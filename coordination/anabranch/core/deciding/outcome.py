@@ -1,0 +1,33 @@
+"""What :func:`anabranch.core.deciding.decide.decide` answers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from anabranch.core.calls import Answer
+from anabranch.core.effects import Effect
+from anabranch.core.events import Recorded
+from anabranch.core.model.state import State
+
+
+class Decision(msgspec.Struct, frozen=True):
+    """Events to append, effects newly owed, and the state after (so nobody folds twice).
+
+    ``answer`` is what a call is answered.
+    """
+
+    events: tuple[Recorded, ...]
+    effects: tuple[Effect, ...]
+    state: State
+    answer: Answer | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """A command that was not obeyed; both texts are shown to the user word for word."""
+
+    reason: str
+    hint: str
+
+
+class Postponed(Refusal, frozen=True):
+    """It is being done, and cannot be noted yet: the machine is short of something."""

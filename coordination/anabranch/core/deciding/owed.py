@@ -1,0 +1,188 @@
+"""What the state owes to the world: the one definition of every effect.
+
+A decision's effects are those owed after it that were not owed before; an engine that starts on a
+journal performs everything that is owed. So a crash between append and perform loses nothing, and
+the two ways of arriving at an effect cannot drift apart: there is only one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from anabranch.core import effects as fx
+from anabranch.core.deciding.joined import hoped_until
+from anabranch.core.deciding.locks.leases import owed_by_lease
+from anabranch.core.deciding.points import checkpoints as point_checkpoints
+from anabranch.core.deciding.streams import checkpoints as stream_checkpoints
+from anabranch.core.ids import PointId, StreamId
+from anabranch.core.inputs import Input, StopRun, StopStream
+from anabranch.core.model.breakers import BreakerPhase
+from anabranch.core.model.care import SOFT
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import Point, PointPhase, RunPhase, State, Stream
+
+
+def owed(state: State) -> tuple[fx.Effect, ...]:
+    """Return everything the state owes, in plan order."""
+    streams = dict.fromkeys((*state.topology.streams, *state.locks.holders))
+    return tuple(dict.fromkeys(_owed_for(state, streams, state.topology.points)))
+
+
+def newly_owed(
+    before: State | None, after: State, streams: Iterable[StreamId], points: Iterable[PointId]
+) -> tuple[fx.Effect, ...]:
+    """Return what ``after`` owes and ``before`` did not, looking only at what was touched."""
+    if before is after:
+        return ()
+    streams, points = list(streams), list(points)
+    already = set(_owed_for(before, streams, points)) if before else set()
+    return tuple(e for e in _owed_for(after, streams, points) if e not in already)
+
+
+def _owed_for(
+    state: State, streams: Iterable[StreamId], points: Iterable[PointId]
+) -> Iterator[fx.Effect]:
+    yield from _owed_by_run(state)
+    for stream_id in streams:
+        yield from owed_by_lease(state, stream_id)
+        stream = state.streams.get(stream_id)
+        if stream is not None:
+            yield from owed_by_stream(state, stream)
+            yield from stream_checkpoints.owed_to(state, stream)
+            yield from point_checkpoints.owed_to(state, stream)
+    for point_id in points:
+        yield from _owed_by_point(state, state.points[point_id])
+
+
+def _owed_by_run(state: State) -> Iterator[fx.Effect]:
+    if state.base is None and not state.has_ended:
+        yield fx.CaptureBase(cause=1)
+    if state.has_ended:
+        yield fx.WriteReport(cause=state.cause)
+    wants_approval = state.approval.is_requested and not state.approval.is_done
+    if wants_approval and state.phase is RunPhase.CONVERGED:
+        yield fx.ApproveResult(cause=state.cause)
+    if not state.has_ended:
+        yield from _owed_to_clocks(state)
+
+
+def _owed_to_clocks(state: State) -> Iterator[fx.Effect]:
+    """Yield when state is to be propagated, a message's deadline passes, a breaker half opens."""
+    unsynced, deadlines = state.shared.unsynced, state.messages.deadlines
+    if unsynced is not None:
+        at = unsynced[0] + state.plan.shared_state.sync_interval_seconds
+        yield fx.WakeAt(at=at, subject="shared state", cause=unsynced[1])
+    if deadlines:
+        at, message = deadlines[0]
+        yield fx.WakeAt(at=at, subject="messages", cause=message)
+    for name in state.breakers.tripped:
+        breaker = state.breakers.breaker(name)
+        if breaker.phase is BreakerPhase.OPEN:
+            yield fx.WakeAt(at=breaker.until, subject=f"breaker of {name}", cause=breaker.cause)
+
+
+def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
+    """Yield what one stream's phase asks for."""
+    name, attempt, cause = stream.id, stream.attempt, stream.cause
+    if stream.care.deadline is not None and not stream.has_ended:
+        at = stream.care.deadline
+        yield fx.WakeAt(at=at, subject=f"recovery of {name}", cause=stream.care.cause)
+    has_way = bool(state.stream_plan(name).ask.words)
+    if stream.care.remedy == SOFT and not stream.care.is_asked and has_way and not stream.has_ended:
+        yield fx.AskStream(stream=name, attempt=attempt, cause=stream.care.cause)
+    match stream.phase:
+        case Phase.WAITING if hoped_until(state, stream) > stream.since:
+            yield fx.WakeAt(at=hoped_until(state, stream), subject=name, cause=cause)
+        case Phase.QUEUED if stream.not_before > stream.since:
+            yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
+        case Phase.PREPARING:
+            yield fx.PrepareWorkspace(stream=name, attempt=attempt, cause=cause)
+        case Phase.STARTING:
+            yield fx.StartProcess(stream=name, attempt=attempt, cause=cause)
+        case Phase.RUNNING:
+            deadline = deadline_of(state, stream)
+            if deadline is not None:
+                yield fx.WakeAt(at=deadline, subject=name, cause=cause)
+        case Phase.STOPPING:
+            grace = state.plan.stop_grace_seconds
+            yield fx.StopProcess(stream=name, attempt=attempt, grace_seconds=grace, cause=cause)
+        case Phase.CAPTURING:
+            partial = is_partial(state, stream)
+            yield fx.CaptureResult(stream=name, attempt=attempt, is_partial=partial, cause=cause)
+        case Phase.RETRYING:
+            yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
+
+
+def _owed_by_point(state: State, point: Point) -> Iterator[fx.Effect]:
+    if point.phase is PointPhase.MERGING:
+        yield fx.MergeResults(point=point.id, cause=point.cause)
+    elif point.phase is PointPhase.VERIFYING:
+        yield fx.RunVerify(
+            point=point.id,
+            streams=point.probe,
+            is_again=point.probe_is_again,
+            failures=point.probe_failures,
+            cause=point.probe_cause,
+        )
+    elif point.phase is PointPhase.OPEN and point.looks_again_at is not None:
+        subject = f"point {point.id}"
+        yield fx.WakeAt(at=point.looks_again_at, subject=subject, cause=point.looks_again_cause)
+    if point.resolving:
+        yield fx.RunResolver(point=point.id, cause=point.resolver_cause)
+    yield from point_checkpoints.owed_by_point(point)
+    overdue_at = convergence_overdue_at(state, point)
+    if overdue_at is not None:
+        yield fx.WakeAt(at=overdue_at, subject=f"timeout of {point.id}", cause=point.cause)
+
+
+def convergence_overdue_at(state: State, point: Point) -> float | None:
+    """Return when those who wait at a point will have waited for longer than the plan allows."""
+    limit = state.point_plan(point.id).timeout_seconds
+    if limit is None or point.phase is not PointPhase.OPEN or point.is_overdue:
+        return None
+    since = [at for s, at in point.arrived_at.items() if s not in point.merged]
+    since += [arrival.since for arrival in point.gathering.arrivals if arrival.waits]
+    return min(since) + limit if since else None
+
+
+def deadline_of(state: State, stream: Stream) -> float | None:
+    """Return when a running stream's time limit is up, on the run clock."""
+    limit = state.stream_plan(stream.id).timeout_seconds
+    if limit is None or stream.started_at is None:
+        return None
+    return stream.started_at + limit
+
+
+def exited_well(state: State, stream: Stream) -> bool:
+    """Whether the process ended with an exit code that the plan calls success."""
+    exit_ = stream.exit
+    if exit_ is None or exit_.lost or exit_.error:
+        return False
+    return exit_.status in state.stream_plan(stream.id).success_exit_codes
+
+
+def is_partial(state: State, stream: Stream) -> bool:
+    """Whether what is being captured is partial work rather than a result."""
+    return bool(stream.stop) or not exited_well(state, stream)
+
+
+def stops_asked_for(state: State, given: Input) -> tuple[fx.StopProcess, ...]:
+    """Return which processes a command wants ended, for when it cannot be made an event yet."""
+    match given:
+        case StopRun():
+            wanted = [plan.id for plan in state.plan.streams]
+        case StopStream(stream=stream):
+            wanted = [stream]
+        case _:
+            wanted = []
+    running = (state.streams[s] for s in wanted if s in state.streams)
+    return tuple(
+        fx.StopProcess(
+            stream=stream.id,
+            attempt=stream.attempt,
+            grace_seconds=state.plan.stop_grace_seconds,
+            cause=stream.cause,
+        )
+        for stream in running
+        if stream.phase in (Phase.STARTING, Phase.RUNNING)
+    )

@@ -1,0 +1,1 @@
+"""Where streams meet: arrivals, merges, checks and checkpoints of points."""

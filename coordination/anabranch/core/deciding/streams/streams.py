@@ -1,0 +1,359 @@
+"""Decisions about one stream: what follows when its workspace, process or result reports back."""
+
+from __future__ import annotations
+
+import signal as signals
+from zlib import crc32
+
+from msgspec.structs import replace
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.guardian import ladder
+from anabranch.core.deciding.locks.violations import removal_kept, strays_kept
+from anabranch.core.deciding.owed import deadline_of, exited_well
+from anabranch.core.deciding.points.checkpoints import lines_reverted
+from anabranch.core.deciding.points.convergence import (
+    RESOLVER_AT_WORK,
+    conflict_that_stops,
+    start_resolver,
+)
+from anabranch.core.deciding.streams.failures import classify
+from anabranch.core.deciding.undoing import follow_retry
+from anabranch.core.folds.inheritance import left_out_below
+from anabranch.core.folds.resolutions import resolver_is_due
+from anabranch.core.left_behind import is_worth_naming
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import Exit, Stream
+from anabranch.core.strategies import FailedAttempt, FailureClass, GiveUp, RecoveryDecision
+from anabranch.core.strategies.failures import CANNOT_START, CERTAIN, ENDED, NOT_CAPTURED
+from anabranch.core.wording import counted
+
+
+def is_current(draft: Draft, fact: inputs.AttemptObservation) -> bool:
+    """Whether a fact is about the attempt that the state knows; a late one has no consequence."""
+    stream = draft.state.streams.get(fact.stream)
+    return stream is not None and stream.attempt == fact.attempt
+
+
+def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
+    """The workspace stands: start the process, unless the stream is not wanted any more."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.PREPARING:
+        return
+    if stream.stop:
+        end_without_process(draft, stream)
+        return
+    draft.emit(
+        ev.WorkspacePrepared(
+            fact.stream,
+            fact.attempt,
+            fact.path,
+            fact.start_commit,
+            fact.start_tree,
+            fact.warnings,
+            fact.kept,
+            fact.restored,
+        )
+    )
+    with draft.because_of_the_latest():
+        follow_retry(draft, draft.stream(stream.id), stream.last_started_at, fact.restored)
+
+
+def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None:
+    """What the stream should start from does not merge: the point's policy says what follows."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.PREPARING:
+        return
+    if stream.stop:
+        end_without_process(draft, stream)
+        return
+    plan = draft.state.stream_plan(stream.id)
+    conflict = replace(fact.conflict, halts=stream.id)
+    draft.emit(ev.ConflictFound(plan.converge, conflict, stream.id))
+    paths = ", ".join(p.path for p in conflict.paths[:3])
+    reason = f"the results it starts from conflict in {paths}"
+    if resolver_is_due(draft.state, plan.converge, conflict):
+        draft.emit(ev.StreamBlocked(stream.id, f"{reason}; {RESOLVER_AT_WORK}"))
+        start_resolver(draft, plan.converge, (conflict,))
+        return
+    match draft.state.point_plan(plan.converge).on_conflict:
+        case "quarantine":
+            draft.emit(ev.StreamQuarantined(stream.id, reason, plan.converge))
+        case "stop":
+            draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
+        case _:
+            draft.emit(ev.StreamBlocked(stream.id, reason))
+
+
+def effect_failed(draft: Draft, fact: inputs.EffectFailed) -> None:
+    """A workspace, a process or a capture could not be had: the attempt has failed."""
+    stream = draft.stream(fact.stream)
+    if stream.phase not in (Phase.PREPARING, Phase.STARTING, Phase.CAPTURING):
+        return
+    draft.emit(ev.AttemptFailed(stream.id, stream.attempt, fact.reason))
+    why = why_not_succeeded(draft, stream) if stream.phase is Phase.CAPTURING else fact.reason
+    if why is None:
+        conclude(draft, draft.stream(stream.id), fact.reason, kind=NOT_CAPTURED)
+    else:
+        told = fact.reason if why == fact.reason else f"{why}; {fact.reason}"
+        kind = CERTAIN if fact.is_permanent else None
+        conclude(draft, draft.stream(stream.id), told, kind=kind)
+
+
+def effect_delayed(draft: Draft, fact: inputs.EffectDelayed) -> None:
+    """Say why a stream does not go on; the performer keeps trying."""
+    stream = draft.stream(fact.stream)
+    if stream.is_active and not stream.reason.startswith(fact.reason):
+        draft.emit(ev.StreamDelayed(stream.id, stream.attempt, fact.reason))
+
+
+def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
+    """The process runs. If somebody asked for its end meanwhile, that is owed now."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.STARTING:
+        return
+    draft.emit(
+        ev.StreamStarted(
+            fact.stream, fact.attempt, fact.pid, fact.holder_pid, fact.log, fact.happened_at
+        )
+    )
+    if stream.stop:
+        draft.emit(
+            ev.StreamStopRequested(stream.id, stream.attempt, stream.stop.reason, stream.stop.then)
+        )
+
+
+def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
+    """The process ended; whatever it left in its workspace is captured next."""
+    stream = draft.stream(fact.stream)
+    if stream.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        return
+    draft.emit(
+        ev.StreamExited(
+            fact.stream,
+            fact.attempt,
+            fact.exit_code,
+            fact.signal,
+            fact.error,
+            fact.happened_at,
+            fact.survivors_ended,
+            fact.lost_bytes,
+        )
+    )
+
+
+def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
+    """A flood of output does not end a stream; people get to know."""
+    if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        draft.emit(ev.OutputCut(fact.stream, fact.attempt, fact.left_out_bytes))
+
+
+def held(draft: Draft, fact: inputs.StreamHeld) -> None:
+    """A stream that fills the disk stands still; what it waits for is told."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is Phase.RUNNING and not stream.held:
+        draft.emit(ev.StreamHeld(fact.stream, fact.attempt, fact.reason))
+
+
+def let_go(draft: Draft, fact: inputs.StreamLetGo) -> None:
+    """There is room again."""
+    if draft.stream(fact.stream).held:
+        draft.emit(ev.StreamLetGo(fact.stream, fact.attempt))
+
+
+def process_lost(draft: Draft, fact: inputs.ProcessLost) -> None:
+    """The process vanished and nobody knows how it ended."""
+    if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
+        draft.emit(ev.StreamLost(fact.stream, fact.attempt, fact.reason))
+
+
+def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
+    """The work is kept: the stream has succeeded, or its failure can be dealt with."""
+    stream = draft.stream(fact.stream)
+    if stream.phase is not Phase.CAPTURING:
+        return
+    why, fault = why_not_succeeded(draft, stream), fact.fault
+    works_apart = draft.state.stream_plan(stream.id).workspace != "shared"
+    if why is None and not fault and works_apart and not fact.commit:
+        fault = "it ended well, but nothing of its work could be kept"
+    if why is None and not fault:
+        _succeed(draft, stream, fact)
+        return
+    if fact.commit:
+        draft.emit(
+            ev.PartialCaptured(
+                stream.id,
+                stream.attempt,
+                fact.commit,
+                fact.ref,
+                fact.files_changed,
+                fact.log_tail,
+                fact.warnings,
+            )
+        )
+    told = "; ".join(text for text in (why, fault) if text)
+    lasting = NOT_CAPTURED if fact.may_be_captured_again else CERTAIN
+    kind = lasting if why is None and fact.fault else None
+    conclude(draft, draft.stream(stream.id), told, fact.log_tail, kind)
+
+
+def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
+    """Keep the result, unless what it was built on has been left out meanwhile."""
+    if not fact.commit:
+        draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, "exit 0, worked in your folder"))
+        return
+    draft.emit(
+        ev.ResultCaptured(
+            stream.id,
+            stream.attempt,
+            fact.commit,
+            fact.tree,
+            fact.files_changed,
+            fact.ref,
+            fact.warnings,
+            fact.start_tree,
+            tuple(path for path in fact.ignored if is_worth_naming(path)),
+        )
+    )
+    if fact.reverted:
+        point = draft.state.stream_plan(stream.id).converge
+        lines_reverted(draft, point, stream.id, fact.reverted)
+    strays_kept(draft, stream.id, stream.attempt, fact.strays)
+    removal_kept(draft, stream.id, fact)
+    draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(stream, fact)))
+    below = left_out_below(draft.state, stream.id)
+    if below:
+        why, where = f"built on {below}, which was left out", draft.state.stream_plan(stream.id)
+        draft.emit(ev.StreamQuarantined(stream.id, why, where.converge))
+
+
+def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
+    """A clean-up took the folder of an attempt that is over."""
+    stream = draft.stream(fact.stream)
+    if not stream.is_active or fact.attempt < stream.attempt:
+        draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
+
+
+def _success(stream: Stream, fact: inputs.ResultReady) -> str:
+    exit_ = stream.exit or Exit()
+    facts = [exit_in_words(exit_), f"{counted(fact.files_changed, 'file')} changed"]
+    if not fact.files_changed:
+        facts[1] = "nothing changed"
+    if exit_.survivors_ended:
+        left = counted(exit_.survivors_ended, "process")
+        facts.append(f"{left} it left behind ended")
+    return ", ".join(facts)
+
+
+def why_not_succeeded(draft: Draft, stream: Stream) -> str | None:
+    """Return why an ended attempt is no success, or None if it is one."""
+    if stream.stop:
+        return stream.stop.reason
+    if exited_well(draft.state, stream):
+        return None
+    return stream.failure or exit_in_words(stream.exit)
+
+
+def exit_in_words(exit_: Exit | None) -> str:
+    """Return how a process ended, in words."""
+    if exit_ is None:
+        return "it never started"
+    if exit_.error:
+        return exit_.error
+    if exit_.signal is not None:
+        try:
+            name = signals.Signals(exit_.signal).name
+        except ValueError:
+            name = str(exit_.signal)
+        return f"ended by signal {name}"
+    return f"exit {exit_.code}"
+
+
+def conclude(
+    draft: Draft,
+    stream: Stream,
+    reason: str,
+    log_tail: tuple[str, ...] = (),
+    kind: FailureClass | None = None,
+) -> None:
+    """Decide what an attempt without success becomes: stopped, tried again, or failed.
+
+    ``kind`` is what the engine knows of the failure; None asks the classifiers.
+    """
+    if stream.stop and stream.stop.then == Phase.STOPPED:
+        draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
+        return
+    is_known = kind is not None
+    kind = kind or _failure_class(draft, stream, reason, log_tail)
+    decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason, kind), reason)
+    tells_more = kind.evidence or (kind.is_permanent and kind != CANNOT_START)
+    why = f"{reason} ({kind.words})" if tells_more and not is_known else reason
+    why += _left_behind(draft, stream)
+    is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
+    if isinstance(decision, GiveUp) or is_called_off:
+        draft.emit(ev.StreamFailed(stream.id, stream.attempt, why, kind.name))
+        return
+    retry_at = draft.now + decision.delay_seconds
+    told = f"{why}; {decision.reason}"
+    draft.emit(ev.RetryScheduled(stream.id, stream.attempt, retry_at, told, kind.name))
+
+
+def _left_behind(draft: Draft, stream: Stream) -> str:
+    """Return what those a stream builds on had made and git ignores: it was not brought to it."""
+    if stream.exit is None or stream.stop:
+        return ""
+    below = draft.state.topology.ancestors((stream.id,)) - {stream.id}
+    found = ((s, draft.state.streams[s].ignored) for s in sorted(below))
+    told = [f"{', '.join(paths[:3])} of {s}" for s, paths in found if paths]
+    return f"; what git ignores does not come along: {'; '.join(told[:2])}" if told else ""
+
+
+def _failure_class(
+    draft: Draft, stream: Stream, reason: str, log_tail: tuple[str, ...]
+) -> FailureClass:
+    """Return the class of a failure; one that was ended by somebody is of the guardian's class."""
+    if stream.stop:
+        return ENDED
+    return classify(draft.state, stream, draft.strategies, reason, log_tail)
+
+
+def _recovery(draft: Draft, stream: Stream, reason: str, kind: FailureClass) -> RecoveryDecision:
+    plan = draft.state.stream_plan(stream.id)
+    view = FailedAttempt(
+        stream=stream.id,
+        attempt=stream.attempt,
+        retries=stream.retries,
+        max_retries=plan.max_retries,
+        reason=reason,
+        is_permanent=kind.is_permanent,
+        failure_class=kind.name,
+        seed=crc32(f"{draft.state.run}/{stream.id}/{stream.attempt}".encode()),
+    )
+    return draft.strategies.recovery_strategy(draft.state.plan.recovery).after_failure(view)
+
+
+def request_stop(draft: Draft, stream: Stream, reason: str, then: str) -> None:
+    """Bring one stream to its end, from whatever phase it is in."""
+    if stream.has_ended or stream.stop:
+        return
+    if stream.is_active:
+        if stream.phase is not Phase.CAPTURING:
+            draft.emit(ev.StreamStopRequested(stream.id, stream.attempt, reason, then))
+        return
+    draft.emit(ev.StreamStopped(stream.id, reason))
+
+
+def end_without_process(draft: Draft, stream: Stream) -> None:
+    """The stream was told to end before its process ran."""
+    assert stream.stop is not None
+    draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
+
+
+def time_reached(draft: Draft, stream: Stream) -> None:
+    """End a running stream whose time limit is up."""
+    deadline = deadline_of(draft.state, stream)
+    if stream.phase is Phase.RUNNING and deadline is not None and draft.now >= deadline:
+        limit = draft.state.stream_plan(stream.id).timeout_seconds
+        request_stop(draft, stream, f"it ran longer than its timeout of {limit:g} s", Phase.FAILED)

@@ -1,0 +1,1 @@
+"""Who waits for whom, for what, and which ring of waiting is broken where."""

@@ -1,0 +1,309 @@
+"""What a stream waits for: one derivation, for everybody who tells it.
+
+Rows, details and panes of the console, the guardian's evidence, what a command would lead to,
+``status``, ``streams`` and ``locks`` all ask here, so they cannot disagree. It is made of what the
+wait-for graph is made of (:mod:`~.wait_sources`). The graph leaves out whom another one stands for,
+and has no edge where any of several would do; a person is told of all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from anabranch.core.deciding import resources
+from anabranch.core.deciding.guardian import breakers
+from anabranch.core.deciding.guardian.diagnosis import WAITS, WELL, diagnose
+from anabranch.core.deciding.points import arrivals
+from anabranch.core.deciding.resources import goes_before, reservations
+from anabranch.core.deciding.streams.scheduling import is_met
+from anabranch.core.deciding.waiting.arrival_waits import waiting_at
+from anabranch.core.deciding.waiting.resource_waits import (
+    AdmissionWaits,
+    ResourceWaits,
+    Shortfall,
+    TurnWaits,
+)
+from anabranch.core.deciding.waiting.sources import RegistrationWaits, stuck_streams, who_can_meet
+from anabranch.core.ids import StreamId
+from anabranch.core.model.breakers import breakers_of
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.locks import (
+    Ask,
+    LockTable,
+    asks_of,
+    essential_blockers,
+    grants_before,
+    shown,
+)
+from anabranch.core.model.state import State, Stream
+
+MOST_HOLDERS = 8
+
+
+_REQUESTS, _ADMISSIONS = ResourceWaits(stuck_streams), AdmissionWaits(stuck_streams)
+"""Of more than so many who hold what is short, none is named: any of them would do."""
+
+
+class Wait(msgspec.Struct, frozen=True):
+    """One thing that a stream waits for, and one who has it.
+
+    ``kind`` is lock, resource, disk, slot, dependency, breaker, point, base, time or operator;
+    ``name`` is the path, the resource, the stream and so on. ``holder`` is who can end the wait,
+    None if nobody in particular can; the operator has the name ``operator``. ``since`` is in run
+    seconds, ``until`` when it ends by itself, None if it does not. ``held`` is the path that the
+    holder has where it is another one: a folder over a file. Who ``is_before`` has only asked
+    earlier.
+    """
+
+    kind: str
+    name: str
+    holder: str | None
+    since: float
+    until: float | None = None
+    held: str = ""
+    is_before: bool = False
+
+
+def waits_of(state: State, stream: StreamId) -> list[Wait]:
+    """Return everything that a stream waits for now, of the plan or joined from outside."""
+    found = called_waits(state, stream)
+    planned = state.streams.get(stream)
+    return found if planned is None else [*found, *_before_its_start(state, planned)]
+
+
+def called_waits(state: State, stream: StreamId) -> list[Wait]:
+    """Return what a stream waits for while it runs: what it called for, and room if it is held."""
+    called = [*_locks(state.locks, stream), *_resources(state, stream), *_points(state, stream)]
+    return [*called, *_room(state, stream), *_joining(state, stream)]
+
+
+def keeps_waiting(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
+    """Return who waits for a lock because of what a stream holds, with the wait itself."""
+    others = [s for s in state.locks.holders if s != stream]
+    return [
+        (shown(other), wait)
+        for other in sorted(others)
+        for wait in _locks(state.locks, other)
+        if wait.holder == shown(stream)
+    ]
+
+
+def called_waits_for(state: State, stream: StreamId) -> list[tuple[str, Wait]]:
+    """Return who waits, by a call, for something that a stream has or is awaited with."""
+    known = [*(s.id for s in state.plan.streams), *sorted(state.registry.joined)]
+    return [
+        (shown(other), wait)
+        for other in known
+        if other != stream
+        for wait in called_waits(state, other)
+        if wait.holder == shown(stream) and not wait.is_before
+    ]
+
+
+def standing(state: State, stream: Stream) -> str:
+    """Return the diagnosis of a stream; *waits* for one that is well and waits for others."""
+    found = diagnose(state, stream)
+    if found == WELL and stream.phase is Phase.RUNNING and called_waits(state, stream.id):
+        return WAITS
+    return found
+
+
+# --- the sorts of waits ----------------------------------------------------------------------
+
+
+def _locks(table: LockTable, stream: StreamId) -> Iterator[Wait]:
+    for ask in sorted(asks_of(table, stream), key=lambda a: a.ticket):
+        seen: set[tuple[StreamId, str]] = set()
+        for blocker in (*grants_before(table, ask), *essential_blockers(table, ask)):
+            if (blocker.stream, blocker.path) in seen:
+                continue
+            seen.add((blocker.stream, blocker.path))
+            held = blocker.path if blocker.path != ask.path else ""
+            is_before = isinstance(blocker, Ask)
+            yield Wait("lock", ask.path, shown(blocker.stream), ask.since, None, held, is_before)
+
+
+def _resources(state: State, stream: StreamId) -> Iterator[Wait]:
+    for lack in _REQUESTS.lacks(state, stream):
+        yield from _lacking("resource", lack)
+    for w in state.resources.queue:
+        if w.stream == stream:
+            older = goes_before(reservations(state, state.at), w.since, stream, w.amounts)
+            name = ", ".join(sorted(w.amounts))
+            if older is not None and older.stream != stream:
+                yield Wait("resource", name, shown(older.stream), w.since, is_before=True)
+            elif not any(lack.ticket == w.ticket for lack in _REQUESTS.lacks(state, stream)):
+                yield Wait("resource", name, None, w.since)
+
+
+def _room(state: State, stream: StreamId) -> Iterator[Wait]:
+    planned = state.streams.get(stream)
+    if planned is not None and planned.held and planned.phase is Phase.RUNNING:
+        yield Wait("disk", f"room on the disk: {planned.held}", None, planned.held_at)
+
+
+def _joining(state: State, stream: StreamId) -> Iterator[Wait]:
+    joined = state.registry.live(stream)
+    for edge in RegistrationWaits().edges_from(state, stream) if joined else ():
+        yield Wait("dependency", shown(edge.holder), shown(edge.holder), edge.since)
+
+
+def _lacking(kind: str, lack: Shortfall) -> Iterator[Wait]:
+    if not 0 < len(lack.holders) <= MOST_HOLDERS:
+        yield Wait(kind, lack.what, None, lack.since)
+        return
+    for holder in sorted(lack.holders):
+        yield Wait(kind, lack.what, shown(holder), lack.since)
+
+
+def _points(state: State, stream: StreamId) -> Iterator[Wait]:
+    for point, arrival in waiting_at(state, stream):
+        missing = arrivals.missing(state, point)
+        for other in missing:
+            yield Wait("point", point, shown(other), arrival.since)
+        if not missing:
+            yield Wait("point", point, None, arrival.since)
+
+
+def _before_its_start(state: State, stream: Stream) -> Iterator[Wait]:
+    if stream.phase is Phase.WAITING:
+        yield from _dependencies(state, stream)
+    elif stream.phase is Phase.QUEUED:
+        yield from _admission(state, stream)
+    elif stream.phase is Phase.RETRYING:
+        yield Wait("time", "its next attempt", None, stream.since, stream.not_before)
+    elif stream.phase is Phase.BLOCKED:
+        yield Wait("operator", "a decision", "operator", stream.since)
+
+
+def _dependencies(state: State, stream: Stream) -> Iterator[Wait]:
+    needed = state.stream_plan(stream.id).depends_on
+    unmet = [d for d in needed if not is_met(state, d)]
+    for dependency in unmet:
+        holders = who_can_meet(state, dependency)
+        for holder in holders:
+            yield Wait("dependency", dependency.words, shown(holder), stream.since)
+        if not holders:
+            yield Wait("dependency", dependency.words, None, stream.since)
+    if not unmet:
+        yield Wait("base", "the run's base commit", None, stream.since)
+
+
+def _admission(state: State, stream: Stream) -> Iterator[Wait]:
+    if stream.not_before > state.at:
+        yield Wait("time", "its time", None, stream.since, stream.not_before)
+        return
+    named = breakers_of(state.stream_plan(stream.id))
+    is_held = breakers.why_not_admitted(state, stream) is not None
+    holding = [name for name in named if is_held and name in state.breakers.tripped]
+    for name in holding:
+        probe = state.breakers.breaker(name).probe
+        yield Wait("breaker", name, probe and shown(probe), stream.since)
+    lacks = list(_ADMISSIONS.lacks(state, stream.id))
+    for lack in lacks:
+        is_slot = lack.what == "a slot"
+        yield from _lacking("slot" if is_slot else "resource", lack)
+    turns = list(TurnWaits().edges_from(state, stream.id))
+    for turn in turns:
+        name = ", ".join(sorted(state.stream_plan(stream.id).resources))
+        yield Wait("resource", name, shown(turn.holder), turn.since, is_before=True)
+    if not lacks and not holding and not turns:
+        yield Wait("slot", "a slot", None, stream.since)
+
+
+# --- as it is told ---------------------------------------------------------------------------
+
+
+def in_words(waits: Sequence[Wait]) -> str:
+    """Return waits as one phrase that follows "waits for"; empty if there are none."""
+    by_thing: dict[tuple[str, str], list[Wait]] = {}
+    for wait in waits:
+        by_thing.setdefault((wait.kind, wait.name), []).append(wait)
+    return "; ".join(_thing_in_words(kind, name, ws) for (kind, name), ws in by_thing.items())
+
+
+def _thing_in_words(kind: str, name: str, waits: Sequence[Wait]) -> str:
+    having = _holders([w for w in waits if not w.is_before])
+    asking = _holders([w for w in waits if w.is_before])
+    match kind:
+        case "lock":
+            clauses = _clause(having, "holds", "hold"), _clause(asking, "asked for before")
+            return f"the lock of {name}, which {' and '.join(filter(None, clauses))}"
+        case "point":
+            return f"{_few(having) or 'the others'} at {name}"
+        case "resource":
+            held = f", held by {_few(having)}" if having else ""
+            older = _clause(asking, "has waited longer", "have waited longer")
+            return f"{name}{held}" + (f", for which {older}" if older else "")
+        case "dependency":
+            return name if _few(having) in ("", name) else f"{name} ({_few(having)})"
+        case "breaker":
+            return f"the breaker of {name}"
+        case _:
+            return name
+
+
+def _holders(waits: Sequence[Wait]) -> list[str]:
+    return list(dict.fromkeys(_holder_in_words(w) for w in waits if w.holder is not None))
+
+
+def _clause(who: Sequence[str], does: str, do: str | None = None) -> str:
+    return f"{_few(who)} {does if len(who) == 1 else do or does}" if who else ""
+
+
+def _few(who: Sequence[str]) -> str:
+    return ", ".join(who[:3]) + (f" and {len(who) - 3} more" if len(who) > 3 else "")
+
+
+def _holder_in_words(wait: Wait) -> str:
+    return f"{wait.holder} ({wait.held})" if wait.held else str(wait.holder)
+
+
+def in_short(waits: Sequence[Wait]) -> str:
+    """Return waits as few words that follow "waits for": who can end them, and what they are."""
+    who = list(dict.fromkeys(w.holder for w in waits if w.holder is not None))
+    few = ", ".join(who[:2]) + (f" and {len(who) - 2} more" if len(who) > 2 else "")
+    what = ", ".join(dict.fromkeys(w.name for w in waits))
+    return f"{few}: {what}" if few else what
+
+
+def waiting_for(state: State, stream: StreamId) -> str:
+    """Return what a running stream waits for by its own calls, in words; empty for nothing."""
+    return in_words(called_waits(state, stream))
+
+
+def told(waits: Iterable[Wait], wall: Any) -> list[dict[str, Any]]:
+    """Return waits as ``waits_for`` of ``status --json``; ``wall`` makes times of run seconds."""
+    return [
+        {
+            "kind": w.kind,
+            "name": w.name,
+            "holder": w.holder,
+            "since": wall(w.since),
+            "until": wall(w.until),
+            "held": w.held or None,
+        }
+        for w in waits
+    ]
+
+
+def reason_for(state: State, stream: Stream) -> str:
+    """Return in one sentence why a stream is where it is."""
+    if stream.phase is Phase.WAITING and stream.reason == "registered":
+        missing = missing_for(state, stream.id)
+        return f"waits for {', '.join(missing)}" if missing else "waits for the run's base commit"
+    if stream.phase is Phase.QUEUED and state.stop_reason is None:
+        return resources.why_queued(state, stream)
+    if stream.phase is Phase.RUNNING and not stream.liveness.verdict:
+        waits = waiting_for(state, stream.id)
+        return f"waits for {waits}" if waits else stream.reason
+    return stream.reason
+
+
+def missing_for(state: State, stream: StreamId) -> list[str]:
+    """Return the dependencies whose condition does not hold yet."""
+    plan = state.stream_plan(stream)
+    return [d.words for d in plan.depends_on if not is_met(state, d)]

@@ -1,0 +1,307 @@
+"""Folding events into the state. Total: any event fits any state, nothing here can fail or refuse.
+
+``evolve`` handles three kinds: events of the run, of a stream and of a convergence point. A
+stream's phase moves only as :mod:`anabranch.core.model.lifecycle` says; the facts of streams
+and points are added by :mod:`anabranch.core.folds.streams` and :mod:`anabranch.core.folds.points`.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+from rpds import HashTrieMap
+
+from anabranch.core import events as ev
+from anabranch.core.folds import (
+    breakers,
+    care,
+    checkpoints,
+    choices,
+    foreseen,
+    gathering,
+    joined,
+    liveness,
+    locks,
+    messages,
+    plugin_faults,
+    resolutions,
+    resources,
+    sharing,
+    undoing,
+    verifying,
+)
+from anabranch.core.folds.answers import Answering, remember
+from anabranch.core.folds.inheritance import results_of, to_inherit
+from anabranch.core.folds.points import POINT_FOLDS
+from anabranch.core.folds.streams import STREAM_FOLDS
+from anabranch.core.ids import StreamId
+from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase, next_phase
+from anabranch.core.model.state import (
+    Approval,
+    Base,
+    Counts,
+    Point,
+    PointPhase,
+    RunPhase,
+    State,
+    Stream,
+)
+from anabranch.core.plans.topology import Topology
+
+
+def first_state(record: ev.Recorded) -> State:
+    """Return the state after a run's first event."""
+    event = record.event
+    assert isinstance(event, ev.RunStarted)
+    topology = Topology(event.plan)
+    points = {
+        p.id: Point(
+            p.id, PointPhase.OPEN, record.at, record.seq, "waiting for its streams", record.at
+        )
+        for p in event.plan.points
+    }
+    return State(
+        run=event.run,
+        project=event.project,
+        plan_path=event.plan_path,
+        topology=topology,
+        started_wall=event.wall,
+        seq=record.seq,
+        at=record.at,
+        points=HashTrieMap(points),
+        approval=Approval(event.approve, allow_sensitive=event.allow_sensitive),
+        warnings=event.warnings,
+    )
+
+
+def evolve(state: State, record: ev.Recorded) -> State:
+    """Return the state after one event."""
+    event = record.event
+    if isinstance(event, ev.StreamEvent):
+        state = _evolve_stream(state, record, event)
+    elif isinstance(event, ev.PointEvent):
+        state = _evolve_point(state, record, event)
+    else:
+        state = _RUN[type(event)](state, record, event) if type(event) in _RUN else state
+    if isinstance(event, ev.Requested) and event.request and type(event) in _ANSWERS:
+        state = remember(state, event, _ANSWERS[type(event)](state, record))
+    return replace(state, seq=record.seq, at=record.at)
+
+
+# --- the run -------------------------------------------------------------------------------------
+
+
+def _base_captured(state: State, record: ev.Recorded, event: ev.BaseCaptured) -> State:
+    return replace(state, base=Base(event.commit, event.tree, event.branch, event.head))
+
+
+def _run_resumed(state: State, record: ev.Recorded, event: ev.RunResumed) -> State:
+    return care.with_more_time(replace(state, adoptions=state.adoptions + 1), record)
+
+
+def _run_reopened(state: State, record: ev.Recorded, event: ev.RunReopened) -> State:
+    return replace(
+        state,
+        phase=RunPhase.RUNNING,
+        reason=event.reason,
+        hint="",
+        proof="",
+        cause=record.seq,
+        ended_at=None,
+        stop_reason=None,
+        first_failure=None,
+        # What was approved is the result that was there; the next one is approved by itself.
+        approval=replace(
+            state.approval,
+            is_requested=state.approval.is_requested and not state.approval.is_done,
+            is_done=False,
+            message="",
+            hint="",
+            kind="",
+        ),
+    )
+
+
+def _run_stop_requested(state: State, record: ev.Recorded, event: ev.RunStopRequested) -> State:
+    return replace(
+        state,
+        phase=RunPhase.STOPPING,
+        reason=event.reason,
+        stop_reason=event.reason,
+        cause=record.seq,
+    )
+
+
+def _run_ended(phase: RunPhase) -> Callable[[State, ev.Recorded, Any], State]:
+    def fold(state: State, record: ev.Recorded, event: Any) -> State:
+        return replace(
+            state,
+            phase=phase,
+            reason=getattr(event, "reason", ""),
+            hint=getattr(event, "hint", ""),
+            proof=getattr(event, "proof", "") or getattr(event, "reason", ""),
+            cause=record.seq,
+            ended_at=record.at,
+        )
+
+    return fold
+
+
+def _overhead_told(too_much: bool) -> Callable[[State, ev.Recorded, Any], State]:
+    return lambda state, record, event: replace(state, costs_too_much=too_much)
+
+
+def _approval_requested(state: State, record: ev.Recorded, event: ev.ApprovalRequested) -> State:
+    asked = Approval(True, allow_sensitive=event.allow_sensitive, onto=event.onto)
+    return replace(state, approval=asked, cause=record.seq)
+
+
+def _run_approved(state: State, record: ev.Recorded, event: ev.RunApproved) -> State:
+    return replace(state, approval=Approval(True, True, event.message), cause=record.seq)
+
+
+def _approval_refused(state: State, record: ev.Recorded, event: ev.ApprovalRefused) -> State:
+    refused = Approval(False, False, event.reason, event.hint, kind=event.kind)
+    return replace(state, approval=refused, cause=record.seq)
+
+
+_RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.BaseCaptured: _base_captured,
+    ev.RunResumed: _run_resumed,
+    ev.RunReopened: _run_reopened,
+    ev.RunStopRequested: _run_stop_requested,
+    ev.RunNeedsOperator: _run_ended(RunPhase.NEEDS_OPERATOR),
+    ev.RunConverged: _run_ended(RunPhase.CONVERGED),
+    ev.RunFailed: _run_ended(RunPhase.FAILED),
+    ev.RunStopped: _run_ended(RunPhase.STOPPED),
+    ev.OverheadExceeded: _overhead_told(True),
+    ev.OverheadWithin: _overhead_told(False),
+    ev.ApprovalRequested: _approval_requested,
+    ev.RunApproved: _run_approved,
+    ev.ApprovalRefused: _approval_refused,
+    **sharing.FOLDS,
+    **undoing.FOLDS,
+    **locks.FOLDS,
+    **checkpoints.FOLDS,
+    **messages.FOLDS,
+    **joined.FOLDS,
+    **resolutions.FOLDS,
+    **foreseen.FOLDS,
+    **resources.FOLDS,
+    **liveness.FOLDS,
+    **care.FOLDS,
+    **breakers.FOLDS,
+    **choices.FOLDS,
+    **plugin_faults.FOLDS,
+}
+
+
+_ANSWERS: dict[type[Any], Answering] = {
+    **sharing.ANSWERS,
+    **undoing.ANSWERS,
+    **locks.ANSWERS,
+    **checkpoints.ANSWERS,
+    **messages.ANSWERS,
+    **gathering.ANSWERS,
+    **joined.ANSWERS,
+    **resources.ANSWERS,
+    **liveness.ANSWERS,
+}
+"""What the events of calls answer, one table a concern."""
+
+
+_ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
+    **care.ALSO,
+    **breakers.ALSO,
+}
+"""What an event about a stream changes about the run."""
+
+
+# --- streams -------------------------------------------------------------------------------------
+
+
+def _evolve_stream(state: State, record: ev.Recorded, event: ev.StreamEvent) -> State:
+    before = state.streams.get(event.stream)
+    if before is None:
+        after = Stream(event.stream, Phase.WAITING, record.at, record.seq, "registered")
+    else:
+        after = before
+        phase = next_phase(before.phase, event)
+        if phase is not before.phase:
+            after = replace(after, phase=phase, since=record.at, cause=record.seq)
+        fold = STREAM_FOLDS.get(type(event))
+        if fold is not None:
+            after = fold(after, record, event, record.at - before.since)
+        if isinstance(event, ev.StreamAdmitted):
+            after = replace(after, inherits=to_inherit(state, event.stream))
+    state = _with_stream(state, before, after)
+    also = _ALSO.get(type(event))
+    return also(state, record, event) if also is not None else state
+
+
+def _with_stream(state: State, before: Stream | None, after: Stream) -> State:
+    old = before.phase if before else None
+    changed: dict[str, Any] = {"streams": state.streams.insert(after.id, after)}
+    if old is not after.phase:
+        changed["counts"] = _recount(state.counts, old, after.phase)
+        if old is Phase.QUEUED or after.phase is Phase.QUEUED:
+            changed["ready"] = _requeue(state, before, after)
+        if old is None or (old in ENDED) != after.has_ended:
+            changed["messages"] = messages.stream_moved(
+                state.messages, after.id, has_ended=after.has_ended
+            )
+        if after.phase is Phase.FAILED and not state.first_failure:
+            changed["first_failure"] = _failure_that_counts(state, after)
+        elif state.first_failure == after.id:
+            changed["first_failure"] = None
+    return replace(state, **changed)
+
+
+def _failure_that_counts(state: State, stream: Stream) -> StreamId | None:
+    does_count = not state.stream_plan(stream.id).optional and not stream.care.is_dropped
+    return stream.id if does_count else None
+
+
+def _recount(counts: Counts, old: Phase | None, new: Phase) -> Counts:
+    def step(phases: frozenset[Phase]) -> int:
+        return (new in phases) - (old in phases)
+
+    return Counts(
+        active=counts.active + step(ACTIVE),
+        ended=counts.ended + step(ENDED),
+        blocked=counts.blocked + step(frozenset({Phase.BLOCKED})),
+        retrying=counts.retrying + step(frozenset({Phase.RETRYING})),
+    )
+
+
+def _requeue(
+    state: State, before: Stream | None, after: Stream
+) -> tuple[tuple[tuple[float, ...], int, StreamId], ...]:
+    queue = list(state.ready)
+    position = state.topology.position[after.id]
+    if before is not None and before.phase is Phase.QUEUED:
+        queue.remove((before.rank, position, before.id))
+    if after.phase is Phase.QUEUED:
+        insort(queue, (after.rank, position, after.id))
+    return tuple(queue)
+
+
+# --- convergence ---------------------------------------------------------------------------------
+
+
+def _evolve_point(state: State, record: ev.Recorded, event: ev.PointEvent) -> State:
+    before = state.points.get(event.point)
+    fold = POINT_FOLDS.get(type(event))
+    if before is None or fold is None:
+        return state
+    after = fold(before, record, event)
+    if after.phase is not before.phase:
+        after = replace(after, since=record.at, cause=record.seq)
+    if isinstance(event, ev.ConvergenceMerged):
+        after = replace(after, holds=results_of(state, event.merged), merge_cause=before.cause)
+    state = replace(state, points=state.points.insert(after.id, after))
+    also = verifying.ALSO.get(type(event))
+    return also(state, record, event) if also is not None else state

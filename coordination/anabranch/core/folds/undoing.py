@@ -1,0 +1,57 @@
+"""What the restoring of shared state changes and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from anabranch.core import events as ev
+from anabranch.core.calls import Answer
+from anabranch.core.folds.answers import Answering
+from anabranch.core.model.state import State
+
+KEYS_TOLD = 4
+
+
+def listed(keys: tuple[str, ...] | list[str]) -> str:
+    """Return the first keys, in words."""
+    more = f" and {len(keys) - KEYS_TOLD} more" if len(keys) > KEYS_TOLD else ""
+    return ", ".join(keys[:KEYS_TOLD]) + more
+
+
+# --- folding -------------------------------------------------------------------------------------
+
+
+def _told(state: State, record: ev.Recorded, event: ev.StateRestored) -> State:
+    stream = state.streams.get(event.of)
+    if stream is None or event.request:
+        return state
+    told = f"shared state back at version {event.version}: {listed(event.keys)}"
+    if not event.keys:
+        told = "shared state not brought back"
+    if event.left:
+        told += f"; left alone: {listed(event.left)}"
+    warnings = tuple(dict.fromkeys((*stream.warnings, f"{told} ({event.reason})")))
+    after = replace(stream, warnings=warnings)
+    return replace(state, streams=state.streams.insert(stream.id, after))
+
+
+def _answer(state: State, record: ev.Recorded) -> Answer:
+    event: Any = record.event
+    facts = {
+        "version": state.shared.head,
+        "was": event.was,
+        "keys": list(event.keys),
+        "left": list(event.left),
+    }
+    return Answer("done", facts)
+
+
+FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.StateRestored: _told,
+}
+
+
+ANSWERS: dict[type[ev.CallEvent], Answering] = {ev.StateRestored: _answer}

@@ -1,0 +1,394 @@
+"""The state of a run at one instant: frozen, shared freely between threads, queries only.
+
+Only :mod:`anabranch.core.folds.evolve` makes new states. The maps are persistent (rpds), so a state
+costs a few hundred bytes more than the one before it, however many streams there are.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+from rpds import HashTrieMap
+
+from anabranch.core.events import Conflict, Resolution
+from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
+from anabranch.core.model.answers import Remembered
+from anabranch.core.model.breakers import Breakers
+from anabranch.core.model.care import Care, Guardian
+from anabranch.core.model.checkpoints import StreamCheckpoints
+from anabranch.core.model.foreseen import Foreseen, Pair
+from anabranch.core.model.gathering import Gathering
+from anabranch.core.model.joined import Registry
+from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase, public_state
+from anabranch.core.model.locks import LockTable
+from anabranch.core.model.messages import Mailboxes
+from anabranch.core.model.plugin_faults import PluginFault
+from anabranch.core.model.point_checkpoints import Offer, PointCheckpoints, Synced
+from anabranch.core.model.resources import ResourceTable
+from anabranch.core.model.sharing import SharedState
+from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.plans.topology import Topology
+
+
+class RunPhase(StrEnum):
+    """Where the run is; ``interrupted`` is no phase: it means that nobody hosts a live run."""
+
+    RUNNING = "running"
+    STOPPING = "stopping"
+    NEEDS_OPERATOR = "needs_operator"
+    CONVERGED = "converged"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+RUN_ENDED = frozenset(
+    {RunPhase.NEEDS_OPERATOR, RunPhase.CONVERGED, RunPhase.FAILED, RunPhase.STOPPED}
+)
+
+
+class PointPhase(StrEnum):
+    """Where a convergence point is."""
+
+    OPEN = "open"
+    MERGING = "merging"
+    VERIFYING = "verifying"
+    MERGED = "merged"
+    BLOCKED = "blocked"
+    ABANDONED = "abandoned"
+
+
+class Base(msgspec.Struct, frozen=True):
+    """The commit that streams start from, and where the user's branch stood then."""
+
+    commit: str
+    tree: str
+    branch: str | None
+    head: str | None
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """A prepared workspace: ``start_tree`` is what the engine put there, syncs included."""
+
+    path: str
+    start_commit: str
+    start_tree: str
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a stream brought: a commit, and the tree it started from (its own merge base).
+
+    One that ``is_mixed`` has others' unfinished work in its tree too, which it was brought while it
+    ran: only what it changed itself counts, so it is never taken over whole.
+    """
+
+    commit: str
+    tree: str
+    start_commit: str
+    start_tree: str
+    files_changed: int
+    ref: str
+    is_mixed: bool = False
+
+
+class Inheritance(msgspec.Struct, frozen=True):
+    """What a workspace or a merge is made from: ``then`` merged, in this order, onto ``start``.
+
+    ``start`` is the whole result of ``heir_of``, or what ``from_point`` has merged, which ``holds``
+    these results; without either it is the run's base.
+    """
+
+    heir_of: StreamId | None = None
+    start: Result | None = None
+    then: tuple[tuple[StreamId, Result], ...] = ()
+    from_point: PointId | None = None
+    holds: tuple[tuple[StreamId, Result], ...] = ()
+
+
+class Exit(msgspec.Struct, frozen=True):
+    """How a process ended: a code or a signal, or an error that kept it from starting."""
+
+    code: int | None = None
+    signal: int | None = None
+    error: str | None = None
+    lost: bool = False
+    survivors_ended: int = 0
+
+    @property
+    def status(self) -> int | None:
+        """The exit code as a shell tells it: 128 + n for signal n; None if nobody knows.
+
+        One ending has two spellings, by whether a shell stands between; both count the same.
+        """
+        if self.lost:
+            return None
+        return 128 + self.signal if self.signal is not None else self.code
+
+
+class StopRequest(msgspec.Struct, frozen=True):
+    """Somebody wants the stream to end; ``then`` is the phase it ends in."""
+
+    reason: str
+    then: str
+
+
+class Spent(msgspec.Struct, frozen=True):
+    """Seconds of a stream's life, by what they were spent on, over all attempts."""
+
+    preparing: float = 0.0
+    starting: float = 0.0
+    working: float = 0.0
+    capturing: float = 0.0
+
+
+class Liveness(msgspec.Struct, frozen=True):
+    """What is known of a running stream's getting on; an empty verdict: nothing is wrong.
+
+    ``status`` is what its heartbeat said last; ``status_at`` when, on the run clock; ``info`` is
+    what else it said, by name. ``beats_at`` is when the newest were written down.
+    """
+
+    verdict: str = ""
+    evidence: str = ""
+    since: float = 0.0
+    status: str = ""
+    status_at: float | None = None
+    progress: float | None = None
+    info: dict[str, Any] = {}
+    beats_at: tuple[float, ...] = ()
+
+
+class HandedBack(msgspec.Struct, frozen=True):
+    """A conflict that a stream is to do its work again for, on top of the work of ``builds_on``.
+
+    ``attempt`` is the one whose result (``commit``) did not merge.
+    """
+
+    point: PointId
+    conflict: Conflict
+    builds_on: tuple[StreamId, ...]
+    attempt: Attempt
+    commit: str
+
+
+class Stream(msgspec.Struct, frozen=True):
+    """Everything known about one stream. ``since`` is when its phase began, in run seconds.
+
+    ``inherits`` is what its newest attempt was given to start from; it is settled at admission, so
+    that what others do meanwhile changes nothing about it. ``restored`` is the checkpoint that the
+    newest attempt goes on from. ``retries`` counts towards what the plan allows, so what a person
+    asked for does not count; its attempt ``is_retry`` all the same. ``files_changed`` is what the
+    capture of the newest attempt found, None before that. Work that ``is_captured_again`` takes no
+    slot. ``held`` says why its processes are stopped where they stand, empty if they are not.
+    """
+
+    id: StreamId
+    phase: Phase
+    since: float
+    cause: Seq
+    reason: str
+    attempt: Attempt = 0
+    retries: int = 0
+    is_retry: bool = False
+    rank: tuple[float, ...] = ()
+    not_before: float = 0.0
+    inherits: Inheritance = Inheritance()
+    workspace: Workspace | None = None
+    pid: int | None = None
+    holder_pid: int | None = None
+    log: str | None = None
+    started_at: float | None = None
+    last_started_at: float | None = None
+    ended_at: float | None = None
+    first_started_at: float | None = None
+    exit: Exit | None = None
+    stop: StopRequest | None = None
+    result: Result | None = None
+    failure: str | None = None
+    failure_class: str = ""
+    skipped_because_of: StreamId | None = None
+    quarantined_at: PointId = PointId("")
+    is_captured_again: bool = False
+    rescue: tuple[str, ...] = ()
+    partial: tuple[str, ...] = ()
+    restored: int = 0
+    warnings: tuple[str, ...] = ()
+    spent: Spent = Spent()
+    liveness: Liveness = Liveness()
+    handed_back: HandedBack | None = None
+    offer: Offer | None = None
+    synced: Synced | None = None
+    sync_declined: str = ""
+    care: Care = Care()
+    files_changed: int | None = None
+    ignored: tuple[str, ...] = ()
+    held: str = ""
+    held_at: float = 0.0
+
+    @property
+    def public_state(self) -> str:
+        """The state that people and scripts see."""
+        if self.care.remedy and self.is_active:
+            return "recovering"
+        if self.phase is Phase.RUNNING and self.liveness.verdict:
+            return "stalled"
+        return public_state(self.phase)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it holds a slot."""
+        return self.phase in ACTIVE
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.phase in ENDED
+
+
+class Point(msgspec.Struct, frozen=True):
+    """Everything known about one convergence point.
+
+    ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
+    ``left_out`` says who has arrived and is not in that merge, and why. ``checking`` is whose work
+    is being verified, ``probe`` the part that is looked at now, ``probes`` what was found so far
+    and ``probes_again`` at a second look; ``probe_failures`` counts the tries of the present one.
+    ``check_failure`` is how the check failed when it did last.
+    """
+
+    id: PointId
+    phase: PointPhase
+    since: float
+    cause: Seq
+    reason: str
+    opened_at: float = 0.0
+    arrived: tuple[StreamId, ...] = ()
+    arrived_at: dict[StreamId, float] = {}
+    departed: dict[StreamId, str] = {}
+    merging: tuple[StreamId, ...] = ()
+    is_last_merge: bool = True
+    merged: tuple[StreamId, ...] = ()
+    holds: tuple[tuple[StreamId, Result], ...] = ()
+    merge_cause: Seq = 0
+    left_out: dict[StreamId, str] = {}
+    looks_again_at: float | None = None
+    looks_again_cause: Seq = 0
+    looked_at: float = 0.0
+    quarantined: tuple[StreamId, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    commit: str | None = None
+    tree: str | None = None
+    merging_seconds: float = 0.0
+    resolving: tuple[Conflict, ...] = ()
+    resolver_cause: Seq = 0
+    resolver_tried: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    gathering: Gathering = Gathering()
+    checkpoint: PointCheckpoints = PointCheckpoints()
+    is_overdue: bool = False
+    checking: tuple[StreamId, ...] = ()
+    probe: tuple[StreamId, ...] = ()
+    probe_cause: Seq = 0
+    probe_is_again: bool = False
+    probe_failures: int = 0
+    check_failure: str = ""
+    probes: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
+    probes_again: tuple[tuple[tuple[StreamId, ...], bool], ...] = ()
+    guilty: tuple[tuple[StreamId, ...], ...] = ()
+    flaky: str = ""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing more happens here by itself."""
+        return self.phase is not PointPhase.OPEN and not self.is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether its results are being merged, or checked before they count."""
+        return self.phase in (PointPhase.MERGING, PointPhase.VERIFYING)
+
+
+class Approval(msgspec.Struct, frozen=True):
+    """How far the way of the result to the user's branch has gone.
+
+    ``kind`` is what kept it back, as the event that said so has it.
+    """
+
+    is_requested: bool = False
+    is_done: bool = False
+    message: str = ""
+    hint: str = ""
+    allow_sensitive: bool = False
+    onto: str | None = None
+    kind: str = ""
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """Streams by what they do, kept up with every event so that no decision counts them."""
+
+    active: int = 0
+    ended: int = 0
+    blocked: int = 0
+    retrying: int = 0
+
+
+class State(msgspec.Struct, frozen=True):
+    """A run at one instant. ``ready`` is the queue: (rank, position, stream), best first."""
+
+    run: RunId
+    project: str
+    plan_path: str | None
+    topology: Topology
+    started_wall: float
+    seq: Seq = 0
+    at: float = 0.0
+    phase: RunPhase = RunPhase.RUNNING
+    reason: str = ""
+    hint: str = ""
+    proof: str = ""
+    cause: Seq = 1
+    base: Base | None = None
+    streams: HashTrieMap[StreamId, Stream] = HashTrieMap()
+    points: HashTrieMap[PointId, Point] = HashTrieMap()
+    ready: tuple[tuple[tuple[float, ...], int, StreamId], ...] = ()
+    counts: Counts = Counts()
+    stop_reason: str | None = None
+    first_failure: StreamId | None = None
+    ended_at: float | None = None
+    approval: Approval = Approval()
+    adoptions: int = 0
+    shared: SharedState = SharedState()
+    messages: Mailboxes = Mailboxes()
+    answers: HashTrieMap[StreamId, Remembered] = HashTrieMap()
+    locks: LockTable = LockTable()
+    checkpoints: HashTrieMap[StreamId, StreamCheckpoints] = HashTrieMap()
+    registry: Registry = Registry()
+    resources: ResourceTable = ResourceTable()
+    resolutions: HashTrieMap[str, Resolution] = HashTrieMap()
+    last_decision: Seq = 0
+    foreseen: HashTrieMap[Pair, Foreseen] = HashTrieMap()
+    guardian: Guardian = Guardian()
+    verified: HashTrieMap[str, bool] = HashTrieMap()
+    plugin_faults: HashTrieMap[str, PluginFault] = HashTrieMap()
+    breakers: Breakers = Breakers()
+    costs_too_much: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def plan(self) -> Plan:
+        return self.topology.plan
+
+    @property
+    def has_ended(self) -> bool:
+        return self.phase in RUN_ENDED
+
+    @property
+    def max_parallel(self) -> int:
+        """How many streams may run at a time now."""
+        return self.guardian.narrowed_to or self.plan.max_parallel
+
+    def stream_plan(self, stream: StreamId) -> StreamPlan:
+        return self.topology.streams[stream]
+
+    def point_plan(self, point: PointId) -> PointPlan:
+        return self.topology.points[point]

@@ -1,0 +1,187 @@
+"""The plan as the core sees it: immutable, complete, every default filled in.
+
+The plan *file* and its error messages live in :mod:`anabranch.config`; this is what comes out of it
+and what the journal keeps, so a run never depends on a file that changed after it began.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+
+DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
+
+
+WorkspaceKind = Literal["isolated", "clone", "shared"]
+
+
+FileAccess = Literal["exclusive_write", "shared"]
+
+
+ConflictPolicy = Literal["ask", "quarantine", "stop"]
+
+
+FailurePolicy = Literal["quarantine", "stop"]
+
+
+ExcessResponse = Literal["show", "tell", "stop"]
+
+
+class Work(NamedTuple):
+    """What a duration is known of: a stream of a plan, with its command."""
+
+    plan: str
+    stream: str
+    command: str
+
+
+class Dependency(msgspec.Struct, frozen=True):
+    """What a stream waits for: until ``stream``, or any that has a capability, meets ``condition``.
+
+    With a ``capability`` there is no ``stream``; ``providers`` are the plan's streams that have it
+    and do not themselves wait for the one that depends on them
+    (:mod:`anabranch.core.plans.providers`).
+    """
+
+    stream: StreamId = StreamId("")
+    condition: DependencyCondition = "succeeded"
+    capability: str = ""
+    providers: tuple[StreamId, ...] = ()
+
+    @property
+    def streams(self) -> tuple[StreamId, ...]:
+        """The streams of the plan that can meet it."""
+        return self.providers if self.capability else (self.stream,)
+
+    @property
+    def words(self) -> str:
+        """Whom it waits for."""
+        return f'any stream with "{self.capability}"' if self.capability else self.stream
+
+
+class AskPlan(msgspec.Struct, frozen=True):
+    """How a silent stream is asked for a sign besides by message: one way, or none.
+
+    ``signal`` is a number, sent to all its processes; ``line`` is typed into its terminal;
+    ``command`` is run by ``sh -c`` in its workspace.
+    """
+
+    signal: int = 0
+    line: str = ""
+    command: str = ""
+
+    @property
+    def words(self) -> str:
+        """The way, for people; empty if there is none."""
+        if self.signal:
+            return f"signal {self.signal}"
+        return f"the line {self.line!r}" if self.line else self.command
+
+
+class StreamPlan(msgspec.Struct, frozen=True):
+    """What the plan says about one stream.
+
+    ``command`` is an argument vector; a command written as a string has become
+    ``("/bin/sh", "-c", text)``, and ``command_text`` is what the user wrote. An ``executor`` says
+    by which command line it is run; without a name it is run as it is. ``env_files`` are read at
+    each start, from the folder of the project that the run was started in; ``env`` goes before.
+    """
+
+    id: StreamId
+    command: tuple[str, ...]
+    command_text: str
+    depends_on: tuple[Dependency, ...] = ()
+    env: dict[str, str] = {}
+    env_files: tuple[str, ...] = ()
+    working_dir: str = "."
+    priority: int = 0
+    optional: bool = False
+    timeout_seconds: float | None = None
+    max_retries: int = 0
+    success_exit_codes: tuple[int, ...] = (0,)
+    heartbeat_interval_seconds: float = 60.0
+    heartbeat_timeout_seconds: float = 600.0
+    converge: PointId = FINAL_POINT
+    also_at: tuple[PointId, ...] = ()
+    sync: bool = False
+    tty: bool = False
+    ask: AskPlan = AskPlan()
+    after_seconds: float = 0.0
+    workspace: WorkspaceKind = "isolated"
+    capabilities: tuple[str, ...] = ()
+    resources: dict[str, float] = {}
+    writes: tuple[str, ...] = ()
+    estimate_seconds: float = 1.0
+    executor: str = ""
+
+    @property
+    def points(self) -> tuple[PointId, ...]:
+        """Where it meets others: its own point first, then the others that name it."""
+        return (self.converge, *self.also_at)
+
+
+class PointPlan(msgspec.Struct, frozen=True):
+    """What the plan says about one convergence point; ``streams`` in plan order.
+
+    ``merges_early``: its type merges streams before all of them are there; ``takes_checkpoints``:
+    it does so with snapshots of those that run.
+    """
+
+    id: PointId
+    type: str = "barrier"
+    streams: tuple[StreamId, ...] = ()
+    on_conflict: ConflictPolicy = "ask"
+    timeout_seconds: float | None = None
+    options: dict[str, Any] = {}
+    interval_seconds: float = 300.0
+    merges_early: bool = False
+    takes_checkpoints: bool = False
+    resolver: str = ""
+    verify: str = ""
+    verify_retries: int = 0
+    on_failure: FailurePolicy = "quarantine"
+
+
+class SharedStatePlan(msgspec.Struct, frozen=True):
+    """How shared state is kept: its mode, how soon changes are propagated, how many versions stay.
+
+    Without ``versions_kept`` as many versions stay as fit in a budget of memory.
+    """
+
+    type: Literal["immutable", "centralized"] = "immutable"
+    sync_interval_seconds: float = 300.0
+    versions_kept: int | None = None
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """A whole plan. Streams and points keep the order of the file; the final point is last.
+
+    ``resources`` is what the plan itself says there is; the heartbeat is that of streams that join.
+    """
+
+    name: str
+    streams: tuple[StreamPlan, ...]
+    points: tuple[PointPlan, ...]
+    max_parallel: int
+    balancer: str = "longest-first"
+    protocols: tuple[str, ...] = ("registration", "heartbeat", "negotiation")
+    recovery: str = "retry"
+    fallback: str = "sequential"
+    soft_grace_seconds: float = 30.0
+    recovery_timeout_seconds: float = 600.0
+    permanent_failures: tuple[str, ...] = ()
+    transient_failures: tuple[str, ...] = ()
+    include_uncommitted: bool = False
+    sensitive: tuple[str, ...] = ()
+    stop_grace_seconds: float = 10.0
+    file_access: FileAccess = "exclusive_write"
+    keep_going: bool = False
+    shared_state: SharedStatePlan = SharedStatePlan()
+    resources: dict[str, float] = {}
+    on_excess: ExcessResponse = "tell"
+    tell_conflicts: bool = False
+    heartbeat_interval_seconds: float = 60.0
+    heartbeat_timeout_seconds: float = 600.0

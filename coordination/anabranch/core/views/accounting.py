@@ -1,0 +1,120 @@
+"""What a run cost and what it could have cost: pure sums over a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from msgspec.structs import replace
+
+from anabranch.core import events as ev
+from anabranch.core.deciding.overhead import in_words, is_too_much
+from anabranch.core.ids import StreamId
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
+from anabranch.core.plans.graph import critical_path, lower_bound_seconds
+from anabranch.core.plans.plan import Plan
+from anabranch.core.views.projections import status as status_of
+from anabranch.core.views.projections import stream_counts
+
+
+def work_seconds(state: State, now: float) -> float:
+    """Return the seconds that streams' own processes have run, added up."""
+    return sum(worked_seconds(s, now) for s in state.streams.values())
+
+
+def worked_seconds(stream: Stream, now: float) -> float:
+    """Return the seconds that one stream's processes have run, all attempts together."""
+    runs = stream.phase in (Phase.RUNNING, Phase.STOPPING) and stream.started_at is not None
+    current = max(0.0, now - stream.started_at) if runs and stream.started_at is not None else 0.0
+    return stream.spent.working + current
+
+
+def overhead_seconds(state: State) -> dict[str, float]:
+    """Return the seconds that streams spent waiting for coordination, by category.
+
+    Waiting for a slot or for other streams is no overhead: that is the plan's own doing.
+    """
+    spent = [s.spent for s in state.streams.values()]
+    return {
+        "workspaces": sum(s.preparing for s in spent),
+        "processes": sum(s.starting for s in spent),
+        "results": sum(s.capturing for s in spent),
+        "merging": sum(p.merging_seconds for p in state.points.values()),
+    }
+
+
+def overhead_share(by_category: Mapping[str, float], work: float) -> float:
+    """Return overhead as a share (0..1) of all seconds spent."""
+    total = sum(by_category.values())
+    return total / (total + work) if total + work > 0 else 0.0
+
+
+def wall_seconds(state: State, now: float) -> float:
+    """Return how long the run has taken, or took."""
+    return state.ended_at if state.ended_at is not None else now
+
+
+def report(
+    state: State,
+    records: Iterable[ev.Recorded],
+    now: float,
+    engine_overhead: Mapping[str, float],
+) -> dict[str, Any]:
+    """Return the execution report as ``report --format json`` tells it.
+
+    Of the run's ``records``, its retries are enough. ``engine_overhead`` adds the engine's own
+    seconds to the streams' overhead.
+    """
+    streams = list(state.streams.values())
+    wall, work = wall_seconds(state, now), work_seconds(state, now)
+    by_category = {**overhead_seconds(state), **engine_overhead}
+    share = overhead_share(by_category, work)
+    durations = {s.id: worked_seconds(s, now) for s in streams if s.first_started_at is not None}
+    slots = state.plan.max_parallel
+    bound = lower_bound_seconds(state.plan, slots, durations)
+    return {
+        **status_of(state, True, round(share, 6)),
+        "counts": stream_counts(state),
+        "wall_seconds": _rounded(wall),
+        "work_seconds": _rounded(work),
+        "speedup": _ratio(work, wall),
+        "lower_bound_seconds": _rounded(bound),
+        "efficiency": _ratio(bound, wall),
+        "utilisation": _ratio(work, slots * wall),
+        "max_parallel": slots,
+        "overhead_alert": in_words(share, by_category) if is_too_much(share, by_category) else None,
+        "overhead": {name: _rounded(seconds) for name, seconds in by_category.items()},
+        "critical_path": {
+            "predicted": critical_path(state.plan)[0],
+            "actual": critical_path(with_durations(state.plan, durations))[0],
+        },
+        "seconds": {stream: _rounded(seconds) for stream, seconds in durations.items()},
+        "commands": {stream: state.stream_plan(stream).command_text for stream in durations},
+        "recoveries": recoveries(records),
+        "partial": [ref for s in streams for ref in s.partial],
+        "rescue": [ref for s in streams for ref in s.rescue],
+    }
+
+
+def with_durations(plan: Plan, durations: Mapping[StreamId, float]) -> Plan:
+    """Return the plan with what streams really took in place of their estimates."""
+    streams = tuple(replace(s, estimate_seconds=durations.get(s.id, 0.0)) for s in plan.streams)
+    return replace(plan, streams=streams)
+
+
+def recoveries(records: Iterable[ev.Recorded]) -> list[dict[str, Any]]:
+    """Return every attempt that was followed by another, and why."""
+    return [
+        {"stream": r.event.stream, "attempt": r.event.attempt, "reason": r.event.reason}
+        for r in records
+        if isinstance(r.event, ev.RetryScheduled)
+    ]
+
+
+def _rounded(seconds: float) -> float:
+    return round(seconds, 3)
+
+
+def _ratio(one: float, other: float) -> float | None:
+    return round(one / other, 3) if other > 0 else None

@@ -1,0 +1,65 @@
+"""The map of the core: a concern a row, a role a column, each cell with links to its modules."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CORE = Path(__file__).parents[2] / "coordination/anabranch/core"
+ROLES = ("model", "folds", "deciding", "views", "promises")
+CONCERNS: dict[str, tuple[str, ...]] = {
+    "the run": (
+        *("state", "snapshots", "newest_state", "evolve", "decide", "draft", "outcome", "owed"),
+        *("runs", "projections", "accounting", "overhead", "foretelling", "invariants"),
+    ),
+    "streams": ("lifecycle", "streams", "at_work", "inheritance", "known_trees"),
+    "checkpoints": ("checkpoints", "point_checkpoints", "undoing"),
+    "points": ("points", "gathering", "verifying"),
+    "conflicts": ("foreseen", "resolutions", "conflicts"),
+    "locks": ("locks", "lock_snapshots"),
+    "shared state": ("sharing", "merging"),
+    "messages": ("messages", "dead_letters"),
+    "resources": ("resources",),
+    "who joined": ("joined",),
+    "waiting": ("waiting",),
+    "guardian": ("care", "breakers", "liveness", "guardian"),
+    "calls": ("answers", "hearing"),
+    "strategies": ("choices", "choosing", "plugin_faults"),
+}
+"""Which modules and folders belong to a concern, whatever their role."""
+
+
+def modules(role: str) -> dict[str, list[Path]]:
+    """Return the modules of a role by the name of the module, or of the folder they lie in."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted((CORE / role).rglob("*.py")):
+        if path.name != "__init__.py":
+            found.setdefault(path.relative_to(CORE / role).parts[0].removesuffix(".py"), []).append(
+                path
+            )
+    return found
+
+
+def unmapped() -> list[str]:
+    """Return the modules that no concern names."""
+    known = {name for names in CONCERNS.values() for name in names}
+    return [f"{role}/{name}" for role in ROLES for name in modules(role) if name not in known]
+
+
+def table() -> str:
+    """Return the map as a table."""
+    by_role = {role: modules(role) for role in ROLES}
+    lines = [
+        f"| concern | {' | '.join(f'`{role}/`' for role in ROLES)} |",
+        f"| --- |{' --- |' * len(ROLES)}",
+    ]
+    for concern, names in CONCERNS.items():
+        cells = [
+            ", ".join(_link(path) for name in names for path in by_role[role].get(name, ()))
+            for role in ROLES
+        ]
+        lines.append(f"| {concern} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _link(path: Path) -> str:
+    return f"[{path.stem}](../{path.relative_to(CORE.parents[2]).as_posix()})"
