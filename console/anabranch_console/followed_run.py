@@ -11,9 +11,9 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Recorded, StateChanged
-from anabranch.core.folds.evolve import evolve, first_state
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.views import accounting
+from anabranch.core.views.history import evolve, first_state
+from anabranch.paths import RunFolder
 
 if TYPE_CHECKING:
     from anabranch.core.strategies import Strategies
@@ -84,29 +85,18 @@ class Rewinder:
         return self._kept[at - 1] if at else None
 
     def _records(self, after: Seq) -> Iterator[Recorded]:
-        path = self._source.folder / "journal.db"
-        return _journalled(path, after) if path.is_file() else self._still_kept(after)
+        home = RunFolder(self._source.folder)
+        return _journalled(home, after) if home.journal.is_file() else self._still_kept(after)
 
     def _still_kept(self, after: Seq) -> Iterator[Recorded]:
         frame = self._source.take(after)
         return iter(() if frame.missed else frame.events)
 
 
-def _journalled(path: Path, after: Seq) -> Iterator[Recorded]:
-    from anabranch.engine.journal import Journal  # SQLite is only loaded for a journey
+def _journalled(home: RunFolder, after: Seq) -> Iterator[Recorded]:
+    from anabranch.engine.runs import records_of  # SQLite is only loaded for a journey
 
-    journal = Journal.open(path, "read")
-    try:
-        while True:
-            seq = after
-            for record in journal.read(after, KEEP_EVERY):
-                yield record
-                seq = record.seq
-            if seq == after:
-                return
-            after = seq
-    finally:
-        journal.close()
+    return records_of(home, after)
 
 
 def _is_past(record: Recorded, moment: Moment, state: State) -> bool:

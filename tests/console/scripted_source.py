@@ -17,9 +17,9 @@ from msgspec.structs import replace as replaced
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.deciding.decide import decide
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Conflict, ConflictedPath, Recorded, StreamEvent
 from anabranch.core.ids import FINAL_POINT, RunId, StreamId
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.core.strategies import Strategies

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
+from anabranch.core.model.outcome import Refusal
 from anabranch.engine.hosting import AlreadyHosted
 from anabranch_console.app import ConsoleExit
 from tests.console.conftest import Console, OpenConsole, settle

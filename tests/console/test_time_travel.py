@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from anabranch.core import calls
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.folds.evolve import evolve, first_state
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.engine.journal import Journal
 from anabranch_console.time_travel import Moment, Rewinder, TimeSource

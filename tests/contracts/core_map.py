@@ -9,7 +9,7 @@ ROLES = ("model", "folds", "deciding", "views", "promises")
 CONCERNS: dict[str, tuple[str, ...]] = {
     "the run": (
         *("state", "snapshots", "newest_state", "evolve", "decide", "draft", "outcome", "owed"),
-        *("runs", "projections", "accounting", "overhead", "foretelling", "invariants"),
+        *("runs", "projections", "accounting", "overhead", "foretelling", "history", "invariants"),
     ),
     "streams": ("lifecycle", "streams", "at_work", "inheritance", "known_trees"),
     "checkpoints": ("checkpoints", "point_checkpoints", "undoing"),
@@ -23,7 +23,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "waiting": ("waiting",),
     "guardian": ("care", "breakers", "liveness", "guardian"),
     "calls": ("answers", "hearing"),
-    "strategies": ("choices", "choosing", "plugin_faults"),
+    "strategies": ("choices", "choosing", "strategies", "plugin_faults"),
 }
 """Which modules and folders belong to a concern, whatever their role."""
 

@@ -11,9 +11,9 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.calls import Answer, Call, Caller, Lock, Unlock
 from anabranch.core.deciding.decide import decide
-from anabranch.core.deciding.outcome import Decision
 from anabranch.core.effects import Effect
 from anabranch.core.ids import LockMode, RunId, StreamId
+from anabranch.core.model.outcome import Decision
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Plan
 from anabranch.plugins import load_plugins

@@ -14,9 +14,9 @@ from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.deciding.decide import decide
-from anabranch.core.deciding.outcome import Decision
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import RunId, StreamId
+from anabranch.core.model.outcome import Decision
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Plan

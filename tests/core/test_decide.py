@@ -9,8 +9,8 @@ import pytest
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import StreamId
+from anabranch.core.model.outcome import Refusal
 from anabranch.testing import ByHand, point, stream
 from anabranch.testing.by_hand import conflict_of
 from tests.core.given import given

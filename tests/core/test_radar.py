@@ -14,9 +14,9 @@ from anabranch.core.deciding.conflicts.radar import (
     next_pairs,
     pair_of,
 )
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.model.outcome import Refusal
 from anabranch.testing import ByHand, stream
 from anabranch.testing.by_hand import conflict_of
 from tests.core.given import given

@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.owed import owed
 from anabranch.core.effects import RunResolver
 from anabranch.core.events import Conflict, ConflictedPath, Resolution
@@ -15,6 +14,7 @@ from anabranch.core.events.conflicts import Choice
 from anabranch.core.folds.inheritance import to_inherit
 from anabranch.core.folds.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.ids import PointId, StreamId
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import PointPhase
 from anabranch.core.plans.plan import ConflictPolicy
 from anabranch.testing import ByHand, point, stream

@@ -16,12 +16,12 @@ from anabranch.core import events as ev
 from anabranch.core.calls import Caller, StateCommit, StateSet
 from anabranch.core.deciding.decide import decide
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.deciding.outcome import Decision, Refusal
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.sharing import Contribution, synchronise
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.json_values import MOST_BYTES
 from anabranch.core.model import sharing as state_versions
+from anabranch.core.model.outcome import Decision, Refusal
 from anabranch.core.model.sharing import VERSION_BYTES
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.plans.plan import SharedStatePlan

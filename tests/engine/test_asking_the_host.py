@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from anabranch.core.calls import Acknowledge, Broadcast, Heartbeat, Requeue, Send, Unlock
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Resolution
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import (
@@ -25,6 +24,7 @@ from anabranch.core.inputs import (
     StopStream,
     TellConflict,
 )
+from anabranch.core.model.outcome import Refusal
 from anabranch.engine.requests import Request, command_for, leave, pending, request_for
 from anabranch_console.operator_calls import CALLER
 

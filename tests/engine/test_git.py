@@ -29,7 +29,7 @@ def test_errors_carry_gits_words_and_no_traceback(tmp_path: Path) -> None:
     with pytest.raises(GitError) as caught:
         Git(cwd=repository).run("cat-file", "-p", "HEAD:nothing")
     assert "nothing" in caught.value.reason
-    assert caught.value.exit_code == 128
+    assert caught.value.git_exit_code == 128
     assert caught.value.command.startswith("git cat-file")
     assert "fatal:" not in caught.value.reason
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import StreamId
+from anabranch.core.model.outcome import Refusal
 from anabranch.engine import requests
 from anabranch.engine.performers.process_records import read_attempt
 from anabranch.engine.process_table import sample_trees

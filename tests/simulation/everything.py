@@ -17,12 +17,12 @@ from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.deciding.decide import decide
-from anabranch.core.deciding.outcome import Decision, Refusal
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.waiting.reasons import called_waits
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import asks_of
+from anabranch.core.model.outcome import Decision, Refusal
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Dependency, DependencyCondition, Plan, StreamPlan
 from anabranch.core.plans.providers import with_providers

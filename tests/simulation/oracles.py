@@ -13,7 +13,6 @@ from anabranch.core.deciding import resources
 from anabranch.core.deciding.decide import decide
 from anabranch.core.deciding.guardian import breakers, by_hand
 from anabranch.core.deciding.hearing import why_not_heard
-from anabranch.core.deciding.outcome import Decision
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.points import arrivals
 from anabranch.core.deciding.streams.scheduling import is_met
@@ -25,6 +24,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import breakers_of
 from anabranch.core.model.lifecycle import ACTIVE, Phase
 from anabranch.core.model.locks import asks_of, blockers, shown
+from anabranch.core.model.outcome import Decision
 from anabranch.core.model.resources import Amounts
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import State

@@ -11,12 +11,12 @@ import pytest
 from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
-from anabranch.core.deciding.outcome import Decision
 from anabranch.core.globs import overlap
 from anabranch.core.ids import LockMode, Seq, StreamId
 from anabranch.core.model import lock_snapshots
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import asks_of
+from anabranch.core.model.outcome import Decision
 from anabranch.core.model.snapshots import encode_state
 from anabranch.core.promises.locks import broken_lock_promises
 from tests.core.locking import running, step

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import click
 
-from anabranch.core.deciding.conflicts.radar import in_order
 from anabranch.core.events import ConflictedPath
-from anabranch.core.folds.resolutions import open_conflicts, resolution_of
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
+from anabranch.core.views.conflicts import in_order, open_conflicts, resolution_of
 from anabranch.core.views.projections import SCHEMA, conflict_status, foreseen_status
 from anabranch.engine.requests import Request
 from anabranch.engine.settling import (

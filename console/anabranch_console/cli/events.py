@@ -10,7 +10,7 @@ from anabranch.core.events import Recorded
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import event_line
 from anabranch.engine.follower import RunFollower
-from anabranch.engine.journal import Journal
+from anabranch.engine.runs import records_of
 from anabranch_console.cli.output import duration, print_json_line, run_argument, shown
 from anabranch_console.cli.reading import found_run, known_streams
 
@@ -27,13 +27,9 @@ def command(run: str | None, follow: bool, stream: str | None, as_json: bool) ->
     found, state = found_run(run)
     known_streams(state, [stream] if stream else [], state.points)
     told = 0
-    journal = Journal.open(found.folder.journal, "read")
-    try:
-        for record in journal.read():
-            _tell(state, record, stream, as_json)
-            told = record.seq
-    finally:
-        journal.close()
+    for record in records_of(found.folder):
+        _tell(state, record, stream, as_json)
+        told = record.seq
     if follow and not state.has_ended:
         _follow(RunFollower(found.folder), told, stream, as_json)
 

@@ -22,7 +22,7 @@ from anabranch.core.model.state import RunPhase, State
 from anabranch.core.views.projections import event_line
 from anabranch.engine.feed import FRAME_LIMIT
 from anabranch.engine.host import RunHost
-from anabranch.engine.journal import Journal
+from anabranch.engine.runs import records_of
 from anabranch.engine.source import Frame
 from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
@@ -218,11 +218,7 @@ def _news(host: RunHost, cursor: int) -> Frame:
     frame = host.take(cursor)
     if not frame.missed:
         return frame
-    journal = Journal.open(RunFolder(host.folder).journal, "read")
-    try:
-        records = tuple(islice(journal.read(cursor), FRAME_LIMIT))
-    finally:
-        journal.close()
+    records = tuple(islice(records_of(RunFolder(host.folder), cursor), FRAME_LIMIT))
     return replace(frame, cursor=records[-1].seq, events=records, missed=0) if records else frame
 
 

@@ -21,9 +21,9 @@ from anabranch.config import (
     load_plan,
     plan_from_commands,
 )
-from anabranch.core.deciding.guardian.rungs import RUNGS
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
+from anabranch.core.views.guardian import RUNGS
 from anabranch.engine.history import estimates
 from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.preflight import look_around

@@ -7,9 +7,9 @@ import sys
 import click
 
 from anabranch.core import events as ev
-from anabranch.core.folds.plugin_faults import fault_of
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import RunPhase, State
+from anabranch.core.views.plugin_faults import fault_of
 from anabranch.core.wording import counted
 from anabranch.engine.host import RunHost
 from anabranch.engine.log_reading import read_tail

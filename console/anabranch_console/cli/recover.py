@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 import msgspec
 
-from anabranch.core.deciding.guardian.by_hand import REMEDIES, foretell, in_words
 from anabranch.core.ids import StreamId
+from anabranch.core.views.guardian import REMEDIES, foretell, in_words
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError

@@ -10,8 +10,8 @@ import click
 from anabranch.bounded_call import in_words
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import event_line
-from anabranch.engine.journal import Journal
 from anabranch.engine.reporting import build_report, proved_anew, read_report
+from anabranch.engine.runs import records_of
 from anabranch.errors import PluginRefused, UsageError
 from anabranch.extending import ReportFormat
 from anabranch.paths import RunFolder
@@ -66,11 +66,7 @@ def _format(name: str) -> ReportFormat:
 
 
 def _events(folder: RunFolder, state: State) -> list[dict[str, Any]]:
-    journal = Journal.open(folder.journal, "read")
-    try:
-        return [event_line(state, record) for record in journal.read()]
-    finally:
-        journal.close()
+    return [event_line(state, record) for record in records_of(folder)]
 
 
 def _rendered(form: ReportFormat, report: dict[str, Any], events: list[dict[str, Any]]) -> str:

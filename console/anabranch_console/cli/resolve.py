@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from anabranch.core import events as ev
-from anabranch.core.folds.resolutions import open_conflicts, resolution_of
 from anabranch.core.model.state import RunPhase, State
+from anabranch.core.views.conflicts import open_conflicts, resolution_of
 from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
 from anabranch.engine.settling import (

@@ -10,7 +10,6 @@ import click
 
 from anabranch.core.views.projections import SCHEMA, run_summary
 from anabranch.core.wording import counted
-from anabranch.engine.git import GitError
 from anabranch.engine.runs import FoundRun, read_run, run_folders
 from anabranch.errors import AnabranchError
 from anabranch_console.cli.main import here
@@ -53,7 +52,7 @@ def _tell_of_moved_ones() -> None:
     """Say that the project has runs from where it lay before, if it has."""
     from anabranch.engine.git_leftovers import moved_runs  # a list of runs does not need it
 
-    with suppress(AnabranchError, GitError):
+    with suppress(AnabranchError):
         moved = moved_runs(here())
         if moved:
             say(f"this repository has {counted(len(moved), 'run')} from where it lay before;")

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.views.projections import SCHEMA
 from anabranch.core.views.sharing import state_log_of, value_in, verify_history
 from anabranch.engine.runs import run_records

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from anabranch.core.deciding.outcome import Refusal
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.engine import requests
 from anabranch.engine.host import RunHost

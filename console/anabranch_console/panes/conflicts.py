@@ -134,7 +134,6 @@ class ConflictsPane(Pane[ConflictRow]):
 
     def _read(self, row: ConflictRow) -> None:
         from anabranch.engine import settling  # it brings what the first picture does not need
-        from anabranch.engine.git import GitError
 
         state = self.model.live_state
         texts: SideTexts | str
@@ -144,8 +143,6 @@ class ConflictsPane(Pane[ConflictRow]):
                 texts = settling.texts_of(repo, state.run, row.conflict, row.path)
             else:
                 texts = settling.texts_foreseen(repo, state, row.streams, row.path)
-        except GitError as error:
-            texts = f"the sides cannot be read: {error.reason}"
         except AnabranchError as error:
             texts = f"the sides cannot be read: {error.message}"
         self.post_message(self.Read(row.key, texts))

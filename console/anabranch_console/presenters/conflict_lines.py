@@ -8,10 +8,9 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from anabranch.core import events as ev
-from anabranch.core.deciding.conflicts.radar import in_order
-from anabranch.core.folds.resolutions import key_of, open_conflicts, resolution_of
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.state import State
+from anabranch.core.views.conflicts import in_order, key_of, open_conflicts, resolution_of
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, fit, hang, hard_wrap, line_cells, wrap
 from anabranch_console.presenters import wording

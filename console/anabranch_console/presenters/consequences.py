@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from anabranch.core.deciding.streams.scheduling import comes_back_with
-from anabranch.core.deciding.waiting.reasons import Wait, called_waits_for, keeps_waiting
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import Entry, Violation, shown
 from anabranch.core.model.state import State
 from anabranch.core.views.foretelling import granted_by_revoking, skipped_without
 from anabranch.core.views.projections import is_plain_folder
+from anabranch.core.views.streams import comes_back_with
+from anabranch.core.views.waiting import Wait, called_waits_for, keeps_waiting
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.conflict_lines import ConflictRow

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from anabranch.core.folds.resolutions import open_conflicts
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import RunPhase, State
+from anabranch.core.views.conflicts import open_conflicts
 from anabranch.core.views.projections import is_plain_folder, run_state
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, line_cells, wrap

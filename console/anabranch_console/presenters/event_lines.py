@@ -7,9 +7,9 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from anabranch.core import events as ev
-from anabranch.core.deciding.streams.streams import exit_in_words
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import State
+from anabranch.core.views.streams import exit_in_words
 from anabranch.core.wording import conflicting
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, fit

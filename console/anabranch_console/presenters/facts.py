@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from anabranch.core.deciding.conflicts.radar import foreseen_with
-from anabranch.core.deciding.waiting.reasons import (
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
+from anabranch.core.views.conflicts import foreseen_with
+from anabranch.core.views.projections import evidence_for
+from anabranch.core.views.waiting import (
     Wait,
     in_words,
     keeps_waiting,
     reason_for,
     waits_of,
 )
-from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.state import State, Stream
-from anabranch.core.views.projections import evidence_for
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import elapsed

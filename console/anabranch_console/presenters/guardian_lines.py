@@ -6,15 +6,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from anabranch.core import events as ev
-from anabranch.core.deciding.guardian.brakes import INTENSITY_SECONDS, held_until, most_at_once
-from anabranch.core.deciding.guardian.by_hand import FALLBACK, Foretold, evidence_of, foretell
-from anabranch.core.deciding.guardian.diagnosis import WAITS, WELL
-from anabranch.core.deciding.waiting.reasons import standing
 from anabranch.core.ids import StreamId
 from anabranch.core.model.care import HARD, SOFT
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
+from anabranch.core.views.guardian import (
+    FALLBACK,
+    INTENSITY_SECONDS,
+    WAITS,
+    WELL,
+    Foretold,
+    evidence_of,
+    foretell,
+    held_until,
+    most_at_once,
+)
 from anabranch.core.views.projections import breaker_status
+from anabranch.core.views.waiting import standing
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from anabranch.core.deciding.overhead import dearest, is_too_much
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import State
+from anabranch.core.views.overhead import dearest, is_too_much
 from anabranch.core.views.projections import run_state
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts

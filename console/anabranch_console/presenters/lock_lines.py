@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anabranch.core.deciding.waiting.reasons import called_waits, in_words
-from anabranch.core.folds.locks import CONTENTION_SECONDS
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.model.locks import Ask, Contention, Deadlock, Entry, Grant, Violation, shown
+from anabranch.core.model.locks import (
+    CONTENTION_SECONDS,
+    Ask,
+    Contention,
+    Deadlock,
+    Entry,
+    Grant,
+    Violation,
+    shown,
+)
 from anabranch.core.model.state import State
 from anabranch.core.views.locks import Across, waits_across
+from anabranch.core.views.waiting import called_waits, in_words
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from anabranch.core.deciding.choosing import CHOICES
 from anabranch.core.ids import PointId
 from anabranch.core.model.state import PointPhase, State
+from anabranch.core.views.strategies import CHOICES
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from anabranch.core.deciding.guardian.diagnosis import held_up_by
-from anabranch.core.deciding.points.convergence import participants, waiting_since
-from anabranch.core.deciding.waiting.reasons import reason_for
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, State
+from anabranch.core.views.guardian import held_up_by
+from anabranch.core.views.points import participants, waiting_since
 from anabranch.core.views.projections import in_plan_order
+from anabranch.core.views.waiting import reason_for
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording

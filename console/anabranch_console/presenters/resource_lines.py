@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from anabranch.core.deciding.resources import capacity, free, known_names, lacking
-from anabranch.core.deciding.waiting.reasons import reason_for
-from anabranch.core.folds.resources import by_age
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.resources import CPU, MEMORY, Amounts, excess_key
 from anabranch.core.model.state import State
+from anabranch.core.views.resources import by_age, capacity, free, known_names, lacking
+from anabranch.core.views.waiting import reason_for
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording

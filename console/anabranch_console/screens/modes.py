@@ -15,10 +15,10 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
-from anabranch.core.deciding.outcome import Refusal
-from anabranch.core.folds.resolutions import open_conflicts, undecided
 from anabranch.core.model.messages import OPERATOR
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
+from anabranch.core.views.conflicts import open_conflicts, undecided
 from anabranch_console.commands import whole_number
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.panes.conflicts import ConflictsPane

@@ -118,7 +118,7 @@ class PluggingScreen(RecoveringScreen):
     def _choose(self, row: PluginRow, point: PointId) -> None:
         names = {row.strategy, f"{row.plugin}:{row.strategy}"}
         strategies = self.model.source.strategies
-        from anabranch.core.deciding.choosing import candidates
+        from anabranch.core.views.strategies import candidates
 
         known = candidates(strategies, row.kind) if strategies is not None else []
         name = next((name for name in known if name in names), row.strategy)

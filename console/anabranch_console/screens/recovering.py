@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from anabranch.core.deciding.guardian.by_hand import REMEDIES, foretell
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RecoverStream, ResetBreaker, RetryStream
 from anabranch.core.model.care import SOFT
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.views.guardian import REMEDIES, foretell
 from anabranch_console.presenters.consequences import named
 from anabranch_console.presenters.guardian_lines import of_recovering
 from anabranch_console.screens.dialogs import (

@@ -17,9 +17,9 @@ from textual.app import SuspendNotSupported
 from textual.message import Message
 
 from anabranch.core import events as ev
-from anabranch.core.folds.resolutions import undecided
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import Command, HandBack, ResolveConflict, TellConflict
+from anabranch.core.views.conflicts import undecided
 from anabranch.errors import AnabranchError, NotSettled
 from anabranch.paths import RunFolder
 from anabranch_console.panes.conflicts import ConflictsPane
@@ -93,13 +93,11 @@ class ResolvingScreen(ModesScreen):
         self.run_worker(partial(self._make, make), thread=True, group="deciding")
 
     def _make(self, make: Making) -> None:
-        from anabranch.engine.git import GitError
-
         try:
             made = self.Decided(tuple(make()))
         except AnabranchError as error:
             made = self.Decided((), f"{error.message}; {error.hint}")
-        except (GitError, OSError) as error:
+        except OSError as error:
             made = self.Decided((), f"nothing was decided: {error}")
         self.post_message(made)
 
@@ -117,7 +115,6 @@ class ResolvingScreen(ModesScreen):
 
     def do_edit(self, argument: str) -> None:
         from anabranch.engine import settling  # it brings what the first picture does not need
-        from anabranch.engine.git import GitError
 
         row, state = self._row, self.model.live_state
         if row is None or row.conflict is None:
@@ -125,7 +122,7 @@ class ResolvingScreen(ModesScreen):
         try:
             repo = settling.repository_of(state)
             texts = settling.texts_of(repo, state.run, row.conflict, row.path)
-        except (AnabranchError, GitError) as error:
+        except AnabranchError as error:
             self.tell("warning", f"the sides cannot be read: {error}")
             return
         text = texts.marked if texts.marked is not None else texts.ours or texts.theirs

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from textual import on
 from textual.message import Message
 
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import ApprovalRefused, MessageSent
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import (
@@ -24,6 +23,7 @@ from anabranch.core.inputs import (
     StopRun,
     StopStream,
 )
+from anabranch.core.model.outcome import Refusal
 from anabranch.errors import AnabranchError
 from anabranch_console import operator_calls
 from anabranch_console.commands import whole_number

@@ -15,18 +15,13 @@ import msgspec
 Json = Any
 """A JSON value: None, bool, int, float, str, list, dict."""
 
-
 MOST_BYTES = 64 * 1024
 """The size of a value, encoded."""
-
 
 MOST_DEPTH = 32
 """How deep lists and objects may be nested."""
 
-
 _ENCODER = msgspec.json.Encoder(order="sorted")
-
-
 _DECODER = msgspec.json.Decoder()
 
 

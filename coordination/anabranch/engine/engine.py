@@ -15,11 +15,11 @@ import msgspec
 
 from anabranch.core.calls import Answer
 from anabranch.core.deciding.decide import decide
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.owed import owed
 from anabranch.core.effects import Effect
 from anabranch.core.events import Recorded
 from anabranch.core.inputs import Input
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 

@@ -15,10 +15,10 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.views import accounting
 from anabranch.engine import requests

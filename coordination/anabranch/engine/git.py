@@ -27,6 +27,7 @@ from pathlib import Path
 
 from anabranch.engine.git_patience import SETTING, Patience, limit_seconds
 from anabranch.engine.git_variables import OF_THE_USER
+from anabranch.errors import WorldError
 from anabranch.plain_files import open_plain
 
 LOCK_TIMEOUT_SECONDS = 120.0
@@ -85,7 +86,7 @@ _FROZEN_ENVIRONMENT: Mapping[str, str] = {
 }
 
 
-class GitError(Exception):
+class GitError(WorldError):
     """A git command failed. ``reason`` and ``hint`` are fit for the user's eyes."""
 
     def __init__(
@@ -97,12 +98,15 @@ class GitError(Exception):
         stderr: str = "",
         hint: str = "",
     ) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        super().__init__(reason, hint)
         self.command = command
-        self.exit_code = exit_code
+        self.git_exit_code = exit_code
         self.stderr = stderr
-        self.hint = hint
+
+    @property
+    def reason(self) -> str:
+        """What git, or whoever called it, says."""
+        return self.message
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.deciding.hearing import is_live
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import RunId, Seq, StreamId
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.core.views import accounting

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 
 from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
-from anabranch.core.deciding.outcome import Postponed, Refusal
 from anabranch.core.deciding.owed import stops_asked_for
+from anabranch.core.model.outcome import Postponed, Refusal
 from anabranch.core.model.state import State
 from anabranch.engine.gateway.desk import Reply
 

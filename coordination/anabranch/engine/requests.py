@@ -23,7 +23,6 @@ from typing import Any
 import msgspec
 
 from anabranch.core.calls import Acknowledge, Broadcast, Caller, Requeue, Send, StateRestore, Unlock
-from anabranch.core.deciding.outcome import Postponed, Refusal
 from anabranch.core.events import Resolution
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import (
@@ -41,6 +40,7 @@ from anabranch.core.inputs import (
     TellConflict,
 )
 from anabranch.core.model.messages import OPERATOR
+from anabranch.core.model.outcome import Postponed, Refusal
 from anabranch.errors import machine_errors
 from anabranch.plain_files import NotPlain, read_if_there, read_plain, write_whole
 from anabranch.undecodable import UNDECODABLE

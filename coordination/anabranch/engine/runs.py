@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from anabranch.core.events import Recorded
+from anabranch.core.ids import Seq
 from anabranch.core.model.state import State
 from anabranch.core.views.sharing import verify_history
 from anabranch.engine.clock import RunClock
@@ -90,13 +91,18 @@ def read_run(home: RunFolder) -> FoundRun:
         journal.close()
 
 
-def run_records(home: RunFolder, state: State) -> list[Recorded]:
-    """Return the events that a state was made of. Raises WorldError."""
+def records_of(home: RunFolder, after: Seq = 0) -> Iterator[Recorded]:
+    """Yield a run's events after a number, the oldest first. Raises WorldError."""
     journal = Journal.open(home.journal, "read")
     try:
-        return [record for record in journal.read() if record.seq <= state.seq]
+        yield from journal.read(after)
     finally:
         journal.close()
+
+
+def run_records(home: RunFolder, state: State) -> list[Recorded]:
+    """Return the events that a state was made of. Raises WorldError."""
+    return [record for record in records_of(home) if record.seq <= state.seq]
 
 
 def history_faults(home: RunFolder, state: State) -> list[str]:

@@ -14,10 +14,10 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Recorded
 from anabranch.core.ids import RunId, Seq, StreamId
 from anabranch.core.inputs import Command
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse

@@ -20,6 +20,7 @@ A plugin's author holds a strategy to the rules, and tries it in a run::
 Everything is deterministic: a seed always tells the same story.
 """
 
+from anabranch.core.model.state import RunPhase
 from anabranch.testing.agenda import Agenda
 from anabranch.testing.by_hand import ByHand
 from anabranch.testing.clock import FakeClock
@@ -41,6 +42,7 @@ __all__ = [
     "Faults",
     "MemoryStore",
     "PromiseBroken",
+    "RunPhase",
     "SimulatedWorld",
     "Simulation",
     "assert_conforms",

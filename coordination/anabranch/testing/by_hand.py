@@ -14,9 +14,9 @@ from typing import Any
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.decide import decide
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.effects import Effect
 from anabranch.core.ids import Attempt, PointId, RunId, StreamId
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.plan import Plan
 from anabranch.core.promises.invariants import broken_promises

@@ -15,16 +15,14 @@ import msgspec
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import PointId
 from anabranch.core.model.care import HARD, SOFT
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import PointPhase, State
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies, options_for
 
 Choice = Literal["convergence", "balancer", "recovery", "fallback"]
-
-
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 

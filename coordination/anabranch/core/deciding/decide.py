@@ -20,7 +20,6 @@ from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers, by_hand, deadlines, ladder, liveness, overdue
 from anabranch.core.deciding.hearing import Handler, answer_call, complete_answer
 from anabranch.core.deciding.locks import allowing, leases, locks, violations
-from anabranch.core.deciding.outcome import Decision, Refusal
 from anabranch.core.deciding.owed import newly_owed
 from anabranch.core.deciding.points import arrivals, convergence, verifying
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
@@ -32,6 +31,7 @@ from anabranch.core.deciding.waiting.sources import SOURCES
 from anabranch.core.deciding.waiting.waits import break_rings
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import LIVE, Phase
+from anabranch.core.model.outcome import Decision, Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 
@@ -318,7 +318,6 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StrategyFault: runs.strategy_faulted,
     inputs.TimeReached: _wake,
 }
-
 
 CALLS: dict[type[Call], Handler] = {
     **locks.CALLS,

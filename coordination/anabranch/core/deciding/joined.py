@@ -27,11 +27,7 @@ from anabranch.core.plans.plan import Dependency
 from anabranch.core.plans.topology import hopes_to_meet
 
 MOST_JOINED = 1000
-
-
 LONGEST_CAPABILITY = 128
-
-
 MOST_CAPABILITIES = 64
 
 

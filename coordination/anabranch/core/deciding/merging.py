@@ -46,11 +46,7 @@ class _Absent(Enum):
 
 
 _ABSENT: Final = _Absent.ABSENT
-
-
 _Found = Json | _Absent
-
-
 Lookup = Callable[[str], str | None]
 """Gives a key's value as canonical text, or None."""
 

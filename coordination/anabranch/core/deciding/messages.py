@@ -32,10 +32,7 @@ from anabranch.core.wording import utc
 MOST_WAITING = 1000
 """How many unacknowledged messages one inbox holds."""
 
-
 MOST_AT_ONCE = 100
-
-
 MOST_BYTES_AT_ONCE = 256 * 1024
 """How much one reading of an inbox brings: at least one message, and no more than these."""
 

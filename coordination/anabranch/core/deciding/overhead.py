@@ -15,8 +15,6 @@ from anabranch.core.deciding.draft import Draft
 from anabranch.core.model.state import State
 
 MOST_SHARE, WELL_BELOW_SHARE = 0.10, 0.08
-
-
 LEAST_SECONDS = 2.0
 
 

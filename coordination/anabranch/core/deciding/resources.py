@@ -37,31 +37,15 @@ from anabranch.core.model.resources import CPU, MEMORY, Amounts, WaitingRequest,
 from anabranch.core.model.state import State, Stream
 
 RESERVE_SECONDS = 30.0
-
-
 LEAST_MEMORY_MB = 256.0
-
-
 LEAST_MEMORY_SHARE = 0.05
-
-
 MOST_PRESSURE = 40.0
-
-
 EXCESS_TOLERANCE = 1.1
-
-
 TELL_AFTER_SECONDS = 5.0
-
-
 STOP_AFTER_SECONDS = 30.0
-
-
 MOST_WAITING_A_STREAM = 16
 
-
 _ROUNDING = 1e-6
-
 
 ENGINE = StreamId("engine")
 """Whom a message about too much use is from."""

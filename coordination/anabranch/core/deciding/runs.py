@@ -9,7 +9,6 @@ from anabranch.core import inputs
 from anabranch.core.deciding import joined
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.locks.violations import why_not_merged
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.points import convergence, verifying
 from anabranch.core.deciding.points.endings import (
     proof_in_words,
@@ -22,12 +21,12 @@ from anabranch.core.deciding.waiting.sources import stuck_streams
 from anabranch.core.folds.resolutions import open_conflicts
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import PointPhase, RunPhase, State
 from anabranch.core.strategies.failures import NOT_CAPTURED
 
 HELD_UP = frozenset({Phase.SKIPPED, Phase.BLOCKED, Phase.QUARANTINED})
 """Streams that something else kept from going on; a resumed run tries them again."""
-
 
 UNFINISHED = frozenset({Phase.FAILED, Phase.STOPPED})
 """Streams that ended badly by themselves; only a run that ended for that tries them again."""

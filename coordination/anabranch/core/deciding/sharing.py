@@ -27,11 +27,7 @@ from anabranch.core.model.sharing import SharedState, chained_hash
 from anabranch.core.model.state import State
 
 LONGEST_KEY = 256
-
-
 MOST_KEYS_A_COMMIT = 1000
-
-
 CLASHES_TOLD = 4
 """How many clashes a refusal tells with their values; of the others it names the keys."""
 

@@ -23,11 +23,8 @@ from anabranch.core.model.answers import Remembered
 from anabranch.core.model.state import State
 
 T = TypeVar("T")
-
-
 KEPT = 32
 """How many answers of one caller are remembered."""
-
 
 Answering = Callable[["State", Recorded], Answer]
 """Says what an event answers to its request; the state is the one after the event."""

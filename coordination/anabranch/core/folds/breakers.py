@@ -23,7 +23,6 @@ from anabranch.core.strategies.failures import ENDED
 WINDOW = 10
 """How many outcomes a breaker looks at."""
 
-
 WEIGHT_OF_NEWEST = 0.1
 """How fast the usual rate of failures follows what happens (an exponential moving average)."""
 
@@ -133,7 +132,6 @@ FOLDS: Mapping[type[ev.Event], Any] = {
     ev.BreakerHalfOpened: _half_opened,
     ev.BreakerClosed: _closed,
 }
-
 
 ALSO: Mapping[type[ev.StreamEvent], Any] = {
     ev.StreamAdmitted: _admitted,

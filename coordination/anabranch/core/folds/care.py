@@ -97,7 +97,6 @@ FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.ParallelismChanged: _narrowed,
 }
 
-
 STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, float], Stream]] = {
     ev.RecoveryStarted: _started,
     ev.RecoveryFinished: _finished,
@@ -105,11 +104,9 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.StreamAsked: _asked,
 }
 
-
 POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point]] = {
     ev.ConvergenceOverdue: _overdue,
 }
-
 
 ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
     ev.RecoveryStarted: _counted,

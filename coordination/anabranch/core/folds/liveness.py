@@ -51,11 +51,9 @@ FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.StreamHeartbeat: _said,
 }
 
-
 STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, float], Stream]] = {
     ev.StreamStalled: _stalled,
     ev.StreamProgressed: _progressed,
 }
-
 
 ANSWERS: dict[type[ev.Event], Answering] = {ev.StreamHeartbeat: _heartbeat_answer}

@@ -15,6 +15,7 @@ from anabranch.core.globs import is_literal
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.answers import refused
 from anabranch.core.model.locks import (
+    CONTENTION_SECONDS,
     Ask,
     Contention,
     Deadlock,
@@ -29,20 +30,10 @@ from anabranch.core.model.state import State
 UNLOCKED = "unlocked"
 """Why a lock was released, if its holder asked for that."""
 
-
 OPERATOR_LEASE_SECONDS = 60.0
-
-
 SPARE = 1.25
 """How much longer than promised a lease is written, so that not every call renews it."""
-
-
-CONTENTION_SECONDS = 60.0
-
-
 MOST_CONTENTIONS = 256
-
-
 MOST_DEADLOCKS = 16
 
 

@@ -25,7 +25,6 @@ from anabranch.core.model.state import State
 AGEING_SECONDS = 30.0
 """A request that has waited this long weighs as much as one of one more in priority."""
 
-
 MOST_PRIORITY = 10
 """What a plan's priority counts for here at most, so that ageing catches up within minutes."""
 

@@ -53,5 +53,4 @@ FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.StateRestored: _told,
 }
 
-
 ANSWERS: dict[type[ev.CallEvent], Answering] = {ev.StateRestored: _answer}

@@ -112,7 +112,6 @@ POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point
     ev.GuiltyFound: _guilty,
 }
 
-
 ALSO: dict[type[ev.PointEvent], Callable[[State, ev.Recorded, Any], State]] = {
     ev.VerifyPassed: with_result,
     ev.VerifyFailed: with_result,

@@ -8,14 +8,9 @@ from msgspec.structs import replace
 from anabranch.core.ids import Seq
 
 SOFT, HARD = "soft", "hard"
-
-
 MAY_WAIT = "silent on its terminal"
-
-
 ANSWER_SECONDS = 10.0
 """What a stream says within so long after its first sign belongs to its answer, at most."""
-
 
 GUARDIAN, PERSON = "guardian", "operator"
 

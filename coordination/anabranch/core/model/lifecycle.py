@@ -40,16 +40,14 @@ ACTIVE = frozenset(
 )
 """Phases in which a stream holds a slot."""
 
-
 ENDED = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED, Phase.STOPPED, Phase.QUARANTINED})
 """Phases that a stream leaves only when a person, or a resumed run, asks for it."""
 
+LIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
+"""Phases in which an attempt's process may be there, so that it can call and hold things."""
 
 _W, _Q, _P, _S, _R = Phase.WAITING, Phase.QUEUED, Phase.PREPARING, Phase.STARTING, Phase.RUNNING
-
-
 _X, _C, _T, _B = Phase.STOPPING, Phase.CAPTURING, Phase.RETRYING, Phase.BLOCKED
-
 
 TRANSITIONS: dict[tuple[Phase, type[ev.StreamEvent]], Phase] = {
     # the way through
@@ -131,7 +129,3 @@ def diagram() -> str:
     lines += [f"    {a} --> {b}: {', '.join(names)}" for (a, b), names in merged.items()]
     lines += [f"    {phase} --> [*]" for phase in Phase if phase in ENDED]
     return "\n".join(lines) + "\n"
-
-
-LIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
-"""Phases in which an attempt's process may be there, so that it can call and hold things."""

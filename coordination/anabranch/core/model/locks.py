@@ -27,6 +27,8 @@ from anabranch.core.events import Edge
 from anabranch.core.globs import is_literal, overlap
 from anabranch.core.ids import Attempt, LockMode, Seq, StreamId
 
+CONTENTION_SECONDS = 60.0
+
 
 class Grant(msgspec.Struct, frozen=True):
     """One lease on one path; ``waited`` is how many seconds ``request`` took to get it."""
@@ -165,8 +167,6 @@ class _Neighbours:
 
 
 _MOST_REMEMBERED = 512
-
-
 _neighbours = _Neighbours()
 
 

@@ -25,10 +25,8 @@ from anabranch.core.ids import Seq, StreamId
 OPERATOR = StreamId("")
 """The operator's inbox and the sender of the operator's messages."""
 
-
 OPERATOR_NAME = StreamId("operator")
 """What streams call the operator, unless one of them has that name itself."""
-
 
 DeliveryState = Literal["queued", "delivered", "acked", "expired", "dead"]
 

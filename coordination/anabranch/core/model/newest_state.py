@@ -13,8 +13,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 from anabranch.core.model.state import State
 
 P = ParamSpec("P")
-
-
 Found = TypeVar("Found")
 
 

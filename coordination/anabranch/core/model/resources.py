@@ -16,12 +16,8 @@ from anabranch.core.ids import Attempt, Seq, StreamId
 
 Amounts = dict[str, float]
 
-
 CPU = "cpu_cores"
-
-
 MEMORY = "memory_mb"
-
 
 _DIGITS = 6
 """Amounts are kept to a millionth, so that sums of fractions come back to zero."""

@@ -30,15 +30,10 @@ from rpds import HashTrieMap
 from anabranch.core.ids import Seq, StreamId
 
 MOST_KEPT_BYTES = 64 * 1024 * 1024
-
-
 VERSION_BYTES = 3 * 1024
 """What a version costs besides its values: nodes of the maps that it does not share."""
 
-
 _HASH_BYTES = 16
-
-
 _ENCODER = msgspec.json.Encoder()
 
 

@@ -23,10 +23,7 @@ from anabranch.core.plans.topology import Topology
 
 SNAPSHOT_FORMAT = 2
 
-
 K = TypeVar("K")
-
-
 V = TypeVar("V")
 
 
@@ -69,12 +66,10 @@ def restore_map(pairs: Any, keys: type[K], values: type[V]) -> HashTrieMap[K, V]
 
 _Ready = tuple[tuple[tuple[float, ...], int, StreamId], ...]
 
-
 _PACK: dict[str, Callable[[Any], Any]] = {
     "shared": sharing.pack,
     "messages": messages.pack,
 }
-
 
 _RESTORE: dict[str, Callable[[Any], Any]] = {
     "shared": sharing.unpack,

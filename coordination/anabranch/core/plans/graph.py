@@ -25,7 +25,6 @@ from anabranch.core.plans.plan import Plan
 _ROUNDING = 1e-9
 """Relative to the whole length; below it a slack is a rounding error and counts as none."""
 
-
 _Edges = list[list[tuple[int, bool]]]
 """For each node its neighbours, and whether the edge waits for the end of its source."""
 

@@ -13,17 +13,9 @@ import msgspec
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 
 DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
-
-
 WorkspaceKind = Literal["isolated", "clone", "shared"]
-
-
 FileAccess = Literal["exclusive_write", "shared"]
-
-
 ConflictPolicy = Literal["ask", "quarantine", "stop"]
-
-
 FailurePolicy = Literal["quarantine", "stop"]
 
 

@@ -9,10 +9,10 @@ from msgspec.structs import replace
 from anabranch.core import events as ev
 from anabranch.core.calls import Caller, Unlock
 from anabranch.core.deciding.decide import decide
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.streams.scheduling import why_never
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 

@@ -6,8 +6,16 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core.folds.locks import CONTENTION_SECONDS, edges_as_data
-from anabranch.core.model.locks import Ask, Entry, Grant, LockTable, grants_before, shown
+from anabranch.core.folds.locks import edges_as_data
+from anabranch.core.model.locks import (
+    CONTENTION_SECONDS,
+    Ask,
+    Entry,
+    Grant,
+    LockTable,
+    grants_before,
+    shown,
+)
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import SCHEMA, wall_time
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from anabranch.core.folds.plugin_faults import fault_of
 from anabranch.core.model.state import State
+
+__all__ = ["fault_of", "plugin_status"]
 
 
 def plugin_status(state: State) -> list[dict[str, Any]]:

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from anabranch.core import events as ev
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.folds.sharing import change_in
 from anabranch.core.json_values import Json, value_of
 from anabranch.core.model.messages import OPERATOR_NAME
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.sharing import Change, SharedState, Values, chain_faults
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import SCHEMA, wall_time

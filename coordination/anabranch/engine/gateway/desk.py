@@ -20,11 +20,11 @@ from anabranch.core import calls, json_values
 from anabranch.core.calls import Answer, Call, Caller
 from anabranch.core.deciding.decide import CALLS
 from anabranch.core.deciding.hearing import remembered, why_not_heard
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.events import Recorded, Requested
 from anabranch.core.globs import is_literal
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.answers import refused
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import reads, wire

@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from anabranch.core.calls import Answer, Caller
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.waiting.reasons import reason_for
 from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.json_values import Json
@@ -16,6 +15,7 @@ from anabranch.core.model.answers import refused
 from anabranch.core.model.lifecycle import public_state
 from anabranch.core.model.locks import Ask, conflict, entries_over
 from anabranch.core.model.messages import OPERATOR_NAME
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.views import locks, messages, sharing
 from anabranch.core.views.projections import (

@@ -62,7 +62,7 @@ def _fetch(git: Git, remote: str, missing: set[str]) -> None:
         raise GitError(
             f"{len(missing)} files of this partial clone cannot be fetched: {error.reason}",
             command=error.command,
-            exit_code=error.exit_code,
+            exit_code=error.git_exit_code,
             stderr=error.stderr,
             hint=f"look whether git fetch {remote} works in your checkout, then try again",
         ) from None

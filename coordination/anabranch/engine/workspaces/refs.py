@@ -57,7 +57,7 @@ def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None
         raise RefMoved(
             f"{ref} cannot be moved: {error.reason}",
             command=error.command,
-            exit_code=error.exit_code,
+            exit_code=error.git_exit_code,
             stderr=error.stderr,
             hint=_STILL_THERE if stands_at == expected else _MOVED,
         ) from None

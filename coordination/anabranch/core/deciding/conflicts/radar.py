@@ -18,16 +18,15 @@ from rpds import HashTrieMap
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import StreamId
 from anabranch.core.model.foreseen import Foreseen, Pair
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.messages import OPERATOR
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
 
 COMPARABLE = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING, Phase.SUCCEEDED})
 """Phases in which a stream has work that can be compared."""
-
 
 MOST_SHARING_A_PLACE = 40
 """A place that more streams than this have changed is looked at for these many only."""

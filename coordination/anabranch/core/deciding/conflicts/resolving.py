@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.points import convergence
 from anabranch.core.folds.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.messages import OPERATOR
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.wording import conflicting
 

@@ -10,11 +10,7 @@ from collections.abc import Collection, Sequence
 from difflib import SequenceMatcher
 
 MOST_COMPARED = 10_000
-
-
 LIKENESS = 0.5
-
-
 MOST_LINES = 20_000
 """A longer file is only compared as a whole."""
 

@@ -10,11 +10,7 @@ from __future__ import annotations
 from anabranch.core.model.state import State
 
 INTENSITY_SECONDS = 60.0
-
-
 LEAST_INTENSITY = 3
-
-
 SHARE_OF_STREAMS = 4
 
 

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import Breaker, BreakerPhase, breakers_of
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
 from anabranch.core.strategies.failures import UNKNOWN
 from anabranch.core.wording import counted
@@ -26,18 +26,14 @@ from anabranch.core.wording import counted
 FIRST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
 """How long a breaker stays open: twice as long each time, up to the longest."""
 
-
 MOST_OPENINGS = 3
 """After so many in a row, failures of no known class are how the command is: it may fail."""
-
 
 LEAST_RATE = 0.4
 """However little is usual, a breaker stays closed while less than this share fails for sure."""
 
-
 LEAST_STREAMS = 2
 """One stream that fails alone is the retry strategy's business."""
-
 
 _CONFIDENCE = 1.96
 

@@ -12,7 +12,6 @@ from anabranch.core.deciding import runs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import ladder
 from anabranch.core.deciding.guardian.diagnosis import WELL, diagnose
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.streams import scheduling, streams
 from anabranch.core.deciding.streams.restoring import last_good
 from anabranch.core.deciding.undoing import undoing_after, unsettled
@@ -21,15 +20,13 @@ from anabranch.core.folds.undoing import KEYS_TOLD, listed
 from anabranch.core.ids import StreamId
 from anabranch.core.model.care import HARD, PERSON, SOFT
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
 from anabranch.core.strategies import GiveUp
 from anabranch.core.wording import counted
 
 FALLBACK = "fallback"
-
-
 REMEDIES = (SOFT, HARD, FALLBACK)
-
 
 _BY_HAND = "asked for by a person"
 

@@ -10,16 +10,9 @@ from anabranch.core.strategies.failures import ENDED
 from anabranch.core.strategies.remedies import Trouble
 
 NEVER_STARTED, SILENT, HOLDS_UP = "never started", "silent", "holds up a convergence point"
-
-
 CRASHED, CRASH_LOOP, CANNOT_START = "crashed", "crash loop", "cannot start"
-
-
 ENDED_HERE = "ended"
-
-
 HOG, WAITS, WELL = "resource hog", "waits", "well"
-
 
 _OF_VERDICTS = {"never_heard": NEVER_STARTED, "stalled": SILENT}
 

@@ -39,7 +39,6 @@ from anabranch.core.wording import counted
 MOST_ANSWERS = 3
 """After so many questions answered in a row, and nothing else done, answers count no more."""
 
-
 _OUTCOMES = {
     Phase.SUCCEEDED: "recovered",
     Phase.STOPPED: "called_off",

@@ -14,8 +14,6 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
 
 BAD = ("never_heard", "stalled")
-
-
 UNCLEAR = "unclear"
 """It may wait for a person, or hang: nobody can tell, so nothing is done and a person is told."""
 

@@ -6,8 +6,8 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.locks.violations import unresolved
-from anabranch.core.deciding.outcome import Refusal
 from anabranch.core.deciding.points import convergence
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import PointPhase, RunPhase
 
 

@@ -39,18 +39,13 @@ from anabranch.core.model.state import State, Stream
 MOST_LOCKS = 1024
 """How many paths one stream may hold and wait for."""
 
-
 MOST_PATTERNS = 128
 """How many of those may be folders and globs; they are what everybody's ask is compared with."""
-
 
 MOST_WAITING, MOST_WAITING_PATTERNS = 256, 16
 """For how many locks, and for how many folders and globs, one stream may wait at a time."""
 
-
 MOST_PATTERNS_IN_ALL = 4096
-
-
 MOST_LOCKS_IN_ALL = 65_536
 """How many paths all streams of a run may hold and wait for together."""
 

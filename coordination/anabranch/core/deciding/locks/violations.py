@@ -26,10 +26,8 @@ MOST_VIOLATIONS = 100
 NEARLY_ALL = 0.9
 """The share of the files of its start that a result may not remove without being asked about."""
 
-
 FEWEST_FILES = 2
 """In a project of fewer files than that, only removing everything is asked about."""
-
 
 WHOLE_FOLDER = "."
 

@@ -24,10 +24,8 @@ from anabranch.core.strategies import Checkpoint
 LEAST_SECONDS = 1.0
 """However often a strategy asks, a point takes no checkpoint sooner than this after the last."""
 
-
 PATIENCE_SHARE = 0.8
 """How much of the interval between checkpoints an offer waits for a quiet moment."""
-
 
 LEAST_PATIENCE_SECONDS = 5.0
 

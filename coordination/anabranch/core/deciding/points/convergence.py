@@ -38,7 +38,6 @@ from anabranch.core.wording import conflicting
 
 RESOLVER_AT_WORK = "the resolver is at work"
 
-
 NEWS_SECONDS = 10.0
 """A strategy's reason to wait that changes with the clock alone is recorded no more often."""
 

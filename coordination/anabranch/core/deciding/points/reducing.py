@@ -14,7 +14,6 @@ from anabranch.core.ids import StreamId
 
 Values = Mapping[StreamId, Any]
 
-
 REDUCERS = ("collect", "merge", "sum", "max", "min")
 
 

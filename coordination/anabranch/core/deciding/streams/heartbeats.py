@@ -26,14 +26,8 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Liveness, State
 
 MOST_NEWS, NEWS_SECONDS = BEATS_KEPT, 1.0
-
-
 QUIET_SECONDS = 10.0
-
-
 LONGEST_STATUS = 500
-
-
 LONGEST_INFO = 4_000
 
 

@@ -42,7 +42,6 @@ from anabranch.core.model.state import State, Stream
 
 MOST_HOLDERS = 8
 
-
 _REQUESTS, _ADMISSIONS = ResourceWaits(stuck_streams), AdmissionWaits(stuck_streams)
 """Of more than so many who hold what is short, none is named: any of them would do."""
 

@@ -30,7 +30,6 @@ from anabranch.core.model.state import State
 Stuck = Callable[[State], frozenset[StreamId]]
 """Finds out who can never go on; for that, waits of all kinds are looked at."""
 
-
 _ROUNDING = 1e-6
 
 

@@ -19,8 +19,6 @@ from anabranch.core.model.answers import refused
 from anabranch.core.model.locks import asks_of
 
 GIVEN_UP = "the wait was given up"
-
-
 ABANDONED = "nobody came back for it"
 
 

@@ -1,0 +1,30 @@
+"""Who waits for whom and for what, as it is told.
+
+The queries are those that decisions go by; what is shown cannot differ from what is decided.
+"""
+
+from __future__ import annotations
+
+from anabranch.core.deciding.waiting.reasons import (
+    Wait,
+    called_waits,
+    called_waits_for,
+    in_short,
+    in_words,
+    keeps_waiting,
+    reason_for,
+    standing,
+    waits_of,
+)
+
+__all__ = [
+    "Wait",
+    "called_waits",
+    "called_waits_for",
+    "in_short",
+    "in_words",
+    "keeps_waiting",
+    "reason_for",
+    "standing",
+    "waits_of",
+]
