@@ -24,4 +24,6 @@ def main() -> None:
 
         run()
     except KeyboardInterrupt:  # before there was anything that could have said so
-        sys.exit(130)
+        from anabranch.exit_codes import INTERRUPTED
+
+        sys.exit(INTERRUPTED)

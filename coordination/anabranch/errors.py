@@ -6,13 +6,14 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from anabranch import exit_codes
 from anabranch.shortage import is_short
 
 
 class AnabranchError(Exception):
     """Anything that ends a command. ``exit_code`` is what the command exits with."""
 
-    exit_code = 3
+    exit_code = exit_codes.FAULT
     code = "engine_fault"
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -24,35 +25,35 @@ class AnabranchError(Exception):
 class UsageError(AnabranchError):
     """What was asked for makes no sense; asking differently helps."""
 
-    exit_code = 2
+    exit_code = exit_codes.USAGE
     code = "usage"
 
 
 class WorldError(AnabranchError):
     """The machine refused: a disk, a permission, a missing program."""
 
-    exit_code = 3
+    exit_code = exit_codes.FAULT
     code = "machine"
 
 
 class LossRefused(AnabranchError):
     """Going on would have lost somebody's work."""
 
-    exit_code = 5
+    exit_code = exit_codes.WOULD_LOSE_WORK
     code = "would_lose_work"
 
 
 class NotSettled(AnabranchError):
     """A conflict waits for its operator as before."""
 
-    exit_code = 4
+    exit_code = exit_codes.NEEDS_OPERATOR
     code = "not_settled"
 
 
 class PluginRefused(AnabranchError):
     """A plugin is not what a plugin has to be; what was installed before still is."""
 
-    exit_code = 1
+    exit_code = exit_codes.FAILED
     code = "plugin_refused"
 
 

@@ -10,7 +10,6 @@ built-in ones keep theirs: what comes later never takes the place of what was th
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ from anabranch.core.strategies import Strategies
 from anabranch.extending import Extensions
 from anabranch.hookspecs import HOOKS_VERSION, PROJECT, EngineHooks
 from anabranch.plugin_store.overlay import offered_plugins
+from anabranch.safe_mode import is_safe_mode
 from anabranch.undisturbed import undisturbed, with_the_same_mask
 
 HOOKS = {
@@ -52,7 +52,6 @@ EXTENSION_HOOKS = {
 NAMED_IN_PLANS = frozenset({"convergence", "balancers", "recovery", "remedies"})
 """The kinds that a plan chooses by name; of the others all are asked."""
 
-SAFE_MODE_VARIABLE = "ANABRANCH_SAFE_MODE"
 LOAD_SECONDS = 5.0
 MOST_BROUGHT = 1_000
 _NAME = re.compile(r"[\w.-]{1,100}")
@@ -186,11 +185,6 @@ def _names_to_show(points: Iterable[EntryPoint]) -> dict[str, str]:
     """Return what each plugin is called to people: its bare name, if nobody else has that."""
     found = Counter(point.name for point in points)
     return {_own_name(p): p.name if found[p.name] == 1 else _own_name(p) for p in points}
-
-
-def is_safe_mode() -> bool:
-    """Whether this process was told to do without plugins."""
-    return bool(os.environ.get(SAFE_MODE_VARIABLE))
 
 
 def is_built_in(point: EntryPoint) -> bool:

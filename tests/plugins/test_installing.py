@@ -18,7 +18,7 @@ from anabranch.plugin_store.locking import changing
 from anabranch.plugin_store.overlay import offered_plugins
 from anabranch.plugin_store.store import PluginStore, Proposal
 from anabranch.plugin_store.tools import Index
-from anabranch.plugins import SAFE_MODE_VARIABLE
+from anabranch.safe_mode import SAFE_MODE_VARIABLE
 from tests.plugins.wheels import QUORUM, agree, store_in, write_wheel
 
 CLOSED = Index(is_closed=True)

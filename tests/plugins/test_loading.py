@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from anabranch.hookspecs import HOOKS_VERSION
-from anabranch.plugins import SAFE_MODE_VARIABLE, Loaded, load_plugins
+from anabranch.plugins import Loaded, load_plugins
+from anabranch.safe_mode import SAFE_MODE_VARIABLE
 
 BUILT_IN = [
     EntryPoint("builtin.convergence", "anabranch_plugins.convergence", "anabranch"),

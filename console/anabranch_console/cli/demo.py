@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from anabranch import exit_codes
 from anabranch.config import LoadedPlan, StrategyNames, load_plan
 from anabranch.core.model.state import RunPhase
 from anabranch.engine.hosting import start_run
@@ -47,7 +48,7 @@ def command(headless: bool, on_interrupt: str | None) -> None:
     passed, told = demo.run_result_tests(folder)
     click.echo(f"the merged result's tests: {'all pass' if passed else 'FAILED'} ({told})")
     say(f"look around: cd {folder} && git log --graph --oneline && {_program()} report")
-    finish(0 if passed else 1)
+    finish(exit_codes.DONE if passed else exit_codes.FAILED)
 
 
 def _program() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 import msgspec
 
+from anabranch import exit_codes
 from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.git_leftovers import remove_stale_worktrees
 from anabranch.engine.health import Finding, examine
@@ -47,7 +48,8 @@ def command(repair: bool, as_json: bool) -> None:
             _tell_salvaged(done)
         for finding in findings:
             _tell(finding)
-    finish(3 if any(f.verdict == "fault" for f in findings) else 0)
+    is_faulty = any(f.verdict == "fault" for f in findings)
+    finish(exit_codes.FAULT if is_faulty else exit_codes.DONE)
 
 
 def _tell_salvaged(done: Salvaged) -> None:

@@ -9,6 +9,7 @@ from threading import Event
 
 import click
 
+from anabranch import exit_codes
 from anabranch.core.ids import StreamId
 from anabranch.core.wording import counted
 from anabranch.drilling.drill import DrillReport, run_drill
@@ -17,7 +18,7 @@ from anabranch.drilling.findings import Finding
 from anabranch.drilling.rehearsal import rehearsal_of
 from anabranch.drilling.scratch import Scratch, make_scratch
 from anabranch_console.cli.durations import Duration
-from anabranch_console.cli.hosting import EXIT_INTERRUPTED, EXIT_TIME_LIMIT, exit_code, finish
+from anabranch_console.cli.hosting import exit_code, finish
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.interrupting import polite_ends
 from anabranch_console.cli.main import here
@@ -114,7 +115,7 @@ def command(
         print_json(report.as_json())
     else:
         _tell(report)
-    finish(EXIT_INTERRUPTED if stopping.is_set() else _code(report))
+    finish(exit_codes.INTERRUPTED if stopping.is_set() else _code(report))
 
 
 def _pair(text: str) -> tuple[StreamId, StreamId]:
@@ -141,7 +142,7 @@ def _clear(scratch: Scratch, is_kept: bool) -> None:
 
 def _code(report: DrillReport) -> int:
     if report.is_over_limit:
-        return EXIT_TIME_LIMIT
+        return exit_codes.TIME_LIMIT
     if not report.has_converged:
         return exit_code(report.state)
     return 0 if report.is_good else 1

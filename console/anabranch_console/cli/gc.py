@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 import msgspec
 
+from anabranch import exit_codes
 from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.cleaning import CleanedRun, clean_run, rescues_of
 from anabranch.engine.runs import find_run, run_folders
-from anabranch_console.cli.hosting import EXIT_WOULD_LOSE_WORK, finish
+from anabranch_console.cli.hosting import finish
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
@@ -38,7 +39,7 @@ def command(run: str | None, dry_run: bool, as_json: bool) -> None:
         for rescue in rescues_of(here()):
             click.echo(f"rescued: {rescue.ref} at {rescue.commit[:10]}")
     kept = any(w.outcome == "kept" for done in cleaned for w in done.workspaces)
-    finish(EXIT_WOULD_LOSE_WORK if kept and not dry_run else 0)
+    finish(exit_codes.WOULD_LOSE_WORK if kept and not dry_run else exit_codes.DONE)
 
 
 def _tell(done: CleanedRun) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import click
 from msgspec.structs import replace
 
+from anabranch import exit_codes
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.model.state import RunPhase, State
@@ -37,16 +38,12 @@ _log = logging.getLogger("anabranch.talk")
 if TYPE_CHECKING:
     from anabranch_console.app import ConsoleExit
 
-EXIT_CODES = {
-    RunPhase.CONVERGED: 0,
-    RunPhase.FAILED: 1,
-    RunPhase.STOPPED: 1,
-    RunPhase.NEEDS_OPERATOR: 4,
+CODES = {
+    RunPhase.CONVERGED: exit_codes.DONE,
+    RunPhase.FAILED: exit_codes.FAILED,
+    RunPhase.STOPPED: exit_codes.FAILED,
+    RunPhase.NEEDS_OPERATOR: exit_codes.NEEDS_OPERATOR,
 }
-EXIT_NEEDS_OPERATOR = 4
-EXIT_WOULD_LOSE_WORK = 5
-EXIT_TIME_LIMIT = 124
-EXIT_INTERRUPTED = 130
 PULL_SECONDS = 0.25
 
 STOP, LEAVE = "stop", "leave"
@@ -129,8 +126,8 @@ def after_console(host: RunHost, left: ConsoleExit, outside: Outside | None = No
         say(left.message)
     host.wait(0)  # raises what went wrong with the engine, if something did
     if outside and outside.limit.was_reached:
-        return EXIT_TIME_LIMIT
-    return EXIT_INTERRUPTED if is_interrupted else exit_code(host.state)
+        return exit_codes.TIME_LIMIT
+    return exit_codes.INTERRUPTED if is_interrupted else exit_code(host.state)
 
 
 def _why_it_closes(host: RunHost, outside: Outside | None) -> str | None:
@@ -153,11 +150,11 @@ def _host_as_text(host: RunHost, wishes: Wishes, outside: Outside) -> int:
         if ended and host.state.seq == cursor:
             break
         if outside.interrupts.news() and _is_left(host, outside):
-            return EXIT_INTERRUPTED
+            return exit_codes.INTERRUPTED
     telling.tell_outcome()
     if outside.limit.was_reached:
-        return EXIT_TIME_LIMIT
-    return EXIT_INTERRUPTED if outside.interrupts.count else exit_code(host.state)
+        return exit_codes.TIME_LIMIT
+    return exit_codes.INTERRUPTED if outside.interrupts.count else exit_code(host.state)
 
 
 def _is_left(host: RunHost, outside: Outside) -> bool:
@@ -231,12 +228,12 @@ def _where_to_begin(host: RunHost) -> int:
 def exit_code(state: State) -> int:
     """Return the exit code that tells how a run stands."""
     if not state.has_ended:
-        return EXIT_INTERRUPTED
+        return exit_codes.INTERRUPTED
     approval = state.approval
     is_wanted = bool(approval.is_requested or approval.message or approval.hint)
     if state.phase is RunPhase.CONVERGED and is_wanted and not approval.is_done:
-        return EXIT_NEEDS_OPERATOR if state.approval.kind else EXIT_WOULD_LOSE_WORK
-    return EXIT_CODES[state.phase]
+        return exit_codes.NEEDS_OPERATOR if state.approval.kind else exit_codes.WOULD_LOSE_WORK
+    return CODES[state.phase]
 
 
 def leaving_words(state: State) -> str:

@@ -14,7 +14,7 @@ from anabranch.bounded_call import in_words
 from anabranch.config import LoadedPlan, check_text, parse_plan
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.extending import Imported, Importer, NotThisFormat
-from anabranch.plugins import is_safe_mode
+from anabranch.safe_mode import is_safe_mode
 from anabranch.undisturbed import Misbehaved, asked_undisturbed
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here

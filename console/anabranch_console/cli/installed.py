@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from anabranch.plugins import Loaded, is_safe_mode, load_plugins
+from anabranch.plugins import Loaded, load_plugins
+from anabranch.safe_mode import is_safe_mode
 from anabranch_console.cli.output import say, shown
 
 

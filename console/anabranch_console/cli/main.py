@@ -17,9 +17,10 @@ from pathlib import Path
 
 import click
 
-from anabranch import __version__
+from anabranch import __version__, exit_codes
 from anabranch.errors import AnabranchError, MachineShort, UsageError, WorldError
 from anabranch.hostile_text import escape_for_terminal, tellable
+from anabranch.safe_mode import enter_safe_mode
 from anabranch.shortage import shortage_of
 from anabranch_console.cli import sinks
 from anabranch_console.cli.meaning import KnownCommands
@@ -81,10 +82,8 @@ READING = {
 }
 """Commands that bring nothing but what they print: one that cannot print it has failed. All others
 do what they are for, and end as that ends, whoever listens."""
-EXIT_INTERRUPTED = 130
 GONE = "anabranch.folder_is_gone"
 SAFE_MODE = "--safe-mode"
-SAFE_MODE_VARIABLE = "ANABRANCH_SAFE_MODE"
 
 
 class LazyCommands(KnownCommands):
@@ -175,7 +174,7 @@ def _code_of(arguments: list[str], streams: sinks.Streams | None) -> int:
         code = _told_usage(error, arguments)
     except (click.Abort, KeyboardInterrupt):
         say("interrupted")
-        code = EXIT_INTERRUPTED
+        code = exit_codes.INTERRUPTED
     except AnabranchError as error:
         code = tell_error(error, arguments)
     except sinks.Unheard as unheard:
@@ -201,7 +200,7 @@ def _without_safe_mode(arguments: list[str]) -> list[str]:
         cut = arguments.index("--")
         own, rest = arguments[:cut], arguments[cut:]
     if SAFE_MODE in own:
-        os.environ[SAFE_MODE_VARIABLE] = "1"
+        enter_safe_mode()
     return [argument for argument in own if argument != SAFE_MODE] + rest
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 import msgspec
 
+from anabranch import exit_codes
 from anabranch.core.views.projections import SCHEMA
 from anabranch.errors import UsageError
 from anabranch.hostile_text import escape_for_terminal
@@ -20,13 +21,11 @@ from anabranch.plugin_store.probing import Probed
 from anabranch.plugin_store.scaffolding import KINDS, write_plugin
 from anabranch.plugin_store.store import Proposal, suggestion, told_fault
 from anabranch.plugin_store.tools import Index
-from anabranch.plugins import is_safe_mode
+from anabranch.safe_mode import is_safe_mode
 from anabranch_console.cli.main import here
 from anabranch_console.cli.meaning import KnownCommands
 from anabranch_console.cli.output import json_option, print_json, print_table, say, shown
 from anabranch_console.hook_checks import own_store
-
-EXIT_FAULTS = 1
 
 yes_option = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 closed_option = click.option("--no-index", is_flag=True, help="Ask no package index.")
@@ -97,7 +96,7 @@ def install(
     )
     if installed is None:
         say("nothing was installed")
-        click.get_current_context().exit(EXIT_FAULTS)
+        click.get_current_context().exit(exit_codes.FAILED)
         return
     warnings = shared_names(installed.name, list_plugins(Places.of_this_python()))
     if as_json:
@@ -183,7 +182,7 @@ def check(target: str, no_index: bool, as_json: bool) -> None:
     else:
         _tell_check(found)
     if found.faults:
-        click.get_current_context().exit(EXIT_FAULTS)
+        click.get_current_context().exit(exit_codes.FAILED)
 
 
 # --- telling -------------------------------------------------------------------------------------

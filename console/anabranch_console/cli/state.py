@@ -7,6 +7,7 @@ from typing import Any
 import click
 import msgspec
 
+from anabranch import exit_codes
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.views.projections import SCHEMA
 from anabranch.core.views.sharing import state_log_of, value_in, verify_history
@@ -22,8 +23,6 @@ from anabranch_console.cli.output import (
     shown,
 )
 from anabranch_console.cli.reading import found_run
-
-EXIT_NOT_WHOLE = 3
 
 
 @click.group(cls=KnownCommands)
@@ -52,7 +51,7 @@ def log(run: str | None, since: int, key: str | None, as_json: bool) -> None:
     for fault in faults:
         say(f"the history is not whole: {shown(fault)}")
     if faults:
-        click.get_current_context().exit(EXIT_NOT_WHOLE)
+        click.get_current_context().exit(exit_codes.FAULT)
 
 
 @command.command

@@ -21,7 +21,8 @@ from anabranch.engine.requirements import OLDEST_GIT, git_version, git_version_t
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
 from anabranch.paths import state_home
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
-from anabranch.plugins import is_safe_mode, load_plugins
+from anabranch.plugins import load_plugins
+from anabranch.safe_mode import is_safe_mode
 
 LEAST_FREE_BYTES = 1 << 30
 LEAST_FILES = 4096

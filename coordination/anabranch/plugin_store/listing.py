@@ -21,7 +21,7 @@ from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.places import Places, plugins_home
 from anabranch.plugin_store.requirements import needs_of, still_needed
 from anabranch.plugin_store.wheels import read_facts
-from anabranch.plugins import is_safe_mode
+from anabranch.safe_mode import is_safe_mode
 
 BUILT_IN = "anabranch"
 
