@@ -9,6 +9,7 @@ from pathlib import Path
 
 from anabranch.core.events import event_types, wire_name
 from anabranch.core.model.lifecycle import Phase, diagram, public_state
+from anabranch_console.verbs import keys_markdown
 from tests.contracts import core_map
 from tests.contracts.hook_docs import hooks
 from tests.contracts.strategy_docs import strategies
@@ -63,7 +64,23 @@ def architecture() -> str:
     return f"{before}{MAP_BEGINS}\n\n{core_map.table()}\n\n{MAP_ENDS}{after}"
 
 
+def keys() -> str:
+    """Return docs/keys.md."""
+    return "\n".join(
+        [
+            "# Keys and commands of the console",
+            "",
+            "Every verb, where it can be done, its keys, and its name in the command bar (`:`).",
+            "The console goes by the same table; `make docs` writes it. `?` shows the verbs of the",
+            "place you are at.",
+            "",
+            keys_markdown(),
+        ]
+    )
+
+
 PARTS = {
+    "keys.md": keys,
     "architecture.md": architecture,
     "lifecycle.md": lifecycle,
     "events.md": events,

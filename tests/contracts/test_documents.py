@@ -117,13 +117,13 @@ def test_every_command_that_is_shown_exists(document: str, line: str) -> None:
 def test_every_path_that_a_document_names_is_there() -> None:
     """Files and folders of this repository, written as code."""
     ours = re.compile(r"`((?:tests|docs|coordination|console|plugins|themes|benchmarks)/[\w./-]+)")
-    for document in [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("plugins/*.md")]:
+    for document in [*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("plugins/*.md")]:
         for path in ours.findall(document.read_text("utf-8")):
             assert (ROOT / path).exists(), f"{document.name}: {path}"
 
 
 def test_links_between_documents_lead_somewhere() -> None:
     """A relative link names a file that is there."""
-    for document in [*ROOT.glob("*.md"), *DOCS.glob("*.md")]:
+    for document in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
