@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 import apsw
 
@@ -32,12 +33,35 @@ class JournalDamaged(WorldError):
     code = "journal_damaged"
 
 
-@contextmanager
-def journal_errors(path: Path, *, is_told: bool = False) -> Iterator[None]:
+class journal_errors:
     """Raise JournalDamaged, DiskFull, MachineShort or WorldError for what SQLite or a disk says.
 
-    ``is_told`` says whether the reason names the journal's path.
+    A class, because every commit goes through it and nearly none has an error to look at.
+
+    Args:
+        path: where the journal is.
+        is_told: whether the reason names that.
     """
+
+    def __init__(self, path: Path, *, is_told: bool = False) -> None:
+        self._path, self._is_told = path, is_told
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            with _translated(self._path, self._is_told):
+                raise error
+
+
+@contextmanager
+def _translated(path: Path, is_told: bool) -> Iterator[None]:
     where = f" {path}" if is_told else ""
     try:
         with machine_errors():
