@@ -30,6 +30,19 @@ def test_a_reading_command_imports_nothing_heavy(name: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_garbage_is_collected_again_once_a_command_is_loaded() -> None:
+    """Nobody looks for garbage while modules load; a run that is hosted for days makes some."""
+    program = (
+        "import gc; from anabranch_console.cli.main import cli; import click;"
+        "assert cli.get_command(click.Context(cli), 'status') is not None;"
+        "print(gc.isenabled(), gc.get_freeze_count() > 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "True True"
+
+
 def test_looking_for_a_result_loads_nothing_of_workspaces() -> None:
     program = (
         "import sys, anabranch_console.cli.status, anabranch.engine.result_presence;"

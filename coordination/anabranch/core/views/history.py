@@ -1,7 +1,4 @@
-"""Going through a run's history: the states that its events lead to.
-
-The queries are those that decisions go by; what is shown cannot differ from what is decided.
-"""
+"""Going through a run's history: the states that its events lead to, by the engine's own fold."""
 
 from __future__ import annotations
 
