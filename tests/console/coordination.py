@@ -45,7 +45,9 @@ def coordinated_source(folder: Path, *, hosting: Hosting = "here") -> ScriptedSo
 
 def _foreseen(source: ScriptedSource) -> None:
     pair = (StreamId("auth-session"), StreamId("cart"))
-    path = ConflictedPath("src/shop/session.py", "contents", "1", "2", "3")
+    path = ConflictedPath(
+        path="src/shop/session.py", kind="contents", base="1", ours="2", theirs="3"
+    )
     source.feed(inputs.PairTested(streams=pair, attempts=(1, 1), paths=(path,), cause=1))
 
 

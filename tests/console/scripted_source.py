@@ -281,7 +281,10 @@ class ScriptedSource:
 
 def conflict_between(first: str, second: str, path: str) -> Conflict:
     """Return a conflict of two streams over one path."""
-    return Conflict((StreamId(first), StreamId(second)), (ConflictedPath(path, "contents"),))
+    return Conflict(
+        streams=(StreamId(first), StreamId(second)),
+        paths=(ConflictedPath(path=path, kind="contents"),),
+    )
 
 
 DEMO_STREAMS = [

@@ -213,8 +213,8 @@ async def test_a_conflict_is_handed_back_from_the_console(
 
 
 def row_of(path: str = "src/a.py") -> ConflictRow:
-    conflicted = ConflictedPath(path, "contents", "1", "2", "3")
-    conflict = Conflict((StreamId("left"), StreamId("right")), (conflicted,))
+    conflicted = ConflictedPath(path=path, kind="contents", base="1", ours="2", theirs="3")
+    conflict = Conflict(streams=(StreamId("left"), StreamId("right")), paths=(conflicted,))
     return ConflictRow(conflict.streams, conflicted, conflict=conflict)
 
 
@@ -249,12 +249,17 @@ def test_a_difference_has_a_few_lines_around_each_change() -> None:
 
 def test_a_side_is_as_long_as_it_is_and_a_missing_one_is_missing() -> None:
     """A last line without its end is a line; what was removed is not perhaps too large."""
-    path = ConflictedPath("f", "modify/delete", "0" * 40, "1" * 40, None)
+    path = ConflictedPath(path="f", kind="modify/delete", base="0" * 40, ours="1" * 40, theirs=None)
     row = replace(row_of("f"), path=path)
     told = "\n".join(map(plain, conflict_detail(row, SideTexts(b"d\n", b"dd", None, None), 60)))
     assert "  1 line" in told
     assert "this side has no such file" in told
-    there = replace(row, path=ConflictedPath("f", "contents", "0" * 40, "1" * 40, "2" * 40))
+    there = replace(
+        row,
+        path=ConflictedPath(
+            path="f", kind="contents", base="0" * 40, ours="1" * 40, theirs="2" * 40
+        ),
+    )
     texts = SideTexts(b"d\n", b"d\0d", None, None)
     told = "\n".join(map(plain, conflict_detail(there, texts, 60)))
     assert "too large to be shown" in told

@@ -312,18 +312,36 @@ def test_the_story_names_causes(model: RunModel) -> None:
 def test_every_event_has_words() -> None:
     """Each class of event is told with a known level, and failures are told as failures."""
     samples = {
-        ev.StreamFailed(StreamId("a"), 1, "exit 1"): "error",
-        ev.StreamExited(StreamId("a"), 1, 3, None, None, 0.0, 2, 10): "warning",
-        ev.ConvergenceMerged("final", "c" * 40, "t", "b", ()): "good",  # type: ignore[arg-type]
-        ev.RunNeedsOperator("conflict", "resume"): "warning",
+        ev.StreamFailed(StreamId("a"), attempt=1, reason="exit 1"): "error",
+        ev.StreamExited(
+            StreamId("a"),
+            attempt=1,
+            exit_code=3,
+            signal=None,
+            error=None,
+            happened_at=0.0,
+            survivors_ended=2,
+            lost_bytes=10,
+        ): "warning",
+        ev.ConvergenceMerged("final", commit="c" * 40, tree="t", branch="b", merged=()): "good",  # type: ignore[arg-type]
+        ev.RunNeedsOperator(reason="conflict", hint="resume"): "warning",
     }
     for event, level in samples.items():
         words = event_words(event)
         assert words.level == level
         assert words.type.replace(" ", "_") == ev.wire_name(type(event).__name__)
-    assert event_words(ev.StreamExited(StreamId("a"), 1, 3, None, None, 0.0, 2, 10)).detail == (
-        "exit 3, 2 left-over processes ended, 10 bytes of output lost"
-    )
+    assert event_words(
+        ev.StreamExited(
+            StreamId("a"),
+            attempt=1,
+            exit_code=3,
+            signal=None,
+            error=None,
+            happened_at=0.0,
+            survivors_ended=2,
+            lost_bytes=10,
+        )
+    ).detail == ("exit 3, 2 left-over processes ended, 10 bytes of output lost")
 
 
 def test_the_events_of_whole_runs_can_be_told(tmp_path: Path) -> None:

@@ -197,8 +197,8 @@ def test_retrying_what_was_left_out_retries_what_was_built_on_it() -> None:
 def test_of_many_conflicts_the_first_are_named_and_the_rest_is_counted(
     conflicts: int, paths: int, told: str
 ) -> None:
-    found = tuple(ev.ConflictedPath(f"f{n}", "contents") for n in range(paths))
-    one = ev.Conflict((StreamId("a"), StreamId("b")), found)
+    found = tuple(ev.ConflictedPath(path=f"f{n}", kind="contents") for n in range(paths))
+    one = ev.Conflict(streams=(StreamId("a"), StreamId("b")), paths=found)
     fact = inputs.MergeFinished(
         point=P, commit="m", tree="t", branch=None, merged=(), conflicts=(one,) * conflicts, cause=1
     )

@@ -307,7 +307,7 @@ def test_conflict_words_name_streams_and_paths() -> None:
     run = given(stream("a"), stream("b"), point("final", on_conflict="ask"))
     run.succeed("a", "b")
     merging = run.state.points[run.state.plan.points[-1].id]
-    paths = tuple(ev.ConflictedPath(f"f{n}", "contents") for n in range(5))
+    paths = tuple(ev.ConflictedPath(path=f"f{n}", kind="contents") for n in range(5))
     run.give(
         inputs.MergeFinished(
             point=merging.id,
@@ -315,7 +315,11 @@ def test_conflict_words_name_streams_and_paths() -> None:
             tree="t",
             branch=None,
             merged=(A,),
-            conflicts=(ev.Conflict((A, B), paths), conflict_of("a"), conflict_of("b")),
+            conflicts=(
+                ev.Conflict(streams=(A, B), paths=paths),
+                conflict_of("a"),
+                conflict_of("b"),
+            ),
             cause=merging.cause,
         )
     )

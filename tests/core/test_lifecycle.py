@@ -8,7 +8,7 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core.folds.evolve import evolve
-from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.model.lifecycle import (
     ACTIVE,
     ENDED,
@@ -30,44 +30,78 @@ CONTRACT_STATES = {
 A = StreamId("a")
 ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamRegistered: ev.StreamRegistered(A),
-    ev.StreamQueued: ev.StreamQueued(A, 1, (0.0,), 0.0),
-    ev.StreamAdmitted: ev.StreamAdmitted(A, 1),
-    ev.SyncOffered: ev.SyncOffered(A, 1, "p", 1),  # type: ignore[arg-type]
-    ev.StreamSynced: ev.StreamSynced(A, 1, "p", 1, 2, 0, (), "t", "t"),  # type: ignore[arg-type]
-    ev.SyncDelayed: ev.SyncDelayed(A, 1, "p", 1, "busy"),  # type: ignore[arg-type]
-    ev.SyncDeclined: ev.SyncDeclined(A, 1, "p", 1, "busy"),  # type: ignore[arg-type]
-    ev.SyncedLinesReverted: ev.SyncedLinesReverted(A, 1, "p", ("f",)),  # type: ignore[arg-type]
-    ev.StreamAsked: ev.StreamAsked(A, 1, "signal 10", "asked"),
-    ev.WorkspacePrepared: ev.WorkspacePrepared(A, 1, "/w", "c", "t"),
-    ev.StreamStarted: ev.StreamStarted(A, 1, 2, 3, "log", 1.0),
-    ev.StreamDelayed: ev.StreamDelayed(A, 1, "full"),
-    ev.OutputCut: ev.OutputCut(A, 1, 1000),
-    ev.StreamHeld: ev.StreamHeld(A, 1, "the disk is nearly full"),
-    ev.StreamLetGo: ev.StreamLetGo(A, 1),
-    ev.StreamStopRequested: ev.StreamStopRequested(A, 1, "why", "stopped"),
-    ev.StreamExited: ev.StreamExited(A, 1, 0, None, None, 1.0),
-    ev.StreamLost: ev.StreamLost(A, 1, "gone"),
-    ev.AttemptFailed: ev.AttemptFailed(A, 1, "no"),
-    ev.ResultCaptured: ev.ResultCaptured(A, 1, "c", "t", 1, "ref"),
-    ev.PartialCaptured: ev.PartialCaptured(A, 1, "c", "ref", 1),
-    ev.RetryScheduled: ev.RetryScheduled(A, 1, 2.0, "again"),
-    ev.StreamSucceeded: ev.StreamSucceeded(A, 1, "exit 0"),
-    ev.StreamFailed: ev.StreamFailed(A, 1, "exit 1"),
-    ev.StreamSkipped: ev.StreamSkipped(A, "no need"),
-    ev.StreamStopped: ev.StreamStopped(A, "by you"),
-    ev.StreamQuarantined: ev.StreamQuarantined(A, "left out"),
-    ev.StreamBlocked: ev.StreamBlocked(A, "conflict"),
-    ev.StreamRequeued: ev.StreamRequeued(A, "again"),
-    ev.RecaptureRequested: ev.RecaptureRequested(A, "solved"),
-    ev.WorkspaceReclaimed: ev.WorkspaceReclaimed(A, 1),
-    ev.ConflictHandedBack: ev.ConflictHandedBack(
-        A, 1, FINAL_POINT, ev.Conflict((A,), ()), (), "no"
+    ev.StreamQueued: ev.StreamQueued(A, attempt=1, rank=(0.0,), not_before=0.0),
+    ev.StreamAdmitted: ev.StreamAdmitted(A, attempt=1),
+    ev.SyncOffered: ev.SyncOffered(A, attempt=1, point=PointId("p"), number=1),
+    ev.StreamSynced: ev.StreamSynced(
+        A,
+        attempt=1,
+        point=PointId("p"),
+        number=1,
+        files=2,
+        removed=0,
+        left_alone=(),
+        given_tree="t",
+        known_tree="t",
     ),
-    ev.StreamStalled: ev.StreamStalled(A, 1, "stalled", "silence"),
-    ev.RecoveryStarted: ev.RecoveryStarted(A, 1, "soft", "silent", "e", "r", "guardian", 1.0),
-    ev.RecoveryFinished: ev.RecoveryFinished(A, 1, "soft", "recovered", "r", 1.0),
-    ev.GuardianAlerted: ev.GuardianAlerted(A, 1, "silent", "r", "h"),
-    ev.StreamProgressed: ev.StreamProgressed(A, 1, "output"),
+    ev.SyncDelayed: ev.SyncDelayed(A, attempt=1, point=PointId("p"), number=1, reason="busy"),
+    ev.SyncDeclined: ev.SyncDeclined(A, attempt=1, point=PointId("p"), number=1, reason="busy"),
+    ev.SyncedLinesReverted: ev.SyncedLinesReverted(A, attempt=1, point=PointId("p"), paths=("f",)),
+    ev.StreamAsked: ev.StreamAsked(A, attempt=1, way="signal 10", outcome="asked"),
+    ev.WorkspacePrepared: ev.WorkspacePrepared(
+        A, attempt=1, path="/w", start_commit="c", start_tree="t"
+    ),
+    ev.StreamStarted: ev.StreamStarted(
+        A, attempt=1, pid=2, holder_pid=3, log="log", happened_at=1.0
+    ),
+    ev.StreamDelayed: ev.StreamDelayed(A, attempt=1, reason="full"),
+    ev.OutputCut: ev.OutputCut(A, attempt=1, left_out_bytes=1000),
+    ev.StreamHeld: ev.StreamHeld(A, attempt=1, reason="the disk is nearly full"),
+    ev.StreamLetGo: ev.StreamLetGo(A, attempt=1),
+    ev.StreamStopRequested: ev.StreamStopRequested(A, attempt=1, reason="why", then="stopped"),
+    ev.StreamExited: ev.StreamExited(
+        A, attempt=1, exit_code=0, signal=None, error=None, happened_at=1.0
+    ),
+    ev.StreamLost: ev.StreamLost(A, attempt=1, reason="gone"),
+    ev.AttemptFailed: ev.AttemptFailed(A, attempt=1, reason="no"),
+    ev.ResultCaptured: ev.ResultCaptured(
+        A, attempt=1, commit="c", tree="t", files_changed=1, ref="ref"
+    ),
+    ev.PartialCaptured: ev.PartialCaptured(A, attempt=1, commit="c", ref="ref", files_changed=1),
+    ev.RetryScheduled: ev.RetryScheduled(A, attempt=1, retry_at=2.0, reason="again"),
+    ev.StreamSucceeded: ev.StreamSucceeded(A, attempt=1, reason="exit 0"),
+    ev.StreamFailed: ev.StreamFailed(A, attempt=1, reason="exit 1"),
+    ev.StreamSkipped: ev.StreamSkipped(A, reason="no need"),
+    ev.StreamStopped: ev.StreamStopped(A, reason="by you"),
+    ev.StreamQuarantined: ev.StreamQuarantined(A, reason="left out"),
+    ev.StreamBlocked: ev.StreamBlocked(A, reason="conflict"),
+    ev.StreamRequeued: ev.StreamRequeued(A, reason="again"),
+    ev.RecaptureRequested: ev.RecaptureRequested(A, reason="solved"),
+    ev.WorkspaceReclaimed: ev.WorkspaceReclaimed(A, attempt=1),
+    ev.ConflictHandedBack: ev.ConflictHandedBack(
+        A,
+        attempt=1,
+        point=FINAL_POINT,
+        conflict=ev.Conflict(streams=(A,), paths=()),
+        builds_on=(),
+        reason="no",
+    ),
+    ev.StreamStalled: ev.StreamStalled(A, attempt=1, verdict="stalled", evidence="silence"),
+    ev.RecoveryStarted: ev.RecoveryStarted(
+        A,
+        attempt=1,
+        remedy="soft",
+        diagnosis="silent",
+        evidence="e",
+        reason="r",
+        by="guardian",
+        deadline=1.0,
+    ),
+    ev.RecoveryFinished: ev.RecoveryFinished(
+        A, attempt=1, remedy="soft", outcome="recovered", reason="r", seconds=1.0
+    ),
+    ev.GuardianAlerted: ev.GuardianAlerted(A, attempt=1, diagnosis="silent", reason="r", hint="h"),
+    ev.StreamProgressed: ev.StreamProgressed(A, attempt=1, evidence="output"),
 }
 
 

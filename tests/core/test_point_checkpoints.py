@@ -71,7 +71,14 @@ def merged(
     """The snapshots are merged, but for those of the late."""
     made = final(run).checkpoint
     works = tuple(
-        ev.Contribution(s, 1, f"k-{s}.{n}", f"t-k-{s}.{n}", f"t-k-{s}.{n}", s not in late)
+        ev.Contribution(
+            stream=s,
+            attempt=1,
+            commit=f"k-{s}.{n}",
+            tree=f"t-k-{s}.{n}",
+            known_tree=f"t-k-{s}.{n}",
+            is_merged=s not in late,
+        )
         for s, n in made.takes.items()
     )
     return run.give(
@@ -327,7 +334,9 @@ def test_what_was_brought_stays_known_when_the_next_checkpoint_comes_without_a_s
     run.at(25.0)
     run.exited("a")
     taken(run, "b")
-    fresh = ev.Contribution(B, 1, "k-b.2", "t-k-b.2", "t-k-b.2")
+    fresh = ev.Contribution(
+        stream=B, attempt=1, commit="k-b.2", tree="t-k-b.2", known_tree="t-k-b.2"
+    )
     works = in_checkpoint(run.state, FINAL, [fresh])
     assert {w.stream: w.known_tree for w in works} == {A: "t-m1", B: "t-k-b.2"}
 

@@ -23,7 +23,7 @@ from tests.core.given import given
 
 A, B, C = StreamId("a"), StreamId("b"), StreamId("c")
 PAIR = (A, B)
-PATH = ConflictedPath("f.txt", "contents", "1", "2", "3")
+PATH = ConflictedPath(path="f.txt", kind="contents", base="1", ours="2", theirs="3")
 
 
 def work(name: str, *paths: str, stamp: int = 1) -> Work:
@@ -103,7 +103,7 @@ def test_a_conflict_is_foreseen_once_and_cleared_when_it_has_gone() -> None:
 def test_other_paths_are_news() -> None:
     run = two_running()
     judged(run, PATH)
-    assert judged(run, PATH, ConflictedPath("g", "contents")) == ["conflict_foreseen"]
+    assert judged(run, PATH, ConflictedPath(path="g", kind="contents")) == ["conflict_foreseen"]
 
 
 def test_a_verdict_about_an_earlier_attempt_means_nothing() -> None:

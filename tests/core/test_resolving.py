@@ -25,18 +25,24 @@ A, B = StreamId("a"), StreamId("b")
 
 
 def path_of(name: str = "f.txt") -> ConflictedPath:
-    return ConflictedPath(name, "contents", f"{name}-base", f"{name}-ours", f"{name}-theirs")
+    return ConflictedPath(
+        path=name,
+        kind="contents",
+        base=f"{name}-base",
+        ours=f"{name}-ours",
+        theirs=f"{name}-theirs",
+    )
 
 
 def decided(path: ConflictedPath, blob: str = "new", choice: Choice = "file") -> Resolution:
-    return Resolution(path.path, path.base, path.ours, path.theirs, choice, blob)
+    return Resolution.of(path, choice, blob)
 
 
 def does_not_merge(run: ByHand, *paths: ConflictedPath, name: str = "final") -> list[str]:
     """The point's last stream does not merge with the first."""
     known = run.state.points[PointId(name)]
     first, late = known.merging[0], known.merging[-1]
-    conflict = Conflict((first, late), paths or (path_of(),), "tree")
+    conflict = Conflict(streams=(first, late), paths=paths or (path_of(),), tree="tree")
     return run.give(
         inputs.MergeFinished(
             point=known.id,
@@ -88,12 +94,16 @@ def test_what_was_decided_is_known_to_a_later_merge_of_the_same_blobs() -> None:
     """The decision stays in the state, over resumes; other blobs are another conflict."""
     run = blocked()
     resolve(run, decided(path_of()))
-    conflict = Conflict((StreamId("a"), StreamId("b")), (path_of(),))
+    conflict = Conflict(streams=(StreamId("a"), StreamId("b")), paths=(path_of(),))
     assert undecided(run.state, conflict) == ()
-    turned = ConflictedPath("f.txt", "contents", "f.txt-base", "f.txt-theirs", "f.txt-ours")
-    assert undecided(run.state, Conflict(conflict.streams, (turned,))) == ()
-    other = ConflictedPath("f.txt", "contents", "f.txt-base", "f.txt-ours", "changed")
-    assert undecided(run.state, Conflict(conflict.streams, (other,))) == (other,)
+    turned = ConflictedPath(
+        path="f.txt", kind="contents", base="f.txt-base", ours="f.txt-theirs", theirs="f.txt-ours"
+    )
+    assert undecided(run.state, Conflict(streams=conflict.streams, paths=(turned,))) == ()
+    other = ConflictedPath(
+        path="f.txt", kind="contents", base="f.txt-base", ours="f.txt-ours", theirs="changed"
+    )
+    assert undecided(run.state, Conflict(streams=conflict.streams, paths=(other,))) == (other,)
 
 
 def test_a_decision_about_nothing_is_refused() -> None:
@@ -110,7 +120,7 @@ def test_a_stream_that_a_conflict_halts_starts_when_it_is_decided() -> None:
     run = given(stream("a"), stream("b"), stream("c", "a", "b"))
     run.succeed("a", "b")
     about = run.stream("c")
-    conflict = Conflict((StreamId("a"), StreamId("b")), (path_of(),))
+    conflict = Conflict(streams=(StreamId("a"), StreamId("b")), paths=(path_of(),))
     run.give(
         inputs.WorkspaceConflicted(
             stream=about.id, attempt=about.attempt, conflict=conflict, cause=about.cause
@@ -214,7 +224,9 @@ def test_a_part_leaves_to_the_resolver_what_it_was_not_asked_about(
     known = run.state.points[FINAL]
     asked = replace(known, resolver_tried=tuple(key_of(path_of(name)) for name in tried))
     run._state = replace(run.state, points=run.state.points.insert(FINAL, asked))
-    conflicts = tuple(Conflict((A, B), (path_of(name),), "tree") for name in "fg")
+    conflicts = tuple(
+        Conflict(streams=(A, B), paths=(path_of(name),), tree="tree") for name in "fg"
+    )
     run.give(
         inputs.MergeFinished(
             point=FINAL, commit="m", tree="t-m", branch=None, merged=(A,), conflicts=conflicts,

@@ -367,7 +367,7 @@ def test_changes_are_propagated_once_an_interval() -> None:
     assert getattr(wake, "at", None) == 15.0
     assert not synced(talk)
     talk.passes(6.0)
-    assert synced(talk) == [ev.StateSynced(2, "interval")]
+    assert synced(talk) == [ev.StateSynced(version=2, reason="interval")]
     talk.passes(100.0)
     assert len(synced(talk)) == 1
     assert talk.state.shared.synced == 2

@@ -36,7 +36,14 @@ class ScriptedWaits:
 
     def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
         for holder in self._edges.get(stream, []):
-            yield Edge(stream, StreamId(holder), f"what {holder} has", 0.0, self.kind, 1)
+            yield Edge(
+                waiter=stream,
+                holder=StreamId(holder),
+                what=f"what {holder} has",
+                since=0.0,
+                kind=self.kind,
+                ticket=1,
+            )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         return any(stream in holders for holders in self._edges.values())
@@ -247,7 +254,14 @@ def test_what_the_plan_says_is_never_given_up() -> None:
     """The victim is somebody whose wait can end; in a ring of the plan alone there is none."""
 
     def edge(waiter: str, holder: str, kind: str, ticket: int) -> Edge:
-        return Edge(StreamId(waiter), StreamId(holder), "it", 0.0, kind, ticket)
+        return Edge(
+            waiter=StreamId(waiter),
+            holder=StreamId(holder),
+            what="it",
+            since=0.0,
+            kind=kind,
+            ticket=ticket,
+        )
 
     ring = [edge("s0", "s1", "dependency", 9), edge("s1", "s0", "point", 3)]
     assert victim_of(STATE, ring, 1.0) == ring[1]

@@ -40,7 +40,12 @@ COMMANDS: tuple[Command, ...] = (
     ApproveRun(allow_sensitive=True, onto="main"),
     AllowViolation(stream=A, path="p", reason="r"),
     AllowViolation(stream=A, reason="r"),
-    ResolveConflict(resolutions=(Resolution("p", None, "1", "2", "ours", "b"),), reason="r"),
+    ResolveConflict(
+        resolutions=(
+            Resolution(path="p", base=None, ours="1", theirs="2", choice="ours", blob="b"),
+        ),
+        reason="r",
+    ),
     HandBack(stream=A, note="once more", reason="r"),
     TellConflict(streams=(A, B)),
     Unlock(CALLER, "u", path="src/"),

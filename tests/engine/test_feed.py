@@ -122,7 +122,14 @@ def test_large_values_take_no_more_memory_than_there_is_for_them() -> None:
     feed = Feed(state)
     large = "x" * (feeds.KEPT_BYTES // 8)
     changes = [
-        ev.Recorded(n, 0.0, None, ev.StateChanged(StreamId("a"), 1, "q", 1, "k", None, large, "h"))
+        ev.Recorded(
+            n,
+            0.0,
+            None,
+            ev.StateChanged(
+                StreamId("a"), 1, "q", version=1, key="k", before=None, after=large, hash="h"
+            ),
+        )
         for n in range(state.seq - 19, state.seq + 1)
     ]
     for change in changes:

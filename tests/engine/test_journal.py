@@ -41,7 +41,8 @@ journal = Journal.open(Path(sys.argv[1]), "write")
 seq = int(sys.argv[2])
 while True:
     seq += 1
-    journal.append([ev.Recorded(seq, float(seq), None, ev.StreamDelayed("a", 1, "x" * 200))])
+    delayed = ev.StreamDelayed("a", attempt=1, reason="x" * 200)
+    journal.append([ev.Recorded(seq, float(seq), None, delayed)])
     if seq % 50 == 0:
         journal._db.wal_checkpoint()
     sys.stdout.write(f"{seq}\\n")
@@ -71,7 +72,9 @@ def written(path: Path, run: ByHand) -> Journal:
 
 
 def delay(seq: int, size: int = 10) -> ev.Recorded:
-    return ev.Recorded(seq, float(seq), None, ev.StreamDelayed(StreamId("a"), 1, "x" * size))
+    return ev.Recorded(
+        seq, float(seq), None, ev.StreamDelayed(StreamId("a"), attempt=1, reason="x" * size)
+    )
 
 
 # --- reading what was written --------------------------------------------------------------------
@@ -105,7 +108,7 @@ def test_a_long_journal_is_read_piece_by_piece(path: Path, limit: int) -> None:
     """All of it or as much as is wanted, in order and without a hole."""
     journal = Journal.create(path, {})
     whole = [
-        ev.Recorded(n, 0.0, None, ev.StreamDelayed(StreamId("a"), 1, ""))
+        ev.Recorded(n, 0.0, None, ev.StreamDelayed(StreamId("a"), attempt=1, reason=""))
         for n in range(1, 2 * ROWS_AT_ONCE + 4)
     ]
     journal.append(whole)

@@ -37,7 +37,23 @@ def begin(project: ProjectFolder, name: str, wall: float = 0.0) -> RunFolder:
     if wall:
         plan: Plan = plan_of(stream("a"))
         journal = Journal.create(home.journal, {})
-        journal.append([Recorded(1, 0.0, None, RunStarted(home.run, "p", None, plan, False, wall))])
+        journal.append(
+            [
+                Recorded(
+                    1,
+                    0.0,
+                    None,
+                    RunStarted(
+                        run=home.run,
+                        project="p",
+                        plan_path=None,
+                        plan=plan,
+                        approve=False,
+                        wall=wall,
+                    ),
+                )
+            ]
+        )
         journal.close()
     else:
         note_number(home, number)

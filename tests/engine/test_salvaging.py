@@ -21,7 +21,9 @@ EVENTS = 200
 
 
 def delay(seq: int) -> ev.Recorded:
-    return ev.Recorded(seq, float(seq), None, ev.StreamDelayed(StreamId("a"), 1, f"{seq} " * 100))
+    return ev.Recorded(
+        seq, float(seq), None, ev.StreamDelayed(StreamId("a"), attempt=1, reason=f"{seq} " * 100)
+    )
 
 
 @pytest.fixture
@@ -30,7 +32,14 @@ def home(tmp_path: Path) -> RunFolder:
     home = RunFolder(tmp_path / "run")
     home.create()
     journal = Journal.create(home.journal, {"folder": "/project", "number": "7"})
-    started = ev.RunStarted(home.run, "/project", None, plan_of(stream("a")), False, 1000.0)
+    started = ev.RunStarted(
+        run=home.run,
+        project="/project",
+        plan_path=None,
+        plan=plan_of(stream("a")),
+        approve=False,
+        wall=1000.0,
+    )
     journal.append([ev.Recorded(1, 0.0, None, started), *map(delay, range(2, EVENTS - 9))])
     state = journal.load()
     assert state is not None

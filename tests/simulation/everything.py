@@ -487,7 +487,7 @@ class Everything:
                 lambda: inputs.PairTested(
                     streams=_pair(name, self._name()),
                     attempts=(attempt, 1),
-                    paths=rng.choice(((), (ev.ConflictedPath("f.txt", "contents"),))),
+                    paths=rng.choice(((), (ev.ConflictedPath(path="f.txt", kind="contents"),))),
                 ),
                 lambda: inputs.TimeReached(cause=1),
                 lambda: inputs.StrategyFault(
@@ -529,7 +529,16 @@ class Everything:
                         else inputs.ApproveRun()
                     ),
                     lambda: inputs.ResolveConflict(
-                        resolutions=(ev.Resolution("f.txt", None, None, None, "file", "b"),)
+                        resolutions=(
+                            ev.Resolution(
+                                path="f.txt",
+                                base=None,
+                                ours=None,
+                                theirs=None,
+                                choice="file",
+                                blob="b",
+                            ),
+                        )
                     ),
                 )
             )()
@@ -621,4 +630,4 @@ def _pair(one: StreamId, other: StreamId) -> tuple[StreamId, StreamId]:
 
 def conflict_of(streams: tuple[StreamId, ...]) -> ev.Conflict:
     """Return a conflict of some streams."""
-    return ev.Conflict(streams, (ev.ConflictedPath("f.txt", "contents"),))
+    return ev.Conflict(streams=streams, paths=(ev.ConflictedPath(path="f.txt", kind="contents"),))

@@ -99,7 +99,9 @@ def conflict_rows(state: State, decisions: Sequence[ev.Recorded] = ()) -> list[C
 
 
 def _path_of(made: ev.Resolution) -> ev.ConflictedPath:
-    return ev.ConflictedPath(made.path, "settled", made.base, made.ours, made.theirs)
+    return ev.ConflictedPath(
+        path=made.path, kind="settled", base=made.base, ours=made.ours, theirs=made.theirs
+    )
 
 
 def decision_detail(row: ConflictRow, started_wall: float, cells: int) -> list[Line]:

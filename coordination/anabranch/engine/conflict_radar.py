@@ -216,11 +216,11 @@ def _is_built_on(state: State, one: Stream, other: Stream) -> bool:
 
 def _told(path: ws.ConflictedPath) -> ev.ConflictedPath:
     return ev.ConflictedPath(
-        tellable(path.path),
-        path.kind,
-        path.base,
-        path.ours,
-        path.theirs,
-        path.ours_mode,
-        path.theirs_mode,
+        path=tellable(path.path),
+        kind=path.kind,
+        base=path.base,
+        ours=path.ours,
+        theirs=path.theirs,
+        ours_mode=path.ours_mode,
+        theirs_mode=path.theirs_mode,
     )

@@ -90,7 +90,7 @@ def settled_by_choice(
     known = ws.conflicted_path(path)
     if choice != "both":
         side = ws.decide_side(known, choice)
-        return _resolution(path, choice, side.blob, side.mode)
+        return ev.Resolution.of(path, choice, side.blob, side.mode)
     with ws.Sides(repo, run) as sides:
         union = sides.merged(known, labels_of(conflict), union=True)
         if union is None:
@@ -98,7 +98,7 @@ def settled_by_choice(
                 f"{path.path} cannot be both: this is {path.kind}, or no text",
                 "take ours or theirs, or give a file",
             )
-        return _resolution(path, "both", sides.keep(union), "")
+        return ev.Resolution.of(path, "both", sides.keep(union), "")
 
 
 def settled_by_text(
@@ -111,7 +111,7 @@ def settled_by_text(
             "take out every <<<<<<<, ======= and >>>>>>> line, then try again",
         )
     with ws.Sides(repo, run) as sides:
-        return _resolution(path, "file", sides.keep(content), "")
+        return ev.Resolution.of(path, "file", sides.keep(content), "")
 
 
 async def settled_by_command(
@@ -131,13 +131,6 @@ async def settled_by_command(
         return (room.decisions(conflict) if ended.exit_code == 0 else []), ended
     finally:
         room.clear()
-
-
-def _resolution(
-    path: ev.ConflictedPath, choice: Literal["ours", "theirs", "both", "file"],
-    blob: str | None, mode: str,
-) -> ev.Resolution:  # fmt: skip
-    return ev.Resolution(path.path, path.base, path.ours, path.theirs, choice, blob, mode)
 
 
 def paths_named(

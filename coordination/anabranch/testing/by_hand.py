@@ -263,7 +263,7 @@ class ByHand:
 def conflict_of(*streams: str, path: str = "f.txt") -> ev.Conflict:
     """Return a conflict of some streams in one path."""
     names = tuple(StreamId(name) for name in streams)
-    return ev.Conflict(names, (ev.ConflictedPath(path, "contents"),))
+    return ev.Conflict(streams=names, paths=(ev.ConflictedPath(path=path, kind="contents"),))
 
 
 def in_words(event: ev.Event) -> str:

@@ -82,12 +82,12 @@ class SimulatedCheckpoints:
             self._sometimes("snapshots conflicted")
         works = tuple(
             Contribution(
-                s,
-                state.streams[s].attempt,
-                r.commit,
-                r.tree,
-                r.tree if s in merge.merged else r.start_tree,
-                s in merge.merged,
+                stream=s,
+                attempt=state.streams[s].attempt,
+                commit=r.commit,
+                tree=r.tree,
+                known_tree=r.tree if s in merge.merged else r.start_tree,
+                is_merged=s in merge.merged,
             )
             for s, r in taken
         )

@@ -92,12 +92,14 @@ class FakeGit:
             if clashes:
                 against = [s for s in merged if any(s in touched.get(p, ()) for p in clashes)]
                 paths = [
-                    ConflictedPath(p, "contents", base.get(p), tree.get(p), edits[p])
+                    ConflictedPath(
+                        path=p, kind="contents", base=base.get(p), ours=tree.get(p), theirs=edits[p]
+                    )
                     for p in clashes
                 ]
                 decided = [resolutions.get(key_of(path)) for path in paths]
                 if None in decided:
-                    conflicts.append(Conflict((*against, stream), tuple(paths)))
+                    conflicts.append(Conflict(streams=(*against, stream), paths=tuple(paths)))
                     continue
                 edits |= {r.path: r.blob for r in decided if r is not None and r.blob is not None}
             tree.update({path: content for path, content in edits.items() if content is not None})

@@ -8,12 +8,12 @@ from random import Random
 from typing import Protocol
 
 from anabranch.core import inputs
-from anabranch.core.events import Conflict
+from anabranch.core.events import Conflict, Resolution
 from anabranch.core.folds.resolutions import open_conflicts
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import RunPhase, State
-from anabranch.testing.world import SimulatedWorld, decision
+from anabranch.testing.world import SimulatedWorld
 
 PATIENCE = 3
 
@@ -119,9 +119,9 @@ class Operator:
             return True
         console.world.sometimes("the operator decided about a conflict")
         decisions = tuple(
-            decision(path, "ours", path.ours or "")
+            Resolution.of(path, "ours", path.ours or "")
             if console.rng.random() < 0.5
-            else decision(path, "file", f"{path.path} by hand")
+            else Resolution.of(path, "file", f"{path.path} by hand")
             for path in conflict.paths
         )
         console.submit(inputs.ResolveConflict(resolutions=decisions))

@@ -18,7 +18,6 @@ from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.deciding.streams.restoring import to_restore
 from anabranch.core.events import Conflict, ConflictedPath, Resolution
-from anabranch.core.events.conflicts import Choice
 from anabranch.core.folds.inheritance import inherited_by, inherited_from
 from anabranch.core.folds.verifying import has_passed
 from anabranch.core.ids import FINAL_POINT, Attempt, Seq, StreamId
@@ -57,11 +56,6 @@ class _About(TypedDict):
     stream: StreamId
     attempt: Attempt
     cause: Seq
-
-
-def decision(path: ConflictedPath, choice: Choice, content: str) -> Resolution:
-    """Return what somebody decided about a path; contents are their own names here."""
-    return Resolution(path.path, path.base, path.ours, path.theirs, choice, content)
 
 
 def _about(effect: fx.PrepareWorkspace | fx.CaptureResult | fx.AskStream) -> _About:
@@ -337,7 +331,7 @@ class SimulatedWorld:
         """Let a resolver command settle everything, some of it, or nothing."""
         settles = self.rng.choice((0.0, 0.5, 1.0))
         settled = tuple(
-            decision(path, "command", f"settled {path.ours} and {path.theirs}")
+            Resolution.of(path, "command", f"settled {path.ours} and {path.theirs}")
             for conflict in state.points[effect.point].resolving
             for path in conflict.paths
             if self.happens(settles)
@@ -394,7 +388,7 @@ class SimulatedWorld:
         if len(streams) < 2:
             return
         one, other = sorted(self.rng.sample(streams, 2), key=lambda s: s.id)
-        paths = (ConflictedPath("common-0.txt", "contents"),) if self.happens(0.7) else ()
+        paths = (ConflictedPath(path="common-0.txt", kind="contents"),) if self.happens(0.7) else ()
         fact = inputs.PairTested(
             streams=(one.id, other.id),
             attempts=(one.attempt, other.attempt),

@@ -76,10 +76,10 @@ def choose(draft: Draft, command: inputs.ChooseStrategy) -> Refusal | None:
         return Refusal(told, "choose one that merges early, such as progressive")
     draft.emit(
         ev.StrategyChosen(
-            kind,
-            name,
-            was,
-            command.reason,
+            kind=kind,
+            strategy=name,
+            was=was,
+            reason=command.reason,
             point=command.point if kind == "convergence" else PointId(""),
             merges_early=is_early,
             takes_checkpoints=bool(getattr(type_, "takes_checkpoints", False)),

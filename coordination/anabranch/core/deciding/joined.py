@@ -43,7 +43,14 @@ def register(draft: Draft, call: calls.Register) -> None:
     depends_on = tuple(dict.fromkeys(call.depends_on))
     is_ready = not _missing(draft.state, depends_on)
     draft.emit(
-        ev.StreamJoined(call.id, attempt, call.request, call.capabilities, depends_on, is_ready)
+        ev.StreamJoined(
+            call.id,
+            attempt,
+            call.request,
+            capabilities=call.capabilities,
+            depends_on=depends_on,
+            is_ready=is_ready,
+        )
     )
 
 
@@ -103,7 +110,14 @@ def as_left(
     """Return that an outside stream is over; who still waits for it to be let in is told so."""
     waits = not joined.is_ready
     told = joined.request if waits else request
-    return ev.StreamLeft(joined.id, joined.attempt, told, has_succeeded, reason, waits)
+    return ev.StreamLeft(
+        joined.id,
+        joined.attempt,
+        told,
+        has_succeeded=has_succeeded,
+        reason=reason,
+        was_waiting=waits,
+    )
 
 
 def fell_silent(draft: Draft, fact: inputs.JoinedStreamSilent) -> None:

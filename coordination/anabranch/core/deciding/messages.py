@@ -57,7 +57,7 @@ def send(draft: Draft, call: Send) -> None:
         return
     number = _emit_sent(draft, call, to, body, recipients=1)
     if undeliverable is not None:
-        draft.emit(ev.MessageDied((number,), to, undeliverable))
+        draft.emit(ev.MessageDied(messages=(number,), to=to, reason=undeliverable))
 
 
 def _unknown(state: State, to: StreamId) -> Answer:
@@ -104,7 +104,13 @@ def _emit_sent(
     deadline = None if seconds is None else draft.now + seconds
     number = draft.emit(
         ev.MessageSent(
-            caller.stream, caller.attempt, call.request, to, value_of(body), recipients, deadline
+            caller.stream,
+            caller.attempt,
+            call.request,
+            to=to,
+            body=value_of(body),
+            recipients=recipients,
+            deadline=deadline,
         )
     )
     draft.answer = sent_answer(draft.state, draft.events[-1])
@@ -155,7 +161,7 @@ def read_inbox(draft: Draft, call: ReadInbox) -> None:
     fresh = tuple(number for number in new if number in taken)
     if fresh:
         caller = call.caller
-        draft.emit(ev.MessageDelivered(caller.stream, caller.attempt, call.request, fresh))
+        draft.emit(ev.MessageDelivered(caller.stream, caller.attempt, call.request, messages=fresh))
     told = [_told(draft.state, mail.messages[i], is_new=i in fresh) for i in sorted(taken)]
     draft.answer = Answer("done", {"messages": told})
 
@@ -197,7 +203,9 @@ def acknowledge(draft: Draft, call: Acknowledge) -> None:
     ):
         caller = call.caller
         draft.emit(
-            ev.MessageAcknowledged(caller.stream, caller.attempt, call.request, call.message)
+            ev.MessageAcknowledged(
+                caller.stream, caller.attempt, call.request, message=call.message
+            )
         )
     elif delivery is not None and delivery.has_died:
         draft.answer = refused(f"message {call.message} is dead: {delivery.reason}", "go on")
@@ -231,7 +239,9 @@ def requeue(draft: Draft, call: Requeue) -> None:
         return
     caller = call.caller
     draft.emit(
-        ev.MessageRequeued(caller.stream, caller.attempt, call.request, message.id, tuple(able))
+        ev.MessageRequeued(
+            caller.stream, caller.attempt, call.request, message=message.id, to=tuple(able)
+        )
     )
 
 
@@ -260,7 +270,11 @@ def leave(draft: Draft, stream: Stream) -> None:
     if not mail.waiting(stream.id):
         return
     left = sorted([*mail.inbox(stream.id).open, *mail.unread_broadcasts(stream.id)])
-    draft.emit(ev.MessageDied(tuple(left), stream.id, f"{stream.id} has ended ({stream.phase})"))
+    draft.emit(
+        ev.MessageDied(
+            messages=tuple(left), to=stream.id, reason=f"{stream.id} has ended ({stream.phase})"
+        )
+    )
 
 
 def next_deadline(state: State) -> tuple[float, Seq] | None:
@@ -274,7 +288,7 @@ def time_reached(draft: Draft) -> None:
         return
     due = tuple(number for at, number in draft.state.messages.deadlines if at <= draft.now)
     if due:
-        draft.emit(ev.MessageDied(due, None, "its deadline passed"))
+        draft.emit(ev.MessageDied(messages=due, to=None, reason="its deadline passed"))
 
 
 CALLS: dict[type[Call], Callable[[Draft, Any], None]] = {

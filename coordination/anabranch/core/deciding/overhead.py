@@ -58,8 +58,10 @@ def seen(draft: Draft, fact: inputs.OverheadSeen) -> None:
     if not _is_news(draft.state, fact.share, fact.by_category):
         return
     if draft.state.costs_too_much:
-        draft.emit(ev.OverheadWithin(fact.share))
+        draft.emit(ev.OverheadWithin(share=fact.share))
         return
     category, seconds = dearest(fact.by_category)
     told = in_words(fact.share, fact.by_category)
-    draft.emit(ev.OverheadExceeded(fact.share, category, seconds, told))
+    draft.emit(
+        ev.OverheadExceeded(share=fact.share, category=category, seconds=seconds, reason=told)
+    )

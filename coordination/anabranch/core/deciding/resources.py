@@ -239,7 +239,7 @@ def grant_to_admitted(draft: Draft, stream: Stream) -> None:
     """Give an admitted stream what its plan asks for."""
     amounts = {n: a for n, a in draft.state.stream_plan(stream.id).resources.items() if a > 0}
     if amounts:
-        draft.emit(ev.ResourcesGranted(stream.id, stream.attempt, "", amounts))
+        draft.emit(ev.ResourcesGranted(stream.id, stream.attempt, "", amounts=amounts))
 
 
 def give_back(draft: Draft, stream: Stream) -> None:
@@ -251,12 +251,18 @@ def give_back(draft: Draft, stream: Stream) -> None:
         if waiting.stream == stream.id:
             draft.emit(
                 ev.ResourcesWithdrawn(
-                    stream.id, waiting.attempt, "", waiting.ticket, "its process is gone"
+                    stream.id,
+                    waiting.attempt,
+                    "",
+                    ticket=waiting.ticket,
+                    reason="its process is gone",
                 )
             )
     if held is not None:
         draft.emit(
-            ev.ResourcesReleased(stream.id, held.attempt, "", held.amounts, "its process is gone")
+            ev.ResourcesReleased(
+                stream.id, held.attempt, "", amounts=held.amounts, reason="its process is gone"
+            )
         )
 
 
@@ -274,8 +280,8 @@ def serve_queue(draft: Draft) -> None:
                     waiting.stream,
                     waiting.attempt,
                     waiting.request,
-                    waiting.amounts,
-                    waiting.ticket,
+                    amounts=waiting.amounts,
+                    ticket=waiting.ticket,
                 )
             )
 
@@ -303,7 +309,9 @@ def request(draft: Draft, call: calls.RequestResources) -> None:
     reserved = reservations(state, draft.now)
     older = goes_before(reserved, draft.now, caller.stream, amounts)
     if not lacking(state, amounts) and older is None:
-        draft.emit(ev.ResourcesGranted(caller.stream, caller.attempt, call.request, amounts))
+        draft.emit(
+            ev.ResourcesGranted(caller.stream, caller.attempt, call.request, amounts=amounts)
+        )
     elif "negotiation" not in state.plan.protocols:
         holders = sorted({s for name in lacking(state, amounts) for s in holders_of(state, name)})
         hint = "ask again later: the plan has switched negotiation off, so nothing is queued"
@@ -314,7 +322,7 @@ def request(draft: Draft, call: calls.RequestResources) -> None:
         reason = f"{caller.stream} waits for {len(waiting)} requests already"
         draft.answer = refused(reason, "wait for those, or withdraw them")
     else:
-        draft.emit(ev.ResourcesQueued(caller.stream, caller.attempt, call.request, amounts))
+        draft.emit(ev.ResourcesQueued(caller.stream, caller.attempt, call.request, amounts=amounts))
 
 
 def _why_never_with(
@@ -389,7 +397,7 @@ def release(draft: Draft, call: calls.ReleaseResources) -> None:
         reason = bad or f"{caller.stream} does not hold {_in_words(over)} more of this"
         draft.answer = refused(reason, f"it holds {_in_words(holds) or 'nothing'}", holds=holds)
         return
-    draft.emit(ev.ResourcesReleased(caller.stream, caller.attempt, call.request, amounts))
+    draft.emit(ev.ResourcesReleased(caller.stream, caller.attempt, call.request, amounts=amounts))
 
 
 def _in_words(amounts: Mapping[str, float]) -> str:
@@ -408,7 +416,7 @@ CALLS: dict[type[Call], Handler] = {
 def machine_seen(draft: Draft, fact: inputs.MachineSeen) -> None:
     """The machine was measured."""
     if fact.capacity != draft.state.resources.machine:
-        draft.emit(ev.MachineMeasured(fact.capacity))
+        draft.emit(ev.MachineMeasured(capacity=fact.capacity))
 
 
 def load_seen(draft: Draft, fact: inputs.MachineLoad) -> None:
@@ -421,7 +429,13 @@ def load_seen(draft: Draft, fact: inputs.MachineLoad) -> None:
     table = state.resources
     seen = (fact.memory_available_mb, fact.memory_pressure, bool(shortage))
     if seen != (table.memory_available_mb, table.memory_pressure, bool(table.shortage)):
-        draft.emit(ev.MachineLoadChanged(fact.memory_available_mb, fact.memory_pressure, shortage))
+        draft.emit(
+            ev.MachineLoadChanged(
+                memory_available_mb=fact.memory_available_mb,
+                memory_pressure=fact.memory_pressure,
+                shortage=shortage,
+            )
+        )
 
 
 def usage_seen(draft: Draft, fact: inputs.UsageSeen) -> None:
@@ -436,7 +450,7 @@ def usage_seen(draft: Draft, fact: inputs.UsageSeen) -> None:
         if name in granted and used > granted[name] * EXCESS_TOLERANCE:
             _exceeded(draft, draft.stream(stream.id), name, used)
         elif is_known:
-            draft.emit(ev.ResourcesWithin(stream.id, stream.attempt, name))
+            draft.emit(ev.ResourcesWithin(stream=stream.id, attempt=stream.attempt, resource=name))
 
 
 def _exceeded(draft: Draft, stream: Stream, name: str, used: float) -> None:
@@ -446,7 +460,14 @@ def _exceeded(draft: Draft, stream: Stream, name: str, used: float) -> None:
     if response is None:
         return
     draft.emit(
-        ev.ResourcesExceeded(stream.id, stream.attempt, name, granted, round(used, 3), response)
+        ev.ResourcesExceeded(
+            stream=stream.id,
+            attempt=stream.attempt,
+            resource=name,
+            granted=granted,
+            used=round(used, 3),
+            response=response,
+        )
     )
     words = f"it uses {used:.6g} {name} and was granted {granted:g}"
     if response == "tell":
@@ -457,7 +478,9 @@ def _exceeded(draft: Draft, stream: Stream, name: str, used: float) -> None:
             "used": used,
             "text": f"{words}; use less, or request more",
         }
-        draft.emit(ev.MessageSent(ENGINE, 0, "", stream.id, body, 1, None))
+        draft.emit(
+            ev.MessageSent(ENGINE, 0, "", to=stream.id, body=body, recipients=1, deadline=None)
+        )
     elif response == "stop":
         streams.request_stop(draft, stream, words, Phase.FAILED)
 

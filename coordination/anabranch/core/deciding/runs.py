@@ -36,25 +36,33 @@ def start(draft: Draft, command: inputs.StartRun) -> None:
     """Begin a run: every stream of the plan is registered."""
     draft.cause = draft.emit(
         ev.RunStarted(
-            command.run,
-            command.project,
-            command.plan_path,
-            command.plan,
-            command.approve,
-            command.wall,
-            command.allow_sensitive,
-            command.warnings,
+            run=command.run,
+            project=command.project,
+            plan_path=command.plan_path,
+            plan=command.plan,
+            approve=command.approve,
+            wall=command.wall,
+            allow_sensitive=command.allow_sensitive,
+            warnings=command.warnings,
         )
     )
     for plan in command.plan.streams:
-        draft.emit(ev.StreamRegistered(plan.id, plan.capabilities))
+        draft.emit(ev.StreamRegistered(plan.id, capabilities=plan.capabilities))
 
 
 def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
     """The run knows what its streams start from."""
     if draft.state.base is None:
-        what = (fact.commit, fact.tree, fact.branch, fact.head)
-        draft.emit(ev.BaseCaptured(*what, fact.left_out, fact.warnings))
+        draft.emit(
+            ev.BaseCaptured(
+                commit=fact.commit,
+                tree=fact.tree,
+                branch=fact.branch,
+                head=fact.head,
+                left_out=fact.left_out,
+                warnings=fact.warnings,
+            )
+        )
 
 
 def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:
@@ -63,8 +71,8 @@ def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:
         return
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase in (Phase.WAITING, Phase.QUEUED):
-            draft.emit(ev.StreamSkipped(plan.id, fact.reason))
-    draft.emit(ev.RunFailed(fact.reason, "nothing has started"))
+            draft.emit(ev.StreamSkipped(plan.id, reason=fact.reason))
+    draft.emit(ev.RunFailed(reason=fact.reason, proof="nothing has started"))
 
 
 def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
@@ -74,7 +82,7 @@ def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
         return Refusal(f"the run has already ended ({state.phase})", "nothing is left to stop")
     if state.stop_reason:
         return Refusal("the run is already stopping", "streams get their grace time first")
-    draft.cause = draft.emit(ev.RunStopRequested(command.reason))
+    draft.cause = draft.emit(ev.RunStopRequested(reason=command.reason))
     return None
 
 
@@ -92,10 +100,10 @@ def resume(draft: Draft, command: inputs.ResumeRun) -> Refusal | None:
     state = draft.state
     if state.has_ended and not command.retry_failed:
         return None
-    draft.cause = draft.emit(ev.RunResumed(command.reason, command.adopted))
+    draft.cause = draft.emit(ev.RunResumed(reason=command.reason, adopted=command.adopted))
     if not state.has_ended or not command.retry_failed or state.phase is RunPhase.CONVERGED:
         return None
-    draft.cause = draft.emit(ev.RunReopened(command.reason))
+    draft.cause = draft.emit(ev.RunReopened(reason=command.reason))
     if state.phase is RunPhase.NEEDS_OPERATOR or convergence.conflict_that_stops(state):
         convergence.recapture_conflicting(draft, "resumed: captured again after the conflict")
         _requeue(draft, HELD_UP, command.reason)
@@ -114,16 +122,18 @@ def _requeue(draft: Draft, phases: frozenset[Phase], reason: str) -> None:
         if stream.phase not in phases:
             continue
         if stream.failure_class == NOT_CAPTURED.name and stream.workspace is not None:
-            draft.emit(ev.RecaptureRequested(plan.id, f"{reason}: its work is captured again"))
+            draft.emit(
+                ev.RecaptureRequested(plan.id, reason=f"{reason}: its work is captured again")
+            )
         else:
-            draft.emit(ev.StreamRequeued(plan.id, reason))
+            draft.emit(ev.StreamRequeued(plan.id, reason=reason))
 
 
 def _requeue_given_up(draft: Draft, reason: str) -> None:
     """Whom the guardian gave up, and a person has now decided to go on with."""
     for stream in draft.state.streams.values():
         if stream.phase is Phase.FAILED and stream.care.has_given_up:
-            draft.emit(ev.StreamRequeued(stream.id, reason))
+            draft.emit(ev.StreamRequeued(stream.id, reason=reason))
 
 
 def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
@@ -143,10 +153,10 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
     if is_being_approved(state):
         return Refusal("the result is on its way to your branch", "try again in a moment")
     if state.has_ended:
-        draft.cause = draft.emit(ev.RunReopened(command.reason))
+        draft.cause = draft.emit(ev.RunReopened(reason=command.reason))
     again = [stream.id, *comes_back_with(state, stream.id)]
     for stream_id in again:
-        draft.cause = draft.emit(ev.StreamRequeued(stream_id, command.reason))
+        draft.cause = draft.emit(ev.StreamRequeued(stream_id, reason=command.reason))
     points = {p: None for s in again for p in convergence.points_of(state, s)}
     for point_id in points:
         convergence.reopen(draft, point_id, command.reason)
@@ -165,10 +175,14 @@ def stop_stream(draft: Draft, command: inputs.StopStream) -> Refusal | None:
     if stream.phase is Phase.CAPTURING:
         return Refusal(f"{stream.id} has ended; its work is being kept", "wait a moment")
     if draft.state.has_ended:
-        draft.cause = draft.emit(ev.RunReopened(command.reason))
+        draft.cause = draft.emit(ev.RunReopened(reason=command.reason))
     if stream.stop:  # its time was up, and it would be tried again
         stopped = Phase.STOPPED.value
-        draft.emit(ev.StreamStopRequested(stream.id, stream.attempt, command.reason, stopped))
+        draft.emit(
+            ev.StreamStopRequested(
+                stream.id, attempt=stream.attempt, reason=command.reason, then=stopped
+            )
+        )
     else:
         streams.request_stop(draft, stream, command.reason, Phase.STOPPED)
     return None
@@ -187,7 +201,7 @@ def approve(draft: Draft, command: inputs.ApproveRun) -> Refusal | None:
     if state.approval.is_done:
         return Refusal("the result was brought to your branch before", _way_back(state))
     if not state.approval.is_requested:
-        draft.emit(ev.ApprovalRequested(command.allow_sensitive, command.onto))
+        draft.emit(ev.ApprovalRequested(allow_sensitive=command.allow_sensitive, onto=command.onto))
     return None
 
 
@@ -201,24 +215,24 @@ def _way_back(state: State) -> str:
 
 def approval_done(draft: Draft, fact: inputs.ApprovalDone) -> None:
     if not draft.state.approval.is_done:
-        draft.emit(ev.RunApproved(fact.branch, fact.commit, fact.message))
+        draft.emit(ev.RunApproved(branch=fact.branch, commit=fact.commit, message=fact.message))
 
 
 def approval_not_done(draft: Draft, fact: inputs.ApprovalNotDone) -> None:
     if draft.state.approval.is_requested:
-        draft.emit(ev.ApprovalRefused(fact.reason, fact.hint, fact.kind))
+        draft.emit(ev.ApprovalRefused(reason=fact.reason, hint=fact.hint, kind=fact.kind))
 
 
 def strategy_faulted(draft: Draft, fact: inputs.StrategyFault) -> None:
     """Keep what a plugin did wrong, for everybody to see."""
     draft.emit(
         ev.StrategyFaulted(
-            fact.plugin,
-            fact.strategy,
-            fact.fault,
-            fact.count,
-            fact.is_set_aside,
-            fact.is_heeded,
+            plugin=fact.plugin,
+            strategy=fact.strategy,
+            fault=fact.fault,
+            count=fact.count,
+            is_set_aside=fact.is_set_aside,
+            is_heeded=fact.is_heeded,
         )
     )
 
@@ -250,7 +264,7 @@ def end_if_over(draft: Draft) -> None:
         return
     if state.stop_reason:
         if not joined.dismiss_all(draft):
-            draft.emit(ev.RunStopped(state.stop_reason, standing_in_words(state)))
+            draft.emit(ev.RunStopped(reason=state.stop_reason, proof=standing_in_words(state)))
         return
     blocked = [p for p in state.points.values() if p.phase is PointPhase.BLOCKED]
     if blocked or state.counts.blocked:
@@ -269,12 +283,14 @@ def end_if_over(draft: Draft) -> None:
     given_up = _given_up(state)
     if trouble and given_up:
         hint = f"anabranch recover {given_up} hard tries it again; or anabranch resume {state.run}"
-        draft.emit(ev.RunNeedsOperator(trouble, hint, standing_in_words(state)))
+        draft.emit(ev.RunNeedsOperator(reason=trouble, hint=hint, proof=standing_in_words(state)))
     elif trouble:
-        draft.emit(ev.RunFailed(trouble, standing_in_words(state)))
+        draft.emit(ev.RunFailed(reason=trouble, proof=standing_in_words(state)))
     else:
         branch = f"anabranch/{state.run}" if final.commit and _has_results(state) else None
-        draft.emit(ev.RunConverged(final.commit, branch, proof_in_words(state)))
+        draft.emit(
+            ev.RunConverged(commit=final.commit, branch=branch, reason=proof_in_words(state))
+        )
 
 
 def _given_up(state: State) -> StreamId | None:
@@ -302,7 +318,9 @@ def _skip_what_can_never_start(draft: Draft) -> None:
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase is Phase.WAITING:
             needs = ", ".join(d.words for d in plan.depends_on)
-            draft.emit(ev.StreamSkipped(plan.id, f"needs {needs}, and nothing left can bring that"))
+            draft.emit(
+                ev.StreamSkipped(plan.id, reason=f"needs {needs}, and nothing left can bring that")
+            )
 
 
 def _skip_whom_all_wait_for_in_vain(draft: Draft) -> None:
@@ -323,7 +341,7 @@ def _skip_whom_all_wait_for_in_vain(draft: Draft) -> None:
         for stream in in_vain:
             needs = ", ".join(d.words for d in state.stream_plan(stream.id).depends_on)
             told = f"needs {needs}; nobody has joined for it, and all that runs waits for it"
-            draft.emit(ev.StreamSkipped(stream.id, told))
+            draft.emit(ev.StreamSkipped(stream.id, reason=told))
 
 
 def _has_results(state: State) -> bool:
@@ -341,7 +359,7 @@ def _needs_operator(draft: Draft) -> None:
         hint = f"anabranch conflicts shows both sides, anabranch resolve decides; or {hint}"
     if why_not_merged(state, state.streams):
         hint = f"anabranch allow STREAM, or change its files; then: anabranch resume {state.run}"
-    draft.emit(ev.RunNeedsOperator(reasons[0], hint, standing_in_words(state)))
+    draft.emit(ev.RunNeedsOperator(reason=reasons[0], hint=hint, proof=standing_in_words(state)))
 
 
 def _how_to_mend(state: State) -> str:

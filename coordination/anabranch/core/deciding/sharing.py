@@ -183,11 +183,11 @@ def _emit_change(draft: Draft, author: Author, version: int, key: str, after: st
             author.stream,
             author.attempt,
             author.request,
-            version,
-            key,
-            None if before is None else value_of(before),
-            None if after is None else value_of(after),
-            digest,
+            version=version,
+            key=key,
+            before=None if before is None else value_of(before),
+            after=None if after is None else value_of(after),
+            hash=digest,
         )
     )
 
@@ -243,7 +243,11 @@ def synchronise(draft: Draft, point: PointId, given: Sequence[Contribution]) -> 
     version = draft.state.shared.head
     names = tuple(sorted({clash.key for _, clash in clashes}))
     streams = tuple(one.stream for one in given)
-    draft.emit(ev.StateSynced(version, f"sync point {point}", streams, names))
+    draft.emit(
+        ev.StateSynced(
+            version=version, reason=f"sync point {point}", streams=streams, clashes=names
+        )
+    )
     return Synchronised(version, tuple(clashes), tuple(left_out))
 
 
@@ -257,7 +261,7 @@ def time_reached(draft: Draft) -> None:
     """Propagate the newest version if the interval is over."""
     due = sync_due_at(draft.state)
     if due is not None and draft.now >= due and not draft.state.has_ended:
-        draft.emit(ev.StateSynced(draft.state.shared.head, "interval"))
+        draft.emit(ev.StateSynced(version=draft.state.shared.head, reason="interval"))
 
 
 # --- refusals ------------------------------------------------------------------------------------

@@ -101,7 +101,15 @@ def follow_retry(draft: Draft, stream: Stream, ended_since: float | None, restor
         head = draft.state.shared.head
         draft.emit(
             ev.StateRestored(
-                stream.id, stream.attempt, "", stream.id, version, head, (), keys, reason
+                stream.id,
+                stream.attempt,
+                "",
+                of=stream.id,
+                version=version,
+                was=head,
+                keys=(),
+                left=keys,
+                reason=reason,
             )
         )
 
@@ -117,12 +125,12 @@ def _restore(
             author.stream,
             author.attempt,
             author.request,
-            whose,
-            to,
-            was,
-            keys,
-            undoing.left,
-            reason,
+            of=whose,
+            version=to,
+            was=was,
+            keys=keys,
+            left=undoing.left,
+            reason=reason,
         )
     )
 

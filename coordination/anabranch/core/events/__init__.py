@@ -2,6 +2,10 @@
 
 The state is the fold of these. Each has a wire name (``stream_started``) that scripts rely on. One
 module holds one concern's events; users import them all from here.
+
+An event is built from whom it is about, by position: its stream, its point, or the call that it
+came of (stream, attempt, request). All else is given by keyword, and so are the fields of what an
+event holds: whatever is swapped here would be journalled for ever.
 """
 
 from __future__ import annotations

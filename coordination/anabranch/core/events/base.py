@@ -53,7 +53,7 @@ class WaitBegan(CallEvent, frozen=True):
     """A call has to wait: a new edge in the wait-for graph, which may have closed a cycle."""
 
 
-class Edge(msgspec.Struct, frozen=True):
+class Edge(msgspec.Struct, frozen=True, kw_only=True):
     """``waiter`` cannot go on before ``holder`` gives ``what`` up or brings it.
 
     ``since`` is when the wait began (run seconds), ``ticket`` the event that began it; ``kind``
@@ -68,7 +68,7 @@ class Edge(msgspec.Struct, frozen=True):
     ticket: Seq = 0
 
 
-class ConflictedPath(msgspec.Struct, frozen=True):
+class ConflictedPath(msgspec.Struct, frozen=True, kw_only=True):
     """One path that two sides changed differently; a missing side is None.
 
     ``kind`` is the merge's word for it: contents, add/add, modify/delete, binary and so on.
@@ -83,7 +83,7 @@ class ConflictedPath(msgspec.Struct, frozen=True):
     theirs_mode: str = ""
 
 
-class Conflict(msgspec.Struct, frozen=True):
+class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     """Two or more streams whose results do not merge; the last of ``streams`` came too late.
 
     ``tree`` is the merge as far as it went; ``halts`` is the stream that should have started from

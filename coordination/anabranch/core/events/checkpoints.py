@@ -8,7 +8,7 @@ from anabranch.core.events.base import Conflict, PointEvent, StreamEvent
 from anabranch.core.ids import Attempt, PointId, StreamId
 
 
-class Contribution(msgspec.Struct, frozen=True):
+class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """One stream's part in a point's checkpoint: ``commit`` and ``tree`` are its snapshot.
 
     ``known_tree`` is what the point knows of the workspace from now on: what the stream changes
@@ -25,7 +25,7 @@ class Contribution(msgspec.Struct, frozen=True):
     withheld: tuple[str, ...] = ()
 
 
-class PointCheckpointBegun(PointEvent, frozen=True):
+class PointCheckpointBegun(PointEvent, frozen=True, kw_only=True):
     """Running streams are snapshot for a checkpoint; ``takes`` are their checkpoints' numbers."""
 
     number: int
@@ -33,13 +33,13 @@ class PointCheckpointBegun(PointEvent, frozen=True):
     reason: str
 
 
-class CheckpointMergeStarted(PointEvent, frozen=True):
+class CheckpointMergeStarted(PointEvent, frozen=True, kw_only=True):
     """All snapshots that there will be are there; they are merged now."""
 
     number: int
 
 
-class CheckpointMerged(PointEvent, frozen=True):
+class CheckpointMerged(PointEvent, frozen=True, kw_only=True):
     """The snapshots stand together in ``commit``; ``conflicts`` are of those that do not merge."""
 
     number: int
@@ -50,12 +50,12 @@ class CheckpointMerged(PointEvent, frozen=True):
     conflicts: tuple[Conflict, ...] = ()
 
 
-class PointCheckpointFailed(PointEvent, frozen=True):
+class PointCheckpointFailed(PointEvent, frozen=True, kw_only=True):
     number: int
     reason: str
 
 
-class SyncOffered(StreamEvent, frozen=True):
+class SyncOffered(StreamEvent, frozen=True, kw_only=True):
     """The files of a checkpoint are to be brought to a running stream at a quiet moment."""
 
     attempt: Attempt
@@ -63,7 +63,7 @@ class SyncOffered(StreamEvent, frozen=True):
     number: int
 
 
-class StreamSynced(StreamEvent, frozen=True):
+class StreamSynced(StreamEvent, frozen=True, kw_only=True):
     """Files of a checkpoint were brought into a workspace; ``left_alone`` are those that were not.
 
     ``given_tree`` is what the engine has put into the workspace so far, ``known_tree`` what the
@@ -81,7 +81,7 @@ class StreamSynced(StreamEvent, frozen=True):
     was_held: bool = False
 
 
-class SyncDelayed(StreamEvent, frozen=True):
+class SyncDelayed(StreamEvent, frozen=True, kw_only=True):
     """Files of a checkpoint wait to be brought; the moment for it is looked for, or made."""
 
     attempt: Attempt
@@ -90,7 +90,7 @@ class SyncDelayed(StreamEvent, frozen=True):
     reason: str
 
 
-class SyncDeclined(StreamEvent, frozen=True):
+class SyncDeclined(StreamEvent, frozen=True, kw_only=True):
     """Files of a checkpoint were not brought; the next one is offered again."""
 
     attempt: Attempt
@@ -99,7 +99,7 @@ class SyncDeclined(StreamEvent, frozen=True):
     reason: str
 
 
-class SyncedLinesReverted(StreamEvent, frozen=True):
+class SyncedLinesReverted(StreamEvent, frozen=True, kw_only=True):
     """A stream wrote files as they were before others' lines were brought into them.
 
     Nothing of these files is merged before a person has decided.

@@ -12,7 +12,7 @@ from anabranch.core.ids import Attempt, PointId, StreamId
 Choice = Literal["ours", "theirs", "both", "file", "command"]
 
 
-class Resolution(msgspec.Struct, frozen=True):
+class Resolution(msgspec.Struct, frozen=True, kw_only=True):
     """What one conflicted path shall be: a blob with a mode, or (None) nothing.
 
     It holds wherever the same three blobs meet at that path again; ``choice`` says how it was made.
@@ -26,8 +26,23 @@ class Resolution(msgspec.Struct, frozen=True):
     blob: str | None
     mode: str = ""
 
+    @classmethod
+    def of(
+        cls, path: ConflictedPath, choice: Choice, blob: str | None, mode: str = ""
+    ) -> Resolution:
+        """Return what ``path`` shall be wherever its three blobs meet."""
+        return cls(
+            path=path.path,
+            base=path.base,
+            ours=path.ours,
+            theirs=path.theirs,
+            choice=choice,
+            blob=blob,
+            mode=mode,
+        )
 
-class ConflictResolved(Event, frozen=True):
+
+class ConflictResolved(Event, frozen=True, kw_only=True):
     """Somebody (``by`` the operator, or the plan's resolver) decided on a conflicted path."""
 
     point: PointId
@@ -36,7 +51,7 @@ class ConflictResolved(Event, frozen=True):
     by: Literal["operator", "resolver"] = "operator"
 
 
-class ConflictHandedBack(StreamEvent, frozen=True):
+class ConflictHandedBack(StreamEvent, frozen=True, kw_only=True):
     """A stream does its work again on top of what it could not be merged with (``builds_on``)."""
 
     attempt: Attempt
@@ -46,20 +61,20 @@ class ConflictHandedBack(StreamEvent, frozen=True):
     reason: str
 
 
-class ResolverStarted(PointEvent, frozen=True):
+class ResolverStarted(PointEvent, frozen=True, kw_only=True):
     """The plan's resolver command is asked to settle these conflicts."""
 
     conflicts: tuple[Conflict, ...]
 
 
-class ResolverEnded(PointEvent, frozen=True):
+class ResolverEnded(PointEvent, frozen=True, kw_only=True):
     """The resolver has settled ``resolved`` paths; ``reason`` says how it went."""
 
     reason: str
     resolved: int
 
 
-class ConflictForeseen(Event, frozen=True):
+class ConflictForeseen(Event, frozen=True, kw_only=True):
     """Two streams, as they are now, would not merge; ``attempts`` are theirs, in that order."""
 
     streams: tuple[StreamId, StreamId]
@@ -67,14 +82,14 @@ class ConflictForeseen(Event, frozen=True):
     paths: tuple[ConflictedPath, ...]
 
 
-class ConflictCleared(Event, frozen=True):
+class ConflictCleared(Event, frozen=True, kw_only=True):
     """A conflict that was foreseen is none any more, or its streams have met."""
 
     streams: tuple[StreamId, StreamId]
     reason: str
 
 
-class ConflictTold(Event, frozen=True):
+class ConflictTold(Event, frozen=True, kw_only=True):
     """Both sides of a foreseen conflict were sent a message about it."""
 
     streams: tuple[StreamId, StreamId]

@@ -6,7 +6,7 @@ from anabranch.core.events.base import Event, PointEvent, StreamEvent
 from anabranch.core.ids import Attempt, StreamId
 
 
-class RecoveryStarted(StreamEvent, frozen=True):
+class RecoveryStarted(StreamEvent, frozen=True, kw_only=True):
     """A remedy begins: ``remedy`` names the rung, ``diagnosis`` and ``evidence`` say what for.
 
     ``by`` is ``guardian`` or ``operator``; without a sign by ``deadline`` (run seconds) the next
@@ -23,7 +23,7 @@ class RecoveryStarted(StreamEvent, frozen=True):
     drops: bool = False
 
 
-class StreamAsked(StreamEvent, frozen=True):
+class StreamAsked(StreamEvent, frozen=True, kw_only=True):
     """A silent stream was asked for a sign in its plan's ``way``; ``outcome`` is how that went."""
 
     attempt: Attempt
@@ -31,7 +31,7 @@ class StreamAsked(StreamEvent, frozen=True):
     outcome: str
 
 
-class RecoveryFinished(StreamEvent, frozen=True):
+class RecoveryFinished(StreamEvent, frozen=True, kw_only=True):
     """A remedy is over; ``outcome``: recovered, escalated, called_off or gave_up."""
 
     attempt: Attempt
@@ -41,7 +41,7 @@ class RecoveryFinished(StreamEvent, frozen=True):
     seconds: float
 
 
-class GuardianAlerted(StreamEvent, frozen=True):
+class GuardianAlerted(StreamEvent, frozen=True, kw_only=True):
     """Something is wrong, and nothing is done about it: why not, and what a person can do.
 
     ``look_again_at`` is when the guardian decides anew (run seconds).
@@ -54,14 +54,14 @@ class GuardianAlerted(StreamEvent, frozen=True):
     look_again_at: float | None = None
 
 
-class ConvergenceOverdue(PointEvent, frozen=True):
+class ConvergenceOverdue(PointEvent, frozen=True, kw_only=True):
     """Streams wait at a point for longer than its timeout; ``waiting_for`` hold it up."""
 
     waited_seconds: float
     waiting_for: tuple[StreamId, ...]
 
 
-class ParallelismChanged(Event, frozen=True):
+class ParallelismChanged(Event, frozen=True, kw_only=True):
     """From now on at most this many streams run at a time."""
 
     max_parallel: int

@@ -10,7 +10,7 @@ from anabranch.core.events.base import OPERATOR, CallEvent, StreamEvent
 from anabranch.core.ids import Attempt, StreamId
 
 
-class StreamJoined(CallEvent, frozen=True):
+class StreamJoined(CallEvent, frozen=True, kw_only=True):
     """A stream that the plan does not know joined the run; an operator's token let it in."""
 
     capabilities: tuple[str, ...]
@@ -22,7 +22,7 @@ class StreamJoined(CallEvent, frozen=True):
         return OPERATOR
 
 
-class StreamReady(CallEvent, frozen=True):
+class StreamReady(CallEvent, frozen=True, kw_only=True):
     """Everything that a joined stream depends on is there."""
 
     @property
@@ -30,7 +30,7 @@ class StreamReady(CallEvent, frozen=True):
         return OPERATOR
 
 
-class StreamLeft(CallEvent, frozen=True):
+class StreamLeft(CallEvent, frozen=True, kw_only=True):
     """A joined stream is not part of the run any more.
 
     One that ``was_waiting`` for those it depends on is told by the answer to its ``request``.
@@ -45,7 +45,7 @@ class StreamLeft(CallEvent, frozen=True):
         return OPERATOR if self.was_waiting else (self.stream, self.attempt)
 
 
-class StreamStalled(StreamEvent, frozen=True):
+class StreamStalled(StreamEvent, frozen=True, kw_only=True):
     """It gives no sign of getting on; ``verdict`` is ``stalled`` or ``never_heard``."""
 
     attempt: Attempt
@@ -54,14 +54,14 @@ class StreamStalled(StreamEvent, frozen=True):
     silent_seconds: float = 0.0
 
 
-class StreamProgressed(StreamEvent, frozen=True):
+class StreamProgressed(StreamEvent, frozen=True, kw_only=True):
     """A stalled stream gives signs again."""
 
     attempt: Attempt
     evidence: str
 
 
-class StreamHeartbeat(CallEvent, frozen=True):
+class StreamHeartbeat(CallEvent, frozen=True, kw_only=True):
     """A stream says what it is doing; beats that say nothing new are not recorded."""
 
     status: str

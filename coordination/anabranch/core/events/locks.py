@@ -6,7 +6,7 @@ from anabranch.core.events.base import CallEvent, Edge, WaitBegan
 from anabranch.core.ids import LockMode, Seq, StreamId
 
 
-class LockQueued(WaitBegan, frozen=True):
+class LockQueued(WaitBegan, frozen=True, kw_only=True):
     """The path is not free; the number of this event is the ticket of the wait.
 
     ``upgrades`` is the fence of the read lock that shall become a write lock.
@@ -19,7 +19,7 @@ class LockQueued(WaitBegan, frozen=True):
     upgrades: Seq | None = None
 
 
-class LockGranted(CallEvent, frozen=True):
+class LockGranted(CallEvent, frozen=True, kw_only=True):
     """A lease on a path; ``fence`` is the number of this event, so fences strictly grow."""
 
     path: str
@@ -30,7 +30,7 @@ class LockGranted(CallEvent, frozen=True):
     upgrades: Seq | None = None
 
 
-class LockReleased(CallEvent, frozen=True):
+class LockReleased(CallEvent, frozen=True, kw_only=True):
     """A lock was given back, or taken away by the operator's request ``taken_by``."""
 
     path: str
@@ -41,7 +41,7 @@ class LockReleased(CallEvent, frozen=True):
     taken_by: str = ""
 
 
-class LockExpired(CallEvent, frozen=True):
+class LockExpired(CallEvent, frozen=True, kw_only=True):
     """Nothing was heard of its holder for too long; its fence is worth nothing any more."""
 
     path: str
@@ -51,7 +51,7 @@ class LockExpired(CallEvent, frozen=True):
     reason: str
 
 
-class LockWithdrawn(CallEvent, frozen=True):
+class LockWithdrawn(CallEvent, frozen=True, kw_only=True):
     """A wait for a lock is over without a grant; ``request`` is the one that waited."""
 
     path: str
@@ -63,19 +63,19 @@ class LockWithdrawn(CallEvent, frozen=True):
     cycle: tuple[Edge, ...] = ()
 
 
-class LeaseRenewed(CallEvent, frozen=True):
+class LeaseRenewed(CallEvent, frozen=True, kw_only=True):
     """The holder was heard of; all its locks are good until then (run seconds)."""
 
     until: float
 
 
-class LeaseDoubted(CallEvent, frozen=True):
+class LeaseDoubted(CallEvent, frozen=True, kw_only=True):
     """A lease has run out; what the holder said meanwhile is let in before it counts."""
 
     until: float
 
 
-class DeadlockDetected(CallEvent, frozen=True):
+class DeadlockDetected(CallEvent, frozen=True, kw_only=True):
     """Streams wait for each other in a ring; the wait of ``victim`` is given up."""
 
     victim: StreamId
@@ -83,7 +83,7 @@ class DeadlockDetected(CallEvent, frozen=True):
     reason: str
 
 
-class LockViolated(CallEvent, frozen=True):
+class LockViolated(CallEvent, frozen=True, kw_only=True):
     """A stream wrote where it may not; ``holder`` has the lock, None: outside its ``writes``."""
 
     path: str
@@ -92,7 +92,7 @@ class LockViolated(CallEvent, frozen=True):
     reason: str
 
 
-class ViolationAllowed(CallEvent, frozen=True):
+class ViolationAllowed(CallEvent, frozen=True, kw_only=True):
     """The operator lets what a stream wrote be merged; None means all of its paths."""
 
     path: str | None

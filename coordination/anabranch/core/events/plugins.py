@@ -6,7 +6,7 @@ from anabranch.core.events.base import Event
 from anabranch.core.ids import PointId
 
 
-class StrategyFaulted(Event, frozen=True):
+class StrategyFaulted(Event, frozen=True, kw_only=True):
     """A plugin's strategy did wrong, and the core's own was asked instead.
 
     ``fault`` says how; ``count`` is how often it has by now. One that ``is_set_aside`` is not asked
@@ -22,7 +22,7 @@ class StrategyFaulted(Event, frozen=True):
     is_heeded: bool = False
 
 
-class StrategyChosen(Event, frozen=True):
+class StrategyChosen(Event, frozen=True, kw_only=True):
     """From now on another strategy is asked; ``kind``: convergence, balancer, recovery, fallback.
 
     ``was`` is the one before; a convergence type is chosen for a ``point``, and is told by what it

@@ -6,13 +6,13 @@ from anabranch.core.events.base import CallEvent, Edge, Event, WaitBegan
 from anabranch.core.ids import Attempt, Seq, StreamId
 
 
-class MachineMeasured(Event, frozen=True):
+class MachineMeasured(Event, frozen=True, kw_only=True):
     """What the machine has to give: ``cpu_cores`` and ``memory_mb``."""
 
     capacity: dict[str, float]
 
 
-class MachineLoadChanged(Event, frozen=True):
+class MachineLoadChanged(Event, frozen=True, kw_only=True):
     """``shortage`` says why nothing new may start; it is empty when nothing speaks against it."""
 
     memory_available_mb: float
@@ -20,7 +20,7 @@ class MachineLoadChanged(Event, frozen=True):
     shortage: str = ""
 
 
-class ResourcesGranted(CallEvent, frozen=True):
+class ResourcesGranted(CallEvent, frozen=True, kw_only=True):
     """The amounts are the stream's until it gives them back or its process is gone.
 
     ``ticket`` is the number of the queue event that this answers, 0 for none.
@@ -30,16 +30,16 @@ class ResourcesGranted(CallEvent, frozen=True):
     ticket: Seq = 0
 
 
-class ResourcesQueued(WaitBegan, frozen=True):
+class ResourcesQueued(WaitBegan, frozen=True, kw_only=True):
     amounts: dict[str, float]
 
 
-class ResourcesReleased(CallEvent, frozen=True):
+class ResourcesReleased(CallEvent, frozen=True, kw_only=True):
     amounts: dict[str, float]
     reason: str = ""
 
 
-class ResourcesWithdrawn(CallEvent, frozen=True):
+class ResourcesWithdrawn(CallEvent, frozen=True, kw_only=True):
     """A queued request is not wanted any more; ``ticket`` is the number of its queue event."""
 
     ticket: Seq
@@ -48,7 +48,7 @@ class ResourcesWithdrawn(CallEvent, frozen=True):
     cycle: tuple[Edge, ...] = ()
 
 
-class ResourcesExceeded(Event, frozen=True):
+class ResourcesExceeded(Event, frozen=True, kw_only=True):
     """A stream uses more than it was granted; ``response`` is ``show``, ``tell`` or ``stop``."""
 
     stream: StreamId
@@ -59,7 +59,7 @@ class ResourcesExceeded(Event, frozen=True):
     response: str
 
 
-class ResourcesWithin(Event, frozen=True):
+class ResourcesWithin(Event, frozen=True, kw_only=True):
     """A stream uses no more than it was granted again."""
 
     stream: StreamId
@@ -67,7 +67,7 @@ class ResourcesWithin(Event, frozen=True):
     resource: str
 
 
-class OverheadExceeded(Event, frozen=True):
+class OverheadExceeded(Event, frozen=True, kw_only=True):
     """Coordination takes more than its target share (0..1) of all time; most for ``category``."""
 
     share: float
@@ -76,7 +76,7 @@ class OverheadExceeded(Event, frozen=True):
     reason: str
 
 
-class OverheadWithin(Event, frozen=True):
+class OverheadWithin(Event, frozen=True, kw_only=True):
     """Coordination takes no more than its target share of all time again."""
 
     share: float

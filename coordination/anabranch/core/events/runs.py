@@ -7,7 +7,7 @@ from anabranch.core.ids import RunId
 from anabranch.core.plans.plan import Plan
 
 
-class RunStarted(Event, frozen=True):
+class RunStarted(Event, frozen=True, kw_only=True):
     run: RunId
     project: str
     plan_path: str | None
@@ -18,7 +18,7 @@ class RunStarted(Event, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class BaseCaptured(Event, frozen=True):
+class BaseCaptured(Event, frozen=True, kw_only=True):
     """The commit that every stream starts from is known and kept alive by a ref.
 
     ``left_out`` counts the files of the user's checkout with changes that are not part of it;
@@ -33,22 +33,22 @@ class BaseCaptured(Event, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class RunResumed(Event, frozen=True):
+class RunResumed(Event, frozen=True, kw_only=True):
     """Another engine took the run over."""
 
     reason: str
     adopted: int
 
 
-class RunStopRequested(Event, frozen=True):
+class RunStopRequested(Event, frozen=True, kw_only=True):
     reason: str
 
 
-class RunReopened(Event, frozen=True):
+class RunReopened(Event, frozen=True, kw_only=True):
     reason: str
 
 
-class RunNeedsOperator(Event, frozen=True):
+class RunNeedsOperator(Event, frozen=True, kw_only=True):
     """A person has to decide; ``proof`` says how every stream and point stands."""
 
     reason: str
@@ -56,7 +56,7 @@ class RunNeedsOperator(Event, frozen=True):
     proof: str = ""
 
 
-class RunConverged(Event, frozen=True):
+class RunConverged(Event, frozen=True, kw_only=True):
     """Everything is merged, or named as left out; ``reason`` says what proves it."""
 
     commit: str | None
@@ -64,21 +64,21 @@ class RunConverged(Event, frozen=True):
     reason: str = ""
 
 
-class RunFailed(Event, frozen=True):
+class RunFailed(Event, frozen=True, kw_only=True):
     """Something that the plan wants did not succeed; ``proof`` says how everything stands."""
 
     reason: str
     proof: str = ""
 
 
-class RunStopped(Event, frozen=True):
+class RunStopped(Event, frozen=True, kw_only=True):
     """The run was stopped; ``proof`` says how every stream ended and what is kept."""
 
     reason: str
     proof: str = ""
 
 
-class ApprovalRequested(Event, frozen=True):
+class ApprovalRequested(Event, frozen=True, kw_only=True):
     """A person takes the result; ``onto`` is the branch to merge it onto, as that is now.
 
     Then an empty name is the branch that the run began on.
@@ -88,13 +88,13 @@ class ApprovalRequested(Event, frozen=True):
     onto: str | None = None
 
 
-class RunApproved(Event, frozen=True):
+class RunApproved(Event, frozen=True, kw_only=True):
     branch: str | None
     commit: str
     message: str
 
 
-class ApprovalRefused(Event, frozen=True):
+class ApprovalRefused(Event, frozen=True, kw_only=True):
     """The result did not come to a branch; ``kind`` says what kept it: ``sensitive`` paths,
     a ``conflict``, its ``verify`` command, or (empty) that work would have been lost."""
 

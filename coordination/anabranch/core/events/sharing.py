@@ -8,7 +8,7 @@ from anabranch.core.events.base import CallEvent, Event
 from anabranch.core.ids import Seq, StreamId
 
 
-class StateChanged(CallEvent, frozen=True):
+class StateChanged(CallEvent, frozen=True, kw_only=True):
     """One key of the shared state has another value since ``version``; None is "not there".
 
     A version is what one call made; it may change several keys. ``hash`` chains each change to the
@@ -22,7 +22,7 @@ class StateChanged(CallEvent, frozen=True):
     hash: str
 
 
-class StateRestored(CallEvent, frozen=True):
+class StateRestored(CallEvent, frozen=True, kw_only=True):
     """Keys are again as they were in ``version``, in one more version; before it ``was`` the head.
 
     Only what the stream ``of`` had changed since, and nobody after it; if ``of`` is empty,
@@ -37,7 +37,7 @@ class StateRestored(CallEvent, frozen=True):
     reason: str
 
 
-class StateSynced(Event, frozen=True):
+class StateSynced(Event, frozen=True, kw_only=True):
     """Everybody has this version now; ``streams`` brought their own to it.
 
     ``clashes`` are the keys that two of them changed differently.
@@ -49,7 +49,7 @@ class StateSynced(Event, frozen=True):
     clashes: tuple[str, ...] = ()
 
 
-class MessageSent(CallEvent, frozen=True):
+class MessageSent(CallEvent, frozen=True, kw_only=True):
     """A message, known by this event's number; without ``to`` it is for every other live stream.
 
     An empty ``to`` is the operator. ``deadline`` is on the run clock.
@@ -61,17 +61,17 @@ class MessageSent(CallEvent, frozen=True):
     deadline: float | None = None
 
 
-class MessageDelivered(CallEvent, frozen=True):
+class MessageDelivered(CallEvent, frozen=True, kw_only=True):
     """The stream has read these messages for the first time."""
 
     messages: tuple[Seq, ...]
 
 
-class MessageAcknowledged(CallEvent, frozen=True):
+class MessageAcknowledged(CallEvent, frozen=True, kw_only=True):
     message: Seq
 
 
-class MessageDied(Event, frozen=True):
+class MessageDied(Event, frozen=True, kw_only=True):
     """Messages became dead letters for ``to``; without it, for all who had not acknowledged."""
 
     messages: tuple[Seq, ...]
@@ -79,7 +79,7 @@ class MessageDied(Event, frozen=True):
     reason: str
 
 
-class MessageRequeued(CallEvent, frozen=True):
+class MessageRequeued(CallEvent, frozen=True, kw_only=True):
     """The operator sent a dead letter on its way again."""
 
     message: Seq

@@ -6,11 +6,11 @@ from anabranch.core.events.base import CallEvent, StreamEvent
 from anabranch.core.ids import Attempt, PointId, StreamId
 
 
-class StreamRegistered(StreamEvent, frozen=True):
+class StreamRegistered(StreamEvent, frozen=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
 
 
-class StreamQueued(StreamEvent, frozen=True):
+class StreamQueued(StreamEvent, frozen=True, kw_only=True):
     """Everything it waited for is there; it may start from ``not_before`` on, in order of rank."""
 
     attempt: Attempt
@@ -18,13 +18,13 @@ class StreamQueued(StreamEvent, frozen=True):
     not_before: float
 
 
-class StreamAdmitted(StreamEvent, frozen=True):
+class StreamAdmitted(StreamEvent, frozen=True, kw_only=True):
     """It holds a slot now, and its workspace is being made."""
 
     attempt: Attempt
 
 
-class WorkspacePrepared(StreamEvent, frozen=True):
+class WorkspacePrepared(StreamEvent, frozen=True, kw_only=True):
     """The workspace stands; ``kept`` are refs that keep what an earlier attempt had brought.
 
     ``restored`` is the checkpoint of the attempt before that it goes on from; 0 is none.
@@ -39,7 +39,7 @@ class WorkspacePrepared(StreamEvent, frozen=True):
     restored: int = 0
 
 
-class StreamStarted(StreamEvent, frozen=True):
+class StreamStarted(StreamEvent, frozen=True, kw_only=True):
     attempt: Attempt
     pid: int
     holder_pid: int
@@ -47,14 +47,14 @@ class StreamStarted(StreamEvent, frozen=True):
     happened_at: float
 
 
-class StreamDelayed(StreamEvent, frozen=True):
+class StreamDelayed(StreamEvent, frozen=True, kw_only=True):
     """Something it needs is not to be had for now (a full disk, say); it is being tried again."""
 
     attempt: Attempt
     reason: str
 
 
-class OutputCut(StreamEvent, frozen=True):
+class OutputCut(StreamEvent, frozen=True, kw_only=True):
     """It writes so much that its log keeps the beginning and the end only.
 
     ``left_out_bytes`` of the output so far are left out; told again whenever that has doubled.
@@ -64,20 +64,20 @@ class OutputCut(StreamEvent, frozen=True):
     left_out_bytes: int
 
 
-class StreamHeld(StreamEvent, frozen=True):
+class StreamHeld(StreamEvent, frozen=True, kw_only=True):
     """It fills the disk, so its processes are stopped where they stand until there is room."""
 
     attempt: Attempt
     reason: str
 
 
-class StreamLetGo(StreamEvent, frozen=True):
+class StreamLetGo(StreamEvent, frozen=True, kw_only=True):
     """There is room on the disk again, and what was held goes on."""
 
     attempt: Attempt
 
 
-class StreamStopRequested(StreamEvent, frozen=True):
+class StreamStopRequested(StreamEvent, frozen=True, kw_only=True):
     """The stream shall end; ``then`` is what it becomes: ``stopped`` or ``failed``."""
 
     attempt: Attempt
@@ -85,7 +85,7 @@ class StreamStopRequested(StreamEvent, frozen=True):
     then: str
 
 
-class StreamExited(StreamEvent, frozen=True):
+class StreamExited(StreamEvent, frozen=True, kw_only=True):
     attempt: Attempt
     exit_code: int | None
     signal: int | None
@@ -95,21 +95,21 @@ class StreamExited(StreamEvent, frozen=True):
     lost_bytes: int = 0
 
 
-class StreamLost(StreamEvent, frozen=True):
+class StreamLost(StreamEvent, frozen=True, kw_only=True):
     """The process and its exit status are gone: its holder was killed or the machine restarted."""
 
     attempt: Attempt
     reason: str
 
 
-class AttemptFailed(StreamEvent, frozen=True):
+class AttemptFailed(StreamEvent, frozen=True, kw_only=True):
     """The attempt never came to run: no workspace, no process, or its result was not captured."""
 
     attempt: Attempt
     reason: str
 
 
-class ResultCaptured(StreamEvent, frozen=True):
+class ResultCaptured(StreamEvent, frozen=True, kw_only=True):
     """The stream's work stands as a commit that a ref keeps.
 
     ``ignored`` is what git leaves out of it and others may miss.
@@ -125,7 +125,7 @@ class ResultCaptured(StreamEvent, frozen=True):
     ignored: tuple[str, ...] = ()
 
 
-class PartialCaptured(StreamEvent, frozen=True):
+class PartialCaptured(StreamEvent, frozen=True, kw_only=True):
     """The work of an attempt that did not succeed is kept; it is never merged by itself.
 
     ``log_tail`` holds the last lines of its log; ``warnings`` say what deserves a look.
@@ -139,7 +139,7 @@ class PartialCaptured(StreamEvent, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class RetryScheduled(StreamEvent, frozen=True):
+class RetryScheduled(StreamEvent, frozen=True, kw_only=True):
     """The attempt failed and another follows; ``failure_class`` is what kind of failure it was."""
 
     attempt: Attempt
@@ -148,12 +148,12 @@ class RetryScheduled(StreamEvent, frozen=True):
     failure_class: str = ""
 
 
-class StreamSucceeded(StreamEvent, frozen=True):
+class StreamSucceeded(StreamEvent, frozen=True, kw_only=True):
     attempt: Attempt
     reason: str
 
 
-class StreamFailed(StreamEvent, frozen=True):
+class StreamFailed(StreamEvent, frozen=True, kw_only=True):
     """The stream failed for good; ``failure_class`` is what kind of failure it was."""
 
     attempt: Attempt
@@ -161,16 +161,16 @@ class StreamFailed(StreamEvent, frozen=True):
     failure_class: str = ""
 
 
-class StreamSkipped(StreamEvent, frozen=True):
+class StreamSkipped(StreamEvent, frozen=True, kw_only=True):
     reason: str
     because_of: StreamId | None = None
 
 
-class StreamStopped(StreamEvent, frozen=True):
+class StreamStopped(StreamEvent, frozen=True, kw_only=True):
     reason: str
 
 
-class StreamQuarantined(StreamEvent, frozen=True):
+class StreamQuarantined(StreamEvent, frozen=True, kw_only=True):
     """The stream's result is not part of the run; ``point`` is where it was left out.
 
     Journals of before have no ``point``: there it was the point that the stream's result goes to.
@@ -180,37 +180,37 @@ class StreamQuarantined(StreamEvent, frozen=True):
     point: PointId = PointId("")
 
 
-class StreamBlocked(StreamEvent, frozen=True):
+class StreamBlocked(StreamEvent, frozen=True, kw_only=True):
     """What the stream starts from does not merge; a person has to decide."""
 
     reason: str
 
 
-class StreamRequeued(StreamEvent, frozen=True):
+class StreamRequeued(StreamEvent, frozen=True, kw_only=True):
     """A person, or a resumed run, wants it tried again from the start."""
 
     reason: str
 
 
-class RecaptureRequested(StreamEvent, frozen=True):
+class RecaptureRequested(StreamEvent, frozen=True, kw_only=True):
     """Its workspace was changed after it ended (a conflict resolved by hand): capture it again."""
 
     reason: str
 
 
-class WorkspaceReclaimed(StreamEvent, frozen=True):
+class WorkspaceReclaimed(StreamEvent, frozen=True, kw_only=True):
     """The folder is gone; all it held is reachable, and ``rescue`` lists refs made for that."""
 
     attempt: Attempt
     rescue: tuple[str, ...] = ()
 
 
-class CheckpointRequested(CallEvent, frozen=True):
+class CheckpointRequested(CallEvent, frozen=True, kw_only=True):
     number: int
     label: str
 
 
-class CheckpointTaken(CallEvent, frozen=True):
+class CheckpointTaken(CallEvent, frozen=True, kw_only=True):
     """The workspace as it was stands as a commit that a ref keeps."""
 
     number: int
@@ -222,6 +222,6 @@ class CheckpointTaken(CallEvent, frozen=True):
     start_tree: str = ""
 
 
-class CheckpointFailed(CallEvent, frozen=True):
+class CheckpointFailed(CallEvent, frozen=True, kw_only=True):
     number: int
     reason: str

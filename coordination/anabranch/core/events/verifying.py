@@ -6,7 +6,7 @@ from anabranch.core.events.base import PointEvent
 from anabranch.core.ids import StreamId
 
 
-class VerifyStarted(PointEvent, frozen=True):
+class VerifyStarted(PointEvent, frozen=True, kw_only=True):
     """The point's ``verify`` command runs on the merged work of these streams; none: the base.
 
     ``is_again``: although it is known how it comes out, to see whether it does so once more.
@@ -16,7 +16,7 @@ class VerifyStarted(PointEvent, frozen=True):
     is_again: bool = False
 
 
-class VerifyRetried(PointEvent, frozen=True):
+class VerifyRetried(PointEvent, frozen=True, kw_only=True):
     """The command failed, and the plan lets it be tried again; ``failures`` counts these."""
 
     streams: tuple[StreamId, ...]
@@ -26,7 +26,7 @@ class VerifyRetried(PointEvent, frozen=True):
     log: str = ""
 
 
-class VerifyPassed(PointEvent, frozen=True):
+class VerifyPassed(PointEvent, frozen=True, kw_only=True):
     """The command succeeded on ``tree``; it ``is_remembered`` if that tree had been checked.
 
     ``failures`` is how often it failed before it succeeded, on the same tree.
@@ -39,7 +39,7 @@ class VerifyPassed(PointEvent, frozen=True):
     failures: int = 0
 
 
-class VerifyFailed(PointEvent, frozen=True):
+class VerifyFailed(PointEvent, frozen=True, kw_only=True):
     """The command failed on ``tree``; ``log`` has what it said."""
 
     streams: tuple[StreamId, ...]
@@ -51,14 +51,14 @@ class VerifyFailed(PointEvent, frozen=True):
     is_remembered: bool = False
 
 
-class VerifyAborted(PointEvent, frozen=True):
+class VerifyAborted(PointEvent, frozen=True, kw_only=True):
     """The command came to no result: it could not be run, or was not wanted any more."""
 
     streams: tuple[StreamId, ...]
     reason: str
 
 
-class GuiltyFound(PointEvent, frozen=True):
+class GuiltyFound(PointEvent, frozen=True, kw_only=True):
     """These streams make the merged result fail, after so many runs; the last one is left out."""
 
     streams: tuple[StreamId, ...]
@@ -66,7 +66,7 @@ class GuiltyFound(PointEvent, frozen=True):
     reason: str
 
 
-class VerifyUnreliable(PointEvent, frozen=True):
+class VerifyUnreliable(PointEvent, frozen=True, kw_only=True):
     """The command has both passed and failed on the work of these streams: it proves nothing."""
 
     streams: tuple[StreamId, ...]

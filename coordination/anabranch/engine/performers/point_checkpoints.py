@@ -56,12 +56,13 @@ class CheckpointEffects:
         late = {conflict.stream for conflict in conflicts}
         works = tuple(
             ev.Contribution(
-                r.stream,
-                state.streams[r.stream].attempt,
-                *commits[r.stream],
-                r.start_tree if r.stream in late else r.tree,
-                r.stream not in late,
-                reverted.get(r.stream, ()),
+                stream=r.stream,
+                attempt=state.streams[r.stream].attempt,
+                commit=commits[r.stream][0],
+                tree=commits[r.stream][1],
+                known_tree=r.start_tree if r.stream in late else r.tree,
+                is_merged=r.stream not in late,
+                withheld=reverted.get(r.stream, ()),
             )
             for r in results
         )

@@ -158,11 +158,7 @@ class Room:
                 if content is None or ws.has_markers(content):
                     continue
                 blob = sides.keep(content)
-                found.append(
-                    ev.Resolution(
-                        path.path, path.base, path.ours, path.theirs, "command", blob, mode
-                    )
-                )
+                found.append(ev.Resolution.of(path, "command", blob, mode))
         return found
 
     def _result(self, path: ev.ConflictedPath) -> tuple[bytes | None, str]:

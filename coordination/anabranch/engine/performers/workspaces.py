@@ -343,12 +343,18 @@ def told_conflict(conflict: ws.Conflict) -> ev.Conflict:
     """
     paths = tuple(
         ev.ConflictedPath(
-            tellable(p.path), p.kind, p.base, p.ours, p.theirs, p.ours_mode, p.theirs_mode
+            path=tellable(p.path),
+            kind=p.kind,
+            base=p.base,
+            ours=p.ours,
+            theirs=p.theirs,
+            ours_mode=p.ours_mode,
+            theirs_mode=p.theirs_mode,
         )
         for p in conflict.paths
     )
     others = dict.fromkeys(s for s in conflict.against if s != conflict.stream)
-    return ev.Conflict((*others, conflict.stream), paths, conflict.tree)
+    return ev.Conflict(streams=(*others, conflict.stream), paths=paths, tree=conflict.tree)
 
 
 def told_decisions(state: State) -> ws.Decisions:

@@ -114,11 +114,11 @@ def pair_tested(draft: Draft, fact: inputs.PairTested) -> None:
     known = state.foreseen.get(pair)
     if not fact.paths:
         if known is not None:
-            draft.emit(ev.ConflictCleared(pair, "they would merge now"))
+            draft.emit(ev.ConflictCleared(streams=pair, reason="they would merge now"))
         return
     if known is not None and _names(known.paths) == _names(fact.paths):
         return
-    draft.emit(ev.ConflictForeseen(pair, fact.attempts, fact.paths))
+    draft.emit(ev.ConflictForeseen(streams=pair, attempts=fact.attempts, paths=fact.paths))
     if state.plan.tell_conflicts:
         _tell_both(draft, pair)
 
@@ -141,13 +141,17 @@ def tell_conflict(draft: Draft, command: inputs.TellConflict) -> Refusal | None:
 
 def _tell_both(draft: Draft, pair: Pair) -> None:
     found = draft.state.foreseen[pair]
-    draft.emit(ev.ConflictTold(pair))
+    draft.emit(ev.ConflictTold(streams=pair))
     for stream, other in (pair, pair[::-1]):
         if not draft.stream(stream).has_ended:
             paths = [p.path for p in found.paths[:20]]
             text = f"your work and {other}'s would not merge: {', '.join(paths[:3])}"
             body = {"foreseen": {"with": other, "paths": paths}, "text": text}
-            draft.emit(ev.MessageSent(*OPERATOR_CALLER, "", stream, body, 1, None))
+            draft.emit(
+                ev.MessageSent(
+                    *OPERATOR_CALLER, "", to=stream, body=body, recipients=1, deadline=None
+                )
+            )
 
 
 OPERATOR_CALLER = (OPERATOR, 0)
@@ -160,7 +164,7 @@ def follow_stream(draft: Draft, stream: Stream) -> None:
             attempt = found.attempts[pair.index(stream.id)]
             if stream.attempt != attempt or stream.phase not in COMPARABLE:
                 reason = f"{stream.id} is {stream.phase}"
-                draft.emit(ev.ConflictCleared(pair, reason))
+                draft.emit(ev.ConflictCleared(streams=pair, reason=reason))
 
 
 def follow_point(draft: Draft, event: ev.PointEvent) -> None:
@@ -173,7 +177,7 @@ def follow_point(draft: Draft, event: ev.PointEvent) -> None:
         return
     for pair in list(draft.state.foreseen):
         if met.issuperset(pair):
-            draft.emit(ev.ConflictCleared(pair, reason))
+            draft.emit(ev.ConflictCleared(streams=pair, reason=reason))
 
 
 # --- queries -------------------------------------------------------------------------------------

@@ -37,7 +37,9 @@ def resolve(draft: Draft, command: inputs.ResolveConflict) -> Refusal | None:
     for resolution, place in zip(command.resolutions, found, strict=True):
         assert place is not None
         point, conflict = place
-        draft.cause = draft.emit(ev.ConflictResolved(point, conflict.streams, resolution))
+        draft.cause = draft.emit(
+            ev.ConflictResolved(point=point, streams=conflict.streams, resolution=resolution)
+        )
     _go_on_where_decided(draft, command.reason)
     return None
 
@@ -64,7 +66,7 @@ def _go_on_where_decided(draft: Draft, reason: str) -> None:
     state = draft.state
     done = [(p, c) for p, c in open_conflicts(state) if c.paths and not undecided(state, c)]
     if done and state.has_ended:
-        draft.cause = draft.emit(ev.RunReopened(reason))
+        draft.cause = draft.emit(ev.RunReopened(reason=reason))
     for point_id in dict.fromkeys(point for point, _ in done):
         _go_on(draft, point_id, reason)
 
@@ -74,7 +76,7 @@ def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
     halted = [c.halts for c in draft.point(point_id).conflicts if c.halts]
     for stream_id in dict.fromkeys(halted):
         if draft.stream(stream_id).phase is Phase.BLOCKED:
-            draft.emit(ev.StreamRequeued(stream_id, reason))
+            draft.emit(ev.StreamRequeued(stream_id, reason=reason))
     if not draft.point(point_id).is_busy:  # else its last merge tries again
         convergence.reopen(draft, point_id, reason)
 
@@ -99,13 +101,18 @@ def hand_back(draft: Draft, command: inputs.HandBack) -> Refusal | None:
     if stream.phase is not Phase.SUCCEEDED or stream.result is None:
         return Refusal(f"{stream.id} is {stream.phase}", "only finished work can be handed back")
     if state.has_ended:
-        draft.cause = draft.emit(ev.RunReopened(command.reason))
+        draft.cause = draft.emit(ev.RunReopened(reason=command.reason))
     builds_on = _others(state, point_id, conflict, stream.id)
     event = ev.ConflictHandedBack(
-        stream.id, stream.attempt, point_id, conflict, builds_on, command.reason
+        stream.id,
+        attempt=stream.attempt,
+        point=point_id,
+        conflict=conflict,
+        builds_on=builds_on,
+        reason=command.reason,
     )
     draft.cause = draft.emit(event)
-    draft.emit(ev.StreamRequeued(stream.id, f"handed back: {_in_words(conflict)}"))
+    draft.emit(ev.StreamRequeued(stream.id, reason=f"handed back: {_in_words(conflict)}"))
     tell(draft, stream.id, told_of(point_id, conflict, command.note))
     for point in dict.fromkeys((point_id, *convergence.points_of(state, stream.id))):
         _go_on(draft, point, command.reason)
@@ -141,7 +148,7 @@ def told_of(point: PointId, conflict: ev.Conflict, note: str = "") -> dict[str, 
 
 def tell(draft: Draft, stream: StreamId, body: dict[str, object]) -> None:
     """Put a message of the operator's into a stream's inbox."""
-    draft.emit(ev.MessageSent(OPERATOR, 0, "", stream, body, 1, None))
+    draft.emit(ev.MessageSent(OPERATOR, 0, "", to=stream, body=body, recipients=1, deadline=None))
 
 
 def _in_words(conflict: ev.Conflict) -> str:
@@ -160,8 +167,12 @@ def resolver_finished(draft: Draft, fact: inputs.ResolverFinished) -> None:
     settled = [r for r in fact.resolutions if key_of(r) in streams]
     for resolution in settled:
         whose = streams[key_of(resolution)]
-        draft.emit(ev.ConflictResolved(fact.point, whose, resolution, by="resolver"))
-    draft.emit(ev.ResolverEnded(fact.point, fact.reason, len(settled)))
+        draft.emit(
+            ev.ConflictResolved(
+                point=fact.point, streams=whose, resolution=resolution, by="resolver"
+            )
+        )
+    draft.emit(ev.ResolverEnded(fact.point, reason=fact.reason, resolved=len(settled)))
     reason = _after_resolver(settled, fact)
     _go_on(draft, fact.point, reason)
     _go_on_where_decided(draft, reason)  # other points may wait for the very same decision

@@ -101,18 +101,20 @@ def _open(draft: Draft, breaker: Breaker, reason: str) -> None:
     seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0**breaker.openings)
     draft.emit(
         ev.BreakerOpened(
-            breaker.name,
-            draft.now + seconds,
-            breaker.failures,
-            len(breaker.recent),
-            usual_before(breaker),
-            reason,
+            breaker=breaker.name,
+            until=draft.now + seconds,
+            failures=breaker.failures,
+            outcomes=len(breaker.recent),
+            usual_rate=usual_before(breaker),
+            reason=reason,
         )
     )
 
 
 def _close(draft: Draft, breaker: Breaker, reason: str, by: str) -> None:
-    draft.emit(ev.BreakerClosed(breaker.name, reason, by, breaker.usual_rate))
+    draft.emit(
+        ev.BreakerClosed(breaker=breaker.name, reason=reason, by=by, usual_rate=breaker.usual_rate)
+    )
 
 
 def _trips(state: State, breaker: Breaker) -> bool:
@@ -130,7 +132,7 @@ def time_reached(draft: Draft) -> None:
     for name in draft.state.breakers.tripped:
         breaker = draft.state.breakers.breaker(name)
         if breaker.phase is BreakerPhase.OPEN and draft.now >= breaker.until:
-            draft.emit(ev.BreakerHalfOpened(name))
+            draft.emit(ev.BreakerHalfOpened(breaker=name))
 
 
 def why_not_admitted(state: State, stream: Stream) -> str | None:

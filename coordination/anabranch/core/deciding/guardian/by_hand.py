@@ -87,7 +87,9 @@ def _start_again(draft: Draft, stream: Stream, command: inputs.RecoverStream) ->
     again = inputs.RetryStream(stream=stream.id, reason=command.reason or _BY_HAND)
     refusal = runs.retry_stream(draft, again)
     if refusal is None and command.remedy == FALLBACK and draft.state.plan.fallback == "sequential":
-        draft.emit(ev.ParallelismChanged(1, f"{stream.id} runs alone: {again.reason}"))
+        draft.emit(
+            ev.ParallelismChanged(max_parallel=1, reason=f"{stream.id} runs alone: {again.reason}")
+        )
     return refusal
 
 
@@ -112,7 +114,7 @@ def _fallback(draft: Draft, stream: Stream, reason: str) -> None:
     with draft.because_of_the_latest():
         stream = draft.stream(stream.id)
         if isinstance(decision, GiveUp) and not stream.is_active:
-            draft.emit(ev.StreamStopped(stream.id, decision.reason))
+            draft.emit(ev.StreamStopped(stream.id, reason=decision.reason))
         else:
             _end_or_begin(draft, stream, reason)
 

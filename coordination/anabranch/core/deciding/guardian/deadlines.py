@@ -46,7 +46,12 @@ def _no_sign(draft: Draft, stream: Stream) -> None:
         hint = f"anabranch recover {stream.id} hard ends it now"
         draft.emit(
             ev.GuardianAlerted(
-                stream.id, stream.attempt, care.diagnosis, told, hint, care.since + own
+                stream.id,
+                attempt=stream.attempt,
+                diagnosis=care.diagnosis,
+                reason=told,
+                hint=hint,
+                look_again_at=care.since + own,
             )
         )
     else:
@@ -58,4 +63,12 @@ def _takes_long(draft: Draft, stream: Stream) -> None:
     limit = draft.state.plan.recovery_timeout_seconds
     reason = f"{stream.care.remedy} recovery takes longer than {limit:g} s: {stream.reason}"
     hint = "look at the machine, or raise [coordination.recovery] timeout"
-    draft.emit(ev.GuardianAlerted(stream.id, stream.attempt, stream.care.diagnosis, reason, hint))
+    draft.emit(
+        ev.GuardianAlerted(
+            stream.id,
+            attempt=stream.attempt,
+            diagnosis=stream.care.diagnosis,
+            reason=reason,
+            hint=hint,
+        )
+    )

@@ -103,7 +103,11 @@ def leave_alone(draft: Draft, stream: Stream, why: str) -> None:
     told = f"{care.evidence}; {why}" if care.diagnosis == HOLDS_UP else why
     hint = f"anabranch recover {stream.id} hard ends it"
     hint += "; or give the point more time" if care.diagnosis == HOLDS_UP else ""
-    draft.emit(ev.GuardianAlerted(stream.id, stream.attempt, care.diagnosis, told, hint))
+    draft.emit(
+        ev.GuardianAlerted(
+            stream.id, attempt=stream.attempt, diagnosis=care.diagnosis, reason=told, hint=hint
+        )
+    )
 
 
 def point_overdue(draft: Draft, point_id: PointId) -> None:
@@ -133,18 +137,31 @@ def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) ->
         wait_seconds, reason = 0.0, f"it has answered {told} and done nothing else: {evidence}"
     deadline = draft.now + wait_seconds
     started = ev.RecoveryStarted(
-        stream.id, stream.attempt, SOFT, diagnosis, evidence, reason, by, deadline
+        stream.id,
+        attempt=stream.attempt,
+        remedy=SOFT,
+        diagnosis=diagnosis,
+        evidence=evidence,
+        reason=reason,
+        by=by,
+        deadline=deadline,
     )
     with draft.because_of(draft.emit(started)):
         body = {"kind": "status_asked", "text": decision.text, "diagnosis": diagnosis}
-        draft.emit(ev.MessageSent(OPERATOR, 0, "", stream.id, body, 1, deadline))
+        draft.emit(
+            ev.MessageSent(
+                OPERATOR, 0, "", to=stream.id, body=body, recipients=1, deadline=deadline
+            )
+        )
 
 
 def asked(draft: Draft, fact: inputs.StreamAsked) -> None:
     """The plan's own way of asking was used."""
     care = draft.stream(fact.stream).care
     if care.remedy == SOFT and not care.is_asked and care.cause == fact.cause:
-        draft.emit(ev.StreamAsked(fact.stream, fact.attempt, fact.way, fact.outcome))
+        draft.emit(
+            ev.StreamAsked(fact.stream, attempt=fact.attempt, way=fact.way, outcome=fact.outcome)
+        )
 
 
 def end_and_retry(draft: Draft, stream: Stream, by: str) -> None:
@@ -167,12 +184,21 @@ def begin_hard(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: 
     reason = decision.reason if isinstance(decision, EndAndRetry) else f"{diagnosis}: {evidence}"
     until = draft.now + draft.state.plan.recovery_timeout_seconds
     started = ev.RecoveryStarted(
-        stream.id, stream.attempt, HARD, diagnosis, evidence, reason, by, until
+        stream.id,
+        attempt=stream.attempt,
+        remedy=HARD,
+        diagnosis=diagnosis,
+        evidence=evidence,
+        reason=reason,
+        by=by,
+        deadline=until,
     )
     with draft.because_of(draft.emit(started)):
         if stream.phase is Phase.RUNNING:
             draft.emit(
-                ev.StreamStopRequested(stream.id, stream.attempt, reason, Phase.FAILED.value)
+                ev.StreamStopRequested(
+                    stream.id, attempt=stream.attempt, reason=reason, then=Phase.FAILED.value
+                )
             )
 
 
@@ -182,7 +208,14 @@ def _hold_back(draft: Draft, stream: Stream, until: float) -> None:
     reason = f"{ended}: it may be the machine, not the streams"
     hint = f"look at the machine; anabranch recover {stream.id} hard does it now"
     draft.emit(
-        ev.GuardianAlerted(stream.id, stream.attempt, stream.care.diagnosis, reason, hint, until)
+        ev.GuardianAlerted(
+            stream.id,
+            attempt=stream.attempt,
+            diagnosis=stream.care.diagnosis,
+            reason=reason,
+            hint=hint,
+            look_again_at=until,
+        )
     )
 
 
@@ -192,7 +225,14 @@ def finish(draft: Draft, stream: Stream, outcome: str, reason: str) -> None:
     if care.remedy:
         seconds = draft.now - care.since
         draft.emit(
-            ev.RecoveryFinished(stream.id, stream.attempt, care.remedy, outcome, reason, seconds)
+            ev.RecoveryFinished(
+                stream.id,
+                attempt=stream.attempt,
+                remedy=care.remedy,
+                outcome=outcome,
+                reason=reason,
+                seconds=seconds,
+            )
         )
 
 
@@ -267,17 +307,25 @@ def _use_fallback(
     state, (diagnosis, evidence, by) = draft.state, told
     why, drops = decision_reason(decision), isinstance(decision, Drop)
     started = ev.RecoveryStarted(
-        stream.id, stream.attempt, rung, diagnosis, evidence, why, by, None, drops
+        stream.id,
+        attempt=stream.attempt,
+        remedy=rung,
+        diagnosis=diagnosis,
+        evidence=evidence,
+        reason=why,
+        by=by,
+        deadline=None,
+        drops=drops,
     )
     with draft.because_of(draft.emit(started)):
         if isinstance(decision, RunAlone):
             if state.guardian.narrowed_to is None and state.plan.max_parallel > 1:
-                draft.emit(ev.ParallelismChanged(1, decision.reason))
+                draft.emit(ev.ParallelismChanged(max_parallel=1, reason=decision.reason))
             return Retry(0.0, "alone this time")
         if isinstance(decision, EndAndRetry):
             return Retry(0.0, decision.reason)
         if isinstance(decision, EndRun) and not state.stop_reason and not state.has_ended:
-            draft.emit(ev.RunStopRequested(decision.reason))
+            draft.emit(ev.RunStopRequested(reason=decision.reason))
     return GiveUp(decision_reason(decision))
 
 

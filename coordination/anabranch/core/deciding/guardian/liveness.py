@@ -30,14 +30,18 @@ def seen(draft: Draft, fact: inputs.LivenessSeen) -> None:
         if fact.verdict != stream.liveness.verdict:
             draft.emit(
                 ev.StreamStalled(
-                    stream.id, stream.attempt, fact.verdict, fact.evidence, fact.silent_seconds
+                    stream.id,
+                    attempt=stream.attempt,
+                    verdict=fact.verdict,
+                    evidence=fact.evidence,
+                    silent_seconds=fact.silent_seconds,
                 )
             )
     elif fact.verdict == UNCLEAR:
         if not stream.care.alert:
             _tell_of_silence(draft, stream, fact.evidence)
     elif has_to_answer(stream):
-        draft.emit(ev.StreamProgressed(stream.id, stream.attempt, fact.evidence))
+        draft.emit(ev.StreamProgressed(stream.id, attempt=stream.attempt, evidence=fact.evidence))
 
 
 def has_to_answer(stream: Stream) -> bool:
@@ -51,4 +55,8 @@ def _tell_of_silence(draft: Draft, stream: Stream, evidence: str) -> None:
         f"look at it; anabranch recover {stream.id} hard ends it; or give it an `ask` in the plan"
     )
     told = f"{evidence}: it may wait for a person"
-    draft.emit(ev.GuardianAlerted(stream.id, stream.attempt, MAY_WAIT, told, hint))
+    draft.emit(
+        ev.GuardianAlerted(
+            stream.id, attempt=stream.attempt, diagnosis=MAY_WAIT, reason=told, hint=hint
+        )
+    )

@@ -20,7 +20,11 @@ def time_reached(draft: Draft) -> None:
         limit = draft.state.point_plan(point_id).timeout_seconds or 0.0
         missing = _missing(draft, point_id)
         with draft.because_of(
-            draft.emit(ev.ConvergenceOverdue(point_id, draft.now - at + limit, missing))
+            draft.emit(
+                ev.ConvergenceOverdue(
+                    point_id, waited_seconds=draft.now - at + limit, waiting_for=missing
+                )
+            )
         ):
             ladder.point_overdue(draft, point_id)
 

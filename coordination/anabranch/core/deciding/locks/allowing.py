@@ -20,9 +20,11 @@ def allow_violation(draft: Draft, command: inputs.AllowViolation) -> Refusal | N
     if not open_ones:
         return Refusal(f"{stream} has no such violation", "`anabranch locks` lists all there are")
     if state.phase is RunPhase.NEEDS_OPERATOR:
-        draft.cause = draft.emit(ev.RunReopened(command.reason))
+        draft.cause = draft.emit(ev.RunReopened(reason=command.reason))
     attempt = state.streams[stream].attempt
-    draft.cause = draft.emit(ev.ViolationAllowed(stream, attempt, "", command.path, command.reason))
+    draft.cause = draft.emit(
+        ev.ViolationAllowed(stream, attempt, "", path=command.path, reason=command.reason)
+    )
     for point in state.topology.points:
         found = draft.point(point)
         if found.phase is PointPhase.BLOCKED and not found.conflicts:

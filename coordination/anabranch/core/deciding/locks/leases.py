@@ -66,7 +66,7 @@ def time_reached(draft: Draft) -> None:
         elif is_second or not holder.doubted_by:
             until = draft.now + STALL_TOLERANCE_SECONDS
             with draft.because_of(_newest_fence(holder)):
-                draft.emit(ev.LeaseDoubted(stream, holder.attempt, "", until))
+                draft.emit(ev.LeaseDoubted(stream, holder.attempt, "", until=until))
 
 
 def owed_by_lease(state: State, stream: StreamId) -> Iterator[fx.Effect]:
@@ -79,7 +79,7 @@ def owed_by_lease(state: State, stream: StreamId) -> Iterator[fx.Effect]:
 def _renew(draft: Draft, stream: StreamId, holder: Holder) -> None:
     until = draft.now + SPARE * lease_seconds(draft.state, stream)
     with draft.because_of(draft.cause or _newest_fence(holder)):
-        draft.emit(ev.LeaseRenewed(stream, holder.attempt, "", until))
+        draft.emit(ev.LeaseRenewed(stream, holder.attempt, "", until=until))
 
 
 def _newest_fence(holder: Holder) -> int:

@@ -138,7 +138,14 @@ def expire(draft: Draft, stream: StreamId) -> None:
         with draft.because_of(g.fence):
             draft.emit(
                 ev.LockExpired(
-                    g.stream, g.attempt, g.request, g.path, g.mode, g.fence, seconds, reason
+                    g.stream,
+                    g.attempt,
+                    g.request,
+                    path=g.path,
+                    mode=g.mode,
+                    fence=g.fence,
+                    held_seconds=seconds,
+                    reason=reason,
                 )
             )
     reconsider(draft, [g.path for g in held])
@@ -161,13 +168,13 @@ def withdraw_ask(
             ask.stream,
             ask.attempt,
             ask.request,
-            ask.path,
-            ask.mode,
-            ask.ticket,
-            draft.now - ask.since,
-            reason,
-            hint,
-            cycle,
+            path=ask.path,
+            mode=ask.mode,
+            ticket=ask.ticket,
+            waited_seconds=draft.now - ask.since,
+            reason=reason,
+            hint=hint,
+            cycle=cycle,
         )
     )
 
@@ -241,8 +248,8 @@ def _grant(draft: Draft, ask: Ask) -> None:
             ask.stream,
             ask.attempt,
             ask.request,
-            ask.path,
-            ask.mode,
+            path=ask.path,
+            mode=ask.mode,
             fence=draft.state.seq + 1,
             ticket=ask.ticket or None,
             waited_seconds=draft.now - ask.since,
@@ -257,11 +264,11 @@ def _queue(draft: Draft, ask: Ask) -> None:
             ask.stream,
             ask.attempt,
             ask.request,
-            ask.path,
-            ask.mode,
-            _first_blocker(draft, ask),
-            _position(draft, ask),
-            ask.upgrades,
+            path=ask.path,
+            mode=ask.mode,
+            holder=_first_blocker(draft, ask),
+            position=_position(draft, ask),
+            upgrades=ask.upgrades,
         )
     )
 
@@ -331,8 +338,19 @@ def _release(
     draft: Draft, held: list[Grant], reason: str, request: str, taken_by: str = ""
 ) -> None:
     for g in held:
-        what = (g.path, g.mode, g.fence, draft.now - g.since, reason, taken_by)
-        draft.emit(ev.LockReleased(g.stream, g.attempt, request, *what))
+        draft.emit(
+            ev.LockReleased(
+                g.stream,
+                g.attempt,
+                request,
+                path=g.path,
+                mode=g.mode,
+                fence=g.fence,
+                held_seconds=draft.now - g.since,
+                reason=reason,
+                taken_by=taken_by,
+            )
+        )
         upgrade = ask_at(draft.state.locks, g.stream, g.path)
         if upgrade is not None and upgrade.upgrades == g.fence:
             withdraw_ask(draft, upgrade, "the lock that it upgrades was given up", "ask anew")

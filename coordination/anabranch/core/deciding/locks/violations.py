@@ -107,7 +107,11 @@ def removal_kept(draft: Draft, stream: StreamId, fact: inputs.ResultReady) -> No
         return
     which = counted(fact.files_before, "file")
     reason = f"{stream} removed {fact.files_removed} of the {which} that it started from"
-    draft.emit(ev.LockViolated(stream, fact.attempt, "", WHOLE_FOLDER, None, None, reason))
+    draft.emit(
+        ev.LockViolated(
+            stream, fact.attempt, "", path=WHOLE_FOLDER, holder=None, fence=None, reason=reason
+        )
+    )
 
 
 def _violation(
@@ -118,11 +122,19 @@ def _violation(
         holder = grant.stream or "the operator"
         reason = f"{fact.stream} wrote {path}, which {holder} holds (fence {grant.fence})"
         return ev.LockViolated(
-            fact.stream, fact.attempt, "", path, grant.stream, grant.fence, reason
+            fact.stream,
+            fact.attempt,
+            "",
+            path=path,
+            holder=grant.stream,
+            fence=grant.fence,
+            reason=reason,
         )
     if allowed and not covered_by_any(path, allowed):
         reason = f"{fact.stream} wrote {path}, outside the paths that its plan lets it write"
-        return ev.LockViolated(fact.stream, fact.attempt, "", path, None, None, reason)
+        return ev.LockViolated(
+            fact.stream, fact.attempt, "", path=path, holder=None, fence=None, reason=reason
+        )
     return None
 
 

@@ -47,7 +47,11 @@ def arrive(draft: Draft, call: calls.Arrive) -> None:
         if call.wait and not known.waits:
             draft.emit(
                 ev.ArrivalWaitBegan(
-                    call.point, caller.stream, caller.attempt, call.request, known.ticket
+                    call.point,
+                    stream=caller.stream,
+                    attempt=caller.attempt,
+                    request=call.request,
+                    ticket=known.ticket,
                 )
             )
             return
@@ -56,12 +60,12 @@ def arrive(draft: Draft, call: calls.Arrive) -> None:
         return
     arrived = ev.ConvergenceArrived(
         call.point,
-        caller.stream,
-        caller.attempt,
-        call.request,
-        gathering.round,
-        call.value,
-        call.wait,
+        stream=caller.stream,
+        attempt=caller.attempt,
+        request=call.request,
+        round=gathering.round,
+        value=call.value,
+        waits=call.wait,
     )
     with draft.because_of(draft.emit(arrived)):
         consult(draft, call.point)
@@ -123,13 +127,22 @@ def consult(draft: Draft, point: PointId) -> None:
     synced = synchronise(draft, point, _snapshots(values))
     clashes = tuple(sorted({clash.key for _, clash in synced.clashes}))
     aggregated = ev.ConvergenceAggregated(
-        point, gathering.round, value, tuple(values), synced.version, clashes
+        point,
+        round=gathering.round,
+        value=value,
+        streams=tuple(values),
+        version=synced.version,
+        clashes=clashes,
     )
     with draft.because_of(draft.emit(aggregated)):
         for arrival in gathering.arrivals:
             draft.emit(
                 ev.ArrivalReleased(
-                    arrival.stream, arrival.attempt, arrival.request, point, gathering.round
+                    arrival.stream,
+                    arrival.attempt,
+                    arrival.request,
+                    point=point,
+                    round=gathering.round,
                 )
             )
             joined.arrived_with_all(draft, point, arrival.stream)
@@ -168,7 +181,7 @@ def give_back(draft: Draft, stream: Stream) -> None:
         return
     for point in points_with(draft.state, stream.id):
         reason = f"attempt {stream.attempt} is {stream.phase}"
-        draft.emit(ev.ConvergenceWithdrawn(point, stream.id, reason))
+        draft.emit(ev.ConvergenceWithdrawn(point, stream=stream.id, reason=reason))
 
 
 def points_with(state: State, stream: StreamId) -> list[PointId]:

@@ -56,19 +56,19 @@ def begin(draft: Draft, point: Point, decision: Checkpoint, at_work: Iterable[St
         return
     number = point.checkpoint.last + 1
     takes = {s: draft.state.checkpoints.get(s, NONE).last + 1 for s in chosen}
-    begun = ev.PointCheckpointBegun(point.id, number, takes, decision.reason)
+    begun = ev.PointCheckpointBegun(point.id, number=number, takes=takes, reason=decision.reason)
     with draft.because_of(draft.emit(begun)):
         for stream_id, take in takes.items():
             attempt = draft.stream(stream_id).attempt
             label = f"{point.id} {number}"
-            draft.emit(ev.CheckpointRequested(stream_id, attempt, "", take, label))
+            draft.emit(ev.CheckpointRequested(stream_id, attempt, "", number=take, label=label))
 
 
 def call_off(draft: Draft, point_id: PointId, reason: str) -> None:
     """End a checkpoint in the making: the point itself goes on."""
     made = draft.point(point_id).checkpoint
     if made.takes:
-        draft.emit(ev.PointCheckpointFailed(point_id, made.last, reason))
+        draft.emit(ev.PointCheckpointFailed(point_id, number=made.last, reason=reason))
 
 
 def taken_or_not(draft: Draft, stream_id: StreamId) -> None:
@@ -80,7 +80,7 @@ def taken_or_not(draft: Draft, stream_id: StreamId) -> None:
         if any(_is_awaited(draft.state, s, n) for s, n in made.takes.items()):
             continue
         if any(snapshots(draft.state, point_id)):
-            draft.emit(ev.CheckpointMergeStarted(point_id, made.last))
+            draft.emit(ev.CheckpointMergeStarted(point_id, number=made.last))
         else:
             call_off(draft, point_id, "no stream could be captured")
 
@@ -116,7 +116,13 @@ def merged(draft: Draft, fact: inputs.CheckpointMerged) -> None:
     if not made.is_merging or made.last != fact.number:
         return
     event = ev.CheckpointMerged(
-        fact.point, fact.number, fact.commit, fact.tree, fact.ref, fact.works, fact.conflicts
+        fact.point,
+        number=fact.number,
+        commit=fact.commit,
+        tree=fact.tree,
+        ref=fact.ref,
+        works=fact.works,
+        conflicts=fact.conflicts,
     )
     with draft.because_of(draft.emit(event)):
         for stream_id, paths in fact.reverted.items():
@@ -125,7 +131,9 @@ def merged(draft: Draft, fact: inputs.CheckpointMerged) -> None:
             _tell_early(draft, conflict)
         for work in fact.works:
             if work.stream in made.takes and _wants(draft.state, work, fact):
-                offered = ev.SyncOffered(work.stream, work.attempt, fact.point, fact.number)
+                offered = ev.SyncOffered(
+                    work.stream, attempt=work.attempt, point=fact.point, number=fact.number
+                )
                 draft.emit(offered)
 
 
@@ -153,14 +161,16 @@ def lines_reverted(
     stream = draft.stream(stream_id)
     news = tuple(p for p in paths if not any(w.startswith(f"{p} is as") for w in stream.warnings))
     if news:
-        draft.emit(ev.SyncedLinesReverted(stream_id, stream.attempt, point, news))
+        draft.emit(
+            ev.SyncedLinesReverted(stream_id, attempt=stream.attempt, point=point, paths=news)
+        )
 
 
 def not_merged(draft: Draft, fact: inputs.CheckpointNotMerged) -> None:
     """Without this checkpoint the last one stays, and the streams run on."""
     made = draft.point(fact.point).checkpoint
     if made.is_merging and made.last == fact.number:
-        draft.emit(ev.PointCheckpointFailed(fact.point, fact.number, fact.reason))
+        draft.emit(ev.PointCheckpointFailed(fact.point, number=fact.number, reason=fact.reason))
 
 
 def sync_done(draft: Draft, fact: inputs.SyncDone) -> None:
@@ -168,15 +178,15 @@ def sync_done(draft: Draft, fact: inputs.SyncDone) -> None:
     if _is_open(draft, fact):
         synced = ev.StreamSynced(
             fact.stream,
-            fact.attempt,
-            fact.point,
-            fact.number,
-            fact.files,
-            fact.removed,
-            fact.left_alone,
-            fact.given_tree,
-            fact.known_tree,
-            fact.was_held,
+            attempt=fact.attempt,
+            point=fact.point,
+            number=fact.number,
+            files=fact.files,
+            removed=fact.removed,
+            left_alone=fact.left_alone,
+            given_tree=fact.given_tree,
+            known_tree=fact.known_tree,
+            was_held=fact.was_held,
         )
         draft.emit(synced)
 
@@ -185,14 +195,26 @@ def sync_delayed(draft: Draft, fact: inputs.SyncDelayed) -> None:
     """Say what a stream's share of a checkpoint waits for, once a reason."""
     offer = draft.stream(fact.stream).offer
     if _is_open(draft, fact) and offer is not None and offer.waits_for != fact.reason:
-        delayed = ev.SyncDelayed(fact.stream, fact.attempt, fact.point, fact.number, fact.reason)
+        delayed = ev.SyncDelayed(
+            fact.stream,
+            attempt=fact.attempt,
+            point=fact.point,
+            number=fact.number,
+            reason=fact.reason,
+        )
         draft.emit(delayed)
 
 
 def sync_not_done(draft: Draft, fact: inputs.SyncNotDone) -> None:
     """Nothing was brought: the next checkpoint is offered again."""
     if _is_open(draft, fact):
-        declined = ev.SyncDeclined(fact.stream, fact.attempt, fact.point, fact.number, fact.reason)
+        declined = ev.SyncDeclined(
+            fact.stream,
+            attempt=fact.attempt,
+            point=fact.point,
+            number=fact.number,
+            reason=fact.reason,
+        )
         draft.emit(declined)
 
 
@@ -207,7 +229,15 @@ def give_back(draft: Draft, stream: Stream) -> None:
     offer = stream.offer
     if offer is not None and stream.phase is not Phase.CAPTURING:
         reason = f"{stream.id} is {stream.phase}"
-        draft.emit(ev.SyncDeclined(stream.id, stream.attempt, offer.point, offer.number, reason))
+        draft.emit(
+            ev.SyncDeclined(
+                stream.id,
+                attempt=stream.attempt,
+                point=offer.point,
+                number=offer.number,
+                reason=reason,
+            )
+        )
 
 
 # --- what is owed --------------------------------------------------------------------------------

@@ -75,14 +75,14 @@ def _report_end_at(draft: Draft, stream: Stream, point: Point) -> None:
         return
     if stream.phase is Phase.SUCCEEDED:
         if stream.id not in point.arrived:
-            draft.emit(ev.ConvergenceArrived(point.id, stream.id))
+            draft.emit(ev.ConvergenceArrived(point.id, stream=stream.id))
     elif stream.id not in point.departed:
-        draft.emit(ev.ConvergenceDeparted(point.id, stream.id, stream.reason))
+        draft.emit(ev.ConvergenceDeparted(point.id, stream=stream.id, reason=stream.reason))
 
 
 def reopen(draft: Draft, point_id: PointId, reason: str) -> None:
     """Open a point again and let everyone who has ended report once more."""
-    draft.emit(ev.ConvergenceReopened(point_id, reason))
+    draft.emit(ev.ConvergenceReopened(point_id, reason=reason))
     for stream_id in participants(draft.state, point_id):
         stream = draft.stream(stream_id)
         if stream.has_ended:
@@ -151,7 +151,7 @@ def _lawful_answer(draft: Draft, view: PointView) -> PointDecision:
 
 def _abandon(draft: Draft, point_id: PointId, reason: str) -> None:
     checkpoints.call_off(draft, point_id, reason)
-    draft.emit(ev.ConvergenceAbandoned(point_id, reason))
+    draft.emit(ev.ConvergenceAbandoned(point_id, reason=reason))
 
 
 def _checkpoint(draft: Draft, point: Point, decision: Checkpoint, view: PointView) -> None:
@@ -180,7 +180,7 @@ def _wait(draft: Draft, point: Point, decision: WaitForMore) -> None:
         cause = point.looks_again_cause
         draft.wakes.append(WakeAt(at=at, subject=f"point {point.id}", cause=cause, replaces=True))
     elif at != due:
-        draft.emit(ev.ConvergenceWaits(point.id, decision.reason, at))
+        draft.emit(ev.ConvergenceWaits(point.id, reason=decision.reason, look_again_at=at))
 
 
 def time_reached(draft: Draft) -> None:
@@ -244,16 +244,24 @@ def _start_merge(draft: Draft, point_id: PointId, decision: Converge) -> None:
             return  # nothing is new
     refusal = why_not_merged(state, in_order)
     if refusal:
-        draft.emit(ev.ConvergenceBlocked(point_id, refusal))
+        draft.emit(ev.ConvergenceBlocked(point_id, reason=refusal))
         return
-    draft.emit(ev.ConvergenceStarted(point_id, in_order, decision.reason, decision.is_final))
+    draft.emit(
+        ev.ConvergenceStarted(
+            point_id, streams=in_order, reason=decision.reason, is_final=decision.is_final
+        )
+    )
     if decision.is_final:
         _name_the_unchosen(draft, point_id, decision.reason)
     is_checked = bool(state.point_plan(point_id).verify)
     if not is_checked and all(state.streams[s].result is None for s in in_order):
         assert state.base is not None
         commit, tree, is_final = state.base.commit, state.base.tree, decision.is_final
-        draft.emit(ev.ConvergenceMerged(point_id, commit, tree, None, in_order, is_final=is_final))
+        draft.emit(
+            ev.ConvergenceMerged(
+                point_id, commit=commit, tree=tree, branch=None, merged=in_order, is_final=is_final
+            )
+        )
 
 
 def _name_the_unchosen(draft: Draft, point_id: PointId, reason: str) -> None:
@@ -262,7 +270,7 @@ def _name_the_unchosen(draft: Draft, point_id: PointId, reason: str) -> None:
     unchosen = tuple(s for s in point.arrived if s not in set(point.merging))
     if unchosen:
         told = f"{draft.state.point_plan(point_id).type} did not choose it: {reason}"
-        draft.emit(ev.ConvergenceLeftOut(point_id, unchosen, told))
+        draft.emit(ev.ConvergenceLeftOut(point_id, streams=unchosen, reason=told))
 
 
 def _without_those_refused(
@@ -275,7 +283,7 @@ def _without_those_refused(
         below = draft.state.topology.ancestors((stream_id,)) & out
         if stream_id not in out and (refusal or below):
             reason = refusal or f"built on {min(below)}, which is left out so far"
-            draft.emit(ev.ConvergenceLeftOut(point_id, (stream_id,), reason))
+            draft.emit(ev.ConvergenceLeftOut(point_id, streams=(stream_id,), reason=reason))
             out.add(stream_id)
     return tuple(s for s in streams if s not in out)
 
@@ -285,14 +293,14 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
     if not _is_awaited(draft, fact):
         return
     for conflict in fact.conflicts:
-        draft.emit(ev.ConflictFound(fact.point, conflict))
+        draft.emit(ev.ConflictFound(fact.point, conflict=conflict))
     if not draft.point(fact.point).is_last_merge:
         _part_merged(draft, fact)
         return
     due = tuple(c for c in fact.conflicts if resolver_is_due(draft.state, fact.point, c))
     if due:
         reason = f"{conflicts_in_words(fact)}; {RESOLVER_AT_WORK}"
-        draft.emit(ev.ConvergenceBlocked(fact.point, reason))
+        draft.emit(ev.ConvergenceBlocked(fact.point, reason=reason))
         start_resolver(draft, fact.point, due[:1])  # what follows depends on how it is settled
         return
     policy = draft.state.point_plan(fact.point).on_conflict
@@ -300,9 +308,9 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
         reason = conflicts_in_words(fact)
         blocked = policy == "ask"
         draft.emit(
-            ev.ConvergenceBlocked(fact.point, reason)
+            ev.ConvergenceBlocked(fact.point, reason=reason)
             if blocked
-            else ev.ConvergenceAbandoned(fact.point, reason)
+            else ev.ConvergenceAbandoned(fact.point, reason=reason)
         )
         return
     _quarantine_the_left_out(draft, fact)
@@ -317,13 +325,13 @@ def _part_merged(draft: Draft, fact: inputs.MergeFinished) -> None:
     policy = draft.state.point_plan(fact.point).on_conflict
     is_due = any(resolver_is_due(draft.state, fact.point, c) for c in fact.conflicts)
     if fact.conflicts and policy == "stop" and not is_due:
-        draft.emit(ev.ConvergenceAbandoned(fact.point, conflicts_in_words(fact)))
+        draft.emit(ev.ConvergenceAbandoned(fact.point, reason=conflicts_in_words(fact)))
         return
     late = tuple(s for s in draft.point(fact.point).merging if s not in fact.merged)
     if late and policy == "quarantine" and not is_due:
         _quarantine_the_left_out(draft, fact)
     elif late:
-        draft.emit(ev.ConvergenceLeftOut(fact.point, late, conflicts_in_words(fact)))
+        draft.emit(ev.ConvergenceLeftOut(fact.point, streams=late, reason=conflicts_in_words(fact)))
     accept_merge(draft, fact)
 
 
@@ -332,17 +340,17 @@ def accept_merge(draft: Draft, fact: inputs.MergeFinished) -> None:
     assert fact.commit is not None
     assert fact.tree is not None
     if fact.merged and needs_check(draft.state, fact.point, fact.tree):
-        draft.emit(ev.VerifyStarted(fact.point, fact.merged))
+        draft.emit(ev.VerifyStarted(fact.point, streams=fact.merged))
         return
     draft.emit(
         ev.ConvergenceMerged(
             fact.point,
-            fact.commit,
-            fact.tree,
-            fact.branch,
-            fact.merged,
-            fact.warnings,
-            draft.point(fact.point).is_last_merge,
+            commit=fact.commit,
+            tree=fact.tree,
+            branch=fact.branch,
+            merged=fact.merged,
+            warnings=fact.warnings,
+            is_final=draft.point(fact.point).is_last_merge,
         )
     )
 
@@ -350,7 +358,7 @@ def accept_merge(draft: Draft, fact: inputs.MergeFinished) -> None:
 def start_resolver(draft: Draft, point_id: PointId, conflicts: tuple[ev.Conflict, ...]) -> None:
     """Ask the plan's resolver, one at a time a point: what comes up meanwhile comes up again."""
     if not draft.point(point_id).resolving:
-        draft.emit(ev.ResolverStarted(point_id, conflicts))
+        draft.emit(ev.ResolverStarted(point_id, conflicts=conflicts))
 
 
 def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:
@@ -370,7 +378,7 @@ def _quarantine_the_left_out(draft: Draft, fact: inputs.MergeFinished) -> None:
 
 def leave_out(draft: Draft, stream: StreamId, point: PointId, reason: str) -> None:
     """Quarantine a stream at a point, and let its points know before one of them merges."""
-    draft.emit(ev.StreamQuarantined(stream, reason, point))
+    draft.emit(ev.StreamQuarantined(stream, reason=reason, point=point))
     report_end(draft, draft.stream(stream))
 
 
@@ -384,7 +392,7 @@ def conflicts_in_words(fact: inputs.MergeFinished) -> str:
 def merge_failed(draft: Draft, fact: inputs.MergeFailed) -> None:
     """The merge could not be done at all: nothing is lost, a person has to look."""
     if _is_awaited(draft, fact):
-        draft.emit(ev.ConvergenceBlocked(fact.point, fact.reason))
+        draft.emit(ev.ConvergenceBlocked(fact.point, reason=fact.reason))
 
 
 def _is_awaited(draft: Draft, fact: inputs.MergeFinished | inputs.MergeFailed) -> bool:
@@ -405,4 +413,4 @@ def recapture_conflicting(draft: Draft, reason: str) -> None:
     for stream_id in dict.fromkeys(streams):
         stream = draft.stream(stream_id)
         if stream.phase is Phase.SUCCEEDED and stream.workspace:
-            draft.emit(ev.RecaptureRequested(stream_id, reason))
+            draft.emit(ev.RecaptureRequested(stream_id, reason=reason))

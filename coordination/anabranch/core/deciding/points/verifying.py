@@ -35,18 +35,32 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
     if not is_awaited or fact.streams != point.probe:
         return
     if fact.passed is None:
-        draft.emit(ev.VerifyAborted(fact.point, fact.streams, fact.reason))
-        draft.emit(ev.ConvergenceBlocked(fact.point, f"verify came to no result: {fact.reason}"))
+        draft.emit(ev.VerifyAborted(fact.point, streams=fact.streams, reason=fact.reason))
+        draft.emit(
+            ev.ConvergenceBlocked(fact.point, reason=f"verify came to no result: {fact.reason}")
+        )
         return
     remembered, failures = fact.is_remembered, point.probe_failures
     if fact.passed:
         draft.emit(
-            ev.VerifyPassed(fact.point, fact.streams, fact.tree, fact.seconds, remembered, failures)
+            ev.VerifyPassed(
+                fact.point,
+                streams=fact.streams,
+                tree=fact.tree,
+                seconds=fact.seconds,
+                is_remembered=remembered,
+                failures=failures,
+            )
         )
     elif _may_try_again(draft, point, fact):
         draft.emit(
             ev.VerifyRetried(
-                fact.point, fact.streams, failures + 1, fact.exit_code, fact.reason, fact.log
+                fact.point,
+                streams=fact.streams,
+                failures=failures + 1,
+                exit_code=fact.exit_code,
+                reason=fact.reason,
+                log=fact.log,
             )
         )
         return
@@ -54,13 +68,13 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
         draft.emit(
             ev.VerifyFailed(
                 fact.point,
-                fact.streams,
-                fact.tree,
-                fact.exit_code,
-                fact.reason,
-                fact.seconds,
-                fact.log,
-                remembered,
+                streams=fact.streams,
+                tree=fact.tree,
+                exit_code=fact.exit_code,
+                reason=fact.reason,
+                seconds=fact.seconds,
+                log=fact.log,
+                is_remembered=remembered,
             )
         )
     _go_on(draft, fact.point)
@@ -80,12 +94,16 @@ def _go_on(draft: Draft, point_id: PointId) -> None:
     again = {frozenset(streams): passed for streams, passed in point.probes_again}
     step = next_step(order, lambda stream: state.topology.ancestors([stream]), known, again)
     if isinstance(step, Probe):
-        draft.emit(ev.VerifyStarted(point_id, step.streams, step.is_again))
+        draft.emit(ev.VerifyStarted(point_id, streams=step.streams, is_again=step.is_again))
     elif isinstance(step, Passes):
-        draft.emit(ev.ConvergenceStarted(point_id, point.checking, "verified", point.is_last_merge))
+        draft.emit(
+            ev.ConvergenceStarted(
+                point_id, streams=point.checking, reason="verified", is_final=point.is_last_merge
+            )
+        )
     elif isinstance(step, BaseFails):
         told = f"verify fails on what everybody started from, so nobody is to blame: {reason}"
-        draft.emit(ev.ConvergenceBlocked(point_id, told))
+        draft.emit(ev.ConvergenceBlocked(point_id, reason=told))
     elif isinstance(step, Unreliable):
         _cannot_tell(draft, point, step)
     else:
@@ -98,9 +116,9 @@ def _cannot_tell(draft: Draft, point: Point, found: Unreliable) -> None:
     if len(found.streams) > 3:
         whom += f" and {len(found.streams) - 3} more"
     told = f"verify is not reliable: with {whom} it has passed once and failed once"
-    draft.emit(ev.VerifyUnreliable(point.id, found.streams, told))
+    draft.emit(ev.VerifyUnreliable(point.id, streams=found.streams, reason=told))
     hint = "nobody is left out; mend the check, or let it be tried again with verify_retries"
-    draft.emit(ev.ConvergenceBlocked(point.id, f"{told}; {hint}"))
+    draft.emit(ev.ConvergenceBlocked(point.id, reason=f"{told}; {hint}"))
 
 
 def _deal_with(draft: Draft, point: Point, found: Guilty, reason: str) -> None:
@@ -108,9 +126,9 @@ def _deal_with(draft: Draft, point: Point, found: Guilty, reason: str) -> None:
     names = " together with ".join(found.streams[::-1])
     told = f"verify fails with {names}: {reason}"
     runs = len(point.probes) + len(point.probes_again)
-    draft.emit(ev.GuiltyFound(point.id, found.streams, runs, told))
+    draft.emit(ev.GuiltyFound(point.id, streams=found.streams, runs=runs, reason=told))
     if draft.state.point_plan(point.id).on_failure == "stop":
-        draft.emit(ev.ConvergenceAbandoned(point.id, told))
+        draft.emit(ev.ConvergenceAbandoned(point.id, reason=told))
         return
     late = found.streams[-1]
     convergence.leave_out(draft, late, point.id, f"left out of {point.id}: {told}")
@@ -137,10 +155,12 @@ def _merge_the_rest(draft: Draft, point: Point, without: StreamId) -> None:
     state = draft.state
     rest = tuple(s for s in point.checking if state.streams[s].phase is Phase.SUCCEEDED)
     if not rest:
-        draft.emit(ev.ConvergenceAbandoned(point.id, f"without {without} nothing is left"))
+        draft.emit(ev.ConvergenceAbandoned(point.id, reason=f"without {without} nothing is left"))
         return
     reason = f"{without} is left out"
-    draft.emit(ev.ConvergenceStarted(point.id, rest, reason, point.is_last_merge))
+    draft.emit(
+        ev.ConvergenceStarted(point.id, streams=rest, reason=reason, is_final=point.is_last_merge)
+    )
 
 
 def failure_that_stops(state: State) -> str | None:

@@ -37,7 +37,9 @@ def ask(draft: Draft, call: Checkpoint) -> None:
         draft.answer = refused("your last checkpoints are still being taken", "wait for them")
         return
     draft.emit(
-        ev.CheckpointRequested(stream.id, stream.attempt, call.request, mine.last + 1, call.label)
+        ev.CheckpointRequested(
+            stream.id, stream.attempt, call.request, number=mine.last + 1, label=call.label
+        )
     )
 
 
@@ -50,13 +52,13 @@ def ready(draft: Draft, fact: inputs.CheckpointReady) -> None:
                 fact.stream,
                 fact.attempt,
                 wanted.request,
-                fact.number,
-                wanted.label,
-                fact.commit,
-                fact.tree,
-                fact.ref,
-                fact.files_changed,
-                fact.start_tree,
+                number=fact.number,
+                label=wanted.label,
+                commit=fact.commit,
+                tree=fact.tree,
+                ref=fact.ref,
+                files_changed=fact.files_changed,
+                start_tree=fact.start_tree,
             )
         )
 
@@ -83,7 +85,11 @@ def owed_to(state: State, stream: Stream) -> Iterator[fx.Effect]:
 
 
 def _fail(draft: Draft, stream: StreamId, wanted: Wanted, reason: str) -> None:
-    draft.emit(ev.CheckpointFailed(stream, wanted.attempt, wanted.request, wanted.number, reason))
+    draft.emit(
+        ev.CheckpointFailed(
+            stream, wanted.attempt, wanted.request, number=wanted.number, reason=reason
+        )
+    )
 
 
 CALLS: dict[type[Call], Handler] = {Checkpoint: ask}

@@ -45,14 +45,21 @@ def heartbeat(draft: Draft, call: calls.Heartbeat) -> None:
         return
     caller = call.caller
     said = ev.StreamHeartbeat(
-        caller.stream, caller.attempt, "", call.status or "", call.progress, call.info or {}
+        caller.stream,
+        caller.attempt,
+        "",
+        status=call.status or "",
+        progress=call.progress,
+        info=call.info or {},
     )
     known = last_said(draft.state, caller.stream)
     if known is not None:
         _hear(draft, known, _completed(known, said, call))
     stream = draft.state.streams.get(caller.stream)
     if stream is not None and stream.phase is Phase.RUNNING and has_to_answer(stream):
-        draft.emit(ev.StreamProgressed(stream.id, stream.attempt, "it sent a heartbeat"))
+        draft.emit(
+            ev.StreamProgressed(stream.id, attempt=stream.attempt, evidence="it sent a heartbeat")
+        )
 
 
 def heard(draft: Draft, fact: inputs.HeartbeatHeard) -> None:
@@ -61,7 +68,12 @@ def heard(draft: Draft, fact: inputs.HeartbeatHeard) -> None:
     if known is None or _attempt_of(draft.state, fact.stream) != fact.attempt:
         return
     said = ev.StreamHeartbeat(
-        fact.stream, fact.attempt, "", fact.status, fact.progress, dict(fact.info)
+        fact.stream,
+        fact.attempt,
+        "",
+        status=fact.status,
+        progress=fact.progress,
+        info=dict(fact.info),
     )
     if not says_the_same(known, fact):
         _hear(draft, known, said, is_last=fact.is_last)

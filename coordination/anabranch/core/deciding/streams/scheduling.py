@@ -32,13 +32,15 @@ def reconsider(draft: Draft, stream_id: StreamId) -> None:
     for dependency in plan.depends_on:
         never = why_never(draft.state, dependency)
         if never:
-            draft.emit(ev.StreamSkipped(stream_id, never, dependency.stream or None))
+            draft.emit(
+                ev.StreamSkipped(stream_id, reason=never, because_of=dependency.stream or None)
+            )
             return
         unmet += not is_met(draft.state, dependency)
     if not unmet and stream.phase is Phase.WAITING:
         never = resources.why_never(draft.state, stream_id, plan.resources)
         if never:
-            draft.emit(ev.StreamSkipped(stream_id, never))
+            draft.emit(ev.StreamSkipped(stream_id, reason=never))
         else:
             enqueue(draft, stream, draft.now + plan.after_seconds)
 
@@ -115,7 +117,9 @@ def enqueue(draft: Draft, stream: Stream, not_before: float) -> None:
         attempt=stream.attempt + 1,
     )
     rank = draft.strategies.balancer(draft.state.plan.balancer).rank(view)
-    draft.emit(ev.StreamQueued(stream.id, stream.attempt + 1, rank, not_before))
+    draft.emit(
+        ev.StreamQueued(stream.id, attempt=stream.attempt + 1, rank=rank, not_before=not_before)
+    )
 
 
 def admit(draft: Draft) -> None:
@@ -133,7 +137,7 @@ def admit(draft: Draft) -> None:
             continue
         # It was queued just now, or waited for the slot that something else has just left.
         with draft.because_of(max(stream.cause, draft.cause or 0)):
-            draft.emit(ev.StreamAdmitted(stream_id, stream.attempt))
+            draft.emit(ev.StreamAdmitted(stream_id, attempt=stream.attempt))
             resources.grant_to_admitted(draft, stream)
         free -= 1
         if not free:
@@ -148,7 +152,7 @@ def _is_kept_waiting(
         draft.state, stream.id, draft.state.stream_plan(stream.id).resources
     )
     if never:
-        draft.emit(ev.StreamSkipped(stream.id, never))
+        draft.emit(ev.StreamSkipped(stream.id, reason=never))
         return True
     if breakers.why_not_admitted(draft.state, stream) is not None:
         return True
@@ -164,14 +168,14 @@ def give_up_the_rest(draft: Draft) -> None:
     reason = f"{failed} failed, so nothing new was started (--keep-going runs the rest)"
     for plan in state.plan.streams:
         if state.streams[plan.id].phase in (Phase.WAITING, Phase.QUEUED):
-            draft.emit(ev.StreamSkipped(plan.id, reason, failed))
+            draft.emit(ev.StreamSkipped(plan.id, reason=reason, because_of=failed))
 
 
 def call_off_the_rest(draft: Draft, reason: str) -> None:
     """After a conflict that ends the run, start nothing any more."""
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase in (Phase.WAITING, Phase.QUEUED, Phase.RETRYING):
-            draft.emit(ev.StreamSkipped(plan.id, f"called off: {reason}"))
+            draft.emit(ev.StreamSkipped(plan.id, reason=f"called off: {reason}"))
 
 
 def retry_due(draft: Draft, stream: Stream) -> None:

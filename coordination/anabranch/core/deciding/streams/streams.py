@@ -48,13 +48,13 @@ def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
     draft.emit(
         ev.WorkspacePrepared(
             fact.stream,
-            fact.attempt,
-            fact.path,
-            fact.start_commit,
-            fact.start_tree,
-            fact.warnings,
-            fact.kept,
-            fact.restored,
+            attempt=fact.attempt,
+            path=fact.path,
+            start_commit=fact.start_commit,
+            start_tree=fact.start_tree,
+            warnings=fact.warnings,
+            kept=fact.kept,
+            restored=fact.restored,
         )
     )
     with draft.because_of_the_latest():
@@ -71,20 +71,20 @@ def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None
         return
     plan = draft.state.stream_plan(stream.id)
     conflict = replace(fact.conflict, halts=stream.id)
-    draft.emit(ev.ConflictFound(plan.converge, conflict, stream.id))
+    draft.emit(ev.ConflictFound(plan.converge, conflict=conflict, stream=stream.id))
     paths = ", ".join(p.path for p in conflict.paths[:3])
     reason = f"the results it starts from conflict in {paths}"
     if resolver_is_due(draft.state, plan.converge, conflict):
-        draft.emit(ev.StreamBlocked(stream.id, f"{reason}; {RESOLVER_AT_WORK}"))
+        draft.emit(ev.StreamBlocked(stream.id, reason=f"{reason}; {RESOLVER_AT_WORK}"))
         start_resolver(draft, plan.converge, (conflict,))
         return
     match draft.state.point_plan(plan.converge).on_conflict:
         case "quarantine":
-            draft.emit(ev.StreamQuarantined(stream.id, reason, plan.converge))
+            draft.emit(ev.StreamQuarantined(stream.id, reason=reason, point=plan.converge))
         case "stop":
-            draft.emit(ev.StreamFailed(stream.id, stream.attempt, reason))
+            draft.emit(ev.StreamFailed(stream.id, attempt=stream.attempt, reason=reason))
         case _:
-            draft.emit(ev.StreamBlocked(stream.id, reason))
+            draft.emit(ev.StreamBlocked(stream.id, reason=reason))
 
 
 def effect_failed(draft: Draft, fact: inputs.EffectFailed) -> None:
@@ -92,7 +92,7 @@ def effect_failed(draft: Draft, fact: inputs.EffectFailed) -> None:
     stream = draft.stream(fact.stream)
     if stream.phase not in (Phase.PREPARING, Phase.STARTING, Phase.CAPTURING):
         return
-    draft.emit(ev.AttemptFailed(stream.id, stream.attempt, fact.reason))
+    draft.emit(ev.AttemptFailed(stream.id, attempt=stream.attempt, reason=fact.reason))
     why = why_not_succeeded(draft, stream) if stream.phase is Phase.CAPTURING else fact.reason
     if why is None:
         conclude(draft, draft.stream(stream.id), fact.reason, kind=NOT_CAPTURED)
@@ -106,7 +106,7 @@ def effect_delayed(draft: Draft, fact: inputs.EffectDelayed) -> None:
     """Say why a stream does not go on; the performer keeps trying."""
     stream = draft.stream(fact.stream)
     if stream.is_active and not stream.reason.startswith(fact.reason):
-        draft.emit(ev.StreamDelayed(stream.id, stream.attempt, fact.reason))
+        draft.emit(ev.StreamDelayed(stream.id, attempt=stream.attempt, reason=fact.reason))
 
 
 def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
@@ -116,12 +116,19 @@ def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
         return
     draft.emit(
         ev.StreamStarted(
-            fact.stream, fact.attempt, fact.pid, fact.holder_pid, fact.log, fact.happened_at
+            fact.stream,
+            attempt=fact.attempt,
+            pid=fact.pid,
+            holder_pid=fact.holder_pid,
+            log=fact.log,
+            happened_at=fact.happened_at,
         )
     )
     if stream.stop:
         draft.emit(
-            ev.StreamStopRequested(stream.id, stream.attempt, stream.stop.reason, stream.stop.then)
+            ev.StreamStopRequested(
+                stream.id, attempt=stream.attempt, reason=stream.stop.reason, then=stream.stop.then
+            )
         )
 
 
@@ -133,13 +140,13 @@ def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
     draft.emit(
         ev.StreamExited(
             fact.stream,
-            fact.attempt,
-            fact.exit_code,
-            fact.signal,
-            fact.error,
-            fact.happened_at,
-            fact.survivors_ended,
-            fact.lost_bytes,
+            attempt=fact.attempt,
+            exit_code=fact.exit_code,
+            signal=fact.signal,
+            error=fact.error,
+            happened_at=fact.happened_at,
+            survivors_ended=fact.survivors_ended,
+            lost_bytes=fact.lost_bytes,
         )
     )
 
@@ -147,26 +154,28 @@ def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
 def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
     """A flood of output does not end a stream; people get to know."""
     if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
-        draft.emit(ev.OutputCut(fact.stream, fact.attempt, fact.left_out_bytes))
+        draft.emit(
+            ev.OutputCut(fact.stream, attempt=fact.attempt, left_out_bytes=fact.left_out_bytes)
+        )
 
 
 def held(draft: Draft, fact: inputs.StreamHeld) -> None:
     """A stream that fills the disk stands still; what it waits for is told."""
     stream = draft.stream(fact.stream)
     if stream.phase is Phase.RUNNING and not stream.held:
-        draft.emit(ev.StreamHeld(fact.stream, fact.attempt, fact.reason))
+        draft.emit(ev.StreamHeld(fact.stream, attempt=fact.attempt, reason=fact.reason))
 
 
 def let_go(draft: Draft, fact: inputs.StreamLetGo) -> None:
     """There is room again."""
     if draft.stream(fact.stream).held:
-        draft.emit(ev.StreamLetGo(fact.stream, fact.attempt))
+        draft.emit(ev.StreamLetGo(fact.stream, attempt=fact.attempt))
 
 
 def process_lost(draft: Draft, fact: inputs.ProcessLost) -> None:
     """The process vanished and nobody knows how it ended."""
     if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
-        draft.emit(ev.StreamLost(fact.stream, fact.attempt, fact.reason))
+        draft.emit(ev.StreamLost(fact.stream, attempt=fact.attempt, reason=fact.reason))
 
 
 def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
@@ -185,12 +194,12 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
         draft.emit(
             ev.PartialCaptured(
                 stream.id,
-                stream.attempt,
-                fact.commit,
-                fact.ref,
-                fact.files_changed,
-                fact.log_tail,
-                fact.warnings,
+                attempt=stream.attempt,
+                commit=fact.commit,
+                ref=fact.ref,
+                files_changed=fact.files_changed,
+                log_tail=fact.log_tail,
+                warnings=fact.warnings,
             )
         )
     told = "; ".join(text for text in (why, fault) if text)
@@ -202,19 +211,23 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
 def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
     """Keep the result, unless what it was built on has been left out meanwhile."""
     if not fact.commit:
-        draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, "exit 0, worked in your folder"))
+        draft.emit(
+            ev.StreamSucceeded(
+                stream.id, attempt=stream.attempt, reason="exit 0, worked in your folder"
+            )
+        )
         return
     draft.emit(
         ev.ResultCaptured(
             stream.id,
-            stream.attempt,
-            fact.commit,
-            fact.tree,
-            fact.files_changed,
-            fact.ref,
-            fact.warnings,
-            fact.start_tree,
-            tuple(path for path in fact.ignored if is_worth_naming(path)),
+            attempt=stream.attempt,
+            commit=fact.commit,
+            tree=fact.tree,
+            files_changed=fact.files_changed,
+            ref=fact.ref,
+            warnings=fact.warnings,
+            start_tree=fact.start_tree,
+            ignored=tuple(path for path in fact.ignored if is_worth_naming(path)),
         )
     )
     if fact.reverted:
@@ -222,18 +235,18 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
         lines_reverted(draft, point, stream.id, fact.reverted)
     strays_kept(draft, stream.id, stream.attempt, fact.strays)
     removal_kept(draft, stream.id, fact)
-    draft.emit(ev.StreamSucceeded(stream.id, stream.attempt, _success(stream, fact)))
+    draft.emit(ev.StreamSucceeded(stream.id, attempt=stream.attempt, reason=_success(stream, fact)))
     below = left_out_below(draft.state, stream.id)
     if below:
         why, where = f"built on {below}, which was left out", draft.state.stream_plan(stream.id)
-        draft.emit(ev.StreamQuarantined(stream.id, why, where.converge))
+        draft.emit(ev.StreamQuarantined(stream.id, reason=why, point=where.converge))
 
 
 def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
     """A clean-up took the folder of an attempt that is over."""
     stream = draft.stream(fact.stream)
     if not stream.is_active or fact.attempt < stream.attempt:
-        draft.emit(ev.WorkspaceReclaimed(fact.stream, fact.attempt, fact.rescue))
+        draft.emit(ev.WorkspaceReclaimed(fact.stream, attempt=fact.attempt, rescue=fact.rescue))
 
 
 def _success(stream: Stream, fact: inputs.ResultReady) -> str:
@@ -283,7 +296,7 @@ def conclude(
     ``kind`` is what the engine knows of the failure; None asks the classifiers.
     """
     if stream.stop and stream.stop.then == Phase.STOPPED:
-        draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
+        draft.emit(ev.StreamStopped(stream.id, reason=stream.stop.reason))
         return
     is_known = kind is not None
     kind = kind or _failure_class(draft, stream, reason, log_tail)
@@ -293,11 +306,21 @@ def conclude(
     why += _left_behind(draft, stream)
     is_called_off = draft.state.stop_reason or conflict_that_stops(draft.state)
     if isinstance(decision, GiveUp) or is_called_off:
-        draft.emit(ev.StreamFailed(stream.id, stream.attempt, why, kind.name))
+        draft.emit(
+            ev.StreamFailed(stream.id, attempt=stream.attempt, reason=why, failure_class=kind.name)
+        )
         return
     retry_at = draft.now + decision.delay_seconds
     told = f"{why}; {decision.reason}"
-    draft.emit(ev.RetryScheduled(stream.id, stream.attempt, retry_at, told, kind.name))
+    draft.emit(
+        ev.RetryScheduled(
+            stream.id,
+            attempt=stream.attempt,
+            retry_at=retry_at,
+            reason=told,
+            failure_class=kind.name,
+        )
+    )
 
 
 def _left_behind(draft: Draft, stream: Stream) -> str:
@@ -340,15 +363,17 @@ def request_stop(draft: Draft, stream: Stream, reason: str, then: str) -> None:
         return
     if stream.is_active:
         if stream.phase is not Phase.CAPTURING:
-            draft.emit(ev.StreamStopRequested(stream.id, stream.attempt, reason, then))
+            draft.emit(
+                ev.StreamStopRequested(stream.id, attempt=stream.attempt, reason=reason, then=then)
+            )
         return
-    draft.emit(ev.StreamStopped(stream.id, reason))
+    draft.emit(ev.StreamStopped(stream.id, reason=reason))
 
 
 def end_without_process(draft: Draft, stream: Stream) -> None:
     """The stream was told to end before its process ran."""
     assert stream.stop is not None
-    draft.emit(ev.StreamStopped(stream.id, stream.stop.reason))
+    draft.emit(ev.StreamStopped(stream.id, reason=stream.stop.reason))
 
 
 def time_reached(draft: Draft, stream: Stream) -> None:

@@ -27,7 +27,14 @@ class PointWaits:
         for point, arrival in waiting_at(state, stream):
             for other in arrivals.missing(state, point):
                 what = f"{other} to arrive at {point}"
-                yield Edge(stream, other, what, arrival.since, self.kind, arrival.ticket)
+                yield Edge(
+                    waiter=stream,
+                    holder=other,
+                    what=what,
+                    since=arrival.since,
+                    kind=self.kind,
+                    ticket=arrival.ticket,
+                )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         """Whoever has not come is waited for, and so may be whom one depends on who has not begun.
@@ -52,12 +59,12 @@ class PointWaits:
                 draft.emit(
                     ev.ConvergenceWithdrawn(
                         point,
-                        arrival.stream,
-                        reason,
-                        arrival.attempt,
-                        arrival.request,
-                        hint,
-                        cycle,
+                        stream=arrival.stream,
+                        reason=reason,
+                        attempt=arrival.attempt,
+                        request=arrival.request,
+                        hint=hint,
+                        cycle=cycle,
                     )
                 )
 

@@ -94,7 +94,15 @@ def _withdraw(draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edg
     for w in draft.state.resources.queue:
         if w.ticket == edge.ticket:
             draft.emit(
-                ev.ResourcesWithdrawn(w.stream, w.attempt, w.request, w.ticket, reason, hint, cycle)
+                ev.ResourcesWithdrawn(
+                    w.stream,
+                    w.attempt,
+                    w.request,
+                    ticket=w.ticket,
+                    reason=reason,
+                    hint=hint,
+                    cycle=cycle,
+                )
             )
 
 
@@ -110,7 +118,14 @@ class ReservationWaits:
                 older = goes_before(reserved, w.since, stream, w.amounts)
                 if older is not None and older.stream != stream:
                     what = f"what {older.stream} has waited longer for"
-                    yield Edge(stream, older.stream, what, w.since, self.kind, w.ticket)
+                    yield Edge(
+                        waiter=stream,
+                        holder=older.stream,
+                        what=what,
+                        since=w.since,
+                        kind=self.kind,
+                        ticket=w.ticket,
+                    )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         """Whoever is gone before is in the queue too, or ready and only resources are missing."""
@@ -134,7 +149,14 @@ class TurnWaits:
         older = goes_before_start(state, reservations(state, state.at), found)
         if older is not None and older.stream != stream:
             what = f"what {older.stream} has waited longer for"
-            yield Edge(stream, older.stream, what, ready_since(found), self.kind, found.cause)
+            yield Edge(
+                waiter=stream,
+                holder=older.stream,
+                what=what,
+                since=ready_since(found),
+                kind=self.kind,
+                ticket=found.cause,
+            )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         """Whether a ready stream has waited for so long that others have to let it go before.
@@ -213,4 +235,6 @@ def _edges(
         needed = [] if lack.is_met_by(left) else sorted(h for h in lack.holders if h in stuck)
     for holder in needed:
         what = f"{lack.what}, which {holder} holds"
-        yield Edge(stream, holder, what, lack.since, kind, lack.ticket)
+        yield Edge(
+            waiter=stream, holder=holder, what=what, since=lack.since, kind=kind, ticket=lack.ticket
+        )

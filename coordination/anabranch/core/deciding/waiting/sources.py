@@ -41,7 +41,14 @@ class LockWaits:
         for ask in sorted(asks_of(table, stream), key=lambda a: a.ticket):
             for blocker in sorted(essential_blockers(table, ask), key=_number):
                 what = _what(blocker)
-                yield Edge(stream, blocker.stream, what, ask.since, self.kind, ask.ticket)
+                yield Edge(
+                    waiter=stream,
+                    holder=blocker.stream,
+                    what=what,
+                    since=ask.since,
+                    kind=self.kind,
+                    ticket=ask.ticket,
+                )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         table = state.locks
@@ -90,7 +97,14 @@ class DependencyWaits:
             if not dependency.capability and not is_met(state, dependency):
                 for holder in who_can_meet(state, dependency):
                     what = f"{holder}, which it depends on"
-                    yield Edge(stream, holder, what, found.since, self.kind, found.cause)
+                    yield Edge(
+                        waiter=stream,
+                        holder=holder,
+                        what=what,
+                        since=found.since,
+                        kind=self.kind,
+                        ticket=found.cause,
+                    )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         """Somebody who has not begun holds nothing: only who waits at a point waits for him.
@@ -144,7 +158,14 @@ class BreakerWaits:
             probe = state.breakers.breaker(name).probe
             if probe is not None:
                 what = f"{probe}, which tries first whether {name} goes again"
-                yield Edge(stream, probe, what, ready_since(found), self.kind, found.cause)
+                yield Edge(
+                    waiter=stream,
+                    holder=probe,
+                    what=what,
+                    since=ready_since(found),
+                    kind=self.kind,
+                    ticket=found.cause,
+                )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         """The one that tries has a slot, and so it is looked at for that."""
@@ -168,7 +189,14 @@ class RegistrationWaits:
         for other in joined.depends_on:
             if state.streams[other].phase is not Phase.SUCCEEDED:
                 what = f"{other}, which it depends on"
-                yield Edge(stream, other, what, joined.since, self.kind, joined.ticket)
+                yield Edge(
+                    waiter=stream,
+                    holder=other,
+                    what=what,
+                    since=joined.since,
+                    kind=self.kind,
+                    ticket=joined.ticket,
+                )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         return any(

@@ -130,7 +130,11 @@ def _break(
     lost = at_stake(draft.state, edge.waiter, draft.now)
     told = f"{words}; {victim} loses least ({lost:.0f} s of work), so its wait is given up"
     with draft.because_of(
-        draft.emit(ev.DeadlockDetected(start, attempt, request, edge.waiter, ring, told))
+        draft.emit(
+            ev.DeadlockDetected(
+                start, attempt, request, victim=edge.waiter, cycle=ring, reason=told
+            )
+        )
     ):
         wanted = next(e for e in ring if e.holder == edge.waiter)
         hint = f"{wanted.waiter} waits for {wanted.what}: give that up, then ask again"

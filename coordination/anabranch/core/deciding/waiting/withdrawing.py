@@ -51,7 +51,11 @@ def _resources(draft: Draft, call: calls.Withdraw) -> bool:
     if waiting is not None:
         draft.emit(
             ev.ResourcesWithdrawn(
-                stream, waiting.attempt, waiting.request, waiting.ticket, _reason(call)
+                stream,
+                waiting.attempt,
+                waiting.request,
+                ticket=waiting.ticket,
+                reason=_reason(call),
             )
         )
     return waiting is not None
@@ -66,11 +70,18 @@ def _arrival(draft: Draft, call: calls.Withdraw) -> bool:
         if not call.is_abandoned:
             draft.emit(
                 ev.ConvergenceWithdrawn(
-                    point, stream, GIVEN_UP, arrival.attempt, arrival.request, "arrive again"
+                    point,
+                    stream=stream,
+                    reason=GIVEN_UP,
+                    attempt=arrival.attempt,
+                    request=arrival.request,
+                    hint="arrive again",
                 )
             )
         elif arrival.waits:
-            draft.emit(ev.ArrivalWaitEnded(point, stream, arrival.attempt, ABANDONED))
+            draft.emit(
+                ev.ArrivalWaitEnded(point, stream=stream, attempt=arrival.attempt, reason=ABANDONED)
+            )
         return True
     return False
 
