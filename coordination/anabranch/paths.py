@@ -1,4 +1,4 @@
-"""Where things lie: the only module that knows folders.
+"""Where things lie: the folders of the user, of a project and of a run.
 
 State lives under the XDG state folder, one folder a project, one a run. Nothing is ever written
 into the user's checkout, and nothing into its ``.git`` but objects and refs.
@@ -120,6 +120,16 @@ class RunFolder(msgspec.Struct, frozen=True):
     def diary(self) -> Path:
         """What the engine notes for its maintainers; usually not there at all."""
         return self.path / "engine.log"
+
+    @property
+    def zygote_log(self) -> Path:
+        """What the program that starts holders has said; usually nothing."""
+        return self.path / "zygote.log"
+
+    @property
+    def notices(self) -> Path:
+        """The socket on which holders say that they wrote a record."""
+        return self.path / "notify.sock"
 
     @property
     def requests(self) -> Path:

@@ -14,14 +14,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 Name = str | bytes | Path
 
 _OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_FRESH = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 _OF_OTHER_KINDS = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV)
 _CHUNK_BYTES = 1 << 20
@@ -109,40 +107,6 @@ def copy_plain(source: Path, target: Path, most_bytes: int = LARGE_FILE_BYTES) -
                 raise NotPlain(errno.EFBIG, f"it holds more than {most_bytes} bytes", str(source))
             copy.write(chunk)
     return found
-
-
-def write_whole(path: Path, content: bytes, *, to_disk: bool = False) -> None:
-    """Put a file in place in one step, whatever stands there or is planted meanwhile.
-
-    Args:
-        path: the file; only its owner can read it.
-        content: what it is to hold.
-        to_disk: whether the content must survive a power cut.
-
-    Raises OSError; what stood there is untouched then.
-    """
-    fresh = fresh_name(path)
-    try:
-        with open(fresh, "wb", opener=create_fresh) as file:
-            file.write(content)
-            if to_disk:
-                file.flush()
-                os.fsync(file.fileno())
-        fresh.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            fresh.unlink()
-        raise
-
-
-def fresh_name(path: Path) -> Path:
-    """Return a name beside a file that nobody knows beforehand, to write what will replace it."""
-    return path.with_name(f".{os.urandom(8).hex()}.new")
-
-
-def create_fresh(name: str, flags: int) -> int:
-    """Make a file where nothing stands; an ``opener`` as ``open`` takes one. Raises OSError."""
-    return os.open(name, flags | _FRESH, 0o600)
 
 
 def _not_plain(name: Name) -> NotPlain:

@@ -47,6 +47,22 @@ def is_mode(value: ast.expr) -> bool:
     return isinstance(value, ast.Constant) and value.value in ("rb", "r", "wb", "w", "ab", "a")
 
 
+LOCKS_BY_ITSELF = {"holder/zygote.py": "it imports nothing that is not in the standard library"}
+
+
+def test_locks_are_taken_in_one_place() -> None:
+    """``anabranch.files`` waits for them with a deadline; nobody else asks the kernel for one."""
+    package = ENGINE.parent
+    found = [
+        f"{name}:{call.lineno}"
+        for path in sorted(package.rglob("*.py"))
+        if (name := str(path.relative_to(package))) not in {*LOCKS_BY_ITSELF, "files.py"}
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith(("flock", "lockf"))
+    ]
+    assert not found
+
+
 def test_no_module_of_the_engine_opens_what_a_stream_could_swap() -> None:
     """Files are opened by ``anabranch.plain_files``: no link, no wait, plain, bounded."""
     found = [

@@ -16,13 +16,13 @@ from anabranch.engine import requests
 from anabranch.engine.performers.process_records import read_attempt
 from anabranch.engine.process_table import sample_trees
 from anabranch.engine.run_lock import holder_of
+from anabranch.files import replace_whole
 from anabranch.plain_files import (
     NotPlain,
     copy_plain,
     open_to_append,
     read_if_there,
     read_plain,
-    write_whole,
 )
 
 
@@ -102,9 +102,9 @@ def test_what_is_swapped_is_written_over_or_refused_never_waited_for(swapped: Pa
             open_to_append(swapped)
     if swapped.is_dir():
         with pytest.raises(OSError):
-            write_whole(swapped, b"new")
+            replace_whole(swapped, b"new")
     else:
-        write_whole(swapped, b"new")
+        replace_whole(swapped, b"new")
         assert read_plain(swapped, 3) == b"new"
     assert [p.name for p in swapped.parent.iterdir()] == [swapped.name]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from anabranch.files import LEFTOVERS, replace_whole, write_fresh
 from anabranch.plugin_store import generations as gens
 from anabranch.plugin_store.choices import Choices, read_choices, write_choices
 from anabranch.plugin_store.generations import NOTHING, Generation, InstalledPlugin, Package
@@ -86,9 +87,9 @@ def test_what_is_left_over_is_cleared_and_what_is_needed_stays(places: Places) -
     packages = [unpacked(places, name) for name in ("old", "before", "now", "half")]
     for number, package in enumerate(packages[:3], 1):
         gens.put_in_force(places, Generation(number, number - 1, packages=(package,)))
-    gens.write_durably(places.generation(4), b"number = 4\n")
+    replace_whole(places.generation(4), b"number = 4\n")
     (places.root / "staging-123").mkdir()
-    (places.root / "staging-plugins.toml-9").touch()
+    write_fresh(places.root / LEFTOVERS.replace("*", "0123456789abcdef"), b"disabled")
     assert gens.next_number(places) == 5
     gens.clear_leftovers(places)
     assert sorted(path.name for path in places.root.iterdir()) == [

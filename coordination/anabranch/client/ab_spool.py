@@ -25,7 +25,10 @@ def ask(folder: bytes, data: bytes, request: str, patience_seconds: float) -> "b
 
 
 def leave(folder: bytes, data: bytes, request: str) -> bool:
-    """Leave a request: written under another name, then renamed. False if that cannot be."""
+    """Leave a request: written under another name, then renamed. False if that cannot be.
+
+    By hand, because this program stands alone and starts in a few milliseconds.
+    """
     if not folder:
         return False
     name = folder + b"/" + request.encode()

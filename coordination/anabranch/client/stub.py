@@ -7,11 +7,12 @@ to compile each time.
 
 from __future__ import annotations
 
-import os
 import py_compile
 import shlex
 import sys
 from pathlib import Path
+
+from anabranch.files import replace_whole
 
 _COMMANDS = {"ab-stream": "ab_stream.py", "anabranch-mcp": "mcp.py"}
 _PARTS = ("ab_locked.py", "ab_spool.py", "ab_words.py", "mcp_tools.py")
@@ -25,10 +26,8 @@ def write_stubs(folder: Path) -> None:
     for name, source in _COMMANDS.items():
         program = _compiled(Path(__file__).with_name(source), folder)
         call = f"exec {shlex.quote(sys.executable)} -X utf8 -I -S {shlex.quote(str(program))}"
-        fresh = folder / f".{name}.{os.getpid()}"
-        fresh.write_text(f'#!/bin/sh\n{call} "$@"\n', "utf-8")
-        fresh.chmod(0o700)
-        fresh.rename(folder / name)
+        program_text = f'#!/bin/sh\n{call} "$@"\n'
+        replace_whole(folder / name, program_text.encode(), exact_mode=0o700)
 
 
 def _compiled(source: Path, folder: Path) -> Path:

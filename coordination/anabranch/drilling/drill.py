@@ -107,7 +107,7 @@ def run_drill(
     finally:
         injector.close()
         host.close()
-    records = list(Journal.open(host.folder / "journal.db", "read").read())
+    records = list(Journal.open(RunFolder(host.folder).journal, "read").read())
     return DrillReport(
         host.run,
         state,

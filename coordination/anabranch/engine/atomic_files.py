@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from anabranch.errors import DiskFull, WorldError
+from anabranch.files import replace_whole
 
 _OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class AtomicFileOperations:
@@ -47,7 +46,8 @@ class AtomicFileOperations:
         path = Path(file)
         try:
             with _folder_of(path, within) as folder:
-                _replace(folder, path.name, data)
+                kept = _mode_to_keep(folder, path.name)
+                replace_whole(path.name, data, at=folder, mode=0o666, exact_mode=kept, durable=True)
         except OSError as error:
             kind = DiskFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else WorldError
             reason = f"{path} was not written: {error.strerror or error}"
@@ -87,26 +87,6 @@ def _walk(root: Path, parent: Path) -> int:
     return folder
 
 
-def _replace(folder: int, name: str, data: bytes) -> None:
-    mode = _mode_to_keep(folder, name)
-    temporary = f".anabranch-{secrets.token_hex(8)}.tmp"
-    file = os.open(temporary, _CREATE, 0o666 if mode is None else 0o600, dir_fd=folder)
-    try:
-        try:
-            _write_all(file, data)
-            if mode is not None:
-                os.fchmod(file, mode)
-            os.fsync(file)
-        finally:
-            os.close(file)
-        os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary, dir_fd=folder)
-        raise
-    os.fsync(folder)
-
-
 def _mode_to_keep(folder: int, name: str) -> int | None:
     try:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -117,9 +97,3 @@ def _mode_to_keep(folder: int, name: str) -> int | None:
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file")
     return stat.S_IMODE(found.st_mode)
-
-
-def _write_all(file: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(file, rest) :]

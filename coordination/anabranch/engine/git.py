@@ -13,13 +13,11 @@ objects; everything that reads or writes files goes through it.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import signal
 import stat
 import subprocess
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -28,10 +26,10 @@ from pathlib import Path
 from anabranch.engine.git_patience import SETTING, Patience, limit_seconds
 from anabranch.engine.git_variables import OF_THE_USER
 from anabranch.errors import WorldError
+from anabranch.files import take_lock
 from anabranch.plain_files import open_plain
 
 LOCK_TIMEOUT_SECONDS = 120.0
-_LOCK_POLL_SECONDS = 0.005
 _USUALLY_SECONDS = 1.0
 
 _OVERRIDES: tuple[tuple[str, str], ...] = (
@@ -324,25 +322,14 @@ def repository_lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = open_plain(path, flags=os.O_RDWR | os.O_CREAT)
     try:
-        _wait_for_lock(descriptor, time.monotonic() + timeout_seconds)
+        if not take_lock(descriptor, timeout_seconds):
+            raise GitError(
+                "another Anabranch keeps this repository's git lock",
+                hint="wait for it to finish, or end the process that holds it",
+            )
         yield
     finally:
         os.close(descriptor)
-
-
-def _wait_for_lock(descriptor: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise GitError(
-                    "another Anabranch keeps this repository's git lock",
-                    hint="wait for it to finish, or end the process that holds it",
-                ) from None
-            time.sleep(_LOCK_POLL_SECONDS)
-        else:
-            return
 
 
 def _quoted_path(path: Path) -> str:

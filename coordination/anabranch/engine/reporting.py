@@ -18,8 +18,9 @@ from anabranch.core.views.accounting import report
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.sharing import verify_history
 from anabranch.engine.journal import Journal
+from anabranch.files import create_fresh, replacing
 from anabranch.paths import RunFolder
-from anabranch.plain_files import create_fresh, fresh_name, read_plain
+from anabranch.plain_files import read_plain
 from anabranch.undecodable import UNDECODABLE
 
 LAST_WORDS_LINES = 50
@@ -106,17 +107,11 @@ async def write_report(
     import asyncio  # here, because commands that only read reports start twice as fast without
 
     import aiofiles
-    import aiofiles.os
 
     content = await asyncio.to_thread(build_report, folder, state, now, engine_overhead)
-    temporary = fresh_name(folder.report)
-    try:
-        async with aiofiles.open(temporary, "wb", opener=create_fresh) as file:
+    with replacing(folder.report) as fresh:
+        async with aiofiles.open(fresh, "wb", opener=create_fresh) as file:
             await file.write(msgspec.json.format(msgspec.json.encode(content), indent=2))
-        await aiofiles.os.replace(temporary, folder.report)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def read_report(path: Path) -> dict[str, Any] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import secrets
 import time
@@ -42,7 +41,8 @@ from anabranch.core.inputs import (
 from anabranch.core.model.messages import OPERATOR
 from anabranch.core.model.outcome import Postponed, Refusal
 from anabranch.errors import machine_errors
-from anabranch.plain_files import NotPlain, read_if_there, read_plain, write_whole
+from anabranch.files import replace_whole, take_lock
+from anabranch.plain_files import NotPlain, read_if_there, read_plain
 from anabranch.undecodable import UNDECODABLE
 
 STOP_BY_NAME = ".stop-run"
@@ -212,11 +212,11 @@ def leave(folder: Path, request: Request) -> Path:
     folder.mkdir(mode=0o700, exist_ok=True)  # somebody may have removed it
     asked = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _wait_for(asked)
+        take_lock(asked, PATIENCE_SECONDS)  # each gets its place in the order, the slow too
         last = max((_number(name) for name in _names(folder)), default=0)
         name = f"{last + 1:020d}-{secrets.token_hex(4)}"
         try:
-            write_whole(folder / f"{name}.request", msgspec.json.encode(request))
+            replace_whole(folder / f"{name}.request", msgspec.json.encode(request))
         except OSError as error:
             if request.verb != "stop-run" or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -248,17 +248,6 @@ def keep_spare(folder: Path) -> None:
 
 def _spare(folder: Path) -> Path:
     return folder.with_name(f"{folder.name}.spare")
-
-
-def _wait_for(folder: int) -> None:
-    """Let whoever is just leaving a request finish, so that each gets its place in the order."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            return fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.01)
-    return None
 
 
 def _names(folder: Path) -> list[str]:
@@ -322,7 +311,7 @@ def answer(request: Path, refusal: Refusal | None) -> None:
         told = Answer(refusal.reason, refusal.hint, isinstance(refusal, Postponed))
     with contextlib.suppress(OSError):
         request.unlink(missing_ok=True)  # first, as that may give room for the answer
-        write_whole(request.with_suffix(".answer"), msgspec.json.encode(told))
+        replace_whole(request.with_suffix(".answer"), msgspec.json.encode(told))
 
 
 def await_answer(path: Path, timeout_seconds: float) -> Answer | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import time
 from pathlib import Path
 from typing import IO
 
+from anabranch.files import take_lock
 from anabranch.plain_files import open_plain
 from anabranch.shortage import is_short
 
@@ -36,12 +36,9 @@ class RunLock:
         it for an instant.
         """
         file = _opened(path)
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not _try(file, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                file.close()
-                return None
-            time.sleep(0.02)
+        if not take_lock(file.fileno(), _PATIENCE_SECONDS):
+            file.close()
+            return None
         _note_owner(file.fileno())
         return cls(file, path)
 
@@ -60,7 +57,7 @@ class RunLock:
         Whoever was faster has it; the journal then stops the one who writes second.
         """
         file = _opened(self._path)
-        if not _try(file, fcntl.LOCK_EX):
+        if not take_lock(file.fileno()):
             file.close()
             return
         _note_owner(file.fileno())
@@ -79,7 +76,7 @@ def holder_of(path: Path) -> int | None:
     """
     try:
         with open(open_plain(path), "rb") as file:
-            if _try(file, fcntl.LOCK_SH):
+            if take_lock(file.fileno(), shared=True):
                 return None
             return _noted_owner(file.read(NOTE_BYTES))
     except OSError as error:
@@ -93,7 +90,7 @@ def silent_since(path: Path) -> float | None:
     """
     try:
         with open(open_plain(path), "rb") as file:
-            if b'"beats"' not in file.read(NOTE_BYTES) or _try(file, fcntl.LOCK_SH):
+            if b'"beats"' not in file.read(NOTE_BYTES) or take_lock(file.fileno(), shared=True):
                 return None
             beat = os.fstat(file.fileno()).st_mtime
     except OSError:
@@ -124,11 +121,3 @@ def _note_owner(lock: int) -> None:
     )
     with contextlib.suppress(OSError):
         os.pwrite(lock, note.encode(), 0)
-
-
-def _try(file: IO[bytes], kind: int) -> bool:
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -7,9 +7,7 @@ an earlier version, and is older than anything that has one.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,8 +15,9 @@ from pathlib import Path
 from anabranch.core.events import RunStarted
 from anabranch.engine.journal import Journal
 from anabranch.errors import AnabranchError
+from anabranch.files import replace_whole, take_lock
 from anabranch.paths import RunFolder
-from anabranch.plain_files import open_plain, read_plain, write_whole
+from anabranch.plain_files import open_plain, read_plain
 
 LONGEST_NUMBER = 15
 _PATIENCE_SECONDS = 2.0
@@ -42,7 +41,7 @@ def next_number(counter: Path, runs: Iterable[RunFolder]) -> int:
 
 def note_number(home: RunFolder, number: int) -> None:
     """Keep a run's number in its folder. Raises OSError."""
-    write_whole(home.number, f"{number}\n".encode())
+    replace_whole(home.number, f"{number}\n".encode())
 
 
 def number_of(home: RunFolder) -> int | None:
@@ -92,17 +91,7 @@ def _alone(counter: Path) -> Iterator[int]:
     """Open the counter for nobody else, or for anybody if its lock is never given back."""
     file = open_plain(counter, flags=os.O_RDWR | os.O_CREAT)
     try:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not _locked(file) and time.monotonic() < deadline:
-            time.sleep(0.01)
+        take_lock(file, _PATIENCE_SECONDS)
         yield file
     finally:
         os.close(file)
-
-
-def _locked(file: int) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -13,7 +13,7 @@ import msgspec
 import tomli_w
 
 from anabranch.errors import WorldError
-from anabranch.plugin_store.generations import write_durably
+from anabranch.files import replace_whole
 from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.places import Places
 from anabranch.undecodable import UNDECODABLE
@@ -47,4 +47,4 @@ def write_choices(places: Places, choices: Choices) -> None:
     """Write what is switched off."""
     head = "# Plugins that are not loaded; anabranch plugins enable NAME takes one out.\n"
     content = head + tomli_w.dumps({"disabled": sorted(set(choices.disabled))})
-    write_durably(places.choices, content.encode())
+    replace_whole(places.choices, content.encode(), mode=0o666, durable=True)

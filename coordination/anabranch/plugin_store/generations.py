@@ -18,6 +18,7 @@ import msgspec
 import tomli_w
 
 from anabranch.errors import WorldError
+from anabranch.files import LEFTOVERS, replace_whole, replacing
 from anabranch.plugin_store.places import Places
 from anabranch.undecodable import UNDECODABLE
 
@@ -96,17 +97,15 @@ _MEND = (
 
 def put_in_force(places: Places, generation: Generation) -> None:
     """Write a generation's file and let the link point to it: the one step that installs."""
-    write_durably(places.generation(generation.number), _encoded(generation))
+    path = places.generation(generation.number)
+    replace_whole(path, _encoded(generation), mode=0o666, durable=True)
     point_to(places, generation.number)
 
 
 def point_to(places: Places, number: int) -> None:
     """Bring a generation that is there into force, by one rename."""
-    aside = places.root / f"staging-link-{os.getpid()}"
-    aside.unlink(missing_ok=True)
-    aside.symlink_to(places.generation(number).name)
-    os.replace(aside, places.current)
-    _sync_folder(places.root)
+    with replacing(places.current, durable=True) as fresh:
+        os.symlink(os.fsencode(places.generation(number).name), fresh)
 
 
 def current_number(places: Places) -> int:
@@ -152,7 +151,7 @@ def clear_leftovers(places: Places) -> None:
 
     Only for who holds the lock. A list that cannot be read keeps all that it may refer to.
     """
-    for path in places.root.glob("staging-*"):
+    for path in (*places.root.glob("staging-*"), *places.root.glob(LEFTOVERS)):
         _remove(path)
     try:
         current = current_generation(places)
@@ -169,20 +168,6 @@ def clear_leftovers(places: Places) -> None:
             _remove(folder)
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file that is either the old one or the whole new one, whatever happens."""
-    aside = path.with_name(f"staging-{path.name}-{os.getpid()}")
-    try:
-        with open(aside, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
-    _sync_folder(path.parent)
-
-
 def _encoded(generation: Generation) -> bytes:
     head = (
         "# Written by anabranch plugins; anabranch plugins rollback goes back to the one before.\n"
@@ -195,11 +180,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,7 +15,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from anabranch.errors import WorldError
-from anabranch.plain_files import read_if_there, write_whole
+from anabranch.files import replace_whole
+from anabranch.plain_files import read_if_there
 
 LONGEST_FOLDER = 85
 LONGEST_NOTE_BYTES = 4096
@@ -44,7 +45,7 @@ def _short_folder(run_folder: Path) -> Path:
         return Path(os.fsdecode(noted))
     name = blake2b(os.fsencode(run_folder), digest_size=8).hexdigest()
     folder = Path(_base(), f"anabranch-{os.getuid()}", name)
-    write_whole(note, os.fsencode(folder))
+    replace_whole(note, os.fsencode(folder))
     return folder
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from anabranch.engine.gateway import wire
 from anabranch.engine.gateway.wire import BadFrame
+from anabranch.files import replace_whole
 from anabranch.plain_files import NotPlain, open_plain
 
 MOST_ENTRIES = 8_192
@@ -122,11 +122,7 @@ class SpoolFolder:
     def answer(self, name: str, reply: bytes) -> None:
         """Answer a request and take it away. Raises OSError."""
         with self._opened() as folder:
-            fresh = f".{secrets.token_hex(8)}.new"
-            with open(os.open(fresh, _WRITE, 0o600, dir_fd=folder), "wb") as file:
-                file.write(reply)
-            target = f"{name}.answer"
-            os.rename(fresh, target, src_dir_fd=folder, dst_dir_fd=folder)
+            replace_whole(f"{name}.answer", reply, at=folder)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(f"{name}.request", dir_fd=folder)
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from anabranch.core.calls import Caller
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.errors import WorldError
-from anabranch.plain_files import read_if_there, write_whole
+from anabranch.files import replace_whole
+from anabranch.plain_files import read_if_there
 
 SECRET_BYTES = 32
 LONGEST_TOKEN = 512
@@ -73,5 +74,5 @@ def _kept(path: Path, content: bytes) -> bytes:
     """Return what a private file holds; it is made with ``content`` if there is none."""
     kept = read_if_there(path, LONGEST_TOKEN)
     if kept is None:
-        write_whole(path, content, to_disk=True)
+        replace_whole(path, content, durable=True)
     return content if kept is None else kept

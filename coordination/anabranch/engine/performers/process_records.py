@@ -11,7 +11,6 @@ tell just now (no descriptor left, no memory) is none, and whoever asked looks a
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import os
 import select
@@ -23,14 +22,8 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-from anabranch.plain_files import (
-    SMALL_FILE_BYTES,
-    NotPlain,
-    open_plain,
-    read_if_there,
-    read_plain,
-    write_whole,
-)
+from anabranch.files import replace_whole, take_lock
+from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, open_plain, read_if_there, read_plain
 from anabranch.shortage import is_short
 from anabranch.undecodable import UNDECODABLE
 
@@ -203,12 +196,9 @@ def _is_locked(path: str) -> bool | None:
     except (NotPlain, PermissionError):
         return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not take_lock(lock, shared=True)
     finally:
         os.close(lock)
-    return False
 
 
 def refuse_start(folder: Path, reason: str, wall: float, monotonic: float) -> bool:
@@ -223,13 +213,10 @@ def refuse_start(folder: Path, reason: str, wall: float, monotonic: float) -> bo
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = open_plain(folder / "lock", flags=os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if (folder / "start").exists():
+        if not take_lock(lock) or (folder / "start").exists():
             return False
         record = ExitRecord(wall=wall, monotonic=monotonic, not_started=reason)
-        write_whole(folder / "exit", msgspec.json.encode(record))
-    except BlockingIOError:
-        return False
+        replace_whole(folder / "exit", msgspec.json.encode(record))
     finally:
         os.close(lock)
     return True
@@ -242,12 +229,9 @@ def take_back(folder: Path) -> bool:
     """
     lock = open_plain(folder / "lock", flags=os.O_RDWR | os.O_CREAT)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if _is_there(str(folder / "start")):
+        if not take_lock(lock) or _is_there(str(folder / "start")):
             return False
         (folder / "exit").unlink(missing_ok=True)
-    except BlockingIOError:
-        return False
     finally:
         os.close(lock)
     return True

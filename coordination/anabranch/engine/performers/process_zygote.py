@@ -19,6 +19,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from anabranch import holder
+from anabranch.paths import RunFolder
 from anabranch.plain_files import open_to_append
 
 MOST_TRIES = 3
@@ -52,15 +53,15 @@ class _Request:
 class Zygote:
     """A running zygote, replaced when it dies."""
 
-    def __init__(self, run_folder: Path, answered: Callable[[str, Outcome, str], None]) -> None:
+    def __init__(self, run: RunFolder, answered: Callable[[str, Outcome, str], None]) -> None:
         """Prepare; nothing runs yet.
 
         Args:
-            run_folder: the run's folder.
+            run: the run's folder.
             answered: called in the loop with an attempt's name, what came of the request, and,
                 if it was refused, why.
         """
-        self._run_folder = run_folder
+        self._run = run
         self._answered = answered
         self._asked: dict[str, _Request] = {}
         self._peer: socket.socket | None = None
@@ -126,7 +127,7 @@ class Zygote:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             try:
-                self._process = await asyncio.to_thread(_run_zygote, self._run_folder, theirs)
+                self._process = await asyncio.to_thread(_run_zygote, self._run, theirs)
             except OSError:
                 ours.close()
                 raise
@@ -176,11 +177,11 @@ class Zygote:
         task.add_done_callback(self._tasks.discard)
 
 
-def _run_zygote(run_folder: Path, engine_end: socket.socket) -> subprocess.Popen[bytes]:
+def _run_zygote(run: RunFolder, engine_end: socket.socket) -> subprocess.Popen[bytes]:
     """Start the program, away from our terminal and session; raises OSError."""
-    with open_to_append(run_folder / "zygote.log") as log:
+    with open_to_append(run.zygote_log) as log:
         return subprocess.Popen(
-            [sys.executable, "-X", "utf8", "-I", "-S", str(ZYGOTE_PROGRAM), str(run_folder)],
+            [sys.executable, "-X", "utf8", "-I", "-S", str(ZYGOTE_PROGRAM), str(run.path)],
             stdin=engine_end.fileno(),
             stdout=subprocess.DEVNULL,
             stderr=log,

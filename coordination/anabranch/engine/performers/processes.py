@@ -46,6 +46,7 @@ from anabranch.engine.performers.process_reports import (
     started_of,
 )
 from anabranch.engine.performers.process_zygote import Outcome, Zygote
+from anabranch.files import replacing
 from anabranch.paths import RunFolder, attempt_of
 from anabranch.shortage import is_short, shortage_in
 
@@ -89,8 +90,7 @@ class Processes:
                 Delayed perhaps more often, before either.
             interference: is told of everything that is done to a stream's processes.
         """
-        self._run_folder = run_folder.absolute()
-        self._folder = RunFolder(self._run_folder)
+        self._folder = RunFolder(run_folder.absolute())
         self._attempts = self._folder.attempts
         self._deliver = deliver
         self._interference = interference or Interference()
@@ -98,17 +98,17 @@ class Processes:
         self._watched: dict[str, Watched] = {}
         self._settled: set[str] = set()
         self._turn = 0
-        self._zygote = Zygote(self._run_folder, self._answered)
+        self._zygote = Zygote(self._folder, self._answered)
         self._notices: socket.socket | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def open(self) -> None:
         """Listen to holders and begin to survey; raises OSError if the folder cannot be used."""
-        for folder in (self._attempts, self._run_folder / "logs"):
+        for folder in (self._attempts, self._folder.logs):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._loop = asyncio.get_running_loop()
-        self._notices = _bind_notices(self._run_folder)
+        self._notices = _bind_notices(self._folder)
         self._loop.add_reader(self._notices, self._read_notices)
         for name, watched in self._watched.items():
             self._watch_holder(name, watched)
@@ -451,16 +451,14 @@ def _end_orphans_now(lost: list[StartRecord]) -> None:
     return end_orphans(lost)
 
 
-def _bind_notices(run_folder: Path) -> socket.socket:
+def _bind_notices(run: RunFolder) -> socket.socket:
     """Bind the socket that holders write to, in place of a predecessor's; raises OSError."""
     notices = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-    descriptor = os.open(run_folder, os.O_RDONLY | os.O_DIRECTORY)
-    draft = f".notify.{os.getpid()}"
+    descriptor = os.open(run.path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        (run_folder / draft).unlink(missing_ok=True)
-        # Through the descriptor: a socket's address holds no more than 108 bytes.
-        notices.bind(f"/proc/self/fd/{descriptor}/{draft}")
-        os.rename(draft, "notify.sock", src_dir_fd=descriptor, dst_dir_fd=descriptor)
+        with replacing(run.notices.name, at=descriptor) as fresh:
+            # Through the descriptor: a socket's address holds no more than 108 bytes.
+            notices.bind(b"/proc/self/fd/%d/%s" % (descriptor, fresh))
     except OSError:
         notices.close()
         raise

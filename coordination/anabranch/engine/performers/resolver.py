@@ -26,9 +26,10 @@ from anabranch.core.ids import PointId, RunId
 from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
+from anabranch.files import replace_whole
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
-from anabranch.plain_files import NotPlain, read_plain, write_whole
+from anabranch.plain_files import NotPlain, read_plain
 
 TIMEOUT_SECONDS = 600.0
 
@@ -121,7 +122,7 @@ class Room:
         with ws.Sides(self._repo, self._run) as sides:
             told = [self._lay_out(sides, conflict, path) for path in conflict.paths]
         facts = {"streams": list(conflict.streams), "paths": told}
-        write_whole(self.path / "conflict.json", msgspec.json.encode(facts))
+        replace_whole(self.path / "conflict.json", msgspec.json.encode(facts))
 
     def _lay_out(
         self, sides: ws.Sides, conflict: ev.Conflict, path: ev.ConflictedPath
@@ -141,7 +142,7 @@ class Room:
     def _write(self, part: str, path: str, content: bytes) -> Path:
         target = inside(self.path / part, path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        replace_whole(target, content)
         return target
 
     def _remove(self, path: str) -> None:

@@ -19,7 +19,7 @@ import msgspec
 
 from anabranch.engine import workspaces as ws
 from anabranch.errors import DiskFull, MachineShort
-from anabranch.plain_files import create_fresh, fresh_name
+from anabranch.files import write_fresh
 from anabranch.shortage import (
     LEAST_ROOM_BYTES,
     in_words,
@@ -78,12 +78,9 @@ def _has_all(own: Path) -> bool:
 
 
 def _write_there(place: Path) -> None:
-    trial = fresh_name(place / "trial")
+    trial = place / f".trial-{os.urandom(8).hex()}"
     try:
-        with open(trial, "wb", opener=create_fresh) as file:
-            file.write(b"\0" * LEAST_ROOM_BYTES)
-            file.flush()
-            os.fsync(file.fileno())
+        write_fresh(trial, b"\0" * LEAST_ROOM_BYTES, durable=True)
     finally:
         with suppress(OSError):
             trial.unlink()

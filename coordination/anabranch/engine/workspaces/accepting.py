@@ -20,7 +20,8 @@ import msgspec
 from anabranch.engine.git import decode
 from anabranch.engine.workspaces.settings import FOUND_ON_DISK, Listed, checkout_settings
 from anabranch.engine.workspaces.values import Repository
-from anabranch.plain_files import LARGE_FILE_BYTES, NotPlain, read_if_there, read_plain, write_whole
+from anabranch.files import replace_whole
+from anabranch.plain_files import LARGE_FILE_BYTES, NotPlain, read_if_there, read_plain
 from anabranch.undecodable import UNDECODABLE
 
 _CAN_START = frozenset((
@@ -159,7 +160,7 @@ def _accepted(repo: Repository) -> Accepted | None:
 
 def _write(repo: Repository, accepted: Accepted) -> None:
     repo.store.mkdir(parents=True, exist_ok=True)
-    write_whole(_path(repo), json.dumps(msgspec.to_builtins(accepted)).encode())
+    replace_whole(_path(repo), json.dumps(msgspec.to_builtins(accepted)).encode())
 
 
 def _path(repo: Repository) -> Path:

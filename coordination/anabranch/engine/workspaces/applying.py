@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ from pathlib import Path
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.objects import Change, ObjectReader
 from anabranch.engine.workspaces.values import Approved, Refusal, Repository
+from anabranch.files import replacing, write_fresh
 from anabranch.plain_files import open_plain
 
 _LINK = "120000"
@@ -30,7 +30,6 @@ _BLOCKED = "blocked"
 _NO_FILE = (_FOLDER, _BLOCKED)
 _READ_BYTES = 1 << 20
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _LISTED = 20
 
 
@@ -152,21 +151,18 @@ class _Folder:
 
     def write(self, path: str, mode: str, content: bytes) -> None:
         """Puts a file or symbolic link in place by rename; an existing file keeps its mode."""
-        with self._parent(path, make=True) as (parent, name):
-            fresh = f".anabranch-{secrets.token_hex(8)}".encode()
-            try:
-                if mode == _LINK:
-                    os.symlink(content, fresh, dir_fd=parent)
-                else:
-                    permissions = self._mode(parent, name, mode)
-                    self._write_file(parent, fresh, content, mode, permissions)
-                with suppress(OSError):
-                    os.rmdir(name, dir_fd=parent)
-                os.rename(fresh, name, src_dir_fd=parent, dst_dir_fd=parent)
-                os.fsync(parent)
-            finally:
-                with suppress(FileNotFoundError):
-                    os.unlink(fresh, dir_fd=parent)
+        with (
+            self._parent(path, make=True) as (parent, name),
+            replacing(name, at=parent, durable=True) as fresh,
+        ):
+            if mode == _LINK:
+                os.symlink(content, fresh, dir_fd=parent)
+            else:
+                usual = 0o777 if mode == _EXECUTABLE else 0o666
+                kept = self._mode(parent, name, mode)
+                write_fresh(fresh, content, at=parent, mode=usual, exact_mode=kept, durable=True)
+            with suppress(OSError):
+                os.rmdir(name, dir_fd=parent)
 
     def _file_state(self, parent: int, name: bytes) -> str:
         with open(open_plain(name, at=parent), "rb") as file:
@@ -192,18 +188,6 @@ class _Folder:
             return None
         old = stat.S_IMODE(found.st_mode)
         return old | (old & 0o444) >> 2 if mode == _EXECUTABLE else old & ~0o111
-
-    @staticmethod
-    def _write_file(
-        parent: int, name: bytes, content: bytes, mode: str, permissions: int | None
-    ) -> None:
-        usual = 0o777 if mode == _EXECUTABLE else 0o666
-        with open(os.open(name, _CREATE, usual, dir_fd=parent), "wb") as file:
-            file.write(content)
-            file.flush()
-            if permissions is not None:
-                os.fchmod(file.fileno(), permissions)
-            os.fsync(file.fileno())
 
     @contextmanager
     def _parent(self, path: str, *, make: bool = False) -> Iterator[tuple[int, bytes]]:

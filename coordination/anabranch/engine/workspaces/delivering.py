@@ -39,13 +39,8 @@ from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.union import Leaf, apply_leaves, leaves_of
 from anabranch.engine.workspaces.values import Repository, Workspace
-from anabranch.plain_files import (
-    LARGE_FILE_BYTES,
-    NotPlain,
-    read_if_there,
-    read_plain,
-    write_whole,
-)
+from anabranch.files import replace_whole, write_fresh
+from anabranch.plain_files import LARGE_FILE_BYTES, NotPlain, read_if_there, read_plain
 from anabranch.shortage import is_short
 from anabranch.undecodable import UNDECODABLE
 
@@ -62,7 +57,6 @@ _UNFINISHED = (
 )
 _FILES = ("100644", "100755")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CONVERTING = ("filter", "text", "eol", "ident", "crlf", "working-tree-encoding")
 
 
@@ -298,11 +292,9 @@ class _Hands:
         if content is None:
             return False
         temporary = secrets.token_hex(8)
-        file = os.open(temporary, _CREATE, 0o600, dir_fd=self._spare)
+        mode = _mode(seen, change.after_mode)
         try:
-            with open(file, "wb") as out:
-                out.write(content)
-                os.fchmod(out.fileno(), _mode(seen, change.after_mode))
+            write_fresh(temporary, content, at=self._spare, exact_mode=mode)
             if seen is None:  # a link never replaces what was made there meanwhile
                 os.link(temporary, name, src_dir_fd=self._spare, dst_dir_fd=folder)
                 return True
@@ -447,7 +439,7 @@ def _note(repo: Repository, workspace: Workspace, brought: Sequence[Change]) -> 
         known[change.path] = [*versions, version][-KEPT_VERSIONS:]
     path = _log_path(repo, workspace.run, workspace.stream, workspace.attempt)
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, msgspec.json.encode(known))
+    replace_whole(path, msgspec.json.encode(known))
 
 
 class Reversal(msgspec.Struct, frozen=True):

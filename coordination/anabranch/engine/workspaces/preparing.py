@@ -53,7 +53,8 @@ from anabranch.engine.workspaces.values import (
     Standing,
     Workspace,
 )
-from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there, write_whole
+from anabranch.files import replace_whole
+from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there
 
 _LARGE_FILE_MISSING = re.compile(r"[Ss]mudge (?:filter lfs failed|error)|Error downloading object")
 
@@ -145,7 +146,7 @@ def _make_folder(
     make_stream_repository(repo, run, kind, git_dir, start.commit)
     if kind != "clone":
         folder.mkdir(parents=True)
-        write_whole(folder / ".git", b"gitdir: " + os.fsencode(git_dir) + b"\n")
+        replace_whole(folder / ".git", b"gitdir: " + os.fsencode(git_dir) + b"\n")
 
 
 def _clear_git_directory(git_dir: Path, start: Standing) -> None:

@@ -10,8 +10,9 @@ from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.written_names import in_ref
 from anabranch.engine.workspaces.repository import run_folder
 from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.files import replace_whole
 from anabranch.paths import capitals_count
-from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there, write_whole
+from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there
 from anabranch.undecodable import UNDECODABLE
 
 
@@ -48,7 +49,7 @@ def write_record(repo: Repository, workspace: Workspace) -> None:
     """Notes that a workspace is complete."""
     path = record_path(repo, workspace.run, workspace.stream, workspace.attempt)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, msgspec.json.encode(workspace, enc_hook=_encode_path), to_disk=True)
+    replace_whole(path, msgspec.json.encode(workspace, enc_hook=_encode_path), durable=True)
 
 
 def read_record(

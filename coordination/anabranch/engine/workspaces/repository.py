@@ -42,7 +42,8 @@ from anabranch.engine.workspaces.settings import (
     write_settings,
 )
 from anabranch.engine.workspaces.values import Repository
-from anabranch.plain_files import LARGE_FILE_BYTES, copy_plain, read_if_there, write_whole
+from anabranch.files import replace_whole
+from anabranch.plain_files import LARGE_FILE_BYTES, copy_plain, read_if_there
 
 _KINDS = ("--is-bare-repository", "--is-inside-git-dir", "--show-object-format")
 _PLACES = ("--path-format=absolute", "--show-toplevel", "--git-common-dir", "--git-dir")
@@ -185,7 +186,7 @@ def checkout_view(repo: Repository, run: RunId) -> Git:
     cone.mkdir()
     copy_files(git.git_dir, cone)
     patterns = read_if_there(repo.checkout_dir / "info" / "sparse-checkout", LARGE_FILE_BYTES)
-    write_whole(cone / "info" / "sparse-checkout", patterns or b"")
+    replace_whole(cone / "info" / "sparse-checkout", patterns or b"")
     return replace(git, git_dir=cone, settings=(*git.settings, *sparse))
 
 
@@ -294,7 +295,7 @@ def _shared_then(repo: Repository, run: RunId) -> tuple[Listed, dict[str, str] |
 
 
 def _write_note(path: Path, content: object) -> None:
-    write_whole(path, json.dumps(content).encode())
+    replace_whole(path, json.dumps(content).encode())
 
 
 @contextmanager

@@ -19,13 +19,13 @@ from pathlib import Path
 import msgspec
 
 from anabranch.engine.git import Answer, Git, GitError, decode
+from anabranch.files import replace_whole
 from anabranch.plain_files import (
     LARGE_FILE_BYTES,
     SMALL_FILE_BYTES,
     copy_plain,
     read_if_there,
     read_plain,
-    write_whole,
 )
 from anabranch.undecodable import UNDECODABLE
 
@@ -135,7 +135,7 @@ def renew_index(
         return None
     fault = None if now is None else _take_over(git, source, index, keep_hidden)
     if now is not None and fault is None:
-        write_whole(stamp, json.dumps(now).encode())
+        replace_whole(stamp, json.dumps(now).encode())
     elif not index.is_file():
         git.run("read-tree", fallback_tree)
     return fault
