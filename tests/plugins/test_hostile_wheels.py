@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,10 +71,10 @@ def test_a_distribution_with_the_hosts_own_name_is_refused(
         store.install(str(path), agree)
 
 
-def test_what_is_no_wheel_is_told(store: PluginStore, tmp_path: Path) -> None:
+def test_what_is_not_a_wheel_is_told(store: PluginStore, tmp_path: Path) -> None:
     junk = tmp_path / "ab_junk-1.0-py3-none-any.whl"
     junk.write_bytes(b"PK\x03\x04 not really")
-    with pytest.raises(UsageError, match="is no wheel, or is damaged"):
+    with pytest.raises(UsageError, match="is not a wheel, or is damaged"):
         store.install(str(junk), agree)
     with pytest.raises(UsageError, match="no file"):
         store.install(str(tmp_path / "ab_none-1.0-py3-none-any.whl"), agree)
@@ -99,6 +100,82 @@ def test_a_file_that_comes_twice_is_refused(store: PluginStore, tmp_path: Path) 
     with pytest.warns(UserWarning, match="Duplicate"), zipfile.ZipFile(path, "a") as archive:
         archive.writestr("ab_bad.py", "print('the other one')")
     with pytest.raises(PluginRefused, match=r"it holds 'ab_bad\.py' twice"):
+        store.install(str(path), agree)
+
+
+def rewritten(wheel: Path, change: Callable[[str, bytes], bytes | None]) -> Path:
+    """Write a wheel's files anew, each as changed, without touching its RECORD; None leaves out."""
+    with zipfile.ZipFile(wheel) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in content.items():
+            if (changed := change(name, text)) is not None:
+                archive.writestr(name, changed)
+    return wheel
+
+
+def falsified(name: str, content: bytes) -> bytes | None:
+    return content.replace(b"two are needed", b"2 were awaited") if name == "ab_bad.py" else content
+
+
+def without_record(name: str, content: bytes) -> bytes | None:
+    return None if name.endswith("/RECORD") else content
+
+
+def hashed_freely(name: str, content: bytes) -> bytes | None:
+    return content.replace(b"sha256", b"shake_128") if name.endswith("/RECORD") else content
+
+
+def unlisted(name: str, content: bytes) -> bytes | None:
+    lines = content.splitlines(keepends=True)
+    return b"".join(lines[1:]) if name.endswith("/RECORD") else content
+
+
+UNTRUE_RECORDS = [
+    (falsified, "is not what its RECORD says: hash / size of ab_bad.py didn't match RECORD"),
+    (unlisted, "is not what its RECORD says: ab_bad.py is not mentioned in RECORD"),
+    (without_record, "has no RECORD"),
+    (hashed_freely, "has a RECORD that cannot be checked"),
+]
+
+
+@pytest.mark.parametrize(("change", "told"), UNTRUE_RECORDS)
+def test_a_wheel_that_is_not_what_its_record_says_is_refused(
+    store: PluginStore,
+    tmp_path: Path,
+    change: Callable[[str, bytes], bytes | None],
+    told: str,
+) -> None:
+    """It was damaged, or changed after it was built: usage, and nothing of it is left behind."""
+    path = rewritten(write_wheel(tmp_path / "bad", "ab-bad"), change)
+    before = everything_in(tmp_path)
+    with pytest.raises(UsageError) as refused:
+        store.install(str(path), agree)
+    assert told in refused.value.message
+    assert str(tmp_path) not in refused.value.message
+    assert everything_in(tmp_path) == before
+
+
+def test_the_first_of_many_untrue_files_are_named(store: PluginStore, tmp_path: Path) -> None:
+    files = {f"ab_bad_{number}.py": "x" for number in range(9)}
+    path = write_wheel(tmp_path, "ab-bad", files=files, record="ab_bad.py,,\n")
+    with pytest.raises(UsageError, match="; and 11 more"):
+        store.install(str(path), agree)
+
+
+def test_damage_inside_a_file_is_told(store: PluginStore, tmp_path: Path) -> None:
+    """What is compressed may be damaged where only unpacking notices."""
+    path = write_wheel(tmp_path, "ab-bad")
+    with zipfile.ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in content.items():
+            archive.writestr(name, text)
+        start = archive.infolist()[0].header_offset + 30 + len("ab_bad.py")
+    damaged = bytearray(path.read_bytes())
+    damaged[start : start + 8] = b"\xff" * 8
+    path.write_bytes(damaged)
+    with pytest.raises(UsageError, match="is not a wheel, or is damaged"):
         store.install(str(path), agree)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import stat
 import zipfile
 from collections.abc import Mapping
@@ -50,8 +52,12 @@ def write_wheel(
     links: Mapping[str, str] | None = None,
     module: str = "",
     group: str = "anabranch",
+    record: str | None = None,
 ) -> Path:
-    """Write a wheel with one module, an entry point to it, and whatever else is asked for."""
+    """Write a wheel with one module, an entry point to it, and whatever else is asked for.
+
+    Its RECORD lists all files but the links, unless ``record`` takes its place.
+    """
     stem, module = name.replace("-", "_"), module or name.replace("-", "_")
     facts = f"{stem}-{version}.dist-info"
     metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\nSummary: a test\n"
@@ -61,10 +67,10 @@ def write_wheel(
         f"{module}.py": source,
         f"{facts}/METADATA": metadata,
         f"{facts}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{facts}/RECORD": "",
         **({f"{facts}/entry_points.txt": f"[{group}]\n{stem} = {module}\n"} if group else {}),
         **(files or {}),
     }
+    content[f"{facts}/RECORD"] = record_of(content, facts) if record is None else record
     wheel = folder / f"{stem}-{version}-py3-none-any.whl"
     folder.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(wheel, "w") as archive:
@@ -75,3 +81,15 @@ def write_wheel(
             info.external_attr = (stat.S_IFLNK | 0o777) << 16
             archive.writestr(info, target)
     return wheel
+
+
+def record_of(content: Mapping[str, str], facts: str) -> str:
+    """Return the RECORD of files, each with its hash and length."""
+    rows = [f'"{path}",{hash_of(text)},{len(text.encode())}\n' for path, text in content.items()]
+    return "".join(rows) + f"{facts}/RECORD,,\n"
+
+
+def hash_of(text: str) -> str:
+    """Return a text's hash as RECORD has it."""
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256=" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

@@ -7,17 +7,20 @@ fetches the backend. The folder is copied first, as some backends write into wha
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import shutil
 import subprocess
-import sys
 import tomllib
 import zipfile
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+
+from installer.records import Hash, RecordEntry
+from installer.utils import Scheme, construct_record_file, copyfileobj_with_hashing
+from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller, HookMissing
 
 from anabranch.errors import UsageError, WorldError, machine_errors
 from anabranch.hostile_text import escape_for_terminal
@@ -28,16 +31,6 @@ BUILD_SECONDS = 300
 _LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "venv", ".tox", "__pycache__", "node_modules", "build", "dist", "*.egg-info"
 )
-_CALL = """
-import importlib, os, sys
-backend, paths, target = sys.argv[1:4]
-sys.path[:0] = [os.path.abspath(path) for path in paths.split(os.pathsep) if path]
-module, _, attribute = backend.partition(":")
-found = importlib.import_module(module)
-for part in filter(None, attribute.split(".")):
-    found = getattr(found, part)
-found.build_wheel(target)
-"""
 
 
 def build_wheel(folder: Path, staging: Path, index: Index, tool: Tool | None) -> tuple[Path, str]:
@@ -54,13 +47,9 @@ def build_wheel(folder: Path, staging: Path, index: Index, tool: Tool | None) ->
         out.mkdir(exist_ok=True)
     system = project.get("build-system", {})
     backend = str(system.get("build-backend") or "setuptools.build_meta:__legacy__")
-    if _is_here(backend) or system.get("backend-path"):
-        paths = os.pathsep.join(map(str, system.get("backend-path", ())))
-        _run(
-            [sys.executable, "-X", "utf8", "-P", "-c", _CALL, backend, paths, str(out)],
-            source,
-            folder,
-        )
+    paths = [str(path) for path in system.get("backend-path", ())]
+    if paths or _is_here(backend):
+        _call_backend(backend, paths, source, out, folder)
         return _built(out, folder), backend.split(".")[0]
     if is_plain(project, source):
         with machine_errors():
@@ -82,7 +71,7 @@ def _project(folder: Path) -> dict[str, Any]:
             return tomllib.load(file)
     except FileNotFoundError:
         hint = "anabranch plugins new NAME writes a package that can be installed"
-        raise UsageError(f"{folder} has no pyproject.toml, so it is no plugin", hint) from None
+        raise UsageError(f"{folder} has no pyproject.toml, so it is not a plugin", hint) from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be read: {error}") from None
 
@@ -94,11 +83,37 @@ def _is_here(backend: str) -> bool:
         return False
 
 
-def _run(command: list[str], source: Path, folder: Path) -> None:
+def _call_backend(
+    backend: str, paths: Sequence[str], source: Path, out: Path, folder: Path
+) -> None:
+    """Have a wheel built by a backend that is here, or that lies in the folder itself."""
+
+    def run(
+        cmd: Sequence[str],
+        cwd: str | None = None,
+        extra_environ: Mapping[str, str] | None = None,
+    ) -> None:
+        _run(cmd, source, folder, extra_environ)
+
+    with machine_errors():
+        try:
+            BuildBackendHookCaller(str(source), backend, paths, run).build_wheel(str(out))
+        except FileNotFoundError:
+            what = f"{folder} cannot be built by {backend}"
+            raise UsageError(what, "its backend ended without an answer") from None
+        except (BackendUnavailable, HookMissing, ValueError) as error:
+            words = _last_lines(str(error))
+            raise UsageError(f"{folder} cannot be built by {backend}", words) from None
+
+
+def _run(
+    command: Sequence[str], source: Path, folder: Path, extra: Mapping[str, str] | None = None
+) -> None:
     try:
         done = subprocess.run(
             command,
             cwd=source,
+            env=os.environ | {"PYTHONUTF8": "1"} | dict(extra or {}),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -109,8 +124,11 @@ def _run(command: list[str], source: Path, folder: Path) -> None:
     except subprocess.TimeoutExpired:
         raise UsageError(f"building {folder} took longer than {BUILD_SECONDS} s") from None
     if done.returncode:
-        lines = [escape_for_terminal(line) for line in done.stdout.strip().splitlines()[-8:]]
-        raise UsageError(f"{folder} cannot be built", "\n  ".join(lines))
+        raise UsageError(f"{folder} cannot be built", _last_lines(done.stdout))
+
+
+def _last_lines(text: str) -> str:
+    return "\n  ".join(escape_for_terminal(line) for line in text.strip().splitlines()[-8:])
 
 
 def _built(out: Path, folder: Path) -> Path:
@@ -145,8 +163,7 @@ def write_plain_wheel(project: dict[str, Any], source: Path, out: Path) -> Path:
     files[f"{facts}/METADATA"] = _metadata(about).encode()
     files[f"{facts}/WHEEL"] = tag.encode()
     files[f"{facts}/entry_points.txt"] = _entry_points(about).encode()
-    record = "".join(f"{name},sha256={_digest(text)},{len(text)}\n" for name, text in files.items())
-    files[f"{facts}/RECORD"] = (record + f"{facts}/RECORD,,\n").encode()
+    files[f"{facts}/RECORD"] = _record(files, f"{facts}/RECORD")
     wheel = out / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
@@ -173,5 +190,10 @@ def _entry_points(about: dict[str, Any]) -> str:
     return text
 
 
-def _digest(content: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
+def _record(files: Mapping[str, bytes], path: str) -> bytes:
+    entries = [RecordEntry(path, None, None)]
+    for name, content in files.items():
+        digest, size = copyfileobj_with_hashing(BytesIO(content), BytesIO(), "sha256")
+        entries.append(RecordEntry(name, Hash("sha256", digest), size))
+    with construct_record_file((Scheme("purelib"), entry) for entry in entries) as record:
+        return record.read()

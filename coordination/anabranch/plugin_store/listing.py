@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from anabranch.errors import UsageError, WorldError
 from anabranch.hookspecs import PROJECT
 from anabranch.plugin_store.choices import Choices, read_choices
+from anabranch.plugin_store.facts import read_facts
 from anabranch.plugin_store.generations import (
     Generation,
     InstalledPlugin,
@@ -20,7 +21,6 @@ from anabranch.plugin_store.host import survey_host
 from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.places import Places, plugins_home
 from anabranch.plugin_store.requirements import needs_of, still_needed
-from anabranch.plugin_store.wheels import read_facts
 from anabranch.safe_mode import is_safe_mode
 
 BUILT_IN = "anabranch"

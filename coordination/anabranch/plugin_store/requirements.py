@@ -13,9 +13,9 @@ from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from anabranch.errors import UsageError
+from anabranch.plugin_store.facts import Facts
 from anabranch.plugin_store.generations import Package
 from anabranch.plugin_store.names import canonical
-from anabranch.plugin_store.wheels import Facts
 
 
 class Needs(msgspec.Struct, frozen=True):

@@ -11,16 +11,15 @@ import msgspec
 
 from anabranch.errors import PluginRefused, UsageError, machine_errors
 from anabranch.plugin_store.building import build_wheel
+from anabranch.plugin_store.facts import Facts, read_facts
 from anabranch.plugin_store.host import Host
-from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.requirements import check_wheel_name, name_of, needs_of
 from anabranch.plugin_store.tools import Index, Pin, find_tool, needed_tool
 from anabranch.plugin_store.wheels import (
     NOTHING_CHANGED,
-    Facts,
+    check_distribution,
     entries_of,
     faults_in,
-    read_facts,
     refuse,
     unpack,
 )
@@ -108,8 +107,7 @@ class Stage(msgspec.Struct, frozen=True):
         folder = self._fresh(wheel.stem)
         unpack(wheel, folder, self.host)
         facts = read_facts(folder, wheel.name)
-        if canonical(wheel.name.split("-")[0]) != facts.name:
-            raise PluginRefused(f"{wheel.name} holds another distribution: {facts.name}")
+        check_distribution(wheel.name, facts.name)
         return Staged(facts, folder)
 
     def _resolve(self, specs: Sequence[str], kept: Mapping[str, str], purpose: str) -> list[Pin]:

@@ -22,6 +22,7 @@ from anabranch.errors import PluginRefused, UsageError, machine_errors
 from anabranch.hookspecs import PROJECT
 from anabranch.plugin_store import generations as gens
 from anabranch.plugin_store.choices import Choices, read_choices, write_choices
+from anabranch.plugin_store.facts import Facts
 from anabranch.plugin_store.generations import Generation, InstalledPlugin, Package
 from anabranch.plugin_store.host import survey_host
 from anabranch.plugin_store.listing import known_names
@@ -34,7 +35,6 @@ from anabranch.plugin_store.staging import Filling, Progress, Stage, Staged, is_
 from anabranch.plugin_store.tools import Index
 from anabranch.plugin_store.wheels import (
     NOTHING_CHANGED,
-    Facts,
     entries_of,
     fingerprint,
     refuse,

@@ -2,31 +2,35 @@
 
 A wheel is a zip file that names where its files go, so a hostile one can aim elsewhere: above its
 folder, at modules of Python or of the host, at files that Python runs at every start (``.pth``).
-Each of these is refused with the name of the file.
+Each of these is refused with the name of the file. What is left has to be what the wheel's RECORD
+lists, each file by its hash.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import stat
 import zipfile
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from hashlib import blake2b
-from importlib.metadata import Distribution, PathDistribution
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 import msgspec
+from installer.sources import WheelFile
 
 from anabranch.errors import PluginRefused, UsageError, machine_errors
+from anabranch.hostile_text import escape_for_terminal
+from anabranch.plugin_store.facts import facts_folder
 from anabranch.plugin_store.host import Host
 from anabranch.plugin_store.names import canonical
 
 LARGEST_BYTES = 1 << 30
+MOST_ISSUES = 3
 NOTHING_CHANGED = "nothing was installed; what was installed before still is"
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.!+_-]*")
+_BROKEN = "it was damaged, or changed after it was built: fetch or build it again"
 _RUN_AT_START = {"sitecustomize", "usercustomize"}
 _UNPACKED_SCHEMES = {"purelib", "platlib"}
 
@@ -38,74 +42,65 @@ class Entry(msgspec.Struct, frozen=True):
     is_link: bool = False
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What a distribution says of itself. ``entry_points`` are ``group:name``."""
+def unpack(wheel: Path, folder: Path, host: Host) -> None:
+    """Unpack a wheel into a fresh folder, if nothing is wrong with it.
 
-    name: str
-    version: str
-    summary: str
-    author: str
-    requires: tuple[str, ...]
-    requires_python: str
-    entry_points: tuple[str, ...]
-
-
-def read_facts(folder: Path, what: str) -> Facts:
-    """Return what the one distribution unpacked in a folder says. Raises UsageError.
-
-    ``what`` is named in the error.
-    """
-    found = sorted(folder.glob("*.dist-info"))
-    if len(found) != 1:
-        raise UsageError(f"{what} is no wheel: it holds {len(found)} .dist-info folders, not one")
-    try:
-        return _facts(PathDistribution(found[0]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{what} has metadata that cannot be read: {error}") from None
-
-
-def _facts(distribution: Distribution) -> Facts:
-    told = distribution.metadata
-    name, version = canonical(str(told["Name"])), str(told["Version"])
-    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
-        raise ValueError(f"the name {name!r} or the version {version!r} is none")
-    author = told["Author"] or told["Author-email"] or ""
-    return Facts(
-        name=name,
-        version=version,
-        summary=str(told["Summary"] or ""),
-        author=str(author),
-        requires=tuple(distribution.requires or ()),
-        requires_python=str(told["Requires-Python"] or ""),
-        entry_points=tuple(f"{point.group}:{point.name}" for point in distribution.entry_points),
-    )
-
-
-def unpack(wheel: Path, folder: Path, host: Host) -> int:
-    """Unpack a wheel into a fresh folder, if nothing is wrong with it; return how many files.
-
-    Raises PluginRefused naming every file that is refused, before anything is written.
+    Raises, before anything is written, PluginRefused naming every file that is refused, and
+    UsageError if the wheel is damaged or does not hold what its RECORD lists.
     """
     try:
         with zipfile.ZipFile(wheel) as archive:
             infos = [info for info in archive.infolist() if not info.is_dir()]
             entries = [Entry(info.filename, _is_link(info)) for info in infos]
             refuse(wheel.name, [*faults_in(entries, host), *_oversize(infos)])
+            _check_metadata(wheel.name, {entry.path for entry in entries})
+            source = WheelFile(archive)
+            _check_record(wheel, source)
             with machine_errors():
-                for info in infos:
-                    _extract(archive, info, folder)
-            return len(infos)
+                for (path, _, _), content, _ in source.get_contents():
+                    _write(content, path, folder)
     except FileNotFoundError:
         raise UsageError(f"there is no file {str(wheel)!r}") from None
-    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
-        raise UsageError(f"{wheel.name} is no wheel, or is damaged: {error}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+        raise UsageError(f"{wheel.name} is not a wheel, or is damaged: {error}") from None
+
+
+def check_distribution(wheel: str, name: str) -> None:
+    """Raise PluginRefused if a distribution is not the one that its wheel's file name says."""
+    if canonical(wheel.split("-")[0]) != canonical(name):
+        raise PluginRefused(f"{wheel} holds another distribution: {canonical(name)}")
+
+
+def _check_metadata(wheel: str, paths: Collection[str]) -> None:
+    facts = facts_folder({path.split("/")[0] for path in paths}, wheel)
+    check_distribution(wheel, facts.removesuffix(".dist-info").rpartition("-")[0])
+    if f"{facts}/RECORD" not in paths:
+        raise UsageError(f"{wheel} has no RECORD, which lists its files", _BROKEN)
+
+
+def _check_record(wheel: Path, source: WheelFile) -> None:
+    """Raise UsageError if a file differs from its hash in RECORD, or is not listed there."""
+    try:
+        source.validate_record()
+    except source.validation_error as error:
+        issues = getattr(error, "issues", [str(error)])
+        shown = [escape_for_terminal(issue.removeprefix(f"In {wheel}, ")) for issue in issues]
+        more = f"; and {len(shown) - MOST_ISSUES} more" if len(shown) > MOST_ISSUES else ""
+        raise UsageError(
+            f"{wheel.name} is not what its RECORD says: {'; '.join(shown[:MOST_ISSUES])}{more}",
+            _BROKEN,
+        ) from None
+    except TypeError as error:  # a hash whose length is free, as of shake_128
+        raise UsageError(
+            f"{wheel.name} has a RECORD that cannot be checked: {error}", _BROKEN
+        ) from None
 
 
 def refuse(what: str, faults: Iterable[str]) -> None:
     """Raise PluginRefused if there are faults, naming each of them."""
-    told = list(faults)
-    if told:
-        raise PluginRefused(f"{what} is refused: {'; '.join(told)}", NOTHING_CHANGED)
+    listed = list(faults)
+    if listed:
+        raise PluginRefused(f"{what} is refused: {'; '.join(listed)}", NOTHING_CHANGED)
 
 
 def entries_of(folder: Path) -> list[Entry]:
@@ -184,14 +179,14 @@ def _oversize(infos: list[zipfile.ZipInfo]) -> list[str]:
     return [f"it unpacks to {total >> 20} MiB"] if total > LARGEST_BYTES else []
 
 
-def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, folder: Path) -> None:
-    placed = _placed(info.filename)
+def _write(content: BinaryIO, path: str, folder: Path) -> None:
+    placed = _placed(path)
     if not placed:
         return
     target = folder / placed
     target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(info) as source, open(target, "xb") as copy:
-        shutil.copyfileobj(source, copy)
+    with open(target, "xb") as copy:
+        shutil.copyfileobj(content, copy)
 
 
 def fingerprint(folder: Path) -> str:
