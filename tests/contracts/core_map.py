@@ -9,7 +9,16 @@ ROLES = ("model", "folds", "deciding", "views", "promises")
 CONCERNS: dict[str, tuple[str, ...]] = {
     "the run": (
         *("state", "snapshots", "newest_state", "evolve", "decide", "draft", "outcome", "owed"),
-        *("runs", "projections", "accounting", "overhead", "foretelling", "history", "invariants"),
+        *(
+            "runs",
+            "parts",
+            "projections",
+            "accounting",
+            "overhead",
+            "foretelling",
+            "history",
+            "invariants",
+        ),
     ),
     "streams": ("lifecycle", "streams", "at_work", "inheritance", "known_trees"),
     "checkpoints": ("checkpoints", "point_checkpoints", "undoing"),

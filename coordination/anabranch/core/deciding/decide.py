@@ -13,8 +13,16 @@ from typing import Any
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.calls import Call
-from anabranch.core.deciding import choosing, messages, overhead, resources, runs, sharing, undoing
-from anabranch.core.deciding import joined as registration
+from anabranch.core.deciding import (
+    choosing,
+    joined,
+    messages,
+    overhead,
+    resources,
+    runs,
+    sharing,
+    undoing,
+)
 from anabranch.core.deciding.conflicts import radar, resolving
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers, by_hand, deadlines, ladder, liveness, overdue
@@ -111,19 +119,41 @@ def _settle(draft: Draft, is_start: bool) -> None:
             return
 
 
-_SETS_TO_WORK = ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined
+_OfOneStream = (
+    ev.WaitBegan
+    | ev.ArrivalWaitBegan
+    | ev.StreamRequeued
+    | ev.StreamQueued
+    | ev.ResourcesGranted
+    | ev.ConvergenceWithdrawn
+)
+_NotAbleAnyMore = (
+    ev.StreamLeft | ev.StreamFailed | ev.StreamSkipped | ev.StreamStopped | ev.StreamQuarantined
+)
 
 
-def _itself(state: State, event: Any) -> list[StreamId]:
+def _itself(state: State, event: _OfOneStream) -> list[StreamId]:
     return [event.stream]
 
 
-def _as_its_locks_are(state: State, event: ev.LockGranted | ev.LockReleased) -> list[StreamId]:
+def _itself_if_it_waits(state: State, event: ev.ConvergenceArrived) -> list[StreamId]:
+    return [event.stream] if event.waits else []
+
+
+def _itself_if_it_must_wait(state: State, event: ev.StreamJoined) -> list[StreamId]:
+    return [] if event.is_ready else [event.stream]
+
+
+def _itself_if_others_ask(state: State, event: ev.LockGranted | ev.LockReleased) -> list[StreamId]:
     return [event.stream] if locks.may_close_ring(state, event) else []
 
 
-def _whoever_waits_for_its_like(state: State, event: Any) -> list[StreamId]:
-    return registration.waiting_for_what(state, event.stream)
+def _everyone_queued(state: State, event: ev.ParallelismChanged) -> list[StreamId]:
+    return [stream for _, _, stream in state.ready]
+
+
+def _whoever_waits_for_its_like(state: State, event: _NotAbleAnyMore) -> list[StreamId]:
+    return joined.waiting_for_what(state, event.stream)
 
 
 _MAY_CLOSE_RINGS: dict[type[ev.Event], Callable[[State, Any], list[StreamId]]] = {
@@ -132,14 +162,14 @@ _MAY_CLOSE_RINGS: dict[type[ev.Event], Callable[[State, Any], list[StreamId]]] =
     ev.ArrivalWaitBegan: _itself,
     ev.StreamRequeued: _itself,
     ev.StreamQueued: _itself,
-    ev.ConvergenceArrived: lambda state, event: [event.stream] if event.waits else [],
-    ev.ParallelismChanged: lambda state, event: [stream for _, _, stream in state.ready],
+    ev.ConvergenceArrived: _itself_if_it_waits,
+    ev.ParallelismChanged: _everyone_queued,
     # From now on others wait for it.
     ev.ResourcesGranted: _itself,
     ev.ConvergenceWithdrawn: _itself,
-    ev.StreamJoined: lambda state, event: [] if event.is_ready else [event.stream],
-    ev.LockGranted: _as_its_locks_are,
-    ev.LockReleased: _as_its_locks_are,
+    ev.StreamJoined: _itself_if_it_must_wait,
+    ev.LockGranted: _itself_if_others_ask,
+    ev.LockReleased: _itself_if_others_ask,
     # It is not able any more, and others have fewer to hope for.
     ev.StreamLeft: _whoever_waits_for_its_like,
     ev.StreamFailed: _whoever_waits_for_its_like,
@@ -171,22 +201,58 @@ def _follow(draft: Draft, event: ev.Event) -> None:
     in_new_rings = _MAY_CLOSE_RINGS.get(type(event))
     for stream in in_new_rings(draft.state, event) if in_new_rings else ():
         break_rings(draft, stream, event, SOURCES)
-    if isinstance(event, ev.CheckpointTaken | ev.CheckpointFailed):
-        point_checkpoints.taken_or_not(draft, event.stream)
-    elif isinstance(event, ev.RunResumed):
-        leases.renew_all(draft)
-    elif isinstance(event, ev.StrategyChosen) and event.point:
+    further = _FURTHER.get(type(event))
+    if further:
+        further(draft, event)
+
+
+def _checkpoint_ended(draft: Draft, event: ev.CheckpointTaken | ev.CheckpointFailed) -> None:
+    point_checkpoints.taken_or_not(draft, event.stream)
+
+
+def _resumed(draft: Draft, event: ev.RunResumed) -> None:
+    leases.renew_all(draft)
+
+
+def _chosen(draft: Draft, event: ev.StrategyChosen) -> None:
+    if event.point:
         convergence.consult(draft, event.point)
-    elif isinstance(event, ev.RunStopRequested):
-        runs.stop_everyone(draft, event.reason)
-    if isinstance(event, _SETS_TO_WORK):
-        _follow_work(draft, event)
-    if isinstance(event, ev.StreamFailed):
-        scheduling.give_up_the_rest(draft)
-    elif isinstance(event, ev.ConvergenceAbandoned):
-        called_off = convergence.conflict_that_stops(draft.state)
-        if called_off:
-            scheduling.call_off_the_rest(draft, called_off)
+
+
+def _stop_requested(draft: Draft, event: ev.RunStopRequested) -> None:
+    runs.stop_everyone(draft, event.reason)
+
+
+def _set_to_work(draft: Draft, event: ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined) -> None:
+    """A stream is at work, or has got its share of a checkpoint: the next may be due some time."""
+    point = draft.state.stream_plan(event.stream).converge
+    if draft.state.point_plan(point).takes_checkpoints:
+        convergence.consult(draft, point)
+
+
+def _failed(draft: Draft, event: ev.StreamFailed) -> None:
+    scheduling.give_up_the_rest(draft)
+
+
+def _abandoned(draft: Draft, event: ev.ConvergenceAbandoned) -> None:
+    called_off = convergence.conflict_that_stops(draft.state)
+    if called_off:
+        scheduling.call_off_the_rest(draft, called_off)
+
+
+_FURTHER: dict[type[ev.Event], Callable[[Draft, Any], None]] = {
+    ev.CheckpointTaken: _checkpoint_ended,
+    ev.CheckpointFailed: _checkpoint_ended,
+    ev.RunResumed: _resumed,
+    ev.StrategyChosen: _chosen,
+    ev.RunStopRequested: _stop_requested,
+    ev.StreamStarted: _set_to_work,
+    ev.StreamSynced: _set_to_work,
+    ev.SyncDeclined: _set_to_work,
+    ev.StreamFailed: _failed,
+    ev.ConvergenceAbandoned: _abandoned,
+}
+"""What follows of one type of event, beside what follows of all that are about the same."""
 
 
 def _settle_everyone(draft: Draft) -> None:
@@ -206,18 +272,11 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
     scheduling.reconsider(draft, stream_id)
     if stream.has_ended:
         convergence.report_end(draft, stream)
-        registration.reconsider_joined(draft, stream)
+        joined.reconsider_joined(draft, stream)
     arrivals.report_end(draft, stream)
     if stream.has_ended or stream.phase in _BEGUN:
         for other in draft.state.topology.dependents[stream_id]:
             scheduling.reconsider(draft, other)
-
-
-def _follow_work(draft: Draft, event: ev.StreamEvent) -> None:
-    """A stream is at work, or has got its share of a checkpoint: the next may be due some time."""
-    point = draft.state.stream_plan(event.stream).converge
-    if draft.state.point_plan(point).takes_checkpoints:
-        convergence.consult(draft, point)
 
 
 _BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
@@ -225,10 +284,10 @@ _BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
 
 
 def _follow_joined(draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.StreamLeft) -> None:
-    joined = draft.state.registry.joined[event.stream]
-    if joined.has_left:
-        leave(draft, registration.as_ended(joined, draft.now))
-    for stream_id in registration.dependents_of(draft.state, joined):
+    outside = draft.state.registry.joined[event.stream]
+    if outside.has_left:
+        leave(draft, joined.as_ended(outside, draft.now))
+    for stream_id in joined.dependents_of(draft.state, outside):
         scheduling.reconsider(draft, stream_id)
 
 
@@ -306,7 +365,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.LivenessSeen: liveness.seen,
     inputs.HeartbeatHeard: heartbeats.heard,
     inputs.StreamAsked: ladder.asked,
-    inputs.JoinedStreamSilent: registration.fell_silent,
+    inputs.JoinedStreamSilent: joined.fell_silent,
     inputs.PathsWritten: violations.paths_written,
     inputs.CheckpointMerged: point_checkpoints.merged,
     inputs.CheckpointNotMerged: point_checkpoints.not_merged,
@@ -324,7 +383,7 @@ CALLS: dict[type[Call], Handler] = {
     **sharing.CALLS,
     **undoing.CALLS,
     **messages.CALLS,
-    **registration.CALLS,
+    **joined.CALLS,
     **resources.CALLS,
     **arrivals.CALLS,
     **heartbeats.CALLS,

@@ -102,18 +102,17 @@ def _emit_sent(
 ) -> Seq:
     seconds, caller = call.deadline_seconds, call.caller
     deadline = None if seconds is None else draft.now + seconds
-    number = draft.emit(
-        ev.MessageSent(
-            caller.stream,
-            caller.attempt,
-            call.request,
-            to=to,
-            body=value_of(body),
-            recipients=recipients,
-            deadline=deadline,
-        )
+    sent = ev.MessageSent(
+        caller.stream,
+        caller.attempt,
+        call.request,
+        to=to,
+        body=value_of(body),
+        recipients=recipients,
+        deadline=deadline,
     )
-    draft.answer = sent_answer(draft.state, draft.events[-1])
+    number = draft.emit(sent)
+    draft.answer = sent_answer(draft.state, draft.events[-1], sent)
     return number
 
 

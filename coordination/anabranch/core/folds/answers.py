@@ -12,25 +12,25 @@ A call that changed nothing, a refusal say, is not remembered; asked again it is
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
+from anabranch.core import events as ev
 from anabranch.core.calls import Answer
-from anabranch.core.events import Recorded, Requested
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.core.model.answers import Remembered
+from anabranch.core.model.answers import Remembered, refused
 from anabranch.core.model.state import State
 
 T = TypeVar("T")
 KEPT = 32
 """How many answers of one caller are remembered."""
 
-Answering = Callable[["State", Recorded], Answer]
+Answering = Callable[[State, ev.Recorded, Any], Answer]
 """Says what an event answers to its request; the state is the one after the event."""
 
 
-def remember(state: State, event: Requested, answer: Answer) -> State:
+def remember(state: State, event: ev.Requested, answer: Answer) -> State:
     """Return the state that knows what the request of an event was answered."""
     stream, attempt = event.caller
     return remember_request(state, stream, attempt, event.request, answer)
@@ -53,6 +53,22 @@ def remember_request(
         (*answers[1 - KEPT :], answer),
     )
     return replace(state, answers=state.answers.insert(stream, memory))
+
+
+def refused_wait(
+    event: ev.LockWithdrawn | ev.ResourcesWithdrawn | ev.ConvergenceWithdrawn,
+) -> Answer:
+    """Return what a stream is told whose wait was ended for it."""
+    if not event.cycle:
+        return refused(event.reason, event.hint)
+    return refused(event.reason, event.hint, cycle=edges_as_data(event.cycle))
+
+
+def edges_as_data(cycle: tuple[ev.Edge, ...]) -> list[dict[str, Any]]:
+    """Return a cycle as it is told in JSON."""
+    return [
+        {"stream": e.waiter, "waits_for": e.holder, "what": e.what, "kind": e.kind} for e in cycle
+    ]
 
 
 def _without(items: tuple[T, ...], at: int) -> tuple[T, ...]:

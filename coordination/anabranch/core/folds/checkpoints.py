@@ -73,13 +73,11 @@ FOLDS: dict[type[ev.Event], Any] = {
 }
 
 
-def _waiting_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _waiting_answer(state: State, record: ev.Recorded, event: ev.CheckpointRequested) -> Answer:
     return Answer("waiting", {"ticket": str(record.seq), "checkpoint": event.number})
 
 
-def _taken_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _taken_answer(state: State, record: ev.Recorded, event: ev.CheckpointTaken) -> Answer:
     facts = {
         "checkpoint": event.number,
         "commit": event.commit,
@@ -89,12 +87,11 @@ def _taken_answer(state: State, record: ev.Recorded) -> Answer:
     return Answer("done", facts)
 
 
-def _failed_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _failed_answer(state: State, record: ev.Recorded, event: ev.CheckpointFailed) -> Answer:
     return refused(f"the checkpoint was not taken: {event.reason}", "try again")
 
 
-ANSWERS: dict[type[ev.CallEvent], Answering] = {
+ANSWERS: dict[type[ev.Event], Answering] = {
     ev.CheckpointRequested: _waiting_answer,
     ev.CheckpointTaken: _taken_answer,
     ev.CheckpointFailed: _failed_answer,

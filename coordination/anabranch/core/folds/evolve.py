@@ -87,7 +87,7 @@ def evolve(state: State, record: ev.Recorded) -> State:
     else:
         state = _RUN[type(event)](state, record, event) if type(event) in _RUN else state
     if isinstance(event, ev.Requested) and event.request and type(event) in _ANSWERS:
-        state = remember(state, event, _ANSWERS[type(event)](state, record))
+        state = remember(state, event, _ANSWERS[type(event)](state, record, event))
     return replace(state, seq=record.seq, at=record.at)
 
 
@@ -135,23 +135,32 @@ def _run_stop_requested(state: State, record: ev.Recorded, event: ev.RunStopRequ
     )
 
 
-def _run_ended(phase: RunPhase) -> Callable[[State, ev.Recorded, Any], State]:
-    def fold(state: State, record: ev.Recorded, event: Any) -> State:
-        return replace(
-            state,
-            phase=phase,
-            reason=getattr(event, "reason", ""),
-            hint=getattr(event, "hint", ""),
-            proof=getattr(event, "proof", "") or getattr(event, "reason", ""),
-            cause=record.seq,
-            ended_at=record.at,
-        )
-
-    return fold
+_Ended = ev.RunNeedsOperator | ev.RunConverged | ev.RunFailed | ev.RunStopped
+_ENDED_AS: dict[type[ev.Event], RunPhase] = {
+    ev.RunNeedsOperator: RunPhase.NEEDS_OPERATOR,
+    ev.RunConverged: RunPhase.CONVERGED,
+    ev.RunFailed: RunPhase.FAILED,
+    ev.RunStopped: RunPhase.STOPPED,
+}
 
 
-def _overhead_told(too_much: bool) -> Callable[[State, ev.Recorded, Any], State]:
-    return lambda state, record, event: replace(state, costs_too_much=too_much)
+def _run_ended(state: State, record: ev.Recorded, event: _Ended) -> State:
+    proof = "" if isinstance(event, ev.RunConverged) else event.proof
+    return replace(
+        state,
+        phase=_ENDED_AS[type(event)],
+        reason=event.reason,
+        hint=event.hint if isinstance(event, ev.RunNeedsOperator) else "",
+        proof=proof or event.reason,
+        cause=record.seq,
+        ended_at=record.at,
+    )
+
+
+def _overhead_seen(
+    state: State, record: ev.Recorded, event: ev.OverheadExceeded | ev.OverheadWithin
+) -> State:
+    return replace(state, costs_too_much=isinstance(event, ev.OverheadExceeded))
 
 
 def _approval_requested(state: State, record: ev.Recorded, event: ev.ApprovalRequested) -> State:
@@ -173,12 +182,9 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.RunResumed: _run_resumed,
     ev.RunReopened: _run_reopened,
     ev.RunStopRequested: _run_stop_requested,
-    ev.RunNeedsOperator: _run_ended(RunPhase.NEEDS_OPERATOR),
-    ev.RunConverged: _run_ended(RunPhase.CONVERGED),
-    ev.RunFailed: _run_ended(RunPhase.FAILED),
-    ev.RunStopped: _run_ended(RunPhase.STOPPED),
-    ev.OverheadExceeded: _overhead_told(True),
-    ev.OverheadWithin: _overhead_told(False),
+    **dict.fromkeys(_ENDED_AS, _run_ended),
+    ev.OverheadExceeded: _overhead_seen,
+    ev.OverheadWithin: _overhead_seen,
     ev.ApprovalRequested: _approval_requested,
     ev.RunApproved: _run_approved,
     ev.ApprovalRefused: _approval_refused,
@@ -199,7 +205,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
 }
 
 
-_ANSWERS: dict[type[Any], Answering] = {
+_ANSWERS: dict[type[ev.Event], Answering] = {
     **sharing.ANSWERS,
     **undoing.ANSWERS,
     **locks.ANSWERS,

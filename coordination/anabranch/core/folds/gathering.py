@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
-from anabranch.core.folds.answers import Answering
-from anabranch.core.folds.resources import refused_wait
+from anabranch.core.folds.answers import Answering, refused_wait
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.gathering import AGGREGATED, Arrival, Gathering
 from anabranch.core.model.state import Point, State
@@ -74,26 +73,22 @@ POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point
 }
 
 
-def _arrived_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _arrived_answer(state: State, record: ev.Recorded, event: ev.ConvergenceArrived) -> Answer:
     facts = {"ticket": str(record.seq), "point": event.point, "round": event.round}
     return Answer("waiting", facts)
 
 
-def _wait_began_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _wait_began_answer(state: State, record: ev.Recorded, event: ev.ArrivalWaitBegan) -> Answer:
     round_ = state.points[event.point].gathering.round
     facts = {"ticket": str(event.ticket), "point": event.point, "round": round_}
     return Answer("waiting", facts)
 
 
-def _released_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _released_answer(state: State, record: ev.Recorded, event: ev.ArrivalReleased) -> Answer:
     return Answer(AGGREGATED, {"point": event.point, "round": event.round})
 
 
-def _withdrawn_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _withdrawn_answer(state: State, record: ev.Recorded, event: ev.ConvergenceWithdrawn) -> Answer:
     return refused_wait(event)
 
 

@@ -83,21 +83,18 @@ FOLDS: dict[type[ev.Event], Any] = {
 }
 
 
-def _joined_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _joined_answer(state: State, record: ev.Recorded, event: ev.StreamJoined) -> Answer:
     facts = {"stream": event.stream, "attempt": event.attempt}
     if event.is_ready:
         return Answer("done", facts)
     return Answer("waiting", {**facts, "ticket": str(record.seq), "for": list(event.depends_on)})
 
 
-def _ready_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _ready_answer(state: State, record: ev.Recorded, event: ev.StreamReady) -> Answer:
     return Answer("done", {"stream": event.stream, "attempt": event.attempt})
 
 
-def _left_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _left_answer(state: State, record: ev.Recorded, event: ev.StreamLeft) -> Answer:
     if not event.was_waiting:
         return Answer("done")
     return Answer("refused", {"reason": event.reason, "hint": "register it again"})

@@ -43,7 +43,7 @@ def _progressed(s: Stream, record: ev.Recorded, event: ev.StreamProgressed, spen
     return replace(s, liveness=liveness, reason=f"process {s.pid} runs", care=is_clear)
 
 
-def _heartbeat_answer(state: State, record: ev.Recorded) -> Answer:
+def _heartbeat_answer(state: State, record: ev.Recorded, event: ev.StreamHeartbeat) -> Answer:
     return Answer("done")
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
-from anabranch.core.folds.answers import Answering, remember_request
+from anabranch.core.folds.answers import Answering, refused_wait, remember_request
 from anabranch.core.globs import is_literal
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.answers import refused
@@ -68,23 +68,26 @@ def _holder(table: LockTable, event: ev.CallEvent) -> Holder:
     return table.holders.get(event.stream) or Holder(event.attempt)
 
 
-def _without_ask(table: LockTable, event: Any, ticket: Seq | None) -> LockTable:
+_Over = ev.LockReleased | ev.LockExpired
+
+
+def _without_ask(table: LockTable, event: ev.LockWithdrawn) -> LockTable:
     entry = table.entries.get(event.path)
-    if entry is None or ticket is None:
+    if entry is None:
         return table
-    stays = tuple(a for a in entry.asks if a.ticket != ticket)
+    stays = tuple(a for a in entry.asks if a.ticket != event.ticket)
     holder = _holder(table, event)
-    holder = replace(holder, asked=holder.asked.discard(ticket))
+    holder = replace(holder, asked=holder.asked.discard(event.ticket))
     return _with_holder(_with_entry(table, replace(entry, asks=stays)), event.stream, holder)
 
 
-def _without_grant(table: LockTable, event: Any, fence: Seq | None) -> LockTable:
+def _without_grant(table: LockTable, event: _Over) -> LockTable:
     entry = table.entries.get(event.path)
-    if entry is None or fence is None:
+    if entry is None:
         return table
-    stays = tuple(g for g in entry.grants if g.fence != fence)
+    stays = tuple(g for g in entry.grants if g.fence != event.fence)
     holder = _holder(table, event)
-    holder = replace(holder, held=holder.held.discard(fence))
+    holder = replace(holder, held=holder.held.discard(event.fence))
     return _with_holder(_with_entry(table, replace(entry, grants=stays)), event.stream, holder)
 
 
@@ -159,8 +162,8 @@ def _granted(state: State, record: ev.Recorded, event: ev.LockGranted) -> State:
     return replace(state, locks=replace(table, contentions=contentions))
 
 
-def _released(state: State, record: ev.Recorded, event: Any) -> State:
-    return replace(state, locks=_without_grant(state.locks, event, event.fence))
+def _released(state: State, record: ev.Recorded, event: _Over) -> State:
+    return replace(state, locks=_without_grant(state.locks, event))
 
 
 def _given_back(state: State, record: ev.Recorded, event: ev.LockReleased) -> State:
@@ -175,12 +178,13 @@ def _withdrawn(state: State, record: ev.Recorded, event: ev.LockWithdrawn) -> St
     table = state.locks
     ask = _ask(table, event.path, event.ticket)
     contentions = _remember_wait(table, record, ask, "withdrawn")
-    table = _without_ask(table, event, event.ticket)
+    table = _without_ask(table, event)
     return replace(state, locks=replace(table, contentions=contentions))
 
 
-def _leased(state: State, event: Any, doubted_by: Seq) -> State:
+def _leased(state: State, record: ev.Recorded, event: ev.LeaseRenewed | ev.LeaseDoubted) -> State:
     table = state.locks
+    doubted_by = record.seq if isinstance(event, ev.LeaseDoubted) else 0
     holder = replace(_holder(table, event), until=event.until, doubted_by=doubted_by)
     return replace(state, locks=_with_holder(table, event.stream, holder))
 
@@ -218,8 +222,8 @@ FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.LockReleased: _given_back,
     ev.LockExpired: _released,
     ev.LockWithdrawn: _withdrawn,
-    ev.LeaseRenewed: lambda state, _, event: _leased(state, event, 0),
-    ev.LeaseDoubted: lambda state, record, event: _leased(state, event, record.seq),
+    ev.LeaseRenewed: _leased,
+    ev.LeaseDoubted: _leased,
     ev.DeadlockDetected: _deadlock,
     ev.LockViolated: _violated,
     ev.ViolationAllowed: _allowed,
@@ -242,51 +246,32 @@ def waiting(holder: StreamId, position: int, ticket: Seq) -> Answer:
     )
 
 
-def edges_as_data(cycle: tuple[ev.Edge, ...]) -> list[dict[str, Any]]:
-    """Return a cycle as it is told in JSON."""
-    return [
-        {"stream": e.waiter, "waits_for": e.holder, "what": e.what, "kind": e.kind} for e in cycle
-    ]
+def _withdrawn_answer(state: State, record: ev.Recorded, event: ev.LockWithdrawn) -> Answer:
+    return refused_wait(event)
 
 
-def _withdrawal(state: State, record: ev.Recorded) -> Answer:
-    event = record.event
-    assert isinstance(event, ev.LockWithdrawn)
-    if not event.cycle:
-        return refused(event.reason, event.hint)
-    return refused(event.reason, event.hint, cycle=edges_as_data(event.cycle))
-
-
-def _grant(state: State, record: ev.Recorded) -> Answer:
-    event = record.event
-    assert isinstance(event, ev.LockGranted)
+def _granted_answer(state: State, record: ev.Recorded, event: ev.LockGranted) -> Answer:
     return granted(state, event.stream, event.fence)
 
 
-def _queue(state: State, record: ev.Recorded) -> Answer:
-    event = record.event
-    assert isinstance(event, ev.LockQueued)
+def _queued_answer(state: State, record: ev.Recorded, event: ev.LockQueued) -> Answer:
     return waiting(event.holder, event.position, record.seq)
 
 
-def _release(state: State, record: ev.Recorded) -> Answer:
-    event = record.event
-    assert isinstance(event, ev.LockReleased)
+def _released_answer(state: State, record: ev.Recorded, event: ev.LockReleased) -> Answer:
     if event.reason != UNLOCKED:
         return refused(event.reason, "ask again if you still need it")
     return Answer("done", {"path": event.path, "fence": event.fence})
 
 
-def _expiry(state: State, record: ev.Recorded) -> Answer:
-    event = record.event
-    assert isinstance(event, ev.LockExpired)
+def _expired_answer(state: State, record: ev.Recorded, event: ev.LockExpired) -> Answer:
     return refused(event.reason, "send heartbeats while you hold a lock, and ask again")
 
 
-ANSWERS: dict[type[ev.CallEvent], Answering] = {
-    ev.LockQueued: _queue,
-    ev.LockGranted: _grant,
-    ev.LockReleased: _release,
-    ev.LockExpired: _expiry,
-    ev.LockWithdrawn: _withdrawal,
+ANSWERS: dict[type[ev.Event], Answering] = {
+    ev.LockQueued: _queued_answer,
+    ev.LockGranted: _granted_answer,
+    ev.LockReleased: _released_answer,
+    ev.LockExpired: _expired_answer,
+    ev.LockWithdrawn: _withdrawn_answer,
 }

@@ -11,6 +11,8 @@ from rpds import HashTrieMap
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
+from anabranch.core.folds.answers import Answering
+from anabranch.core.folds.parts import of_part
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.json_values import text_of
 from anabranch.core.model.messages import OPERATOR, Delivery, Inbox, Mailboxes, Message
@@ -203,22 +205,12 @@ def stream_moved(mail: Mailboxes, stream: StreamId, *, has_ended: bool) -> Mailb
     return _with_inbox(mail, stream, inbox)
 
 
-_Fold = Callable[["State", ev.Recorded, Any], "State"]
-
-
-def _in_state(fold: Callable[[Mailboxes, ev.Recorded, Any], Mailboxes]) -> _Fold:
-    def folded(state: State, record: ev.Recorded, event: Any) -> State:
-        return replace(state, messages=fold(state.messages, record, event))
-
-    return folded
-
-
-FOLDS: dict[type[ev.Event], _Fold] = {
-    ev.MessageSent: _in_state(_sent),
-    ev.MessageDelivered: _in_state(_delivered),
-    ev.MessageAcknowledged: _in_state(_acknowledged),
-    ev.MessageDied: _in_state(_died),
-    ev.MessageRequeued: _in_state(_requeued),
+FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.MessageSent: of_part("messages", _sent),
+    ev.MessageDelivered: of_part("messages", _delivered),
+    ev.MessageAcknowledged: of_part("messages", _acknowledged),
+    ev.MessageDied: of_part("messages", _died),
+    ev.MessageRequeued: of_part("messages", _requeued),
 }
 
 
@@ -234,11 +226,8 @@ def why_undeliverable(state: State, to: StreamId) -> str | None:
     return f"{to} has ended ({stream.phase})" if stream.has_ended else None
 
 
-def sent_answer(state: State, record: ev.Recorded) -> Answer:
+def sent_answer(state: State, record: ev.Recorded, event: ev.MessageSent) -> Answer:
     """Return what a sender is told: the message's number, and its recipients or why it is dead."""
-    event = record.event
-    if not isinstance(event, ev.MessageSent):
-        return Answer("done")
     if event.to is None:
         return Answer("done", {"id": record.seq, "recipients": event.recipients})
     reason = why_undeliverable(state, event.to)
@@ -246,11 +235,13 @@ def sent_answer(state: State, record: ev.Recorded) -> Answer:
     return Answer("done", {"id": record.seq, **died})
 
 
-def _answer_done(state: State, record: ev.Recorded) -> Answer:
+def _answer_done(
+    state: State, record: ev.Recorded, event: ev.MessageAcknowledged | ev.MessageRequeued
+) -> Answer:
     return Answer("done")
 
 
-ANSWERS: dict[type[ev.CallEvent], Callable[[State, ev.Recorded], Answer]] = {
+ANSWERS: dict[type[ev.Event], Answering] = {
     ev.MessageSent: sent_answer,
     ev.MessageAcknowledged: _answer_done,
     ev.MessageRequeued: _answer_done,

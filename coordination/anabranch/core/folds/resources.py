@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
-from anabranch.core.folds.answers import Answering
-from anabranch.core.ids import Seq
+from anabranch.core.folds.answers import Answering, refused_wait
+from anabranch.core.folds.parts import of_part
+from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.resources import (
     MEMORY,
     Excess,
@@ -115,24 +116,16 @@ def _within(table: ResourceTable, record: ev.Recorded, event: ev.ResourcesWithin
     return replace(table, exceeded=table.exceeded.discard(excess_key(event.stream, event.resource)))
 
 
-_TABLE: dict[type[ev.Event], Callable[[ResourceTable, ev.Recorded, Any], ResourceTable]] = {
-    ev.MachineMeasured: _measured,
-    ev.MachineLoadChanged: _load,
-    ev.ResourcesGranted: _granted,
-    ev.ResourcesQueued: _queued,
-    ev.ResourcesReleased: _released,
-    ev.ResourcesWithdrawn: _withdrawn,
-    ev.ResourcesExceeded: _exceeded,
-    ev.ResourcesWithin: _within,
+FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.MachineMeasured: of_part("resources", _measured),
+    ev.MachineLoadChanged: of_part("resources", _load),
+    ev.ResourcesGranted: of_part("resources", _granted),
+    ev.ResourcesQueued: of_part("resources", _queued),
+    ev.ResourcesReleased: of_part("resources", _released),
+    ev.ResourcesWithdrawn: of_part("resources", _withdrawn),
+    ev.ResourcesExceeded: of_part("resources", _exceeded),
+    ev.ResourcesWithin: of_part("resources", _within),
 }
-
-
-def _fold(state: State, record: ev.Recorded, event: Any) -> State:
-    table = _TABLE[type(event)](state.resources, record, event)
-    return replace(state, resources=table)
-
-
-FOLDS = dict.fromkeys(_TABLE, _fold)
 
 
 def by_age(state: State, now: float) -> list[WaitingRequest]:
@@ -148,8 +141,7 @@ def _urgency(state: State, waiting: WaitingRequest, now: float) -> float:
     return head_start + (now - waiting.since) / AGEING_SECONDS
 
 
-def _granted_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _granted_answer(state: State, record: ev.Recorded, event: ev.ResourcesGranted) -> Answer:
     held = state.resources.held_by(event.stream)
     return Answer("granted", {"granted": event.amounts, "holds": held})
 
@@ -163,30 +155,22 @@ def queued_answer(state: State, waiting: WaitingRequest, now: float) -> Answer:
     return Answer("queued", {**facts, "wanted": asked})
 
 
-def _queued_answer(state: State, record: ev.Recorded) -> Answer:
+def _queued_answer(state: State, record: ev.Recorded, event: ev.ResourcesQueued) -> Answer:
     return queued_answer(state, state.resources.queue[-1], record.at)
 
 
-def _withdrawn_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _withdrawn_answer(state: State, record: ev.Recorded, event: ev.ResourcesWithdrawn) -> Answer:
     if not event.reason:
-        return _released_answer(state, record)
+        return _holds(state, event.stream)
     return refused_wait(event)
 
 
-def refused_wait(event: ev.ResourcesWithdrawn | ev.ConvergenceWithdrawn) -> Answer:
-    """Return what a stream is told whose wait was ended for it."""
-    cycle = [
-        {"stream": e.waiter, "waits_for": e.holder, "what": e.what, "kind": e.kind}
-        for e in event.cycle
-    ]
-    facts = {"reason": event.reason, "hint": event.hint}
-    return Answer("refused", {**facts, "cycle": cycle} if cycle else facts)
+def _released_answer(state: State, record: ev.Recorded, event: ev.ResourcesReleased) -> Answer:
+    return _holds(state, event.stream)
 
 
-def _released_answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
-    return Answer("done", {"holds": state.resources.held_by(event.stream)})
+def _holds(state: State, stream: StreamId) -> Answer:
+    return Answer("done", {"holds": state.resources.held_by(stream)})
 
 
 ANSWERS: dict[type[ev.Event], Answering] = {

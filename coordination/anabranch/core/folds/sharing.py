@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
+from anabranch.core.folds.answers import Answering
 from anabranch.core.json_values import text_of
 from anabranch.core.model.sharing import Change, with_change, without_old_versions
 from anabranch.core.model.state import State
@@ -39,10 +40,10 @@ FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
 }
 
 
-def _answer(state: State, record: ev.Recorded) -> Answer:
+def _answer(state: State, record: ev.Recorded, event: ev.StateChanged) -> Answer:
     return Answer("done", {"version": state.shared.head})
 
 
-ANSWERS: dict[type[ev.CallEvent], Callable[[State, ev.Recorded], Answer]] = {
+ANSWERS: dict[type[ev.Event], Answering] = {
     ev.StateChanged: _answer,
 }

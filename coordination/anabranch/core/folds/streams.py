@@ -197,7 +197,10 @@ def _retry(s: Stream, record: ev.Recorded, event: ev.RetryScheduled, spent: floa
     )
 
 
-def _ended(s: Stream, record: ev.Recorded, event: Any, spent: float) -> Stream:
+_Ended = ev.StreamSucceeded | ev.StreamStopped | ev.StreamBlocked
+
+
+def _ended(s: Stream, record: ev.Recorded, event: _Ended, spent: float) -> Stream:
     return replace(s, reason=event.reason)
 
 

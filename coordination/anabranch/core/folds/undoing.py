@@ -38,8 +38,7 @@ def _told(state: State, record: ev.Recorded, event: ev.StateRestored) -> State:
     return replace(state, streams=state.streams.insert(stream.id, after))
 
 
-def _answer(state: State, record: ev.Recorded) -> Answer:
-    event: Any = record.event
+def _answer(state: State, record: ev.Recorded, event: ev.StateRestored) -> Answer:
     facts = {
         "version": state.shared.head,
         "was": event.was,
@@ -53,4 +52,4 @@ FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.StateRestored: _told,
 }
 
-ANSWERS: dict[type[ev.CallEvent], Answering] = {ev.StateRestored: _answer}
+ANSWERS: dict[type[ev.Event], Answering] = {ev.StateRestored: _answer}

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core.folds.locks import edges_as_data
+from anabranch.core.folds.answers import edges_as_data
 from anabranch.core.model.locks import (
     CONTENTION_SECONDS,
     Ask,

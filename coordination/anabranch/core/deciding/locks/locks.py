@@ -102,14 +102,12 @@ CALLS: dict[type[Call], Handler] = {
 }
 
 
-def may_close_ring(state: State, event: ev.Event) -> bool:
+def may_close_ring(state: State, event: ev.LockGranted | ev.LockReleased) -> bool:
     """Whether a stream got or gave back something, which changes who waits for whom.
 
     A grant keeps others waiting, whatever its stream itself waits for, a lock or anything else;
     what was given back no longer lets its stream pass others by.
     """
-    if not isinstance(event, ev.LockGranted | ev.LockReleased):
-        return False
     table = state.locks
     holder = table.holders.get(event.stream)
     if holder is None or not (len(holder.asked) or isinstance(event, ev.LockGranted)):

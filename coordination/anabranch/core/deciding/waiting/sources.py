@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from anabranch.core.deciding import joined as registration
+from anabranch.core.deciding import joined
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.locks.locks import reconsider, withdraw_ask
 from anabranch.core.deciding.points.convergence import participants
@@ -130,14 +130,14 @@ class CapabilityWaits(CountedWaits):
             return
         for dependency in state.stream_plan(stream).depends_on:
             if dependency.capability and not is_met(state, dependency):
-                able = dict.fromkeys(registration.who_can_meet(state, dependency), 1.0)
-                if able or registration.hopes_in_vain(state, found, state.at):
+                able = dict.fromkeys(joined.who_can_meet(state, dependency), 1.0)
+                if able or joined.hopes_in_vain(state, found, state.at):
                     yield Shortfall(dependency.words, 1.0, able, found.since, found.cause)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         """As :class:`DependencyWaits` has it, but one that joined may itself depend on others."""
-        joined = state.registry.live(stream)
-        return joined is not None and bool(joined.capabilities)
+        outside = state.registry.live(stream)
+        return outside is not None and bool(outside.capabilities)
 
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
@@ -183,38 +183,38 @@ class RegistrationWaits:
     kind = "registration"
 
     def edges_from(self, state: State, stream: StreamId) -> Iterator[Edge]:
-        joined = state.registry.live(stream)
-        if joined is None or joined.is_ready:
+        outside = state.registry.live(stream)
+        if outside is None or outside.is_ready:
             return
-        for other in joined.depends_on:
+        for other in outside.depends_on:
             if state.streams[other].phase is not Phase.SUCCEEDED:
                 what = f"{other}, which it depends on"
                 yield Edge(
                     waiter=stream,
                     holder=other,
                     what=what,
-                    since=joined.since,
+                    since=outside.since,
                     kind=self.kind,
-                    ticket=joined.ticket,
+                    ticket=outside.ticket,
                 )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
         return any(
-            joined.is_live and not joined.is_ready for joined in state.registry.joined.values()
+            outside.is_live and not outside.is_ready for outside in state.registry.joined.values()
         )
 
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
     ) -> None:
-        joined = draft.state.registry.live(edge.waiter)
-        if joined is not None:
-            draft.emit(registration.as_left(joined, f"{reason}; {hint}"))
+        outside = draft.state.registry.live(edge.waiter)
+        if outside is not None:
+            draft.emit(joined.as_left(outside, f"{reason}; {hint}"))
 
 
 def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
     """Return who has to do something before a dependency holds; nobody if any of several could."""
     if dependency.capability:
-        able = registration.who_can_meet(state, dependency)
+        able = joined.who_can_meet(state, dependency)
         return able if len(able) == 1 else []
     if dependency.condition != "converged":
         return [dependency.stream]
