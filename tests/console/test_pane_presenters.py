@@ -12,7 +12,7 @@ from anabranch.core.model.locks import LockTable
 from anabranch.core.model.sharing import Change
 from anabranch_console.glyphs import ASCII, UNICODE
 from anabranch_console.lines import Line, Span, line_cells, plain
-from anabranch_console.operator_calls import body_of, told
+from anabranch_console.operator_calls import body_of
 from anabranch_console.presenters.change_lines import before_and_after, diff_lines
 from anabranch_console.presenters.event_lines import event_words
 from anabranch_console.presenters.grid_columns import GridColumn, chosen_columns
@@ -174,7 +174,7 @@ def test_the_past_is_always_marked(source: ScriptedSource, cells: int) -> None:
 
 
 def test_what_the_operator_types_becomes_a_message() -> None:
-    """Objects and lists are JSON, everything else is text; commands are told in words."""
+    """Objects and lists are JSON, everything else is text; what is asked has words."""
     assert body_of(' {"a": 1} ') == {"a": 1}
     assert body_of("[b]no[/b]") == "[b]no[/b]"
     assert body_of("12") == "12"
@@ -187,7 +187,7 @@ def test_what_the_operator_types_becomes_a_message() -> None:
         operator_calls.revoke("p"),
         operator_calls.acknowledge(7),
     ]
-    assert [told(c) for c in calls] == [
+    assert [c.words for c in calls] == [
         "message to a",
         "message to all",
         "send 7 again",

@@ -10,14 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from anabranch.core.calls import Broadcast
+from anabranch.core.calls import OPERATOR, Broadcast
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RetryStream, StopStream
 from anabranch.core.model.state import RunPhase
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.hosting import resume_run
 from anabranch.plugins import load_plugins
-from anabranch_console.operator_calls import CALLER
 from tests.e2e.program import DEADLINE_SECONDS, Program, Running, until
 from tests.engine.repositories import git
 
@@ -104,7 +103,7 @@ def test_a_follower_sees_the_run_live_and_acts_through_its_host(
         refusal = follower.submit(StopStream(stream=StreamId("nobody"), reason="no")).result()
         assert refusal is not None
         assert "no stream" in refusal.reason
-        assert follower.submit(Broadcast(CALLER, "hello", body="hi")).result() is None
+        assert follower.submit(Broadcast(OPERATOR, "hello", body="hi")).result() is None
         cursor, seen = 0, list[int]()
         open_gate(program)
         while not follower.state.has_ended or seen[-1:] != [follower.state.seq]:

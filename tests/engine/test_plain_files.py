@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.ids import StreamId
+from anabranch.core.inputs import StopRun
 from anabranch.core.model.outcome import Refusal
 from anabranch.engine import requests
 from anabranch.engine.performers.process_records import read_attempt
@@ -133,10 +134,10 @@ def test_a_swapped_request_of_an_operator_is_refused_and_the_others_are_heard(
     """A pipe among the requests does not hold up the engine, nor what was asked beside it."""
     folder = swapped.parent
     swapped.rename(folder / "00.request")
-    requests.leave(folder, requests.Request("stop-run", reason="enough"))
+    requests.leave(folder, StopRun(reason="enough"))
     first, second = (asked for _, asked in requests.pending(folder))
     assert isinstance(first, Refusal)
-    assert second == requests.Request("stop-run", reason="enough")
+    assert second == StopRun(reason="enough")
 
 
 @pytest.mark.parametrize(
@@ -160,7 +161,7 @@ def test_what_cannot_be_read_just_now_is_not_gone(
     attempt.mkdir()
     asked.mkdir()
     (attempt / "start").write_text("{}")
-    requests.leave(asked, requests.Request("stop-run"))
+    requests.leave(asked, StopRun(reason="enough"))
     (tmp_path / "lock").write_text("{}")
     assert read_attempt(attempt) is not None
     assert list(requests.pending(asked))

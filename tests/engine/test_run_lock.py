@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from anabranch.core.inputs import StopRun
 from anabranch.engine import requests
 from anabranch.engine.run_lock import RunLock, holder_of
 
@@ -40,7 +41,5 @@ def test_a_lock_that_somebody_else_made_meanwhile_is_theirs(tmp_path: Path) -> N
 def test_a_request_is_left_also_where_its_folder_was_removed(tmp_path: Path) -> None:
     """A run can be stopped whatever was cleared away around it."""
     folder = tmp_path / "requests"
-    requests.leave(folder, requests.Request("stop-run"))
-    assert [
-        asked.verb for _, asked in requests.pending(folder) if isinstance(asked, requests.Request)
-    ]
+    requests.leave(folder, StopRun(reason="enough"))
+    assert [asked for _, asked in requests.pending(folder)] == [StopRun(reason="enough")]

@@ -9,6 +9,7 @@ import pytest
 
 from anabranch.core.events import Recorded, RunStarted
 from anabranch.core.ids import RunId
+from anabranch.core.inputs import StopRun
 from anabranch.core.plans.plan import Plan, Work
 from anabranch.engine import requests
 from anabranch.engine.history import estimates
@@ -123,6 +124,6 @@ def test_requests_are_heard_in_the_order_in_which_they_were_left(
     monkeypatch.setattr("time.time_ns", lambda: int(next(moments) * 1e9))
     monkeypatch.setattr("time.time", lambda: next(moments))
     for reason in ("first", "second", "third"):
-        requests.leave(tmp_path, requests.Request("stop-run", reason=reason))
+        requests.leave(tmp_path, StopRun(reason=reason))
     heard = [asked for _, asked in requests.pending(tmp_path)]
-    assert [r.reason for r in heard] == ["first", "second", "third"]
+    assert heard == [StopRun(reason=reason) for reason in ("first", "second", "third")]

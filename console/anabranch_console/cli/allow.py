@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import click
 
-from anabranch.engine.requests import Request
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import AllowViolation
 from anabranch.engine.runs import find_run
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
 from anabranch_console.cli.steering import steer
+
+REASON = "allowed by you"
 
 
 @click.command
@@ -21,5 +24,6 @@ def command(stream: str, path: str | None, run: str | None) -> None:
     With PATH only that file is allowed. A run that waits for this goes on.
     """
     home = find_run(here(), run)
-    state = steer(home, Request("allow", "allowed by you", stream, path or ""))
+    allowing = AllowViolation(stream=StreamId(stream), path=path, reason=REASON)
+    state = steer(home, allowing, REASON)
     say(f"allowed; run {home.run} is {shown(state.phase)}")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from anabranch.core.inputs import ApproveRun
 from anabranch.core.model.state import State
-from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
 from anabranch.errors import LossRefused, NotSettled
 from anabranch_console.cli.main import here
@@ -37,8 +37,8 @@ def command(run: str | None, onto: str | None, allow_sensitive: bool) -> None:
     What others run or obey is named first, and a conflict or a failed check is told (exit 4).
     """
     home = find_run(here(), run)
-    asked = Request("approve", "to approve its result", allow_sensitive=allow_sensitive, onto=onto)
-    steer(home, asked)
+    approving = ApproveRun(allow_sensitive=allow_sensitive, onto=onto)
+    steer(home, approving, "to approve its result")
     state = await_state(home, _is_decided, PATIENCE_SECONDS)
     if not state.approval.is_done:
         error = NotSettled if state.approval.kind else LossRefused

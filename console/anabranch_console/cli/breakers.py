@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from anabranch.core.inputs import ResetBreaker
 from anabranch.core.views.projections import breaker_status
-from anabranch.engine.requests import Request
 from anabranch_console.cli.output import json_option, print_json, run_argument, say, shown
 from anabranch_console.cli.reading import found_run
 from anabranch_console.cli.steering import steer
+
+REASON = "reset by you"
 
 
 @click.command
@@ -23,7 +25,7 @@ def command(run: str | None, reset: str | None, as_json: bool) -> None:
     """
     found, state = found_run(run)
     if reset is not None:
-        state = steer(found.folder, Request("reset-breaker", "reset by you", path=reset))
+        state = steer(found.folder, ResetBreaker(breaker=reset, reason=REASON), REASON)
         say(f"the breaker of {shown(reset)} is closed")
     told = breaker_status(state)
     if as_json:

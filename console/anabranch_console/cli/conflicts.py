@@ -8,10 +8,10 @@ import click
 
 from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import StreamId
+from anabranch.core.inputs import TellConflict
 from anabranch.core.model.state import State
 from anabranch.core.views.conflicts import in_order, open_conflicts, resolution_of
 from anabranch.core.views.projections import SCHEMA, conflict_status, foreseen_status
-from anabranch.engine.requests import Request
 from anabranch.engine.settling import (
     SideTexts,
     paths_named,
@@ -36,7 +36,8 @@ def command(run: str | None, path: str | None, tell: tuple[str, str] | None, as_
     """List what of RUN (the latest) does not merge, and what would not if it ended now."""
     found_home, state = found_run(run)
     if tell:
-        steer(found_home.folder, Request("tell-conflict", "told by you", *tell))
+        one, other = map(StreamId, tell)
+        steer(found_home.folder, TellConflict(streams=(one, other)), "told by you")
         say(f"{shown(tell[0])} and {shown(tell[1])} have a message about it")
     elif as_json:
         found = [conflict_status(state, point, c) for point, c in open_conflicts(state)]

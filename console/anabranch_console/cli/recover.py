@@ -6,13 +6,15 @@ import click
 import msgspec
 
 from anabranch.core.ids import StreamId
+from anabranch.core.inputs import RecoverStream
 from anabranch.core.views.guardian import REMEDIES, foretell, in_words
-from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, say, shown
 from anabranch_console.cli.steering import state_of, steer
+
+REASON = "asked for by you"
 
 
 @click.command
@@ -36,7 +38,8 @@ def command(stream: str, remedy: str, run: str | None, dry_run: bool, as_json: b
         if told.refusal and not as_json:
             raise UsageError(told.refusal, told.hint)
         return
-    state = steer(home, Request("recover", "asked for by you", stream, remedy))
+    recovering = RecoverStream(stream=StreamId(stream), remedy=remedy, reason=REASON)
+    state = steer(home, recovering, REASON)
     after = state.streams[StreamId(stream)]
     if as_json:
         facts = {"stream": stream, "remedy": remedy, "state": after.public_state}

@@ -10,9 +10,10 @@ from pathlib import Path
 import click
 
 from anabranch.core import events as ev
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import HandBack, ResolveConflict
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.views.conflicts import open_conflicts, resolution_of
-from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run
 from anabranch.engine.settling import (
     PlainChoice,
@@ -71,7 +72,9 @@ def command(
     if len(ways) != 1:
         raise click.UsageError("say one of --ours, --theirs, --both, --file, --command, --back-to")
     if back_to is not None:
-        state = steer(home, Request("hand-back", "handed back by you", back_to, note))
+        reason = "handed back by you"
+        handing = HandBack(stream=StreamId(back_to), note=note, reason=reason)
+        state = steer(home, handing, reason)
         say(f"{shown(back_to)} does its work again; run {home.run} is {shown(state.phase)}")
         return
     found = _chosen(state, paths, wants_all or resolver is not None, point)
@@ -83,7 +86,8 @@ def command(
         resolutions = _by_choice(state, found, choice, file)
     for start in range(0, len(resolutions), MOST_AT_ONCE):
         batch = tuple(resolutions[start : start + MOST_AT_ONCE])
-        state = steer(home, Request("resolve", "decided by you", resolutions=batch))
+        reason = "decided by you"
+        state = steer(home, ResolveConflict(resolutions=batch, reason=reason), reason)
     _tell(home, state)
 
 

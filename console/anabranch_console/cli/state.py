@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from anabranch import exit_codes
+from anabranch.core.ids import StreamId
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.views.projections import SCHEMA
 from anabranch.core.views.sharing import state_log_of, value_in, verify_history
@@ -76,7 +77,7 @@ def get(key: str, run: str | None, version: int | None, as_json: bool) -> None:
 
 
 @command.command
-@click.argument("version", type=click.IntRange(min=0))
+@click.argument("version", type=click.IntRange(min=0, max=2**63 - 1))
 @run_argument
 @click.option("--stream", metavar="STREAM", help="Only what STREAM has changed since VERSION.")
 @json_option
@@ -86,12 +87,12 @@ def restore(version: int, run: str | None, stream: str | None, as_json: bool) ->
     It makes one more version, so nothing is lost: restoring the version before it undoes it. With
     --stream, keys that somebody else has changed since are left alone.
     """
-    from anabranch.engine.requests import Request  # what only reads starts without an engine
+    from anabranch_console import operator_calls  # what only reads starts without an engine
     from anabranch_console.cli.steering import steer
 
     found, before = found_run(run)
-    asked = Request("restore-state", "restored by you", stream=stream or "", path=str(version))
-    state = steer(found.folder, asked)
+    restoring = operator_calls.restore(version, StreamId(stream or ""))
+    state = steer(found.folder, restoring, "restored by you")
     was, head = before.shared.head, state.shared.head
     changed = sorted({c.key for c in state.shared.changes(was)})
     if as_json:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from anabranch.core.model.outcome import Refusal
+from anabranch.core.inputs import Command
 from anabranch.core.model.state import State
 from anabranch.engine import requests
 from anabranch.engine.host import RunHost
@@ -29,35 +29,36 @@ def state_of(home: RunFolder) -> State:
 
 def steer(
     home: RunFolder,
-    request: requests.Request,
+    command: Command,
+    reason: str,
     is_done: Callable[[State], bool] | None = None,
 ) -> State:
-    """Have a request carried out and return the state after it; a refusal is a UsageError.
+    """Have a command carried out and return the state after it; a refusal is a UsageError.
 
-    If nobody hosts the run, this process does until the run is at rest again, or ``is_done``.
+    If nobody hosts the run, this process does, for a ``reason`` that the run notes, until the run
+    is at rest again, or ``is_done``.
     """
     try:
         loaded = installed()
         host = resume_run(
             home,
             loaded.strategies,
-            reason=request.reason,
+            reason=reason,
             retry_failed=False,
             extensions=loaded.extensions,
         )
     except AlreadyHosted:
-        _ask_the_host(home, request)
+        _ask_the_host(home, command)
         return state_of(home)
     except MachineShort as error:
-        command = requests.command_for(request)
-        if isinstance(command, Refusal) or not stop_unhosted(home, state_of(home), command):
+        if not stop_unhosted(home, state_of(home), command):
             raise
         raise type(error)(
             f"the stop cannot be noted: {error.message}",
             "its processes are being ended all the same; stop it once more when that is mended",
         ) from error
     try:
-        return _steer_here(host, request, is_done)
+        return _steer_here(host, command, is_done)
     finally:
         host.close()
 
@@ -72,12 +73,9 @@ def await_state(home: RunFolder, is_so: Callable[[State], bool], patience_second
         time.sleep(POLL_SECONDS)
 
 
-def _steer_here(
-    host: RunHost, request: requests.Request, is_done: Callable[[State], bool] | None
-) -> State:
-    command = requests.command_for(request)
-    refusal = command if isinstance(command, Refusal) else host.submit(command).result()
-    if isinstance(refusal, Refusal):
+def _steer_here(host: RunHost, command: Command, is_done: Callable[[State], bool] | None) -> State:
+    refusal = host.submit(command).result()
+    if refusal is not None:
         raise UsageError(refusal.reason, refusal.hint)
     while not host.wait(None if is_done is None else POLL_SECONDS):
         if is_done is not None and is_done(host.state):
@@ -85,8 +83,8 @@ def _steer_here(
     return host.state
 
 
-def _ask_the_host(home: RunFolder, request: requests.Request) -> None:
-    place = requests.leave(home.requests, request)
+def _ask_the_host(home: RunFolder, command: Command) -> None:
+    place = requests.leave(home.requests, command)
     if requests.STOP_BY_NAME in place.name:
         raise DiskFull(
             "the disk is full: the run is being stopped all the same",

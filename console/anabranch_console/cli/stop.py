@@ -8,8 +8,8 @@ from functools import partial
 import click
 
 from anabranch.core.ids import StreamId
+from anabranch.core.inputs import StopRun, StopStream
 from anabranch.core.model.state import State
-from anabranch.engine.requests import Request
 from anabranch.engine.runs import find_run, run_folders
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.paths import RunFolder
@@ -19,6 +19,7 @@ from anabranch_console.cli.reading import known_streams
 from anabranch_console.cli.steering import await_state, state_of, steer
 
 MARGIN_SECONDS = 20.0
+REASON = "stopped by you"
 
 
 @click.command
@@ -62,7 +63,7 @@ def _stop_run(home: RunFolder) -> None:
         say(f"run {home.run} has already ended: {state.phase}")
         return
     try:
-        steer(home, Request("stop-run", "stopped by you"))
+        steer(home, StopRun(reason=REASON), REASON)
     except UsageError:
         if state_of(home).stop_reason is None:
             raise  # else somebody was quicker, and its end is waited for as well
@@ -79,8 +80,8 @@ def _stop_streams(home: RunFolder, streams: Sequence[StreamId]) -> None:
         if _has_ended(state, stream):
             say(f"{stream} has already ended: {state.streams[stream].public_state}")
         else:
-            request = Request("stop", "stopped by you", stream)
-            steer(home, request, partial(_has_ended, stream=stream))
+            stopping = StopStream(stream=stream, reason=REASON)
+            steer(home, stopping, REASON, partial(_has_ended, stream=stream))
             asked.append(stream)
     for stream in asked:
         after = await_state(home, partial(_has_ended, stream=stream), _patience(state))

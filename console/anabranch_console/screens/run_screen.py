@@ -328,7 +328,7 @@ class RunScreen(PluggingScreen):
         if self.model.source.hosting == "nobody" and self.model.time.past is None:
             self._offer_to_host(command)
             return
-        told = operator_calls.told(command)
+        told = command.words
         try:
             answer = self.model.time.submit(command)
         except Exception as error:

@@ -8,11 +8,16 @@ never come here.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 from anabranch.core.ids import Attempt, LockMode, PointId, StreamId
 from anabranch.core.inputs import Command
 from anabranch.core.json_values import Json
+
+Number = Annotated[int, Meta(ge=0)]
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -24,6 +29,10 @@ class Caller(msgspec.Struct, frozen=True):
     stream: StreamId
     attempt: Attempt
     is_operator: bool = False
+
+
+OPERATOR = Caller(StreamId(""), 0, is_operator=True)
+"""The operator as a caller."""
 
 
 class Call(Command, frozen=True):
@@ -61,6 +70,8 @@ class Unlock(Call, frozen=True):
 
     path: str | None = None
     fence: int | None = None
+
+    in_words = "take the lock of {0.path} away"
 
 
 class StateSet(Call, frozen=True):
@@ -100,12 +111,16 @@ class Send(Call, frozen=True):
     body: Json
     deadline_seconds: float | None = None
 
+    in_words = "message to {0.to}"
+
 
 class Broadcast(Call, frozen=True):
     """A message to every other stream that is not over."""
 
     body: Json
     deadline_seconds: float | None = None
+
+    in_words = "message to all"
 
 
 class ReadInbox(Call, frozen=True):
@@ -117,13 +132,17 @@ class ReadInbox(Call, frozen=True):
 class Acknowledge(Call, frozen=True):
     """The message was dealt with."""
 
-    message: int
+    message: Number
+
+    in_words = "acknowledge message {0.message}"
 
 
 class Requeue(Call, frozen=True):
     """Operator: deliver a dead letter once more."""
 
-    message: int
+    message: Number
+
+    in_words = "send {0.message} again"
 
 
 class RequestResources(Call, frozen=True):
@@ -168,16 +187,21 @@ class Checkpoint(Call, frozen=True):
     label: str = ""
 
 
-class StateRestore(Call, frozen=True):
+class StateRestore(Call, frozen=True, tag="restore"):
     """Bring the shared state back to a version, or to a checkpoint (without either: the last one).
 
     For a stream: what it has changed itself since then. For the operator: what ``stream`` has, or
     everything.
     """
 
-    version: int | None = None
-    checkpoint: int | None = None
+    version: Number | None = None
+    checkpoint: Number | None = None
     stream: StreamId = StreamId("")
+
+    @property
+    def words(self) -> str:
+        to = "" if self.version is None else f" to version {self.version}"
+        return f"restore the shared state{to}"
 
 
 class Register(Call, frozen=True):

@@ -4,11 +4,11 @@ facts and never are. An observation that no longer matters is simply without con
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
-from anabranch.core.events import Conflict, ConflictedPath, Contribution, Resolution
+from anabranch.core.events import Conflict, ConflictedPath, Contribution, Resolution, wire_name
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.plans.plan import Plan
 
@@ -19,8 +19,15 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     cause: Seq | None = None
 
 
-class Command(Input, frozen=True):
-    """Somebody wants something."""
+class Command(Input, frozen=True, tag_field="verb", tag=wire_name, forbid_unknown_fields=True):
+    """Somebody wants something. As JSON it is its fields beside its ``verb``."""
+
+    in_words: ClassVar[str] = ""
+
+    @property
+    def words(self) -> str:
+        """The command as the operator reads it."""
+        return self.in_words.format(self) or type(self).__name__
 
 
 class Observation(Input, frozen=True):
@@ -52,15 +59,21 @@ class ResumeRun(Command, frozen=True):
 class StopRun(Command, frozen=True):
     reason: str
 
+    in_words = "stop the run"
+
 
 class StopStream(Command, frozen=True):
     stream: StreamId
     reason: str
 
+    in_words = "stop {0.stream}"
+
 
 class RetryStream(Command, frozen=True):
     stream: StreamId
     reason: str
+
+    in_words = "retry {0.stream}"
 
 
 class RecoverStream(Command, frozen=True):
@@ -70,12 +83,16 @@ class RecoverStream(Command, frozen=True):
     remedy: str
     reason: str = ""
 
+    in_words = "{0.remedy} recovery of {0.stream}"
+
 
 class ResetBreaker(Command, frozen=True):
     """A person says that what a breaker holds back may start again."""
 
     breaker: str
     reason: str = "reset by the operator"
+
+    in_words = "close the breaker of {0.breaker}"
 
 
 class ChooseStrategy(Command, frozen=True):
@@ -85,6 +102,11 @@ class ChooseStrategy(Command, frozen=True):
     strategy: str
     point: PointId = PointId("")
     reason: str = "chosen by the operator"
+
+    @property
+    def words(self) -> str:
+        where = f" at {self.point}" if self.kind == "convergence" else ""
+        return f"{self.strategy} as {self.kind}{where}"
 
 
 class ApproveRun(Command, frozen=True):
@@ -97,6 +119,8 @@ class ApproveRun(Command, frozen=True):
     allow_sensitive: bool = False
     onto: str | None = None
 
+    in_words = "approve the result"
+
 
 class AllowViolation(Command, frozen=True):
     """Let what a stream wrote against the locks be merged; without a path, all of it."""
@@ -105,12 +129,20 @@ class AllowViolation(Command, frozen=True):
     path: str | None = None
     reason: str = "allowed by the operator"
 
+    in_words = "let the violations of {0.stream} be merged"
+
 
 class ResolveConflict(Command, frozen=True):
     """Settle conflicted paths: what each of them shall be."""
 
     resolutions: tuple[Resolution, ...]
     reason: str = "the conflict was decided"
+
+    @property
+    def words(self) -> str:
+        if len(self.resolutions) == 1:
+            return f"{self.resolutions[0].path}: {self.resolutions[0].choice}"
+        return "settle the conflict"
 
 
 class HandBack(Command, frozen=True):
@@ -120,11 +152,15 @@ class HandBack(Command, frozen=True):
     note: str = ""
     reason: str = "handed back by the operator"
 
+    in_words = "hand the conflict back to {0.stream}"
+
 
 class TellConflict(Command, frozen=True):
     """Let both sides of a foreseen conflict know of it."""
 
     streams: tuple[StreamId, StreamId]
+
+    in_words = "tell {0.streams[0]} and {0.streams[1]}"
 
 
 # --- observations --------------------------------------------------------------------------------

@@ -151,13 +151,10 @@ class RunFollower:
             answer.set_exception(error)
 
     def _asked(self, command: Command) -> Refusal | None:
-        request = requests.request_for(command)
-        if request is None:
-            return Refusal("only the console that hosts the run can do that", "do it there")
         if holder_of(self._folder.lock) is None:
             hint = f"anabranch resume {self.run} goes on with it"
             return Refusal("nobody hosts the run now", hint)
-        return requests.ask_host(self._folder.requests, request, ANSWER_SECONDS)
+        return requests.ask_host(self._folder.requests, command, ANSWER_SECONDS)
 
     def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
         if self._changes is not None:

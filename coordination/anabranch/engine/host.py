@@ -464,7 +464,7 @@ class RunHost:
                 if self.now() - self._last_turn > IDLE_SECONDS:
                     with contextlib.suppress(AnabranchError):  # the next turn tells of the disk
                         self._parts.journal.checkpoint()
-                requests.hear(self._parts.folder.requests, asked, self.submit)
+                requests.submit_pending(self._parts.folder.requests, asked, self.submit)
                 self._journal_place.look()
             except Exception:
                 _log.exception("hearing requests: one round failed")

@@ -1,6 +1,6 @@
-"""Requests from other commands to the engine that hosts a run, as files.
+"""What other programs ask of the engine that hosts a run: commands as they are, in files.
 
-A command writes ``NAME.request`` (to a temporary name first, then renamed) and waits for
+A program writes ``NAME.request`` (to a temporary name first, then renamed) and waits for
 ``NAME.answer``. Files need no open connection, survive either side's death, and a request that was
 left while nobody hosted the run is found by the next host.
 """
@@ -17,13 +17,19 @@ from concurrent.futures import Future
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from anabranch.core.calls import Acknowledge, Broadcast, Caller, Requeue, Send, StateRestore, Unlock
-from anabranch.core.events import Resolution
-from anabranch.core.ids import PointId, StreamId
+from anabranch.core.calls import (
+    OPERATOR,
+    Acknowledge,
+    Broadcast,
+    Call,
+    Requeue,
+    Send,
+    StateRestore,
+    Unlock,
+)
 from anabranch.core.inputs import (
     AllowViolation,
     ApproveRun,
@@ -38,7 +44,6 @@ from anabranch.core.inputs import (
     StopStream,
     TellConflict,
 )
-from anabranch.core.model.messages import OPERATOR
 from anabranch.core.model.outcome import Postponed, Refusal
 from anabranch.errors import machine_errors
 from anabranch.files import replace_whole, take_lock
@@ -52,19 +57,28 @@ MOST_ENTRIES = 8_192
 NUMBER_DIGITS = 20
 PATIENCE_SECONDS = 2.0
 
+STEERING = (
+    StopRun
+    | StopStream
+    | RetryStream
+    | RecoverStream
+    | ResetBreaker
+    | ChooseStrategy
+    | ApproveRun
+    | AllowViolation
+    | ResolveConflict
+    | HandBack
+    | TellConflict
+    | Unlock
+    | Send
+    | Broadcast
+    | Acknowledge
+    | Requeue
+    | StateRestore
+)
+"""The commands that may be asked for from beside the host."""
 
-class Request(msgspec.Struct, frozen=True):
-    """What is asked for; :func:`command_for` knows the verbs."""
-
-    verb: str
-    reason: str = ""
-    stream: str = ""
-    path: str = ""
-    resolutions: tuple[Resolution, ...] = ()
-    allow_sensitive: bool = False
-    onto: str | None = None
-    body: Any = None
-    id: str = ""
+_READER: msgspec.json.Decoder[Command] = msgspec.json.Decoder(STEERING)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -75,129 +89,13 @@ class Answer(msgspec.Struct, frozen=True):
     is_postponed: bool = False
 
 
-def command_for(request: Request) -> Command | Refusal:
-    """Return the command that a request means."""
-    stream = StreamId(request.stream)
-    match request.verb:
-        case "stop-run":
-            return StopRun(reason=request.reason)
-        case "stop":
-            return StopStream(stream=stream, reason=request.reason)
-        case "retry":
-            return RetryStream(stream=stream, reason=request.reason)
-        case "recover":
-            return RecoverStream(stream=stream, remedy=request.path, reason=request.reason)
-        case "reset-breaker":
-            return ResetBreaker(breaker=request.path, reason=request.reason)
-        case "choose":
-            point = PointId(request.stream)
-            kind, _, name = request.path.partition(" ")
-            return ChooseStrategy(kind=kind, strategy=name, point=point, reason=request.reason)
-        case "restore-state":
-            return _restore_for(request)
-        case "approve":
-            return ApproveRun(allow_sensitive=request.allow_sensitive, onto=request.onto)
-        case "allow":
-            path = request.path or None
-            return AllowViolation(stream=stream, path=path, reason=request.reason)
-        case "resolve":
-            return ResolveConflict(resolutions=request.resolutions, reason=request.reason)
-        case "hand-back":
-            return HandBack(stream=stream, note=request.path, reason=request.reason)
-        case "tell-conflict":
-            return TellConflict(streams=(stream, StreamId(request.path)))
-        case "revoke" | "send" | "broadcast" | "requeue" | "acknowledge":
-            return _call_for(request)
-    known = (
-        "stop-run, stop, retry, recover, reset-breaker, choose, restore-state, approve, allow, "
-        "resolve, hand-back, tell-conflict, revoke, send, broadcast, requeue, acknowledge"
-    )
-    return Refusal(f"unknown request {request.verb!r}", f"this version knows {known}")
-
-
-def _call_for(request: Request) -> Command | Refusal:
-    """Return the call of the operator's that a request means; asked twice, it is done once."""
-    caller, name = Caller(OPERATOR, 0, is_operator=True), request.id or secrets.token_hex(16)
-    match request.verb:
-        case "revoke":
-            return Unlock(caller, name, path=request.path)
-        case "send":
-            return Send(caller, name, to=StreamId(request.stream), body=request.body)
-        case "broadcast":
-            return Broadcast(caller, name, body=request.body)
-    message = _whole_number(request.path)
-    if message is None:
-        return _no_number_of("a message", request, "anabranch messages has them")
-    if request.verb == "acknowledge":
-        return Acknowledge(caller, name, message=message)
-    return Requeue(caller, name, message=message)
-
-
-def _restore_for(request: Request) -> Command | Refusal:
-    version = _whole_number(request.path)
-    if request.path and version is None:
-        return _no_number_of("a version", request, "anabranch state log has them")
-    return StateRestore(
-        caller=Caller(StreamId(""), 0, True),
-        request=f"restore.{secrets.token_hex(8)}",
-        version=version,
-        stream=StreamId(request.stream),
-    )
-
-
-def _no_number_of(what: str, request: Request, hint: str) -> Refusal:
-    return Refusal(f"{request.path[:64]!r} is not the number of {what}", hint)
-
-
-def _whole_number(text: str) -> int | None:
-    """Return a number as the journal counts them; None for what is none."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-
-
-def request_for(command: Command) -> Request | None:
-    """Return what asks the host of a run for a command; None for what nobody else may ask."""
-    match command:
-        case StopRun(reason=reason):
-            return Request("stop-run", reason)
-        case StopStream(stream=stream, reason=reason):
-            return Request("stop", reason, stream)
-        case RetryStream(stream=stream, reason=reason):
-            return Request("retry", reason, stream)
-        case RecoverStream(stream=stream, remedy=remedy, reason=reason):
-            return Request("recover", reason, stream, remedy)
-        case ResetBreaker(breaker=name, reason=reason):
-            return Request("reset-breaker", reason, path=name)
-        case ChooseStrategy(kind=kind, strategy=name, point=point, reason=reason):
-            return Request("choose", reason, point, f"{kind} {name}")
-        case ApproveRun():
-            allows, onto = command.allow_sensitive, command.onto
-            return Request("approve", allow_sensitive=allows, onto=onto)
-        case AllowViolation(stream=stream, path=path, reason=reason):
-            return Request("allow", reason, stream, path or "")
-        case ResolveConflict(resolutions=made, reason=reason):
-            return Request("resolve", reason, resolutions=made)
-        case HandBack(stream=stream, note=note, reason=reason):
-            return Request("hand-back", reason, stream, note)
-        case TellConflict(streams=(one, other)):
-            return Request("tell-conflict", "", one, other)
-        case Unlock(path=str(path), request=name):
-            return Request("revoke", path=path, id=name)
-        case Send(to=to, body=body, request=name):
-            return Request("send", stream=to, body=body, id=name)
-        case Broadcast(body=body, request=name):
-            return Request("broadcast", body=body, id=name)
-        case Acknowledge(message=message, request=name):
-            return Request("acknowledge", path=str(message), id=name)
-        case Requeue(message=message, request=name):
-            return Request("requeue", path=str(message), id=name)
-    return None
-
-
-def ask_host(folder: Path, request: Request, timeout_seconds: float) -> Refusal | None:
+def ask_host(folder: Path, command: Command, timeout_seconds: float) -> Refusal | None:
     """Ask whoever hosts a run, and return the refusal if there is one. Raises WorldError."""
-    if len(msgspec.json.encode(request)) > LARGEST_REQUEST_BYTES:
+    if not isinstance(command, STEERING):
+        return Refusal("only the console that hosts the run can do that", "do it there")
+    if len(msgspec.json.encode(command)) > LARGEST_REQUEST_BYTES:
         return Refusal("that is too much to ask for at once", "do it in parts")
-    answer = await_answer(leave(folder, request), timeout_seconds)
+    answer = await_answer(leave(folder, command), timeout_seconds)
     if answer is None:
         return Refusal(
             "whoever hosts the run does not answer",
@@ -207,8 +105,8 @@ def ask_host(folder: Path, request: Request, timeout_seconds: float) -> Refusal 
 
 
 @machine_errors()
-def leave(folder: Path, request: Request) -> Path:
-    """Leave a request and return where its answer will appear. Raises WorldError."""
+def leave(folder: Path, command: Command) -> Path:
+    """Leave a command and return where its answer will appear. Raises WorldError."""
     folder.mkdir(mode=0o700, exist_ok=True)  # somebody may have removed it
     asked = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -216,9 +114,9 @@ def leave(folder: Path, request: Request) -> Path:
         last = max((_number(name) for name in _names(folder)), default=0)
         name = f"{last + 1:020d}-{secrets.token_hex(4)}"
         try:
-            replace_whole(folder / f"{name}.request", msgspec.json.encode(request))
+            replace_whole(folder / f"{name}.request", msgspec.json.encode(command))
         except OSError as error:
-            if request.verb != "stop-run" or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if not isinstance(command, StopRun) or error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             name += STOP_BY_NAME
             _leave_empty(folder, folder / f"{name}.request")
@@ -262,8 +160,8 @@ def _number(name: str) -> int:
     return int(number) if number.isdecimal() and len(number) == NUMBER_DIGITS else 0
 
 
-def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, Request | Refusal]]:
-    """Yield the requests that wait, oldest first, with the path to give to :func:`answer`.
+def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, Command | Refusal]]:
+    """Yield what is asked for, oldest first, with the path to give to :func:`answer`.
 
     Those ``heard`` before are passed over.
     """
@@ -277,22 +175,29 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
         try:
             asked = read_plain(path, LARGEST_REQUEST_BYTES)
             if not asked and path.stem.endswith(STOP_BY_NAME):
-                yield path, Request("stop-run", "stopped by you")
+                yield path, StopRun(reason="stopped by you")
                 continue
-            yield path, msgspec.json.decode(asked, type=Request)
+            yield path, _read(asked)
         except (NotPlain, *UNDECODABLE) as error:
             yield path, Refusal(f"the request cannot be read: {error}", "try again")
         except OSError:
             continue  # gone, or not to be read just now: it is looked at again
 
 
-def hear(
+def _read(content: bytes) -> Command | Refusal:
+    """Return the command in a file; what a stream asks for comes through the gateway."""
+    command = _READER.decode(content)
+    if isinstance(command, Call) and command.caller != OPERATOR:
+        return Refusal("only the operator asks in this way", "a stream uses ab-stream")
+    return command
+
+
+def submit_pending(
     folder: Path, heard: set[Path], submit: Callable[[Command], Future[Refusal | None]]
 ) -> None:
     """Hand on what is asked for and was not heard before; each request gets its answer."""
-    for path, request in pending(folder, heard):
+    for path, command in pending(folder, heard):
         heard.add(path)
-        command = request if isinstance(request, Refusal) else command_for(request)
         if isinstance(command, Refusal):
             answer(path, command)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.calls import Caller, Unlock
+from anabranch.core.calls import OPERATOR, Unlock
 from anabranch.core.deciding.decide import decide
 from anabranch.core.deciding.streams.scheduling import why_never
 from anabranch.core.ids import StreamId
@@ -21,7 +21,7 @@ _NOBODY_ELSES = Strategies({}, {}, {})
 
 def granted_by_revoking(state: State, path: str, now: float) -> list[ev.LockGranted]:
     """Return the locks that others would get if a path's were taken away."""
-    call = Unlock(Caller(StreamId(""), 0, is_operator=True), "foretold", path=path)
+    call = Unlock(OPERATOR, "foretold", path=path)
     outcome = decide(state, call, now, _NOBODY_ELSES)
     if isinstance(outcome, Refusal):
         return []

@@ -13,7 +13,7 @@ import secrets
 from hashlib import blake2b
 from pathlib import Path
 
-from anabranch.core.calls import Caller
+from anabranch.core.calls import OPERATOR, Caller
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.errors import WorldError
 from anabranch.files import replace_whole
@@ -58,7 +58,7 @@ class Tokens:
         name, _, _ = token.rpartition(".")
         if name == _OPERATOR:
             is_genuine = hmac.compare_digest(token, self.operator())
-            return Caller(StreamId(""), 0, is_operator=True) if is_genuine else None
+            return OPERATOR if is_genuine else None
         stream, _, number = name.rpartition(".")
         if not stream or not number.isdecimal() or len(number) > 9:
             return None
