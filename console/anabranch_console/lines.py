@@ -42,13 +42,16 @@ def line_cells(line: Line) -> int:
 
 def fit(text: str, cells: int, align: Align = "left") -> str:
     """Return ``text`` cut or padded to exactly ``cells`` cells."""
-    if cells <= 0:
-        return ""
-    cut = text
-    if text_cells(text) > cells:
-        cut = text[: _prefix_length(text, cells - 1, least=0)] + "…"
+    cut = cut_right(text, cells)
     padding = " " * (cells - text_cells(cut))
     return padding + cut if align == "right" else cut + padding
+
+
+def cut_right(text: str, cells: int) -> str:
+    """Return ``text`` cut at its end to at most ``cells`` cells, with a mark that there is more."""
+    if text_cells(text) <= cells:
+        return text
+    return text[: _prefix_length(text, cells - 1, least=0)] + "…" if cells > 0 else ""
 
 
 def cut_left(text: str, cells: int) -> str:

@@ -53,35 +53,9 @@ def escape_for_terminal(text: str) -> str:
     return "".join(char if _is_visible(char) else _visible_form(char) for char in plain)
 
 
-def cell_width(char: str) -> int:
-    """Return how many terminal cells one printable character takes: 0, 1 or 2."""
-    if char.isascii():
-        return 1
-    if unicodedata.category(char) in {"Mn", "Me"}:
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
-
-
-def cut_to_cells(text: str, cells: int) -> str:
-    """Return ``text`` cut to at most ``cells`` cells and characters, ending in ``…`` if cut."""
-    if len(text) <= cells and cells_of(text) <= cells:
-        return text
-    room = cells - 1
-    for index, char in enumerate(text[: cells - 1]):
-        room -= cell_width(char)
-        if room < 0:
-            return text[:index] + "…"
-    return text[: cells - 1] + "…"
-
-
-def cells_of(text: str) -> int:
-    """Return how many terminal cells printable text takes."""
-    return len(text) if text.isascii() else sum(map(cell_width, text))
-
-
-def pad_to_cells(text: str, cells: int) -> str:
-    """Return ``text`` with spaces after it, so that it takes at least so many cells."""
-    return text + " " * (cells - cells_of(text))
+def shortened(text: str, characters: int) -> str:
+    """Return ``text`` cut to at most so many characters, ending in ``…`` if cut."""
+    return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
 def json_text(value: Any, *, indent: int = 0, is_ascii: bool = False) -> str:

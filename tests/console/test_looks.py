@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.hostile_text import cell_width
 from anabranch_console.glyphs import SETS
+from anabranch_console.lines import text_cells
 from anabranch_console.theme_files import load_themes, own_themes, parse_palette
 from anabranch_console.theming import _STYLES, COLOURS, Palette, default_theme
 from tests.console.conftest import OpenConsole
@@ -179,7 +179,7 @@ def test_every_sign_is_one_cell_wide(name: str) -> None:
     glyphs = SETS[name]
     signs = [*glyphs.states.values(), *glyphs.levels.values(), *glyphs.spark]
     signs += [glyphs.product, glyphs.cursor, glyphs.mark, glyphs.past, glyphs.held, glyphs.edge]
-    assert all(cell_width(sign) == 1 for sign in signs)
+    assert all(text_cells(sign) == 1 for sign in signs)
     assert glyphs.states.keys() == SETS["unicode"].states.keys()
 
 

@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anabranch.hostile_text import cells_of, json_text, pad_to_cells
+from anabranch.hostile_text import json_text
 
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -31,9 +31,3 @@ def test_json_escapes_what_would_act_on_a_terminal() -> None:
 
 def test_a_path_that_is_not_utf8_can_be_told_as_json() -> None:
     assert json.loads(json_text({"caf\udce9": ["\udcff"]})) == {"caf\\xe9": ["\\xff"]}
-
-
-def test_columns_are_counted_in_cells() -> None:
-    assert cells_of("計画") == 4
-    assert pad_to_cells("計画", 6) + "|" == "計画  |"
-    assert pad_to_cells("e\u0301", 3) == "e\u0301  "

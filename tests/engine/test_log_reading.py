@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anabranch.engine.log_reading import (
-    LINE_CELLS_LIMIT,
+    LONGEST_LINE,
     RAW_LINE_LIMIT,
     LineAssembler,
     LogTail,
@@ -20,7 +20,7 @@ from anabranch.engine.log_reading import (
     last_line,
     read_tail,
 )
-from anabranch.hostile_text import cut_to_cells, escape_for_terminal
+from anabranch.hostile_text import escape_for_terminal
 
 HOSTILE_PIECES = st.sampled_from(
     ["\x1b[31m", "\x1b]0;t\x07", "\x1b]52;c;aGk=\x1b\\", "\x9b2J", "\x90q\x9c", "\x1b", "\u202e",
@@ -76,21 +76,6 @@ def test_known_tricks_are_shown_for_what_they_are(text: str, shown: str) -> None
     assert escape_for_terminal(text) == shown
 
 
-@pytest.mark.parametrize(
-    ("text", "cells", "cut"),
-    [
-        ("abc", 3, "abc"),
-        ("abcd", 3, "ab…"),
-        ("漢漢", 4, "漢漢"),
-        ("漢漢", 3, "漢…"),
-        ("漢漢漢", 4, "漢…"),
-    ],
-)
-def test_cutting_counts_cells(text: str, cells: int, cut: str) -> None:
-    """A wide character takes two cells."""
-    assert cut_to_cells(text, cells) == cut
-
-
 @given(
     st.binary(max_size=200) | HOSTILE_TEXT.map(lambda text: text.encode(errors="replace")),
     st.data(),
@@ -134,7 +119,7 @@ def test_an_endless_line_takes_bounded_memory() -> None:
         assert assembler.feed(b"x" * 65536) == []
     assert len(assembler._segment) == RAW_LINE_LIMIT
     (line,) = assembler.feed(b"\n")
-    assert len(line) == LINE_CELLS_LIMIT
+    assert len(line) == LONGEST_LINE
     assert line.endswith("…")
 
 

@@ -12,13 +12,13 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.follower import RunFollower
-from anabranch.engine.log_reading import LINE_CELLS_LIMIT, TAIL_BYTES_LIMIT, LogTail, read_tail
+from anabranch.engine.log_reading import LONGEST_LINE, TAIL_BYTES_LIMIT, LogTail, read_tail
 from anabranch.errors import UsageError
-from anabranch.hostile_text import cells_of, pad_to_cells
 from anabranch.paths import RunFolder
 from anabranch_console.cli.output import json_option, print_json_line, say
 from anabranch_console.cli.reading import found_run, known_streams
 from anabranch_console.cli.terminal import is_screen
+from anabranch_console.lines import fit, text_cells
 
 FOLLOW_SECONDS = 0.2
 LONGEST_IN_A_FILE = 1 << 20
@@ -163,7 +163,7 @@ def _print_new(tail: LogTail, part: Part, printer: _Printer) -> bool:
 
 
 def _longest() -> int:
-    return LINE_CELLS_LIMIT if is_screen() else LONGEST_IN_A_FILE
+    return LONGEST_LINE if is_screen() else LONGEST_IN_A_FILE
 
 
 class _Printer:
@@ -174,7 +174,7 @@ class _Printer:
         self._as_json = as_json
         self._with_attempt = wanted.every_attempt
         names = [self._name(part) for part in wanted.parts(state)]
-        self._width = max(map(cells_of, names), default=0)
+        self._width = max(map(text_cells, names), default=0)
         self.has_printed = False
 
     def line(self, part: Part, line: str) -> None:
@@ -184,7 +184,7 @@ class _Printer:
             told = {"stream": part.stream, "attempt": part.attempt, "line": line}
             print_json_line({"schema": SCHEMA, **told})
         elif self._is_named:
-            click.echo(f"{pad_to_cells(self._name(part), self._width)} | {line}")
+            click.echo(f"{fit(self._name(part), self._width)} | {line}")
         else:
             click.echo(line)
 

@@ -7,14 +7,9 @@ from typing import Any
 
 import click
 
-from anabranch.hostile_text import (
-    cells_of,
-    cut_to_cells,
-    escape_for_terminal,
-    json_text,
-    pad_to_cells,
-)
+from anabranch.hostile_text import escape_for_terminal, json_text
 from anabranch_console.cli.terminal import is_screen, speaks_utf8, wants_colour
+from anabranch_console.lines import cut_right, fit, text_cells
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
 run_argument = click.argument("run", required=False)
@@ -101,7 +96,7 @@ def shown(text: str, cells: int = 200, stream: Any = None) -> str:
     On a screen it is cut to so many cells; a file, a pipe or a CI log gets it whole.
     """
     safe = escape_for_terminal(text)
-    return cut_to_cells(safe, cells) if is_screen(stream) else safe
+    return cut_right(safe, cells) if is_screen(stream) else safe
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], state_column: int = -1) -> None:
@@ -111,10 +106,10 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], state_column
     """
     table = [list(head)]
     for *cells, last in rows:
-        table.append([*(cut_to_cells(shown(cell), COLUMN_CELLS) for cell in cells), shown(last)])
-    widths = [max(cells_of(row[i]) for row in table) for i in range(len(head))]
+        table.append([*(cut_right(shown(cell), COLUMN_CELLS) for cell in cells), shown(last)])
+    widths = [max(text_cells(row[i]) for row in table) for i in range(len(head))]
     for number, row in enumerate(table):
-        cells = [pad_to_cells(cell, width) for cell, width in zip(row, widths, strict=True)]
+        cells = [fit(cell, width) for cell, width in zip(row, widths, strict=True)]
         if number and state_column >= 0:
             cells[state_column] = paint(cells[state_column], row[state_column].split(" ")[-1])
         line = "  ".join(cells).rstrip()

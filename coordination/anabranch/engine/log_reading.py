@@ -15,13 +15,13 @@ import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from anabranch.hostile_text import cut_to_cells, escape_for_terminal
+from anabranch.hostile_text import escape_for_terminal, shortened
 from anabranch.plain_files import open_plain
 
 CHUNK_BYTES = 64 * 1024
-LINE_CELLS_LIMIT = 4096
+LONGEST_LINE = 4096
 RAW_TIMES = 4
-RAW_LINE_LIMIT = RAW_TIMES * LINE_CELLS_LIMIT
+RAW_LINE_LIMIT = RAW_TIMES * LONGEST_LINE
 """What is kept of a line whose colours and the like are not taken out yet."""
 LAST_LINE_BYTES = 4096
 TAIL_BYTES_LIMIT = 1024 * 1024
@@ -33,10 +33,10 @@ class LineAssembler:
     """Turns pieces of bytes into lines that are safe to show.
 
     Args:
-        longest: the cells after which a line is cut.
+        longest: the characters after which a line is cut.
     """
 
-    def __init__(self, longest: int = LINE_CELLS_LIMIT) -> None:
+    def __init__(self, longest: int = LONGEST_LINE) -> None:
         self.longest = longest
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._segment = ""
@@ -76,14 +76,14 @@ class LogTail:
     Args:
         path: the log; it need not exist yet.
         offset: where to begin, in bytes.
-        longest: the cells after which a line is cut.
+        longest: the characters after which a line is cut.
 
     A log that was cut short or replaced by a shorter one is read again from its beginning, which
     ``restarts`` counts. ``new_starts`` says where the lines of the last call begin, and
     ``line_start`` where the unfinished one does, in bytes.
     """
 
-    def __init__(self, path: Path, *, offset: int = 0, longest: int = LINE_CELLS_LIMIT) -> None:
+    def __init__(self, path: Path, *, offset: int = 0, longest: int = LONGEST_LINE) -> None:
         self.path = path
         self.offset = self.line_start = offset
         self.size = 0
@@ -203,7 +203,7 @@ def last_line(path: Path) -> str:
 
 
 def _presentable(raw: str, longest: int) -> str:
-    return cut_to_cells(escape_for_terminal(raw), longest)
+    return shortened(escape_for_terminal(raw), longest)
 
 
 def _lines_of(data: bytes) -> list[str]:

@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 
 from anabranch.errors import machine_errors
-from anabranch.hostile_text import cut_to_cells, escape_for_terminal
+from anabranch.hostile_text import escape_for_terminal, shortened
 from anabranch.undecodable import UNDECODABLE
 
 PROBE_SECONDS = 10.0
 LOOK_SECONDS = 0.02
-_LINE_CELLS = 300
+_LINE_CHARACTERS = 300
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -174,4 +174,4 @@ def _lines(said: bytes) -> Sequence[Line]:
 
 def _last_words(talk: Path) -> str:
     words = talk.read_text("utf-8", "replace").strip().splitlines()
-    return cut_to_cells(escape_for_terminal(words[-1]), _LINE_CELLS) if words else ""
+    return shortened(escape_for_terminal(words[-1]), _LINE_CHARACTERS) if words else ""
