@@ -6,7 +6,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from anabranch.core.events import Conflict
 from anabranch.core.ids import RunId, StreamId
+from anabranch.core.model.state import Base, Result
 from anabranch.engine import workspaces as ws
 from benchmarks.machine import Machine
 from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, clocked, in_turns
@@ -40,7 +42,7 @@ class _Project:
     def git(self, folder: Path, *arguments: str, stdin: bytes = b"") -> str:
         return self.machine.git(folder, *arguments, stdin=stdin)
 
-    def begin(self) -> tuple[ws.Repository, RunId, ws.Base]:
+    def begin(self) -> tuple[ws.Repository, RunId, Base]:
         """Begin another run in the repository, in a state folder of its own."""
         self.turn += 1
         state = self.machine.folder(f"workspaces-state/{self.turn}")
@@ -63,11 +65,11 @@ class _Project:
         return seconds
 
     def _workspace(
-        self, repo: ws.Repository, run: RunId, base: ws.Base, folder: Path, number: int
-    ) -> ws.Workspace:
+        self, repo: ws.Repository, run: RunId, base: Base, folder: Path, number: int
+    ) -> ws.PreparedWorkspace:
         stream = StreamId(f"t{number}")
         made = ws.prepare_workspace(repo, run, stream, 1, "isolated", folder / stream, base)
-        if isinstance(made, ws.Conflict):
+        if isinstance(made, Conflict):
             raise BenchmarkFailed("an empty merge conflicted")
         return made
 
@@ -101,14 +103,14 @@ class _Project:
         self._forget_worktrees(folder)
         return table
 
-    def _change(self, made: list[ws.Workspace]) -> None:
+    def _change(self, made: list[ws.PreparedWorkspace]) -> None:
         self.turn += 1
         for workspace in made:
             for n in range(FILES_CHANGED):
                 path = workspace.path / f"part{n}" / f"{workspace.stream}-{n}.txt"
                 path.write_text(f"turn {self.turn}\n")
 
-    def _capture(self, repo: ws.Repository, run: RunId, made: list[ws.Workspace]) -> float:
+    def _capture(self, repo: ws.Repository, run: RunId, made: list[ws.PreparedWorkspace]) -> float:
         self._change(made)
         return clocked(
             lambda: [
@@ -117,7 +119,7 @@ class _Project:
             ]
         )
 
-    def _commit(self, made: list[ws.Workspace]) -> float:
+    def _commit(self, made: list[ws.PreparedWorkspace]) -> float:
         self._change(made)
 
         def commit() -> None:
@@ -166,7 +168,7 @@ class _Project:
         asked = [f"{name}{kind}" for name in names for kind in ("", "^{tree}")]
         ids = self.git(self.root, "rev-parse", *asked).split()
         results = [
-            ws.Result(StreamId(name), commit, tree, base.commit, base.tree)
+            (StreamId(name), Result(commit, tree, base.commit, base.tree))
             for name, commit, tree in zip(names, ids[::2], ids[1::2], strict=True)
         ]
         outcome: list[ws.MergeOutcome] = []

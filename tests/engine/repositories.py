@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from anabranch.core.events import Conflict
 from anabranch.core.ids import RunId, StreamId
+from anabranch.core.model.state import Base
 from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.workspaces import (
-    Base,
-    Conflict,
+    Captured,
     MergeOutcome,
+    PreparedWorkspace,
     Repository,
-    Result,
     Standing,
-    Workspace,
+    StreamResult,
     capture_base,
     capture_result,
     merge_trees,
@@ -83,29 +84,29 @@ class Project:
     def workspace(
         self,
         stream: str,
-        *dependencies: Result,
+        *dependencies: Captured,
         kind: WorkspaceKind = "isolated",
         attempt: int = 1,
-    ) -> Workspace:
+    ) -> PreparedWorkspace:
         """Prepares a workspace that is expected to be prepared."""
         made = self.prepare(stream, *dependencies, kind=kind, attempt=attempt)
-        assert isinstance(made, Workspace)
+        assert isinstance(made, PreparedWorkspace)
         return made
 
     def prepare(
         self,
         stream: str,
-        *dependencies: Result,
+        *dependencies: Captured,
         kind: WorkspaceKind = "isolated",
         attempt: int = 1,
-    ) -> Workspace | Conflict:
+    ) -> PreparedWorkspace | Conflict:
         """Prepares a workspace, or finds that it cannot be."""
         folder = self.outside / "workspaces" / f"{stream}.{attempt}"
         return prepare_workspace(
-            self.repo, RUN, StreamId(stream), attempt, kind, folder, self.base, dependencies
+            self.repo, RUN, StreamId(stream), attempt, kind, folder, self.base, pairs(*dependencies)
         )
 
-    def capture(self, workspace: Workspace) -> Result:
+    def capture(self, workspace: PreparedWorkspace) -> Captured:
         """Captures a workspace as the stream's result."""
         return capture_result(
             self.repo,
@@ -121,9 +122,9 @@ class Project:
         self,
         stream: str,
         files: Mapping[str, str | bytes | None],
-        *dependencies: Result,
+        *dependencies: Captured,
         kind: WorkspaceKind = "isolated",
-    ) -> Result:
+    ) -> Captured:
         """A stream that wrote these files and ended."""
         workspace = self.workspace(stream, *dependencies, kind=kind)
         write(workspace.path, files)
@@ -145,11 +146,16 @@ def open_project(user: Path, outside: Path, *, include_uncommitted: bool = False
     return Project(user, outside, repo, capture_base(repo, RUN, include_uncommitted))
 
 
+def pairs(*results: Captured) -> list[StreamResult]:
+    """Results as merges take them."""
+    return [(result.stream, result) for result in results]
+
+
 def merge_results(
     repo: Repository,
     run: RunId,
     start: Standing,
-    results: Sequence[Result],
+    results: Sequence[Captured],
     *,
     message: str,
     ref: str,
@@ -158,7 +164,7 @@ def merge_results(
 ) -> MergeOutcome:
     """Merges results as a convergence point does, and moves ``ref`` there if that went well."""
     stop_early = not leave_out_conflicts
-    outcome = merge_trees(repo, run, start, results, message=message, stop_early=stop_early)
+    outcome = merge_trees(repo, run, start, pairs(*results), message=message, stop_early=stop_early)
     if leave_out_conflicts or not outcome.conflicts:
         move_ref(repo, ref, outcome.commit, expected)
     return outcome

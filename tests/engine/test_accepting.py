@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from anabranch.core.ids import RunId, StreamId
+from anabranch.core.model.state import Base
 from anabranch.engine.workspaces import (
     accept_settings,
     capture_base,
@@ -19,7 +20,7 @@ from anabranch.engine.workspaces import (
     uncommitted_files,
 )
 from anabranch.engine.workspaces.accepting import starts_programs
-from anabranch.engine.workspaces.values import Base, Repository, Workspace
+from anabranch.engine.workspaces.values import PreparedWorkspace, Repository
 from tests.engine.repositories import git, make_repository, write
 
 FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", ".gitattributes": "*.txt filter=e\n"}
@@ -50,7 +51,7 @@ class Runs:
         made = prepare_workspace(
             repo, self.run, stream, 1, "isolated", self.outside / self.run, base
         )
-        assert isinstance(made, Workspace)
+        assert isinstance(made, PreparedWorkspace)
         write(made.path, {"a.txt": f"work of {self.number}\n"})
         result = capture_result(repo, self.run, stream, 1, made, "w", result_ref(self.run, stream))
         return git(self.user, "show", f"{result.commit}:a.txt")

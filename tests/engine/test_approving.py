@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.core.model.outcome import Refusal
 from anabranch.engine.workspaces import (
     Approved,
-    Refusal,
+    FilesInTheWay,
     approve,
     result_branch,
     uncommitted_files,
@@ -172,7 +173,7 @@ def test_uncommitted_work_without_any_commit_comes_along(tmp_path: Path) -> None
     commit = finished(project)
     write(user, {"b.txt": "written meanwhile\n"})
     refused = approve(project.repo, RUN, project.base, commit)
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, FilesInTheWay)
     assert (refused.paths, (user / "b.txt").read_text()) == (("b.txt",), "written meanwhile\n")
     write(user, {"b.txt": "b\n"})
     outcome = approve(project.repo, RUN, project.base, commit)
@@ -428,7 +429,7 @@ def test_changed_plain_files_are_never_overwritten(case: str, plain: Project) ->
     step(plain.user)
     before = files_below(plain.user)
     outcome = approve(plain.repo, RUN, plain.base, commit)
-    assert isinstance(outcome, Refusal)
+    assert isinstance(outcome, FilesInTheWay)
     assert path in outcome.paths
     assert files_below(plain.user) == before
     outside = plain.user.with_name("outside")

@@ -10,12 +10,11 @@ from msgspec.structs import replace
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.state import State, Stream
-from anabranch.core.model.state import Workspace as Known
+from anabranch.core.model.state import State, Stream, Workspace
 from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.watching import WorkspaceWatcher
-from anabranch.engine.workspaces import Workspace, count_changes
+from anabranch.engine.workspaces import PreparedWorkspace, count_changes
 from anabranch.engine.workspaces.repository import run_folder
 from anabranch.testing import stream as stream_plan
 from tests.core.given import given
@@ -110,11 +109,11 @@ def watcher() -> Iterator[WorkspaceWatcher]:
     watcher.close()
 
 
-def running(workspace: Workspace) -> State:
+def running(workspace: PreparedWorkspace) -> State:
     """A state in which the stream of a workspace runs."""
     run = given(stream_plan(S))
     run.run(S)
-    known = Known(str(workspace.path), workspace.start_commit, workspace.start_tree)
+    known = Workspace(str(workspace.path), workspace.start_commit, workspace.start_tree)
     stream: Stream = replace(run.state.streams[S], workspace=known)
     assert stream.phase is Phase.RUNNING
     return replace(run.state, run=RUN, streams=run.state.streams.insert(S, stream))

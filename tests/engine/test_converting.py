@@ -10,7 +10,7 @@ import pytest
 
 from anabranch.core.ids import StreamId
 from anabranch.engine.workspaces import count_changes, merge_trees
-from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+from tests.engine.repositories import RUN, Project, git, make_repository, open_project, pairs, write
 
 CRLF = "".join(f"line {n}\r\n" for n in range(20))
 
@@ -52,7 +52,7 @@ def test_what_git_alone_changes_is_no_work(work: Callable[[Path], None], project
     editor = project.result("editor", {"w.txt": CRLF.replace("line 5", "five"), "new": "n\n"})
     assert editor.files_changed == 2
     outcome = merge_trees(
-        project.repo, RUN, project.base, [idle, editor], message="m", stop_early=True
+        project.repo, RUN, project.base, pairs(idle, editor), message="m", stop_early=True
     )
     assert not outcome.conflicts
     assert "five" in project.content(outcome.commit, "w.txt")

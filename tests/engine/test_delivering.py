@@ -14,7 +14,7 @@ from anabranch.core.ids import StreamId
 from anabranch.engine.workspaces import (
     Delivery,
     MergeOutcome,
-    Workspace,
+    PreparedWorkspace,
     bring,
     capture_result,
     checkpoint_ref,
@@ -24,8 +24,8 @@ from anabranch.engine.workspaces import (
     why_busy,
 )
 from anabranch.engine.workspaces.records import read_record
-from anabranch.engine.workspaces.values import Result
-from tests.engine.repositories import RUN, Project, git, make_repository, open_project, write
+from anabranch.engine.workspaces.values import Captured
+from tests.engine.repositories import RUN, Project, git, make_repository, open_project, pairs, write
 
 LINES = "".join(f"line {number}\n" for number in range(1, 21))
 FILES: dict[str, str | bytes | None] = {
@@ -44,19 +44,19 @@ def project(tmp_path: Path) -> Project:
 class Round:
     """One checkpoint of some workspaces: snapshots, and what they come to together."""
 
-    def __init__(self, project: Project, *workspaces: Workspace, number: int = 1) -> None:
+    def __init__(self, project: Project, *workspaces: PreparedWorkspace, number: int = 1) -> None:
         self.project = project
         self.snapshots = {w.stream: self._snapshot(w, number) for w in workspaces}
         self.outcome: MergeOutcome = merge_trees(
             project.repo,
             RUN,
             project.base,
-            list(self.snapshots.values()),
+            pairs(*self.snapshots.values()),
             message="checkpoint",
             stop_early=False,
         )
 
-    def _snapshot(self, workspace: Workspace, number: int) -> Result:
+    def _snapshot(self, workspace: PreparedWorkspace, number: int) -> Captured:
         ref = checkpoint_ref(RUN, workspace.stream, number)
         return capture_result(
             self.project.repo, RUN, workspace.stream, 1, workspace, "checkpoint", ref
@@ -64,7 +64,7 @@ class Round:
 
     def bring_to(
         self,
-        workspace: Workspace,
+        workspace: PreparedWorkspace,
         meanwhile: Callable[[], None] = lambda: None,
         quiet_seconds: float = 0.0,
     ) -> Delivery:
@@ -74,7 +74,7 @@ class Round:
         return bring(self.project.repo, workspace, wanted, snapshot, quiet_seconds)
 
 
-def content(workspace: Workspace, name: str) -> str | None:
+def content(workspace: PreparedWorkspace, name: str) -> str | None:
     path = workspace.path / name
     return path.read_text() if path.exists() else None
 
@@ -222,7 +222,7 @@ def test_readers_see_whole_files_only(project: Project) -> None:
     assert done.left_alone == ()
 
 
-def replace_all(checkpoint: Round, workspace: Workspace) -> Delivery:
+def replace_all(checkpoint: Round, workspace: PreparedWorkspace) -> Delivery:
     snapshots = checkpoint.snapshots
     theirs = snapshots[StreamId("a")].tree
     mine = snapshots[workspace.stream].tree

@@ -15,24 +15,22 @@ from typing import NamedTuple
 import pytest
 from msgspec.structs import replace as replaced
 
+from anabranch.core.events import Conflict, Resolution
+from anabranch.core.folds.resolutions import key_of
 from anabranch.core.ids import StreamId
+from anabranch.core.model.state import Base, Result
 from anabranch.engine.workspaces import (
-    Base,
-    Conflict,
-    Decision,
     MergeOutcome,
     Repository,
-    Result,
+    StreamResult,
     decide_side,
     look_at_merge,
     merge_trees,
     overlaid,
 )
-from anabranch.engine.workspaces.deciding import decision_key
 from anabranch.engine.workspaces.objects import Change, changes
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.union import Leaf
-from anabranch.engine.workspaces.values import DecisionKey
 from tests.e2e.checkouts import likeness
 from tests.engine.merge_trials import (
     Files,
@@ -63,7 +61,7 @@ class Ours(NamedTuple):
     outcome: MergeOutcome
     conflicts: dict[int, Conflict]
     settled: dict[int, str]
-    decisions: dict[DecisionKey, Decision]
+    decisions: dict[str, Resolution]
 
 
 class Place(NamedTuple):
@@ -100,7 +98,7 @@ def merge_ours(place: Place, streams: list[Stream], chance: random.Random) -> Ou
     results = results_of(place, streams)
     below = {s.number: _descendants(streams, s.number) for s in streams}
     wants = {s.number: chance.choice(("", "ours", "theirs")) for s in streams}
-    decisions: dict[DecisionKey, Decision] = {}
+    decisions: dict[str, Resolution] = {}
     settled: dict[int, str] = {}
     seen: dict[int, Conflict] = {}
     while True:
@@ -108,9 +106,11 @@ def merge_ours(place: Place, streams: list[Stream], chance: random.Random) -> Ou
             place.repo, RUN, place.base, results, message="trial", stop_early=False,
             decisions=decisions, below=lambda s: {_name(n) for n in below[_number(s)]},
         )  # fmt: skip
-        found = {_number(c.stream): c for c in outcome.conflicts}
+        found = {_number(c.late): c for c in outcome.conflicts}
         seen |= found
-        fresh = [n for n, c in found.items() if n not in settled and wants[n] and _is_simple(c)]
+        fresh = [
+            n for n, c in found.items() if n not in settled and wants[n] and _is_simple(place, c)
+        ]
         if not fresh:
             conflicts = {n: c for n, c in seen.items() if n in found or n in settled}
             return Ours(outcome, conflicts, settled, decisions)
@@ -118,18 +118,20 @@ def merge_ours(place: Place, streams: list[Stream], chance: random.Random) -> Ou
         settled[number] = wants[number]
         side = "ours" if wants[number] == "ours" else "theirs"
         for path in found[number].paths:
-            decisions[decision_key(path)] = decide_side(
-                path, "ours" if side == "ours" else "theirs"
-            )
+            decisions[key_of(path)] = decide_side(path, "ours" if side == "ours" else "theirs")
         for later in [n for n in settled if n > number]:  # it is merged onto something else now
             del settled[later]
 
 
-def _is_simple(conflict: Conflict) -> bool:
-    return all(p.kind in SIMPLE and (p.at or p.path) == p.path for p in conflict.paths)
+def _is_simple(place: Place, conflict: Conflict) -> bool:
+    """Whether each path stands under its own name, with nothing else in its way."""
+    names = [path.path for path in conflict.paths]
+    files = git(place.user, "ls-tree", "-r", "-z", "--name-only", conflict.tree).split("\0")
+    is_alone = len({*names}) == len(names) and {*names} <= {*files}
+    return is_alone and all(path.kind in SIMPLE for path in conflict.paths)
 
 
-def results_of(place: Place, streams: list[Stream]) -> list[Result]:
+def results_of(place: Place, streams: list[Stream]) -> list[StreamResult]:
     """Return the branches as results, each with the tree that it started from."""
     asked = [f"{s.branch}{kind}" for s in streams for kind in ("", "^{tree}")]
     ids = git(place.user, "rev-parse", *asked).split()
@@ -137,7 +139,7 @@ def results_of(place: Place, streams: list[Stream]) -> list[Result]:
         zip([s.number for s in streams], zip(ids[::2], ids[1::2], strict=True), strict=True)
     )
     found[-1] = (place.base.commit, place.base.tree)
-    return [Result(_name(s.number), *found[s.number], *found[s.parent]) for s in streams]
+    return [(_name(s.number), Result(*found[s.number], *found[s.parent])) for s in streams]
 
 
 def _name(number: int) -> StreamId:
@@ -169,9 +171,14 @@ def disagreement(place: Place, streams: list[Stream], ours: Ours, theirs: Verdic
             place.user, "diff-tree", "-r", "--no-renames", ours.outcome.tree, theirs.tree
         )
         return f"trees differ: {differing}"
-    merged = [r for r in results_of(place, streams) if r.stream in ours.outcome.merged]
+    merged = [(s, r) for s, r in results_of(place, streams) if s in ours.outcome.merged]
     found = look_at_merge(
-        place.repo, RUN, place.base, merged, ours.outcome, {key[0] for key in ours.decisions}
+        place.repo,
+        RUN,
+        place.base,
+        merged,
+        ours.outcome,
+        {made.path for made in ours.decisions.values()},
     )
     if found.lost:
         return f"called lost, wrongly: {found.lost}"
@@ -183,12 +190,12 @@ def disagreement(place: Place, streams: list[Stream], ours: Ours, theirs: Verdic
 
 def blindness(place: Place, streams: list[Stream], ours: Ours, chance: random.Random) -> str | None:
     """Spoil what we merged in one path, and return what was not found out about it, if so."""
-    merged = [r for r in results_of(place, streams) if r.stream in ours.outcome.merged]
+    merged = [(s, r) for s, r in results_of(place, streams) if s in ours.outcome.merged]
     touched: dict[str, list[Change]] = {}
-    for result in merged:
+    for _, result in merged:
         for change in changes(frozen_view(place.repo, RUN), result.start_tree, result.tree):
             touched.setdefault(change.path, []).append(change)
-    decided = {key[0] for key in ours.decisions}
+    decided = {made.path for made in ours.decisions.values()}
     alone = sorted(p for p, ends in touched.items() if len(ends) == 1 and p not in decided)
     if not alone:
         return None
@@ -222,7 +229,7 @@ def test_our_merges_are_those_of_git_in_a_checkout(tmp_path: Path) -> None:
                 git(each.user, "prune", "--expire=now")
         import_streams(place.user, place.base.commit, place.before, streams)
         ours = merge_ours(place, streams, chance)
-        remembered = {key: (made.mode, made.blob) for key, made in ours.decisions.items()}
+        remembered = {_key(made): (made.mode, made.blob) for made in ours.decisions.values()}
         theirs = referee(place.judge, place.base.commit, streams, ours.settled, remembered)
         problem = disagreement(place, streams, ours, theirs) or blindness(
             place, streams, ours, chance
@@ -238,6 +245,11 @@ def test_our_merges_are_those_of_git_in_a_checkout(tmp_path: Path) -> None:
     assert seen["clean"] > TRIALS // 10
     assert seen["settled"] > TRIALS // 10
     assert seen["conflict contents"] > TRIALS // 10
+
+
+def _key(made: Resolution) -> tuple[str, str, str, str]:
+    one, other = sorted((made.ours or "", made.theirs or ""))
+    return made.path, made.base or "", one, other
 
 
 def _count(seen: Counter[str], ours: Ours) -> None:

@@ -6,17 +6,20 @@ import os
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from msgspec.structs import replace
 
+from anabranch.core.events import Conflict
+from anabranch.core.folds.resolutions import key_of
 from anabranch.core.ids import StreamId
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces import (
-    Conflict,
+    Captured,
     GitError,
     MergeOutcome,
     RefMoved,
-    Result,
     decide_side,
     keep_ref,
     merge_trees,
@@ -24,8 +27,8 @@ from anabranch.engine.workspaces import (
     read_ref,
     result_branch,
     result_ref,
+    who_touched,
 )
-from anabranch.engine.workspaces.deciding import decision_key
 from anabranch.engine.workspaces.objects import Drafts, ObjectReader, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.union import Extent, Leaf, apply_leaves
@@ -37,6 +40,7 @@ from tests.engine.repositories import (
     make_repository,
     merge_results,
     open_project,
+    pairs,
     write,
 )
 
@@ -162,12 +166,16 @@ def test_verdict_and_tree_are_gits_own(scenario: str, tmp_path: Path) -> None:
         assert read_ref(project.repo, result_branch(RUN)) == outcome.commit
     else:
         (conflict,) = outcome.conflicts
-        assert (conflict.stream, conflict.against) == ("two", ("one",))
+        assert (conflict.late, conflict.others) == ("two", ("one",))
         assert read_ref(project.repo, result_branch(RUN)) is None
 
 
 def merge(
-    project: Project, results: list[Result], *, leave_out: bool = False, expected: str | None = None
+    project: Project,
+    results: list[Captured],
+    *,
+    leave_out: bool = False,
+    expected: str | None = None,
 ) -> MergeOutcome:
     """Merges results onto the run's branch."""
     return merge_results(
@@ -209,7 +217,7 @@ def test_conflicting_result_can_be_left_out(project: Project) -> None:
     ]
     outcome = merge(project, results, leave_out=True)
     assert outcome.merged == ("one", "two", "four")
-    assert [(c.stream, c.against) for c in outcome.conflicts] == [("three", ("one",))]
+    assert [(c.late, c.others) for c in outcome.conflicts] == [("three", ("one",))]
     assert project.content(outcome.commit, "a.txt") == "1\n"
     assert read_ref(project.repo, result_branch(RUN)) == outcome.commit
 
@@ -223,9 +231,7 @@ def test_successive_snapshots_of_one_stream_do_not_conflict(project: Project) ->
         write(workspace.path, {"a.txt": f"step {step}\n"})
         result = project.capture(workspace)
         other = project.result(f"other{step}", {f"o{step}": "x\n"})
-        successive = Result(
-            result.stream, result.commit, result.tree, result.start_commit, start_tree
-        )
+        successive = replace(result, start_tree=start_tree)
         onto = merge_results(
             project.repo, RUN, onto or project.base, [successive, other], message="Merge",
             ref=result_branch(RUN), expected=onto.commit if onto else None,
@@ -255,7 +261,7 @@ def test_dependencies_that_conflict_make_no_workspace(project: Project) -> None:
     two = project.result("two", {"a.txt": "2\n"})
     conflict = project.prepare("three", one, two)
     assert isinstance(conflict, Conflict)
-    assert (conflict.stream, conflict.against) == ("two", ("one",))
+    assert (conflict.late, conflict.others) == ("two", ("one",))
     assert not (project.outside / "workspaces" / "three.1").exists()
 
 
@@ -306,23 +312,24 @@ def test_result_without_changes_is_merged_without_a_commit(project: Project) -> 
     assert outcome.commit == project.base.commit
 
 
+@pytest.mark.parametrize("name", ["a.txt", os.fsdecode(b"caf\xe9.txt")])
 @pytest.mark.parametrize(("side", "text"), [("ours", "1\n"), ("theirs", "2\n")])
-def test_conflict_is_settled_by_choosing_a_side(project: Project, side: str, text: str) -> None:
-    """The chosen side's files make a merge with both parents."""
-    one = project.result("one", {"a.txt": "1\n", "x": "x\n"})
-    two = project.result("two", {"a.txt": "2\n", "y": "y\n"})
+def test_conflict_is_settled_by_choosing_a_side(
+    project: Project, side: Literal["ours", "theirs"], text: str, name: str
+) -> None:
+    """The chosen side's files make a merge with both parents; the name may be no UTF-8."""
+    one = project.result("one", {name: "1\n", "x": "x\n"})
+    two = project.result("two", {name: "2\n", "y": "y\n"})
     outcome = merge(project, [one, two], leave_out=True)
     (conflict,) = outcome.conflicts
-    decisions = {
-        decision_key(path): decide_side(path, "ours" if side == "ours" else "theirs")
-        for path in conflict.paths
-    }
+    assert who_touched(project.repo, RUN, pairs(one, two), conflict.paths) == ("one", "two")
+    decisions = {key_of(path): decide_side(path, side) for path in conflict.paths}
     settled = merge_trees(
-        project.repo, RUN, project.base, [one, two], message="Settle", stop_early=True,
+        project.repo, RUN, project.base, pairs(one, two), message="Settle", stop_early=True,
         decisions=decisions,
     )  # fmt: skip
     assert settled.merged == ("one", "two")
-    assert project.content(settled.commit, "a.txt") == text
+    assert project.content(settled.commit, name) == text
     assert {"x", "y"} <= project.files_of(settled.commit).keys()
 
 
@@ -407,16 +414,16 @@ def tree_of(project: Project, number: int, files: dict[str, str]) -> str:
     return view.run("write-tree").text
 
 
-def results_of(project: Project, base: str, trees: Mapping[str, str]) -> list[Result]:
+def results_of(project: Project, base: str, trees: Mapping[str, str]) -> list[Captured]:
     """Results that grew from one commit of the base tree, as git's own verdict needs it."""
     start = git(project.user, "commit-tree", "-m", "start", base).strip()
     return [
-        Result(
-            StreamId(name),
+        Captured(
             git(project.user, "commit-tree", "-m", name, "-p", start, tree).strip(),
             tree,
             start,
             base,
+            stream=StreamId(name),
         )
         for name, tree in trees.items()
     ]
@@ -440,11 +447,9 @@ def test_hundred_results_merge_into_one_history(project: Project) -> None:
             project.user, "commit-tree", "-m", "w", "-p", project.base.commit, commit_tree
         ).strip()
         keep_ref(project.repo, result_ref(RUN, StreamId(f"s{number}")), commit)
-        results.append(
-            Result(
-                StreamId(f"s{number}"), commit, commit_tree, project.base.commit, project.base.tree
-            )
-        )
+        base = project.base
+        stream = StreamId(f"s{number}")
+        results.append(Captured(commit, commit_tree, base.commit, base.tree, stream=stream))
     outcome = merge(project, results)
     assert len(outcome.merged) == 100
     assert len(project.files_of(outcome.commit)) == 100 + len(FILES)

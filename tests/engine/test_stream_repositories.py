@@ -15,8 +15,8 @@ from anabranch.core.ids import StreamId
 from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.workspaces import (
     Parked,
+    PreparedWorkspace,
     Reclaimed,
-    Workspace,
     keep_own_refs,
     reclaim_workspace,
 )
@@ -407,7 +407,7 @@ def test_an_author_is_who_they_would_be_in_the_checkout(
     assert "Work <w@w>" in wanted
 
 
-def as_of_an_earlier_version(project: Project, stream: str) -> Workspace:
+def as_of_an_earlier_version(project: Project, stream: str) -> PreparedWorkspace:
     """A workspace as runs had it before streams got repositories of their own."""
     made = project.workspace(stream)
     link = project.outside / "moved" / stream

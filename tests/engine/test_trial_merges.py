@@ -9,9 +9,8 @@ import pytest
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.state import Stream
-from anabranch.core.model.state import Workspace as CoreWorkspace
-from anabranch.engine.workspaces import Result, Workspace
+from anabranch.core.model.state import Stream, Workspace
+from anabranch.engine.workspaces import Captured, PreparedWorkspace
 from anabranch.engine.workspaces.trial import Side, Trial, Trials
 from tests.engine.repositories import (
     FAR_LINES,
@@ -41,21 +40,21 @@ def trials(project: Project) -> Iterator[Trials]:
     trials.close()
 
 
-def running(workspace: Workspace) -> Stream:
+def running(workspace: PreparedWorkspace) -> Stream:
     """Return a stream that runs in a workspace."""
-    at = CoreWorkspace(str(workspace.path), workspace.start_commit, workspace.start_tree)
+    at = Workspace(str(workspace.path), workspace.start_commit, workspace.start_tree)
     return Stream(
         workspace.stream, Phase.RUNNING, 0.0, 1, "runs", attempt=workspace.attempt, workspace=at
     )
 
 
-def side(trials: Trials, workspace: Workspace) -> Side:
+def side(trials: Trials, workspace: PreparedWorkspace) -> Side:
     found = trials.side_of(running(workspace))
     assert found is not None
     return found
 
 
-def of_result(result: Result) -> Side:
+def of_result(result: Captured) -> Side:
     return Side(result.stream, result.tree, result.start_commit, result.start_tree)
 
 

@@ -8,15 +8,23 @@ import pytest
 from msgspec.structs import replace
 
 from anabranch.engine.workspaces import (
+    Captured,
     Findings,
     MergeOutcome,
-    Result,
     look_at_merge,
     merge_trees,
     overlaid,
 )
 from anabranch.engine.workspaces.union import Leaf
-from tests.engine.repositories import FAR_LINES, RUN, Project, git, make_repository, open_project
+from tests.engine.repositories import (
+    FAR_LINES,
+    RUN,
+    Project,
+    git,
+    make_repository,
+    open_project,
+    pairs,
+)
 
 
 @pytest.fixture
@@ -26,12 +34,14 @@ def project(tmp_path: Path) -> Project:
     return open_project(make_repository(tmp_path / "user", files), tmp_path / "outside")
 
 
-def merged(project: Project, *results: Result) -> MergeOutcome:
-    return merge_trees(project.repo, RUN, project.base, results, message="m", stop_early=True)
+def merged(project: Project, *results: Captured) -> MergeOutcome:
+    return merge_trees(
+        project.repo, RUN, project.base, pairs(*results), message="m", stop_early=True
+    )
 
 
-def look(project: Project, outcome: MergeOutcome, *results: Result) -> Findings:
-    return look_at_merge(project.repo, RUN, project.base, results, outcome, ())
+def look(project: Project, outcome: MergeOutcome, *results: Captured) -> Findings:
+    return look_at_merge(project.repo, RUN, project.base, pairs(*results), outcome, ())
 
 
 def test_a_merge_that_has_everything_loses_nothing(project: Project) -> None:
@@ -104,14 +114,14 @@ def test_a_change_follows_a_rename_and_is_no_loss(
     if not is_first:
         results.reverse()
     start = results.pop(0) if is_whole else project.base
-    outcome = merge_trees(project.repo, RUN, start, results, message="m", stop_early=True)
+    outcome = merge_trees(project.repo, RUN, start, pairs(*results), message="m", stop_early=True)
     assert not outcome.conflicts
-    found = look_at_merge(project.repo, RUN, start, results, outcome, ())
+    found = look_at_merge(project.repo, RUN, start, pairs(*results), outcome, ())
     assert found.lost == ()
     for path, content in files.items():
         assert project.content(outcome.commit, path) == content
     spoiled = with_file(project, outcome, next(iter(files)), OLD)
-    assert look_at_merge(project.repo, RUN, start, results, spoiled, ()).lost
+    assert look_at_merge(project.repo, RUN, start, pairs(*results), spoiled, ()).lost
 
 
 def test_a_new_file_follows_a_renamed_folder(tmp_path: Path) -> None:
@@ -149,12 +159,12 @@ def test_what_the_merge_started_from_is_a_side_too(project: Project) -> None:
         project.result("far", {"a.txt": FAR_LINES.replace("line 30\n", "y\n")}),
         project.result("follows", {"d/one.txt": old + "end\n"}),
     )
-    outcome = merge_trees(project.repo, RUN, start, results, message="m", stop_early=True)
+    outcome = merge_trees(project.repo, RUN, start, pairs(*results), message="m", stop_early=True)
     assert not outcome.conflicts
     assert project.content(outcome.commit, "moved.txt").endswith("end\n")
-    assert look_at_merge(project.repo, RUN, start, results, outcome, ()) == Findings()
+    assert look_at_merge(project.repo, RUN, start, pairs(*results), outcome, ()) == Findings()
     without = replace(outcome, tree=start.tree)
-    lost = look_at_merge(project.repo, RUN, project.base, results, without, ()).lost
+    lost = look_at_merge(project.repo, RUN, project.base, pairs(*results), without, ()).lost
     assert lost == ("a.txt of far", "d/one.txt of follows")
 
 

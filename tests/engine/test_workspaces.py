@@ -12,7 +12,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces import (
-    Workspace,
+    PreparedWorkspace,
     open_repository,
     publish_result_folder,
     result_branch,
@@ -322,7 +322,7 @@ def test_what_a_record_says_is_somebodys_is_left_alone(
     made = prepare_workspace(
         project.repo, RUN, StreamId("a"), 2, kind, other.path, project.base, ()
     )
-    assert isinstance(made, Workspace)
+    assert isinstance(made, PreparedWorkspace)
     assert made.path != other.path
     assert (other.path / "work").read_text() == "precious\n"
     assert git(other.path, "status", "--porcelain") == "?? work\n"
@@ -332,7 +332,7 @@ def test_what_a_record_says_is_somebodys_is_left_alone(
 
 def test_eight_threads_prepare_at_once(project: Project) -> None:
     """git's race between worktree commands does not show."""
-    made: list[Workspace] = []
+    made: list[PreparedWorkspace] = []
     failed: list[BaseException] = []
 
     def prepare(number: int) -> None:

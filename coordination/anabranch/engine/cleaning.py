@@ -24,9 +24,9 @@ from anabranch.engine.run_lock import RunLock
 from anabranch.engine.workspaces import (
     Kept,
     Parked,
+    PreparedWorkspace,
     Repository,
     Rescue,
-    Workspace,
     has_commits,
     list_rescues,
     reclaim_workspace,
@@ -117,7 +117,7 @@ def _clean(
     return CleanedRun(home.run, tuple(done))
 
 
-def _workspaces(repository: Repository, state: State) -> Iterator[Workspace]:
+def _workspaces(repository: Repository, state: State) -> Iterator[PreparedWorkspace]:
     for plan in state.plan.streams:
         for attempt in range(1, state.streams[plan.id].attempt + 1):
             found = read_record(repository, state.run, plan.id, attempt)
@@ -125,7 +125,7 @@ def _workspaces(repository: Repository, state: State) -> Iterator[Workspace]:
                 yield found
 
 
-def _reclaim(repository: Repository, workspace: Workspace) -> Cleaned:
+def _reclaim(repository: Repository, workspace: PreparedWorkspace) -> Cleaned:
     about = (workspace.stream, workspace.attempt, str(workspace.path))
     outcome = reclaim_workspace(repository, workspace.run, workspace)
     match outcome:
@@ -136,7 +136,7 @@ def _reclaim(repository: Repository, workspace: Workspace) -> Cleaned:
     return Cleaned(*about, "reclaimed")
 
 
-def _rehearsed(workspace: Workspace) -> Cleaned:
+def _rehearsed(workspace: PreparedWorkspace) -> Cleaned:
     path = str(workspace.path)
     return Cleaned(workspace.stream, workspace.attempt, path, "found")
 

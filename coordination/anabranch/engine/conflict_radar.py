@@ -32,7 +32,6 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.beside import started_beside
 from anabranch.engine.watching import NOT_WATCHED, WorkspaceWatcher
 from anabranch.engine.workspaces.trial import Side, Trial, Trials
-from anabranch.hostile_text import tellable
 
 _log = logging.getLogger(__name__)
 
@@ -80,8 +79,6 @@ class ConflictRadar:
         self._tested: dict[Pair, LastTrial] = {}
         self._sides: dict[StreamId, tuple[Stamp, Side]] = {}
         self._trials: Trials | None = None
-        self.rounds = 0
-        self.merges = 0
 
     def look(self, state: State) -> None:
         """Wake the thread if a stream has changed something since the last round."""
@@ -142,7 +139,6 @@ class ConflictRadar:
     def round(self) -> None:
         """Test the pairs that are due, in the calling thread, for a bounded time."""
         trials = self._trials = self._trials or Trials(self._repo, self._state().run)
-        self.rounds += 1
         state, deadline = self._state(), self._now() + LONGEST_ROUND_SECONDS
         stamps = {s.id: stamp for s in state.streams.values() if (stamp := self._stamp(s))}
         works = []
@@ -181,7 +177,6 @@ class ConflictRadar:
         one, other = (self._side(trials, s, at) for s, at in zip(streams, stamps, strict=True))
         if one is None or other is None:
             return
-        self.merges += 1
         found = trials.merge(one, other)
         if not isinstance(found, Trial):
             self._say(pair, (streams[0].attempt, streams[1].attempt), found)
@@ -199,28 +194,16 @@ class ConflictRadar:
         return side
 
     def _say(
-        self, pair: Pair, attempts: tuple[Attempt, Attempt], paths: Iterable[ws.ConflictedPath]
+        self, pair: Pair, attempts: tuple[Attempt, Attempt], paths: Iterable[ev.ConflictedPath]
     ) -> None:
-        told = tuple(_told(path) for path in paths)
         state = self._state()
-        told = tuple(path for path in told if resolution_of(state, path) is None)
+        undecided = tuple(path for path in paths if resolution_of(state, path) is None)
         known = state.foreseen.get(pair)
-        if {p.path for p in told} != {p.path for p in known.paths} if known else bool(told):
-            self._post(inputs.PairTested(streams=pair, attempts=attempts, paths=told))
+        names = {path.path for path in undecided}
+        if names != {p.path for p in known.paths} if known else bool(undecided):
+            self._post(inputs.PairTested(streams=pair, attempts=attempts, paths=undecided))
 
 
 def _is_built_on(state: State, one: Stream, other: Stream) -> bool:
     """Whether one of two started from the other's work: then it cannot be in its way."""
     return one.id in works_below(state, other.id) or other.id in works_below(state, one.id)
-
-
-def _told(path: ws.ConflictedPath) -> ev.ConflictedPath:
-    return ev.ConflictedPath(
-        path=tellable(path.path),
-        kind=path.kind,
-        base=path.base,
-        ours=path.ours,
-        theirs=path.theirs,
-        ours_mode=path.ours_mode,
-        theirs_mode=path.theirs_mode,
-    )

@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from anabranch.core.ids import RunId
+from anabranch.core.model.outcome import Refusal
 from anabranch.core.plans.plan import Plan
 from anabranch.engine import workspaces as ws
 from anabranch.engine.surroundings import leads_into_checkout
@@ -55,7 +56,8 @@ def _for_later(
 ) -> Iterator[Finding]:
     """Yield what keeps nothing from beginning: for an approval one day, and for streams."""
     for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if may_approve else ():
-        if not refusal.paths:  # uncommitted changes are told when the run begins
+        # Uncommitted changes are told when the run begins.
+        if not isinstance(refusal, ws.FilesInTheWay):
             yield Finding("cannot-approve", refusal.reason, refusal.hint)
     if works_apart(plan):
         for words in leads_into_checkout(repo.root, environment):
@@ -94,7 +96,7 @@ def works_apart(plan: Plan) -> bool:
     return any(stream.workspace != "shared" for stream in plan.streams)
 
 
-def _not_in_base(repo: ws.Repository, plan: Plan) -> Iterator[ws.Refusal]:
+def _not_in_base(repo: ws.Repository, plan: Plan) -> Iterator[Refusal]:
     """Folders that streams start in and that no workspace would have.
 
     What a stream depends on may make its folder; one that is optional may fail for want of it.

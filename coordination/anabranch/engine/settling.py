@@ -55,7 +55,7 @@ def texts_of(
 ) -> SideTexts:
     """Return what each side has. Raises GitError."""
     with ws.Sides(repo, run) as sides:
-        marked = sides.merged(ws.conflicted_path(path), labels_of(conflict))
+        marked = sides.merged(path, labels_of(conflict))
         base, ours, theirs = (sides.content(b) for b in (path.base, path.ours, path.theirs))
     return SideTexts(base, ours, theirs, marked)
 
@@ -87,12 +87,10 @@ def settled_by_choice(
     choice: PlainChoice,
 ) -> ev.Resolution:
     """Return the decision for one side, or for both one after the other. Raises UsageError."""
-    known = ws.conflicted_path(path)
     if choice != "both":
-        side = ws.decide_side(known, choice)
-        return ev.Resolution.of(path, choice, side.blob, side.mode)
+        return ws.decide_side(path, choice)
     with ws.Sides(repo, run) as sides:
-        union = sides.merged(known, labels_of(conflict), union=True)
+        union = sides.merged(path, labels_of(conflict), union=True)
         if union is None:
             raise UsageError(
                 f"{path.path} cannot be both: this is {path.kind}, or no text",

@@ -96,6 +96,11 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
     halts: StreamId = StreamId("")
 
     @property
+    def others(self) -> tuple[StreamId, ...]:
+        """The streams whose work was there before; nobody when the base has the other side."""
+        return self.streams[:-1]
+
+    @property
     def late(self) -> StreamId:
         """The stream whose work could not be merged onto that of the others."""
         return self.streams[-1]

@@ -60,12 +60,16 @@ class PointPhase(StrEnum):
 
 
 class Base(msgspec.Struct, frozen=True):
-    """The commit that streams start from, and where the user's branch stood then."""
+    """The commit that streams start from, and where the user's branch stood then.
+
+    ``branch`` is its full name, None when detached or for a plain folder; ``head`` is None where
+    nothing was committed. ``commit`` differs from ``head`` when uncommitted work belongs to it.
+    """
 
     commit: str
     tree: str
-    branch: str | None
-    head: str | None
+    branch: str | None = None
+    head: str | None = None
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -87,8 +91,8 @@ class Result(msgspec.Struct, frozen=True):
     tree: str
     start_commit: str
     start_tree: str
-    files_changed: int
-    ref: str
+    files_changed: int = 0
+    ref: str = ""
     is_mixed: bool = False
 
 

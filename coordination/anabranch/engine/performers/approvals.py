@@ -17,12 +17,13 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import FINAL_POINT, StreamId
-from anabranch.core.model.state import State
+from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.state import Base, Result, State
 from anabranch.core.sensitive import is_sensitive
 from anabranch.core.wording import counted
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.verifier import check_tree
-from anabranch.engine.performers.workspaces import WorkspaceEffects, told_decisions
+from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.hostile_text import tellable
 from anabranch.paths import RunFolder
 
@@ -32,7 +33,7 @@ RESULT = StreamId("the result")
 class Taken(msgspec.Struct, frozen=True):
     """What is to come to a branch, and what that branch is moved from."""
 
-    onto: ws.Base
+    onto: Base
     commit: str
     tree: str
     is_merged: bool = False
@@ -91,7 +92,7 @@ class _Approving:
                 "the run has no result to approve",
                 "streams in the shared workspace change your folder directly",
             )
-        base = ws.Base(state.base.commit, state.base.tree, state.base.branch, state.base.head)
+        base = state.base
         if not ws.has_commits(self._repo, (base.commit, final.commit)):
             raise NotTaken(
                 "the result is not in the repository that is here now",
@@ -105,7 +106,7 @@ class _Approving:
     def take(self, taken: Taken) -> inputs.Input:
         """Move the branch, and a checkout of it."""
         outcome = ws.approve(self._repo, self._state.run, taken.onto, taken.commit)
-        if isinstance(outcome, ws.Refusal):
+        if isinstance(outcome, Refusal):
             raise NotTaken(outcome.reason, outcome.hint)
         where = (outcome.branch or "").removeprefix("refs/heads/") or str(self._repo.root)
         return inputs.ApprovalDone(
@@ -144,7 +145,7 @@ class _Approving:
                 "sensitive",
             )
 
-    def _tip(self, base: ws.Base, name: str) -> ws.Base:
+    def _tip(self, base: Base, name: str) -> Base:
         """Return the branch to merge onto, as it is now."""
         if self._repo.kind == "plain":
             raise NotTaken(
@@ -156,11 +157,11 @@ class _Approving:
         tip = ws.read_commit(self._repo, branch)
         if tip is None:
             raise NotTaken(f"there is no branch {name}", "git branch lists them")
-        return ws.Base(*tip, branch, tip[0])
+        return Base(*tip, branch, tip[0])
 
-    def _merged_onto(self, tip: ws.Base, base: ws.Base, commit: str) -> Taken:
+    def _merged_onto(self, tip: Base, base: Base, commit: str) -> Taken:
         state, final = self._state, self._state.points[FINAL_POINT]
-        result = ws.Result(RESULT, commit, final.tree or "", base.commit, base.tree)
+        result = (RESULT, Result(commit, final.tree or "", base.commit, base.tree))
         outcome = ws.merge_trees(
             self._repo,
             state.run,
@@ -168,7 +169,7 @@ class _Approving:
             [result],
             message=f"anabranch {state.plan.name}",
             stop_early=True,
-            decisions=told_decisions(state),
+            decisions=state.resolutions,
         )
         by_hand = f"git switch {_name(tip)} && git merge anabranch/{state.run}"
         if outcome.conflicts:
@@ -190,5 +191,5 @@ class _Approving:
         return Taken(tip, outcome.commit, outcome.tree, is_merged=True)
 
 
-def _name(base: ws.Base) -> str:
+def _name(base: Base) -> str:
     return (base.branch or "").removeprefix("refs/heads/")

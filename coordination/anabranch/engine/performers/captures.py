@@ -122,7 +122,7 @@ class CaptureEffects:
     def _history_only(
         self,
         effect: fx.CaptureResult,
-        workspace: ws.Workspace,
+        workspace: ws.PreparedWorkspace,
         reason: str,
         tail: tuple[str, ...],
     ) -> inputs.Input:
@@ -148,7 +148,7 @@ class CaptureEffects:
         lines = read_tail(Path(log), LOG_TAIL_LINES) if log else []
         return tuple(tellable(line)[:LONGEST_LINE] for line in lines)
 
-    def _taken_back(self, state: State, result: ws.Result) -> tuple[str, ...]:
+    def _taken_back(self, state: State, result: ws.Captured) -> tuple[str, ...]:
         """Return the files that a stream wrote as they were before others' lines came in."""
         attempt = state.streams[result.stream].attempt
         found = ws.reversals(
@@ -179,7 +179,7 @@ class CaptureEffects:
             cause=effect.cause,
         )
 
-    def _strays(self, state: State, result: ws.Result, workspace: Path) -> tuple[str, ...]:
+    def _strays(self, state: State, result: ws.Captured, workspace: Path) -> tuple[str, ...]:
         """Return what a result changed outside its plan's ``writes``, or where others hold locks.
 
         A stream that ends before the watcher has looked is found out here at the latest.

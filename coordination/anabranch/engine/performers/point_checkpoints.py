@@ -18,9 +18,9 @@ from anabranch.core.deciding.points.checkpoints import snapshots
 from anabranch.core.folds.known_trees import given_tree, in_checkpoint, known_tree, still_stands
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.state import State
+from anabranch.core.model.state import Result, State
 from anabranch.engine import workspaces as ws
-from anabranch.engine.performers.workspaces import WorkspaceEffects, told_conflict, told_decisions
+from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import tellable
 
@@ -43,28 +43,29 @@ class CheckpointEffects:
     def merge(self, state: State, effect: fx.MergeCheckpoint) -> inputs.Input:
         """Merge the snapshots onto the point's last checkpoint; keep what comes of it by a ref."""
         point, reverted = effect.point, dict[StreamId, tuple[str, ...]]()
-        results: list[ws.Result] = []
+        results: list[ws.StreamResult] = []
         commits = {s: (commit, tree) for s, commit, tree in snapshots(state, point)}
         for stream in commits:
             found = self._reverted(state, point, stream, commits[stream][1])
             if found:
                 reverted[stream] = tuple(r.path for r in found)
-            results.append(self._result(state, point, stream, commits[stream], found))
+            result = self._result(state, point, stream, commits[stream], found)
+            results.append((stream, result))
         outcome, conflicts = self._merged(state, point, results)
         ref = ws.point_checkpoint_ref(state.run, point, effect.number)
         ws.keep_ref(self._repo, ref, outcome.commit)
-        late = {conflict.stream for conflict in conflicts}
+        late = {conflict.late for conflict in conflicts}
         works = tuple(
             ev.Contribution(
-                stream=r.stream,
-                attempt=state.streams[r.stream].attempt,
-                commit=commits[r.stream][0],
-                tree=commits[r.stream][1],
-                known_tree=r.start_tree if r.stream in late else r.tree,
-                is_merged=r.stream not in late,
-                withheld=reverted.get(r.stream, ()),
+                stream=s,
+                attempt=state.streams[s].attempt,
+                commit=commits[s][0],
+                tree=commits[s][1],
+                known_tree=r.start_tree if s in late else r.tree,
+                is_merged=s not in late,
+                withheld=reverted.get(s, ()),
             )
-            for r in results
+            for s, r in results
         )
         return inputs.CheckpointMerged(
             point=point,
@@ -73,7 +74,7 @@ class CheckpointEffects:
             tree=outcome.tree,
             ref=ref,
             works=in_checkpoint(state, point, works),
-            conflicts=tuple(told_conflict(c) for c in conflicts),
+            conflicts=tuple(conflicts),
             reverted={s: tuple(map(tellable, paths)) for s, paths in reverted.items()},
             cause=effect.cause,
         )
@@ -91,7 +92,7 @@ class CheckpointEffects:
         stream: StreamId,
         snapshot: tuple[str, str],
         reverted: Sequence[ws.Reversal],
-    ) -> ws.Result:
+    ) -> Result:
         """Return a snapshot as what changed since; where lines were taken back, nothing did."""
         known = known_tree(state, point, stream)
         tree = ws.with_paths_of(
@@ -99,19 +100,17 @@ class CheckpointEffects:
         )
         at = state.streams[stream].workspace
         start = at.start_commit if at else ""
-        return ws.Result(stream, snapshot[0], tree, start, known)
+        return Result(snapshot[0], tree, start, known)
 
     def _merged(
-        self, state: State, point: PointId, results: Sequence[ws.Result]
-    ) -> tuple[ws.MergeOutcome, list[ws.Conflict]]:
+        self, state: State, point: PointId, results: Sequence[ws.StreamResult]
+    ) -> tuple[ws.MergeOutcome, list[ev.Conflict]]:
         """Merge what has changed; what conflicts is tried again after the others."""
         made, base = state.points[point].checkpoint, state.base
         assert base is not None
-        stand = ws.Base(made.commit, made.tree)
-        if not still_stands(state, point):
-            stand = ws.Base(base.commit, base.tree)
+        stand = made if still_stands(state, point) else base
         outcome = ws.MergeOutcome(stand.commit, stand.tree, ())
-        left = [r for r in results if r.tree != r.start_tree]
+        left = [(s, r) for s, r in results if r.tree != r.start_tree]
         while left:
             outcome = ws.merge_trees(
                 self._repo,
@@ -120,28 +119,27 @@ class CheckpointEffects:
                 left,
                 message=f"checkpoint of {state.plan.name}",
                 stop_early=False,
-                decisions=told_decisions(state),
+                decisions=state.resolutions,
             )
-            late = {conflict.stream for conflict in outcome.conflicts}
+            late = {conflict.late for conflict in outcome.conflicts}
             if len(late) in (0, len(left)):
                 break
-            left = [r for r in left if r.stream in late]
+            left = [(s, r) for s, r in left if s in late]
         return outcome, [self._against(state, results, c) for c in outcome.conflicts]
 
     def _against(
-        self, state: State, results: Sequence[ws.Result], conflict: ws.Conflict
-    ) -> ws.Conflict:
+        self, state: State, results: Sequence[ws.StreamResult], conflict: ev.Conflict
+    ) -> ev.Conflict:
         """Name who holds the other side, be it in this checkpoint or in an earlier one."""
-        if conflict.against:
+        if conflict.others:
             return conflict
         all_work = [
-            replace(r, start_tree=given_tree(state.streams[r.stream]))
-            for r in results
-            if r.stream != conflict.stream
+            (s, replace(r, start_tree=given_tree(state.streams[s])))
+            for s, r in results
+            if s != conflict.late
         ]
-        paths = {p.path for p in conflict.paths}
-        touched = ws.who_touched(self._repo, state.run, all_work, paths)
-        return replace(conflict, against=touched)
+        others = ws.who_touched(self._repo, state.run, all_work, conflict.paths)
+        return ws.conflict_between(others, conflict.late, conflict.paths, conflict.tree)
 
     # --- bringing back ---------------------------------------------------------------------------
 

@@ -132,7 +132,7 @@ class Room:
         for side, blob in blobs.items():
             content = sides.content(blob)
             has[side] = None if content is None else str(self._write(side, path.path, content))
-        marked = sides.merged(ws.conflicted_path(path), labels_of(conflict))
+        marked = sides.merged(path, labels_of(conflict))
         if marked is not None:
             self._write("tree", path.path, marked)
         else:

@@ -12,9 +12,12 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from msgspec.structs import replace
 
+from anabranch.core import events as ev
+from anabranch.core.folds.resolutions import key_of
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine import workspaces as ws
 from anabranch.engine.workspaces.union import Leaf
+from anabranch.hostile_text import tellable
 
 KIND = "reverts synced lines"
 
@@ -22,63 +25,53 @@ KIND = "reverts synced lines"
 class Screened(msgspec.Struct, frozen=True):
     """Conflicts that nobody decided, and the trees of results with what was decided in them."""
 
-    conflicts: tuple[ws.Conflict, ...]
+    conflicts: tuple[ev.Conflict, ...]
     trees: Mapping[StreamId, str]
 
-    def settled(self, results: Sequence[ws.Result]) -> list[ws.Result]:
+    def settled(self, results: Sequence[ws.StreamResult]) -> list[ws.StreamResult]:
         """Return the results as they are to be merged."""
-        return [replace(r, tree=self.trees.get(r.stream, r.tree)) for r in results]
+        return [(s, replace(r, tree=self.trees.get(s, r.tree))) for s, r in results]
 
 
 def screen(
     repo: ws.Repository,
     run: RunId,
-    results: Sequence[ws.Result],
+    results: Sequence[ws.StreamResult],
     mixed: Mapping[StreamId, Attempt],
     decisions: ws.Decisions,
 ) -> Screened:
     """Look at the results of the attempts that were brought others' work while they ran."""
-    conflicts: list[ws.Conflict] = []
+    conflicts: list[ev.Conflict] = []
     trees: dict[StreamId, str] = {}
-    for result in results:
-        if result.stream not in mixed:
+    for stream, result in results:
+        if stream not in mixed:
             continue
-        given, tree, attempt = result.start_tree, result.tree, mixed[result.stream]
-        found = ws.reversals(repo, run, result.stream, attempt, given, tree)
+        given, tree, attempt = result.start_tree, result.tree, mixed[stream]
+        found = ws.reversals(repo, run, stream, attempt, given, tree)
         paths = tuple(_conflicted(reversal) for reversal in found)
-        open_ones = tuple(p for p in paths if ws.decision_key(p) not in decisions)
+        open_ones = tuple(p for p in paths if key_of(p) not in decisions)
         if open_ones:
-            against = _who_brought(repo, run, results, result.stream, open_ones)
-            conflicts.append(ws.Conflict(result.stream, against, open_ones))
+            others = [(s, r) for s, r in results if s != stream]
+            brought = ws.who_touched(repo, run, others, open_ones)
+            conflicts.append(ws.conflict_between(brought, stream, open_ones))
         elif paths:
             leaves = [
-                Leaf(p.path, made.mode or p.theirs_mode or p.ours_mode, made.blob)
-                for p in paths
-                if (made := decisions[ws.decision_key(p)])
+                Leaf(r.path, made.mode or p.theirs_mode or p.ours_mode, made.blob)
+                for r, p in zip(found, paths, strict=True)
+                if (made := decisions[key_of(p)])
             ]
-            trees[result.stream] = ws.overlaid(repo, run, tree, leaves)
+            trees[stream] = ws.overlaid(repo, run, tree, leaves)
     return Screened(tuple(conflicts), trees)
 
 
-def _conflicted(reversal: ws.Reversal) -> ws.ConflictedPath:
+def _conflicted(reversal: ws.Reversal) -> ev.ConflictedPath:
     version = reversal.version
-    return ws.ConflictedPath(
-        reversal.path,
-        KIND,
-        version.before,
-        version.after,
-        reversal.now,
-        version.after_mode,
-        reversal.now_mode,
+    return ev.ConflictedPath(
+        path=tellable(reversal.path),
+        kind=KIND,
+        base=version.before,
+        ours=version.after,
+        theirs=reversal.now,
+        ours_mode=version.after_mode,
+        theirs_mode=reversal.now_mode,
     )
-
-
-def _who_brought(
-    repo: ws.Repository,
-    run: RunId,
-    results: Sequence[ws.Result],
-    stream: StreamId,
-    paths: Sequence[ws.ConflictedPath],
-) -> tuple[StreamId, ...]:
-    others = [result for result in results if result.stream != stream]
-    return ws.who_touched(repo, run, others, {p.path for p in paths})

@@ -1,8 +1,7 @@
 """Performs what concerns git and folders: bases, workspaces, merges, approval.
 
 Everything here is synchronous and runs in a worker thread; each function takes an effect's facts
-and returns the observation to post. The workspace library speaks its own values, this module
-translates.
+and returns the observation to post.
 """
 
 from __future__ import annotations
@@ -11,8 +10,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
-
-from msgspec.structs import replace
 
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
@@ -23,7 +20,7 @@ from anabranch.core.folds.resolutions import resolver_is_due
 from anabranch.core.folds.verifying import needs_check
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.model.checkpoints import Taken
-from anabranch.core.model.state import Result, State
+from anabranch.core.model.state import Base, Result, State
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
@@ -99,7 +96,7 @@ class WorkspaceEffects:
         plan = state.stream_plan(effect.stream)
         inheritance = inherited_by(state, effect.stream)
         taken = to_restore(state, effect.stream)
-        checkpoint = _checkpoint(effect.stream, taken) if taken else None
+        checkpoint = _checkpoint(taken) if taken else None
         outcome = ws.prepare_workspace(
             self._repo,
             state.run,
@@ -108,14 +105,13 @@ class WorkspaceEffects:
             plan.workspace,
             self._folder.workspace(effect.stream, effect.attempt),
             _start(state, inheritance),
-            _results(inheritance),
-            told_decisions(state),
+            inheritance.then,
+            state.resolutions,
             checkpoint,
         )
-        if isinstance(outcome, ws.Conflict):
-            outcome = self._with_other_side(state, inheritance, outcome)
+        if isinstance(outcome, ev.Conflict):
             return inputs.WorkspaceConflicted(
-                conflict=told_conflict(outcome),
+                conflict=self._with_other_side(state, inheritance, outcome),
                 stream=effect.stream,
                 attempt=effect.attempt,
                 cause=effect.cause,
@@ -144,12 +140,12 @@ class WorkspaceEffects:
     def merge(self, state: State, effect: fx.MergeResults) -> inputs.Input:
         """Merge what met at a point, leaving conflicting streams and their dependents out."""
         point, left_out = effect.point, dict[StreamId, None]()
-        conflicts: list[ws.Conflict] = []
+        conflicts: list[ev.Conflict] = []
         screened = self._screened(state, state.points[point].merging)
         for conflict in screened.conflicts:
             conflicts.append(conflict)
-            left_out[conflict.stream] = None
-            left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
+            left_out[conflict.late] = None
+            left_out |= dict.fromkeys(state.topology.descendants(conflict.late))
         while True:
             streams = [s for s in state.points[point].merging if s not in left_out]
             inheritance = inherited_from(state, streams)
@@ -157,10 +153,10 @@ class WorkspaceEffects:
                 self._repo,
                 state.run,
                 _start(state, inheritance),
-                screened.settled(_results(inheritance)),
+                screened.settled(inheritance.then),
                 message=f"anabranch {state.plan.name}",
                 stop_early=False,
-                decisions=told_decisions(state),
+                decisions=state.resolutions,
                 below=state.topology.descendants,
             )
             conflicts += [self._with_other_side(state, inheritance, c) for c in outcome.conflicts]
@@ -170,31 +166,30 @@ class WorkspaceEffects:
                     return _lost_in_the_merge(effect, findings.lost)
                 return self._merged(state, effect, streams, outcome, conflicts, findings.warnings)
             for conflict in outcome.conflicts:
-                left_out[conflict.stream] = None
-                left_out |= dict.fromkeys(state.topology.descendants(conflict.stream))
+                left_out[conflict.late] = None
+                left_out |= dict.fromkeys(state.topology.descendants(conflict.late))
 
     def _screened(self, state: State, streams: Sequence[StreamId]) -> Screened:
         """Find the results that take back others' lines, which no merge would notice."""
         known = [(s, r) for s in streams if (r := state.streams[s].result) is not None]
         mixed = {s: state.streams[s].attempt for s, r in known if r.is_mixed}
-        results = [_result(s, r) for s, r in known]
-        return screen(self._repo, state.run, results, mixed, told_decisions(state))
+        return screen(self._repo, state.run, known, mixed, state.resolutions)
 
-    def merge_for_verify(self, state: State, streams: Sequence[StreamId]) -> ws.Base | str:
+    def merge_for_verify(self, state: State, streams: Sequence[StreamId]) -> Base | str:
         """Merge some streams' work without letting it count; or say why it does not merge."""
         inheritance = inherited_from(state, streams)
         outcome = ws.merge_trees(
             self._repo,
             state.run,
             _start(state, inheritance),
-            _results(inheritance),
+            inheritance.then,
             message=f"anabranch {state.plan.name}, to be verified",
             stop_early=True,
-            decisions=told_decisions(state),
+            decisions=state.resolutions,
         )
         if outcome.conflicts:
-            return f"{outcome.conflicts[0].stream} does not merge with less than the others"
-        return ws.Base(outcome.commit, outcome.tree, None, None)
+            return f"{outcome.conflicts[0].late} does not merge with less than the others"
+        return Base(outcome.commit, outcome.tree)
 
     def _findings(
         self, state: State, inheritance: Inheritance, outcome: ws.MergeOutcome
@@ -204,21 +199,21 @@ class WorkspaceEffects:
             self._repo,
             state.run,
             _start(state, inheritance),
-            _results(inheritance),
+            inheritance.then,
             outcome,
             {r.path for r in state.resolutions.values()},
-            [_result(s, r) for s, r in held_by(state, inheritance)],
+            held_by(state, inheritance),
         )
 
     def _with_other_side(
-        self, state: State, inheritance: Inheritance, conflict: ws.Conflict
-    ) -> ws.Conflict:
+        self, state: State, inheritance: Inheritance, conflict: ev.Conflict
+    ) -> ev.Conflict:
         """Name who holds the other side when it was in what the merge started from."""
-        if conflict.against:
+        if conflict.others:
             return conflict
-        held = [_result(s, r) for s, r in held_by(state, inheritance)]
-        paths = {p.path for p in conflict.paths}
-        return replace(conflict, against=ws.who_touched(self._repo, state.run, held, paths))
+        held = held_by(state, inheritance)
+        others = ws.who_touched(self._repo, state.run, held, conflict.paths)
+        return ws.conflict_between(others, conflict.late, conflict.paths, conflict.tree)
 
     def _merged(
         self,
@@ -226,14 +221,13 @@ class WorkspaceEffects:
         effect: fx.MergeResults,
         streams: list[StreamId],
         outcome: ws.MergeOutcome,
-        conflicts: list[ws.Conflict],
+        conflicts: list[ev.Conflict],
         warnings: tuple[str, ...],
     ) -> inputs.Input:
         branch = None
-        told_conflicts = tuple(told_conflict(c) for c in conflicts)
         policy = state.point_plan(effect.point).on_conflict
         is_last = state.points[effect.point].is_last_merge
-        is_final_word = not any(resolver_is_due(state, effect.point, c) for c in told_conflicts)
+        is_final_word = not any(resolver_is_due(state, effect.point, c) for c in conflicts)
         waits_for_check = needs_check(state, effect.point, outcome.tree) and bool(streams)
         if waits_for_check:
             ref = ws.candidate_ref(state.run, effect.point)
@@ -253,7 +247,7 @@ class WorkspaceEffects:
             tree=outcome.tree,
             branch=branch,
             merged=tuple(streams),
-            conflicts=told_conflicts,
+            conflicts=tuple(conflicts),
             warnings=tuple(map(tellable, warnings)),
             cause=effect.cause,
         )
@@ -299,33 +293,17 @@ def told(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _base(state: State) -> ws.Base:
+def _base(state: State) -> Base:
     assert state.base is not None
-    return ws.Base(state.base.commit, state.base.tree, state.base.branch, state.base.head)
+    return state.base
 
 
-def _start(state: State, inheritance: Inheritance) -> ws.Base:
-    start = inheritance.start
-    return ws.Base(start.commit, start.tree) if start else _base(state)
+def _start(state: State, inheritance: Inheritance) -> ws.Standing:
+    return inheritance.start or _base(state)
 
 
-def _results(inheritance: Inheritance) -> list[ws.Result]:
-    return [_result(stream, result) for stream, result in inheritance.then]
-
-
-def _checkpoint(stream: StreamId, taken: Taken) -> ws.Result:
-    return ws.Result(stream, taken.commit, taken.tree, "", taken.start_tree, taken.files_changed)
-
-
-def _result(stream: StreamId, result: Result) -> ws.Result:
-    return ws.Result(
-        stream,
-        result.commit,
-        result.tree,
-        result.start_commit,
-        result.start_tree,
-        result.files_changed,
-    )
+def _checkpoint(taken: Taken) -> Result:
+    return Result(taken.commit, taken.tree, "", taken.start_tree, taken.files_changed)
 
 
 def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:
@@ -334,29 +312,3 @@ def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs
     told = tellable(", ".join(lost[:3]))
     reason = f"the merge lacks what was merged into it: {told}{more}; every result is kept"
     return inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)
-
-
-def told_conflict(conflict: ws.Conflict) -> ev.Conflict:
-    """Return a conflict as events tell it: the others first, its own stream last, each once.
-
-    An earlier version of a stream's own work can stand in a checkpoint that it is merged onto.
-    """
-    paths = tuple(
-        ev.ConflictedPath(
-            path=tellable(p.path),
-            kind=p.kind,
-            base=p.base,
-            ours=p.ours,
-            theirs=p.theirs,
-            ours_mode=p.ours_mode,
-            theirs_mode=p.theirs_mode,
-        )
-        for p in conflict.paths
-    )
-    others = dict.fromkeys(s for s in conflict.against if s != conflict.stream)
-    return ev.Conflict(streams=(*others, conflict.stream), paths=paths, tree=conflict.tree)
-
-
-def told_decisions(state: State) -> ws.Decisions:
-    """Return what was decided about conflicts, as merges look it up."""
-    return {ws.decision_key(r): ws.Decision(r.blob, r.mode) for r in state.resolutions.values()}

@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from anabranch.core.model.outcome import Refusal
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.objects import Change, ObjectReader
-from anabranch.engine.workspaces.values import Approved, Refusal, Repository
+from anabranch.engine.workspaces.values import Approved, FilesInTheWay, Repository
 from anabranch.files import replacing, write_fresh
 from anabranch.plain_files import open_plain
 
@@ -49,7 +50,7 @@ def apply_to_folder(
             try:
                 written = _apply(folder, reader, change, removed)
             except OSError as error:
-                return Refusal(
+                return FilesInTheWay(
                     f"{change.path} cannot be written: {error.strerror}",
                     "mend the cause and approve again; what was written stays written",
                     (change.path,),
@@ -59,10 +60,11 @@ def apply_to_folder(
     return Approved(None, commit, len(files))
 
 
-def _refusal(paths: Sequence[str], reason: str) -> Refusal:
+def _refusal(paths: Sequence[str], reason: str) -> FilesInTheWay:
     text = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     hint = "put them back or copy what you need from the run's result folder"
-    return Refusal(f"{reason}: {text}", f"{hint}, then approve again", tuple(paths[:_LISTED]))
+    listed = tuple(paths[:_LISTED])
+    return FilesInTheWay(f"{reason}: {text}", f"{hint}, then approve again", listed)
 
 
 def _may_write(folder: _Folder, change: Change, removed: set[str]) -> bool:

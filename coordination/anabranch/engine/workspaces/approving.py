@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anabranch.core.ids import RunId
+from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.state import Base
 from anabranch.engine.git import Git, GitError, repository_lock
 from anabranch.engine.workspaces.applying import apply_to_folder
 from anabranch.engine.workspaces.names import result_branch
@@ -28,7 +30,7 @@ from anabranch.engine.workspaces.repository import (
     run_folder,
 )
 from anabranch.engine.workspaces.snapshots import copy_index, take_snapshot
-from anabranch.engine.workspaces.values import Approved, Base, Refusal, Repository
+from anabranch.engine.workspaces.values import Approved, FilesInTheWay, Repository
 from anabranch.paths import state_home
 from anabranch.plain_files import open_plain
 
@@ -202,11 +204,12 @@ def _unclean(repo: Repository, git: Git, base: Base, changed: Sequence[Change]) 
         reason = "your files changed since the run began"
         hint = "put them back, or commit and merge the result's branch yourself"
     if dirty:
-        return Refusal(f"{reason}: {_some(dirty)}", f"{hint}, then approve again", dirty[:_LISTED])
+        hint = f"{hint}, then approve again"
+        return FilesInTheWay(f"{reason}: {_some(dirty)}", hint, dirty[:_LISTED])
     blocked = tuple(_in_the_way(git, changed))
     if not blocked:
         return None
-    return Refusal(
+    return FilesInTheWay(
         f"files that git does not track are in the way: {_some(blocked)}",
         "move them away, then approve again",
         blocked[:_LISTED],

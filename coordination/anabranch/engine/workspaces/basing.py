@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from anabranch.core.ids import RunId
+from anabranch.core.model.state import Base
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.fetching import fetch_missing
@@ -28,7 +29,7 @@ from anabranch.engine.workspaces.snapshots import (
     take_snapshot,
 )
 from anabranch.engine.workspaces.stream_repository import mould_of
-from anabranch.engine.workspaces.values import Base, Repository
+from anabranch.engine.workspaces.values import Repository
 
 
 def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Base:

@@ -54,7 +54,7 @@ from anabranch.engine.workspaces.snapshots import (
 from anabranch.engine.workspaces.stream_history import bring_objects, head_of, objects_of
 from anabranch.engine.workspaces.stream_repository import refs_at_start
 from anabranch.engine.workspaces.union import Leaf, apply_leaves
-from anabranch.engine.workspaces.values import Repository, Result, Workspace
+from anabranch.engine.workspaces.values import Captured, PreparedWorkspace, Repository
 
 MOST_IGNORED = 50
 MOST_LEFT_OUT = 64
@@ -66,11 +66,11 @@ def capture_result(
     run: RunId,
     stream: StreamId,
     attempt: Attempt,
-    workspace: Workspace,
+    workspace: PreparedWorkspace,
     message: str,
     ref: str,
     without: Sequence[str] = (),
-) -> Result:
+) -> Captured:
     """Captures all work in a workspace and keeps it by ``ref`` at once.
 
     The result's warnings name what git takes without a word but people would want to know. Files
@@ -80,7 +80,7 @@ def capture_result(
     if workspace.kind == "shared":
         warning = "this stream works in your own folder: its changes are already there"
         commit, tree = workspace.start_commit, workspace.start_tree
-        return Result(stream, commit, tree, commit, tree, warnings=(warning,))
+        return Captured(commit, tree, commit, tree, stream=stream, warnings=(warning,))
     require_unreplaced(workspace.path, workspace.identity)
     store = objects_of(repo, workspace)
     try:
@@ -97,14 +97,14 @@ def capture_result(
 
 def _captured(
     repo: Repository,
-    workspace: Workspace,
+    workspace: PreparedWorkspace,
     store: Path | None,
     message: str,
     ref: str,
     without: Sequence[str] = (),
     *,
     only_files: bool = False,
-) -> Result:
+) -> Captured:
     """Captures with the objects that the stream's own repository lends.
 
     With ``only_files`` nothing of that repository is believed, neither its index nor its HEAD.
@@ -135,23 +135,24 @@ def _captured(
         finding = (*finding, f"its index is not used ({fault}): {_WITHOUT_INDEX}")
     ignored = ignored_paths(git)
     findings = [*finding, *check_changes(git, snapshot, changed, ignored)]
-    return Result(
-        workspace.stream,
+    return Captured(
         commit,
         snapshot.tree,
         workspace.start_commit,
         workspace.start_tree,
         len(changed),
-        tuple(findings),
-        files_removed(git, workspace.start_tree, snapshot.tree, changed),
-        ignored[:MOST_IGNORED],
+        ref,
+        stream=workspace.stream,
+        warnings=tuple(findings),
+        removal=files_removed(git, workspace.start_tree, snapshot.tree, changed),
+        ignored=ignored[:MOST_IGNORED],
     )
 
 
 def _own_work(
     git: Git,
     repo: Repository,
-    workspace: Workspace,
+    workspace: PreparedWorkspace,
     head: str,
     snapshot: Snapshot,
     changed: Sequence[Change],
@@ -172,15 +173,15 @@ def _own_work(
     return msgspec.structs.replace(snapshot, tree=tree), changes(git, workspace.start_tree, tree)
 
 
-def _to_be_written(git: Git, workspace: Workspace) -> Iterator[Path]:
+def _to_be_written(git: Git, workspace: PreparedWorkspace) -> Iterator[Path]:
     """The files that git has to write objects of, about: those new or newer than its index."""
     changed = git.run("ls-files", "-m", "-o", "--exclude-standard", "-z").fields
     yield from (workspace.path / path for path in changed)
 
 
 def capture_what_can_be(
-    repo: Repository, run: RunId, workspace: Workspace, message: str, ref: str
-) -> tuple[Result, tuple[str, ...]]:
+    repo: Repository, run: RunId, workspace: PreparedWorkspace, message: str, ref: str
+) -> tuple[Captured, tuple[str, ...]]:
     """Captures a workspace without the files that cannot be captured; returns those, too.
 
     Raises GitError when it cannot be told which those are.
@@ -203,8 +204,8 @@ def capture_what_can_be(
 
 
 def capture_history(
-    repo: Repository, run: RunId, workspace: Workspace, message: str, ref: str
-) -> Result | None:
+    repo: Repository, run: RunId, workspace: PreparedWorkspace, message: str, ref: str
+) -> Captured | None:
     """Keeps by ``ref`` what a stream had committed, when its folder is out of reach.
 
     Looks where HEAD, branches and reflogs of its git directory lead. None: it had committed
@@ -225,10 +226,11 @@ def capture_history(
     keep_ref(repo, ref, commit)
     start_commit, start_tree = workspace.start_commit, workspace.start_tree
     count = len(changes(git, start_tree, tree))
-    return Result(workspace.stream, commit, tree, start_commit, start_tree, count)
+    stream = workspace.stream
+    return Captured(commit, tree, start_commit, start_tree, count, ref, stream=stream)
 
 
-def bring_history(repo: Repository, workspace: Workspace) -> list[str]:
+def bring_history(repo: Repository, workspace: PreparedWorkspace) -> list[str]:
     """The tips of all commits that only a workspace's git directory knows, brought over.
 
     Annotated tags of a clone are kept by refs of their own at once. Raises GitError.
@@ -255,7 +257,7 @@ def bring_history(repo: Repository, workspace: Workspace) -> list[str]:
     return lost
 
 
-def workspace_view(repo: Repository, workspace: Workspace) -> Git:
+def workspace_view(repo: Repository, workspace: PreparedWorkspace) -> Git:
     """The frozen view over a workspace's files, with the engine's private index for it.
 
     Raises WorkspaceReplaced when it is not the folder that was prepared.
@@ -264,7 +266,7 @@ def workspace_view(repo: Repository, workspace: Workspace) -> Git:
     return _view_with(repo, workspace, objects_of(repo, workspace))
 
 
-def _view_with(repo: Repository, workspace: Workspace, store: Path | None) -> Git:
+def _view_with(repo: Repository, workspace: PreparedWorkspace, store: Path | None) -> Git:
     index = index_path(repo, workspace.run, workspace.stream, workspace.attempt)
     git = frozen_view(repo, workspace.run).at(work_tree=workspace.path, index=index)
     return git if store is None else git.at(alternates=(store,))
@@ -277,7 +279,7 @@ def _with_fresh_index(git: Git, tree: str) -> Git:
     return fresh
 
 
-def trusted_git_dir(workspace: Workspace) -> Path:
+def trusted_git_dir(workspace: PreparedWorkspace) -> Path:
     """The git directory the engine made for a workspace; raises GitError if it was replaced."""
     git_dir = workspace.git_dir
     if git_dir is None or git_dir.is_symlink() or not git_dir.is_dir():
@@ -288,7 +290,9 @@ def trusted_git_dir(workspace: Workspace) -> Path:
     return git_dir
 
 
-def _parent(git: Git, repo: Repository, workspace: Workspace) -> tuple[str, tuple[Finding, ...]]:
+def _parent(
+    git: Git, repo: Repository, workspace: PreparedWorkspace
+) -> tuple[str, tuple[Finding, ...]]:
     start = workspace.start_commit
     head = head_of(repo, workspace)
     if head is None or head == start or head not in existing(git, (head,)):
@@ -310,7 +314,7 @@ def _already_kept(git: Git, repo: Repository, ref: str, tree: str, parent: str) 
 
 
 def _commit(
-    git: Git, repo: Repository, workspace: Workspace, parent: str, tree: str, message: str
+    git: Git, repo: Repository, workspace: PreparedWorkspace, parent: str, tree: str, message: str
 ) -> str:
     if parent == workspace.start_commit:
         before = workspace.start_tree

@@ -12,7 +12,7 @@ from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.records import index_path, read_record
 from anabranch.engine.workspaces.repository import run_folder
 from anabranch.engine.workspaces.snapshots import copy_index, renew_index
-from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.engine.workspaces.values import PreparedWorkspace, Repository
 
 
 def count_changes(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> int | None:
@@ -37,7 +37,7 @@ def forget_counts(repo: Repository, run: RunId) -> None:
         index.unlink(missing_ok=True)
 
 
-def _changed(known: Git, workspace: Workspace) -> set[str]:
+def _changed(known: Git, workspace: PreparedWorkspace) -> set[str]:
     """The paths whose files differ from the start, by what the stream's own index says of them.
 
     That says which ignored files it has added by force, and which ignored ones it has taken out.

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from anabranch.core import events as ev
+from anabranch.core.events import ConflictedPath, Resolution
+from anabranch.core.folds.resolutions import key_of
 from anabranch.core.ids import RunId
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.names import decision_ref
@@ -20,14 +21,7 @@ from anabranch.engine.workspaces.objects import ObjectReader
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.union import Leaf
-from anabranch.engine.workspaces.values import (
-    Conflict,
-    ConflictedPath,
-    Decision,
-    DecisionKey,
-    Decisions,
-    Repository,
-)
+from anabranch.engine.workspaces.values import Decisions, Repository, Unmerged
 from anabranch.hostile_text import tellable
 
 NOTHING_DECIDED: Decisions = MappingProxyType({})
@@ -38,43 +32,31 @@ _BINARY_LOOK_BYTES = 8000
 Side = Literal["base", "ours", "theirs"]
 
 
-def decision_key(path: ConflictedPath | ev.Resolution) -> DecisionKey:
-    """What a decision about a path is found under, whichever side is called ours."""
-    one, other = sorted((path.ours or "", path.theirs or ""))
-    return tellable(path.path), path.base or "", one, other
-
-
-def conflicted_path(told: ev.ConflictedPath) -> ConflictedPath:
-    """A path as a run's events tell it."""
-    return ConflictedPath(
-        told.path, told.kind, told.base, told.ours, told.theirs, told.ours_mode, told.theirs_mode
-    )
-
-
-def decided_leaves(conflict: Conflict, decisions: Decisions) -> list[Leaf] | None:
-    """What to change in the conflict's tree, or None if a path was not decided about.
+def decided_leaves(merge: Unmerged, decisions: Decisions) -> list[Leaf] | None:
+    """Return what to change in the tree of a merge, or None if a path was not decided about.
 
     A path that has no side at all (git only remarks on it) stays as the tree has it.
     """
-    if not conflict.paths:
+    if not merge.paths:
         return None
     leaves: list[Leaf] = []
-    for path in conflict.paths:
-        decision = decisions.get(decision_key(path))
+    for unmerged in merge.paths:
+        path = unmerged.path
+        decision = decisions.get(key_of(path))
         if decision is None:
             return None
         if path.base or path.ours or path.theirs:
-            leaves.append(Leaf(path.at or path.path, "", None))
+            leaves.append(Leaf(unmerged.at, "", None))
             if decision.blob is not None:
-                leaves.append(Leaf(path.path, decision.mode or _mode(path), decision.blob))
+                leaves.append(Leaf(unmerged.name, decision.mode or _mode(path), decision.blob))
     return leaves
 
 
-def decide_side(path: ConflictedPath, side: Literal["ours", "theirs"]) -> Decision:
-    """The path as one side has it."""
+def decide_side(path: ConflictedPath, side: Literal["ours", "theirs"]) -> Resolution:
+    """Return the decision for a path as one side has it."""
     if side == "ours":
-        return Decision(path.ours, path.ours_mode)
-    return Decision(path.theirs, path.theirs_mode)
+        return Resolution.of(path, side, path.ours, path.ours_mode)
+    return Resolution.of(path, side, path.theirs, path.theirs_mode)
 
 
 def _mode(path: ConflictedPath) -> str:

@@ -38,7 +38,7 @@ from anabranch.engine.workspaces.records import note_of, write_record
 from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.union import Leaf, apply_leaves, leaves_of
-from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.engine.workspaces.values import PreparedWorkspace, Repository
 from anabranch.files import replace_whole, write_fresh
 from anabranch.plain_files import LARGE_FILE_BYTES, NotPlain, read_if_there, read_plain
 from anabranch.shortage import is_short
@@ -83,7 +83,7 @@ class Delivery(msgspec.Struct, frozen=True):
     known_tree: str
 
 
-def why_busy(workspace: Workspace) -> str | None:
+def why_busy(workspace: PreparedWorkspace) -> str | None:
     """Return what git is in the middle of in a workspace, or None. Raises GitError."""
     git_dir = trusted_git_dir(workspace)
     found = next((name for name in _UNFINISHED if os.path.lexists(git_dir / name)), None)
@@ -101,7 +101,7 @@ def to_bring(
 
 def bring(
     repo: Repository,
-    workspace: Workspace,
+    workspace: PreparedWorkspace,
     wanted: Sequence[Change],
     snapshot: str,
     quiet_seconds: float = QUIET_SECONDS,
@@ -212,7 +212,7 @@ def with_paths_of(repo: Repository, run: RunId, tree: str, other: str, paths: li
     return _overlaid(repo, run, tree, differing)
 
 
-def _keep(repo: Repository, workspace: Workspace, given: str, known: str) -> None:
+def _keep(repo: Repository, workspace: PreparedWorkspace, given: str, known: str) -> None:
     """Let one ref keep both trees."""
     drafts = Drafts(repo.object_format)
     content = commit_content(given, (), "What was brought", int(time.time()))
@@ -228,7 +228,9 @@ def _keep(repo: Repository, workspace: Workspace, given: str, known: str) -> Non
 class _Hands:
     """Puts files into one workspace, relative to opened folders only."""
 
-    def __init__(self, git: Git, workspace: Workspace, spare: int, quiet_seconds: float) -> None:
+    def __init__(
+        self, git: Git, workspace: PreparedWorkspace, spare: int, quiet_seconds: float
+    ) -> None:
         self._git, self._quiet_seconds = git, quiet_seconds
         self._algorithm = "sha1" if len(workspace.start_tree) == 40 else "sha256"
         self._reader = ObjectReader(git)
@@ -431,7 +433,7 @@ def brought_to(
         return {}
 
 
-def _note(repo: Repository, workspace: Workspace, brought: Sequence[Change]) -> None:
+def _note(repo: Repository, workspace: PreparedWorkspace, brought: Sequence[Change]) -> None:
     known = brought_to(repo, workspace.run, workspace.stream, workspace.attempt)
     for change in brought:
         version = Version(change.before, change.after, change.before_mode, change.after_mode)

@@ -21,7 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
+from anabranch.core.events import Conflict, ConflictedPath
 from anabranch.core.ids import RunId, StreamId
+from anabranch.core.model.state import Result
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.carrying import Account, Carried
 from anabranch.engine.workspaces.deciding import NOTHING_DECIDED, decided_leaves
@@ -37,14 +39,16 @@ from anabranch.engine.workspaces.objects import (
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.union import Extent, apply_leaves, leaves_of
 from anabranch.engine.workspaces.values import (
-    Conflict,
-    ConflictedPath,
     Decisions,
     MergeOutcome,
     Repository,
-    Result,
     Standing,
+    StreamResult,
+    Unmerged,
+    UnmergedPath,
+    conflict_between,
 )
+from anabranch.hostile_text import tellable
 
 _ATTRIBUTES_ENDS = ("\t.gitattributes", "/.gitattributes")
 
@@ -53,7 +57,7 @@ def merge_trees(
     repo: Repository,
     run: RunId,
     start: Standing,
-    results: Sequence[Result],
+    results: Sequence[StreamResult],
     *,
     message: str,
     stop_early: bool,
@@ -70,15 +74,15 @@ def merge_trees(
     """
     with _Merge(repo, run, start, message, decisions, view or frozen_view(repo, run)) as merge:
         conflicts: list[Conflict] = []
-        pairs = [(result.start_tree, result.tree) for result in results]
+        pairs = [(result.start_tree, result.tree) for _, result in results]
         left_out: set[StreamId] = set()
-        for result, changed in zip(results, many_changes(merge.git, pairs), strict=True):
-            if result.stream in left_out:
+        for (stream, result), changed in zip(results, many_changes(merge.git, pairs), strict=True):
+            if stream in left_out:
                 continue
-            conflict = merge.take(result, changed)
+            conflict = merge.take(stream, result, changed)
             if conflict is not None:
                 conflicts.append(conflict)
-                left_out.update(below(result.stream))
+                left_out.update(below(stream))
                 if stop_early:
                     break
         return merge.finish(conflicts)
@@ -96,19 +100,23 @@ def paths_between(repo: Repository, run: RunId, before: str, after: str) -> tupl
 
 
 def who_touched(
-    repo: Repository, run: RunId, results: Sequence[Result], paths: Collection[str]
+    repo: Repository,
+    run: RunId,
+    results: Sequence[StreamResult],
+    paths: Collection[ConflictedPath],
 ) -> tuple[StreamId, ...]:
-    """The streams whose results changed one of these paths, or else something near them.
+    """Return the streams whose results changed one of these paths, or else something near them.
 
     In the order given.
     """
     touched: dict[str, list[StreamId]] = {}
-    pairs = [(result.start_tree, result.tree) for result in results]
-    for result, changed in zip(results, many_changes(frozen_view(repo, run), pairs), strict=True):
+    pairs = [(result.start_tree, result.tree) for _, result in results]
+    listed = many_changes(frozen_view(repo, run), pairs)
+    for (stream, _), changed in zip(results, listed, strict=True):
         for change in changed:
-            touched.setdefault(change.path, []).append(result.stream)
-    blamed = _to_blame(touched, paths)
-    return tuple(result.stream for result in results if result.stream in blamed)
+            touched.setdefault(tellable(change.path), []).append(stream)
+    blamed = _to_blame(touched, {path.path for path in paths})
+    return tuple(stream for stream, _ in results if stream in blamed)
 
 
 def by_path(changed: Iterable[Change]) -> dict[str, Change]:
@@ -171,8 +179,10 @@ class _Merge:
     ) -> None:
         self.reader.__exit__(kind, error, traceback)
 
-    def take(self, result: Result, changed: tuple[Change, ...]) -> Conflict | None:
-        """Merges one result in, or says why it cannot be."""
+    def take(
+        self, stream: StreamId, result: Result, changed: tuple[Change, ...]
+    ) -> Conflict | None:
+        """Merge one result in, or say why it cannot be."""
         carried: Mapping[str, Carried] = {}
         if self.tree == result.start_tree:
             tree = result.tree
@@ -185,28 +195,31 @@ class _Merge:
         else:
             merged = self._merge_by_git(result)
             was_clean = isinstance(merged, str)
-            if isinstance(merged, Conflict):
+            if isinstance(merged, Unmerged):
                 settled = self._settled_by_hand(result) or self._decided(merged)
                 if settled is None:
-                    return merged
+                    paths = tuple(unmerged.path for unmerged in merged.paths)
+                    return conflict_between(self._blamed(merged), stream, paths, merged.tree)
                 merged = settled
-            carried = self._account_for(result, changed, merged, was_clean)
+            carried = self._account_for(stream, result, changed, merged, was_clean)
             self.extent = Extent(changes(self.git, self.start.tree, merged))
             tree = merged
         self._carry(changed, carried)
-        self.settle(result, changed, tree)
+        self.settle(stream, result, changed, tree)
         return None
 
-    def settle(self, result: Result, changed: Sequence[Change], tree: str) -> None:
-        """Commits ``tree`` as the merge with ``result``."""
+    def settle(
+        self, stream: StreamId, result: Result, changed: Sequence[Change], tree: str
+    ) -> None:
+        """Commit ``tree`` as the merge with a stream's result."""
         for change in changed:
-            self.touched.setdefault(change.path, []).append(result.stream)
-        self.merged.append(result.stream)
+            self.touched.setdefault(change.path, []).append(stream)
+        self.merged.append(stream)
         self.tree = tree
         if result.commit not in (result.start_commit, self.commit):
             parents = (self.commit, result.commit)
             moment = max(self._time(parent) for parent in parents)
-            subject = f"{self.message}: {result.stream}"
+            subject = f"{self.message}: {stream}"
             content = commit_content(tree, parents, subject, moment)
             self.commit = self.drafts.add("commit", content)
 
@@ -247,12 +260,12 @@ class _Merge:
         answer = self.git.run("merge-tree", "--write-tree", "-z", *sides, accept=(0, 1))
         return answer.fields[0] if answer.exit_code == 0 else None
 
-    def _decided(self, conflict: Conflict) -> str | None:
-        """The tree, if there is a decision about every path of a conflict."""
-        leaves = decided_leaves(conflict, self.decisions)
+    def _decided(self, merge: Unmerged) -> str | None:
+        """Return the tree, if there is a decision about every path that was not merged."""
+        leaves = decided_leaves(merge, self.decisions)
         if leaves is None:
             return None
-        tree = apply_leaves(self.reader, self.drafts, conflict.tree, leaves)
+        tree = apply_leaves(self.reader, self.drafts, merge.tree, leaves)
         self.drafts.store(self.git)  # git is asked next what has changed
         return tree
 
@@ -260,7 +273,7 @@ class _Merge:
         test = self.git.run("merge-base", "--is-ancestor", one, other, accept=(0, 1))
         return test.exit_code == 0
 
-    def _merge_by_git(self, result: Result) -> str | Conflict:
+    def _merge_by_git(self, result: Result) -> str | Unmerged:
         self.drafts.store(self.git)
         own_objects = frozen_view(self.repo, self.run).git_dir
         assert own_objects is not None
@@ -276,11 +289,15 @@ class _Merge:
         fields = answer.fields
         if answer.exit_code == 0:
             return fields[0]
-        paths = tuple(_conflicted_paths(fields, (ours, theirs)))
-        return Conflict(result.stream, self._blamed(paths), paths, fields[0], self.commit)
+        return Unmerged(fields[0], tuple(_unmerged_paths(fields, (ours, theirs))))
 
     def _account_for(
-        self, result: Result, changed: Sequence[Change], merged: str, was_clean: bool
+        self,
+        stream: StreamId,
+        result: Result,
+        changed: Sequence[Change],
+        merged: str,
+        was_clean: bool,
     ) -> Mapping[str, Carried]:
         """Note what git lost though the merge was clean; return what it carried along with renames.
 
@@ -292,7 +309,7 @@ class _Merge:
         account = Account(theirs, ours, outcome, self._content, self._has_driver).settle()
         for path in account.lost if was_clean else ():
             whose = [] if path in theirs else self.touched.get(path, [])
-            self.lost.append(f"{path} of {next(iter(whose), result.stream)}")
+            self.lost.append(f"{path} of {next(iter(whose), stream)}")
         return account.carried
 
     def _carry(self, changed: Sequence[Change], carried: Mapping[str, Carried]) -> None:
@@ -314,9 +331,9 @@ class _Merge:
         found = git.run("check-attr", "-z", "merge", "--", path).fields
         return found[-1] not in ("unspecified", "set", "unset", "text", "binary", "union")
 
-    def _blamed(self, paths: Sequence[ConflictedPath]) -> tuple[StreamId, ...]:
-        """Who, of those merged, touched the paths, or else files near them."""
-        blamed = _to_blame(self.touched, {path.path for path in paths})
+    def _blamed(self, merge: Unmerged) -> tuple[StreamId, ...]:
+        """Return who, of those merged, touched the unmerged paths, or else files near them."""
+        blamed = _to_blame(self.touched, {path.name for path in merge.paths})
         return tuple(stream for stream in self.merged if stream in blamed)
 
     def _attributes_folder(self) -> Path:
@@ -348,8 +365,8 @@ class _Merge:
             made.rename(folder)
 
 
-def _conflicted_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator[ConflictedPath]:
-    """Reads what ``merge-tree -z`` says: the tree, files with stages, then messages."""
+def _unmerged_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator[UnmergedPath]:
+    """Read what ``merge-tree -z`` says: the tree, files with stages, then messages."""
     end = fields.index("", 1) if "" in fields[1:] else len(fields)
     stages: dict[str, dict[str, tuple[str, str]]] = {}
     for entry in fields[1:end]:
@@ -362,16 +379,18 @@ def _conflicted_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator
         (_, base), (ours_mode, ours), (theirs_mode, theirs) = (
             here.get(stage, ("", None)) for stage in "123"
         )
-        yield ConflictedPath(
-            _without_side(path, sides),
-            "add/add" if base is None and ours and theirs else kinds.get(path, "contents"),
-            base,
-            ours,
-            theirs,
-            ours_mode,
-            theirs_mode,
-            path,
+        name = _without_side(path, sides)
+        is_added = base is None and ours and theirs
+        conflicted = ConflictedPath(
+            path=tellable(name),
+            kind="add/add" if is_added else kinds.get(path, "contents"),
+            base=base,
+            ours=ours,
+            theirs=theirs,
+            ours_mode=ours_mode,
+            theirs_mode=theirs_mode,
         )
+        yield UnmergedPath(conflicted, name, path)
 
 
 def _kinds(messages: Sequence[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from anabranch.engine.workspaces.stream_history import (
     stashes_of,
 )
 from anabranch.engine.workspaces.stream_repository import refs_at_start
-from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.engine.workspaces.values import PreparedWorkspace, Repository
 
 MOST_KEPT = 200
 _NOT_ITS_WORK = ("refs/remotes/", "refs/bisect/", "refs/rewritten/", "refs/worktree/", "refs/stash")
@@ -31,7 +31,7 @@ _INVALID = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$
 _KINDS = (("heads/", "branch"), ("tags/", "tag"), ("notes/", "notes"))
 
 
-def keep_own_refs(repo: Repository, workspace: Workspace) -> tuple[Finding, ...]:
+def keep_own_refs(repo: Repository, workspace: PreparedWorkspace) -> tuple[Finding, ...]:
     """Keeps what a stream's refs lead to; returns it in words for the user.
 
     What cannot be kept is told too, and stays where it is until the workspace is reclaimed.
@@ -49,7 +49,7 @@ def keep_own_refs(repo: Repository, workspace: Workspace) -> tuple[Finding, ...]
     return (f"in its own repository it made {_in_words(made)}; kept below {prefix[:-1]}",)
 
 
-def _made(repo: Repository, workspace: Workspace) -> dict[str, str]:
+def _made(repo: Repository, workspace: PreparedWorkspace) -> dict[str, str]:
     """What the stream's refs name and did not when it started, by name below ``refs/``."""
     git_dir = workspace.git_dir
     assert git_dir is not None
@@ -63,7 +63,9 @@ def _made(repo: Repository, workspace: Workspace) -> dict[str, str]:
     return dict(list((stashes | made).items())[:MOST_KEPT])
 
 
-def _keep(repo: Repository, workspace: Workspace, prefix: str, made: dict[str, str]) -> None:
+def _keep(
+    repo: Repository, workspace: PreparedWorkspace, prefix: str, made: dict[str, str]
+) -> None:
     known = list_refs(live_view(repo), prefix)
     if not made and not known:
         return
@@ -81,7 +83,7 @@ def _keep(repo: Repository, workspace: Workspace, prefix: str, made: dict[str, s
     _write(repo, [f"update {ref} {name}" for ref, name in wanted.items()])
 
 
-def _before(repo: Repository, workspace: Workspace, made: Mapping[str, str]) -> list[str]:
+def _before(repo: Repository, workspace: PreparedWorkspace, made: Mapping[str, str]) -> list[str]:
     start = refs_at_start(repo, workspace.run)
     return [start[f"refs/{ref}"] for ref in made if f"refs/{ref}" in start]
 

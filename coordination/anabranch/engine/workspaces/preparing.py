@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from anabranch.core.events import Conflict
 from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.model.state import Result
 from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.git import GitError
 from anabranch.engine.workspaces.checking import some
@@ -45,13 +47,11 @@ from anabranch.engine.workspaces.repository import (
 from anabranch.engine.workspaces.settings import sparse_settings
 from anabranch.engine.workspaces.stream_repository import make_stream_repository
 from anabranch.engine.workspaces.values import (
-    Base,
-    Conflict,
     Decisions,
+    PreparedWorkspace,
     Repository,
-    Result,
     Standing,
-    Workspace,
+    StreamResult,
 )
 from anabranch.files import replace_whole
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there
@@ -66,11 +66,11 @@ def prepare_workspace(
     attempt: Attempt,
     kind: WorkspaceKind,
     folder: Path,
-    base: Base,
-    dependencies: Sequence[Result] = (),
+    base: Standing,
+    dependencies: Sequence[StreamResult] = (),
     decisions: Decisions = NOTHING_DECIDED,
     checkpoint: Result | None = None,
-) -> Workspace | Conflict:
+) -> PreparedWorkspace | Conflict:
     """Makes the folder a stream works in: the base merged with its dependencies' results.
 
     Asked again for the same attempt it returns the same workspace. When the dependencies do not
@@ -81,7 +81,7 @@ def prepare_workspace(
     prepared = read_record(repo, run, stream, attempt)
     if prepared is not None and _still_stands(prepared):
         return prepared
-    start: Standing = base
+    start = base
     if dependencies:
         outcome = merge_trees(
             repo,
@@ -96,7 +96,9 @@ def prepare_workspace(
             return outcome.conflicts[0]
         start = outcome
     if kind == "shared":
-        workspace = Workspace(run, stream, attempt, kind, repo.root, start.commit, start.tree)
+        workspace = PreparedWorkspace(
+            run, stream, attempt, kind, repo.root, start.commit, start.tree
+        )
         write_record(repo, workspace)
         return workspace
     keep_ref(repo, start_ref(run, stream, attempt), start.commit)
@@ -104,13 +106,13 @@ def prepare_workspace(
     _clear_leftovers(repo, run, folder, start)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     _make_folder(repo, run, kind, folder, git_dir, start)
-    restored = _restored_tree(repo, run, start, checkpoint) if checkpoint else None
+    restored = _restored_tree(repo, run, start, (stream, checkpoint)) if checkpoint else None
     pointers = _write_files(repo, run, folder, git_dir / "index", start, restored)
     private = index_path(repo, run, stream, attempt)
     private.with_name(private.name + ".source").unlink(missing_ok=True)
     private.unlink(missing_ok=True)
     warnings = (*_warnings(repo, run, start.tree), *pointers)
-    workspace = Workspace(
+    workspace = PreparedWorkspace(
         run,
         stream,
         attempt,
@@ -127,7 +129,7 @@ def prepare_workspace(
     return workspace
 
 
-def _still_stands(workspace: Workspace) -> bool:
+def _still_stands(workspace: PreparedWorkspace) -> bool:
     try:
         require_unreplaced(workspace.path, workspace.identity)
     except WorkspaceReplaced:
@@ -174,11 +176,14 @@ def write_tree(repo: Repository, run: RunId, tree: str, folder: Path) -> None:
         index.unlink(missing_ok=True)
 
 
-def _restored_tree(repo: Repository, run: RunId, start: Standing, checkpoint: Result) -> str | None:
-    """The start with what the checkpoint's attempt had changed, or None if that does not merge."""
-    if checkpoint.start_tree == start.tree:
-        return checkpoint.tree
-    message = f"What {checkpoint.stream} goes on from"
+def _restored_tree(
+    repo: Repository, run: RunId, start: Standing, checkpoint: StreamResult
+) -> str | None:
+    """Return the start with what a checkpoint has changed; None if that does not merge."""
+    stream, result = checkpoint
+    if result.start_tree == start.tree:
+        return result.tree
+    message = f"What {stream} goes on from"
     merged = merge_trees(repo, run, start, [checkpoint], message=message, stop_early=True)
     return None if merged.conflicts else merged.tree
 

@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from anabranch.core.ids import RunId
+from anabranch.core.model.outcome import Refusal
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.approving import IN_PROGRESS, checkouts_of
 from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.names import base_ref, result_branch
 from anabranch.engine.workspaces.refs import read_ref, resolve_head, where_head_stands
 from anabranch.engine.workspaces.repository import empty_tree, live_view
-from anabranch.engine.workspaces.values import Refusal, Repository
+from anabranch.engine.workspaces.values import FilesInTheWay, Repository
 
 _UNMERGED = frozenset(("DD", "AU", "UD", "UA", "DU", "AA", "UU"))
 PLENTY_BYTES = 20 << 30
@@ -168,7 +169,7 @@ def _troubles_of_checkout(
         yield Refusal(f"your checkout has unresolved conflicts: {listed}", "resolve them first")
     elif status:
         dirty = tuple(path for _, path in status)
-        yield Refusal(
+        yield FilesInTheWay(
             f"your checkout has uncommitted changes: {some(dirty)}",
             "commit them, put them away with git stash, or have them in the run with "
             "include_uncommitted = true",

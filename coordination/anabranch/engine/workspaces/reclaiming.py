@@ -54,10 +54,10 @@ from anabranch.engine.workspaces.stream_history import (
 from anabranch.engine.workspaces.values import (
     Kept,
     Parked,
+    PreparedWorkspace,
     Reclaimed,
     Repository,
     Rescue,
-    Workspace,
 )
 
 Entries = dict[str, tuple[str, str]]
@@ -66,7 +66,10 @@ _RESCUES = "refs/anabranch/rescue/"
 
 
 def reclaim_workspace(
-    repo: Repository, run: RunId, workspace: Workspace, most_ignored_bytes: int | None = None
+    repo: Repository,
+    run: RunId,
+    workspace: PreparedWorkspace,
+    most_ignored_bytes: int | None = None,
 ) -> Reclaimed | Parked | Kept:
     """Deletes a workspace whose stream has ended, after parking what only it holds.
 
@@ -111,7 +114,7 @@ def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ..
     return tuple(rescues)
 
 
-def _hindrance(workspace: Workspace) -> str | None:
+def _hindrance(workspace: PreparedWorkspace) -> str | None:
     """Why nothing can be proved about this folder, if so."""
     root = workspace.path
     if not os.path.lexists(root):
@@ -149,7 +152,7 @@ class _Proof:
     """What is known about one workspace while it is being proved superfluous."""
 
     repo: Repository
-    workspace: Workspace
+    workspace: PreparedWorkspace
     scratch: Path
 
     def __post_init__(self) -> None:
@@ -373,7 +376,7 @@ def _make_writable(remove: Callable[[str], object], path: str, _: object) -> Non
             os.unlink(path)
 
 
-def _forget(repo: Repository, workspace: Workspace) -> None:
+def _forget(repo: Repository, workspace: PreparedWorkspace) -> None:
     """Removes git's and our own notes about a workspace that is gone."""
     run, stream, attempt = workspace.run, workspace.stream, workspace.attempt
     if is_linked(repo, workspace):

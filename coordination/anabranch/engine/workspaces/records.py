@@ -9,7 +9,7 @@ import msgspec
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.core.written_names import in_ref
 from anabranch.engine.workspaces.repository import run_folder
-from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.engine.workspaces.values import PreparedWorkspace, Repository
 from anabranch.files import replace_whole
 from anabranch.paths import capitals_count
 from anabranch.plain_files import SMALL_FILE_BYTES, NotPlain, read_if_there
@@ -45,7 +45,7 @@ def _of_attempt(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
     return folder / f"{in_ref(stream, capitals_count(folder))}.{attempt}"
 
 
-def write_record(repo: Repository, workspace: Workspace) -> None:
+def write_record(repo: Repository, workspace: PreparedWorkspace) -> None:
     """Notes that a workspace is complete."""
     path = record_path(repo, workspace.run, workspace.stream, workspace.attempt)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,17 +54,17 @@ def write_record(repo: Repository, workspace: Workspace) -> None:
 
 def read_record(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt
-) -> Workspace | None:
+) -> PreparedWorkspace | None:
     """The workspace that was prepared for this attempt, if one was."""
     return _read(record_path(repo, run, stream, attempt))
 
 
-def _read(path: Path) -> Workspace | None:
+def _read(path: Path) -> PreparedWorkspace | None:
     try:
         noted = read_if_there(path, SMALL_FILE_BYTES)
         if noted is None:
             return None
-        return msgspec.json.decode(noted, type=Workspace, dec_hook=_decode_path)
+        return msgspec.json.decode(noted, type=PreparedWorkspace, dec_hook=_decode_path)
     except (NotPlain, *UNDECODABLE):
         return None
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from anabranch.engine.git import Git, decode
 from anabranch.engine.workspaces.records import objects_path
 from anabranch.engine.workspaces.refs import resolve_head
-from anabranch.engine.workspaces.values import Repository, Workspace
+from anabranch.engine.workspaces.values import PreparedWorkspace, Repository
 from anabranch.plain_files import NotPlain, copy_plain, read_plain
 
 MOST_REFS = 20_000
@@ -39,13 +39,13 @@ _LOOSE_NAME = re.compile(r"(?:[0-9a-f]{62}|[0-9a-f]{38})\Z")
 _PACK_NAME = re.compile(r"pack-[0-9a-f]+\.(?:pack|idx|rev)\Z")
 
 
-def is_linked(repo: Repository, workspace: Workspace) -> bool:
+def is_linked(repo: Repository, workspace: PreparedWorkspace) -> bool:
     """Whether a workspace is a worktree of the project's, as runs of earlier versions had them."""
     git_dir = workspace.git_dir
     return git_dir is not None and repo.git_dir / "worktrees" in git_dir.parents
 
 
-def head_of(repo: Repository, workspace: Workspace) -> str | None:
+def head_of(repo: Repository, workspace: PreparedWorkspace) -> str | None:
     """The commit that a workspace's HEAD leads to; None if there is none that can be believed."""
     assert workspace.git_dir is not None
     git_dir, name = workspace.git_dir, "HEAD"
@@ -88,7 +88,7 @@ def stashes_of(git_dir: Path) -> list[str]:
     ]
 
 
-def objects_of(repo: Repository, workspace: Workspace) -> Path | None:
+def objects_of(repo: Repository, workspace: PreparedWorkspace) -> Path | None:
     """The objects that only a stream's repository has, as a store that git may read safely.
 
     None if it has none of its own. Raises OSError when they cannot be linked.

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import msgspec
 
+from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.state import Stream
+from anabranch.core.model.state import Result, Stream
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
 from anabranch.engine.workspaces.merging import merge_trees
@@ -29,7 +30,7 @@ from anabranch.engine.workspaces.records import read_record
 from anabranch.engine.workspaces.repository import frozen_view, run_folder
 from anabranch.engine.workspaces.snapshots import renew_index, take_snapshot
 from anabranch.engine.workspaces.stream_history import objects_of
-from anabranch.engine.workspaces.values import ConflictedPath, MergeOutcome, Repository, Result
+from anabranch.engine.workspaces.values import MergeOutcome, Repository
 
 KEPT_ANSWERS = 2_000
 
@@ -123,15 +124,15 @@ class Trials:
             outcome = self._outcome(first, second)
             if not outcome.conflicts:
                 return Trial.CLEAN
-            if outcome.conflicts[0].stream == second.stream:
+            if outcome.conflicts[0].late == second.stream:
                 return outcome.conflicts[0].paths
         return Trial.NOT_POSSIBLE
 
     def _outcome(self, first: Side, second: Side) -> MergeOutcome:
         stand = MergeOutcome(second.start_commit, second.start_tree, ())
         sides = [
-            Result(side.stream, side.start_commit, side.tree, side.start_commit, side.start_tree)
-            for side in (first, second)
+            (s.stream, Result(s.start_commit, s.tree, s.start_commit, s.start_tree))
+            for s in (first, second)
         ]
         clones = tuple(side.objects for side in (first, second) if side.objects is not None)
         view = self._view().at(alternates=clones)

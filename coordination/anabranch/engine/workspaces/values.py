@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, Protocol
 
 import msgspec
 
+from anabranch.core.events import Conflict, ConflictedPath, Resolution
 from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.state import Result
 from anabranch.core.plans.plan import WorkspaceKind
 from anabranch.engine.workspaces.carrying import Carried
 from anabranch.engine.workspaces.identity import FolderIdentity
@@ -44,22 +47,11 @@ class Standing(Protocol):
     def tree(self) -> str: ...
 
 
-class Base(msgspec.Struct, frozen=True):
-    """What a run starts from.
+class PreparedWorkspace(msgspec.Struct, frozen=True):
+    """A stream's folder, and the commit and tree the engine put there: its note on disk.
 
-    ``branch`` is the user's full branch name, None when detached or a plain folder; ``head`` the
-    user's HEAD commit, None when there is none. ``commit`` differs from ``head`` when uncommitted
-    work belongs to the base.
-    """
-
-    commit: str
-    tree: str
-    branch: str | None = None
-    head: str | None = None
-
-
-class Workspace(msgspec.Struct, frozen=True):
-    """A stream's folder, and the commit and tree the engine put there.
+    The state knows where a workspace is and what it started from; the engine alone has to know how
+    it was made, whose it is, and whether it is still the same folder.
 
     One that ``is_restored`` also holds what an earlier attempt had changed by a checkpoint;
     ``identity`` tells the folder from one that was put in its place.
@@ -86,61 +78,54 @@ class FilesRemoved(msgspec.Struct, frozen=True):
     left: int = 0
 
 
-class Result(msgspec.Struct, frozen=True):
-    """A stream's work as a commit, with the tree it started from as its own merge base."""
+StreamResult = tuple[StreamId, Result]
+"""What a stream has brought, as merges take it: the core's pairs."""
+
+
+class Captured(Result, frozen=True, kw_only=True):
+    """A result as it is captured: whose it is, and what there is to say of it once."""
 
     stream: StreamId
-    commit: str
-    tree: str
-    start_commit: str
-    start_tree: str
-    files_changed: int = 0
     warnings: tuple[str, ...] = ()
     removal: FilesRemoved = FilesRemoved()
     ignored: tuple[str, ...] = ()
 
 
-class ConflictedPath(msgspec.Struct, frozen=True):
-    """One path two sides cannot agree on; blob ids are None where a side has no file.
+class UnmergedPath(msgspec.Struct, frozen=True):
+    """A path that git could not merge, and how trees name it.
 
-    ``at`` is where the path stands in the conflict's tree: with the name of a side added, where a
-    file and something else are in each other's way.
+    They may have bytes in it that no journal takes (``name``), and the name of a side added, where
+    a file and something else are in each other's way (``at``, in the tree with the markers).
     """
 
-    path: str
-    kind: str
-    base: str | None = None
-    ours: str | None = None
-    theirs: str | None = None
-    ours_mode: str = ""
-    theirs_mode: str = ""
-    at: str = ""
+    path: ConflictedPath
+    name: str
+    at: str
 
 
-class Decision(msgspec.Struct, frozen=True):
-    """What a conflicted path shall be: a blob with a mode, or (None) nothing."""
+class Unmerged(msgspec.Struct, frozen=True):
+    """A merge as far as it goes: its tree has conflict markers."""
 
-    blob: str | None
-    mode: str = ""
-
-
-DecisionKey = tuple[str, str, str, str]
-Decisions = Mapping[DecisionKey, Decision]
-"""What was decided, by path (as it is told), the blob of the base, and those of both sides."""
+    tree: str
+    paths: tuple[UnmergedPath, ...]
 
 
-class Conflict(msgspec.Struct, frozen=True):
-    """``stream`` could not be merged over the work of the streams in ``against``.
+Decisions = Mapping[str, Resolution]
+"""What was decided about conflicts, as the run's state keeps it."""
 
-    ``against`` is empty when the base itself, and no stream, holds the other side. ``tree`` is the
-    merge as far as it goes, with conflict markers in it, over the merge at ``onto``.
+
+def conflict_between(
+    others: Iterable[StreamId],
+    late: StreamId,
+    paths: tuple[ConflictedPath, ...],
+    tree: str = "",
+) -> Conflict:
+    """Return a conflict of a stream's work with that of others, each of them once.
+
+    An earlier version of a stream's own work can stand in a checkpoint that it is merged onto.
     """
-
-    stream: StreamId
-    against: tuple[StreamId, ...]
-    paths: tuple[ConflictedPath, ...]
-    tree: str = ""
-    onto: str = ""
+    streams = dict.fromkeys(s for s in others if s != late)
+    return Conflict(streams=(*streams, late), paths=paths, tree=tree)
 
 
 class MergeOutcome(msgspec.Struct, frozen=True):
@@ -159,12 +144,10 @@ class MergeOutcome(msgspec.Struct, frozen=True):
     lost: tuple[str, ...] = ()
 
 
-class Refusal(msgspec.Struct, frozen=True, tag=True):
-    """Why something was not done, and the user's next step."""
+class FilesInTheWay(Refusal, frozen=True):
+    """A refusal because of files of the user's, the first of which are named."""
 
-    reason: str
-    hint: str
-    paths: tuple[str, ...] = ()
+    paths: tuple[str, ...]
 
 
 class Approved(msgspec.Struct, frozen=True, tag=True):

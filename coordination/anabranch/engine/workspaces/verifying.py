@@ -20,7 +20,7 @@ from anabranch.engine.workspaces.carrying import Carried
 from anabranch.engine.workspaces.checking import GITLINK, prefixes, some, with_markers
 from anabranch.engine.workspaces.objects import Change, existing, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
-from anabranch.engine.workspaces.values import MergeOutcome, Repository, Result, Standing
+from anabranch.engine.workspaces.values import MergeOutcome, Repository, Standing, StreamResult
 from anabranch.hostile_text import tellable
 
 Entry = tuple[str, str]
@@ -37,10 +37,10 @@ def look_at_merge(
     repo: Repository,
     run: RunId,
     start: Standing,
-    results: Sequence[Result],
+    results: Sequence[StreamResult],
     outcome: MergeOutcome,
     decided: Collection[str],
-    beneath: Sequence[Result] = (),
+    beneath: Sequence[StreamResult] = (),
 ) -> Findings:
     """Look at what came of merging ``results`` over ``start``.
 
@@ -48,16 +48,16 @@ def look_at_merge(
     the results that the start holds already: what they have brought is told as well.
     """
     git = frozen_view(repo, run)
-    since = beneath[0].start_tree if beneath else start.tree
-    brought = [(result.start_tree, result.tree) for result in results]
-    behind = [(result.start_tree, start.tree) for result in results]
-    before = [(result.start_tree, result.tree) for result in beneath]
+    since = beneath[0][1].start_tree if beneath else start.tree
+    brought = [(result.start_tree, result.tree) for _, result in results]
+    behind = [(result.start_tree, start.tree) for _, result in results]
+    before = [(result.start_tree, result.tree) for _, result in beneath]
     merged, *each = many_changes(git, [(since, outcome.tree), *brought, *behind, *before])
-    streams = [result.stream for result in results]
+    streams = [stream for stream, _ in results]
     count = len(results)
     changed = dict(zip(streams, each[:count], strict=True))
     older = dict(zip(streams, each[count : 2 * count], strict=True))
-    held = dict(zip((result.stream for result in beneath), each[2 * count :], strict=True))
+    held = dict(zip((stream for stream, _ in beneath), each[2 * count :], strict=True))
     files = _files(git, outcome.tree)
     lost = _lost(changed, older, files, outcome.carried, decided)
     return Findings(
