@@ -12,9 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from anabranch.core import inputs
 from anabranch.core.ids import StreamId
-from anabranch.engine.performers.process_reports import Exited, Report, Started
+from anabranch.engine.clock import RunClock
+from anabranch.engine.performers.process_observations import Observations
 from anabranch.engine.performers.processes import Processes, ProcessSpec
+from anabranch.paths import RunFolder
 from benchmarks.graphs import SLOTS
 from benchmarks.machine import Machine
 from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_turns, timed
@@ -90,8 +93,10 @@ def _holders(machine: Machine, slots: int) -> float:
 
 async def _run_holders(machine: Machine, folder: Path, slots: int) -> float:
     """Start processes through holders and return the seconds from the first start to the end."""
-    reports: asyncio.Queue[Report] = asyncio.Queue()
-    processes = Processes(folder, reports.put_nowait)
+    reports: asyncio.Queue[inputs.Input] = asyncio.Queue()
+    home = RunFolder(folder)
+    observations = Observations(home, RunClock.begin())
+    processes = Processes(home, reports.put_nowait, observations)
     environment = dict(machine.environment)
     await processes.open()
     try:
@@ -109,7 +114,11 @@ def _spec(machine: Machine, folder: Path, env: dict[str, str], attempt: int) -> 
 
 
 async def _keep_running(
-    processes: Processes, reports: asyncio.Queue[Report], spec: ProcessSpec, count: int, slots: int
+    processes: Processes,
+    reports: asyncio.Queue[inputs.Input],
+    spec: ProcessSpec,
+    count: int,
+    slots: int,
 ) -> None:
     """Keep ``slots`` processes going until ``count`` have ended; raises BenchmarkFailed."""
     begun, ended, first = 0, 0, spec.attempt
@@ -120,7 +129,7 @@ async def _keep_running(
             )
             begun += 1
         report = await reports.get()
-        if isinstance(report, Exited) and report.code == 0:
+        if isinstance(report, inputs.ProcessExited) and report.exit_code == 0:
             ended += 1
-        elif not isinstance(report, Started):
+        elif not isinstance(report, inputs.ProcessStarted):
             raise BenchmarkFailed(f"a process did not end well: {report}")

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.engine.performers.process_reports import Exited, Lost, NotStarted, Report, Started
+from anabranch.engine.clock import RunClock
+from anabranch.engine.performers.process_observations import Ending, Observations
 from anabranch.engine.performers.processes import Processes, ProcessSpec
+from anabranch.paths import RunFolder
 from tests.e2e.program import Program
 from tests.engine.repositories import FAR_LINES, make_repository
 
@@ -19,7 +22,7 @@ DEADLINE_SECONDS = 20.0
 LOOK_SECONDS = 0.005
 
 
-ENDINGS = (Exited, Lost, NotStarted)
+ENDINGS = (inputs.ProcessExited, inputs.ProcessLost, inputs.EffectFailed)
 
 
 class Crew:
@@ -27,8 +30,10 @@ class Crew:
 
     def __init__(self, run_folder: Path) -> None:
         self.run_folder = run_folder
-        self.reports: list[Report] = []
-        self.processes = Processes(run_folder, self.reports.append)
+        self.reports: list[inputs.AttemptObservation] = []
+        folder = RunFolder(run_folder)
+        observations = Observations(folder, RunClock(0.0))  # whoever comes later has the same
+        self.processes = Processes(folder, self.reports.append, observations)
 
     def spec(self, stream: str, *argv: str, tty: bool = False, cwd: str = "/") -> ProcessSpec:
         """Say what to run as the first attempt of a stream."""
@@ -39,18 +44,18 @@ class Crew:
         """Start the first attempt of a stream."""
         await self.processes.start(self.spec(stream, *argv, tty=tty, cwd=cwd))
 
-    def of(self, stream: str) -> list[Report]:
+    def of(self, stream: str) -> list[inputs.AttemptObservation]:
         """Return the reports about one stream, in order."""
         return [report for report in self.reports if report.stream == stream]
 
-    async def begun(self, stream: str) -> Started:
+    async def begun(self, stream: str) -> inputs.ProcessStarted:
         """Wait until a stream has started."""
         await self.until(lambda: bool(self.of(stream)), f"{stream} begins")
         first = self.of(stream)[0]
-        assert isinstance(first, Started), first
+        assert isinstance(first, inputs.ProcessStarted), first
         return first
 
-    async def ended(self, stream: str) -> Exited | Lost | NotStarted:
+    async def ended(self, stream: str) -> Ending:
         """Wait until a stream has ended."""
         await self.until(
             lambda: any(isinstance(report, ENDINGS) for report in self.of(stream)),
@@ -60,10 +65,10 @@ class Crew:
         assert isinstance(last, ENDINGS)
         return last
 
-    async def exited(self, stream: str) -> Exited:
+    async def exited(self, stream: str) -> inputs.ProcessExited:
         """Wait until a stream has exited."""
         last = await self.ended(stream)
-        assert isinstance(last, Exited), last
+        assert isinstance(last, inputs.ProcessExited), last
         return last
 
     async def stop(self, stream: str, grace_seconds: float) -> None:
@@ -93,7 +98,11 @@ class Crew:
     async def close(self) -> None:
         """End every stream that runs in the folder, whoever started it, then leave."""
         self.reports += self.processes.survey()
-        ended = {report.stream for report in self.reports if not isinstance(report, Started)}
+        ended = {
+            report.stream
+            for report in self.reports
+            if not isinstance(report, inputs.ProcessStarted)
+        }
         for stream in {report.stream for report in self.reports} - ended:
             await self.stop(stream, 0.0)
             await self.ended(stream)

@@ -15,18 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from anabranch.engine.performers import process_zygote
 from anabranch.engine.performers.holding_still import held_still
 from anabranch.engine.performers.process_records import send_control
-from anabranch.engine.performers.process_reports import (
-    Delayed,
-    Exited,
-    Flooded,
-    Lost,
-    NotStarted,
-    Started,
-)
 from anabranch.engine.process_table import is_still
 
 if TYPE_CHECKING:
@@ -49,7 +42,7 @@ def pid_in(path: Path) -> int:
 
 @pytest.mark.parametrize("tty", [False, True])
 async def test_exit_codes_and_signals_are_exact(crew: Crew, tty: bool) -> None:
-    """Whatever way a command ends, that is what is reported, after Started, once."""
+    """Whatever way a command ends, that is what is reported, after that it started, once."""
     for code in CODES:
         await crew.start(f"code-{code}", "/bin/sh", "-c", f"exit {code}", tty=tty)
     for number in SIGNALS:
@@ -57,15 +50,15 @@ async def test_exit_codes_and_signals_are_exact(crew: Crew, tty: bool) -> None:
         await crew.start(f"signal-{number.value}", "/bin/sh", "-c", script, tty=tty)
     for code in CODES:
         ended = await crew.exited(f"code-{code}")
-        assert (ended.code, ended.signal, ended.survivors_ended) == (code, None, 0)
+        assert (ended.exit_code, ended.signal, ended.survivors_ended) == (code, None, 0)
     for number in SIGNALS:
         ended = await crew.exited(f"signal-{number.value}")
-        assert (ended.code, ended.signal) == (None, number.value)
+        assert (ended.exit_code, ended.signal) == (None, number.value)
     assert all(len(crew.of(report.stream)) == 2 for report in crew.reports)
 
 
 async def test_output_is_complete_when_the_exit_is_reported(crew: Crew) -> None:
-    """The log holds every byte as soon as Exited is there, with a terminal or without."""
+    """The log holds every byte as soon as it has exited, with a terminal or without."""
     lines = "".join(f"{number}\n" for number in range(1, 100_001))
     for tty in (False, True):
         await crew.start(f"tty-{tty}", "seq", "1", "100000", tty=tty)
@@ -84,8 +77,9 @@ async def test_a_terminal_is_one_and_follows_resizes(crew: Crew) -> None:
     )
     await crew.says("sized", "24 80")
     await crew.says("sized", "ready")
-    await crew.processes.resize(StreamId("sized"), 1, 50, 132)
-    assert (await crew.exited("sized")).code == 7
+    size: dict[str, str | int | float] = {"op": "resize", "rows": 50, "columns": 132}
+    send_control(crew.run_folder / "attempts" / "sized.1", size)
+    assert (await crew.exited("sized")).exit_code == 7
     assert "50 132" in crew.log("sized")
 
 
@@ -94,7 +88,7 @@ async def test_without_a_terminal_there_is_none_and_no_input(crew: Crew) -> None
     script = "test -t 0 || test -t 1 && exit 3; cat; (: </dev/tty) 2>/dev/null && exit 4; exit 0"
     await crew.start("plain", "/bin/sh", "-c", script)
     await crew.processes.write_input(StreamId("plain"), 1, b"nobody reads this\n")
-    assert (await crew.exited("plain")).code == 0
+    assert (await crew.exited("plain")).exit_code == 0
 
 
 async def test_input_reaches_a_terminal(crew: Crew) -> None:
@@ -105,7 +99,7 @@ async def test_input_reaches_a_terminal(crew: Crew) -> None:
     await crew.processes.write_input(StreamId("typed"), 1, b"hello\n")
     await crew.says("typed", "got hello")
     await crew.processes.write_input(StreamId("typed"), 1, b"0123456789\n" * 9000 + b"\x04")
-    assert (await crew.exited("typed")).code == 5
+    assert (await crew.exited("typed")).exit_code == 5
     assert "9000" in crew.log("typed")
 
 
@@ -149,9 +143,9 @@ async def test_a_command_that_cannot_run_says_why(
     """Exit 127 is not found, 126 cannot be run; the text names what and why."""
     await crew.start("wrong", *argv, cwd=cwd)
     ended = await crew.exited("wrong")
-    assert ended.code == code
-    assert ended.exec_error is not None
-    assert ended.exec_error.startswith(reason)
+    assert ended.exit_code == code
+    assert ended.error is not None
+    assert ended.error.startswith(reason)
 
 
 async def test_stop_ends_a_tree_that_ignores_it(crew: Crew, tmp_path: Path) -> None:
@@ -168,8 +162,8 @@ async def test_stop_ends_a_tree_that_ignores_it(crew: Crew, tmp_path: Path) -> N
     await crew.stop("stubborn", 0.2)
     await crew.stop("stubborn", 0.2)
     ended = await crew.exited("stubborn")
-    assert (ended.code, ended.signal) == (None, signal.SIGKILL)
-    assert ended.at_monotonic - started.at_monotonic >= 0.2
+    assert (ended.exit_code, ended.signal) == (None, signal.SIGKILL)
+    assert ended.happened_at - started.happened_at >= 0.2
     await crew.gone(pid_in(daemon))
 
 
@@ -180,7 +174,7 @@ async def test_stop_asks_once_and_waits(crew: Crew) -> None:
     await crew.says("tidy", "ready")
     await crew.stop("tidy", 15.0)
     await crew.stop("tidy", 15.0)
-    assert (await crew.exited("tidy")).code == 9
+    assert (await crew.exited("tidy")).exit_code == 9
     assert crew.log("tidy").count("asked") == 1
 
 
@@ -205,7 +199,7 @@ async def test_what_a_command_leaves_behind_is_ended(crew: Crew, tmp_path: Path)
     )
     await crew.start("parent", "/bin/sh", "-c", script)
     ended = await crew.exited("parent")
-    assert (ended.code, ended.survivors_ended) == (3, 1)
+    assert (ended.exit_code, ended.survivors_ended) == (3, 1)
     await crew.gone(pid_in(daemon))
 
 
@@ -230,12 +224,12 @@ async def test_stopping_what_has_not_begun_prevents_it(
     ran = tmp_path / "ran"
     spec = crew.spec("never", "/bin/sh", "-c", f"echo ran >> {ran}")
     await crew.stop("never", 1.0)
-    assert isinstance(await crew.ended("never"), NotStarted)
+    assert isinstance(await crew.ended("never"), inputs.EffectFailed)
     await crew.processes.start(spec)
     later = crews(crew.run_folder)
     await later.processes.open()
     await later.processes.start(spec)
-    assert isinstance(await later.ended("never"), NotStarted)
+    assert isinstance(await later.ended("never"), inputs.EffectFailed)
     assert not ran.exists()
 
 
@@ -255,9 +249,9 @@ async def test_a_killed_zygote_is_replaced(crew: Crew) -> None:
     started = await crew.begun("first")
     os.kill(parent_of(started.holder_pid), signal.SIGKILL)
     await crew.start("second", "/bin/sh", "-c", "exit 12")
-    assert (await crew.exited("second")).code == 12
+    assert (await crew.exited("second")).exit_code == 12
     await crew.processes.write_input(StreamId("first"), 1, b"go\n")
-    assert (await crew.exited("first")).code == 11
+    assert (await crew.exited("first")).exit_code == 11
 
 
 async def test_a_killed_holder_is_a_lost_attempt(crew: Crew, tmp_path: Path) -> None:
@@ -269,7 +263,7 @@ async def test_a_killed_holder_is_a_lost_attempt(crew: Crew, tmp_path: Path) -> 
     await crew.until(lambda: bool(pid_in(child)), "the child runs")
     os.kill(started.holder_pid, signal.SIGKILL)
     ended = await crew.ended("lost")
-    assert isinstance(ended, Lost)
+    assert isinstance(ended, inputs.ProcessLost)
     await crew.gone(started.pid)
     await crew.gone(pid_in(child))
     await crew.stop("lost", 1.0)
@@ -283,7 +277,7 @@ async def test_a_folder_made_anew_is_not_written_by_the_old_holder(crew: Crew) -
     folder = crew.run_folder / "attempts" / "moved.1"
     shutil.rmtree(folder)
     folder.mkdir()
-    assert isinstance(await crew.ended("moved"), Lost)
+    assert isinstance(await crew.ended("moved"), inputs.ProcessLost)
     await crew.gone(started.holder_pid)
     await crew.gone(started.pid)
     assert list(folder.iterdir()) == []
@@ -312,9 +306,13 @@ async def test_a_reboot_loses_what_was_running(
     (tmp_path / "attempts" / "torn.1").mkdir()
     (tmp_path / "attempts" / "torn.1" / "start").touch()
     begun, old, torn = crews(tmp_path).processes.survey()
-    assert isinstance(begun, Started)
-    assert old == Lost(StreamId("old"), 1, "the machine was restarted while it ran")
-    assert torn == Lost(StreamId("torn"), 1, "its holder was killed")
+    assert isinstance(begun, inputs.ProcessStarted)
+    assert old == inputs.ProcessLost(
+        stream=StreamId("old"), attempt=1, reason="the machine was restarted while it ran"
+    )
+    assert torn == inputs.ProcessLost(
+        stream=StreamId("torn"), attempt=1, reason="its holder was killed"
+    )
 
 
 async def test_long_folder_names_do_not_matter(
@@ -332,9 +330,14 @@ async def test_long_folder_names_do_not_matter(
 ENGINE = """
 import asyncio, os, sys
 from pathlib import Path
+from anabranch.engine.clock import RunClock
+from anabranch.engine.performers.process_observations import Observations
 from anabranch.engine.performers.processes import Processes, ProcessSpec
+from anabranch.paths import RunFolder
 async def main(run, count):
-    processes = Processes(Path(run), lambda report: print("report", flush=True))
+    folder = RunFolder(Path(run))
+    observations = Observations(folder, RunClock.begin())
+    processes = Processes(folder, lambda _: print("report", flush=True), observations)
     await processes.open()
     for number in range(count):
         script = f"echo {number} >> {run}/ran; read line < {run}/gate; exit {number}"
@@ -377,7 +380,7 @@ async def test_streams_outlive_a_killed_engine(
     os.write(gate, b"go\n" * STREAMS)
     ends = [await crew.exited(f"s{number}") for number in range(STREAMS)]
     os.close(gate)
-    assert [ended.code for ended in ends] == list(range(STREAMS))
+    assert [ended.exit_code for ended in ends] == list(range(STREAMS))
     assert sorted(map(int, (run / "ran").read_text().split())) == list(range(STREAMS))
 
 
@@ -396,8 +399,8 @@ async def test_what_ended_meanwhile_is_found(crews: Callable[[Path], Crew], tmp_
     await second.gone(started.holder_pid)
     again, found = second.processes.survey()
     assert again == started
-    assert isinstance(found, Exited)
-    assert found.code == 21
+    assert isinstance(found, inputs.ProcessExited)
+    assert found.exit_code == 21
 
 
 @pytest.fixture
@@ -426,8 +429,8 @@ def fill(disk: Path) -> Path:
 async def test_a_flood_is_bounded_and_told(crew: Crew) -> None:
     """What writes without end takes no more room than a log may, and somebody hears of it."""
     await crew.start("flood", "/bin/sh", "-c", "echo begins; yes | head -c 200000000; echo ends")
-    assert (await crew.exited("flood")).code == 0
-    (told, *_) = [r for r in crew.of("flood") if isinstance(r, Flooded)]
+    assert (await crew.exited("flood")).exit_code == 0
+    (told, *_) = [r for r in crew.of("flood") if isinstance(r, inputs.OutputLeftOut)]
     assert told.left_out_bytes > 1_000_000
     log = crew.log("flood")
     assert len(log) < 70_000_000
@@ -444,7 +447,7 @@ async def test_a_stopped_zygote_is_replaced(crew: Crew, monkeypatch: pytest.Monk
     assert zygote is not None
     zygote.send_signal(signal.SIGSTOP)
     await crew.start("second", "/bin/sh", "-c", "echo once")
-    assert (await crew.exited("second")).code == 0
+    assert (await crew.exited("second")).exit_code == 0
     assert crew.log("second") == "once\n"
 
 
@@ -470,7 +473,7 @@ async def test_an_absurd_start_record_ends_nothing(
     odd = json.dumps({**record, "wall": 1.0, "monotonic": 1.0, **change})
     (tmp_path / "odd").write_text(odd)
     await crew.start("odd", "/bin/sh", "-c", rewrite)
-    assert (await crew.exited("odd")).code == 5
+    assert (await crew.exited("odd")).exit_code == 5
 
 
 async def test_a_full_disk_stops_neither_output_nor_exit(
@@ -484,13 +487,15 @@ async def test_a_full_disk_stops_neither_output_nor_exit(
     ballast = fill(small_disk)
     await crew.processes.write_input(StreamId("full"), 1, b"go\n")
     ended = await crew.exited("full")
-    assert ended.code == 33
+    assert ended.exit_code == 33
     assert ended.lost_bytes > 100_000
     await crew.start("next", "/bin/true")
     await crew.until(lambda: bool(crew.of("next")), "next is heard of")
-    assert crew.of("next") == [Delayed(StreamId("next"), 1, "the disk is full")]
+    assert crew.of("next") == [
+        inputs.EffectDelayed(stream=StreamId("next"), attempt=1, reason="the disk is full")
+    ]
     ballast.unlink()
-    assert (await crew.exited("next")).code == 0
+    assert (await crew.exited("next")).exit_code == 0
 
 
 @pytest.mark.parametrize("lets_go", [True, False])
@@ -552,4 +557,4 @@ async def test_what_is_held_still_can_be_stopped(crew: Crew) -> None:
     send_control(folder, {"op": "pause", "seconds": 2.0})
     await crew.until(lambda: is_still(begun.holder_pid, or_waits=True), "it is still")
     await crew.stop("s", 5.0)
-    assert (await crew.exited("s")).code == 7
+    assert (await crew.exited("s")).exit_code == 7

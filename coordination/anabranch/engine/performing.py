@@ -36,15 +36,7 @@ from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.offering import Offering
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
-from anabranch.engine.performers.process_reports import (
-    Delayed,
-    Exited,
-    Flooded,
-    Lost,
-    NotStarted,
-    Report,
-    Started,
-)
+from anabranch.engine.performers.process_observations import Observations
 from anabranch.engine.performers.processes import Processes
 from anabranch.engine.performers.resolver import run_resolver
 from anabranch.engine.performers.verifier import run_verify
@@ -117,7 +109,8 @@ class Performing:
         )
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
         self._interference = interference
-        self.processes = Processes(folder.path, self._process_reported, interference)
+        observations = Observations(folder, clock, self._cause)
+        self.processes = Processes(folder, post, observations, interference)
 
     @property
     def is_idle(self) -> bool:
@@ -139,7 +132,7 @@ class Performing:
         start_threads(self._workers)
         found = self.processes.survey()
         await self.processes.open()
-        return [self._observation(report) for report in found]
+        return [*found]
 
     async def close(self) -> None:
         """Leave; processes run on. What is under way in a thread is waited for."""
@@ -351,61 +344,10 @@ class Performing:
         else:
             self._post(inputs.TimeReached(cause=effect.cause))
 
-    # --- processes -------------------------------------------------------------------------------
-
-    def _process_reported(self, report: Report) -> None:
-        self._post(self._observation(report))
-
-    def _observation(self, report: Report) -> inputs.Input:
-        stream, attempt = report.stream, report.attempt
+    def _cause(self, stream: StreamId) -> Seq | None:
+        """Return what the newest news of a stream come of."""
         known = self._state().streams.get(stream)
-        cause = known.cause if known else None
-        match report:
-            case Started():
-                return inputs.ProcessStarted(
-                    stream=stream,
-                    attempt=attempt,
-                    pid=report.pid,
-                    holder_pid=report.holder_pid,
-                    log=str(self._folder.log(stream, attempt)),
-                    happened_at=self._moment(report.at_monotonic),
-                    cause=cause,
-                )
-            case Exited():
-                return inputs.ProcessExited(
-                    stream=stream,
-                    attempt=attempt,
-                    exit_code=report.code,
-                    signal=report.signal,
-                    error=report.exec_error,
-                    happened_at=self._moment(report.at_monotonic),
-                    survivors_ended=report.survivors_ended,
-                    lost_bytes=report.lost_bytes,
-                    cause=cause,
-                )
-            case Lost():
-                return inputs.ProcessLost(
-                    stream=stream, attempt=attempt, reason=report.reason, cause=cause
-                )
-            case Flooded():
-                return inputs.OutputLeftOut(
-                    stream=stream,
-                    attempt=attempt,
-                    left_out_bytes=report.left_out_bytes,
-                    cause=cause,
-                )
-            case Delayed():
-                return inputs.EffectDelayed(
-                    stream=stream, attempt=attempt, reason=report.reason, cause=cause
-                )
-            case NotStarted():
-                return inputs.EffectFailed(
-                    stream=stream, attempt=attempt, reason=report.reason, cause=cause
-                )
-
-    def _moment(self, recorded: float) -> float:
-        """Return when something happened, which was not in the future, whatever a record says."""
-        return min(max(0.0, self._clock.of_monotonic(recorded)), self._clock.now())
+        return known.cause if known else None
 
     # --- when it does not go well ----------------------------------------------------------------
 

@@ -23,28 +23,17 @@ import os
 import signal as signals
 import socket
 import time
-from collections.abc import Callable, Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine, Sequence
 
 import msgspec
 
+from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.interference import Interference
 from anabranch.engine.performers import process_records as records
+from anabranch.engine.performers.process_observations import Observations, Watched
 from anabranch.engine.performers.process_orphans import end_orphans
 from anabranch.engine.performers.process_records import Message, StartRecord
-from anabranch.engine.performers.process_reports import (
-    Delayed,
-    Flooded,
-    Lost,
-    NotStarted,
-    Report,
-    Started,
-    Watched,
-    ending,
-    identity_of,
-    started_of,
-)
 from anabranch.engine.performers.process_zygote import Outcome, Zygote
 from anabranch.files import replacing
 from anabranch.paths import RunFolder, attempt_of
@@ -78,23 +67,24 @@ class Processes:
 
     def __init__(
         self,
-        run_folder: Path,
-        deliver: Callable[[Report], None],
+        folder: RunFolder,
+        post: Callable[[inputs.AttemptObservation], None],
+        observations: Observations,
         interference: Interference | None = None,
     ) -> None:
         """Prepare; nothing is read or started yet.
 
         Args:
-            run_folder: the run's folder.
-            deliver: called in the loop with each report, once, Started before Exited or Lost;
-                Delayed perhaps more often, before either.
+            folder: the run's folder.
+            post: called in the loop with each observation, once: that a process started before
+                that it exited or is lost; perhaps more often that it is delayed, before either.
+            observations: makes them.
             interference: is told of everything that is done to a stream's processes.
         """
-        self._folder = RunFolder(run_folder.absolute())
+        self._folder = RunFolder(folder.path.absolute())
         self._attempts = self._folder.attempts
-        self._deliver = deliver
+        self._post, self._observations = post, observations
         self._interference = interference or Interference()
-        self._boot_id = records.boot_id()
         self._watched: dict[str, Watched] = {}
         self._settled: set[str] = set()
         self._turn = 0
@@ -129,7 +119,7 @@ class Processes:
         await self._zygote.close()
 
     async def start(self, spec: ProcessSpec) -> None:
-        """Start an attempt once, however often it is asked; the outcome comes as a report.
+        """Start an attempt once, however often it is asked; what comes of it is posted.
 
         Who asks for one that is over does not know it (its journal was damaged, say), and is told.
         """
@@ -147,7 +137,7 @@ class Processes:
     async def stop(self, stream: StreamId, attempt: Attempt, grace_seconds: float) -> None:
         """End an attempt's whole tree: SIGTERM, and after the grace SIGKILL.
 
-        An attempt that has not begun never will, and is reported NotStarted.
+        An attempt that has not begun never will: to start it has failed.
         """
         name = self._folder.attempt_name(stream, attempt)
         self._look_at(name)
@@ -164,34 +154,29 @@ class Processes:
         self._interference.touched(stream)
         await self._send(stream, attempt, {"op": "signal", "signal": number})
 
-    async def resize(self, stream: StreamId, attempt: Attempt, rows: int, columns: int) -> None:
-        """Tell an attempt's terminal its size, in characters."""
-        self._interference.touched(stream)
-        await self._send(stream, attempt, {"op": "resize", "rows": rows, "columns": columns})
-
     async def write_input(self, stream: StreamId, attempt: Attempt, data: bytes) -> None:
         """Type into an attempt's terminal; without one, input goes nowhere."""
         self._interference.typed(stream, attempt, data)
         for message in records.input_messages(data):
             await self._send(stream, attempt, message)
 
-    def survey(self) -> list[Report]:
+    def survey(self) -> list[inputs.AttemptObservation]:
         """Read all attempts' folders and return what is new in them; blocks for about that long.
 
-        Gives Started for what runs, and is then watched, and also before Exited or Lost for what
-        has begun and ended meanwhile. Nothing it returns is delivered again.
+        What runs has started, and is then watched; what has begun and ended meanwhile has started,
+        too. Nothing that is returned is posted.
         """
-        reports: list[Report] = []
+        found: list[inputs.AttemptObservation] = []
         lost: list[StartRecord] = []
         for name in self._names():
             news = self._examine(name)
-            reports += news
+            found += news
             watched = self._watched.get(name)
-            if watched and watched.start and news and isinstance(news[-1], Lost):
+            if watched and watched.start and news and isinstance(news[-1], inputs.ProcessLost):
                 lost.append(watched.start)
             self._forget_if_ended(name, news)
         _end_orphans_now(lost)
-        return reports
+        return found
 
     def _names(self) -> list[str]:
         """Return the attempts that are not settled: those with a folder and those known."""
@@ -204,7 +189,7 @@ class Processes:
 
     # -- what happened ----------------------------------------------------------------------------
 
-    def _examine(self, name: str) -> list[Report]:
+    def _examine(self, name: str) -> list[inputs.AttemptObservation]:
         """Read one attempt's folder and return what is new in it, changing what is watched."""
         if name in self._settled:
             return []
@@ -216,31 +201,31 @@ class Processes:
             if not (reading.was_begun or reading.exit):
                 return []  # asked for by an engine that is gone, perhaps; no news until it begins
             watched = self._watched[name] = Watched()
-        news: list[Report] = []
+        news: list[inputs.AttemptObservation] = []
         if watched.start is None and reading.start is not None:
             watched.start, watched.wanted = reading.start, None
             self._watch_holder(name, watched)
-            news.append(started_of(name, reading.start))
+            news.append(self._observations.started(name, reading.start))
         if reading.flood and reading.flood.left_out_bytes > watched.left_out_bytes:
             watched.left_out_bytes = reading.flood.left_out_bytes
-            news.append(Flooded(*identity_of(name), watched.left_out_bytes))
-        ended = ending(name, watched, reading, self._boot_id)
-        if isinstance(ended, NotStarted) and self._waits_for_the_machine(
+            news.append(self._observations.flooded(name, watched.left_out_bytes))
+        ended = self._observations.ending(name, watched, reading)
+        if isinstance(ended, inputs.EffectFailed) and self._waits_for_the_machine(
             name, watched, ended.reason
         ):
             return []
         return [*news, ended] if ended else news
 
     def _look_at(self, name: str) -> None:
-        """Examine an attempt and deliver what is new."""
+        """Examine an attempt and post what is new."""
         news = self._examine(name)
         watched = self._watched.get(name)
         self._forget_if_ended(name, news)
-        for report in news:
-            if isinstance(report, Lost) and watched and watched.start:
-                self._begin(self._deliver_loss(report, watched.start))
+        for each in news:
+            if isinstance(each, inputs.ProcessLost) and watched and watched.start:
+                self._begin(self._post_loss(each, watched.start))
             else:
-                self._deliver(report)
+                self._post(each)
         if name in self._watched:
             self._send_late_stop(name, self._watched[name])
 
@@ -250,19 +235,19 @@ class Processes:
             self._begin(self._send_stop(name, watched.start, watched.stop_grace_seconds))
             watched.stop_grace_seconds = None
 
-    async def _deliver_loss(self, loss: Lost, start: StartRecord) -> None:
-        """Deliver that an attempt is lost, once it is known that nothing of it lives."""
+    async def _post_loss(self, loss: inputs.ProcessLost, start: StartRecord) -> None:
+        """Post that an attempt is lost, once it is known that nothing of it lives."""
         while True:
             try:
                 await asyncio.to_thread(end_orphans, [start])
             except (OSError, RuntimeError):  # descriptors or threads are short
                 await asyncio.sleep(SURVEY_SECONDS)
             else:
-                self._deliver(loss)
+                self._post(loss)
                 return
 
-    def _forget_if_ended(self, name: str, news: list[Report]) -> None:
-        if news and not isinstance(news[-1], Started | Flooded):
+    def _forget_if_ended(self, name: str, news: Sequence[inputs.AttemptObservation]) -> None:
+        if news and not isinstance(news[-1], inputs.ProcessStarted | inputs.OutputLeftOut):
             self._settled.add(name)
             watched = self._watched.pop(name, None)
             if watched is not None:
@@ -294,7 +279,7 @@ class Processes:
         if not watched.is_waiting:
             watched.is_waiting = True
             watched.is_accepted = False
-            self._deliver(Delayed(*identity_of(name), short))
+            self._post(self._observations.because(inputs.EffectDelayed, name, short))
             self._begin(self._ask_again(name, watched))
         return True
 
@@ -319,9 +304,9 @@ class Processes:
                 return
 
     def _give_up(self, name: str, reason: str) -> None:
-        report = NotStarted(*identity_of(name), reason)
-        self._forget_if_ended(name, [report])
-        self._deliver(report)
+        failed = self._observations.because(inputs.EffectFailed, name, reason)
+        self._forget_if_ended(name, [failed])
+        self._post(failed)
 
     def _refuse(self, name: str) -> None:
         """Settle that an attempt nobody asked for will never start."""
