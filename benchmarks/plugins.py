@@ -11,10 +11,10 @@ from typing import Any
 
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.strategies import PointView, QueuedStream
+from anabranch.core.strategies.kinds import CHOICES
 from anabranch.engine.guarded_strategies import (
     Guard,
-    GuardedBalancer,
-    GuardedConvergence,
+    Guarded,
     Metered,
 )
 from anabranch.plugins import load_plugins
@@ -30,14 +30,15 @@ PARTICIPANTS = (10, 1000)
 def tables(machine: Machine) -> Iterator[Table]:
     """Yield microseconds a decision: a balancer's, and a convergence type's by participants."""
     installed = load_plugins().strategies
+    converging, ranking = CHOICES["convergence"], CHOICES["balancer"]
     queued = QueuedStream(StreamId("s"), 3, 1, 2.0, 5.0, 1)
     balancer = installed.balancers["longest-first"]
     yield _compared(
         "one rank of a load balancer",
         {
-            "behind the guard": (GuardedBalancer(balancer, Guard()), "rank", (queued,)),
+            "behind the guard": (Guarded(balancer, ranking, Guard()), "rank", (queued,)),
             "direct call": (balancer, "rank", (queued,)),
-            "counted": (Metered(balancer, Guard()), "rank", (queued,)),
+            "counted": (Metered(balancer, ranking, Guard()), "rank", (queued,)),
         },
     )
     barrier = installed.convergence["barrier"]
@@ -49,9 +50,9 @@ def tables(machine: Machine) -> Iterator[Table]:
         yield _compared(
             f"one step of a convergence type, {count} participants",
             {
-                "behind the guard": (GuardedConvergence(barrier, Guard()), "next_step", asked),
+                "behind the guard": (Guarded(barrier, converging, Guard()), "next_step", asked),
                 "direct call": (barrier, "next_step", asked),
-                "counted": (Metered(barrier, Guard()), "next_step", asked),
+                "counted": (Metered(barrier, converging, Guard()), "next_step", asked),
             },
         )
 

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from anabranch.core.model.state import State
+from anabranch.core.strategies.answers import WrongAnswer
 from anabranch.core.views.projections import status
-from anabranch.engine.guarded_strategies import Guard, WrongAnswer
+from anabranch.engine.guarded_strategies import Guard
 from anabranch.hostile_text import escape_for_terminal
 from anabranch_console.console_hooks import (
     ConsolePlugins,

@@ -25,19 +25,14 @@ import pluggy
 from anabranch import __version__
 from anabranch.bounded_call import in_words, within
 from anabranch.core.strategies import Strategies
+from anabranch.core.strategies.kinds import KINDS
 from anabranch.extending import Extensions
 from anabranch.hookspecs import HOOKS_VERSION, PROJECT, EngineHooks
 from anabranch.plugin_store.overlay import offered_plugins
 from anabranch.safe_mode import is_safe_mode
 from anabranch.undisturbed import undisturbed, with_the_same_mask
 
-HOOKS = {
-    "convergence": "anabranch_convergence_types",
-    "balancers": "anabranch_load_balancers",
-    "recovery": "anabranch_recovery_strategies",
-    "remedies": "anabranch_remedies",
-    "classifiers": "anabranch_failure_classifiers",
-}
+HOOKS = {kind.field: kind.hook for kind in KINDS}
 """Which hook brings the strategies of which kind (a field of :class:`Strategies`)."""
 
 EXTENSION_HOOKS = {
@@ -49,7 +44,7 @@ EXTENSION_HOOKS = {
 }
 """Which hook brings the rest (a field of :class:`Extensions`)."""
 
-NAMED_IN_PLANS = frozenset({"convergence", "balancers", "recovery", "remedies"})
+NAMED_IN_PLANS = frozenset(kind.field for kind in KINDS if kind.plan_keys)
 """The kinds that a plan chooses by name; of the others all are asked."""
 
 LOAD_SECONDS = 5.0

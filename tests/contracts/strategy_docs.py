@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core import strategies as kinds
+from anabranch.core.strategies.kinds import KINDS, Kind
 from anabranch.testing import laws
 from anabranch.testing.conformance import BUDGET_SECONDS
 from anabranch.testing.purity import OVERDUE_SECONDS
@@ -37,70 +37,23 @@ and forbids unknown fields. The suite shows it defaults and other valid values.
 
 def strategies() -> str:
     """Return docs/strategies.md."""
-    parts = [
-        HEAD,
-        _kind(
-            "Convergence types",
-            kinds.ConvergenceType,
-            kinds.PointView,
-            (kinds.WaitForMore, kinds.Converge, kinds.Checkpoint, kinds.Abandon),
-            laws.CONVERGENCE,
-            "`anabranch_convergence_types`; in a plan: `convergence_type`, or `type` of a point",
-        ),
-        _kind(
-            "Load balancers",
-            kinds.LoadBalancer,
-            kinds.QueuedStream,
-            (),
-            laws.BALANCER,
-            "`anabranch_load_balancers`; in a plan: `balancer`",
-        ),
-        _kind(
-            "Recovery strategies",
-            kinds.RecoveryStrategy,
-            kinds.FailedAttempt,
-            (kinds.Retry, kinds.GiveUp),
-            laws.RECOVERY,
-            "`anabranch_recovery_strategies`; in a plan: `fallback` of `[coordination.recovery]`",
-        ),
-        _kind(
-            "Remedies",
-            kinds.Remedy,
-            kinds.Trouble,
-            (kinds.Ask, kinds.EndAndRetry, kinds.RunAlone, kinds.Drop, kinds.EndRun),
-            laws.REMEDY,
-            "`anabranch_remedies`; in a plan: `fallback` of `[coordination.recovery]`",
-        ),
-        _kind(
-            "Failure classifiers",
-            kinds.FailureClassifier,
-            kinds.EndedAttempt,
-            (kinds.FailureClass,),
-            laws.CLASSIFIER,
-            "`anabranch_failure_classifiers`; all are asked, those of plugins first",
-        ),
-    ]
-    return "\n".join(parts)
+    return "\n".join([HEAD, *map(_kind, KINDS)])
 
 
-def _kind(
-    title: str,
-    protocol: Any,
-    view: type[msgspec.Struct],
-    decisions: tuple[type[msgspec.Struct], ...],
-    held_to: tuple[laws.Law, ...],
-    hook: str,
-) -> str:
-    lines = [f"## {title}", "", _text(protocol), "", f"Hook: {hook}.", "", "```python"]
+def _kind(kind: Kind) -> str:
+    protocol, keys = kind.interface, [f"`{'.'.join(key)}`" for key in kind.plan_keys]
+    use = f"in a plan: {' or '.join(keys)}" if keys else "all are asked, those of plugins first"
+    hook = f"`{kind.hook}`; {use}"
+    lines = [f"## {kind.title}", "", _text(protocol), "", f"Hook: {hook}.", "", "```python"]
     for name, method in vars(protocol).items():
         if inspect.isfunction(method) and not name.startswith("_"):
             signature = str(inspect.signature(method)).replace("'", "")
             lines += [f"def {name}{signature}:", f'    """{_text(method)}"""']
-    lines += ["```", "", *_struct(view)]
-    for decision in decisions:
+    lines += ["```", "", *_struct(kind.view)]
+    for decision in kind.decisions:
         lines += _struct(decision)
     lines += ["**Laws**", ""]
-    return "\n".join([*lines, *(f"- {_text(law)}" for law in held_to), ""])
+    return "\n".join([*lines, *(f"- {_text(law)}" for law in laws.LAWS[kind.view]), ""])
 
 
 def _struct(kind: type[msgspec.Struct]) -> list[str]:

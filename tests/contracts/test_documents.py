@@ -17,7 +17,6 @@ import tomli_w
 from anabranch.config import LoadedPlan, StrategyNames, check_text, parse_plan
 from anabranch.plugins import load_plugins
 from anabranch_console.cli.main import cli
-from anabranch_console.cli.planning import strategy_names
 from tests.contracts import core_map
 from tests.contracts.generated_docs import DOCS, PARTS
 
@@ -105,8 +104,9 @@ def test_every_plan_that_is_shown_is_valid(document: str, text: str) -> None:
 def _with_types(types: set[str]) -> StrategyNames:
     """All that is built in, and what a document's own plugin brings."""
     found = load_plugins()
-    known = strategy_names(found.strategies, found.extensions)
-    return replace(known, convergence=known.convergence | types)
+    known = StrategyNames.of(found.strategies, found.extensions.executors)
+    names = {**known.names, "convergence": known.names["convergence"] | types}
+    return replace(known, names=names)
 
 
 @pytest.mark.parametrize(("document", "line"), _commands())

@@ -16,6 +16,7 @@ from anabranch.config import (
     parse_plan,
     plan_schema,
 )
+from anabranch.core.strategies import Abilities
 
 PLAN = 'version = 1\n[streams]\na = "true"\n[convergence.final]\ntype = "quorum"\n'
 
@@ -36,8 +37,12 @@ class Raises(msgspec.Struct, frozen=True):
 
 
 def known(options_type: Any = Options) -> StrategyNames:
-    names = frozenset({"barrier", "quorum", "a-b:quorum"})
-    return StrategyNames(convergence=names, options={"quorum": options_type})
+    able = {"quorum": Abilities(options_type=options_type)}
+    return StrategyNames(with_types("barrier", "quorum", "a-b:quorum"), able)
+
+
+def with_types(*types: str) -> dict[str, frozenset[str]]:
+    return {**StrategyNames().names, "convergence": frozenset(types)}
 
 
 def load(options: str, options_type: Any = Options) -> LoadedPlan | PlanErrors:
@@ -92,7 +97,7 @@ def test_the_schema_holds_them() -> None:
 
 
 def test_a_name_that_several_bring_wants_an_id() -> None:
-    names = StrategyNames(convergence=frozenset({"barrier", "a-b:quorum", "c-d:quorum"}))
+    names = StrategyNames(with_types("barrier", "a-b:quorum", "c-d:quorum"))
     found = parse_plan(PLAN, known=names)
     assert isinstance(found, PlanErrors)
     assert found.errors[0].hint == "write `a-b:quorum` or `c-d:quorum`"

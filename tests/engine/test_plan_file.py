@@ -310,9 +310,12 @@ def test_a_key_of_another_table_is_sent_there(text: str, hint: str) -> None:
 def test_an_installed_strategy_is_accepted_by_name() -> None:
     """A point without a type takes the coordination's; a chosen fallback becomes the recovery."""
     known = StrategyNames(
-        convergence=frozenset({"barrier", "quorum"}),
-        balancers=frozenset({"fifo"}),
-        recovery=frozenset({"retry", "patient"}),
+        {
+            **StrategyNames().names,
+            "convergence": frozenset({"barrier", "quorum"}),
+            "balancers": frozenset({"fifo"}),
+            "recovery": frozenset({"retry", "patient"}),
+        }
     )
     text = (
         'version = 1\n[coordination]\nconvergence_type = "quorum"\nbalancer = "fifo"\n'

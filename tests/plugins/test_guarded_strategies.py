@@ -31,6 +31,7 @@ from anabranch.core.strategies import (
     Trouble,
     WaitForMore,
 )
+from anabranch.core.strategies.kinds import CHOICES
 from anabranch.engine.guarded_strategies import (
     BURST_OF_ALL_SECONDS,
     BURST_SECONDS,
@@ -337,7 +338,7 @@ def test_ours_are_asked_directly() -> None:
             return (1.0,)
 
     guard = Guard()
-    ours: Any = Metered(Ours(), guard)
+    ours: Any = Metered(Ours(), CHOICES["balancer"], guard)
     assert ours.rank(QueuedStream(StreamId("a"), 0, 0, 0.0, 0.0, 1)) == (1.0,)
     assert asked_in == [threading.current_thread().name]
     assert guard.use()["ours"].calls == 1

@@ -11,7 +11,7 @@ import click
 import tomli_w
 
 from anabranch.bounded_call import in_words
-from anabranch.config import LoadedPlan, check_text, parse_plan
+from anabranch.config import LoadedPlan, StrategyNames, check_text, parse_plan
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.extending import Imported, Importer, NotThisFormat
 from anabranch.safe_mode import is_safe_mode
@@ -19,7 +19,6 @@ from anabranch.undisturbed import Misbehaved, asked_undisturbed
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
-from anabranch_console.cli.planning import strategy_names
 
 LARGEST_BYTES = 4 << 20
 LIMIT_SECONDS = 10.0
@@ -47,7 +46,7 @@ def command(file: str, form: str | None) -> None:
     click.echo(text, nl=False)
     for line in (*found.left_out, *_read_unasked(importer, Path(file).parent)):
         say(f"left out: {shown(line)}")
-    known = strategy_names(loaded.strategies, loaded.extensions)
+    known = StrategyNames.of(loaded.strategies, loaded.extensions.executors)
     checked = parse_plan(text, file="the plan", known=known, folder=here())
     if not isinstance(checked, LoadedPlan):
         say("it is no valid plan yet:")

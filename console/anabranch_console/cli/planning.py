@@ -23,7 +23,6 @@ from anabranch.config import (
 )
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
-from anabranch.core.views.guardian import RUNGS
 from anabranch.engine.history import estimates
 from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.preflight import look_around
@@ -48,20 +47,6 @@ def auto_parallel() -> int:
     return max(LEAST_PARALLEL, 2 * (os.cpu_count() or 1))
 
 
-def strategy_names(strategies: Strategies, extensions: Extensions = NO_EXTENSIONS) -> StrategyNames:
-    """Return what plans are checked against: the names of all that is installed."""
-    return StrategyNames(
-        frozenset(strategies.convergence),
-        frozenset(strategies.balancers),
-        frozenset(strategies.recovery),
-        frozenset(RUNGS) | frozenset(strategies.remedies),
-        strategies.early_convergence,
-        strategies.checkpointing_convergence,
-        strategies.convergence_options,
-        frozenset(extensions.executors),
-    )
-
-
 def read_plan(
     path: str | None,
     commands: Sequence[str],
@@ -70,7 +55,7 @@ def read_plan(
 ) -> LoadedPlan | PlanErrors:
     """Return the plan of a file, or of commands if there are any."""
     project = ProjectFolder(project_folder(project_root(here())))
-    known = strategy_names(strategies, extensions)
+    known = StrategyNames.of(strategies, extensions.executors)
     if commands:
         return plan_from_commands(
             commands, known=known, auto_parallel=auto_parallel(), estimates=estimates(project)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
-from anabranch.core.model.care import HARD, SOFT
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
+from anabranch.core.strategies.rungs import HARD, SOFT
 from anabranch.core.views.guardian import (
     FALLBACK,
     INTENSITY_SECONDS,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from anabranch.core.ids import PointId
 from anabranch.core.model.state import PointPhase, State
-from anabranch.core.views.strategies import CHOICES
+from anabranch.core.strategies.kinds import CHOICES, KINDS
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
@@ -23,15 +23,6 @@ if TYPE_CHECKING:
     from anabranch.plugin_store.store import Proposal
 
 BUILT_IN = "anabranch"
-KINDS = {
-    "convergence": "convergence",
-    "balancers": "balancer",
-    "recovery": "recovery",
-    "remedies": "fallback",
-    "classifiers": "classifier",
-}
-"""What people call the kinds, by the field of ``Strategies``."""
-
 _LABEL_CELLS = 11
 
 
@@ -87,15 +78,15 @@ def plugin_rows(strategies: Strategies | None, listing: Listing | None) -> list[
 
 def _strategy_rows(strategies: Strategies) -> list[PluginRow]:
     rows = []
-    for name_of_field, kind in KINDS.items():
-        found: Mapping[str, object] = getattr(strategies, name_of_field)
+    for kind in KINDS:
+        found: Mapping[str, object] = getattr(strategies, kind.field)
         ids = [name for name in found if ":" in name]
         named = {strategy_id.partition(":")[2] for strategy_id in ids}
         for strategy_id in ids:
             plugin, _, name = strategy_id.partition(":")
-            rows.append(PluginRow(plugin, kind, name))
+            rows.append(PluginRow(plugin, kind.word, name))
         rows += [
-            PluginRow(_package_of(found[name]), kind, name)
+            PluginRow(_package_of(found[name]), kind.word, name)
             for name in found
             if ":" not in name and name not in named
         ]
@@ -110,20 +101,14 @@ def _package_of(strategy: object) -> str:
 def uses(state: State, row: PluginRow) -> list[str]:
     """Return what the plan has this strategy for."""
     names = (row.strategy, f"{row.plugin}:{row.strategy}")
-    plan = state.plan
-    match row.kind:
-        case "convergence":
-            return [str(point.id) for point in plan.points if point.type in names]
-        case "balancer":
-            return ["the queue"] if plan.balancer in names else []
-        case "recovery":
-            return ["retries"] if plan.recovery in names else []
-        case "fallback":
-            first = ["first rungs"] if row.strategy in ("soft", "hard") else []
-            return ["last resort"] if plan.fallback in names else first
-        case "classifier":
-            return ["every failure"]
-    return []
+    kind = next((kind for kind in KINDS if kind.word == row.kind), None)
+    if kind is None:
+        return []
+    if kind.is_at_points:
+        return [str(point.id) for point in state.plan.points if point.type in names]
+    if not kind.choice or getattr(state.plan, kind.choice) in names:
+        return [kind.used_for]
+    return ["first rungs"] if row.strategy in kind.not_named else []
 
 
 def plugin_text(look: PluginLook, row: PluginRow) -> str:

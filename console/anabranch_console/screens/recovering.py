@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RecoverStream, ResetBreaker, RetryStream
-from anabranch.core.model.care import SOFT
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.strategies.rungs import SOFT
 from anabranch.core.views.guardian import REMEDIES, foretell
 from anabranch_console.presenters.consequences import named
 from anabranch_console.presenters.guardian_lines import of_recovering

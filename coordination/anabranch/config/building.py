@@ -55,8 +55,8 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         max_parallel=max(context.auto_parallel, 1) if width == "auto" else width,
         balancer=coordination.balancer,
         protocols=tuple(coordination.protocols),
-        recovery=fallback if is_chosen and fallback in context.known.recovery else "retry",
-        fallback=fallback if fallback in context.known.remedies else "sequential",
+        recovery=fallback if is_chosen and fallback in context.known.names["recovery"] else "retry",
+        fallback=fallback if fallback in context.known.names["remedies"] else "sequential",
         soft_grace_seconds=float(coordination.recovery.soft_grace),
         recovery_timeout_seconds=float(coordination.recovery.timeout),
         permanent_failures=tuple(coordination.recovery.permanent_failures),
@@ -199,8 +199,8 @@ def _points(
             timeout_seconds=table.timeout,
             options=dict(table.options),
             interval_seconds=float(file.coordination.checkpoint_interval),
-            merges_early=(table.type or default) in known.early,
-            takes_checkpoints=(table.type or default) in known.checkpointing,
+            merges_early=known.able(table.type or default).merges_early,
+            takes_checkpoints=known.able(table.type or default).takes_checkpoints,
         )
         for name, table in {**named, FINAL_POINT: final}.items()
     )

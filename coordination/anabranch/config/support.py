@@ -7,38 +7,59 @@ A version that learns a key deletes its line from :data:`NOT_YET`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
-from anabranch.core.deciding.guardian.rungs import RUNGS
-from anabranch.core.model.care import HARD, SOFT
+from anabranch.core.strategies import Abilities, Strategies, abilities_of
+from anabranch.core.strategies.kinds import KINDS, Key
+from anabranch.core.strategies.rungs import RUNGS
+
+
+def _usual() -> dict[str, frozenset[str]]:
+    return {kind.field: kind.usual for kind in KINDS}
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyNames:
-    """The names of the strategies that are installed, by what they decide.
+    """The strategies that are installed, as plans are checked against them.
 
-    ``early`` are the convergence types that merge streams before all of them are there,
-    ``checkpointing`` those that merge snapshots of running streams; ``options`` are the types of
-    their options (:mod:`anabranch.config.options`). An id (``DISTRIBUTION:NAME``) is a name too.
+    ``names`` are theirs, by the field of ``Strategies``; an id (``DISTRIBUTION:NAME``) is a name
+    too. ``abilities`` is what convergence types say of themselves.
     """
 
-    convergence: frozenset[str] = field(default_factory=lambda: frozenset({"barrier"}))
-    balancers: frozenset[str] = field(default_factory=lambda: frozenset({"longest-first"}))
-    recovery: frozenset[str] = field(default_factory=lambda: frozenset({"retry"}))
-    remedies: frozenset[str] = frozenset(RUNGS)
-    early: frozenset[str] = frozenset()
-    checkpointing: frozenset[str] = frozenset()
-    options: Mapping[str, Any] = field(default_factory=dict)
+    names: Mapping[str, frozenset[str]] = field(default_factory=_usual)
+    abilities: Mapping[str, Abilities] = field(default_factory=dict)
     executors: frozenset[str] = frozenset()
 
+    @classmethod
+    def of(cls, strategies: Strategies, executors: Iterable[str] = ()) -> StrategyNames:
+        """Return the names of all that is installed, and of the rungs that the core itself has."""
+        names = {kind.field: frozenset(getattr(strategies, kind.field)) for kind in KINDS}
+        names["remedies"] |= frozenset(RUNGS)
+        able = {name: abilities_of(one) for name, one in strategies.convergence.items()}
+        return cls(names, able, frozenset(executors))
+
     @property
-    def fallbacks(self) -> frozenset[str]:
-        """What a plan may name as its last resort."""
-        first_rungs = {name for name in self.remedies if name.rpartition(":")[2] in (SOFT, HARD)}
-        return (self.remedies - first_rungs) | self.recovery
+    def options(self) -> dict[str, Any]:
+        """The options type of each convergence type that has one."""
+        found = {name: able.options_type for name, able in self.abilities.items()}
+        return {name: taken for name, taken in found.items() if taken is not None}
+
+    def able(self, convergence_type: str) -> Abilities:
+        """Return what a convergence type says of itself."""
+        return self.abilities.get(convergence_type, Abilities())
+
+    def under(self, key: Key) -> frozenset[str]:
+        """Return the names that a plan may write under a key."""
+        return frozenset(
+            name
+            for kind in KINDS
+            if key in kind.plan_keys
+            for name in self.names[kind.field]
+            if name.rpartition(":")[2] not in kind.not_named
+        )
 
 
 class NotYet(NamedTuple):
@@ -100,15 +121,16 @@ def refusals(document: dict[str, Any]) -> list[Problem]:
     ]
 
 
+_EXECUTOR: Key = ("streams", "*", "executor")
+
+
 def strategy_problems(document: dict[str, Any], known: StrategyNames) -> list[Problem]:
     """An error for each strategy that is named but not installed."""
-    return [
-        *_unknown(document, ("coordination", "convergence_type"), known.convergence, "convergence"),
-        *_unknown(document, ("convergence", "*", "type"), known.convergence, "convergence"),
-        *_unknown(document, ("coordination", "balancer"), known.balancers, "balancing"),
-        *_unknown(document, ("streams", "*", "executor"), known.executors, "execution"),
-        *_unknown(document, ("coordination", "recovery", "fallback"), known.fallbacks, "recovery"),
+    tasks = {key: kind.task for kind in KINDS for key in kind.plan_keys}
+    problems = [
+        p for key, task in tasks.items() for p in _unknown(document, key, known.under(key), task)
     ]
+    return [*problems, *_unknown(document, _EXECUTOR, known.executors, "execution")]
 
 
 def _unknown(

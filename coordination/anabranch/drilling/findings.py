@@ -9,9 +9,9 @@ import msgspec
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
-from anabranch.core.model.care import SOFT
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State
+from anabranch.core.strategies.rungs import SOFT
 from anabranch.drilling.faults import STRIKES_PROCESSES, Fault, FaultKind, Injection
 
 Outcome = Literal["recovered", "left_alone", "harmed", "not_recovered", "not_injected"]

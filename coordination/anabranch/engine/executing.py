@@ -13,7 +13,8 @@ from functools import partial
 from msgspec.structs import replace
 
 from anabranch.core.plans.plan import StreamPlan
-from anabranch.engine.guarded_strategies import Guard, WrongAnswer
+from anabranch.core.strategies.answers import WrongAnswer
+from anabranch.engine.guarded_strategies import Guard
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.extending import Executor, Launch
 

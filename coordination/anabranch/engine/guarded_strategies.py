@@ -12,7 +12,6 @@ The built-in strategies are asked directly.
 
 from __future__ import annotations
 
-import math
 import queue
 import sys
 import threading
@@ -21,39 +20,16 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
 from anabranch.bounded_call import Caller, in_words
 from anabranch.core import inputs
-from anabranch.core.deciding.guardian.rungs import RUNGS
-from anabranch.core.strategies import (
-    Abandon,
-    Ask,
-    Checkpoint,
-    Converge,
-    Drop,
-    EndAndRetry,
-    EndedAttempt,
-    EndRun,
-    FailedAttempt,
-    FailureClass,
-    GiveUp,
-    PointDecision,
-    PointView,
-    QueuedStream,
-    RecoveryDecision,
-    RemedyDecision,
-    Retry,
-    RunAlone,
-    Strategies,
-    Trouble,
-    WaitForMore,
-    fallbacks,
-)
-from anabranch.core.strategies.point_laws import fault_of
+from anabranch.core.strategies import Strategies, abilities_of
+from anabranch.core.strategies.answers import WrongAnswer
+from anabranch.core.strategies.kinds import KINDS, Kind
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.plugin_call import Unmannerly, asked
 
@@ -64,7 +40,6 @@ BURST_SECONDS, SHARE = 1.0, 0.05
 
 BURST_OF_ALL_SECONDS, SHARE_OF_ALL = 3.0, 0.15
 LONGEST_REASON = 500
-LONGEST_DELAY_SECONDS = 24 * 3600.0
 _OURS = ("anabranch", "anabranch_plugins")
 
 T = TypeVar("T")
@@ -78,10 +53,6 @@ class StrategyUse(msgspec.Struct, frozen=True):
     faults: int = 0
     last_fault: str = ""
     is_set_aside: bool = False
-
-
-class WrongAnswer(Exception):
-    """An answer that no strategy of its kind may give."""
 
 
 class Allowance:
@@ -260,190 +231,63 @@ def _unchangeable(view: Any) -> Any:
     return replace(view, **changes) if changes else view
 
 
-def _checked_reason(decision: Any) -> Any:
-    reason = decision.reason
-    if not isinstance(reason, str):
-        raise WrongAnswer("its reason is no text")
-    return replace(decision, reason=escape_for_terminal(reason)[:LONGEST_REASON])
-
-
-def _is_number(value: object) -> bool:
-    """Whether something is a plain number: the journal could not read any other one again."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_REMEDIES = (EndAndRetry, RunAlone, Drop, EndRun)
-_METHODS = ("next_step", "rank", "after_failure", "remedy", "classify")
+def _readable(decision: T) -> T:
+    """Return a decision whose texts are short and harmless to a terminal."""
+    if not isinstance(decision, msgspec.Struct):
+        return decision
+    texts = {
+        name: escape_for_terminal(text)[:LONGEST_REASON]
+        for name in decision.__struct_fields__
+        if isinstance(text := getattr(decision, name), str)
+    }
+    return replace(decision, **texts)
 
 
 class Metered:
     """A strategy of ours: asked directly, and counted."""
 
-    def __init__(self, strategy: Any, guard: Guard) -> None:
+    def __init__(self, strategy: Any, kind: Kind, guard: Guard) -> None:
         self.name: str = strategy.name
-        for ability in ("options_type", "merges_early", "takes_checkpoints"):
-            if hasattr(strategy, ability):
-                setattr(self, ability, getattr(strategy, ability))
-        for method in _METHODS:
-            if hasattr(strategy, method):
-                ask = partial(guard.metered, self.name, getattr(strategy, method))
-                setattr(self, method, ask)
+        ask = partial(guard.metered, self.name, getattr(strategy, kind.method))
+        _look_like(self, strategy, kind, ask)
 
 
-class _Guarded(Generic[T]):
+class Guarded:
     """A strategy behind a guard; to others it looks like the strategy itself."""
 
-    def __init__(self, strategy: T, guard: Guard) -> None:
-        self._strategy = strategy
-        self._guard = guard
-        self.name: str = str(strategy.name)  # type: ignore[attr-defined]
-        self.options_type = getattr(strategy, "options_type", None)
-        self.merges_early = bool(getattr(strategy, "merges_early", False))
-        self.takes_checkpoints = bool(getattr(strategy, "takes_checkpoints", False))
+    def __init__(self, strategy: Any, kind: Kind, guard: Guard) -> None:
+        self.name: str = str(strategy.name)
+        self._strategy, self._kind, self._guard = strategy, kind, guard
+        self._instead = getattr(kind.instead, kind.method)
+        _look_like(self, strategy, kind, self._ask)
 
+    def _ask(self, view: Any, *more: Any) -> Any:
+        def call() -> Any:
+            found = getattr(self._strategy, self._kind.method)(_unchangeable(view), *more)
+            return _readable(self._kind.checked(found, view))
 
-class GuardedConvergence(_Guarded[Any]):
-    """A convergence type behind a guard."""
-
-    def next_step(self, view: PointView, now: float) -> PointDecision:
-        """Return what the point does next."""
-
-        def call() -> PointDecision:
-            found = self._strategy.next_step(_unchangeable(view), now)
-            return _checked_point_decision(found, view)
-
-        instead = lambda: fallbacks.CONVERGENCE.next_step(view, now)  # noqa: E731
+        instead = partial(self._instead, view, *more)
         return self._guard.decide(self._strategy, self.name, call, instead)
 
 
-def _checked_point_decision(found: object, view: PointView) -> PointDecision:
-    if not isinstance(found, WaitForMore | Converge | Checkpoint | Abandon):
-        raise WrongAnswer(f"{type(found).__name__} is no decision about a convergence point")
-    fault = fault_of(view, found)
-    if fault:
-        raise WrongAnswer(fault)
-    return _plain_point_decision(found, view)
-
-
-def _plain_point_decision(found: PointDecision, view: PointView) -> PointDecision:
-    """Return a decision made of our own parts: nothing of the plugin's is asked once it is over."""
-    reason = _checked_reason(found).reason
-    ours = {stream: stream for stream in (*view.arrived, *view.running)}
-    match found:
-        case Converge():
-            return Converge(tuple(ours[s] for s in found.streams), reason, bool(found.is_final))
-        case Checkpoint():
-            return Checkpoint(tuple(ours[s] for s in found.streams), reason)
-        case WaitForMore(look_again_at=at):
-            return WaitForMore(reason, None if at is None else float(at))
-    return Abandon(reason)
-
-
-class GuardedBalancer(_Guarded[Any]):
-    """A load balancer behind a guard."""
-
-    def rank(self, view: QueuedStream) -> tuple[float, ...]:
-        """Return where a stream stands in the queue."""
-
-        def call() -> tuple[float, ...]:
-            found = tuple(self._strategy.rank(_unchangeable(view)))
-            if not all(isinstance(n, float | int) and math.isfinite(n) for n in found):
-                raise WrongAnswer("its rank is no tuple of numbers")
-            return tuple(float(number) for number in found)
-
-        instead = lambda: fallbacks.BALANCER.rank(view)  # noqa: E731
-        return self._guard.decide(self._strategy, self.name, call, instead)
-
-
-class GuardedRecovery(_Guarded[Any]):
-    """A recovery strategy behind a guard."""
-
-    def after_failure(self, view: FailedAttempt) -> RecoveryDecision:
-        """Return whether and when the stream is tried again."""
-
-        def call() -> RecoveryDecision:
-            found = self._strategy.after_failure(_unchangeable(view))
-            if not isinstance(found, Retry | GiveUp):
-                raise WrongAnswer(f"{type(found).__name__} is no decision about a failure")
-            reason: str = _checked_reason(found).reason
-            if isinstance(found, GiveUp):
-                return GiveUp(reason)
-            delay = found.delay_seconds
-            if not _is_number(delay) or not 0 <= delay <= LONGEST_DELAY_SECONDS:
-                raise WrongAnswer(f"{delay!r} s is no delay")
-            if view.retries >= view.max_retries:
-                used = f"{view.retries} of {view.max_retries} retries are used up"
-                raise WrongAnswer(f"it tries again though {used}")
-            return Retry(float(delay), reason)
-
-        instead = lambda: fallbacks.RECOVERY.after_failure(view)  # noqa: E731
-        return self._guard.decide(self._strategy, self.name, call, instead)
-
-
-class GuardedRemedy(_Guarded[Any]):
-    """A rung of the guardian's ladder behind a guard."""
-
-    def remedy(self, view: Trouble, now: float) -> RemedyDecision:
-        """Return what is done about a stream in trouble."""
-
-        def call() -> RemedyDecision:
-            found = self._strategy.remedy(_unchangeable(view), now)
-            if not isinstance(found, Ask | EndAndRetry | RunAlone | Drop | EndRun):
-                raise WrongAnswer(f"{type(found).__name__} is no remedy")
-            if not isinstance(found, Ask):
-                kind = next(k for k in _REMEDIES if isinstance(found, k))
-                return kind(_checked_reason(found).reason)
-            if not isinstance(found.text, str) or not found.text.strip():
-                raise WrongAnswer("its question has no text")
-            wait = found.wait_seconds
-            if not _is_number(wait) or not 0 < wait <= LONGEST_DELAY_SECONDS:
-                raise WrongAnswer(f"{wait!r} s is no time to wait for an answer")
-            return Ask(escape_for_terminal(found.text)[:LONGEST_REASON], float(wait))
-
-        instead = lambda: RUNGS["sequential"].remedy(view, now)  # noqa: E731
-        return self._guard.decide(self._strategy, self.name, call, instead)
-
-
-class GuardedClassifier(_Guarded[Any]):
-    """A failure classifier behind a guard."""
-
-    def classify(self, view: EndedAttempt) -> FailureClass | None:
-        """Return the class of a failure, or None."""
-
-        def call() -> FailureClass | None:
-            found = self._strategy.classify(_unchangeable(view))
-            if found is None:
-                return None
-            if not isinstance(found, FailureClass):
-                raise WrongAnswer(f"{type(found).__name__} is no class of failures")
-            if not (isinstance(found.name, str) and isinstance(found.evidence, str)):
-                raise WrongAnswer("its name or its evidence is no text")
-            if not isinstance(found.is_permanent, bool):
-                raise WrongAnswer("it does not say whether the failure is permanent")
-            if not any(found.evidence in line for line in (*view.log_tail, view.reason)):
-                raise WrongAnswer("its evidence is in no line of the log")
-            return FailureClass(
-                escape_for_terminal(found.name)[:LONGEST_REASON],
-                bool(found.is_permanent),
-                escape_for_terminal(found.evidence)[:LONGEST_REASON],
-            )
-
-        return self._guard.decide(self._strategy, self.name, call, lambda: None)
+def _look_like(
+    double: Metered | Guarded, strategy: object, kind: Kind, ask: Callable[..., Any]
+) -> None:
+    """Give a strategy's double its method and its abilities."""
+    able = abilities_of(strategy)
+    for name in able.__struct_fields__:
+        setattr(double, name, getattr(able, name))
+    setattr(double, kind.method, ask)
 
 
 def guarded(strategies: Strategies, guard: Guard) -> Strategies:
     """Return the same strategies, those of plugins behind a guard, all of them counted."""
 
-    def behind(found: Mapping[str, Any], kind: type[_Guarded[Any]]) -> dict[str, Any]:
+    def behind(kind: Kind) -> dict[str, Any]:
+        found: Mapping[str, Any] = getattr(strategies, kind.field)
         return {
-            name: Metered(s, guard) if is_built_in(s) else kind(s, guard)
-            for name, s in found.items()
+            name: (Metered if is_built_in(one) else Guarded)(one, kind, guard)
+            for name, one in found.items()
         }
 
-    return Strategies(
-        behind(strategies.convergence, GuardedConvergence),
-        behind(strategies.balancers, GuardedBalancer),
-        behind(strategies.recovery, GuardedRecovery),
-        behind(strategies.remedies, GuardedRemedy),
-        behind(strategies.classifiers, GuardedClassifier),
-    )
+    return Strategies(**{kind.field: behind(kind) for kind in KINDS})

@@ -16,6 +16,7 @@ import apsw
 import msgspec
 import psutil
 
+from anabranch.core.strategies.kinds import KINDS
 from anabranch.engine import git_leftovers
 from anabranch.engine.requirements import OLDEST_GIT, git_version, git_version_text
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
@@ -247,9 +248,13 @@ def _plugins(folder: Path) -> Iterator[Finding]:
         yield Finding("plugins", "fault", message, f"anabranch plugins disable {culprit}")
         return
     loaded = load_plugins()
-    strategies = loaded.strategies
-    kinds = (strategies.convergence, strategies.balancers, strategies.recovery)
-    names = [name for kind in kinds for name in kind if ":" not in name]
+    names = [
+        name
+        for kind in KINDS
+        if kind.plan_keys
+        for name in getattr(loaded.strategies, kind.field)
+        if ":" not in name and name not in kind.not_named
+    ]
     yield Finding("plugins", "ok", f"{len(loaded.plugins)} loaded; strategies: {', '.join(names)}")
     for plugin in loaded.set_aside:
         message = f"{plugin.plugin} was set aside: {plugin.reason}"

@@ -31,11 +31,11 @@ from anabranch.core.deciding.streams.heartbeats import LONGEST_STATUS, last_said
 from anabranch.core.deciding.waiting.reasons import waiting_for
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.at_work import active_streams
-from anabranch.core.model.care import SOFT
 from anabranch.core.model.joined import JoinedStream
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.plan import StreamPlan
+from anabranch.core.strategies.rungs import SOFT
 from anabranch.engine.interference import Interference
 from anabranch.engine.vitals import Vitals
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from functools import partial
 
-from anabranch.engine.guarded_strategies import Guard, WrongAnswer
+from anabranch.core.strategies.answers import WrongAnswer
+from anabranch.engine.guarded_strategies import Guard
 from anabranch.engine.process_table import machine_capacity
 from anabranch.extending import ResourceProbe
 

@@ -18,6 +18,7 @@ from typing import IO, Any
 
 import msgspec
 
+from anabranch.core.strategies.kinds import KINDS
 from anabranch.hookspecs import PROJECT
 from anabranch.plugin_store.names import canonical
 from anabranch.plugin_store.overlay import add_folders
@@ -25,15 +26,6 @@ from anabranch.plugin_store.probing import Assignment, Beginning, Brought, Done,
 from anabranch.undisturbed import EndedPython, undisturbed, with_the_same_mask
 
 _DIE_WITH_PARENT = 1
-
-KINDS = {
-    "convergence": "convergence",
-    "balancer": "balancers",
-    "recovery": "recovery",
-    "remedy": "remedies",
-    "classifier": "classifiers",
-}
-"""What a kind is called to people, and where its strategies are kept."""
 
 
 def main(told: str, said: str) -> None:
@@ -109,14 +101,14 @@ def _load(
     for note in loaded.notes:
         yield Fault(point.name, f"when it was loaded, {note.did}")
     names: dict[str, tuple[str, ...]] = {}
-    for kind, field in KINDS.items():
-        brought = loaded.brought[field]
-        found = getattr(loaded.strategies, field)
-        strategies.setdefault(kind, []).extend(
+    for kind in KINDS:
+        brought = loaded.brought[kind.field]
+        found = getattr(loaded.strategies, kind.field)
+        strategies.setdefault(kind.name, []).extend(
             found.get(n, found.get(i)) for n, i in brought.items()
         )
         if brought:
-            names[kind] = tuple(brought)
+            names[kind.name] = tuple(brought)
     for field in EXTENSION_HOOKS:
         brought = loaded.brought[field]
         found = getattr(loaded.extensions, field)

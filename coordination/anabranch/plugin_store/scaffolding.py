@@ -9,56 +9,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
-import msgspec
-
 from anabranch import __version__
+from anabranch.core.strategies import kinds as strategy_kinds
+from anabranch.core.strategies.kinds import Kind
 from anabranch.errors import UsageError, machine_errors
+from anabranch.hookspecs import PROJECT
 
-PREFIX = "anabranch-"
+PREFIX = f"{PROJECT}-"
 LONGEST_NAME = 40
 
 
-class PluginKind(msgspec.Struct, frozen=True):
-    """What differs between plugins of different kinds."""
-
-    summary: str
-    protocol: str
-    hook: str
-    plan: str
-
-
-KINDS = {
-    "convergence": PluginKind(
-        "A convergence type for Anabranch: merges once a majority of streams has arrived.",
-        "ConvergenceType",
-        "anabranch_convergence_types",
-        '[coordination]\nconvergence_type = "$name"',
-    ),
-    "recovery": PluginKind(
-        "A recovery strategy for Anabranch: tries again after a delay that grows step by step.",
-        "RecoveryStrategy",
-        "anabranch_recovery_strategies",
-        '[coordination.recovery]\nfallback = "$name"',
-    ),
-    "balancer": PluginKind(
-        "A load balancer for Anabranch: the stream that takes the least time runs first.",
-        "LoadBalancer",
-        "anabranch_load_balancers",
-        '[coordination]\nbalancer = "$name"',
-    ),
-    "remedy": PluginKind(
-        "A remedy for Anabranch: drops an optional stream, runs any other one once more, alone.",
-        "Remedy",
-        "anabranch_remedies",
-        '[coordination.recovery]\nfallback = "$name"',
-    ),
-    "classifier": PluginKind(
-        "A failure classifier for Anabranch: knows a licence that has run out, which is permanent.",
-        "FailureClassifier",
-        "anabranch_failure_classifiers",
-        "# A plan says nothing about it: it is asked about every failure.",
-    ),
-}
+KINDS = {kind.name: kind for kind in strategy_kinds.KINDS}
+"""The kinds of plugins that can be begun, by name; each has a template of a strategy."""
+_NOT_NAMED = "# A plan says nothing about it: it is asked about every failure."
 
 
 def write_plugin(name: str, kind: str, parent: Path) -> Path:
@@ -104,21 +67,39 @@ def _words(name: str, kind: str) -> dict[str, str]:
     class_name = "".join(part.capitalize() for part in name.split("-"))
     if keyword.iskeyword(class_name) or find_spec(module) is not None:
         raise UsageError(f"{name!r} would have the name of something that is here already")
-    chosen = KINDS[kind]
     return {
         "name": name,
         "distribution": f"{PREFIX}{name}",
         "module": module,
         "class_name": class_name,
-        "summary": chosen.summary,
-        "protocol": chosen.protocol,
-        "hook": chosen.hook,
-        "plan": Template(chosen.plan).substitute(name=name),
+        "summary": _summary(KINDS[kind]),
+        "protocol": KINDS[kind].interface.__name__,
+        "hook": KINDS[kind].hook,
+        "plan": _named_in_plan(KINDS[kind], name),
         "host_version": ".".join(__version__.split(".")[:2]),
         "next_major": str(int(__version__.split(".")[0]) + 1),
     }
 
 
-def _rendered(template: str, words: dict[str, str]) -> str:
-    source = files("anabranch.plugin_store") / "template" / f"{template}.tmpl"
-    return Template(source.read_text("utf-8")).substitute(words)
+def _summary(kind: Kind) -> str:
+    """Return what a plugin does: what it is, and the first line of its template."""
+    what = re.sub(r"(?<!^)(?=[A-Z])", " ", kind.interface.__name__).lower()
+    does = template(f"{kind.name}.py").partition("\n")[0].partition(": ")[2]
+    return f"A {what} for {PROJECT.capitalize()}: {does}"
+
+
+def _named_in_plan(kind: Kind, name: str) -> str:
+    """Return the lines of a plan that name a strategy."""
+    if not kind.plan_keys:
+        return _NOT_NAMED
+    *table, key = kind.plan_keys[0]
+    return f'[{".".join(table)}]\n{key} = "{name}"'
+
+
+def _rendered(name: str, words: dict[str, str]) -> str:
+    return Template(template(name)).substitute(words)
+
+
+def template(name: str) -> str:
+    """Return the text of a template."""
+    return (files("anabranch.plugin_store") / "template" / f"{name}.tmpl").read_text("utf-8")

@@ -22,6 +22,8 @@ from typing import Any
 
 import msgspec
 
+from anabranch.core.strategies import abilities_of
+from anabranch.core.strategies.kinds import KINDS, Kind
 from anabranch.testing import laws, views
 from anabranch.testing.purity import OVERDUE_SECONDS, Overdue, bounded, watched
 from anabranch.testing.searching import search
@@ -32,27 +34,10 @@ QUICK_EXAMPLES = 60
 THOROUGH_EXAMPLES = 400
 LARGE_SIZE = 2_000
 _ASKED_AGAIN = 60
-_NO_STRATEGY = "it has none of the methods next_step, rank, after_failure, remedy and classify"
+_METHODS = [kind.method for kind in KINDS]
+_NO_STRATEGY = f"it has none of the methods {', '.join(_METHODS[:-1])} and {_METHODS[-1]}"
 
 Case = tuple[Any, ...]
-
-
-class Kind(msgspec.Struct, frozen=True):
-    """One kind of strategy: how it is asked, with what, and what its answers are held to."""
-
-    name: str
-    method: str
-    draw: Callable[..., Case]
-    laws: tuple[laws.Law, ...]
-
-
-KINDS = (
-    Kind("convergence", "next_step", views.draw_point_view, laws.CONVERGENCE),
-    Kind("balancer", "rank", views.draw_queued_stream, laws.BALANCER),
-    Kind("recovery", "after_failure", views.draw_failed_attempt, laws.RECOVERY),
-    Kind("remedy", "remedy", views.draw_trouble, laws.REMEDY),
-    Kind("classifier", "classify", views.draw_ended_attempt, laws.CLASSIFIER),
-)
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -113,12 +98,12 @@ def find_faults(
 
 def drawing(strategy: object, kind: Kind) -> Callable[[Source], Case]:
     """Return what draws the cases that a strategy is shown, its options included."""
-    options_type = getattr(strategy, "options_type", None)
+    options_type, draw_view = abilities_of(strategy).options_type, views.DRAWN[kind.view]
 
     def draw(source: Source) -> Case:
         if options_type is None:
-            return kind.draw(source)
-        return kind.draw(source, views.draw_options(source, options_type))
+            return draw_view(source)
+        return draw_view(source, views.draw_options(source, options_type))
 
     return draw
 
@@ -153,7 +138,7 @@ def _faults_of_form(strategy: object, kind: Kind | None) -> list[str]:
         faults.append(f"the name {name!r} has characters other than letters, digits, - and _")
     if kind is None:
         faults.append(_NO_STRATEGY)
-    options_type = getattr(strategy, "options_type", None)
+    options_type = abilities_of(strategy).options_type
     if options_type is not None:
         faults += _faults_of_options(options_type)
     return faults
@@ -186,7 +171,7 @@ def _fault_of_answer(ask: Callable[..., Any], kind: Kind, case: Case) -> str:
         again = ask(*copy.deepcopy(given))
         if again != answer and repr(again) != repr(answer):
             return f"asked twice, it answers differently: {answer!r}, then {again!r}"
-        for law in kind.laws:
+        for law in laws.LAWS[kind.view]:
             if fault := law(ask, given, answer):
                 return fault
     except (Exception, SystemExit, Overdue) as error:

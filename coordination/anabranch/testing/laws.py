@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import msgspec
+
 from anabranch.core.strategies import (
     Abandon,
     Checkpoint,
@@ -22,9 +24,11 @@ from anabranch.core.strategies import (
     FailedAttempt,
     FailureClass,
     GiveUp,
+    PointView,
     QueuedStream,
     Retry,
     RunAlone,
+    Trouble,
     WaitForMore,
 )
 from anabranch.core.strategies import Ask as AskForSign
@@ -222,20 +226,23 @@ def its_evidence_was_shown_to_it(ask: Ask, asked: tuple[Any, ...], decision: Any
     return f"its evidence {evidence!r} is in nothing that it was shown"
 
 
-CONVERGENCE: tuple[Law, ...] = (
-    it_answers_about_a_point,
-    it_says_why,
-    *map(seen_in_one_answer, POINT_LAWS),
-    it_looks_again_later,
-    one_more_arrival_is_no_step_back,
-    time_is_no_step_back,
-)
-BALANCER: tuple[Law, ...] = (a_rank_is_finite_numbers, ranks_are_of_one_length)
-RECOVERY: tuple[Law, ...] = (
-    it_answers_about_a_failure,
-    it_says_why,
-    a_delay_is_finite,
-    it_keeps_to_the_retries,
-)
-REMEDY: tuple[Law, ...] = (it_answers_about_a_trouble, a_remedy_says_why)
-CLASSIFIER: tuple[Law, ...] = (it_answers_with_a_class, its_evidence_was_shown_to_it)
+LAWS: dict[type[msgspec.Struct], tuple[Law, ...]] = {
+    PointView: (
+        it_answers_about_a_point,
+        it_says_why,
+        *map(seen_in_one_answer, POINT_LAWS),
+        it_looks_again_later,
+        one_more_arrival_is_no_step_back,
+        time_is_no_step_back,
+    ),
+    QueuedStream: (a_rank_is_finite_numbers, ranks_are_of_one_length),
+    FailedAttempt: (
+        it_answers_about_a_failure,
+        it_says_why,
+        a_delay_is_finite,
+        it_keeps_to_the_retries,
+    ),
+    Trouble: (it_answers_about_a_trouble, a_remedy_says_why),
+    EndedAttempt: (it_answers_with_a_class, its_evidence_was_shown_to_it),
+}
+"""What strategies are held to, by what they are asked about."""

@@ -7,6 +7,7 @@ from typing import Any
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
+from anabranch.core.strategies.kinds import KINDS
 from anabranch.plugins import load_plugins
 from anabranch.testing.conformance import kind_of
 from anabranch.testing.simulation import NO_TROUBLE, Simulation
@@ -14,26 +15,16 @@ from anabranch.testing.simulation import NO_TROUBLE, Simulation
 
 def strategies_with(*mine: Any) -> Strategies:
     """Return the installed strategies and some more, by the names they have in a plan."""
-    found = load_plugins().strategies
-    kinds: dict[str, dict[str, Any]] = {
-        "convergence": dict(found.convergence),
-        "balancer": dict(found.balancers),
-        "recovery": dict(found.recovery),
-        "remedy": dict(found.remedies),
-        "classifier": {},
+    installed = load_plugins().strategies
+    found: dict[str, dict[str, Any]] = {
+        kind.field: dict(getattr(installed, kind.field)) for kind in KINDS
     }
     for strategy in mine:
         kind = kind_of(strategy)
         if kind is None:
-            raise TypeError(f"{strategy!r} is no strategy of any kind")
-        kinds[kind.name][strategy.name] = strategy
-    return Strategies(
-        kinds["convergence"],
-        kinds["balancer"],
-        kinds["recovery"],
-        kinds["remedy"],
-        {**kinds["classifier"], **found.classifiers},
-    )
+            raise TypeError(f"{strategy!r} is not a strategy of any kind")
+        found[kind.field][strategy.name] = strategy
+    return Strategies(**found)
 
 
 def simulate(plan: Plan, *mine: Any, seed: int = 1, with_trouble: bool = False) -> State:

@@ -6,7 +6,7 @@ needs nothing, and hypothesis, which shrinks what it finds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol, TypeVar
 
@@ -170,6 +170,16 @@ def draw_ended_attempt(source: Source, options: Any = None) -> tuple[EndedAttemp
         "options": {} if options is None else options,
     }
     return (_made(EndedAttempt, drawn),)
+
+
+DRAWN: dict[type[msgspec.Struct], Callable[..., tuple[Any, ...]]] = {
+    PointView: draw_point_view,
+    QueuedStream: draw_queued_stream,
+    FailedAttempt: draw_failed_attempt,
+    Trouble: draw_trouble,
+    EndedAttempt: draw_ended_attempt,
+}
+"""What draws the arguments that a strategy is asked with, by what it is asked about."""
 
 
 def draw_options(source: Source, options_type: type[msgspec.Struct]) -> msgspec.Struct:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from anabranch.core.deciding.guardian.rungs import RUNGS
 from anabranch.core.strategies import RecoveryStrategy, Remedy
+from anabranch.core.strategies.rungs import RUNGS
 from anabranch.hookspecs import hookimpl
 from anabranch_plugins.recovery.retry import RetryWithBackoff
 

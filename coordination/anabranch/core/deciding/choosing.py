@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 
@@ -16,75 +16,76 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.ids import PointId
-from anabranch.core.model.care import HARD, SOFT
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import PointPhase, State
 from anabranch.core.plans.plan import Plan
-from anabranch.core.strategies import Strategies, options_for
-
-Choice = Literal["convergence", "balancer", "recovery", "fallback"]
-CHOICES: tuple[Choice, ...] = get_args(Choice)
+from anabranch.core.strategies import Abilities, Strategies, abilities_of, options_for
+from anabranch.core.strategies.kinds import CHOICES, Kind
 
 
-def candidates(strategies: Strategies, kind: str) -> list[str]:
+def candidates(strategies: Strategies, choice: str) -> list[str]:
     """Return the strategies that can be chosen, by their shortest names."""
-    of_kind: Mapping[str, Mapping[str, Any]] = {
-        "convergence": strategies.convergence,
-        "balancer": strategies.balancers,
-        "recovery": strategies.recovery,
-        "fallback": strategies.remedies,
-    }
-    found = of_kind.get(kind, {})
+    kind = CHOICES.get(choice)
+    found: Mapping[str, Any] = getattr(strategies, kind.field) if kind else {}
     plain = {name for name in found if ":" not in name}
     shortest = [n for n in found if n in plain or n.rpartition(":")[2] not in plain]
-    return sorted(n for n in shortest if kind != "fallback" or n not in (SOFT, HARD))
+    return sorted(n for n in shortest if kind and n not in kind.not_named)
 
 
-def chosen(plan: Plan, kind: str, point: PointId) -> str:
+def chosen(plan: Plan, kind: Kind, point: PointId) -> str:
     """Return the strategy that a plan has now."""
-    if kind == "convergence":
+    if kind.is_at_points:
         return next(p.type for p in plan.points if p.id == point)
-    return {"balancer": plan.balancer, "recovery": plan.recovery, "fallback": plan.fallback}[kind]
+    name: str = getattr(plan, kind.choice)
+    return name
 
 
 def choose(draft: Draft, command: inputs.ChooseStrategy) -> Refusal | None:
     """Let another strategy be asked from now on."""
-    state, kind, name = draft.state, command.kind, command.strategy
+    state, name, kind = draft.state, command.strategy, CHOICES.get(command.kind)
     if state.has_ended:
         return Refusal("the run has ended", "the next run takes what its plan says")
-    if kind not in CHOICES:
-        return Refusal(f"there is no choice of {kind!r}", f"choices: {', '.join(CHOICES)}")
-    refusal = _why_not_at(state, command.point) if kind == "convergence" else None
+    if kind is None:
+        return Refusal(f"there is no choice of {command.kind!r}", f"choices: {', '.join(CHOICES)}")
+    refusal = _why_not_at(state, command.point) if kind.is_at_points else None
     if refusal is not None:
         return refusal
-    known = candidates(draft.strategies, kind)
+    known = candidates(draft.strategies, kind.choice)
     if name not in known:
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"installed: {', '.join(known)}"
-        return Refusal(f"the {kind} strategy {name!r} is not installed", hint)
+        return Refusal(f"the {kind.choice} strategy {name!r} is not installed", hint)
     was = chosen(state.plan, kind, command.point)
     if was == name:
-        return Refusal(f"{name} it is already", "nothing was changed")
-    type_ = draft.strategies.convergence.get(name) if kind == "convergence" else None
-    fault = _fault_of_options(type_, state, command.point)
-    if fault is not None:
-        told = f"{name} does not take the options of {command.point}: {fault}"
-        return Refusal(told, "choose one that takes them, or change them in the next run's plan")
-    is_early = bool(getattr(type_, "merges_early", False))
-    if kind == "convergence" and not is_early and _waits_for_itself(state, command.point):
-        told = f"streams at {command.point} wait until it has merged, and {name} merges them last"
-        return Refusal(told, "choose one that merges early, such as progressive")
+        return Refusal(f"it is {name} already", "nothing was changed")
+    able = Abilities()
+    if kind.is_at_points:
+        able = abilities_of(draft.strategies.convergence_type(name))
+        refusal = _why_unfit(state, command.point, name, able)
+        if refusal is not None:
+            return refusal
     draft.emit(
         ev.StrategyChosen(
-            kind=kind,
+            kind=kind.choice,
             strategy=name,
             was=was,
             reason=command.reason,
-            point=command.point if kind == "convergence" else PointId(""),
-            merges_early=is_early,
-            takes_checkpoints=bool(getattr(type_, "takes_checkpoints", False)),
+            point=command.point if kind.is_at_points else PointId(""),
+            merges_early=able.merges_early,
+            takes_checkpoints=able.takes_checkpoints,
         )
     )
+    return None
+
+
+def _why_unfit(state: State, point: PointId, name: str, able: Abilities) -> Refusal | None:
+    fault = _fault_of_options(able.options_type, state, point)
+    if fault is not None:
+        reason = f"{name} does not take the options of {point}: {fault}"
+        return Refusal(reason, "choose one that takes them, or change them in the next run's plan")
+    if not able.merges_early and _waits_for_itself(state, point):
+        reason = f"streams at {point} wait until it has merged, and {name} merges them last"
+        return Refusal(reason, "choose one that merges early, such as progressive")
     return None
 
 
@@ -97,9 +98,8 @@ def _why_not_at(state: State, point_id: PointId) -> Refusal | None:
     return None
 
 
-def _fault_of_options(type_: object, state: State, point: PointId) -> str | None:
-    """Return what a type objects to in the options that a point has."""
-    taken = getattr(type_, "options_type", None)
+def _fault_of_options(taken: Any, state: State, point: PointId) -> str | None:
+    """Return what an options type objects to in the options that a point has."""
     if taken is None:
         return None
     try:

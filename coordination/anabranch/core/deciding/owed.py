@@ -17,9 +17,9 @@ from anabranch.core.deciding.streams import checkpoints as stream_checkpoints
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import Input, StopRun, StopStream
 from anabranch.core.model.breakers import BreakerPhase
-from anabranch.core.model.care import SOFT
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, RunPhase, State, Stream
+from anabranch.core.strategies.rungs import SOFT
 
 
 def owed(state: State) -> tuple[fx.Effect, ...]:

@@ -8,8 +8,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.model.care import HARD, PERSON, SOFT, Care
+from anabranch.core.model.care import PERSON, Care
 from anabranch.core.model.state import Point, State, Stream
+from anabranch.core.strategies.rungs import HARD, SOFT
 
 KEPT = 32
 

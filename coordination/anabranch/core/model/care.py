@@ -6,8 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from anabranch.core.ids import Seq
+from anabranch.core.strategies.rungs import HARD, SOFT
 
-SOFT, HARD = "soft", "hard"
 MAY_WAIT = "silent on its terminal"
 ANSWER_SECONDS = 10.0
 """What a stream says within so long after its first sign belongs to its answer, at most."""

@@ -16,12 +16,14 @@ from anabranch.core.strategies import fallbacks
 from anabranch.core.strategies.balancing import LoadBalancer, QueuedStream
 from anabranch.core.strategies.convergence import (
     Abandon,
+    Abilities,
     Checkpoint,
     Converge,
     ConvergenceType,
     PointDecision,
     PointView,
     WaitForMore,
+    abilities_of,
     options_for,
 )
 from anabranch.core.strategies.failures import EndedAttempt, FailureClass, FailureClassifier
@@ -42,9 +44,11 @@ from anabranch.core.strategies.remedies import (
     RunAlone,
     Trouble,
 )
+from anabranch.core.strategies.rungs import RUNGS
 
 __all__ = [
     "Abandon",
+    "Abilities",
     "Ask",
     "Checkpoint",
     "Converge",
@@ -70,6 +74,7 @@ __all__ = [
     "Strategies",
     "Trouble",
     "WaitForMore",
+    "abilities_of",
     "options_for",
 ]
 
@@ -95,21 +100,12 @@ class Strategies(msgspec.Struct, frozen=True):
         """Return a recovery strategy; the core's own if it is not there (any more)."""
         return self.recovery.get(name, fallbacks.RECOVERY)
 
-    @property
-    def early_convergence(self) -> frozenset[str]:
-        """The convergence types that merge streams before all of them are there."""
-        return self._that("merges_early")
-
-    @property
-    def checkpointing_convergence(self) -> frozenset[str]:
-        """The convergence types that merge snapshots of streams while they run."""
-        return self._that("takes_checkpoints")
+    def remedy(self, name: str) -> Remedy:
+        """Return a rung; the core's own if it is not there, else its mildest fallback."""
+        return self.remedies.get(name) or RUNGS.get(name) or fallbacks.REMEDY
 
     @property
     def convergence_options(self) -> dict[str, Any]:
         """The options type of each convergence type that says which options it takes."""
-        found = {n: getattr(t, "options_type", None) for n, t in self.convergence.items()}
-        return {name: kind for name, kind in found.items() if kind is not None}
-
-    def _that(self, ability: str) -> frozenset[str]:
-        return frozenset(n for n, t in self.convergence.items() if getattr(t, ability, False))
+        found = {name: abilities_of(one).options_type for name, one in self.convergence.items()}
+        return {name: taken for name, taken in found.items() if taken is not None}

@@ -101,6 +101,27 @@ def options_for(taken: Any, options: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in options.items() if name != ENGINES_OWN_OPTION}
 
 
+class Abilities(msgspec.Struct, frozen=True):
+    """What a convergence type says of itself, in attributes of the same names; it needs none.
+
+    ``options_type``: which options it takes; ``merges_early``: it merges streams before all are
+    there; ``takes_checkpoints``: it asks for checkpoints of streams that run.
+    """
+
+    options_type: Any = None
+    merges_early: bool = False
+    takes_checkpoints: bool = False
+
+
+def abilities_of(strategy: object) -> Abilities:
+    """Return what a strategy says of itself."""
+    return Abilities(
+        getattr(strategy, "options_type", None),
+        bool(getattr(strategy, "merges_early", False)),
+        bool(getattr(strategy, "takes_checkpoints", False)),
+    )
+
+
 class ConvergenceType(Protocol):
     """Decides when a convergence point merges, and whom.
 

@@ -13,7 +13,9 @@ from anabranch.core.strategies.convergence import (
     PointView,
     WaitForMore,
 )
+from anabranch.core.strategies.failures import EndedAttempt, FailureClass
 from anabranch.core.strategies.recovery import FailedAttempt, GiveUp, RecoveryDecision, Retry
+from anabranch.core.strategies.rungs import RUNGS
 
 PAUSE_SECONDS = 1.0
 
@@ -54,4 +56,15 @@ class RetryAtOnce:
         return Retry(PAUSE_SECONDS, f"retry {view.retries + 1} of {view.max_retries}")
 
 
+class KnowsNothing:
+    """Takes no failure for anything in particular."""
+
+    name = "core.unknown"
+
+    def classify(self, view: EndedAttempt) -> FailureClass | None:
+        """Return None."""
+        return None
+
+
 CONVERGENCE, BALANCER, RECOVERY = WaitForAll(), InPlanOrder(), RetryAtOnce()
+REMEDY, CLASSIFIER = RUNGS["sequential"], KnowsNothing()

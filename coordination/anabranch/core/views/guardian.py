@@ -15,7 +15,7 @@ from anabranch.core.deciding.guardian.by_hand import (
     in_words,
 )
 from anabranch.core.deciding.guardian.diagnosis import WAITS, WELL, held_up_by
-from anabranch.core.deciding.guardian.rungs import RUNGS
+from anabranch.core.strategies.rungs import RUNGS
 
 __all__ = [
     "FALLBACK",

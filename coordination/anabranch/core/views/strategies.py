@@ -1,13 +1,10 @@
-"""Which strategies can be chosen, and for what.
+"""Which strategies can be chosen.
 
-The queries are those that decisions go by; what is shown cannot differ from what is decided.
+The query is the one that decisions go by; what is shown cannot differ from what is decided.
 """
 
 from __future__ import annotations
 
-from anabranch.core.deciding.choosing import CHOICES, candidates
+from anabranch.core.deciding.choosing import candidates
 
-__all__ = [
-    "CHOICES",
-    "candidates",
-]
+__all__ = ["candidates"]

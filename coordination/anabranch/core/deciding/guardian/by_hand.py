@@ -18,11 +18,12 @@ from anabranch.core.deciding.undoing import undoing_after, unsettled
 from anabranch.core.deciding.waiting.reasons import reason_for, standing
 from anabranch.core.folds.undoing import KEYS_TOLD, listed
 from anabranch.core.ids import StreamId
-from anabranch.core.model.care import HARD, PERSON, SOFT
+from anabranch.core.model.care import PERSON
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
 from anabranch.core.strategies import GiveUp
+from anabranch.core.strategies.rungs import HARD, SOFT
 from anabranch.core.wording import counted
 
 FALLBACK = "fallback"

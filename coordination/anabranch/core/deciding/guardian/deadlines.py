@@ -5,9 +5,9 @@ from __future__ import annotations
 from anabranch.core import events as ev
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian.ladder import end_and_retry, leave_alone
-from anabranch.core.model.care import SOFT
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
+from anabranch.core.strategies.rungs import SOFT
 
 
 def time_reached(draft: Draft, stream: Stream) -> None:

@@ -6,8 +6,6 @@ concluded (:mod:`anabranch.core.deciding.streams.streams`), which asks :func:`af
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
@@ -18,9 +16,8 @@ from anabranch.core.deciding.guardian.diagnosis import (
     diagnosis_of_failure,
     trouble_of,
 )
-from anabranch.core.deciding.guardian.rungs import RUNGS
 from anabranch.core.ids import PointId
-from anabranch.core.model.care import GUARDIAN, HARD, PERSON, SOFT
+from anabranch.core.model.care import GUARDIAN, PERSON
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.messages import OPERATOR
 from anabranch.core.model.state import Stream
@@ -30,10 +27,10 @@ from anabranch.core.strategies.remedies import (
     Drop,
     EndAndRetry,
     EndRun,
-    Remedy,
     RemedyDecision,
     RunAlone,
 )
+from anabranch.core.strategies.rungs import HARD, SOFT
 from anabranch.core.wording import counted
 
 MOST_ANSWERS = 3
@@ -46,11 +43,6 @@ _OUTCOMES = {
     Phase.QUARANTINED: "called_off",
 }
 """How a remedy has ended when its stream has; otherwise the guardian gives up."""
-
-
-def remedy_named(name: str, installed: Mapping[str, Remedy]) -> Remedy:
-    """Return a rung: an installed one, else the core's own, else the mildest fallback."""
-    return installed.get(name) or RUNGS.get(name) or RUNGS["sequential"]
 
 
 # --- what happened ---------------------------------------------------------------------------
@@ -127,7 +119,7 @@ def point_overdue(draft: Draft, point_id: PointId) -> None:
 def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) -> None:
     """The first rung: a question in the stream's inbox, and a deadline."""
     view = trouble_of(draft.state, stream, diagnosis, evidence)
-    decision = remedy_named(SOFT, draft.strategies.remedies).remedy(view, draft.now)
+    decision = draft.strategies.remedy(SOFT).remedy(view, draft.now)
     if not isinstance(decision, Ask):
         end_and_retry(draft, stream, by)
         return
@@ -180,7 +172,7 @@ def end_and_retry(draft: Draft, stream: Stream, by: str) -> None:
 def begin_hard(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) -> None:
     """End a stream's process tree; what it has done is kept before anything else happens."""
     view = trouble_of(draft.state, stream, diagnosis, evidence)
-    decision = remedy_named(HARD, draft.strategies.remedies).remedy(view, draft.now)
+    decision = draft.strategies.remedy(HARD).remedy(view, draft.now)
     reason = decision.reason if isinstance(decision, EndAndRetry) else f"{diagnosis}: {evidence}"
     until = draft.now + draft.state.plan.recovery_timeout_seconds
     started = ev.RecoveryStarted(
@@ -296,7 +288,7 @@ def _fallback(
     draft: Draft, stream: Stream, diagnosis: str, evidence: str
 ) -> tuple[str, RemedyDecision]:
     """Return the last rung's name, and what it would do."""
-    rung = remedy_named(draft.state.plan.fallback, draft.strategies.remedies)
+    rung = draft.strategies.remedy(draft.state.plan.fallback)
     view = trouble_of(draft.state, stream, diagnosis, evidence)
     return rung.name, rung.remedy(view, draft.now)
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.model.care import MAY_WAIT, SOFT
+from anabranch.core.model.care import MAY_WAIT
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
+from anabranch.core.strategies.rungs import SOFT
 
 BAD = ("never_heard", "stalled")
 UNCLEAR = "unclear"

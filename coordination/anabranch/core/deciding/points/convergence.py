@@ -30,6 +30,7 @@ from anabranch.core.strategies import (
     PointDecision,
     PointView,
     WaitForMore,
+    abilities_of,
     fallbacks,
     options_for,
 )
@@ -125,7 +126,7 @@ def _view_of(draft: Draft, point: Point) -> PointView:
         expected=len(participants(state, point.id)),
         arrived=point.arrived,
         departed=point.departed,
-        options=options_for(getattr(strategy, "options_type", None), plan.options),
+        options=options_for(abilities_of(strategy).options_type, plan.options),
         arrived_at=point.arrived_at,
         priorities={s: priority[s] for s in point.arrived},
         running=_at_work(state, point.id) if plan.takes_checkpoints else {},

@@ -20,10 +20,10 @@ from anabranch.core.deciding.hearing import Handler
 from anabranch.core.ids import StreamId
 from anabranch.core.json_values import Json, NotJson, checked_text
 from anabranch.core.model.answers import refused
-from anabranch.core.model.care import SOFT
 from anabranch.core.model.joined import BEATS_KEPT, JoinedStream
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Liveness, State
+from anabranch.core.strategies.rungs import SOFT
 
 MOST_NEWS, NEWS_SECONDS = BEATS_KEPT, 1.0
 QUIET_SECONDS = 10.0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from anabranch.core.model.care import HARD, SOFT
 from anabranch.core.strategies.remedies import (
     Ask,
     Drop,
@@ -15,6 +14,8 @@ from anabranch.core.strategies.remedies import (
     RunAlone,
     Trouble,
 )
+
+SOFT, HARD = "soft", "hard"
 
 
 class Soft:

@@ -1,0 +1,124 @@
+"""What an answer of each kind of strategy has to be before anybody acts on it.
+
+Each function takes what a strategy answered and what it was shown, and returns the same answer made
+of our own parts: nothing that a stranger's object does is asked of it again. It raises
+:class:`WrongAnswer` with what is wrong. Texts are bounded and cleaned by who asks.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from anabranch.core.strategies.balancing import QueuedStream
+from anabranch.core.strategies.convergence import (
+    Abandon,
+    Checkpoint,
+    Converge,
+    PointDecision,
+    PointView,
+    WaitForMore,
+)
+from anabranch.core.strategies.failures import EndedAttempt, FailureClass
+from anabranch.core.strategies.point_laws import fault_of
+from anabranch.core.strategies.recovery import FailedAttempt, GiveUp, RecoveryDecision, Retry
+from anabranch.core.strategies.remedies import (
+    Ask,
+    Drop,
+    EndAndRetry,
+    EndRun,
+    RemedyDecision,
+    RunAlone,
+    Trouble,
+)
+
+LONGEST_DELAY_SECONDS = 24 * 3600.0
+_ENDS = (EndAndRetry, RunAlone, Drop, EndRun)
+
+
+class WrongAnswer(Exception):
+    """An answer that no strategy of its kind may give."""
+
+
+def point_decision(found: Any, view: PointView) -> PointDecision:
+    """Return what a convergence type decided."""
+    if not isinstance(found, WaitForMore | Converge | Checkpoint | Abandon):
+        raise WrongAnswer(f"{type(found).__name__} is not a decision about a convergence point")
+    fault = fault_of(view, found)
+    if fault:
+        raise WrongAnswer(fault)
+    reason = _text(found.reason, "its reason")
+    ours = {stream: stream for stream in (*view.arrived, *view.running)}
+    match found:
+        case Converge():
+            return Converge(tuple(ours[s] for s in found.streams), reason, bool(found.is_final))
+        case Checkpoint():
+            return Checkpoint(tuple(ours[s] for s in found.streams), reason)
+        case WaitForMore(look_again_at=at):
+            return WaitForMore(reason, None if at is None else float(at))
+    return Abandon(reason)
+
+
+def rank(found: Any, view: QueuedStream) -> tuple[float, ...]:
+    """Return the place that a load balancer gives a stream."""
+    numbers = tuple(found)
+    if not all(isinstance(n, float | int) and math.isfinite(n) for n in numbers):
+        raise WrongAnswer("its rank is not a tuple of numbers")
+    return tuple(float(number) for number in numbers)
+
+
+def recovery_decision(found: Any, view: FailedAttempt) -> RecoveryDecision:
+    """Return whether and when a recovery strategy tries again."""
+    if not isinstance(found, Retry | GiveUp):
+        raise WrongAnswer(f"{type(found).__name__} is not a decision about a failure")
+    reason = _text(found.reason, "its reason")
+    if isinstance(found, GiveUp):
+        return GiveUp(reason)
+    delay = found.delay_seconds
+    if not _is_number(delay) or not 0 <= delay <= LONGEST_DELAY_SECONDS:
+        raise WrongAnswer(f"{delay!r} s is not a delay")
+    if view.retries >= view.max_retries:
+        used = f"{view.retries} of {view.max_retries} retries are used up"
+        raise WrongAnswer(f"it tries again though {used}")
+    return Retry(float(delay), reason)
+
+
+def remedy_decision(found: Any, view: Trouble) -> RemedyDecision:
+    """Return what a rung does about a stream in trouble."""
+    if not isinstance(found, Ask | EndAndRetry | RunAlone | Drop | EndRun):
+        raise WrongAnswer(f"{type(found).__name__} is not a remedy")
+    if not isinstance(found, Ask):
+        end = next(kind for kind in _ENDS if isinstance(found, kind))
+        return end(_text(found.reason, "its reason"))
+    text = _text(found.text, "its question")
+    if not text.strip():
+        raise WrongAnswer("its question has no text")
+    wait = found.wait_seconds
+    if not _is_number(wait) or not 0 < wait <= LONGEST_DELAY_SECONDS:
+        raise WrongAnswer(f"{wait!r} s is not a time to wait for an answer")
+    return Ask(text, float(wait))
+
+
+def failure_class(found: Any, view: EndedAttempt) -> FailureClass | None:
+    """Return what a classifier takes a failure for, or None."""
+    if found is None:
+        return None
+    if not isinstance(found, FailureClass):
+        raise WrongAnswer(f"{type(found).__name__} is not a class of failures")
+    name, evidence = _text(found.name, "its name"), _text(found.evidence, "its evidence")
+    if not isinstance(found.is_permanent, bool):
+        raise WrongAnswer("it does not say whether the failure is permanent")
+    if not any(evidence in line for line in (*view.log_tail, view.reason)):
+        raise WrongAnswer("its evidence is in no line of the log")
+    return FailureClass(name, found.is_permanent, evidence)
+
+
+def _text(found: Any, what: str) -> str:
+    if not isinstance(found, str):
+        raise WrongAnswer(f"{what} is not text")
+    return found
+
+
+def _is_number(value: object) -> bool:
+    """Whether something is a plain number: the journal could not read any other one again."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
