@@ -76,7 +76,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
     """
 
     TITLE = "anabranch"
-    CSS_PATH = Path(__file__).parent / "screens" / "run_view.tcss"
+    CSS_PATH = Path(__file__).parent / "screens" / "run_screen.tcss"
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS = _WIDTH_CLASSES
     VERTICAL_BREAKPOINTS = _HEIGHT_CLASSES
@@ -128,7 +128,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         self._tell_theme_problems(self._theme_problems)
         for plugin in self._plugins.set_aside:
             told = f"plugin {plugin.plugin} was set aside: {plugin.reason}"
-            self.run_screen.tell("warning", escape_for_terminal(told))
+            self.run_screen.steering.tell("warning", escape_for_terminal(told))
         if self._is_paced:
             self.plugged.start()
             self.set_timer(self.clock.period_seconds, self._next_frame)
@@ -151,7 +151,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         is_hosted = source.hosting != "nobody"
         over = "it goes on again" if is_hosted else "its host has gone; nobody hosts the run now"
         told = f"nothing goes on: {trouble}" if trouble else over
-        self.run_screen.tell("error" if trouble else "warning", told)
+        self.run_screen.steering.tell("error" if trouble else "warning", told)
 
     def _next_frame(self) -> None:
         message = self._ending()
@@ -193,7 +193,9 @@ class ConsoleApp(Contained, App[ConsoleExit]):
             kept = keep_fault(error)
             where = f"; the details are in {kept}" if kept else ""
             with suppress(Exception):  # what cannot even be told is in the file
-                self.run_screen.tell("error", f"this should not have happened: {told}{where}")
+                self.run_screen.steering.tell(
+                    "error", f"this should not have happened: {told}{where}"
+                )
         return True
 
     def _handle_exception(self, error: Exception) -> None:

@@ -8,6 +8,7 @@ what fails is told by name and set aside, and what they say is made harmless bef
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint
 from typing import Any, Protocol
@@ -24,11 +25,52 @@ PROJECT = "anabranch_console"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
 NARROWEST, WIDEST = 3, 40
 """The cells that a column may have."""
 
 Status = Mapping[str, Any]
 """The run as ``anabranch status --json`` tells it."""
+
+
+class PaneColumn(msgspec.Struct, frozen=True):
+    """A column of a plugin's table; ``width`` is in cells, 0 takes what is left."""
+
+    title: str
+    width: int = 0
+
+
+class PaneRow(msgspec.Struct, frozen=True):
+    """A row of a plugin's table: known by ``key``, ``details`` are the lines beside it.
+
+    ``refusals`` says of verbs, by name, why they cannot be used on it now.
+    """
+
+    key: str
+    cells: Sequence[str]
+    details: Sequence[str] = ()
+    refusals: Mapping[str, str] = {}
+
+
+class PaneVerb(msgspec.Struct, frozen=True):
+    """Something to do in a plugin's pane: by its key (a letter), by ``x``, and by ``:PANE.NAME``.
+
+    ``args`` shows in help what may be typed after it, "" for nothing; ``footer`` is its short name
+    there. A verb that ``steers`` cannot be used while the past is shown.
+    """
+
+    name: str
+    title: str
+    key: str = ""
+    args: str = ""
+    footer: str = ""
+    steers: bool = False
+
+
+class RunCommand(msgspec.Struct, frozen=True):
+    """The answer of a verb that has a command of the console done, as if somebody had typed it."""
+
+    line: str
 
 
 class PluginPane(Protocol):
@@ -41,6 +83,27 @@ class PluginPane(Protocol):
 
     def lines(self, status: Status) -> Sequence[str]:
         """Return the lines to show."""
+        ...
+
+
+class PluginTable(Protocol):
+    """A pane with columns, rows, details and verbs, as the console's own are."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def columns(self) -> Sequence[PaneColumn]: ...
+    @property
+    def verbs(self) -> Sequence[PaneVerb]: ...
+
+    def rows(self, status: Status) -> Sequence[PaneRow]:
+        """Return the rows to show; asked once a second while the pane is shown."""
+        ...
+
+    def do(self, verb: str, row: str, argument: str, status: Status) -> str | RunCommand:
+        """Do it, and return what to tell, or what the console is to do; ``row`` is a key."""
         ...
 
 
@@ -85,7 +148,7 @@ class ConsoleHooks:
     """The hooks that a plugin of the console may implement. None has arguments."""
 
     @hookspec
-    def anabranch_console_panes(self) -> Iterable[PluginPane]:
+    def anabranch_console_panes(self) -> Iterable[PluginPane | PluginTable]:
         """Return the panes this plugin brings: ``0`` goes to them, and ``:pane NAME``.
 
         .. versionadded:: 0.1
@@ -117,6 +180,13 @@ class ConsoleHooks:
         return ()
 
 
+class PaneShape(msgspec.Struct, frozen=True):
+    """The columns and the verbs of a plugin's pane, as they were read when it was loaded."""
+
+    columns: tuple[PaneColumn, ...] = ()
+    verbs: tuple[PaneVerb, ...] = ()
+
+
 KINDS = {
     "panes": "anabranch_console_panes",
     "columns": "anabranch_console_columns",
@@ -129,16 +199,17 @@ KINDS = {
 class ConsolePlugins(msgspec.Struct, frozen=True):
     """What the console's plugins bring, by name, and which were set aside.
 
-    ``themes`` are their texts, ``widths`` those of columns; what a plugin has for a title is read
-    once, when it is loaded.
+    ``themes`` are their texts, ``widths`` those of columns; what a plugin has for a title, and the
+    ``shapes`` of its panes, are read once, when it is loaded.
     """
 
-    panes: Mapping[str, PluginPane] = {}
+    panes: Mapping[str, PluginPane | PluginTable] = {}
     columns: Mapping[str, PluginColumn] = {}
     actions: Mapping[str, PluginAction] = {}
     themes: Mapping[str, str] = {}
     titles: Mapping[str, str] = {}
     widths: Mapping[str, int] = {}
+    shapes: Mapping[str, PaneShape] = {}
     set_aside: tuple[SetAside, ...] = ()
 
     def title(self, kind: str, name: str) -> str:
@@ -153,6 +224,7 @@ def load_console_plugins(points: Iterable[EntryPoint] | None = None) -> ConsoleP
     found: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     titles: dict[str, str] = {}
     widths: dict[str, int] = {}
+    shapes: dict[str, PaneShape] = {}
     for kind, brought in gathered.found.items():
         for one in brought:
             if one.name in found[kind]:
@@ -165,7 +237,38 @@ def load_console_plugins(points: Iterable[EntryPoint] | None = None) -> ConsoleP
                 titles[f"{kind} {one.name}"] = str(one.strategy.title)
                 if kind == "columns":
                     widths[one.name] = min(WIDEST, max(NARROWEST, int(one.strategy.width)))
+                if kind == "panes":
+                    shapes[one.name] = shape_of(one.strategy)
                 found[kind][one.name] = one.strategy
             except Exception as error:
                 set_aside.append(SetAside(one.plugin, f"{one.name}: {in_words(error)}"))
-    return ConsolePlugins(**found, titles=titles, widths=widths, set_aside=tuple(set_aside))
+    aside = tuple(set_aside)
+    return ConsolePlugins(**found, titles=titles, widths=widths, shapes=shapes, set_aside=aside)
+
+
+def shape_of(pane: PluginPane | PluginTable) -> PaneShape:
+    """Return the columns and the verbs of a pane; one of lines has none of its own.
+
+    Raises:
+        TypeError, ValueError: they are not what they have to be.
+    """
+    if not hasattr(pane, "rows"):
+        return PaneShape(verbs=_verbs_of(pane))
+    columns = tuple(getattr(pane, "columns", ()))
+    if not columns or not all(isinstance(column, PaneColumn) for column in columns):
+        raise TypeError("columns is not a list of PaneColumn with at least one")
+    return PaneShape(columns, _verbs_of(pane))
+
+
+def _verbs_of(pane: object) -> tuple[PaneVerb, ...]:
+    verbs = tuple(getattr(pane, "verbs", ()))
+    if not all(isinstance(verb, PaneVerb) for verb in verbs):
+        raise TypeError("verbs is not a list of PaneVerb")
+    if verbs and not callable(getattr(pane, "do", None)):
+        raise TypeError("it has verbs, but no method do that does them")
+    for verb in verbs:
+        if not _NAME.fullmatch(verb.name):
+            raise ValueError(f"the verb {verb.name!r} is not named by small letters and dashes")
+        if verb.key and not (verb.key.isascii() and verb.key.isalpha() and len(verb.key) == 1):
+            raise ValueError(f"the key {verb.key!r} of {verb.name} is not one letter")
+    return verbs

@@ -12,7 +12,7 @@ from typing import Any
 
 from anabranch.plugin_store.store import PluginStore
 from anabranch.testing.extension_checks import Method, example_status, faults_of_method
-from anabranch_console.console_hooks import load_console_plugins
+from anabranch_console.console_hooks import PaneRow, load_console_plugins
 from anabranch_console.theme_files import load_themes, with_texts
 
 
@@ -33,12 +33,22 @@ def faults_of_console_plugin(point: EntryPoint) -> Iterator[tuple[str, str]]:
     }
     for kind, brought in found.items():
         for name, one in brought.items():
-            for fault in faults_of_method(one, METHODS[kind]):
+            for fault in faults_of_method(one, _method_of(kind, one)):
                 yield name, fault
     for problem in with_texts(load_themes([]), loaded.themes).problems:
         yield point.name, problem
     if not any((*found.values(), loaded.themes, loaded.set_aside)):
         yield point.name, "it brings nothing: no hook of this version returned anything"
+
+
+def _method_of(kind: str, one: object) -> Method:
+    return _TABLE if kind == "panes" and hasattr(one, "rows") else METHODS[kind]
+
+
+def _no_rows(answer: Any) -> str:
+    rows = () if isinstance(answer, str) else tuple(answer)
+    is_good = not isinstance(answer, str) and all(isinstance(row, PaneRow) for row in rows)
+    return "" if is_good else f"returned {type(answer).__name__}, not a list of PaneRow"
 
 
 def _no_lines(answer: Any) -> str:
@@ -55,6 +65,7 @@ def _streams() -> list[tuple[Any, ...]]:
     return [(stream,) for stream in example_status()["streams"]]
 
 
+_TABLE = Method("rows", 1, lambda: [(example_status(),)], _no_rows)
 METHODS: Mapping[str, Method] = {
     "panes": Method("lines", 1, lambda: [(example_status(),)], _no_lines),
     "columns": Method("text", 1, _streams, _no_text),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from anabranch.core.model.state import State
 from anabranch.core.strategies.answers import WrongAnswer
@@ -18,15 +18,20 @@ from anabranch.engine.guarded_strategies import Guard
 from anabranch.hostile_text import escape_for_terminal
 from anabranch_console.console_hooks import (
     ConsolePlugins,
+    PaneRow,
     PluginAction,
     PluginColumn,
     PluginPane,
+    PluginTable,
+    RunCommand,
 )
 
 ASK_SECONDS = 1.0
-MOST_LINES = 2_000
+MOST_ROWS = 2_000
+MOST_DETAILS = 200
 LONGEST_LINE = 500
 
+Answer = TypeVar("Answer")
 Cells = Mapping[tuple[str, str], str]
 """What columns say, by column and stream."""
 
@@ -37,7 +42,7 @@ class Plugged:
     def __init__(self, plugins: ConsolePlugins, state: Callable[[], State]) -> None:
         self.plugins = plugins
         self.cells: Cells = {}
-        self.lines: Mapping[str, tuple[str, ...]] = {}
+        self.rows: Mapping[str, tuple[PaneRow, ...]] = {}
         self.shown_pane = ""
         self._state = state
         self._guard = Guard()
@@ -71,31 +76,55 @@ class Plugged:
 
     def do(self, name: str, stream: str | None, done: Callable[[str], None]) -> None:
         """Let an action happen; ``done`` is called with what it tells, from another thread."""
-        action, guard = self.plugins.actions[name], self._guard
-        told = self._told()
+        action, run = self.plugins.actions[name], self._status()
+
+        def tell(answer: str | None) -> None:
+            done(f"{name}: {answer}" if answer is not None else f"{name} has failed")
+
+        self._beside(action, f"action {name}", partial(_acted, action, run, stream), tell)
+
+    def do_in_pane(
+        self,
+        pane: str,
+        verb: str,
+        row: str,
+        argument: str,
+        done: Callable[[str | RunCommand | None], None],
+    ) -> None:
+        """Let a verb of a pane happen; ``done`` is called elsewhere, with None if it failed."""
+        owner: Any = self.plugins.panes[pane]
+        ask = partial(_done, owner, verb, row, argument, self._status())
+        self._beside(owner, f"verb {verb} of pane {pane}", ask, done)
+
+    def _beside(
+        self,
+        who: object,
+        name: str,
+        ask: Callable[[], Answer],
+        done: Callable[[Answer | None], None],
+    ) -> None:
+        """Ask in a thread of its own: whatever it does may take its time."""
 
         def run() -> None:
-            asked = partial(_acted, action, told, stream)
-            said = guard.ask(action, f"action {name}", asked, lambda: None)
-            done(f"{name}: {said}" if said is not None else f"{name} has failed")
+            done(self._guard.ask(who, name, ask, _nothing))
 
         threading.Thread(target=run, name="ab-action", daemon=True).start()
 
     def ask_all(self) -> None:
         """Ask everybody once, in the calling thread."""
-        told = self._told()
+        run = self._status()
         cells: dict[tuple[str, str], str] = {}
         for name, column in self.plugins.columns.items():
-            for stream in told["streams"]:
+            for stream in run["streams"]:
                 ask = partial(_cell, column, stream)
                 cells[name, stream["stream"]] = self._guard.ask(column, f"column {name}", ask, str)
         self.cells = cells
         pane = self.plugins.panes.get(self.shown_pane)
         if pane is not None:
             name = f"pane {self.shown_pane}"
-            nothing: Callable[[], tuple[str, ...]] = tuple
-            lines = self._guard.ask(pane, name, partial(_lines, pane, told), nothing)
-            self.lines = {**self.lines, self.shown_pane: lines}
+            nothing: Callable[[], tuple[PaneRow, ...]] = tuple
+            rows = self._guard.ask(pane, name, partial(_rows, pane, run), nothing)
+            self.rows = {**self.rows, self.shown_pane: rows}
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -103,26 +132,55 @@ class Plugged:
             self._nudged.wait(ASK_SECONDS)
             self._nudged.clear()
 
-    def _told(self) -> dict[str, Any]:
+    def _status(self) -> dict[str, Any]:
         return status(self._state(), True, None)
+
+
+def _nothing() -> None:
+    """What a plugin has answered that has failed."""
 
 
 def _cell(column: PluginColumn, stream: Mapping[str, object]) -> str:
     return _text(column.text(stream))
 
 
-def _lines(pane: PluginPane, told: Mapping[str, object]) -> tuple[str, ...]:
-    found = pane.lines(told)
+def _rows(pane: PluginPane | PluginTable, run: Mapping[str, object]) -> tuple[PaneRow, ...]:
+    """Return the rows of a table, or each line of a pane of lines as a row that tells itself."""
+    if hasattr(pane, "rows"):
+        rows = tuple(_row(row) for row in list(pane.rows(run))[:MOST_ROWS])
+        if len({row.key for row in rows}) != len(rows):
+            raise WrongAnswer("two rows have the same key")
+        return rows
+    found = pane.lines(run)
     if isinstance(found, str):
         raise WrongAnswer("it answered with a text, not with lines")
-    return tuple(_text(line) for line in list(found)[:MOST_LINES])
+    lines = [_text(line) for line in list(found)[:MOST_ROWS]]
+    return tuple(PaneRow(str(number), (line,), (line,)) for number, line in enumerate(lines))
 
 
-def _acted(action: PluginAction, told: Mapping[str, object], stream: str | None) -> str:
-    return _text(action.run(told, stream))
+def _row(found: object) -> PaneRow:
+    if not isinstance(found, PaneRow):
+        raise WrongAnswer(f"{type(found).__name__} is not a PaneRow")
+    if isinstance(found.cells, str) or isinstance(found.details, str):
+        raise WrongAnswer("cells or details are a text, not a list of texts")
+    cells = tuple(_text(cell) for cell in found.cells)
+    details = tuple(_text(line) for line in list(found.details)[:MOST_DETAILS])
+    refusals = {str(verb): _text(reason) for verb, reason in found.refusals.items()}
+    return PaneRow(_text(found.key), cells, details, refusals)
+
+
+def _done(
+    pane: PluginTable, verb: str, row: str, argument: str, run: Mapping[str, object]
+) -> str | RunCommand:
+    found = pane.do(verb, row, argument, run)
+    return found if isinstance(found, RunCommand) else _text(found)
+
+
+def _acted(action: PluginAction, run: Mapping[str, object], stream: str | None) -> str:
+    return _text(action.run(run, stream))
 
 
 def _text(found: object) -> str:
     if not isinstance(found, str):
-        raise WrongAnswer(f"{type(found).__name__} is no text")
+        raise WrongAnswer(f"{type(found).__name__} is not a text")
     return escape_for_terminal(found)[:LONGEST_LINE]

@@ -26,6 +26,7 @@ from anabranch.core.model.state import State
 from anabranch.core.views import accounting
 from anabranch.core.views.history import evolve, first_state
 from anabranch.paths import RunFolder
+from anabranch_console.typed_numbers import whole_number
 
 if TYPE_CHECKING:
     from anabranch.core.strategies import Strategies
@@ -48,6 +49,21 @@ class Moment:
     def words(self) -> str:
         """The moment as people call it."""
         return f"version {self.version}" if self.version is not None else f"event {self.seq}"
+
+
+def version_number(text: str) -> int | None:
+    """Return the version that somebody typed, None if that is not one."""
+    return whole_number(text.strip().removeprefix("v"))
+
+
+def moment_of(argument: str) -> Moment | None:
+    """Return the moment that somebody typed: a version, or ``event NUMBER``."""
+    word, _, rest = argument.strip().partition(" ")
+    is_event = word in ("event", "seq")
+    number = version_number(rest if is_event else argument)
+    if number is None:
+        return None
+    return Moment(seq=number) if is_event else Moment(version=number)
 
 
 class Rewinder:

@@ -15,6 +15,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from anabranch_console.app import ConsoleApp, ConsoleExit
+from anabranch_console.screens.anywhere import Anywhere
+from anabranch_console.widgets.grid import Grid
 from tests.console.scripted_source import ScriptedSource, demo_source
 
 OpenConsole = Callable[..., AbstractAsyncContextManager["Console"]]
@@ -75,6 +77,16 @@ class Console:
         self.screen.bar.bar.value = line
         await self.press("enter")
 
+    def grid(self, pane: str) -> Grid[Any]:
+        """Return the grid of a pane."""
+        grid = self.screen.pane_of(pane).main_view
+        assert isinstance(grid, Grid)
+        return grid
+
+    def hits(self) -> set[str]:
+        """Return what the palette offers."""
+        return {hit.id for hit in Anywhere(self.screen).hits()}
+
     def shown(self) -> str:
         """Return the screen as text."""
         strips = self.app.screen._compositor.render_strips()
@@ -116,7 +128,7 @@ def open_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OpenConsole
         source = source or demo_source(tmp_path)
         environ = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
         app = ConsoleApp(source, is_paced=False, environ=environ)
-        app.run_screen.hold_off_seconds = 0.0
+        app.run_screen.steering.hold_off_seconds = 0.0
         async with app.run_test(size=size) as pilot:
             console = Console(app, source, pilot)
             await settle(pilot)

@@ -93,7 +93,7 @@ async def test_invisible_rows_are_not_painted(
         for number in range(200):
             source.speak(f"s-{number:04}", "hello")
         await console.frame()
-        assert 0 < painted["streams"] <= console.screen.table.size.height
+        assert 0 < painted["streams"] <= console.screen.home.table.size.height
         assert painted["layout"] == 0
 
 

@@ -21,9 +21,9 @@ from anabranch.engine.hosting import start_run
 from anabranch.engine.settling import SideTexts
 from anabranch_console.glyphs import ASCII
 from anabranch_console.lines import line_cells, plain
+from anabranch_console.panes import deciding
 from anabranch_console.presenters.conflict_lines import ConflictRow, conflict_detail
 from anabranch_console.presenters.side_diff import diff_texts
-from anabranch_console.screens.resolving import ResolvingScreen
 from tests.console.conftest import Console, OpenConsole
 from tests.console.scripted_source import plan_of, strategies, stream
 from tests.engine.repositories import FAR_LINES, git, make_repository
@@ -151,13 +151,13 @@ async def test_an_editor_settles_a_conflict(
     """A text with markers is refused, an unchanged one decides nothing, a clean one counts."""
     texts: list[bytes] = []
 
-    def edited(self: ResolvingScreen, name: str, text: bytes) -> bytes | None:
+    def edited(app: object, name: str, text: bytes) -> bytes:
         texts.append(text)
         if len(texts) == 1:
             return text + b"more\n"
         return b"by hand\n"
 
-    monkeypatch.setattr(ResolvingScreen, "_edited", edited)
+    monkeypatch.setattr(deciding, "edited", edited)
     async with open_console(host, (150, 40)) as console:
         await console.press("6", "e")
         async with asyncio.timeout(DEADLINE_SECONDS):

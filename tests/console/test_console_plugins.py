@@ -6,9 +6,8 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
-from anabranch_console.app import ConsoleApp, ConsoleExit
+from anabranch_console.app import ConsoleApp
 from anabranch_console.console_hooks import KINDS, ConsoleHooks, load_console_plugins
 from anabranch_console.hook_checks import faults_of_console_plugin
 from anabranch_console.plugged import Plugged
@@ -16,12 +15,36 @@ from tests.console.conftest import Console
 from tests.console.scripted_source import demo_source
 
 SOURCE = """
-from anabranch_console.console_hooks import hookimpl
+from anabranch_console.console_hooks import (
+    PaneColumn, PaneRow, PaneVerb, RunCommand, hookimpl
+)
 
 class Owners:
     name, title = "owners", "Who owns what"
     def lines(self, status):
         return [f"{s['stream']} is of \\x1b[31mteam {i}" for i, s in enumerate(status["streams"])]
+
+class Reviews:
+    name, title = "reviews", "Reviews"
+    columns = (PaneColumn("stream", 14), PaneColumn("state", 10), PaneColumn("owner"))
+    verbs = (
+        PaneVerb("ask", "Ask for a review", "r", args="[WHO]", footer="Ask"),
+        PaneVerb("end", "Stop it", "s", steers=True),
+        PaneVerb("mark", "Mark it", "f"),
+        PaneVerb("crash", "Crash"),
+    )
+    def rows(self, status):
+        return [
+            PaneRow(
+                s["stream"], [s["stream"], s["state"], "team \x1b[31m1"], ["first", "\x1b]0;x\x07"],
+                {"mark": "it is marked"} if s["stream"] == "lint" else {},
+            )
+            for s in status["streams"]
+        ]
+    def do(self, verb, row, argument, status):
+        if verb == "crash": raise SystemExit(2)
+        if verb == "end": return RunCommand(f"stop {row}")
+        return f"{verb} {row} of {argument or 'nobody'} in {status['run'] != ''}"
 
 class Ticket:
     name, title, width = "ticket", "Ticket", 8
@@ -32,6 +55,22 @@ class Page:
     name, title = "page", "Page the owner"
     def run(self, status, stream):
         return f"paged the owner of {stream}"
+
+class Odd(Reviews):
+    name = "odd"
+    def rows(self, status): return ["a line"]
+
+class Unnamed(Reviews):
+    verbs = (PaneVerb("Two Words", "It"),)
+
+class LongKey(Reviews):
+    verbs = (PaneVerb("it", "It", "ctrl+x"),)
+
+class Idle(Reviews):
+    do = None
+
+class Bare(Reviews):
+    columns = ()
 
 class Dusk:
     name = "plugin-dusk"
@@ -50,7 +89,7 @@ class Worse:
     def title(self): raise ValueError("no title")
 
 @hookimpl
-def anabranch_console_panes(): return [Owners(), Broken()]
+def anabranch_console_panes(): return [Owners(), Broken(), Reviews()]
 @hookimpl
 def anabranch_console_columns(): return [Ticket(), Broken()]
 @hookimpl
@@ -99,19 +138,79 @@ async def test_panes_columns_actions_and_themes_work_and_the_broken_are_told(
         assert "is of" in console.shown()
         assert "team 0" in console.shown()
         assert "\x1b" not in console.shown()
-        await acted(console, pilot, "page lint", "paged the owner of lint")
-        await acted(console, pilot, "broken", "broken has failed")
+        await acted(console, "page lint", "paged the owner of lint")
+        await acted(console, "broken", "broken has failed")
         assert any("column broken" in told for told in console.toasts())
         await console.command("theme plugin-dusk")
         assert app.palette.name == "plugin-dusk"
         assert any("theme broken of a plugin" in told for told in console.toasts())
 
 
-async def acted(console: Console, pilot: Pilot[ConsoleExit], command: str, told: str) -> None:
+async def acted(console: Console, command: str, text: str) -> None:
     """Let an action happen, and wait for what it tells."""
     await console.command(f"do {command}")
+    await told(console, text)
+
+
+async def test_a_plugins_pane_does_all_that_our_own_do(
+    points: list[EntryPoint], tmp_path: Path
+) -> None:
+    """Columns, details, keys, menu, command, footer, help, refusals, and whatever we can do."""
+    source = demo_source(tmp_path)
+    plugins = load_console_plugins(points)
+    app = ConsoleApp(source, is_paced=False, environ={}, plugins=plugins)
+    async with app.run_test(size=(150, 40)) as pilot:
+        console = Console(app, source, pilot)
+        app.run_screen.steering.hold_off_seconds = 0.0
+        await console.command("pane reviews")
+        app.plugged.show("reviews")
+        app.plugged.ask_all()
+        await console.frame()
+        shown = console.shown()
+        for seen in ("STREAM", "STATE", "OWNER", "succeeded", "team", "first", "r Ask"):
+            assert seen in shown, seen
+        assert "\x1b" not in shown
+        await console.press("r")
+        await told(console, "ask lint of nobody in True")
+        await console.command("reviews.ask ana")
+        await told(console, "ask lint of ana in True")
+        await console.press("x")
+        assert "Actions in reviews" in console.shown()
+        await console.press("f")
+        assert "it is marked" in console.toasts()[-1]
+        await console.press("escape")
+        await console.command("reviews.mark")
+        assert console.toasts()[-1] == "Mark it: it is marked"
+        await console.press("f")  # it is ours everywhere: the plugin's own is left to its menu
+        assert app.run_screen.is_full
+        await console.press("f")
+        await console.command("reviews.crash")
+        await told(console, "crash has failed")
+        await console.command("filter team nobody")
+        assert "nothing matches" in console.shown()
+        await console.press("escape", "question_mark")
+        assert ":reviews.ask [WHO]" in console.shown()
+        await console.press("escape")
+        assert {"reviews.ask", "reviews.end"} <= console.hits()
+        running = next(
+            i for i, r in enumerate(console.grid("pane reviews").rows) if r.key == "unit"
+        )
+        console.grid("pane reviews").put_cursor(running)
+        await console.press("s")
+        for _ in range(500):
+            if "Stop unit" in console.shown():
+                break
+            await console.frame()
+        await console.press("y")
+        assert [type(command).__name__ for command in source.commands] == ["StopStream"]
+        await console.press("escape", "s")
+        assert console.screen.mode == "streams"
+
+
+async def told(console: Console, text: str) -> None:
+    """Wait until something is told."""
     for _ in range(500):
-        if any(told in toast for toast in console.toasts()):
+        if any(text in toast for toast in console.toasts()):
             return
         await console.frame()
     raise AssertionError(console.toasts())
@@ -121,10 +220,10 @@ def test_a_pane_that_is_not_shown_is_not_asked(points: list[EntryPoint], tmp_pat
     source = demo_source(tmp_path)
     plugged = Plugged(load_console_plugins(points), lambda: source.state)
     plugged.ask_all()
-    assert plugged.lines == {}
+    assert plugged.rows == {}
     plugged.show("owners")
     plugged.ask_all()
-    assert len(plugged.lines["owners"]) == len(source.state.streams)
+    assert len(plugged.rows["owners"]) == len(source.state.streams)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +231,12 @@ def test_a_pane_that_is_not_shown_is_not_asked(points: list[EntryPoint], tmp_pat
     [
         ("panes(): return [Owners()]", ""),
         ("panes(): return [Broken()]", "lines raised RuntimeError"),
+        ("panes(): return [Reviews()]", ""),
+        ("panes(): return [Odd()]", "not a list of PaneRow"),
+        ("panes(): return [Unnamed()]", "'Two Words' is not named by small letters"),
+        ("panes(): return [LongKey()]", "the key 'ctrl+x' of it is not one letter"),
+        ("panes(): return [Idle()]", "it has verbs, but no method do"),
+        ("panes(): return [Bare()]", "columns is not a list of PaneColumn"),
         ("columns(): return [Ticket()]", ""),
         ("columns(): return [Broken()]", "text returned int, not a text"),
         ("actions(): return [Page()]", ""),

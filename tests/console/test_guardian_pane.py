@@ -39,7 +39,7 @@ async def test_the_guardian_shows_whom_it_cares_for_and_why(
         shown = console.shown()
         for told in ("1 in trouble", "silent for 12 min", "soft", "0 of 3 ended within 60 s"):
             assert told in shown
-        rows = [row.id for row in console.screen.panes["guardian"].grid.rows]
+        rows = [row.id for row in console.grid("guardian").rows]
         assert rows[:2] == ["cart", "docs"]
         assert "fallback" in shown
 
@@ -93,7 +93,7 @@ async def test_a_stream_that_is_not_shown_is_not_recovered(
         for key in ("r", "R"):
             await console.press(key)
             assert console.app.screen is console.screen
-            assert console.toasts()[-1] == "no stream is chosen"
+            assert "no stream is chosen" in console.toasts()[-1]
         assert not console.source.commands
 
 
@@ -160,7 +160,7 @@ async def test_all_that_are_marked_are_recovered(
         assert "End and restart 2 marked streams?" in console.shown()
         typed = "2 marked streams".replace(" ", "_")
         await console.press(*("space" if key == "_" else key for key in typed), "enter")
-        marked = [str(s) for s in console.screen.listed.order[:2]]
+        marked = [str(s) for s in console.screen.home.listed.order[:2]]
         asked = console.source.commands
         assert [(c.stream, c.remedy) for c in asked if isinstance(c, inputs.RecoverStream)] == [
             (name, "hard") for name in marked

@@ -21,7 +21,7 @@ def _source(tmp_path: Path, *lines: str) -> ScriptedSource:
 
 
 def _log_text(console: Console) -> str:
-    log = console.screen.log_view
+    log = console.screen.home.details.log_view
     return "\n".join(log.render_line(y).text.rstrip() for y in range(log.content_size.height))
 
 
@@ -51,14 +51,14 @@ async def test_scrolling_up_stops_following_and_end_resumes(
         await console.press("end")
         assert "news" in _log_text(console)
         await console.press("g", "F")
-        assert console.screen.log_view.is_following
+        assert console.screen.home.details.log_view.is_following
 
 
 async def test_finding(open_console: OpenConsole, tmp_path: Path) -> None:
     """/ finds while typing and counts; n and N go round; escape forgets."""
     source = _source(tmp_path, *[f"line {n} {'hit' if n % 30 == 5 else ''}" for n in range(100)])
     async with open_console(source) as console:
-        log = console.screen.log_view
+        log = console.screen.home.details.log_view
         await console.press("l", "slash")
         await console.type("HIT")
         assert log.hits == [5, 35, 65, 95]
@@ -83,7 +83,7 @@ async def test_wrapping(open_console: OpenConsole, tmp_path: Path) -> None:
     async with open_console(_source(tmp_path, long, "short")) as console:
         await console.press("l", "w")
         assert "<199>" in _log_text(console)
-        assert console.screen.log_view.line_count > 10
+        assert console.screen.home.details.log_view.line_count > 10
         await console.pilot.resize_terminal(160, 45)
         await settle(console.pilot)
         assert "<199>" in _log_text(console)
@@ -112,7 +112,7 @@ async def test_moving_the_cursor_changes_the_log(open_console: OpenConsole, tmp_
         assert "hello from talker" in _log_text(console)
         await console.press("j")
         assert "no output yet" in _log_text(console)
-        console.source.finish(str(console.screen.listed.cursor))
+        console.source.finish(str(console.screen.home.listed.cursor))
         await console.frame()
         assert "it wrote nothing" in _log_text(console)
 
@@ -138,7 +138,7 @@ async def test_a_line_of_ninety_thousand_characters(
     async with open_console(source) as console:
         assert "after" in _log_text(console)
         await console.press("l", "w", "g")
-        assert console.screen.log_view.line_count < 200
+        assert console.screen.home.details.log_view.line_count < 200
         assert max(map(len, console.shown().splitlines())) <= 120
 
 
@@ -146,7 +146,7 @@ async def test_a_long_log_stays_bounded(open_console: OpenConsole, tmp_path: Pat
     """The oldest lines go when there are too many; the end is always there."""
     source = _source(tmp_path, "begin")
     async with open_console(source) as console:
-        log = console.screen.log_view
+        log = console.screen.home.details.log_view
         source.speak("talker", *[f"line {n}" for n in range(30_000)])
         while log.text_at(log.line_count - 1) != "line 29999":
             await console.frame()
@@ -156,7 +156,7 @@ async def test_a_long_log_stays_bounded(open_console: OpenConsole, tmp_path: Pat
 
 async def _read_on(console: Console) -> None:
     """Pull frames until the log's end is shown, however little of it a frame may take."""
-    log = console.screen.log_view
+    log = console.screen.home.details.log_view
     async with asyncio.timeout(20):
         while log._window is None or log._window.behind:
             await console.frame()
@@ -169,7 +169,7 @@ async def test_the_window_is_never_passed_off_as_the_log(
     numbers = [f"number {n}" for n in range(40_000)]
     source = _source(tmp_path, "FIRST word", *numbers, "the LAST word")
     async with open_console(source, size=(140, 36)) as console:
-        log = console.screen.log_view
+        log = console.screen.home.details.log_view
         await _read_on(console)
         assert "LAST word" in _log_text(console)
         assert "lines of 1M" in console.shown()
@@ -224,7 +224,7 @@ async def test_a_line_without_an_end_is_a_line(open_console: OpenConsole, tmp_pa
     source = _source(tmp_path, "before")
     log_of_it = (tmp_path / "logs" / "talker.1.log").open("a", encoding="utf-8")
     async with open_console(source) as console:
-        log = console.screen.log_view
+        log = console.screen.home.details.log_view
         log_of_it.write("panic: " + "x" * 300)
         log_of_it.flush()
         await console.frame()

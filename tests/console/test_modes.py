@@ -9,9 +9,8 @@ import pytest
 
 from anabranch.core import calls, inputs
 from anabranch.core.ids import StreamId
-from anabranch_console.screens.modes import MODES
-from anabranch_console.screens.run_screen import RunScreen
-from anabranch_console.verbs import VERBS, Scope
+from anabranch_console.built_in_verbs import BUILT_IN
+from anabranch_console.screens.run_screen import MODES, RunScreen
 from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView
 from tests.console.conftest import Console, OpenConsole, settle
@@ -65,7 +64,7 @@ async def test_every_mode_is_reached_by_digit_name_and_palette(
         for mode in MODES:
             await console.command(mode)
             assert console.screen.mode == mode
-        hits = {hit.id for hit in console.screen.palette_hits()}
+        hits = console.hits()
         assert hits > set(MODES)
         await console.press("ctrl+p")
         await console.type("locks")
@@ -73,7 +72,7 @@ async def test_every_mode_is_reached_by_digit_name_and_palette(
         assert console.screen.mode == "locks"
         await console.press("escape")
         assert console.screen.mode == "streams"
-        assert console.app.focused is console.screen.table
+        assert console.app.focused is console.screen.home.table
 
 
 async def test_a_run_without_coordination_shows_no_tabs_at_home(
@@ -82,7 +81,7 @@ async def test_a_run_without_coordination_shows_no_tabs_at_home(
     """They come with the first visit, or with the first thing to see there."""
     async with open_console() as console:
         assert "2 Locks" not in console.shown()
-        assert not console.screen.panes
+        assert list(console.screen.panes) == ["streams"]
         await console.press("2")
         assert "2 Locks" in console.shown()
         assert "nobody holds a lock" in console.shown()
@@ -105,7 +104,7 @@ async def test_keys_of_the_streams_mean_nothing_elsewhere(
     async with open_console(source) as console:
         await console.press("2", "space", "o", "l", "left_square_bracket")
         assert console.screen.mode == "locks"
-        assert not console.screen.listed.marked
+        assert not console.screen.home.listed.marked
         await console.command("log unit")
         assert console.screen.mode == "streams"
 
@@ -118,11 +117,11 @@ async def test_a_command_opens_what_it_names(verb: str, open_console: OpenConsol
         await console.press("2")
         await console.command(f"{verb} unit")
         assert console.screen.mode == "streams"
-        assert console.screen.listed.cursor == "unit"
-        assert console.screen.tab == verb
+        assert console.screen.home.listed.cursor == "unit"
+        assert console.screen.home.details.tab == verb
         await console.command(f"{verb} nobody")
         assert "there is no stream 'nobody'" in console.toasts()[-1]
-        assert console.screen.listed.cursor == "unit"
+        assert console.screen.home.listed.cursor == "unit"
 
 
 TOLD = {
@@ -148,10 +147,10 @@ async def test_every_verb_of_a_pane_is_reachable_by_its_keys(
 
     monkeypatch.setattr(RunScreen, "action_verb", note)
     async with open_console(source) as console:
-        for scope in (Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES, Scope.CONFLICTS):
-            console.screen.go_to(scope.value)
+        for pane in ("locks", "history", "messages", "conflicts"):
+            console.screen.go_to(pane)
             await settle(console.pilot)
-            for verb in (v for v in VERBS if v.scope in (scope, Scope.TRAVEL)):
+            for verb in (*BUILT_IN.of_owner(pane), *BUILT_IN.of_owner("travel")):
                 for key in verb.keys:
                     await console.press(*key.split())
                     assert done[-1] == verb.id, key
@@ -169,7 +168,7 @@ async def test_every_pane_works_in_every_size(
             await console.press("enter", "f")
             assert detail in console.shown()
             await console.press("escape", "escape")
-            assert console.screen.main_view.has_focus
+            assert console.screen.pane.main_view.has_focus
             assert told in console.shown()
             assert all(len(line) <= size[0] for line in console.shown().splitlines())
 
@@ -269,7 +268,9 @@ async def test_a_dead_letter_is_sent_again_or_why_not(
             await console.command(f"{verb} {'9' * 4400}")
         for told in console.toasts()[-5:]:
             assert len(told) < 500, "a sentence is read, not scrolled"
-            assert "is no number of a message" in told or "no moment" in told or "version" in told
+            assert (
+                "not the number of a message" in told or "not a moment" in told or "version" in told
+            )
         assert len(console.source.commands) == 2, "what is no number is not asked for"
 
 
@@ -352,7 +353,7 @@ async def test_hostile_text_stays_text(open_console: OpenConsole, tmp_path: Path
     async with open_console(source) as console:
         for key in TOLD:
             await console.press(key)
-            rows = console.screen.panes[console.screen.mode].grid.rows
+            rows = console.grid(console.screen.mode).rows
             for _ in rows:
                 assert not set(console.shown()) & set("\x1b\x07\x9b\u202e")
                 await console.press("j")
@@ -398,7 +399,7 @@ async def test_a_thousand_locks_cost_what_is_visible(
         await _quiet(console, painted)
         call(source, calls.Lock, "s-01", path="src/module_0000.py")
         await console.frame()
-        height = console.screen.main_view.size.height
+        height = console.screen.pane.main_view.size.height
         assert "1 waited for" in console.shown()
         assert painted["formatted"] <= 4 * height
         await _quiet(console, painted)
@@ -417,7 +418,7 @@ async def test_ten_thousand_versions_cost_what_is_visible(
     async with open_console(source) as console:
         await console.press("3")
         assert "version 10000" in console.shown()
-        height = console.screen.main_view.size.height
+        height = console.screen.pane.main_view.size.height
         painted.clear()
         await console.press("j", "pagedown", "G")
         assert "1 of 10000" not in console.shown()
@@ -453,7 +454,7 @@ async def test_a_wait_behind_a_folder_is_seen_from_both_sides(
         shown = console.shown()
         assert "Locks 2 · 2 waited for" in shown
         assert "nobody" not in shown.split("Cycles")[0]
-        console.screen.panes["locks"].grid.put_cursor(1)
+        console.grid("locks").put_cursor(1)
         await console.frame()
         await console.command("revoke src/")
         shown = console.shown()

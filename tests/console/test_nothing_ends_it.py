@@ -6,13 +6,18 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.events import Key, MouseDown, MouseUp
 from textual.screen import ModalScreen
 
+from anabranch_console.built_in_verbs import BUILT_IN
+from anabranch_console.panes.plugins import PluginsPane
+from anabranch_console.registry import Known
+from anabranch_console.screens.anywhere import Anywhere
 from anabranch_console.screens.dialogs import Choose
-from anabranch_console.verbs import VERBS, Verb
+from anabranch_console.verbs import Verb
 from anabranch_console.widgets.command_bar import CommandBar, Purpose
 from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.coordination import coordinated_source
@@ -70,9 +75,9 @@ async def leave_everything(console: Console) -> None:
             break
         await press(console, "escape")
     console.screen.bar.close()
-    if console.screen.mode != "streams" or not console.screen.table.has_focus:
+    if console.screen.mode != "streams" or not console.screen.home.table.has_focus:
         console.screen.go_to("streams")
-        console.screen.table.focus()
+        console.screen.home.table.focus()
         await calm(console)
     assert console.app.screen is console.screen
 
@@ -105,10 +110,11 @@ async def test_every_verb_is_done_by_key_and_by_name(
     """With and without an argument, of the right sort and of none, and agreed to where it asks."""
     source = SOURCES[name](tmp_path)
     async with open_console(source) as console:
-        for verb in VERBS:
+        for known in BUILT_IN.known.values():
+            verb = known.verb
             answer = leave_everything if verb.id == "quit" else agree
             await leave_everything(console)
-            await _by_key(console, verb)
+            await _by_key(console, known)
             await answer(console)
             for argument in _arguments(console, verb, name):
                 await leave_everything(console)
@@ -119,20 +125,20 @@ async def test_every_verb_is_done_by_key_and_by_name(
         assert "Streams" in console.shown()
 
 
-async def _by_key(console: Console, verb: Verb) -> None:
+async def _by_key(console: Console, known: Known) -> None:
     """Press the key where it means the verb."""
-    if verb.scope.value in {v.id for v in VERBS}:
-        await say(console, verb.scope.value)
-    elif verb.scope.value == "log":
+    if known.pane:
+        await say(console, known.pane)
+    if known.owner == "log":
         await press(console, "l")
-    await press(console, *verb.keys[0].split(" "))
+    await press(console, *known.verb.keys[0].split(" "))
 
 
-def _arguments(console: Console, verb: Verb, run: str) -> tuple[str, ...]:
+def _arguments(console: Console, verb: Verb[Any], run: str) -> tuple[str, ...]:
     """Return what to give a verb: nothing and nonsense in one run, what it takes in the other."""
     if run == "plain" or not verb.args:
         return ("", HOSTILE)
-    return tuple(console.screen.completable().get(verb.completes, ())[:1])
+    return tuple(list(console.screen.completable().get(verb.completes, ()))[:1])
 
 
 async def test_whatever_is_done_twice_counts_once(
@@ -153,12 +159,14 @@ async def test_whatever_is_done_twice_counts_once(
             assert len(console.app.screen_stack) <= 2
             await leave_everything(console)
             for y in (17, 18, 19) if not leaving else ():
-                console.screen.hold_off_seconds = 0.0
+                console.screen.steering.hold_off_seconds = 0.0
                 await press(console, *opening)
-                console.screen.hold_off_seconds = 60.0  # for what comes up under the second click
+                console.screen.steering.hold_off_seconds = (
+                    60.0  # for what comes up under the second click
+                )
                 await click_twice(console, 60, y)
                 await leave_everything(console)
-            console.screen.hold_off_seconds = 0.0
+            console.screen.steering.hold_off_seconds = 0.0
             assert console.app.is_running, (opening, console.app.return_value, console.app.faults)
 
 
@@ -199,12 +207,19 @@ async def test_an_error_in_a_verb_is_told_and_kept(
         raise RuntimeError("nobody [red]foresaw[/] this")
 
     async with open_console() as console:
-        screen = console.screen
-        for name in ("do_sort_left", "_sorted_by", "_leave", "_look_up"):
-            monkeypatch.setattr(screen, name, broken)
+        home = console.screen.home
+        plugins = console.screen.pane_of("plugins")
+        assert isinstance(plugins, PluginsPane)
+        for owner, name in (
+            (home, "step_sort"),
+            (home, "_sort_by"),
+            (Anywhere, "_leave"),
+            (plugins.changes, "look_up"),
+        ):
+            monkeypatch.setattr(owner, name, broken)
         await console.press("less_than_sign", "o", "enter", "q", "c", "9", "1")
-        monkeypatch.setattr(screen.table, "strip_at", broken)
-        screen.table.refresh()
+        monkeypatch.setattr(home.table, "strip_at", broken)
+        home.table.refresh()
         await settle(console.pilot)
         monkeypatch.undo()
         await console.press("j", "2")
@@ -223,5 +238,7 @@ async def test_the_store_waits_for_nobody_who_left(
     answer: Future[bool] = Future()
     source = coordinated_source(tmp_path)
     async with open_console(source) as console:
-        console.screen._asked = answer
+        plugins = console.screen.pane_of("plugins")
+        assert isinstance(plugins, PluginsPane)
+        plugins.changes._asked = answer
     assert answer.result(5) is False

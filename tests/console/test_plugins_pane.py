@@ -36,7 +36,7 @@ async def test_it_shows_calls_time_faults_and_what_the_plan_has_it_for(
 ) -> None:
     async with open_console(source) as console:
         await console.press("9")
-        rows = {row.strategy: row for row in console.screen.panes["plugins"].grid.rows}
+        rows = {row.strategy: row for row in console.grid("plugins").rows}
         assert {"barrier", "progressive", "longest-first", "retry", "sequential"} <= set(rows)
         shown = console.shown()
         for told in ("in use", "4 calls, 0.50 ms each", "final", "1 set aside"):
@@ -142,7 +142,7 @@ async def test_however_often_it_is_visited_what_is_installed_is_read_once_at_a_t
 
 async def choose(console: Console, strategy: str) -> None:
     """Move the cursor down to a strategy."""
-    pane = console.screen.panes["plugins"]
+    pane = console.grid("plugins")
     while pane.chosen is not None and pane.chosen.strategy != strategy:
         await console.press("down")
 

@@ -22,9 +22,9 @@ from tests.console.scripted_source import (
 
 
 async def _choose(console: Console, name: str) -> None:
-    position = console.screen.listed.position_of(name)  # type: ignore[arg-type]
+    position = console.screen.home.listed.position_of(name)  # type: ignore[arg-type]
     assert position is not None
-    console.screen.table.put_cursor(position)
+    console.screen.home.table.put_cursor(position)
     await settle(console.pilot)
 
 
@@ -107,7 +107,7 @@ async def test_what_is_asked_is_seen_however_much_there_is_to_say(
     """What is to be typed, and that it cannot be undone: the middle of the rest goes instead."""
     for size in ((120, 24), (80, 24), (60, 15)):
         async with open_console(size=size) as console:
-            console.screen.listed.marked.update(
+            console.screen.home.listed.marked.update(
                 s for s, row in console.screen.model.rows.items() if row.state == "running"
             )
             await console.command("recover")
@@ -148,7 +148,7 @@ async def test_cancel_is_what_happens_by_itself(
 async def test_a_hasty_yes_is_no_yes(open_console: OpenConsole) -> None:
     """A y in the first moment was typed for something else."""
     async with open_console() as console:
-        console.screen.hold_off_seconds = 60.0
+        console.screen.steering.hold_off_seconds = 60.0
         await _choose(console, "unit")
         await console.press("x", "s", "y", "tab", "enter")
         assert console.source.commands == []
@@ -180,7 +180,7 @@ async def test_marked_streams_are_stopped_together(open_console: OpenConsole) ->
             "auth-session",
             "auth-tokens",
         ]
-        assert console.screen.listed.marked == set()
+        assert console.screen.home.listed.marked == set()
 
 
 async def test_a_refusal_is_shown_word_for_word(

@@ -189,7 +189,7 @@ async def test_an_event_can_be_travelled_to(
         await console.command("live")
         told = " ".join(console.toasts())
         assert "there is no version 99 in this run" in told
-        assert "'yesterday' is no moment" in told
+        assert "'yesterday' is not a moment" in told
         assert "the newest is 7" in told
         assert "this is live" in told
 

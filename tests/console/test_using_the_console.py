@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from textual.events import Paste
 
+from anabranch_console.built_in_verbs import BUILT_IN
 from anabranch_console.screens.run_screen import RunScreen
-from anabranch_console.verbs import VERBS, Scope
 from anabranch_console.widgets.command_bar import CommandBar, Purpose
+from anabranch_console.widgets.line_view import LineView
 from tests.console.conftest import OpenConsole, settle
 from tests.console.scripted_source import ScriptedSource, demo_source, plan_of, stream
 
@@ -21,13 +22,7 @@ async def test_the_first_picture_has_everything(open_console: OpenConsole) -> No
         for needed in ("split-auth", "● running", "Streams 13", "FILES", "Log", "Events", "Quit"):
             assert needed in shown
         assert "overhead 1.2 %" in shown
-        assert console.screen.focused is console.screen.table
-
-
-ELSEWHERE = (
-    *(Scope.LOCKS, Scope.HISTORY, Scope.MESSAGES, Scope.CONFLICTS, Scope.GUARDIAN),
-    Scope.PLUGINS,
-)
+        assert console.screen.focused is console.screen.home.table
 
 
 @pytest.fixture
@@ -42,17 +37,20 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             original(self, name, argument)
 
     monkeypatch.setattr(RunScreen, "action_verb", note)
+    monkeypatch.setattr(LineView, "action_move", lambda self, way: done.append(way))
     return done
 
 
 async def test_every_verb_is_reachable_by_key(open_console: OpenConsole, done: list[str]) -> None:
     """By its own keys, or by the menu's key and then its own (in the other modes: there)."""
     async with open_console() as console:
-        for verb in VERBS:
-            if verb.scope in ELSEWHERE:
+        home = console.screen.home
+        for known in BUILT_IN.known.values():
+            verb = known.verb
+            if known.pane not in ("", "streams"):
                 continue
-            console.screen.listed.move_to(1 if verb.id == "retry" else 3)
-            (console.screen.log_view if verb.scope is Scope.LOG else console.screen.table).focus()
+            home.listed.move_to(1 if verb.id == "retry" else 3)
+            (home.details.log_view if known.owner == "log" else home.table).focus()
             await settle(console.pilot)
             for key in verb.keys:
                 await console.press(*key.split())
@@ -66,7 +64,7 @@ async def test_every_verb_is_reachable_by_command(
 ) -> None:
     """By its name in the command bar."""
     async with open_console() as console:
-        for verb in VERBS:
+        for verb in BUILT_IN:
             console.screen.bar.bar.post_message(CommandBar.Entered(Purpose.COMMAND, verb.id))
             await settle(console.pilot)
             assert done[-1] == verb.id
@@ -77,13 +75,12 @@ async def test_every_verb_is_reachable_by_command(
 async def test_the_palette_offers_every_verb(open_console: OpenConsole) -> None:
     """ctrl+p opens the palette; each verb is in it, and enter does the best hit."""
     async with open_console() as console:
-        offered = {hit.id for hit in console.screen.palette_hits()}
-        assert {verb.id for verb in VERBS} <= offered
+        assert {verb.id for verb in BUILT_IN} <= console.hits()
         await console.press("ctrl+p")
         assert "Find a command" in console.shown()
         await console.type("reverse")
         await console.press("enter")
-        assert console.screen.listed.is_reversed
+        assert console.screen.home.listed.is_reversed
         await console.press("ctrl+p")
         await console.type("zzz")
         assert "nothing is called so" in console.shown()
@@ -97,26 +94,26 @@ async def test_the_palette_goes_to_streams(open_console: OpenConsole) -> None:
         await console.press("ctrl+p")
         await console.type("go e2e")
         await console.press("enter")
-        assert console.screen.listed.cursor == "e2e"
+        assert console.screen.home.listed.cursor == "e2e"
 
 
 async def test_moving_by_keys_and_mouse(open_console: OpenConsole) -> None:
     """vim keys, arrows, page keys, a click and the wheel."""
     async with open_console(size=(80, 16)) as console:
-        listed = console.screen.listed
+        listed = console.screen.home.listed
         await console.press("j", "j", "down", "k")
         assert listed.cursor == "schema"
         await console.press("G")
         assert listed.cursor == "release-notes"
-        assert console.screen.table.top > 0
+        assert console.screen.home.table.top > 0
         await console.press("g")
-        assert (listed.cursor, console.screen.table.top) == ("lint", 0)
+        assert (listed.cursor, console.screen.home.table.top) == ("lint", 0)
         await console.press("pagedown")
-        assert listed.cursor_index == console.screen.table.visible_lines - 1
+        assert listed.cursor_index == console.screen.home.table.visible_lines - 1
         await console.pilot.click("#streams", offset=(5, 4))
-        assert listed.cursor_index == console.screen.table.top + 2
+        assert listed.cursor_index == console.screen.home.table.top + 2
         await console.pilot._post_mouse_events([_wheel()], "#streams", (5, 5))
-        assert console.screen.table.top > 0
+        assert console.screen.home.table.top > 0
 
 
 def _wheel() -> type:
@@ -133,11 +130,11 @@ async def test_filtering_live(open_console: OpenConsole) -> None:
         assert "5 of 13" in console.shown()
         await console.press("enter")
         assert "/state:run" in console.shown()
-        assert console.screen.focused is console.screen.table
+        assert console.screen.focused is console.screen.home.table
         await console.press("escape")
-        assert len(console.screen.listed.order) == 13
+        assert len(console.screen.home.listed.order) == 13
         await console.command("filter cpu>90")
-        assert console.screen.listed.order == ["unit"]
+        assert console.screen.home.listed.order == ["unit"]
         await console.command("filter nothing-like-it")
         assert "no stream matches" in console.shown()
         assert "no stream is chosen" in console.shown(), "nothing is told of a stream not shown"
@@ -151,13 +148,13 @@ async def test_a_filter_follows_the_streams(open_console: OpenConsole) -> None:
         console.source.finish("unit")
         console.source.pass_time(1.0)
         await console.frame()
-        assert "unit" not in console.screen.listed.order
+        assert "unit" not in console.screen.home.listed.order
 
 
 async def test_sorting(open_console: OpenConsole) -> None:
     """By picker, by command, by < and >, reversed, and by a click on a title."""
     async with open_console(size=(160, 36)) as console:
-        listed = console.screen.listed
+        listed = console.screen.home.listed
         await console.command("sort state")
         assert listed.order[0] == "types"
         await console.press("O")
@@ -176,12 +173,12 @@ async def test_sorting(open_console: OpenConsole) -> None:
 async def test_the_drawer_on_a_narrow_terminal(open_console: OpenConsole) -> None:
     """Below 100 columns the details open over the table with enter, and escape closes them."""
     async with open_console(size=(80, 24)) as console:
-        assert not console.screen.facts.region
+        assert not console.screen.home.details.facts.region
         await console.press("enter")
-        assert console.screen.facts.region
-        assert console.screen.focused is console.screen.log_view
+        assert console.screen.home.details.facts.region
+        assert console.screen.focused is console.screen.home.details.log_view
         await console.press("escape")
-        assert not console.screen.facts.region
+        assert not console.screen.home.details.facts.region
 
 
 @pytest.mark.parametrize("size", [(60, 16), (80, 24), (100, 24), (120, 36), (200, 50)])
@@ -216,7 +213,7 @@ async def test_a_full_pane(open_console: OpenConsole) -> None:
     """f gives a pane the whole screen, and takes it back."""
     async with open_console() as console:
         await console.press("f")
-        assert console.screen.table.region.width == 120
+        assert console.screen.home.table.region.width == 120
         await console.press("f", "tab", "tab", "f")
         assert console.screen.events_pane.region.height > 30
         await console.press("escape")
@@ -234,7 +231,7 @@ async def test_tabs_answer_why(open_console: OpenConsole) -> None:
         await console.press("right_square_bracket")
         assert "rerunning 1 failed test" in console.shown()
         await console.press("left_square_bracket")
-        assert console.screen.tab == "plan"
+        assert console.screen.home.details.tab == "plan"
 
 
 async def test_the_theme_picker_previews(open_console: OpenConsole) -> None:
@@ -269,7 +266,7 @@ async def test_ctrl_c_copies_or_hints_and_never_quits(open_console: OpenConsole)
         assert "nothing is selected" in console.toasts()[-1]
         await console.press("x", "ctrl+c", "escape")
         assert console.app.is_running
-        console.screen.log_view.text_select_all()
+        console.screen.home.details.log_view.text_select_all()
         await console.press("ctrl+c")
         assert console.app.clipboard.startswith("All checks passed!")
 
@@ -287,7 +284,7 @@ async def test_a_failing_engine_is_no_traceback(
         await console.frame()
         assert "journal is gone" in console.shown()
         await console.press("j")
-        assert console.screen.listed.cursor == "types"
+        assert console.screen.home.listed.cursor == "types"
 
 
 async def test_events_follow_until_somebody_scrolls_up(

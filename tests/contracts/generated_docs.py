@@ -9,7 +9,7 @@ from pathlib import Path
 
 from anabranch.core.events import event_types, wire_name
 from anabranch.core.model.lifecycle import Phase, diagram, public_state
-from anabranch_console.verbs import keys_markdown
+from anabranch_console.built_in_verbs import keys_markdown
 from tests.contracts import core_map
 from tests.contracts.hook_docs import hooks
 from tests.contracts.strategy_docs import strategies

@@ -59,6 +59,14 @@ something else than text is told by name, and after three times asked no more. W
 escaped before it is shown.
 """
 
+PANE_PARTS = (
+    console_hooks.PaneColumn,
+    console_hooks.PaneRow,
+    console_hooks.PaneVerb,
+    console_hooks.RunCommand,
+)
+"""What a pane with columns and verbs is made of."""
+
 CONSOLE_PROOF = "tests/console/test_console_plugins.py"
 
 
@@ -75,31 +83,37 @@ def hooks() -> str:
     lines.append(CONSOLE_HEAD)
     for name in hook_names(console_hooks.ConsoleHooks):
         lines += _hook(getattr(console_hooks.ConsoleHooks, name), console_hooks, CONSOLE_PROOF)
+        if name == "anabranch_console_panes":
+            lines += [line for part in PANE_PARTS for line in _struct(part)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _hook(function: Any, module: ModuleType, proof: str) -> list[str]:
     text, _, added = (inspect.getdoc(function) or "").partition(".. versionadded::")
     brought = _brought(function)
-    protocol = getattr(module, brought, None)
+    protocols = [getattr(module, name, None) for name in brought]
     return [
         f"## `{function.__name__}`",
         "",
         " ".join(text.split()).replace("``", "`"),
         "",
-        f"Returns any number of `{brought}`. Since {added.strip()}.",
+        f"Returns any number of {_or(brought)}. Since {added.strip()}.",
         "",
-        *(_protocol(protocol) if protocol is not None else []),
+        *(line for protocol in protocols if protocol is not None for line in _protocol(protocol)),
         f"Tested in `{proof}`.",
         "",
     ]
 
 
-def _brought(function: Any) -> str:
-    told = str(inspect.get_annotations(function)["return"])
-    found = re.search(r"\[(?:.*\.)?(\w+)\]", told)
-    assert found is not None, told
-    return found[1]
+def _or(names: list[str]) -> str:
+    return " or ".join(f"`{name}`" for name in names)
+
+
+def _brought(function: Any) -> list[str]:
+    returned = str(inspect.get_annotations(function)["return"])
+    found = re.search(r"\[(.*)\]", returned)
+    assert found is not None, returned
+    return [name.rpartition(".")[2].strip() for name in found[1].split("|")]
 
 
 def _protocol(protocol: Any) -> list[str]:

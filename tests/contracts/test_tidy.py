@@ -156,3 +156,36 @@ def _is_named(path: Path, everything: str, words: set[str]) -> bool:
         ways = (f'"{path.stem}"', f".{path.stem} import", f"cli import {path.stem}")
         return any(way in everything for way in ways)
     return path.stem in words or path.name in words
+
+
+def test_no_class_is_continued_in_a_subclass(modules: Modules) -> None:
+    """A class is not cut in two to fit a page: what is inherited once only belongs together.
+
+    A class of ours that has a single subclass and is used for nothing else is the lower half of
+    a tower. (A screen of seven storeys stood here.)
+    """
+    subclasses: dict[str, list[str]] = {}
+    used: set[str] = set()
+    for _, tree in modules.values():
+        bases = {
+            id(part)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef)
+            for base in node.bases
+            for part in ast.walk(base)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                for base in node.bases:
+                    name = base.value if isinstance(base, ast.Subscript) else base
+                    subclasses.setdefault(ast.unparse(name), []).append(node.name)
+            elif isinstance(node, ast.Name) and id(node) not in bases:
+                used.add(node.id)
+    own = {
+        node.name
+        for _, tree in modules.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and "Protocol" not in map(ast.unparse, node.bases)
+    }
+    halves = {b: s for b, s in subclasses.items() if len(s) == 1 and b in own - used}
+    assert not halves

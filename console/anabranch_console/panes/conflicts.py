@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual import on
-from textual.message import Message
-
+from anabranch.core.events import Resolution
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import HandBack, ResolveConflict, TellConflict
+from anabranch.core.views.conflicts import undecided
 from anabranch.errors import AnabranchError
+from anabranch.paths import RunFolder
 from anabranch_console.lines import Line, Span, wrap
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.panes import deciding
+from anabranch_console.panes.grid_pane import GridPane
+from anabranch_console.panes.pane import MenuItem
 from anabranch_console.presenters.conflict_lines import (
     ConflictRow,
     conflict_columns,
@@ -21,34 +25,32 @@ from anabranch_console.presenters.conflict_lines import (
     conflict_text,
     decision_detail,
 )
+from anabranch_console.presenters.consequences import of_deciding
 from anabranch_console.presenters.wording import listing, safe
 from anabranch_console.run_model import RunModel
-from anabranch_console.verbs import Scope
+from anabranch_console.screens.dialogs import Choice
+from anabranch_console.steering import Steering
+from anabranch_console.verbs import Verb
 
 if TYPE_CHECKING:
-    from anabranch.engine.settling import SideTexts
+    from anabranch.engine.settling import PlainChoice, SideTexts
 
 TEXTS_KEPT = 40
 FORESEEN_TEXTS_SECONDS = 5.0
 
 
-class ConflictsPane(Pane[ConflictRow]):
+class ConflictsPane(GridPane[ConflictRow]):
     """One row a conflicted path; beside it both sides, read from git in a thread."""
 
-    name_of = "conflicts"
+    name_of = where = of_pane = "conflicts"
     title = "Conflicts"
-    scope = Scope.CONFLICTS
-    told_when_empty = "nothing is in conflict, as far as anybody knows"
+    full_title = "Conflicts"
+    when_empty = "nothing is in conflict, as far as anybody knows"
 
-    class Read(Message):
-        """Both sides of a row were read, or why they cannot be."""
-
-        def __init__(self, key: object, texts: SideTexts | str) -> None:
-            super().__init__()
-            self.key, self.texts = key, texts
-
-    def __init__(self, model: RunModel) -> None:
-        super().__init__(model, conflict_columns(lambda: self.glyphs), lambda row: row.key)
+    def __init__(self, model: RunModel, steering: Steering) -> None:
+        super().__init__(
+            model, steering, conflict_columns(lambda: self.glyphs), lambda row: row.key
+        )
         self._texts: OrderedDict[object, tuple[float, SideTexts | str | None]] = OrderedDict()
         self._drawn: tuple[object, object, int, list[Line]] | None = None
 
@@ -128,11 +130,12 @@ class ConflictsPane(Pane[ConflictRow]):
             self._texts.move_to_end(row.key)
             if len(self._texts) > TEXTS_KEPT:
                 self._texts.popitem(last=False)
-            self.run_worker(partial(self._read, row), thread=True, group="sides")
+            self.steering.in_thread(partial(self._read, row), self._show_sides, "sides")
             return before
         return known[1]
 
-    def _read(self, row: ConflictRow) -> None:
+    def _read(self, row: ConflictRow) -> tuple[object, SideTexts | str]:
+        """Return both sides of a row, or why they cannot be read, beside its key."""
         from anabranch.engine import settling  # it brings what the first picture does not need
 
         state = self.model.live_state
@@ -145,11 +148,167 @@ class ConflictsPane(Pane[ConflictRow]):
                 texts = settling.texts_foreseen(repo, state, row.streams, row.path)
         except AnabranchError as error:
             texts = f"the sides cannot be read: {error.message}"
-        self.post_message(self.Read(row.key, texts))
+        return row.key, texts
 
-    @on(Read)
-    def _show_sides(self, message: Read) -> None:
-        known = self._texts.get(message.key)
-        if known is not None and known[1] != message.texts:
-            self._texts[message.key] = (known[0], message.texts)
+    def _show_sides(self, read: tuple[object, SideTexts | str]) -> None:
+        key, texts = read
+        known = self._texts.get(key)
+        if known is not None and known[1] != texts:
+            self._texts[key] = (known[0], texts)
             self.paint_detail()
+
+    # --- verbs -----------------------------------------------------------------------------------
+
+    def take_side(self, choice: PlainChoice) -> None:
+        """Take one side, or both, for the chosen path; the last one only after a question."""
+        row = self.chosen
+        if row is None or row.conflict is None:
+            return
+        make = deciding.by_choice(self.model.live_state, row.conflict, row.path, choice)
+        left = [p for p in undecided(self.model.live_state, row.conflict) if p != row.path]
+        if left:  # what is not the last can be decided again
+            self._decide(make)
+        else:
+            self.steering.confirm(of_deciding(row, choice), partial(self._decide, make))
+
+    def edit(self, argument: str) -> None:
+        """Let an editor settle the chosen path."""
+        row, state = self.chosen, self.model.live_state
+        if row is None or row.conflict is None:
+            return
+        try:
+            text = deciding.text_to_edit(state, row.conflict, row.path)
+            edited = deciding.edited(self.app, row.path.path, text)
+        except AnabranchError as error:
+            self.steering.tell("warning", error.message)
+            return
+        if edited == text:
+            self.steering.tell("info", "nothing was changed, so nothing was decided")
+        else:
+            self._decide(deciding.by_text(state, row.path, edited))
+
+    def settle(self, argument: str) -> None:
+        """Let a command settle the conflict, or have it typed."""
+        row, state = self.chosen, self.model.live_state
+        if row is None or row.conflict is None:
+            return
+        if not argument.strip():
+            plan = state.point_plan(row.point) if row.point else None
+            self.steering.ask_in_bar(f"settle {plan.resolver if plan else ''}")
+            return
+        self.steering.tell("info", "the command is at work")
+        home = RunFolder(self.model.source.folder)
+        self._decide(deciding.by_command(state, home, row.conflict, argument))
+
+    def _decide(self, make: deciding.Making) -> None:
+        """Make a decision in a thread, as git has a part in it, and send it."""
+        self.steering.in_thread(lambda: deciding.decided(make), self._send_decision, "deciding")
+
+    def _send_decision(self, made: tuple[Resolution, ...] | str) -> None:
+        if isinstance(made, str):
+            self.steering.tell("warning", made)
+        elif made:
+            self.steering.steer(ResolveConflict(resolutions=made))
+            self.go_to_next()
+
+    def hand_back(self, argument: str) -> None:
+        """Hand the conflict back to a stream: ``STREAM [NOTE]``, or ask which."""
+        name, _, note = argument.strip().partition(" ")
+        row = self.chosen
+        if name:
+            self._hand_to(name, note)
+        elif row is not None and row.conflict is not None:
+            late = str(row.conflict.late)
+            choices = [
+                Choice(
+                    str(s),
+                    str(number),
+                    f"{s} does its work again",
+                    "on top of what the others brought"
+                    if s == late
+                    else "on top of the other side",
+                )
+                for number, s in enumerate(reversed(row.streams), 1)
+            ]
+            self.steering.choose("Hand the conflict back", choices, self._hand_to, late)
+
+    def _hand_to(self, name: str, note: str = "") -> None:
+        self.steering.steer(HandBack(stream=StreamId(name), note=note))
+
+    def tell_both(self, argument: str) -> None:
+        """Tell both streams of a foreseen conflict about it."""
+        row = self.chosen
+        if row is not None and len(row.streams) == 2:
+            self.steering.steer(TellConflict(streams=(row.streams[0], row.streams[1])))
+
+    def none_waits(self, argument: str) -> str | None:
+        """Say so if what is chosen does not wait for a decision."""
+        waits = bool(argument) or bool(self.chosen and self.chosen.waits)
+        return None if waits else "no path that waits for a decision is chosen"
+
+    def none_foreseen(self, argument: str) -> str | None:
+        """Say so if what is chosen is not a foreseen conflict."""
+        is_foreseen = bool(self.chosen and self.chosen.is_foreseen)
+        return None if is_foreseen else "no foreseen conflict is chosen"
+
+    verbs = (
+        Verb(
+            "take-ours",
+            "Take ours: what merged before",
+            ("o",),
+            lambda self, _: self.take_side("ours"),
+            none_waits,
+            footer="Ours",
+            steers=True,
+        ),
+        Verb(
+            "take-theirs",
+            "Take theirs: the late one's",
+            ("T",),
+            lambda self, _: self.take_side("theirs"),
+            none_waits,
+            footer="Theirs",
+            steers=True,
+        ),
+        Verb(
+            "take-both",
+            "Take the lines of both",
+            ("b",),
+            lambda self, _: self.take_side("both"),
+            none_waits,
+            footer="Both",
+            steers=True,
+        ),
+        Verb("edit", "Edit it in $EDITOR", ("e",), edit, none_waits, footer="Edit", steers=True),
+        Verb(
+            "hand-back",
+            "Hand it back to a stream…",
+            ("h",),
+            hand_back,
+            none_waits,
+            args="[STREAM [NOTE]]",
+            completes="streams",
+            footer="Hand back",
+            steers=True,
+            shows_its_pane=False,
+        ),
+        Verb(
+            "settle",
+            "Let a command settle it…",
+            ("r",),
+            settle,
+            none_waits,
+            args="COMMAND",
+            footer="Command",
+            steers=True,
+        ),
+        Verb(
+            "tell-both",
+            "Tell both streams of it",
+            ("m",),
+            tell_both,
+            none_foreseen,
+            footer="Tell both",
+            steers=True,
+        ),
+    )

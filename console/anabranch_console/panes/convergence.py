@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from anabranch.core.model.state import Point, PointPhase
 from anabranch_console.lines import Line, Span
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.panes.grid_pane import GridPane
+from anabranch_console.panes.pane import MenuItem
 from anabranch_console.presenters.point_lines import (
     PointLook,
     missing_at,
@@ -16,20 +17,21 @@ from anabranch_console.presenters.point_lines import (
     point_text,
 )
 from anabranch_console.run_model import RunModel
-from anabranch_console.verbs import Scope
+from anabranch_console.steering import Steering
 
 
-class ConvergencePane(Pane[Point]):
+class ConvergencePane(GridPane[Point]):
     """One row a point, those that need a person first."""
 
-    name_of = "convergence"
+    name_of = where = of_pane = "convergence"
     title = "Convergence"
-    scope = Scope.CONVERGENCE
-    told_when_empty = "streams meet nowhere"
+    full_title = "Convergence points"
+    aliases = ("points",)
+    when_empty = "streams meet nowhere"
 
-    def __init__(self, model: RunModel) -> None:
+    def __init__(self, model: RunModel, steering: Steering) -> None:
         self.look = PointLook(model.state, model.now)
-        super().__init__(model, point_columns(lambda: self.look), lambda point: point.id)
+        super().__init__(model, steering, point_columns(lambda: self.look), lambda point: point.id)
 
     def before_update(self) -> None:
         self.look = PointLook(self.model.state, self.model.now, self.glyphs)
@@ -57,10 +59,5 @@ class ConvergencePane(Pane[Point]):
     def menu(self) -> list[MenuItem]:
         """Offer what helps a point on: recovering, or looking at, whoever holds it up."""
         missing = missing_at(self.model.state, self.chosen) if self.chosen else []
-        name = str(missing[0]) if missing else ""
-        return [
-            MenuItem("recover", "g", name, name),
-            MenuItem("stop", "s", name, name),
-            MenuItem("retry", "r", name, name),
-            MenuItem("conflicts", "c"),
-        ]
+        items = self.menu_of_stream(missing[0] if missing else None)
+        return [*items, MenuItem("conflicts", "c")]

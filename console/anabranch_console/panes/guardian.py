@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import ResetBreaker, RetryStream
+from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
 from anabranch_console.lines import Line, Span
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.panes.grid_pane import GridPane
+from anabranch_console.panes.pane import MenuItem
+from anabranch_console.panes.recovering import REASON, recover_streams
 from anabranch_console.presenters.guardian_lines import (
     KINDS,
     GuardianLook,
@@ -17,20 +22,22 @@ from anabranch_console.presenters.guardian_lines import (
     in_care,
 )
 from anabranch_console.run_model import RunModel
-from anabranch_console.verbs import Scope
+from anabranch_console.screens.dialogs import Choice
+from anabranch_console.steering import Steering
+from anabranch_console.verbs import Verb
 
 
-class GuardianPane(Pane[Stream]):
+class GuardianPane(GridPane[Stream]):
     """One row a stream, those in trouble first."""
 
-    name_of = "guardian"
+    name_of = where = of_pane = "guardian"
     title = "Guardian"
-    scope = Scope.GUARDIAN
-    told_when_empty = "there are no streams"
+    full_title = "Guardian"
+    when_empty = "there are no streams"
 
-    def __init__(self, model: RunModel) -> None:
+    def __init__(self, model: RunModel, steering: Steering) -> None:
         self.look = GuardianLook(model.state, model.now)
-        super().__init__(model, guardian_columns(lambda: self.look), lambda s: s.id)
+        super().__init__(model, steering, guardian_columns(lambda: self.look), lambda s: s.id)
 
     def before_update(self) -> None:
         model = self.model
@@ -57,10 +64,79 @@ class GuardianPane(Pane[Stream]):
     def detail_lines(self, row: Stream | None, cells: int) -> list[Line]:
         return guardian_detail(self.look, row, cells)
 
+    def completions(self) -> Mapping[str, Iterable[str]]:
+        return {"breakers": self.model.state.breakers.tripped}
+
+    # --- verbs -----------------------------------------------------------------------------------
+
+    def chosen_streams(self) -> list[StreamId]:
+        return [self.chosen.id] if self.chosen else []
+
     def menu(self) -> list[MenuItem]:
-        name = str(self.chosen.id) if self.chosen else ""
-        return [
-            MenuItem("recover", "g", name, name),
-            MenuItem("stop", "s", name, name),
-            MenuItem("retry", "r", name, name),
-        ]
+        return self.menu_of_stream(self.chosen.id if self.chosen else None)
+
+    def recover(self, argument: str) -> None:
+        """Recover the chosen stream, or the one that is named: ask by which remedy."""
+        recover_streams(self.model, self.steering, self.steering.meant(argument))
+
+    def requeue(self, argument: str) -> None:
+        """Put a stream that failed for good into the queue again, at once."""
+        streams = self.steering.meant(argument)
+        if not streams:
+            return
+        stream = streams[0]
+        if self.model.state.streams[stream].phase is not Phase.FAILED:
+            refusal = f"{stream} is not a dead letter: it has not failed for good"
+            self.steering.tell("warning", refusal)
+            return
+        self.steering.steer(RetryStream(stream=stream, reason=REASON))
+
+    def reset_breaker(self, argument: str) -> None:
+        """Close a breaker, or ask which."""
+        tripped = self.model.state.breakers.tripped
+        if not tripped and not argument:
+            self.steering.tell("info", "every breaker is closed")
+        elif argument or len(tripped) == 1:
+            self._close_breaker(argument or tripped[0])
+        else:
+            choices = [Choice(name, str(n), name) for n, name in enumerate(tripped[:9], 1)]
+            self.steering.choose("Close a breaker", choices, self._close_breaker, tripped[0])
+
+    def _close_breaker(self, name: str) -> None:
+        self.steering.steer(ResetBreaker(breaker=name, reason=REASON))
+
+    def none_chosen(self, argument: str) -> str | None:
+        """Say so if nothing is chosen."""
+        return None if argument or self.chosen else "no stream is chosen"
+
+    verbs = (
+        Verb(
+            "remedy",
+            "Recover the chosen stream…",
+            ("r",),
+            recover,
+            none_chosen,
+            footer="Recover",
+            steers=True,
+        ),
+        Verb(
+            "requeue-stream",
+            "Try the dead letter again",
+            ("R",),
+            requeue,
+            none_chosen,
+            args="[STREAM]",
+            completes="streams",
+            footer="Requeue",
+            steers=True,
+        ),
+        Verb(
+            "reset-breaker",
+            "Close a circuit breaker…",
+            ("b",),
+            reset_breaker,
+            args="[NAME]",
+            completes="breakers",
+            steers=True,
+        ),
+    )

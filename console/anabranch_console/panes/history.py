@@ -6,27 +6,36 @@ marked here, and one can step on from it in both directions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from anabranch.core.model.sharing import Change, SharedState
 from anabranch_console.lines import Line, Span
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.panes.grid_pane import GridPane
+from anabranch_console.panes.pane import MenuItem
 from anabranch_console.presenters.change_lines import change_columns, change_detail, change_text
 from anabranch_console.run_model import RunModel
-from anabranch_console.verbs import Scope
+from anabranch_console.steering import Steering
+from anabranch_console.time_travel import Moment, version_number
+from anabranch_console.verbs import Verb
 
 
-class HistoryPane(Pane[Change]):
+class HistoryPane(GridPane[Change]):
     """One row a change, the newest first."""
 
-    name_of = "history"
-    title = "History"
-    scope = Scope.HISTORY
-    told_when_empty = "nobody has changed the shared state yet"
+    travel_to: Callable[[Moment], None]
+    """Shows a moment of the past; set by the screen."""
 
-    def __init__(self, model: RunModel) -> None:
+    name_of = where = of_pane = "history"
+    title = "History"
+    full_title = "History of the shared state"
+    when_empty = "nobody has changed the shared state yet"
+
+    def __init__(self, model: RunModel, steering: Steering) -> None:
         super().__init__(
-            model, change_columns(lambda: model.state.started_wall), lambda c: (c.version, c.key)
+            model,
+            steering,
+            change_columns(lambda: model.state.started_wall),
+            lambda c: (c.version, c.key),
         )
         self.grid.is_marked = self._is_viewed
         self._changes: list[Change] = []
@@ -86,5 +95,61 @@ class HistoryPane(Pane[Change]):
 
     def menu(self) -> list[MenuItem]:
         row = self.chosen
-        told = f"version {row.version}" if row else ""
-        return [MenuItem("travel", "t", detail=told), MenuItem("live", "l")]
+        version = f"version {row.version}" if row else ""
+        return [MenuItem("travel", "t", detail=version), MenuItem("live", "l")]
+
+    def go_to_version(self, argument: str) -> None:
+        """Choose the first change of a version, or have its number typed."""
+        if argument:
+            self.call_after_refresh(self._choose_version, argument)
+        else:
+            self.steering.ask_in_bar("version ")
+
+    def _choose_version(self, argument: str) -> None:
+        self.update()
+        number = version_number(argument)
+        if number is not None and self.index_of_version(number) is None:
+            self.apply_filter("")
+        index = self.index_of_version(number) if number is not None else None
+        if index is None:
+            head = self.model.live_state.shared.head
+            refusal = f"there is no version {argument}; the newest is {head}"
+            self.steering.tell("warning", refusal)
+            return
+        self.grid.put_cursor(index)
+        self._travel_along()
+
+    def _step_and_travel(self, versions: int) -> None:
+        self.step(versions)
+        self._travel_along()
+
+    def _travel_along(self) -> None:
+        """While the past is shown, show the version that is chosen now."""
+        row, moment = self.chosen, self.model.time.moment
+        if row and moment and moment.version != row.version:
+            self.travel_to(Moment(version=row.version))
+
+    verbs = (
+        Verb(
+            "older",
+            "One version back",
+            ("left_square_bracket",),
+            lambda self, _: self._step_and_travel(-1),
+            footer="Older",
+        ),
+        Verb(
+            "newer",
+            "One version on",
+            ("right_square_bracket",),
+            lambda self, _: self._step_and_travel(1),
+            footer="Newer",
+        ),
+        Verb(
+            "version",
+            "Go to a version",
+            ("v",),
+            go_to_version,
+            args="NUMBER",
+            footer="Version",
+        ),
+    )

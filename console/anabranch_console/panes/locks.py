@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import AllowViolation
 from anabranch.core.model.locks import Entry, LockTable, shown
 from anabranch.core.views.locks import waits_across
+from anabranch_console import operator_calls
 from anabranch_console.lines import Line, Span
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.panes.grid_pane import GridPane
+from anabranch_console.panes.pane import MenuItem
+from anabranch_console.presenters.consequences import of_allowing, of_revoking
 from anabranch_console.presenters.lock_lines import (
     LockLook,
     by_path,
@@ -18,20 +23,21 @@ from anabranch_console.presenters.lock_lines import (
 )
 from anabranch_console.presenters.wording import listing, safe
 from anabranch_console.run_model import RunModel
-from anabranch_console.verbs import Scope
+from anabranch_console.steering import Steering
+from anabranch_console.verbs import Verb
 
 
-class LocksPane(Pane[Entry]):
+class LocksPane(GridPane[Entry]):
     """One row a lock, those that are waited for first."""
 
-    name_of = "locks"
+    name_of = where = of_pane = "locks"
     title = "Locks"
-    scope = Scope.LOCKS
-    told_when_empty = "nobody holds a lock"
+    full_title = "Locks"
+    when_empty = "nobody holds a lock"
 
-    def __init__(self, model: RunModel) -> None:
+    def __init__(self, model: RunModel, steering: Steering) -> None:
         self.look = LockLook(model.state, model.now)
-        super().__init__(model, lock_columns(lambda: self.look), lambda entry: entry.path)
+        super().__init__(model, steering, lock_columns(lambda: self.look), lambda entry: entry.path)
 
     def before_update(self) -> None:
         state = self.model.state
@@ -67,6 +73,12 @@ class LocksPane(Pane[Entry]):
         known = self.model.state.locks.violations
         return sorted(s for s in known if any(not v.is_allowed for v in known[s]))
 
+    def completions(self) -> Mapping[str, Iterable[str]]:
+        locks = self.model.state.locks
+        return {"locks": sorted(locks.entries), "violators": sorted(locks.violations)}
+
+    # --- verbs -----------------------------------------------------------------------------------
+
     def menu(self) -> list[MenuItem]:
         entry = self.chosen
         holders = [safe(shown(g.stream)) for g in entry.grants] if entry else []
@@ -74,3 +86,58 @@ class LocksPane(Pane[Entry]):
             MenuItem("revoke", "v", detail=f"from {listing(holders)}" if holders else ""),
             MenuItem("allow", "a", detail=listing(self.violators)),
         ]
+
+    def revoke(self, argument: str) -> None:
+        """Take the lock of a path, or the chosen one, away from all who hold it."""
+        entry = self.model.state.locks.entries.get(argument) if argument else self.chosen
+        if entry is None or not entry.grants:
+            refusal = f"nobody holds {argument or 'it'}; :locks lists what is held"
+            self.steering.tell("warning", refusal)
+            return
+        asked = of_revoking(self.model.state, entry, self.model.now)
+        self.steering.steer_after_yes(asked, [operator_calls.revoke(entry.path)])
+
+    def cannot_revoke(self, argument: str) -> str | None:
+        """Say so if nobody holds what is chosen."""
+        is_held = bool(argument) or bool(self.chosen and self.chosen.grants)
+        return None if is_held else "nobody holds it; give a lock's path"
+
+    def allow(self, argument: str) -> None:
+        """Let the violations of a stream, or of all, be merged."""
+        wanted = [s for s in self.violators if argument in ("", s)]
+        if not wanted:
+            self.steering.tell("warning", f"{argument} has no violation left to allow")
+            return
+        known = self.model.state.locks.violations
+        asked = of_allowing([v for s in wanted for v in known[StreamId(s)] if not v.is_allowed])
+        commands = [AllowViolation(stream=StreamId(s)) for s in wanted]
+        self.steering.steer_after_yes(asked, commands)
+
+    def cannot_allow(self, argument: str) -> str | None:
+        """Say so if there is no violation."""
+        return None if self.violators else "there is no violation left to allow"
+
+    verbs = (
+        Verb(
+            "revoke",
+            "Take the lock away…",
+            ("x v",),
+            revoke,
+            cannot_revoke,
+            args="[PATH]",
+            completes="locks",
+            steers=True,
+            shows_its_pane=False,
+        ),
+        Verb(
+            "allow",
+            "Let violations be merged…",
+            ("x a",),
+            allow,
+            cannot_allow,
+            args="[STREAM]",
+            completes="violators",
+            steers=True,
+            shows_its_pane=False,
+        ),
+    )

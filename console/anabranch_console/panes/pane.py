@@ -1,35 +1,34 @@
-"""What every mode beside the streams has: a grid, a panel about the chosen row, a filter."""
+"""What every pane has: its rows or lines, a panel about what is chosen, a filter, and its verbs.
+
+The screen keeps one pane in sight and tells it what has changed; a pane that is hidden is brought
+up to date when somebody goes there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from typing import ClassVar, Generic, NamedTuple, Protocol, TypeVar, cast
+from typing import ClassVar, NamedTuple, Protocol, cast
 
-from textual import on
-from textual.app import App, ComposeResult
-from textual.containers import Horizontal
+from textual.app import App
+from textual.containers import Container, Horizontal
 
+from anabranch.core.ids import StreamId
 from anabranch_console.containing import Contained
 from anabranch_console.glyphs import Glyphs
-from anabranch_console.lines import Line, Span
-from anabranch_console.presenters.grid_columns import GridColumn
-from anabranch_console.run_model import RunModel
-from anabranch_console.text_filter import TextFilter, compile_text_filter
-from anabranch_console.verbs import Scope
-from anabranch_console.widgets.grid import Grid
-from anabranch_console.widgets.line_view import LineView, Looks, TextLines
-
-Row = TypeVar("Row")
+from anabranch_console.lines import Line
+from anabranch_console.run_model import Changes, RunModel
+from anabranch_console.steering import Steering
+from anabranch_console.verbs import VerbOwner
+from anabranch_console.widgets.line_view import LineView, Looks
 
 
 class Titled(Protocol):
     """A screen that paints titles into borders, and only those that have changed."""
 
-    def set_title(self, widget: LineView, side: str, line: Line) -> None: ...
+    def set_title(self, widget: LineView | Container, side: str, line: Line) -> None: ...
 
 
 class MenuItem(NamedTuple):
-    """One thing that can be done with the chosen row: a verb, its key in the menu, its argument."""
+    """One thing that can be done with what is chosen: a verb, its key in the menu, its argument."""
 
     verb: str
     key: str
@@ -37,148 +36,111 @@ class MenuItem(NamedTuple):
     detail: str = ""
 
 
-class Pane(Contained, Horizontal, Generic[Row]):
-    """One mode. Subclasses say what the rows are and what is told about one.
+class Pane(Contained, Horizontal, VerbOwner):
+    """One pane of the screen.
 
-    A pane is only brought up to date while it is on the screen.
+    It is reached by its name and its aliases; ``full_title`` says in help what it shows.
+
+    Args:
+        model: the run.
+        steering: what its verbs act with.
+        id: the name of the widget.
     """
 
-    name_of: ClassVar[str]
-    title: ClassVar[str]
-    scope: ClassVar[Scope]
-    told_when_empty: ClassVar[str]
+    title: str
+    full_title: ClassVar[str] = ""
+    aliases: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(
-        self,
-        model: RunModel,
-        columns: Sequence[GridColumn[Row]],
-        key: Callable[[Row], Hashable],
-        place: str = "",
-    ) -> None:
-        super().__init__(id=f"mode-{place or self.name_of}", classes="mode")
+    def __init__(self, model: RunModel, steering: Steering, *, id: str, classes: str = "") -> None:
+        super().__init__(id=id, classes=classes)
         self.model = model
-        self.filter = TextFilter()
-        self.grid: Grid[Row] = Grid(columns, key, id=f"{self.name_of}-rows")
-        self.grid.scope = self.scope
-        self.detail = TextLines(id=f"{self.name_of}-detail", classes="panel detail")
-        self.detail.scope = self.scope
-        self._all: Sequence[Row] = ()
-        self._known: object = None
+        self.steering = steering
 
     # --- what subclasses say ---------------------------------------------------------------------
 
-    def source_of_rows(self) -> object:
-        """Return the value that the rows come from; while it is the same, they are the same."""
+    @property
+    def main_view(self) -> LineView:
+        """The table that has the focus when somebody comes here."""
         raise AssertionError
 
-    def all_rows(self) -> Sequence[Row]:
-        """Return all rows in their order."""
+    @property
+    def detail_view(self) -> LineView:
+        """The panel about what is chosen."""
         raise AssertionError
 
-    def text_of(self, row: Row) -> str:
-        """Return what the filter looks at."""
+    @property
+    def has_rows(self) -> bool:
+        """Whether there is anything to open."""
         raise AssertionError
 
-    def detail_lines(self, row: Row | None, cells: int) -> list[Line]:
-        """Return what is told about the chosen row, or about the whole if there is none."""
+    @property
+    def filter_text(self) -> str:
+        """The filter as it was typed."""
         raise AssertionError
 
-    def standing(self) -> Line:
-        """Return what the title says beside the number of rows."""
-        return ()
+    def apply_filter(self, text: str) -> None:
+        """Show the rows that match; an empty text shows all."""
+        raise AssertionError
 
-    def detail_title(self, row: Row | None) -> Line:
-        """Return the title of the panel beside."""
-        return (Span("Details", "title"),)
+    def update(self) -> None:
+        """Show what is so now: paint only what looks different."""
+        raise AssertionError
+
+    def apply(self, changes: Changes) -> None:
+        """Take up what has changed while the pane is in sight."""
+        self.update()
+
+    def arrived(self) -> None:
+        """Somebody has come here."""
+
+    def step_back(self) -> bool:
+        """Undo what only this pane knows of; return whether there was anything."""
+        return False
+
+    def closed(self) -> None:
+        """The console is about to close."""
+
+    nothing_to_do: ClassVar[str] = "there is nothing to be done with what is chosen here"
 
     def menu(self) -> list[MenuItem]:
-        """Return what can be done with the chosen row."""
+        """Return what can be done with what is chosen."""
         return []
 
-    def before_update(self) -> None:
-        """Take what columns and details are shown with from the model."""
+    @property
+    def menu_title(self) -> str:
+        """The title of the menu."""
+        return f"Actions in {self.title.lower()}"
 
-    # --- keeping up ------------------------------------------------------------------------------
+    def chosen_streams(self) -> list[StreamId] | None:
+        """Return the streams that a verb is about here; None if the pane is not about streams."""
+        return None
 
-    def compose(self) -> ComposeResult:
-        yield self.grid
-        yield self.detail
+    # --- for subclasses --------------------------------------------------------------------------
+
+    @property
+    def is_in_sight(self) -> bool:
+        """Whether it is the pane that is shown."""
+        return self.has_class("-current")
 
     @property
     def glyphs(self) -> Glyphs:
         """The signs of the app."""
         return cast("Looks", cast("App[object]", self.app)).glyphs
 
-    @property
-    def chosen(self) -> Row | None:
-        """The row under the cursor."""
-        return self.grid.chosen
+    def open_details(self) -> None:
+        """Go to the panel about what is chosen, which may have been hidden."""
+        self.screen.remove_class("-no-details")
+        self.screen.add_class("-drawer")
+        self.call_after_refresh(self.detail_view.focus)
 
-    def update_rows(self) -> None:
-        """Show what is so now: paints only what looks different."""
-        self.before_update()
-        known = self.source_of_rows()
-        if known is not self._known or known is None:
-            self._known = known
-            self._all = self.all_rows()
-            self._show_rows()
-        else:
-            self.grid.compare()
-        self.paint_titles()
-        self.paint_detail()
+    def set_title(self, widget: LineView | Container, side: str, line: Line) -> None:
+        """Set a title in a border, if it is another one."""
+        cast("Titled", self.screen).set_title(widget, side, line)
 
-    def _show_rows(self) -> None:
-        wanted = self.filter
-        rows = self._all
-        if wanted.tests:
-            rows = [row for row in rows if wanted.matches(self.text_of(row))]
-        told = "nothing matches; esc clears the filter" if wanted.tests else self.told_when_empty
-        self.grid.say_when_empty((Span(f"  {told}", "muted"),))
-        self.grid.show(rows)
+    def menu_of_stream(self, stream: StreamId | None) -> list[MenuItem]:
+        """Return what can be done with one stream, whichever pane it is seen in."""
+        name = str(stream) if stream else ""
+        return [MenuItem(verb, key, name, name) for verb, key in _ABOUT_A_STREAM]
 
-    def apply_filter(self, text: str) -> None:
-        """Show the rows that match; an empty text shows all."""
-        self.filter = compile_text_filter(text)
-        self._show_rows()
-        self.paint_titles()
-        self.paint_detail()
 
-    def paint_titles(self) -> None:
-        """Say how many rows there are, which are visible, and what is chosen."""
-        grid, dot = self.grid, f" {self.glyphs.separator} "
-        shown, total = len(grid.rows), len(self._all)
-        spans = [Span(self.title, "title")]
-        if self.filter.tests:
-            spans += [Span(f" {shown} of {total}{dot}", "text")]
-            spans.append(Span(f"/{self.filter.text}", "accent"))
-            if self.filter.problem:
-                spans.append(Span(f"{dot}{self.filter.problem}", "level.warning"))
-        else:
-            spans.append(Span(f" {total}", "muted"))
-        screen = cast("Titled", self.screen)
-        screen.set_title(grid, "title", (*spans, *self.standing()))
-        last = min(grid.top + grid.visible_lines, shown)
-        place = f"{grid.top + 1}-{last} of {shown}" if shown > grid.visible_lines else ""
-        screen.set_title(grid, "subtitle", (Span(place, "muted"),) if place else ())
-        screen.set_title(self.detail, "title", self.detail_title(self.chosen))
-
-    def paint_detail(self) -> None:
-        """Tell about the chosen row, if the panel can be seen."""
-        cells = self.detail.content_size.width
-        if cells:
-            self.detail.show(self.detail_lines(self.chosen, cells))
-
-    @on(Grid.CursorMoved)
-    def _another_is_chosen(self) -> None:
-        self.detail.scroll_to_line(0)
-        self.paint_titles()
-        self.paint_detail()
-
-    @on(Grid.Changed)
-    def _others_are_visible(self) -> None:
-        self.paint_titles()
-
-    @on(TextLines.Resized)
-    def _other_width(self) -> None:
-        self.detail.forget_strips()
-        self.paint_detail()
+_ABOUT_A_STREAM = (("recover", "g"), ("stop", "s"), ("retry", "r"))

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
+from anabranch.core.ids import PointId
+from anabranch.core.inputs import ChooseStrategy
+from anabranch.core.views.strategies import candidates
 from anabranch_console.lines import Line, Span
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.panes.grid_pane import GridPane
+from anabranch_console.panes.pane import MenuItem
+from anabranch_console.panes.plugin_changes import LATER, PluginChanges
 from anabranch_console.presenters.plugin_lines import (
     BUILT_IN,
     PluginLook,
     PluginRow,
+    of_changing,
+    open_points,
     plugin_columns,
     plugin_detail,
     plugin_rows,
@@ -18,37 +26,45 @@ from anabranch_console.presenters.plugin_lines import (
     standing_of,
 )
 from anabranch_console.run_model import RunModel
-from anabranch_console.verbs import Scope
+from anabranch_console.screens.dialogs import Choice
+from anabranch_console.steering import Steering
+from anabranch_console.verbs import Verb
 
 if TYPE_CHECKING:
     from anabranch.plugin_store.listing import Listing
+    from anabranch.plugin_store.store import PluginStore
 
 
-class PluginsPane(Pane[PluginRow]):
+class PluginsPane(GridPane[PluginRow]):
     """One row a strategy, those of plugins first."""
 
-    name_of = "plugins"
+    name_of = where = of_pane = "plugins"
     title = "Plugins"
-    scope = Scope.PLUGINS
-    told_when_empty = (
-        "only a host of the run has strategies loaded; installed plugins stand here too"
-    )
+    full_title = "Plugins and strategies"
+    when_empty = "only a host of the run has strategies loaded; installed plugins stand here too"
 
-    def __init__(self, model: RunModel) -> None:
+    def __init__(self, model: RunModel, steering: Steering) -> None:
         self.look = PluginLook(model.state)
-        super().__init__(model, plugin_columns(lambda: self.look), lambda row: row.key)
+        self.changes = PluginChanges(steering, self._show_step, self._show_listing)
+        super().__init__(model, steering, plugin_columns(lambda: self.look), lambda row: row.key)
 
-    def take(self, listing: Listing) -> None:
-        """Show what is installed."""
+    def arrived(self) -> None:
+        self.changes.look_up()
+
+    def closed(self) -> None:
+        self.changes.close()
+
+    def _show_listing(self, listing: Listing) -> None:
         self.look.listing = listing
-        if self.is_mounted:
-            self.update_rows()
+        self._update_if_mounted()
 
-    def tell_doing(self, doing: str) -> None:
-        """Show what the store does right now, nothing if it is done."""
-        self.look.doing = doing
+    def _show_step(self, step: str) -> None:
+        self.look.doing = step
+        self._update_if_mounted()
+
+    def _update_if_mounted(self) -> None:
         if self.is_mounted:
-            self.update_rows()
+            self.update()
 
     def before_update(self) -> None:
         self.look.state = self.model.state
@@ -77,6 +93,9 @@ class PluginsPane(Pane[PluginRow]):
     def detail_lines(self, row: PluginRow | None, cells: int) -> list[Line]:
         return plugin_detail(self.look, row, cells)
 
+    def completions(self) -> Mapping[str, Iterable[str]]:
+        return {"points": self.model.state.points}
+
     def menu(self) -> list[MenuItem]:
         row = self.chosen
         if row is None or row.plugin == BUILT_IN:
@@ -86,3 +105,159 @@ class PluginsPane(Pane[PluginRow]):
             MenuItem("enable-plugin", "e", row.plugin, row.plugin),
             MenuItem("remove-plugin", "d", row.plugin, row.plugin),
         ]
+
+    # --- this run --------------------------------------------------------------------------------
+
+    def choose_strategy(self, argument: str) -> None:
+        """Take the chosen strategy for what has not begun: ``[POINT]``, or ask where."""
+        row = self.chosen
+        if row is None or not row.can_be_chosen:
+            refusal = "choose a convergence type, a balancer, a recovery or a fallback"
+            self.steering.tell("warning", refusal)
+            return
+        points = open_points(self.model.state)
+        if row.kind != "convergence":
+            self._choose(row, "")
+        elif argument or len(points) == 1:
+            self._choose(row, argument or str(points[0]))
+        elif not points:
+            self.steering.tell("warning", "every point has begun to merge, and keeps its type")
+        else:
+            choices = [Choice(str(p), str(n), str(p)) for n, p in enumerate(points[:9], 1)]
+            title = f"Where does {row.strategy} decide?"
+            self.steering.choose(title, choices, partial(self._choose, row), str(points[0]))
+
+    def _choose(self, row: PluginRow, point: str) -> None:
+        names = {row.strategy, f"{row.plugin}:{row.strategy}"}
+        strategies = self.model.source.strategies
+        known = candidates(strategies, row.kind) if strategies is not None else []
+        name = next((name for name in known if name in names), row.strategy)
+        command = ChooseStrategy(
+            kind=row.kind, strategy=name, point=PointId(point), reason="chosen in the console"
+        )
+        self.steering.steer(command)
+
+    # --- runs from now on ------------------------------------------------------------------------
+
+    def install(self, argument: str) -> None:
+        """Install a plugin, a name, a wheel or a folder; or have it typed."""
+        source, changes = argument.strip(), self.changes
+        if not source:
+            self.steering.ask_in_bar("install ")
+            return
+
+        def change(store: PluginStore) -> str:
+            found = store.install(source, changes.agreed, progress=changes.tell_step)
+            if found is None:
+                return "nothing was installed"
+            return f"installed {found.name} {found.version}; {LATER}"
+
+        changes.change(change)
+
+    def enable(self, argument: str) -> None:
+        """Have a plugin loaded again."""
+        name = self._named(argument)
+        if name:
+            self.changes.change(lambda store: self._switched(store.enable, name, "enabled"))
+
+    def disable(self, argument: str) -> None:
+        """Keep a plugin from being loaded."""
+        name = self._named(argument)
+        if name:
+            self.changes.change(lambda store: self._switched(store.disable, name, "disabled"))
+
+    def _switched(self, switch: Callable[..., bool], name: str, word: str) -> str:
+        changed = switch(name, progress=self.changes.tell_step)
+        return f"{name} is {word}; {LATER}" if changed else f"{name} was {word} before"
+
+    def remove_plugin(self, argument: str) -> None:
+        """Remove a plugin, after a question."""
+        name, changes = self._named(argument), self.changes
+        if not name:
+            return
+        rows = [("what", f"{name}, and what only it needed"), ("undo", "B rolls it back")]
+        asked = of_changing(f"Remove {name}?", rows, "remove it")
+
+        def change(store: PluginStore) -> str:
+            gone = store.remove(name, progress=changes.tell_step)
+            return f"removed {gone.name} {gone.version}; B brings it back"
+
+        self.steering.confirm(asked, lambda: changes.change(change))
+
+    def roll_back(self, argument: str) -> None:
+        """Bring back what was installed before the last change, after a question."""
+        rows = [("what", "back to what was installed before the last change")]
+        asked = of_changing("Roll the plugins back?", rows, "roll back")
+        changes = self.changes
+
+        def change(store: PluginStore) -> str:
+            left, now = store.rollback(progress=changes.tell_step)
+            return f"back to generation {now.number} (from {left}); {LATER}"
+
+        self.steering.confirm(asked, lambda: changes.change(change))
+
+    def _named(self, argument: str) -> str:
+        """Return the plugin that is named or chosen; tell if there is none that can be changed."""
+        name = argument.strip() or (self.chosen.plugin if self.chosen else "")
+        if not name:
+            self.steering.tell("warning", "no plugin is chosen")
+        elif name == BUILT_IN:
+            refusal = "it is built in; a plan chooses another strategy by its name"
+            self.steering.tell("warning", refusal)
+            return ""
+        return name
+
+    verbs = (
+        Verb(
+            "choose-strategy",
+            "Use it for what has not begun…",
+            ("c",),
+            choose_strategy,
+            args="[POINT]",
+            completes="points",
+            footer="Choose",
+            steers=True,
+        ),
+        Verb(
+            "install",
+            "Install a plugin…",
+            ("I",),
+            install,
+            args="SOURCE",
+            footer="Install",
+            shows_its_pane=False,
+        ),
+        Verb(
+            "enable-plugin",
+            "Enable the plugin",
+            ("E",),
+            enable,
+            args="[NAME]",
+            shows_its_pane=False,
+        ),
+        Verb(
+            "disable-plugin",
+            "Disable the plugin",
+            ("D",),
+            disable,
+            args="[NAME]",
+            footer="Disable",
+            shows_its_pane=False,
+        ),
+        Verb(
+            "remove-plugin",
+            "Remove the plugin…",
+            ("x d",),
+            remove_plugin,
+            args="[NAME]",
+            shows_its_pane=False,
+        ),
+        Verb(
+            "rollback-plugins",
+            "Go back to what was installed before…",
+            ("B",),
+            roll_back,
+            footer="Rollback",
+            shows_its_pane=False,
+        ),
+    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from anabranch_console.lines import Line, Span
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.panes.grid_pane import GridPane
+from anabranch_console.panes.pane import MenuItem
 from anabranch_console.presenters.resource_lines import (
     Claim,
     ResourceLook,
@@ -15,20 +16,20 @@ from anabranch_console.presenters.resource_lines import (
     resource_detail,
 )
 from anabranch_console.run_model import RunModel
-from anabranch_console.verbs import Scope
+from anabranch_console.steering import Steering
 
 
-class ResourcesPane(Pane[Claim]):
+class ResourcesPane(GridPane[Claim]):
     """One row a claim: the queue in the order it is served, then who holds what."""
 
-    name_of = "resources"
+    name_of = where = of_pane = "resources"
     title = "Resources"
-    scope = Scope.RESOURCES
-    told_when_empty = "no stream holds a resource, none waits for one"
+    full_title = "Resources"
+    when_empty = "no stream holds a resource, none waits for one"
 
-    def __init__(self, model: RunModel) -> None:
+    def __init__(self, model: RunModel, steering: Steering) -> None:
         self.look = ResourceLook(model.state, model.now)
-        super().__init__(model, claim_columns(lambda: self.look), lambda claim: claim.key)
+        super().__init__(model, steering, claim_columns(lambda: self.look), lambda claim: claim.key)
 
     def before_update(self) -> None:
         model = self.model
@@ -55,6 +56,4 @@ class ResourcesPane(Pane[Claim]):
         return resource_detail(self.look, row, cells)
 
     def menu(self) -> list[MenuItem]:
-        row = self.chosen
-        name = str(row.stream) if row else ""
-        return [MenuItem("stop", "s", name, name), MenuItem("retry", "r", name, name)]
+        return self.menu_of_stream(self.chosen.stream if self.chosen else None)[1:]

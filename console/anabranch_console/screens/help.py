@@ -10,10 +10,10 @@ from textual.containers import Container
 from textual.content import Content
 
 from anabranch_console.lines import Line, Span, fit
+from anabranch_console.registry import Registry
 from anabranch_console.screens.asked import AskedOnce
-from anabranch_console.verbs import VERBS, Scope, shown_keys
-from anabranch_console.widgets.keys import bindings_for
-from anabranch_console.widgets.line_view import LineView, TextLines
+from anabranch_console.verbs import shown_keys
+from anabranch_console.widgets.line_view import TextLines, move_bindings
 
 _FILTER_HELP = (
     ("text", "the row shows it"),
@@ -24,20 +24,24 @@ _FILTER_HELP = (
 )
 
 
-def help_lines(first: Scope | None) -> list[Line]:
-    """Return all verbs by scope, with the scope ``first`` at the top, then the filter language."""
-    scopes = sorted(Scope, key=lambda scope: scope is not first)
+def help_lines(registry: Registry, first: str = "") -> list[Line]:
+    """Return all verbs by where their keys work, then the filter language.
+
+    Those of the owner ``first`` stand at the top.
+    """
+    places = registry.places()
+    names = sorted(dict.fromkeys(places.values()), key=lambda name: name != places.get(first))
     lines: list[Line] = []
-    for scope in scopes:
-        lines += [(Span(scope.value.capitalize(), "title"),)]
+    for name in names:
+        lines += [(Span(name.capitalize(), "title"),)]
         lines += [
             (
-                Span("  " + fit(shown_keys(verb), 12), "key"),
-                Span(fit(verb.title, 34), "text"),
-                Span(f":{verb.id} {verb.args}".rstrip(), "muted"),
+                Span("  " + fit(shown_keys(known.verb), 12), "key"),
+                Span(fit(known.verb.title, 34), "text"),
+                Span(known.verb.usage, "muted"),
             )
-            for verb in VERBS
-            if verb.scope is scope
+            for known in registry.known.values()
+            if known.where == name
         ]
         lines.append((Span(""),))
     lines.append((Span("Words of a filter (all must hold)", "title"),))
@@ -49,7 +53,7 @@ class HelpScreen(AskedOnce[None]):
     """Shows all keys; scrolls where they do not fit."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings_for(Scope.LISTS),
+        *move_bindings(),
         Binding("escape,q,question_mark,f1", "dismiss", show=False),
     ]
     DEFAULT_CSS = """
@@ -64,9 +68,9 @@ class HelpScreen(AskedOnce[None]):
     HelpScreen TextLines { height: 1fr; }
     """
 
-    def __init__(self, first: Scope | None) -> None:
+    def __init__(self, registry: Registry, first: str) -> None:
         super().__init__()
-        self._first = first
+        self._registry, self._first = registry, first
         self.body = TextLines(id="help-lines")
 
     def compose(self) -> ComposeResult:
@@ -77,10 +81,9 @@ class HelpScreen(AskedOnce[None]):
 
     def on_mount(self) -> None:
         self.set_class(self.body.looks.glyphs.is_ascii, "-ascii")
-        self.body.show(help_lines(self._first))
+        self.body.show(help_lines(self._registry, self._first))
         self.body.focus()
 
-    def action_verb(self, verb: str) -> None:
+    def action_move(self, way: str) -> None:
         """Scroll."""
-        target: LineView = self.body
-        target.move(verb)
+        self.body.move(way)

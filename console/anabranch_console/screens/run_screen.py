@@ -1,82 +1,86 @@
-"""The screen of a run: looking, and the verbs that steer it or leave it.
+"""The screen of a run: the pane that is shown, the bars around it, and the way to every verb.
 
-Nothing here decides: a command goes to the engine, whose answer is shown word for word.
+The screen pulls. Ten times a second :meth:`RunScreen.advance` asks the model what changed and hands
+the pane in sight its part; a view whose lines are the same as before paints nothing. What can be
+done is known to whoever does it: the panes, and the other owners of verbs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import Future
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar, cast
 
 from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.events import DescendantFocus
 from textual.message import Message
+from textual.screen import Screen
 
-from anabranch.core.events import ApprovalRefused, MessageSent
+from anabranch.core.events import Recorded
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import (
-    AllowViolation,
-    ApproveRun,
-    Command,
-    RetryStream,
-    StopRun,
-    StopStream,
-)
-from anabranch.core.model.outcome import Refusal
-from anabranch.errors import AnabranchError
-from anabranch_console import operator_calls
-from anabranch_console.commands import whole_number
-from anabranch_console.followed_run import CanBeHosted
-from anabranch_console.lines import cut_left
-from anabranch_console.panes.messages import MessagesPane
+from anabranch_console.built_in_verbs import BUILT_IN, PANES, bindings, taken_keys
+from anabranch_console.console_hooks import ConsolePlugins
+from anabranch_console.containing import Contained
+from anabranch_console.lines import Line, Span
+from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.pane import Pane
+from anabranch_console.panes.plugin_pane import PLUGIN_PANE, PluginPane, known_of_plugins
+from anabranch_console.panes.stream_actions import StreamActions
+from anabranch_console.panes.streams import HOME, StreamsPane
 from anabranch_console.plugged import Plugged
-from anabranch_console.presenters import consequences
-from anabranch_console.presenters.consequences import Consequences, of_hosting
-from anabranch_console.presenters.leaving import leaving_message, stopping_message
-from anabranch_console.presenters.message_lines import news_for_operator
-from anabranch_console.presenters.wording import count, safe
+from anabranch_console.plugin_verbs import PluginVerbs
+from anabranch_console.presenters.ending import ending_lines
+from anabranch_console.presenters.header import header_line
+from anabranch_console.presenters.mode_marks import has_more_than_streams, waiting_in_panes
+from anabranch_console.presenters.travel_line import travel_line
+from anabranch_console.presenters.wording import count
+from anabranch_console.registry import Registry
 from anabranch_console.run_model import Changes, RunModel
-from anabranch_console.screens.dialogs import Choice, Choose, Confirm
-from anabranch_console.screens.looking import can_be_retried
-from anabranch_console.screens.plugging import PluggingScreen
-from anabranch_console.verbs import BY_ID
-from anabranch_console.widgets.command_bar import Purpose
+from anabranch_console.screens.anywhere import Anywhere, EveryList, EveryTable
+from anabranch_console.steering import Steering
+from anabranch_console.taking_over import TakingOver
+from anabranch_console.the_run import TheRun
+from anabranch_console.time_travel import Moment
+from anabranch_console.travel import Travel
+from anabranch_console.verbs import VerbOwner
+from anabranch_console.widgets.bars import Bar, Footer, ModeTabs
+from anabranch_console.widgets.command_bar import CommandBar, CommandRow, Purpose
+from anabranch_console.widgets.events_pane import EventsPane, Note
+from anabranch_console.widgets.grid import Grid
+from anabranch_console.widgets.line_view import LineView, Looks, TextLines
+from anabranch_console.widgets.streams_table import StreamsTable
 
-if TYPE_CHECKING:
-    from anabranch.engine.source import Source
-
-_STOPPED = "stopped from the console"
-_RETRIED = "tried again from the console"
-_SENSITIVE = "sensitive"
-"""The kind of an approval that was refused for paths that others run or obey."""
-_MENU = (
-    ("stop", "s"),
-    ("retry", "r"),
-    ("recover", "g"),
-    ("copy", "y"),
-    ("story", "e"),
-    ("stop-run", "S"),
-)
+MODES = tuple(pane.name_of for pane in PANES)
+_PANE_OF: dict[str, Callable[[RunModel, Steering], Pane]] = {
+    pane.name_of: cast("Any", pane) for pane in PANES
+}
+_FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
 
 
-class RunScreen(PluggingScreen):
-    """The screen of a run with everything that can be done there."""
+class RunScreen(Contained, Screen[None]):
+    """Lays the panes out, keeps them true, and finds who does a verb."""
 
-    class Answered(Message):
-        """The engine has answered a command."""
+    AUTO_FOCUS = "#streams"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
-        def __init__(self, told: str, answer: Future[Refusal | None]) -> None:
+    themes: Sequence[tuple[str, str]] = ()
+    """The names and titles of the themes there are; set by the app."""
+
+    read_themes_again: Callable[[], None]
+    """Takes up what changed in the user's own themes; set by the app."""
+
+    class RepaintAsked(Message):
+        """The whole screen is to be painted, whatever the terminal shows."""
+
+    class ThemeChosen(Message):
+        """Another theme is wanted, or is to be looked at."""
+
+        def __init__(self, name: str) -> None:
             super().__init__()
-            self.told, self.answer = told, answer
-
-    class Opened(Message):
-        """A host of the run was opened here, or why there is none."""
-
-        def __init__(self, host: Source | None, problem: str = "") -> None:
-            super().__init__()
-            self.host, self.problem = host, problem
+            self.name = name
 
     class Leaving(Message):
         """The console is to close."""
@@ -86,320 +90,402 @@ class RunScreen(PluggingScreen):
             self.message, self.wants_stop = message, wants_stop
 
     def __init__(self, model: RunModel, plugged: Plugged | None = None) -> None:
-        super().__init__(model, plugged)
-        self._unsent: list[Command] = []
-        self._asked_to_approve = False
-
-    def do_quit(self, argument: str) -> None:
-        state, hosting = self.model.live_state, self.model.source.hosting
-        if hosting != "here" or not state.counts.active:
-            self.post_message(self.Leaving(leaving_message(state, hosting), False))
-            return
-        running = count(state.counts.active, "stream")
-        choices = [
-            Choice("leave", "l", "Leave them running", "the console closes, they go on"),
-            Choice("stop", "s", "Stop them all", "gracefully; their work is kept"),
-            Choice("cancel", "c", "Cancel", "stay here"),
-        ]
-        verb = "is" if state.counts.active == 1 else "are"
-        self.ask(Choose(f"{running} {verb} running", choices), self._leave)
-
-    def _leave(self, choice: str | None) -> None:
-        state = self.model.live_state
-        if choice == "leave":
-            self.post_message(self.Leaving(leaving_message(state, "here"), False))
-        elif choice == "stop":
-            self.post_message(self.Leaving(stopping_message(state), True))
-
-    def do_menu(self, argument: str) -> None:
-        if self.pane is not None:
-            self._open_menu_of(self.pane)
-            return
-        if not self.listed.targets():
-            self.tell("warning", "Actions: no stream is chosen")
-            return
-        situation, targets = self.situation(), self.listed.targets()
-        marked = len(targets) if self.listed.marked else 0
-        whom = f"{marked} marked streams" if marked else str(targets[0])
-        details = {
-            "stop": whom,
-            "retry": whom,
-            "recover": whom,
-            "stop-run": "every stream",
-            "copy": whom,
-        }
-        choices = [
-            Choice(
-                verb,
-                key,
-                BY_ID[verb].title.rstrip("…"),
-                details.get(verb, ""),
-                BY_ID[verb].why_not(situation),
-            )
-            for verb, key in _MENU
-        ]
-        chosen = next((c.id for c in choices if c.why_not is None), None)
-        dialog = Choose(f"Actions on {whom}", choices, chosen)
-        self.ask(dialog, lambda verb: self.action_verb(verb) if verb else None)
-
-    def _open_menu_of(self, pane: Pane[Any]) -> None:
-        items = {item.verb: item for item in pane.menu()}
-        if not items:
-            self.tell("info", "there is nothing to be done with what is chosen here")
-            return
-        choices = [
-            Choice(
-                item.verb,
-                item.key,
-                BY_ID[item.verb].title.rstrip("…"),
-                item.detail,
-                BY_ID[item.verb].why_not(self.situation(item.argument)),
-            )
-            for item in items.values()
-        ]
-        chosen = next((c.id for c in choices if c.why_not is None), None)
-        dialog = Choose(f"Actions in {pane.title.lower()}", choices, chosen)
-        self.ask(
-            dialog, lambda verb: self.action_verb(verb, items[verb].argument) if verb else None
+        super().__init__()
+        self.model = model
+        self.plugged = plugged or Plugged(ConsolePlugins(), lambda: model.live_state)
+        of_plugins = known_of_plugins(self.plugged, taken_keys())
+        self.registry = Registry([*BUILT_IN.known.values(), *of_plugins])
+        self._make_bars()
+        self.steering = Steering(
+            self,
+            model,
+            self.bar,
+            self.events_pane,
+            chosen_streams=self._chosen_streams,
+            answered=self._go_on,
         )
+        self.steering.offer_to_host = TakingOver(model, self.steering, self.advance).offer
+        self.home = StreamsPane(model, self.steering, self.plugged)
+        self.panes: dict[str, Pane] = {HOME: self.home}
+        self.mode = HOME
+        self.travel = Travel(model, self.steering, self._chosen_moment, self.advance)
+        self.the_run = TheRun(model, self.steering, lambda: self.app.bell())
+        self._owners = self._make_owners()
+        self._titles: dict[tuple[str, str], Line] = {}
+        self._rows_seen, self._live_seen = self.plugged.rows, model.live_state
 
-    def do_stop(self, argument: str) -> None:
-        streams = self._known(argument)
-        state, now = self.model.state, self.model.now
-        living = [s for s in streams if not state.streams[s].has_ended]
-        if living:
-            asked = consequences.of_stopping(state, living, now)
-            self._after_yes(asked, [StopStream(stream=s, reason=_STOPPED) for s in living])
+    def _make_bars(self) -> None:
+        self.header = Bar(id="header")
+        self.mode_tabs = ModeTabs()
+        self.travel_bar = Bar(id="travel")
+        self.travel_bar.background_name = "cursor"
+        self.banner = Bar(id="banner")
+        self.events_pane = EventsPane(self.model.state)
+        self.bar = CommandRow(lambda text: self.registry.completions(text, self.completable()))
+        self.footer = Footer()
 
-    def do_retry(self, argument: str) -> None:
-        streams, state = self._known(argument), self.model.state
-        found = [(s, state.streams[s]) for s in streams]
-        again = [s for s, facts in found if can_be_retried(facts.phase, facts.has_ended)]
-        if again:
-            asked = consequences.of_retrying(state, again)
-            self._after_yes(asked, [RetryStream(stream=s, reason=_RETRIED) for s in again])
-
-    def _known(self, argument: str) -> list[StreamId]:
-        streams = [StreamId(argument)] if argument else self.listed.targets()
-        unknown = [s for s in streams if s not in self.model.state.streams]
-        if unknown:
-            self.tell("warning", f"there is no stream {unknown[0]!r} in this run")
-            return []
-        return streams
-
-    def do_copy(self, argument: str) -> None:
-        streams = [self.model.state.streams[s] for s in self.listed.targets()]
-        if not streams:
-            return
-        found = {
-            "id": [str(s.id) for s in streams],
-            "log": [str(self.log_path(s) or "") for s in streams],
-            "workspace": [s.workspace.path if s.workspace else "" for s in streams],
-            "commit": [s.result.commit if s.result else "" for s in streams],
-        }
-        texts = {name: "\n".join(filter(None, parts)) for name, parts in found.items()}
-        keys = {"id": "i", "log": "l", "workspace": "w", "commit": "c"}
-        choices = [
-            Choice(
-                name, keys[name], name, cut_left(safe(text), 60), None if text else "has none yet"
-            )
-            for name, text in texts.items()
+    def _make_owners(self) -> dict[str, VerbOwner]:
+        """Return whoever brings verbs but the panes, which are made when they are needed."""
+        owners: list[VerbOwner] = [
+            Anywhere(self),
+            EveryList(self),
+            EveryTable(self),
+            PluginVerbs(
+                self.plugged,
+                self.steering,
+                lambda name: self.go_to(f"{PLUGIN_PANE}{name}"),
+                lambda: self.home.listed.cursor,
+            ),
+            StreamActions(self.model, self.steering, self.home),
+            self.home.details,
+            self.travel,
+            self.the_run,
         ]
-        self.ask(Choose("Copy", choices), lambda name: self._copy(name, texts))
+        return {owner.name_of: owner for owner in owners}
 
-    def _copy(self, name: str | None, texts: dict[str, str]) -> None:
-        if name:
-            self.app.copy_to_clipboard(texts[name])
-            self.tell("info", f"copied {texts[name]}")
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield self.mode_tabs
+        yield self.travel_bar
+        yield self.banner
+        yield self.home
+        yield self.events_pane
+        yield self.bar
+        yield self.footer
 
-    # --- locks and messages ----------------------------------------------------------------------
-
-    def do_revoke(self, argument: str) -> None:
-        entry = self.model.state.locks.entries.get(argument) if argument else self._chosen("locks")
-        if entry is None or not entry.grants:
-            self.tell("warning", f"nobody holds {argument or 'it'}; :locks lists what is held")
-            return
-        asked = consequences.of_revoking(self.model.state, entry, self.model.now)
-        self._after_yes(asked, [operator_calls.revoke(entry.path)])
-
-    def do_allow(self, argument: str) -> None:
-        known = self.model.state.locks.violations
-        found = {s: [v for v in known[s] if not v.is_allowed] for s in sorted(known)}
-        wanted = [s for s in found if found[s] and argument in ("", s)]
-        if not wanted:
-            self.tell("warning", f"{argument} has no violation left to allow")
-            return
-        asked = consequences.of_allowing([v for s in wanted for v in found[s]])
-        self._after_yes(asked, [AllowViolation(stream=s) for s in wanted])
-
-    def do_send(self, argument: str) -> None:
-        name, _, text = argument.strip().partition(" ")
-        if not text.strip():
-            self.bar.ask(Purpose.COMMAND, f"send {name or self._correspondent()} ".lstrip())
-            return
-        state = self.model.state
-        if name in state.streams or name in state.registry.joined:
-            self.steer(operator_calls.send(StreamId(name), text))
-        else:
-            self.tell("warning", f"there is no stream {name!r} in this run")
-
-    def _correspondent(self) -> str:
-        pane = self.panes.get("messages")
-        if self.mode == "messages" and isinstance(pane, MessagesPane):
-            return pane.correspondent
-        return str(self.listed.cursor or "")
-
-    def do_broadcast(self, argument: str) -> None:
-        if argument.strip():
-            self.steer(operator_calls.broadcast(argument))
-        else:
-            self.bar.ask(Purpose.COMMAND, "broadcast ")
-
-    def do_requeue(self, argument: str) -> None:
-        number = self._message_number(argument)
-        if number is not None:
-            self.steer(operator_calls.requeue(number))
-
-    def do_acknowledge(self, argument: str) -> None:
-        number = self._message_number(argument)
-        if number is not None:
-            self.steer(operator_calls.acknowledge(number))
-
-    def _message_number(self, argument: str) -> int | None:
-        """Return the number that was given, or that of the chosen message; tell if it is none."""
-        row = self._chosen("messages")
-        given = argument.strip() or (str(row.id) if row else "")
-        number = whole_number(given)
-        if number is None:
-            self.tell("warning", f"{given!r} is no number of a message; :messages lists them")
-        return number
-
-    def _tell_of_messages(self, changes: Changes) -> None:
-        """Say at once, and audibly, what somebody has written to whoever sits here."""
-        sent = [r.seq for r in changes.events if isinstance(r.event, MessageSent)]
-        told = news_for_operator(self.model.live_state, sent) if sent else ""
-        if told:
-            self.tell("info", f"{told}; 4 shows messages, a acknowledges")
-            self.app.bell()
-
-    # --- the run ---------------------------------------------------------------------------------
-
-    def do_approve(self, argument: str) -> None:
-        state = self.model.state
-        if state.approval.kind == _SENSITIVE:
-            self._ask_about_sensitive()
-            return
-
-        def answered(answer: str | None) -> None:
-            if answer == "yes":
-                self._asked_to_approve = True
-                self.steer(ApproveRun())
-
-        self.ask(Confirm(consequences.of_approving(state), self.hold_off_seconds), answered)
-
-    def apply(self, changes: Changes) -> None:
-        super().apply(changes)
-        self._tell_of_messages(changes)
-        refused = [r.event for r in changes.events if isinstance(r.event, ApprovalRefused)]
-        if refused and self._asked_to_approve:
-            self._asked_to_approve = False
-            if refused[-1].kind == _SENSITIVE:
-                self._ask_about_sensitive()
-
-    def _ask_about_sensitive(self) -> None:
-        """Ask once more, with the paths, for what is taken over only if somebody says so."""
-        asked = consequences.of_approving_sensitive(self.model.state)
-        self._after_yes(asked, [ApproveRun(allow_sensitive=True)])
-
-    def do_stop_run(self, argument: str) -> None:
-        asked = consequences.of_stopping_the_run(self.model.state)
-        self._after_yes(asked, [StopRun(reason=_STOPPED)])
-
-    def _after_yes(self, asked: Consequences, commands: Sequence[Command]) -> None:
-        def answered(answer: str | None) -> None:
-            if answer == "yes":
-                for command in commands:
-                    self.steer(command)
-
-        self.ask(Confirm(asked, self.hold_off_seconds), answered)
-
-    def steer(self, command: Command) -> None:
-        """Send a command; the answer comes back as a message, from whatever thread."""
-        if self.model.source.hosting == "nobody" and self.model.time.past is None:
-            self._offer_to_host(command)
-            return
-        told = command.words
-        try:
-            answer = self.model.time.submit(command)
-        except Exception as error:
-            self.tell("error", f"{told}: {type(error).__name__}: {error}")
-            return
-        answer.add_done_callback(lambda done: self.post_message(self.Answered(told, done)))
-
-    # --- hosting ---------------------------------------------------------------------------------
-
-    def _offer_to_host(self, command: Command) -> None:
-        """Nobody is there to do it: this console can be, once somebody agrees.
-
-        A run that is over is hosted without a question: its command was agreed to already.
-        """
-        source, state = self.model.source, self.model.live_state
-        if not isinstance(source, CanBeHosted):
-            self.tell("warning", f"nobody hosts the run; anabranch resume {state.run} goes on")
-            return
-        self._unsent.append(command)
-        if len(self._unsent) > 1:
-            return
-        if state.has_ended:
-            self._host_here("yes")
-        elif not self.ask(Confirm(of_hosting(state), self.hold_off_seconds), self._host_here):
-            self._unsent.clear()
-
-    def _host_here(self, answer: str | None) -> None:
-        source = self.model.source
-        if answer != "yes" or not isinstance(source, CanBeHosted):
-            self._unsent.clear()
-            return
-        self.tell("info", "this console is about to take the run over")
-        self.run_worker(partial(self._open_host, source), thread=True, group="hosting")
-
-    def _open_host(self, source: CanBeHosted) -> None:
-        try:
-            opened = self.Opened(source.open_host())
-        except AnabranchError as error:
-            opened = self.Opened(None, f"{error.message}; {error.hint}")
-        self.post_message(opened)
-
-    @on(Opened)
-    def _go_on_hosting(self, message: Opened) -> None:
-        """Take what was opened; somebody else may have been quicker, and is asked then."""
-        source, unsent = self.model.source, self._unsent
-        self._unsent = []
-        if message.host is not None and isinstance(source, CanBeHosted):
-            source.host_here(message.host)
-            self.advance()
-        elif source.hosting == "nobody":
-            self.tell("warning", message.problem)
-            return
-        else:
-            self.tell("info", "another host was quicker, and is asked")
-        for command in unsent:
-            self.steer(command)
-
-    @on(Answered)
-    def _say_answer(self, message: Answered) -> None:
-        answer = message.answer
-        if answer.cancelled():
-            self.tell("error", f"{message.told}: the engine has closed")
-            return
-        error = answer.exception()
-        if error is not None:
-            self.tell("error", f"{message.told}: {type(error).__name__}: {error}")
-            return
-        refusal = answer.result()
-        if refusal is None:
-            self.listed.marked.clear()
-            self.tell("info", f"{message.told}: asked for")
-        else:
-            self.tell("warning", f"{refusal.reason}; {refusal.hint}")
+    def on_mount(self) -> None:
+        self.set_class(self.looks.glyphs.is_ascii, "-ascii")
+        self.home.add_class("-current")
+        for known in self.registry.known.values():  # those of plugins: the others are bound above
+            if known.verb.id not in BUILT_IN.known and known.verb.direct_keys:
+                self.app.bind(",".join(known.verb.direct_keys), f"screen.verb('{known.verb.id}')")
+        self.home.details.show_tab("log")
+        self.set_title(self.events_pane, "title", (Span("Events", "title"),))
         self.advance()
+
+    def on_unmount(self) -> None:
+        for pane in self.panes.values():
+            pane.closed()
+
+    # --- panes -----------------------------------------------------------------------------------
+
+    @property
+    def looks(self) -> Looks:
+        """Palette and glyphs of the app."""
+        return cast("Looks", self.app)
+
+    @property
+    def pane(self) -> Pane:
+        """The pane that is shown."""
+        return self.panes[self.mode]
+
+    def pane_of(self, mode: str) -> Pane:
+        """Return a pane; it is made when it is needed first."""
+        if mode not in self.panes:
+            self.panes[mode] = self._made(mode)
+        return self.panes[mode]
+
+    def _made(self, mode: str) -> Pane:
+        if mode.startswith(PLUGIN_PANE):
+            name = mode.removeprefix(PLUGIN_PANE)
+            return PluginPane(self.model, self.steering, self.plugged, name, self.command)
+        pane = _PANE_OF[mode](self.model, self.steering)
+        if isinstance(pane, HistoryPane):
+            pane.travel_to = self.travel.to
+        return pane
+
+    def go_to(self, mode: str) -> None:
+        """Show a pane."""
+        pane = self.pane_of(mode)
+        if mode != self.mode:
+            self.pane.remove_class("-current")
+            self.mode = mode
+            self.set_class(mode != HOME, "-away")
+            self.remove_class("-drawer")
+            if mode == HOME:
+                self.home.rearrange()  # before it is painted: another time may have other streams
+            elif not pane.is_attached:
+                self.mount(pane, before=self.events_pane)
+            pane.add_class("-current")
+            self._paint_tabs()
+            self.call_after_refresh(self._arrive)
+        else:
+            pane.main_view.focus()
+        pane.arrived()
+
+    def _arrive(self) -> None:
+        self.pane.main_view.focus()
+        self._update_pane()
+        self.paint_footer()
+
+    def _update_pane(self) -> None:
+        if self.pane.is_mounted:
+            self.pane.update()
+
+    def _chosen_streams(self) -> list[StreamId]:
+        """Return the streams that a verb without a name is about: those of the pane, or of home."""
+        here = self.pane.chosen_streams()
+        return self.home.listed.targets() if here is None else here
+
+    def _chosen_moment(self) -> Moment | None:
+        pane = self.panes.get(HistoryPane.name_of)
+        row = pane.chosen if isinstance(pane, HistoryPane) else None
+        return Moment(version=row.version) if row else None
+
+    # --- verbs -----------------------------------------------------------------------------------
+
+    def _owner(self, verb: str) -> VerbOwner:
+        name = self.registry[verb].owner
+        return self._owners[name] if name in self._owners else self.pane_of(name)
+
+    def why_not(self, verb: str, argument: str = "") -> str | None:
+        """Return why a verb cannot be used now, None if it can."""
+        known = self.registry[verb].verb
+        if known.steers and self.travel.viewing:
+            return f"viewing {self.travel.viewing}: esc goes back to live"
+        return known.why_not(self._owner(verb), argument)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Let a key mean what it means in this pane, and in the log only what it means there."""
+        if action != "verb" or not parameters:
+            return super().check_action(action, parameters)
+        known = self.registry[str(parameters[0])]
+        if known.owner == self.home.details.name_of:
+            return self.focused is self.home.details.log_view
+        return known.pane in ("", self.mode)
+
+    def action_verb(self, verb: str, argument: str = "") -> None:
+        """Do a verb, or say why it cannot be done now; nothing while a question lies above."""
+        if self.app.screen is not self:
+            return
+        known = self.registry[verb]
+        if known.pane not in ("", self.mode) and known.verb.shows_its_pane:
+            self.go_to(known.pane)
+        why_not = self.why_not(verb, argument)
+        if why_not is not None:
+            self.steering.tell("warning", f"{known.verb.name}: {why_not}")
+            return
+        known.verb.do(self._owner(verb), argument)
+
+    def command(self, line: str) -> None:
+        """Do what a line of the command bar asks for."""
+        spoken = self.registry.parse(line)
+        if spoken.problem:
+            self.steering.tell("warning", spoken.problem)
+        elif spoken.verb is not None:
+            self.action_verb(spoken.verb.id, spoken.argument)
+
+    def completable(self) -> dict[str, Iterable[str]]:
+        """Return what arguments of commands complete to."""
+        owners = [*self._owners.values(), *(self.pane_of(mode) for mode in MODES)]
+        return {name: known for owner in owners for name, known in owner.completions().items()}
+
+    def _go_on(self, is_accepted: bool) -> None:
+        """Take up what the engine has answered to a command."""
+        if is_accepted:
+            self.home.listed.marked.clear()
+        self.advance()
+
+    # --- keeping up ------------------------------------------------------------------------------
+
+    def advance(self) -> Changes:
+        """Pull what is new and let every pane that it concerns paint it."""
+        changes = self.model.pull()
+        if not changes.is_nothing:
+            self._apply(changes)
+        if self.pane is self.home and self.home.details.tab == "log":
+            self.home.details.log_view.read_more()
+        self._hear_plugins()
+        if self.model.time.past is not None and self.model.live_state is not self._live_seen:
+            self._live_seen = self.model.live_state
+            self._paint_travel()
+            if self.mode == HistoryPane.name_of:
+                self._update_pane()
+        return changes
+
+    def _apply(self, changes: Changes) -> None:
+        if changes.is_other_time:
+            past = self.model.time.past
+            self.events_pane.show_until(past.seq if past else None)
+            self._paint_travel()
+        self._add_events(changes)
+        self.paint_header()
+        self._paint_banner()
+        self._paint_tabs()
+        if self.pane.is_mounted:
+            self.pane.apply(changes)
+        self.the_run.apply(changes)
+
+    def _add_events(self, changes: Changes) -> None:
+        self.events_pane.state = self.model.state
+        entries: list[Recorded | Note] = []
+        if changes.missed:
+            missed = f"{count(changes.missed, 'event')} came too fast to be shown"
+            entries.append(Note(self.model.now, "warning", missed))
+        if changes.problem:
+            problem = f"the engine does not answer: {changes.problem}"
+            entries.append(Note(self.model.now, "error", problem))
+        entries += changes.events
+        self.events_pane.add(entries)
+
+    def _hear_plugins(self) -> None:
+        """Show what plugins have said since, and what is wrong with one."""
+        plugged, is_of_plugin = self.plugged, self.mode.startswith(PLUGIN_PANE)
+        wanted = self.mode.removeprefix(PLUGIN_PANE) if is_of_plugin else ""
+        if wanted != plugged.shown_pane:
+            plugged.show(wanted)
+        self.home.hear_plugins()
+        if is_of_plugin and plugged.rows is not self._rows_seen:
+            self._rows_seen = plugged.rows
+            self._update_pane()
+        for fault in plugged.faults():
+            self.steering.tell("error", fault)
+
+    # --- painting --------------------------------------------------------------------------------
+
+    def paint_header(self) -> None:
+        """Bring the header up to date."""
+        model = self.model
+        line = header_line(
+            model.state,
+            list(model.rows.values()),
+            model.now,
+            model.overhead,
+            model.source.hosting,
+            self.looks.glyphs,
+            self.size.width,
+            is_halted=model.source.trouble is not None,
+        )
+        self.header.show([line])
+
+    def _paint_banner(self) -> None:
+        lines = ending_lines(self.model.state, self.looks.glyphs, self.size.width - 4)
+        edge = Span(f" {self.looks.glyphs.edge} ", f"state.{self.model.state.phase}")
+        self.banner.show([(edge, *line) for line in lines])
+        if self.banner.display != bool(lines):
+            self.banner.display = bool(lines)
+        if lines:
+            self.banner.styles.height = len(lines)
+
+    def _paint_tabs(self) -> None:
+        """Show the tabs from the first visit, or the first thing to see there, on."""
+        state = self.model.state
+        if self.mode != HOME or has_more_than_streams(state):
+            self.mode_tabs.display = True
+        if self.mode_tabs.display:
+            self.mode_tabs.show_modes(MODES, self.mode, waiting_in_panes(state))
+
+    def _paint_travel(self) -> None:
+        source = self.model.time
+        self.set_class(source.past is not None, "-past")
+        if source.past is None or source.moment is None:
+            self.travel_bar.display = False
+            return
+        self.travel_bar.display = True
+        live, width = self.model.live_state, self.size.width
+        line = travel_line(source.moment, source.past, live, self.looks.glyphs, width)
+        self.travel_bar.show([line])
+
+    def paint_footer(self) -> None:
+        """Name the keys of the place that has the focus."""
+        self.footer.show_verbs(self.registry.in_footer(self._places()))
+
+    def _places(self) -> Sequence[str]:
+        """Return whose keys work here, the most particular last but those that work anywhere."""
+        log = self.home.details
+        if self.focused is log.log_view:
+            return (log.name_of, Anywhere.name_of)
+        of_pane = {known.owner for known in self.registry.known.values() if known.pane == self.mode}
+        of_pane.discard(log.name_of)
+        travel = (Travel.name_of,) if self.mode == HistoryPane.name_of else ()
+        own = [place for place in self.registry.places() if place in of_pane]
+        return (EveryTable.name_of, *own, *travel, Anywhere.name_of)
+
+    def set_title(self, widget: LineView | Container, side: str, line: Line) -> None:
+        """Set the title or subtitle in a panel's border, if it is another one."""
+        key = (widget.id or "", side)
+        if self._titles.get(key) == line:
+            return
+        self._titles[key] = line
+        content: Content | str = ""
+        if line:
+            palette, glyphs = self.looks.palette, self.looks.glyphs
+            parts = [(glyphs.presentable(t), str(palette.style(s))) for t, s in line if t]
+            content = Content.assemble(*parts)
+        if side == "title":
+            widget.border_title = content
+        else:
+            widget.border_subtitle = content
+
+    def repaint_everything(self) -> None:
+        """Paint all panes again, in new colours."""
+        self._titles.clear()
+        for view in self.query(LineView):
+            view.refresh_everything()
+        self._fit_bars()
+        self._update_pane()
+        self.set_title(self.events_pane, "title", (Span("Events", "title"),))
+
+    # --- full and back ---------------------------------------------------------------------------
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one part has the whole screen."""
+        return any(self.has_class(name) for name in _FULL_CLASSES)
+
+    def leave_full(self) -> None:
+        """Show all parts again."""
+        self.remove_class(*_FULL_CLASSES)
+
+    # --- what happens to the parts ---------------------------------------------------------------
+
+    @on(TextLines.Resized)
+    def _fit_bars(self) -> None:
+        self.paint_header()
+        self._paint_banner()
+        self.paint_footer()
+        self._paint_tabs()
+        self._paint_travel()
+
+    @on(Grid.Opened)
+    @on(StreamsTable.Opened)
+    def _open_chosen_row(self) -> None:
+        self.action_verb("open")
+
+    @on(EventsPane.Changed)
+    def _show_following(self) -> None:
+        paused = () if self.events_pane.is_following else (Span("paused, end follows", "muted"),)
+        self.set_title(self.events_pane, "subtitle", paused)
+
+    @on(Footer.Clicked)
+    def _do_clicked(self, message: Footer.Clicked) -> None:
+        self.action_verb(message.verb)
+
+    @on(CommandBar.Typed)
+    def _follow_typing(self, message: CommandBar.Typed) -> None:
+        self._take_typed(message.purpose, message.text)
+
+    @on(CommandBar.Entered)
+    def _do_entered(self, message: CommandBar.Entered) -> None:
+        self._close_bar(message.purpose)
+        if message.purpose is Purpose.COMMAND:
+            self.command(message.text)
+
+    @on(CommandBar.Left)
+    def _leave_bar(self, message: CommandBar.Left) -> None:
+        self._take_typed(message.purpose, "")
+        self._close_bar(message.purpose)
+
+    def _take_typed(self, purpose: Purpose, text: str) -> None:
+        if purpose is Purpose.FILTER:
+            self.pane.apply_filter(text)
+        elif purpose is Purpose.FIND:
+            self.home.details.log_view.find(text)
+
+    def _close_bar(self, purpose: Purpose) -> None:
+        self.bar.close()
+        log = self.home.details.log_view
+        (log if purpose is Purpose.FIND else self.pane.main_view).focus()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        self.paint_footer()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from textual.events import Click
 from textual.message import Message
 
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts, line_cells
-from anabranch_console.verbs import Scope, Verb, footer_verbs, shown_key
+from anabranch_console.verbs import Verb, shown_key
 from anabranch_console.widgets.line_view import TextLines
 
 _RIGHT = ("palette", "help", "quit")
@@ -36,11 +37,10 @@ class Footer(Bar):
         super().__init__(id="footer")
         self._zones: list[tuple[int, int, str]] = []
 
-    def show_verbs(self, scopes: Iterable[Scope]) -> None:
-        """Show the verbs of these scopes, as many as fit."""
-        verbs = footer_verbs(scopes)
+    def show_verbs(self, verbs: Sequence[Verb[Any]]) -> None:
+        """Show verbs, as many as fit."""
         left = [v for v in verbs if v.id not in _RIGHT]
-        right = [v for v in verbs if v.id in _RIGHT]
+        right = sorted((v for v in verbs if v.id in _RIGHT), key=lambda v: _RIGHT.index(v.id))
         ordered = [*left, *right]
         parts = [Part(_priority(v, i), (_named(v),)) for i, v in enumerate(ordered)]
         cells = max(self.content_size.width - 2, 0)
@@ -55,11 +55,11 @@ class Footer(Bar):
                 self.post_message(self.Clicked(verb))
 
 
-def _priority(verb: Verb, index: int) -> int:
+def _priority(verb: Verb[Any], index: int) -> int:
     return 1000 - index if verb.id in _DEAR else 500 - index
 
 
-def _named(verb: Verb) -> Line:
+def _named(verb: Verb[Any]) -> Line:
     return (Span(shown_key(verb.keys[0]), "key"), Span(f" {verb.footer}", "muted"))
 
 

@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol, cast
 
 from rich.segment import Segment
 from textual.app import App
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.events import MouseScrollDown, MouseScrollUp, Resize
 from textual.geometry import Region
 from textual.message import Message
@@ -23,8 +23,7 @@ from anabranch_console.containing import Contained
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, cut, plain
 from anabranch_console.theming import Palette
-from anabranch_console.verbs import Scope
-from anabranch_console.widgets.keys import bindings_for
+from anabranch_console.verbs import MOVES
 
 WHEEL_LINES = 3
 
@@ -36,11 +35,19 @@ class Looks(Protocol):
     glyphs: Glyphs
 
 
+def move_bindings() -> list[BindingType]:
+    """Return the bindings of the moves that every list knows."""
+    return [
+        Binding(",".join(keys), f"move('{way}')", title, show=False, id=way)
+        for way, title, keys in MOVES
+    ]
+
+
 class LineView(Contained, Widget, can_focus=True):
     """Shows lines; scrolls by itself; text can be selected with the mouse."""
 
     ALLOW_SELECT = True
-    BINDINGS: ClassVar[list[BindingType]] = bindings_for(Scope.LISTS)
+    BINDINGS: ClassVar[list[BindingType]] = move_bindings()
     DEFAULT_CSS = "LineView { background: $ab-background; }"
 
     background_name = "background"
@@ -50,7 +57,7 @@ class LineView(Contained, Widget, can_focus=True):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.top = 0
-        self.scope: Scope | None = None
+        self.verbs_of = ""  # whose verbs are the nearest here
         self.empty: Line = ()
 
     # --- what subclasses say ---------------------------------------------------------------------
@@ -195,6 +202,10 @@ class LineView(Contained, Widget, can_focus=True):
             self.scroll_lines(steps[verb])
         else:
             self.scroll_to_line(0 if verb == "first" else self.last_top)
+
+    def action_move(self, way: str) -> None:
+        """Do what a key of a move asks for."""
+        self.move(way)
 
     def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
         event.stop()

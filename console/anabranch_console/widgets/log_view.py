@@ -27,8 +27,6 @@ from anabranch.core.patterns import Pattern, PatternRefused, compiled, literal
 from anabranch.engine.log_window import LogWindow, lines_with
 from anabranch_console.lines import Line, Span, hard_wrap
 from anabranch_console.presenters.wording import count, memory, safe
-from anabranch_console.verbs import Scope
-from anabranch_console.widgets.keys import bindings_for
 from anabranch_console.widgets.line_view import LineView
 
 LINES_KEPT = 10_000
@@ -45,7 +43,6 @@ class LogView(LineView):
     """Shows the log file of the chosen stream."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        *bindings_for(Scope.LOG),
         ("left", "sideways(-1)"),
         ("right", "sideways(1)"),
     ]
@@ -62,7 +59,6 @@ class LogView(LineView):
 
     def __init__(self) -> None:
         super().__init__(id="log")
-        self.scope = Scope.LOG
         self.path: Path | None = None
         self.is_following = True
         self.is_wrapped = False

@@ -13,7 +13,6 @@ from anabranch_console.lines import Line, Span, fit
 from anabranch_console.presenters.columns import COLUMNS, Column, layout
 from anabranch_console.presenters.stream_row import StreamRow
 from anabranch_console.stream_list import StreamList
-from anabranch_console.verbs import Scope
 from anabranch_console.widgets.line_view import LineView
 
 MANY_DIRTY_SHARE = 0.6
@@ -43,7 +42,6 @@ class StreamsTable(LineView):
 
     def __init__(self, listed: StreamList, rows: Mapping[StreamId, StreamRow]) -> None:
         super().__init__(id="streams", classes="panel")
-        self.scope = Scope.STREAMS
         self.listed = listed
         self.rows = rows
         self._strips: dict[StreamId, tuple[StreamRow, bool, bool, Strip]] = {}

@@ -1,0 +1,300 @@
+"""The verbs that work anywhere, in every list and in every table, whichever pane is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from anabranch_console.panes.streams import HOME
+from anabranch_console.presenters.leaving import leaving_message, stopping_message
+from anabranch_console.presenters.wording import count
+from anabranch_console.screens.dialogs import Choice, Choose
+from anabranch_console.verbs import MOVES, Verb, VerbOwner, shown_keys
+from anabranch_console.widgets.command_bar import Purpose
+from anabranch_console.widgets.line_view import LineView
+
+if TYPE_CHECKING:
+    from anabranch_console.screens.palette import Hit
+    from anabranch_console.screens.run_screen import RunScreen
+
+_GO_TO = ">"
+
+
+class Anywhere(VerbOwner):
+    """Help, commands, themes, what of the screen is seen, and leaving.
+
+    Args:
+        screen: the screen of the run.
+    """
+
+    name_of = "anywhere"
+    where = "anywhere"
+
+    def __init__(self, screen: RunScreen) -> None:
+        self._screen = screen
+        self._model, self._steering = screen.model, screen.steering
+
+    def go_to(self, pane: str) -> None:
+        """Show a pane."""
+        self._screen.go_to(pane)
+
+    def completions(self) -> Mapping[str, Iterable[str]]:
+        return {"themes": [name for name, _ in self._screen.themes]}
+
+    # --- finding out what there is ---------------------------------------------------------------
+
+    def help(self, argument: str) -> None:
+        """Show all keys and commands, those of the place one is at first."""
+        from anabranch_console.screens.help import HelpScreen
+
+        focused = self._screen.focused
+        place = focused.verbs_of if isinstance(focused, LineView) else ""
+        self._steering.ask(HelpScreen(self._screen.registry, place))
+
+    def command(self, argument: str) -> None:
+        """Open the command bar."""
+        self._steering.ask_in_bar(argument)
+
+    def palette(self, argument: str) -> None:
+        """Ask for one of all verbs and streams by a few letters."""
+        from anabranch_console.screens.palette import Palette
+
+        self._steering.ask(Palette(self.hits()), self._do_hit)
+
+    def hits(self) -> list[Hit]:
+        """Return what the palette offers: every verb, and every stream to go to."""
+        from anabranch_console.screens.palette import Hit
+
+        hits = []
+        for verb in self._screen.registry:
+            why_not = self._screen.why_not(verb.id)
+            hint = why_not or verb.usage
+            hits.append(Hit(verb.id, shown_keys(verb), verb.title, hint, why_not is None))
+        rows = sorted(self._model.rows.values(), key=lambda row: row.position)
+        return hits + [Hit(_GO_TO + r.id, "", f"Go to {r.id}", r.state) for r in rows]
+
+    def _do_hit(self, name: str | None) -> None:
+        if name is None:
+            return
+        if name.startswith(_GO_TO):
+            self._screen.go_to(HOME)
+            self._screen.home.choose(name.removeprefix(_GO_TO))
+        else:
+            self._screen.action_verb(name)
+
+    # --- looks -----------------------------------------------------------------------------------
+
+    def theme(self, argument: str) -> None:
+        """Use a theme, or ask which while each is looked at."""
+        self._screen.read_themes_again()
+        themes = self._screen.themes
+        names = [name for name, _ in themes]
+        if argument in names:
+            self._use_theme(argument)
+        elif argument:
+            known = ", ".join(names)
+            self._steering.tell("warning", f"no theme {argument!r}; there are {known}")
+        else:
+            before = str(self._screen.app.theme)
+            choices = [Choice(name, str(i), title) for i, (name, title) in enumerate(themes, 1)]
+            dialog = Choose("Theme", choices, before, preview=self._use_theme)
+            self._steering.ask(dialog, lambda name: self._use_theme(name or before))
+
+    def _use_theme(self, name: str) -> None:
+        self._screen.post_message(self._screen.ThemeChosen(name))
+
+    def full(self, argument: str) -> None:
+        """Give the focused part the whole screen, or take it back."""
+        screen = self._screen
+        if screen.is_full:
+            screen.leave_full()
+        elif screen.focused is screen.events_pane:
+            screen.add_class("-full-events")
+        elif screen.focused is screen.pane.detail_view:
+            screen.add_class("-full-details")
+        else:
+            screen.add_class("-full-streams")
+
+    def details(self, argument: str) -> None:
+        """Show or hide the panel about what is chosen."""
+        is_wide = self._screen.has_class("-wide")
+        self._screen.toggle_class("-no-details" if is_wide else "-drawer")
+        self._screen.pane.main_view.focus()
+
+    def repaint(self, argument: str) -> None:
+        """Paint the whole screen, whatever the terminal shows."""
+        self._screen.post_message(self._screen.RepaintAsked())
+
+    def back(self, argument: str) -> None:
+        """Undo the last thing that only changed what is seen; at last go home."""
+        screen, pane = self._screen, self._screen.pane
+        if screen.selections:
+            screen.clear_selection()
+        elif screen.is_full:
+            screen.leave_full()
+        elif self._model.time.past is not None:
+            screen.travel.live()
+        elif pane.step_back():
+            return
+        elif screen.focused is not pane.main_view or screen.has_class("-drawer"):
+            screen.remove_class("-drawer")
+            pane.main_view.focus()
+        elif pane.filter_text:
+            pane.apply_filter("")
+        elif pane is not screen.home:
+            screen.go_to(HOME)
+        elif screen.home.listed.marked:
+            screen.home.unmark("")
+
+    def copy_selection(self, argument: str) -> None:
+        """Copy the text that was selected with the mouse."""
+        text = self._screen.get_selected_text()
+        if text:
+            self._screen.app.copy_to_clipboard(text)
+            self._steering.tell("info", f"copied {count(len(text), 'character')}")
+        else:
+            hint = "nothing is selected: drag to select, y copies ids, q quits"
+            self._steering.tell("info", hint)
+
+    # --- leaving ---------------------------------------------------------------------------------
+
+    def suspend(self, argument: str) -> None:
+        """Stop this console, unless the engine would stop with it."""
+        if self._model.source.hosting != "here":
+            self._screen.app.action_suspend_process()
+            return
+        refusal = "the engine runs in this console and would stand still with it"
+        self._steering.tell("warning", f"{refusal}; q leaves, and the streams run on")
+
+    def quit(self, argument: str) -> None:
+        """Leave; ask what becomes of the streams where they are run from here."""
+        state, hosting = self._model.live_state, self._model.source.hosting
+        if hosting != "here" or not state.counts.active:
+            self._leave(leaving_message(state, hosting))
+            return
+        choices = [
+            Choice("leave", "l", "Leave them running", "the console closes, they go on"),
+            Choice("stop", "s", "Stop them all", "gracefully; their work is kept"),
+            Choice("cancel", "c", "Cancel", "stay here"),
+        ]
+        is_one = state.counts.active == 1
+        title = f"{count(state.counts.active, 'stream')} {'is' if is_one else 'are'} running"
+        self._steering.choose(title, choices, self._leave_or_stop)
+
+    def _leave_or_stop(self, choice: str) -> None:
+        state = self._model.live_state
+        if choice == "leave":
+            self._leave(leaving_message(state, "here"))
+        elif choice == "stop":
+            self._leave(stopping_message(state), wants_stop=True)
+
+    def _leave(self, message: str, *, wants_stop: bool = False) -> None:
+        self._screen.post_message(self._screen.Leaving(message, wants_stop))
+
+    verbs = (
+        Verb("help", "Help: keys and commands", ("question_mark", "f1"), help, footer="Help"),
+        Verb("full", "Full pane on and off", ("f",), full, footer="Full"),
+        Verb("command", "Command by name", ("colon",), command, footer="Command"),
+        Verb("palette", "Find a command", ("ctrl+p",), palette, footer="Palette"),
+        Verb("theme", "Choose a theme", ("ctrl+t",), theme, args="[NAME]", completes="themes"),
+        Verb("details", "Show or hide the details", ("i",), details),
+        Verb("next-pane", "Next pane", ("tab",), lambda self, _: self._screen.focus_next()),
+        Verb(
+            "previous-pane",
+            "Previous pane",
+            ("shift+tab",),
+            lambda self, _: self._screen.focus_previous(),
+        ),
+        Verb("back", "Back: close, clear, return", ("escape",), back),
+        Verb("copy-selection", "Copy the selected text", ("ctrl+c",), copy_selection),
+        Verb("repaint", "Paint the screen again", ("ctrl+l",), repaint),
+        Verb("suspend", "Suspend the console", ("ctrl+z",), suspend),
+        Verb("quit", "Quit", ("q", "ctrl+q"), quit, aliases=("q", "exit"), footer="Quit"),
+    )
+
+
+class EveryList(VerbOwner):
+    """Moves in whatever list has the focus.
+
+    Args:
+        screen: the screen of the run.
+    """
+
+    name_of = "lists"
+    where = "in every pane"
+
+    def __init__(self, screen: RunScreen) -> None:
+        self._screen = screen
+
+    def move(self, way: str) -> None:
+        """Move in the list that has the focus, else in the pane's own."""
+        focused = self._screen.focused
+        view = focused if isinstance(focused, LineView) else self._screen.pane.main_view
+        view.move(way)
+
+
+def _moving(way: str) -> Callable[[EveryList, str], None]:
+    return lambda owner, argument: owner.move(way)
+
+
+EveryList.verbs = tuple(Verb(way, title, keys, _moving(way)) for way, title, keys in MOVES)
+
+
+class EveryTable(VerbOwner):
+    """Opens, filters and acts on what is in the pane that is shown.
+
+    Args:
+        screen: the screen of the run.
+    """
+
+    name_of = "tables"
+    where = "in every table"
+
+    def __init__(self, screen: RunScreen) -> None:
+        self._screen, self._steering = screen, screen.steering
+
+    def open(self, argument: str = "") -> None:
+        """Go to the panel about what is chosen."""
+        self._screen.pane.open_details()
+
+    def nothing_chosen(self, argument: str) -> str | None:
+        """Say so if the pane is empty."""
+        return None if self._screen.pane.has_rows else "nothing is chosen"
+
+    def filter(self, argument: str) -> None:
+        """Filter the rows, or have the filter typed."""
+        if argument:
+            self._screen.pane.apply_filter(argument)
+        else:
+            self._steering.ask_in_bar(self._screen.pane.filter_text, Purpose.FILTER)
+
+    def menu(self, argument: str) -> None:
+        """Ask which of the things is to be done that can be done with what is chosen."""
+        pane, screen = self._screen.pane, self._screen
+        items = {item.verb: item for item in pane.menu()}
+        if not items:
+            self._steering.tell("info", pane.nothing_to_do)
+            return
+        choices = [
+            Choice(
+                item.verb,
+                item.key,
+                screen.registry[item.verb].verb.name,
+                item.detail,
+                screen.why_not(item.verb, item.argument),
+            )
+            for item in items.values()
+        ]
+        chosen = next((c.id for c in choices if c.why_not is None), None)
+        self._steering.choose(
+            pane.menu_title,
+            choices,
+            lambda verb: screen.action_verb(verb, items[verb].argument),
+            chosen,
+        )
+
+    verbs = (
+        Verb("open", "Open the details", ("enter",), open, nothing_chosen, footer="Open"),
+        Verb("filter", "Filter the rows", ("slash",), filter, args="[FILTER]", footer="Filter"),
+        Verb("menu", "Actions…", ("x",), menu, footer="Actions"),
+    )

@@ -1,0 +1,84 @@
+"""Hosting a run from here, once there is something to do in it and nobody else does it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from anabranch.core.inputs import Command
+from anabranch.errors import AnabranchError
+from anabranch_console.followed_run import CanBeHosted
+from anabranch_console.presenters.consequences import of_hosting
+from anabranch_console.run_model import RunModel
+from anabranch_console.screens.dialogs import Confirm
+from anabranch_console.steering import Steering
+
+if TYPE_CHECKING:
+    from anabranch.engine.source import Source
+
+
+class TakingOver:
+    """Keeps the commands that nobody is there to take until this console hosts the run.
+
+    Args:
+        model: the run.
+        steering: what is asked and told with.
+        advance: takes up what the new host says.
+    """
+
+    def __init__(self, model: RunModel, steering: Steering, advance: Callable[[], object]) -> None:
+        self._model, self._steering, self._advance = model, steering, advance
+        self._unsent: list[Command] = []
+
+    def offer(self, command: Command) -> None:
+        """Nobody is there to do it: this console can be, once somebody agrees.
+
+        A run that is over is hosted without a question: its command was agreed to already.
+        """
+        source, state = self._model.source, self._model.live_state
+        if not isinstance(source, CanBeHosted):
+            refusal = f"nobody hosts the run; anabranch resume {state.run} goes on"
+            self._steering.tell("warning", refusal)
+            return
+        self._unsent.append(command)
+        if len(self._unsent) > 1:
+            return
+        if state.has_ended:
+            self._host(source)
+            return
+
+        def answered(answer: str | None) -> None:
+            if answer == "yes":
+                self._host(source)
+            else:
+                self._unsent.clear()
+
+        question = Confirm(of_hosting(state), self._steering.hold_off_seconds)
+        if not self._steering.ask(question, answered):
+            self._unsent.clear()
+
+    def _host(self, source: CanBeHosted) -> None:
+        self._steering.tell("info", "this console is about to take the run over")
+        self._steering.in_thread(lambda: _opened(source), self._go_on, "hosting")
+
+    def _go_on(self, opened: Source | str) -> None:
+        """Take what was opened; somebody else may have been quicker, and is asked then."""
+        source, unsent = self._model.source, self._unsent
+        self._unsent = []
+        if not isinstance(opened, str) and isinstance(source, CanBeHosted):
+            source.host_here(opened)
+            self._advance()
+        elif source.hosting == "nobody":
+            self._steering.tell("warning", str(opened))
+            return
+        else:
+            self._steering.tell("info", "another host was quicker, and is asked")
+        self._steering.steer(*unsent)
+
+
+def _opened(source: CanBeHosted) -> Source | str:
+    """Return a host of the run, or why there is none."""
+    try:
+        return source.open_host()
+    except AnabranchError as error:
+        return f"{error.message}; {error.hint}"
