@@ -117,7 +117,7 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.path / "engine.lock"
 
     @property
-    def diary(self) -> Path:
+    def engine_log(self) -> Path:
         """What the engine notes for its maintainers; usually not there at all."""
         return self.path / "engine.log"
 

@@ -425,7 +425,7 @@ def test_the_machines_load_is_told_when_it_matters() -> None:
     crew = Crew("a")
     crew.measures(cpu_cores=2, memory_mb=8000)
     free = [4000]
-    watch = UsageWatch(lambda: MachineLoad(2, 0.0, 0.0, free[0] << 20, 8000 << 20, 0.0))
+    watch = UsageWatch(lambda: MachineLoad(2, 0.0, free[0] << 20, 8000 << 20, 0.0))
     told = []
     for free[0] in (4000, 3990, 3900, 3500, 450, 399, 398, 401):
         for fact in watch.look(crew.state, {}):
@@ -438,7 +438,7 @@ def test_a_stream_above_its_grant_is_told_until_it_is_below() -> None:
     """Memory at once; processors on average over some ticks."""
     crew = Crew(plan=plan_of(stream("a", resources={"memory_mb": 100, "cpu_cores": 1})))
     crew.starts("a")
-    watch = UsageWatch(lambda: MachineLoad(2, 0.0, 0.0, 1 << 32, 1 << 33, 0.0))
+    watch = UsageWatch(lambda: MachineLoad(2, 0.0, 1 << 32, 1 << 33, 0.0))
 
     def looks(megabytes: int, percent: float) -> int:
         vitals = Vitals(StreamId("a"), 1, memory_bytes=megabytes << 20, cpu_percent=percent)

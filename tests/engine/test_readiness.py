@@ -10,7 +10,7 @@ import pytest
 
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.plans.plan import Dependency, Plan, PointPlan, StreamPlan
-from anabranch.engine.preflight import look_around, require_ready, warnings_for
+from anabranch.engine.preflight import look_around, require_ready
 from anabranch.engine.workspaces import readiness, why_not_approve, why_not_begin
 from anabranch.errors import DiskFull, LossRefused, UsageError
 from tests.e2e.checkouts import likeness
@@ -37,8 +37,7 @@ def test_a_project_that_is_ready_is_left_as_it_was(project: Project) -> None:
     before = likeness(project.user)
     assert list(why_not_begin(project.repo, NEXT)) == []
     assert list(why_not_approve(project.repo, False)) == []
-    require_ready(project.repo, NEXT, plan(), True)
-    assert warnings_for(project.repo, plan(), {}, False) == ()
+    assert require_ready(project.repo, NEXT, plan(), False) == ()
     assert likeness(project.user) == before
 
 
@@ -90,9 +89,8 @@ def detached(user: Path) -> None:
 def test_a_detached_head_is_told_where_it_matters(project: Project) -> None:
     """The result stands on its own branch, so the run is not in vain: it is told, not refused."""
     detached(project.user)
-    require_ready(project.repo, NEXT, plan(), True)
-    assert warnings_for(project.repo, plan(), {}, False) == ()
-    (told,) = warnings_for(project.repo, plan(), {}, True)
+    assert require_ready(project.repo, NEXT, plan(), False) == ()
+    (told,) = require_ready(project.repo, NEXT, plan(), True)
     assert "HEAD is detached" in told
 
 
@@ -156,8 +154,7 @@ def test_what_an_approval_would_fail_of_is_seen_before_anything_runs(
         require_ready(project.repo, NEXT, plan(), True)
     assert words in caught.value.message
     assert caught.value.hint
-    require_ready(project.repo, NEXT, plan(), False)
-    told = " ".join(warnings_for(project.repo, plan(), {}, False))
+    told = " ".join(require_ready(project.repo, NEXT, plan(), False))
     assert (words in told) is ("uncommitted" not in words)
     assert likeness(project.user) == before
 

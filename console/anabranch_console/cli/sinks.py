@@ -154,7 +154,7 @@ class Sink(io.RawIOBase):
 
 
 def _note(message: str, *arguments: object) -> None:
-    """Tell the diary, which nobody keeps while no run is hosted."""
+    """Tell the engine log, which is not there while no run is hosted."""
     import logging  # here, because next to every command is heard
 
     log = logging.getLogger("anabranch.talk")

@@ -53,11 +53,11 @@ class Meter(msgspec.Struct):
     journalling: float = 0.0
 
 
-AtHand = Callable[[State, Effect], Input | None]
+Immediate = Callable[[State, Effect], Input | None]
 """Gives what comes of an effect that asks nothing of the world; None if it has to be performed."""
 
 
-def nothing_at_hand(state: State, effect: Effect) -> None:
+def nothing_immediate(state: State, effect: Effect) -> None:
     """Leave every effect to be performed."""
 
 
@@ -70,13 +70,13 @@ class Engine:
         strategies: Strategies,
         now: Callable[[], float],
         state: State | None = None,
-        at_hand: AtHand = nothing_at_hand,
+        immediate: Immediate = nothing_immediate,
     ) -> None:
         self._store = store
         self._strategies = strategies
         self._now = now
         self._state = state
-        self._at_hand = at_hand
+        self._immediate = immediate
         self.meter = Meter()
 
     @property
@@ -113,11 +113,11 @@ class Engine:
             if outcome.answer is not None:
                 answers[position] = outcome.answer
             for effect in outcome.effects:
-                at_hand = self._at_hand(state, effect)
-                if at_hand is None:
+                result = self._immediate(state, effect)
+                if result is None:
                     effects[effect] = None
                 else:
-                    waiting.append((position, at_hand))
+                    waiting.append((position, result))
         decided = time.perf_counter()
         self._store.append(records)
         self._state = state

@@ -303,7 +303,7 @@ def _holds_up(path: str) -> bool:
 
 
 def decode(raw: bytes) -> str:
-    """Text or a path from git; bytes that are no UTF-8 survive the way back by `encode`."""
+    """Text or a path from git; bytes that are not UTF-8 survive the way back by `encode`."""
     return raw.decode("utf-8", "surrogateescape")
 
 

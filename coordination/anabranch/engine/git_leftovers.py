@@ -67,8 +67,8 @@ def remove_stale_worktrees(folder: Path) -> list[str]:
             kept = _keep_history(repo, stale)
             live_view(repo).run("worktree", "unlock", str(stale.path), accept=(0, 128))
             live_view(repo).run("worktree", "remove", "-f", str(stale.path))
-        told = f"the entry of the worktree {stale.path} is gone"
-        done.append(f"{told}; its commits are kept: {', '.join(kept)}" if kept else told)
+        gone = f"the entry of the worktree {stale.path} is gone"
+        done.append(f"{gone}; its commits are kept: {', '.join(kept)}" if kept else gone)
     return done
 
 

@@ -35,9 +35,9 @@ from anabranch.engine import requests
 from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
-from anabranch.engine.diary import end_diary, keep_diary
 from anabranch.engine.disk_hold import DiskHold
 from anabranch.engine.engine import Engine
+from anabranch.engine.engine_log import close_engine_log, open_engine_log
 from anabranch.engine.executing import Executing
 from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.gateway.desk import Reply
@@ -108,7 +108,7 @@ class RunHost:
             guarded(parts.strategies, self._guard),
             parts.clock.now,
             parts.state,
-            self._workspaces.at_hand,
+            self._workspaces.immediate_result,
         )
         self._mailbox: deque[tuple[inputs.Input, Reply | None]] = deque()
         self._loop = asyncio.new_event_loop()
@@ -154,7 +154,7 @@ class RunHost:
     def open(self) -> None:
         """Start hosting; returns once the first turn is durable. Raises AnabranchError."""
         _raise_file_limit()
-        self._diary = keep_diary(self._parts.folder.diary)
+        self._engine_log = open_engine_log(self._parts.folder.engine_log)
         self._thread.start()
         self._ready.wait()
         if self._fault is not None:
@@ -287,7 +287,7 @@ class RunHost:
             _log.exception("the engine stopped")
         finally:
             self._fail_waiting()
-            end_diary(self._diary)
+            close_engine_log(self._engine_log)
             self._journal_place.look_at_last()
             self._parts.journal.close()
             self._parts.lock.release()

@@ -21,7 +21,7 @@ from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.performers.process_records import send_control
-from anabranch.engine.preflight import require_ready, warnings_for
+from anabranch.engine.preflight import require_ready
 from anabranch.engine.requirements import require_machine
 from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.engine.run_numbers import next_number, note_number
@@ -85,8 +85,7 @@ def start_run(
     env = without_git_variables(os.environ if environment is None else environment)
     try:
         with git_errors():
-            require_ready(repository, home.run, plan, approve)
-            warnings = warnings_for(repository, plan, env, approve)
+            warnings = require_ready(repository, home.run, plan, approve, env)
         command = inputs.StartRun(
             run=home.run,
             project=str(repository.root),

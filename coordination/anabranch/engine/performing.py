@@ -44,7 +44,7 @@ from anabranch.engine.performers.want import want_of
 from anabranch.engine.performers.workspaces import (
     NoWorkingFolder,
     WorkspaceEffects,
-    told,
+    in_words,
 )
 from anabranch.engine.reporting import write_report
 from anabranch.engine.watching import WorkspaceWatcher
@@ -74,7 +74,7 @@ class Performing:
         state: Callable[[], State],
         post: Callable[[inputs.Input], None],
         engine_overhead: Callable[[], Mapping[str, float]],
-        told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
+        variables: Callable[[StreamId, Attempt, str], Mapping[str, str]],
         watcher: WorkspaceWatcher,
         executing: Executing,
         interference: Interference,
@@ -87,7 +87,7 @@ class Performing:
         self._state = state
         self._post = post
         self._engine_overhead = engine_overhead
-        self._told = told
+        self._variables = variables
         self._executing = executing
         self._checkpoints = CheckpointEffects(workspaces, watcher.expecting)
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="anabranch-git")
@@ -120,8 +120,8 @@ class Performing:
     @property
     def trouble(self) -> str | None:
         """What the run itself waits for, in words; a stream's own waits are told as its own."""
-        told = (f"{fx.in_words(e)} waits: {reason}" for e, reason in self._held_up.items())
-        return next(told, None)
+        waits = (f"{fx.in_words(e)} waits: {reason}" for e, reason in self._held_up.items())
+        return next(waits, None)
 
     async def open(self) -> list[inputs.Input]:
         """Begin to watch processes; return what has become of those of an earlier engine.
@@ -172,7 +172,7 @@ class Performing:
                 words_left -= want is not None and not want.is_certain
                 if want is None or words_left < 0:
                     self._post_failure(
-                        effect, told(error), isinstance(error, NoWorkingFolder)
+                        effect, in_words(error), isinstance(error, NoWorkingFolder)
                     )  # first: noting it may fail, too
                     _log.exception("performing %s", effect)
                     return None
@@ -236,7 +236,7 @@ class Performing:
             except (ws.GitError, OSError) as error:
                 if want_of(error, self._workspaces.places, self._folder.path) is not None:
                     raise
-                reason = told(error)
+                reason = in_words(error)
                 if pause_seconds is None:
                     break
                 self._post_delay(effect, f"its work cannot be captured: {reason}")
@@ -247,7 +247,7 @@ class Performing:
         await self._in_thread(effect, salvage, self._alone_in(effect.stream))
 
     async def _give_back(self, stream: StreamId, attempt: Attempt) -> None:
-        """Give back the workspace of the attempt before; whatever hinders it is no harm."""
+        """Give back the workspace of the attempt before; whatever hinders it does no harm."""
         task = partial(give_back, self._workspaces.repository, self._state().run, stream, attempt)
         try:
             gone = await asyncio.get_running_loop().run_in_executor(self._workers, task)
@@ -319,7 +319,7 @@ class Performing:
             effect.attempt,
             self._environment,
             self._workspaces.prefix,
-            self._told,
+            self._variables,
         )
         plan = state.stream_plan(effect.stream)
         if plan.executor:

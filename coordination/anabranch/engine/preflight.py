@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -22,10 +23,7 @@ from anabranch.errors import DiskFull, LossRefused, UsageError
 CHECKED = RunId("check")
 """The name under which refs are tried while no run has one."""
 
-NO_BRANCH = (
-    "HEAD is detached, so there is no branch to bring the result to: it will stand on a branch of "
-    "its own, and the approval will be refused"
-)
+NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -56,39 +54,40 @@ def _for_later(
 ) -> Iterator[Finding]:
     """Yield what keeps nothing from beginning: for an approval one day, and for streams."""
     for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if may_approve else ():
-        # Uncommitted changes are told when the run begins.
-        if not isinstance(refusal, ws.FilesInTheWay):
+        # Uncommitted changes are told when the run begins, and an approval later names a branch.
+        if not isinstance(refusal, ws.FilesInTheWay | ws.NoBranch):
             yield Finding("cannot-approve", refusal.reason, refusal.hint)
     if works_apart(plan):
         for words in leads_into_checkout(repo.root, environment):
             yield Finding("leads-into-checkout", words)
 
 
-def require_ready(repo: ws.Repository, run: RunId, plan: Plan, approve: bool) -> None:
-    """Raises UsageError, DiskFull, LossRefused for what a run or its approval would fail of late.
+def require_ready(
+    repo: ws.Repository,
+    run: RunId,
+    plan: Plan,
+    approve: bool,
+    environment: Mapping[str, str] = NO_VARIABLES,
+) -> tuple[str, ...]:
+    """Return what to tell of the project when a run begins.
 
-    Nothing of this is looked at when every stream works in the user's own folder.
+    Raises UsageError, DiskFull, LossRefused for what the run, or with ``approve`` its approval,
+    would fail of late. Nothing is looked at when every stream works in the user's own folder.
     """
     if not works_apart(plan):
-        return
+        return ()
     room = ws.want_of_room(repo)
     if room is not None:
         raise DiskFull(room.reason, room.hint)
     for refusal in (*ws.why_not_begin(repo, run), *_not_in_base(repo, plan)):
         raise UsageError(refusal.reason, refusal.hint)
+    warnings = list[str]()
     for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if approve else ():
-        raise LossRefused(f"the result could not be approved: {refusal.reason}", refusal.hint)
-
-
-def warnings_for(
-    repo: ws.Repository, plan: Plan, environment: Mapping[str, str], approve: bool
-) -> tuple[str, ...]:
-    """Return what to tell of the project when a run begins that :func:`require_ready` let pass."""
-    if not works_apart(plan):
-        return ()
+        if not isinstance(refusal, ws.NoBranch):
+            raise LossRefused(f"the result could not be approved: {refusal.reason}", refusal.hint)
+        warnings.append(f"{refusal.reason}: {refusal.hint}")
     found = _for_later(repo, plan, environment, may_approve=not approve)
-    told = tuple(finding.in_words for finding in found)
-    return (*told, NO_BRANCH) if approve and ws.is_on_no_branch(repo) else told
+    return (*(finding.in_words for finding in found), *warnings)
 
 
 def works_apart(plan: Plan) -> bool:

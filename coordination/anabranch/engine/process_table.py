@@ -57,7 +57,6 @@ class MachineLoad:
 
     cpu_count: int
     cpu_percent: float
-    load1: float
     memory_available_bytes: int
     memory_total_bytes: int
     memory_pressure_some10: float | None
@@ -155,12 +154,11 @@ def is_still(holder_pid: int, *, or_waits: bool = False) -> bool:
 
 
 def machine_load() -> MachineLoad:
-    """Return the machine's processors, load and memory as they are now."""
+    """Return the machine's processors and memory as they are now."""
     memory = psutil.virtual_memory()
     return MachineLoad(
         cpu_count=_usable_processors(),
         cpu_percent=psutil.cpu_percent(interval=None),
-        load1=psutil.getloadavg()[0],
         memory_available_bytes=memory.available,
         memory_total_bytes=memory.total,
         memory_pressure_some10=_memory_pressure(),

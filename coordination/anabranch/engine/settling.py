@@ -122,7 +122,7 @@ async def settled_by_command(
     """Run a command on a conflict as the plan's resolver would run, and return what it settled."""
     room = Room(repo, home.run, home.resolving / f".by-hand-{secrets.token_hex(4)}")
     try:
-        room.furnish(conflict)
+        room.set_up(conflict)
         log = home.resolver_log(None)
         variables = without_git_variables(env) | room.variables
         ended = await run_bounded(command, room.working_folder, variables, log, TIMEOUT_SECONDS)

@@ -73,7 +73,6 @@ class Vitals:
     processes: int = 0
     files_changed: int = 0
     files_are_estimated: bool = False
-    output_bytes: int = 0
     last_line: str = ""
     last_output_at: float | None = None
     last_change_at: float | None = None
@@ -188,7 +187,6 @@ class _Track:
             processes=processes,
             files_changed=self.files_changed,
             files_are_estimated=self.files_are_estimated,
-            output_bytes=self.log_stamp[0],
             last_line=self.last_line,
             last_output_at=self.last_output_at,
             last_change_at=self.last_change_at,

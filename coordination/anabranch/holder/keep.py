@@ -349,7 +349,7 @@ class Holder:
                 _notify(self.control, self.attempt)
 
 
-def _bounded(told: float, most: float) -> float:
+def _bounded(asked: float, most: float) -> float:
     """Return a time that a message gives; not a number, or less than none, is none at all."""
-    seconds = float(told)
+    seconds = float(asked)
     return min(seconds, most) if seconds > 0.0 else 0.0

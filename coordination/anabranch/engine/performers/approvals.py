@@ -44,7 +44,8 @@ class NotTaken(Exception):
 
     def __init__(self, reason: str, hint: str, kind: str = "") -> None:
         super().__init__(reason)
-        self.told = inputs.ApprovalNotDone(reason=tellable(reason), hint=tellable(hint), kind=kind)
+        reason, hint = tellable(reason), tellable(hint)
+        self.refusal = inputs.ApprovalNotDone(reason=reason, hint=hint, kind=kind)
 
 
 async def approve_result(
@@ -75,7 +76,7 @@ async def approve_result(
                 )
         return replace(await asyncio.to_thread(approving.take, taken), cause=effect.cause)
     except NotTaken as refused:
-        return replace(refused.told, cause=effect.cause)
+        return replace(refused.refusal, cause=effect.cause)
 
 
 class _Approving:
@@ -125,7 +126,7 @@ class _Approving:
         if ws.read_ref(self._repo, branch) in (None, merged):
             return ""
         name = branch.removeprefix("refs/heads/")
-        return f"; what was committed to {name} since the run is no part of it: git merge {name}"
+        return f"; what was committed to {name} since the run is not part of it: git merge {name}"
 
     def _refuse_sensitive(self, before: str, after: str) -> None:
         state = self._state

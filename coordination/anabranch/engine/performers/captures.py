@@ -53,12 +53,12 @@ class CaptureEffects:
         else:
             ref = ws.result_ref(run, effect.stream)
             message, tail = f"{effect.stream}: {plan.command_text}", ()
-        told = "\n".join((message[:200], *(("", *tail) if tail else ())))
+        text = "\n".join((message[:200], *(("", *tail) if tail else ())))
         try:
             ws.require_unreplaced(workspace.path, workspace.identity)
             in_workspace(workspace.path).remove()
             result = ws.capture_result(
-                self._repo, run, effect.stream, effect.attempt, workspace, told, ref
+                self._repo, run, effect.stream, effect.attempt, workspace, text, ref
             )
         except ws.WorkspaceReplaced as error:
             return self._history_only(effect, workspace, error.reason, tail)
@@ -75,7 +75,7 @@ class CaptureEffects:
             start_tree=workspace.start_tree,
             reverted=self._taken_back(state, result),
             warnings=tuple(map(tellable, (*result.warnings, *own, *self._meddled_settings(state)))),
-            strays=self._strays(state, result, workspace.path),
+            strays=self._violations(state, result, workspace.path),
             log_tail=tail,
             files_removed=result.removal.removed,
             files_before=result.removal.before,
@@ -106,8 +106,8 @@ class CaptureEffects:
         except ws.WorkspaceReplaced as error:
             return self._history_only(effect, workspace, error.reason, failed.log_tail)
         except (ws.GitError, OSError):
-            told = f"{failed.fault}; all of it is in {workspace.path}, untouched"
-            return replace(failed, fault=told)
+            fault = f"{failed.fault}; all of it is in {workspace.path}, untouched"
+            return replace(failed, fault=fault)
         listed = f"all but {tellable(', '.join(without[:3]))}" if without else "all of it"
         return replace(
             failed,
@@ -179,7 +179,7 @@ class CaptureEffects:
             cause=effect.cause,
         )
 
-    def _strays(self, state: State, result: ws.Captured, workspace: Path) -> tuple[str, ...]:
+    def _violations(self, state: State, result: ws.Captured, workspace: Path) -> tuple[str, ...]:
         """Return what a result changed outside its plan's ``writes``, or where others hold locks.
 
         A stream that ends before the watcher has looked is found out here at the latest.
@@ -188,9 +188,9 @@ class CaptureEffects:
         if not result.files_changed or not (allowed or state.locks.entries):
             return ()
         paths = ws.changed_paths(self._repo, state.run, result)
-        strays = outside(paths, allowed) if allowed else ()
+        unplanned = outside(paths, allowed) if allowed else ()
         written = ((path, self._written_at(workspace, path)) for path in paths)
-        found = (*strays, *against_locks(state, result.stream, written))
+        found = (*unplanned, *against_locks(state, result.stream, written))
         return tuple(dict.fromkeys(tellable(path) for path in found))
 
     def _written_at(self, workspace: Path, path: str) -> float:

@@ -24,13 +24,13 @@ def launch_spec(
     attempt: Attempt,
     environment: Mapping[str, str],
     prefix: str,
-    told: Callable[[StreamId, Attempt, str], Mapping[str, str]],
+    variables: Callable[[StreamId, Attempt, str], Mapping[str, str]],
 ) -> ProcessSpec:
     """Return what to run for an attempt.
 
     Raises OSError if its working folder is not to be had, BadEnvFile.
 
-    ``told`` returns what the gateway wants an attempt to know, given the PATH it would have.
+    ``variables`` returns what the gateway adds for an attempt, given the PATH it would have.
     """
     plan = state.stream_plan(stream)
     workspace = state.streams[stream].workspace
@@ -43,7 +43,7 @@ def launch_spec(
         attempt=attempt,
         argv=plan.command,
         cwd=str(working_directory(folder, prefix, plan.working_dir)),
-        env=env | dict(told(stream, attempt, env.get("PATH", ""))),
+        env=env | dict(variables(stream, attempt, env.get("PATH", ""))),
         tty=plan.tty,
     )
 

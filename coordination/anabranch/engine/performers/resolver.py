@@ -55,7 +55,7 @@ async def run_resolver(
         # What a resolver of such an engine may still write must not come into this one's way.
         room = Room(repo, began.run, rooms / f"{effect.cause}-{secrets.token_hex(4)}")
         try:
-            await asyncio.to_thread(room.furnish, conflict)
+            await asyncio.to_thread(room.set_up, conflict)
             env = environment_of(began, effect.point, room, environment)
             ended = await run_bounded(
                 command,
@@ -114,14 +114,14 @@ class Room:
             **{f"ANABRANCH_{side.upper()}": str(self.path / side) for side in SIDES},
         }
 
-    def furnish(self, conflict: ev.Conflict) -> None:
+    def set_up(self, conflict: ev.Conflict) -> None:
         """Write the workspace, the sides, and what there is to know. Raises GitError, OSError."""
         self.clear()
         self.tree.mkdir(parents=True)
         ws.write_tree(self._repo, self._run, conflict.tree, self.tree)
         with ws.Sides(self._repo, self._run) as sides:
-            told = [self._lay_out(sides, conflict, path) for path in conflict.paths]
-        facts = {"streams": list(conflict.streams), "paths": told}
+            paths = [self._lay_out(sides, conflict, path) for path in conflict.paths]
+        facts = {"streams": list(conflict.streams), "paths": paths}
         replace_whole(self.path / "conflict.json", msgspec.json.encode(facts))
 
     def _lay_out(
@@ -190,11 +190,11 @@ def read_plain_file(path: Path) -> bytes | None:
 def inside(root: Path, path: str) -> Path:
     """Return a path of git's below a folder; raises ValueError if it would lead elsewhere.
 
-    A folder on its way that is a link (the tree may hold some) is no way.
+    It must not lead through a folder that is a link (the tree may hold some).
     """
     parts = path.split("/")
     if not path or any(part in ("", ".", "..") for part in parts):
-        raise ValueError(f"{path!r} is no path inside a folder")
+        raise ValueError(f"{path!r} is not a path inside a folder")
     at = root
     for part in parts[:-1]:
         at = at / part

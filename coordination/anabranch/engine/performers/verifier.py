@@ -76,7 +76,7 @@ async def check_tree(
     await asyncio.to_thread(shutil.rmtree, rooms, True)  # of an engine that was killed
     room = rooms / secrets.token_hex(6)
     try:
-        await asyncio.to_thread(_furnish, repo, state, tree, room)
+        await asyncio.to_thread(_set_up, repo, state, tree, room)
         return await run_bounded(
             command,
             _working_folder(room, repo.prefix),
@@ -89,7 +89,7 @@ async def check_tree(
         await asyncio.to_thread(shutil.rmtree, room, True)
 
 
-def _furnish(repo: ws.Repository, state: State, tree: str, room: Path) -> None:
+def _set_up(repo: ws.Repository, state: State, tree: str, room: Path) -> None:
     room.mkdir(parents=True)
     ws.write_tree(repo, state.run, tree, room)
 

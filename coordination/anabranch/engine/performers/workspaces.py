@@ -53,7 +53,7 @@ class WorkspaceEffects:
         """The plan's sub-folder inside the repository."""
         return self._repo.prefix
 
-    def at_hand(self, state: State, effect: fx.Effect) -> inputs.Input | None:
+    def immediate_result(self, state: State, effect: fx.Effect) -> inputs.Input | None:
         """Return what comes of an effect that asks nothing of git or the disk.
 
         A stream that works in the user's own folder has its workspace already, and its work too.
@@ -283,7 +283,7 @@ def working_directory(workspace: Path, prefix: str, working_dir: str) -> Path:
     return Path(found)
 
 
-def told(error: Exception) -> str:
+def in_words(error: Exception) -> str:
     """Return an error in words for people: what happened, and the next step if there is one."""
     if isinstance(error, ws.GitError):
         return f"{error.reason} ({error.hint})" if error.hint else error.reason
@@ -309,6 +309,6 @@ def _checkpoint(taken: Taken) -> Result:
 def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:
     """Git called a merge clean that lacks something: it must not count, and nothing is lost."""
     more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-    told = tellable(", ".join(lost[:3]))
-    reason = f"the merge lacks what was merged into it: {told}{more}; every result is kept"
+    some = tellable(", ".join(lost[:3]))
+    reason = f"the merge lacks what was merged into it: {some}{more}; every result is kept"
     return inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)

@@ -57,7 +57,6 @@ from anabranch.engine.workspaces.own_refs import keep_own_refs
 from anabranch.engine.workspaces.preparing import prepare_workspace, write_tree
 from anabranch.engine.workspaces.publishing import publish_result_folder
 from anabranch.engine.workspaces.readiness import (
-    is_on_no_branch,
     missing_folders,
     want_of_room,
     why_not_approve,
@@ -81,6 +80,7 @@ from anabranch.engine.workspaces.values import (
     FilesInTheWay,
     Kept,
     MergeOutcome,
+    NoBranch,
     Parked,
     PreparedWorkspace,
     Reclaimed,
@@ -105,6 +105,7 @@ __all__ = [
     "Kept",
     "MergeOutcome",
     "Moment",
+    "NoBranch",
     "Parked",
     "PreparedWorkspace",
     "Reclaimed",
@@ -138,7 +139,6 @@ __all__ = [
     "has_commits",
     "has_markers",
     "is_binary",
-    "is_on_no_branch",
     "keep_own_refs",
     "keep_ref",
     "list_rescues",

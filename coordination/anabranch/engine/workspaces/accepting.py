@@ -58,7 +58,7 @@ class Followed(msgspec.Struct, frozen=True):
     settings: Listed
     attributes: str
     left_out: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
+    changed_files: tuple[str, ...] = msgspec.field(default=(), name="told")  # in notes on disk
 
 
 def starts_programs(key: str) -> bool:
@@ -94,10 +94,10 @@ def follow(repo: Repository, listed: Listed) -> Followed:
     settings += [entry for entry in accepted.settings if entry[1] in changed]
     names = sorted(changed) + (["info/attributes"] if now != accepted.attributes else [])
     files = shared_files(repo)
-    told = {
+    changed = {
         n for n in files.keys() | accepted.files.keys() if files.get(n) != accepted.files.get(n)
     }
-    return Followed(settings, accepted.attributes, tuple(names), tuple(sorted(told - {*names})))
+    return Followed(settings, accepted.attributes, tuple(names), tuple(sorted(changed - {*names})))
 
 
 def accept_settings(repo: Repository) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def accept_settings(repo: Repository) -> tuple[str, ...]:
     listed = checkout_settings(repo)
     found = follow(repo, listed)
     _write(repo, _as_it_is(listed, _now(repo), repo))
-    return (*found.left_out, *found.told)
+    return (*found.left_out, *found.changed_files)
 
 
 def shared_files(repo: Repository) -> dict[str, str]:

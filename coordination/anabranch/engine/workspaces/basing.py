@@ -96,10 +96,10 @@ def not_followed(repo: Repository, run: RunId) -> tuple[str, ...]:
             f"git settings that changed since they were accepted are not followed: "
             f"{some(followed.left_out)} (look at them; to accept them: anabranch run --trust)"
         )
-    if followed.told:
+    if followed.changed_files:
         lines.append(
-            f"these changed in .git since its settings were accepted: {some(followed.told)} "
-            f"(your own git goes by them, this run does not)"
+            "these changed in .git since its settings were accepted: "
+            f"{some(followed.changed_files)} (your own git goes by them, this run does not)"
         )
     return tuple(lines)
 

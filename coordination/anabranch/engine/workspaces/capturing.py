@@ -90,9 +90,9 @@ def capture_result(
     except GitError as error:
         if store is None:
             raise
-        told = f"what it told git cannot be read ({error.reason}): its files are one commit"
+        warning = f"what it told git cannot be read ({error.reason}): its files are one commit"
         result = _captured(repo, workspace, None, message, ref, without, only_files=True)
-        return msgspec.structs.replace(result, warnings=(told, *result.warnings))
+        return msgspec.structs.replace(result, warnings=(warning, *result.warnings))
 
 
 def _captured(

@@ -40,8 +40,8 @@ def check_changes(
         yield f"names that differ only in case: {some(twins)}"
     if ignored:
         many = f"{len(ignored)} ignored files or folders are"
-        told = "1 ignored file or folder is" if len(ignored) == 1 else many
-        yield f"{told} not captured: {some(ignored)}"
+        these = "1 ignored file or folder is" if len(ignored) == 1 else many
+        yield f"{these} not captured: {some(ignored)}"
 
 
 def _inside_links(git: Git) -> tuple[list[str], list[str]]:

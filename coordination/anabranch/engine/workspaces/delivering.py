@@ -65,7 +65,7 @@ Moment = Callable[[], AbstractContextManager[bool]]
 
 
 class Version(msgspec.Struct, frozen=True):
-    """A file as it was and became when it was brought; None is no file."""
+    """A file as it was and became when it was brought; None: there was no file."""
 
     before: str | None
     after: str | None

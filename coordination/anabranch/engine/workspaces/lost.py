@@ -25,8 +25,8 @@ def git_directory_names(git_dir: Path) -> set[str]:
         for name in files:
             path = inside / name
             if name not in _NOT_READ and path.is_file() and not path.is_symlink():
-                told = read_plain(path, LARGE_FILE_BYTES)
-                names |= {found.decode() for found in _OBJECT_NAME.findall(told)}
+                content = read_plain(path, LARGE_FILE_BYTES)
+                names |= {found.decode() for found in _OBJECT_NAME.findall(content)}
     return names
 
 

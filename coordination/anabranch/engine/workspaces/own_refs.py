@@ -95,11 +95,11 @@ def _write(repo: Repository, lines: list[str]) -> None:
 
 def _in_words(made: Mapping[str, str]) -> str:
     stashes = sum(ref.startswith("stash/") for ref in made)
-    told = [f"{stashes} stashes" if stashes > 1 else "a stash"] if stashes else []
+    kept = [f"{stashes} stashes" if stashes > 1 else "a stash"] if stashes else []
     for ref in made:
         kind = next(((start, word) for start, word in _KINDS if ref.startswith(start)), None)
         if kind is not None:
-            told.append(f"{kind[1]} {ref.removeprefix(kind[0])}")
+            kept.append(f"{kind[1]} {ref.removeprefix(kind[0])}")
         elif not ref.startswith("stash/"):
-            told.append(f"refs/{ref}")
-    return some(told)
+            kept.append(f"refs/{ref}")
+    return some(kept)

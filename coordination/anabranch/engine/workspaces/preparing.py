@@ -168,7 +168,7 @@ def _clear_git_directory(git_dir: Path, start: Standing) -> None:
 
 
 def write_tree(repo: Repository, run: RunId, tree: str, folder: Path) -> None:
-    """Writes the files of a tree into an empty folder that is no workspace of a stream."""
+    """Writes the files of a tree into an empty folder that is not a stream's workspace."""
     index = run_folder(repo, run) / "index" / f".tree-{os.getpid()}-{id(folder)}"
     try:
         frozen_view(repo, run).at(work_tree=folder, index=index).run("read-tree", "-m", "-u", tree)

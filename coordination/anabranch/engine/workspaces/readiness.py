@@ -21,7 +21,7 @@ from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.names import base_ref, result_branch
 from anabranch.engine.workspaces.refs import read_ref, resolve_head, where_head_stands
 from anabranch.engine.workspaces.repository import empty_tree, live_view
-from anabranch.engine.workspaces.values import FilesInTheWay, Repository
+from anabranch.engine.workspaces.values import FilesInTheWay, NoBranch, Repository
 
 _UNMERGED = frozenset(("DD", "AU", "UD", "UA", "DU", "AA", "UU"))
 PLENTY_BYTES = 20 << 30
@@ -63,7 +63,11 @@ def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Ref
     here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
     head, branch = where_head_stands(here)
     if branch is None:
-        return  # the result stands on a branch of its own, and that is told
+        yield NoBranch(
+            "HEAD is detached, so there is no branch to bring the result to",
+            "it will stand on a branch of its own, and the approval will be refused",
+        )
+        return
     name = branch.removeprefix("refs/heads/")
     for path in checkouts_of(repo, branch):
         yield Refusal(
@@ -73,12 +77,6 @@ def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Ref
     if reason is not None:
         yield Refusal(f"{name} cannot be moved: {reason}", "mend that first")
     yield from _troubles_of_checkout(repo, here, include_uncommitted)
-
-
-def is_on_no_branch(repo: Repository) -> bool:
-    """Whether HEAD is detached, so that there is no branch a result could come to."""
-    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
-    return repo.kind == "git" and not here.run("symbolic-ref", "-q", "HEAD", accept=(0, 1)).text
 
 
 def missing_folders(
@@ -135,8 +133,8 @@ def _is_in_commit(repo: Repository, folder: str) -> bool:
     tree = f"{head}^{{tree}}" if head else empty_tree(repo)
     view = live_view(repo)
     asked = ("cat-file", "--batch-check=%(objecttype)", "--follow-symlinks")
-    told = view.run(*asked, stdin=os.fsencode(f"{tree}:{folder}\n")).text
-    if told.startswith(("tree", "symlink")):
+    kind = view.run(*asked, stdin=os.fsencode(f"{tree}:{folder}\n")).text
+    if kind.startswith(("tree", "symlink")):
         return True
     parts = folder.split("/")
     above = ["/".join(parts[:length]) for length in range(1, len(parts) + 1)]

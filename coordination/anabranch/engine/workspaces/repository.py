@@ -7,8 +7,8 @@ objects; it borrows the repository's object store. Whatever the live configurati
 engine's captures, checkouts and merges never read it. A second frozen view, *raw*, stores bytes as
 they are, without any conversion; rescues use it.
 
-A folder that is no repository gets an internal store that plays the repository's part, so one code
-path serves both.
+A folder that is not a repository gets an internal store that plays the repository's part, so one
+code path serves both.
 """
 
 from __future__ import annotations

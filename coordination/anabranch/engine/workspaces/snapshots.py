@@ -56,8 +56,8 @@ class Snapshot(msgspec.Struct, frozen=True):
 def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
     """Writes all files of ``git``'s work tree that are not ignored as a tree.
 
-    ``withheld`` are folders that are no part of it. Raises GitError when a file or a folder cannot
-    be read, or a file not converted.
+    ``withheld`` are folders that do not belong to it. Raises GitError when a file or a folder
+    cannot be read, or a file not converted.
     """
     left_out: list[str] = []
     links = nested_with_commit(git)

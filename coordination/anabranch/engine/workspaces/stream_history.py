@@ -134,7 +134,7 @@ def forget_objects(store: Path) -> None:
 
 def _link_objects(source: Path, store: Path) -> bool:
     """Links what is new; False if something went away in the middle of it."""
-    is_whole = True
+    is_complete = True
     for folder in _folders(source):
         if folder.name == "pack":
             wanted = _PACK_NAME
@@ -144,8 +144,8 @@ def _link_objects(source: Path, store: Path) -> bool:
             continue
         for entry in _entries(folder):
             if wanted.match(entry.name) and entry.is_file(follow_symlinks=False):
-                is_whole &= _link(Path(entry.path), store / folder.name / entry.name)
-    return is_whole
+                is_complete &= _link(Path(entry.path), store / folder.name / entry.name)
+    return is_complete
 
 
 def _link(source: Path, target: Path) -> bool:

@@ -150,6 +150,10 @@ class FilesInTheWay(Refusal, frozen=True):
     paths: tuple[str, ...]
 
 
+class NoBranch(Refusal, frozen=True):
+    """A refusal because HEAD is detached; the result keeps a branch of its own."""
+
+
 class Approved(msgspec.Struct, frozen=True, tag=True):
     """The user's branch (or plain folder) now has the result."""
 

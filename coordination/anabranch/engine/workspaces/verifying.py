@@ -135,8 +135,8 @@ def _warnings(
     if links:
         there = existing(git, [c.after for c in merged if c.after and c.after_mode == GITLINK])
         nowhere = [c.path for c in merged if c.after_mode == GITLINK and c.after not in there]
-        told = f"; their commits are not in this repository: {some(nowhere)}" if nowhere else ""
-        yield f"of nested repositories only a commit's name was merged: {some(links)}{told}"
+        missing = f"; their commits are not in this repository: {some(nowhere)}" if nowhere else ""
+        yield f"of nested repositories only a commit's name was merged: {some(links)}{missing}"
     marked = list(with_markers(git, merged))
     if marked:
         yield f"conflict markers were merged in {some(marked)}"

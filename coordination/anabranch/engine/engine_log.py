@@ -16,7 +16,7 @@ from anabranch.plain_files import open_to_append
 _SPEAKERS = ("anabranch", "asyncio")
 
 
-class Diary(logging.FileHandler):
+class EngineLog(logging.FileHandler):
     """A log of this process's engine, made at its first word; what cannot be written is dropped."""
 
     def __init__(self, path: Path) -> None:
@@ -32,20 +32,20 @@ class Diary(logging.FileHandler):
             super().emit(record)
 
 
-def keep_diary(path: Path) -> Diary:
-    """Begin to write down what is said, until :func:`end_diary`."""
+def open_engine_log(path: Path) -> EngineLog:
+    """Begin to write down what is said, until :func:`close_engine_log`."""
     logging.raiseExceptions = False
-    diary = Diary(path)
+    log = EngineLog(path)
     for name in _SPEAKERS:
         logger = logging.getLogger(name)
-        logger.addHandler(diary)
+        logger.addHandler(log)
         logger.propagate = False
-    return diary
+    return log
 
 
-def end_diary(diary: Diary) -> None:
+def close_engine_log(log: EngineLog) -> None:
     """Write nothing more."""
     for name in _SPEAKERS:
-        logging.getLogger(name).removeHandler(diary)
+        logging.getLogger(name).removeHandler(log)
     with suppress(Exception):
-        diary.close()
+        log.close()

@@ -43,7 +43,9 @@ class Begun:
         effects = WorkspaceEffects(repository, RunFolder(folder / "run"))
         self.store = Transactions()
         strategies = load_plugins().strategies
-        self.engine = Engine(self.store, strategies, lambda: 1.0, at_hand=effects.at_hand)
+        self.engine = Engine(
+            self.store, strategies, lambda: 1.0, immediate=effects.immediate_result
+        )
         stream = StreamPlan(ONE, ("true",), "true", workspace=kind)
         plan = Plan("plan", (stream,), (PointPlan(FINAL_POINT, streams=(ONE,)),), 1)
         start = inputs.StartRun(
