@@ -155,7 +155,7 @@ class Git:
         index: Path | None = None,
         alternates: tuple[Path, ...] = (),
     ) -> Git:
-        """The same view over another work tree or index, or with more objects to read from."""
+        """Return the same view over another work tree or index, or with more objects to read."""
         return replace(
             self,
             work_tree=work_tree or self.work_tree,
@@ -173,7 +173,7 @@ class Git:
         config: tuple[tuple[str, str], ...] = (),
         env: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Runs ``git`` with these arguments and returns its answer.
+        """Run ``git`` with these arguments and return its answer.
 
         Without ``timeout_seconds`` the call may take as long as it gets on (`git_patience`).
         ``accept`` lists the exit codes that are answers; ``config`` adds settings for this call.
@@ -199,7 +199,7 @@ class Git:
         return answer
 
     def environment(self, config: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
-        """The whole environment of a call in this view."""
+        """Return the whole environment of a call in this view."""
         env = {
             key: value
             for key, value in os.environ.items()
@@ -251,7 +251,7 @@ def _communicate(
     command: str,
     work_tree: Path | None,
 ) -> Answer:
-    """Feeds git and hears it out; past the deadline git and its helpers are ended together.
+    """Feed git and hear it out; past the deadline end git and its helpers together.
 
     When it takes longer than usual, the files it works on are looked at: a pipe in the place of one
     that git opens would make it wait for ever.
@@ -279,7 +279,7 @@ def _communicate(
 
 
 def refuse_pipes(work_tree: Path, command: str) -> None:
-    """Raises GitError if a file that git opens by its name is a pipe or a device."""
+    """Raise GitError if a file that git opens by its name is a pipe or a device."""
     for at, folders, files in os.walk(work_tree):
         is_inside_git = ".git" in Path(at).relative_to(work_tree).parts
         if at == str(work_tree):
@@ -303,18 +303,18 @@ def _holds_up(path: str) -> bool:
 
 
 def decode(raw: bytes) -> str:
-    """Text or a path from git; bytes that are not UTF-8 survive the way back by `encode`."""
+    """Return text or a path from git; bytes that are not UTF-8 survive the way back by `encode`."""
     return raw.decode("utf-8", "surrogateescape")
 
 
 def encode(text: str) -> bytes:
-    """The bytes of a text or path that came from `decode`."""
+    """Return the bytes of a text or path that came from `decode`."""
     return text.encode("utf-8", "surrogateescape")
 
 
 @contextmanager
 def repository_lock(path: Path, timeout_seconds: float = LOCK_TIMEOUT_SECONDS) -> Iterator[None]:
-    """Holds the one git lock of a repository, across threads and processes.
+    """Hold the one git lock of a repository, across threads and processes.
 
     git's own worktree commands race with each other and with fetches. Raises GitError when
     another holder does not let go in time.

@@ -47,7 +47,7 @@ class StaleWorktree(msgspec.Struct, frozen=True):
 
 
 def look(folder: Path) -> list[Leftover]:
-    """Everything of this kind in a project. Raises AnabranchError, GitError."""
+    """Return everything of this kind in a project. Raises AnabranchError, GitError."""
     repo, _ = open_project(folder)
     if repo.kind != "git":
         return []
@@ -56,7 +56,7 @@ def look(folder: Path) -> list[Leftover]:
 
 
 def remove_stale_worktrees(folder: Path) -> list[str]:
-    """Takes locked worktrees whose folders have gone out of a repository; returns what was done.
+    """Take locked worktrees whose folders are gone out of a repository; return what was done.
 
     What only such a worktree leads to is kept by a ref first. Raises AnabranchError, GitError.
     """
@@ -73,7 +73,7 @@ def remove_stale_worktrees(folder: Path) -> list[str]:
 
 
 def moved_runs(folder: Path) -> dict[RunId, RunFolder]:
-    """Runs of this repository that were made where it lay before, by name.
+    """Return runs of this repository that were made where it lay before, by name.
 
     Raises AnabranchError, GitError.
     """
@@ -86,7 +86,7 @@ def moved_runs(folder: Path) -> dict[RunId, RunFolder]:
 
 
 def stale_worktrees(repo: Repository) -> Iterator[StaleWorktree]:
-    """The worktrees that runs of ours locked and whose folders are not there. Raises GitError."""
+    """Yield the worktrees that our runs locked and whose folders are gone. Raises GitError."""
     path: Path | None = None
     git_dirs = {_folder_of(entry): entry for entry in _entries(repo.git_dir / "worktrees")}
     for field in live_view(repo).run("worktree", "list", "--porcelain", "-z").fields:
@@ -167,6 +167,6 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _folder_of(entry: Path) -> Path:
-    """The folder that an entry of a repository's worktrees stands for."""
+    """Return the folder that an entry of a repository's worktrees stands for."""
     content = read_if_there(entry / "gitdir", SMALL_FILE_BYTES) or b""
     return Path(os.fsdecode(content.rstrip(b"\n"))).parent

@@ -22,7 +22,7 @@ _LONGEST_LOOK_SECONDS = 10.0
 
 
 def limit_seconds() -> float:
-    """How long a git call may do nothing, by the environment. Raises ValueError with the reason."""
+    """Return how long a git call may do nothing, by the environment. Raises ValueError."""
     text = os.environ.get(SETTING, "").strip()
     if not text:
         return USUAL_SECONDS
@@ -58,7 +58,7 @@ class Patience:
 
 
 def _work(session: int) -> Iterator[int]:
-    """What each process of a session has used and moved so far: clock ticks, bytes."""
+    """Yield what each process of a session has used and moved so far: clock ticks, bytes."""
     for name in os.listdir("/proc"):
         if not name.isdigit():
             continue

@@ -59,7 +59,7 @@ _ITS_OWN = frozenset((
 
 
 def without_git_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without what names a repository or belongs to one command of git's.
+    """Return the environment without what names a repository or belongs to one git command.
 
     An identity and an editor go only if git itself has started us; in a hook they are those of the
     commit that is being made.
@@ -80,7 +80,7 @@ def _goes(name: str, is_child_of_git: bool) -> bool:
 
 @cache
 def _local_names() -> frozenset[str]:
-    """The variables that the installed git calls local to a repository, and those we know of."""
+    """Return the variables that git calls local to a repository, and those we know."""
     try:
         asked = subprocess.run(
             ["git", "rev-parse", "--local-env-vars"], capture_output=True, timeout=10, check=False

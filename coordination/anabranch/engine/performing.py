@@ -262,7 +262,7 @@ class Performing:
         self._interference.touched(effect.stream)
 
     def _alone_in(self, stream: StreamId) -> asyncio.Lock:
-        """Captures of a workspace and what is brought to it come one after the other.
+        """Return the lock of a workspace: captures of it and what is brought to it take turns.
 
         The result is posted before the next begins: a capture that did not know yet what others'
         files were brought would take them for the stream's own.

@@ -118,10 +118,7 @@ class _Approving:
         )
 
     def _what_stays_behind(self) -> str:
-        """A person may have gone on from the result on its branch; what was approved is the run's.
-
-        That is in words, where it is so.
-        """
+        """Say what was committed to the result's branch since: it was not approved."""
         branch, merged = ws.result_branch(self._state.run), self._state.points[FINAL_POINT].commit
         if ws.read_ref(self._repo, branch) in (None, merged):
             return ""

@@ -307,7 +307,7 @@ def _checkpoint(taken: Taken) -> Result:
 
 
 def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:
-    """Git called a merge clean that lacks something: it must not count, and nothing is lost."""
+    """Return that a merge which git called clean lacks something, and so does not count."""
     more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
     some = tellable(", ".join(lost[:3]))
     reason = f"the merge lacks what was merged into it: {some}{more}; every result is kept"

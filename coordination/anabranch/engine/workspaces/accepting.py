@@ -79,7 +79,7 @@ def starts_programs(key: str) -> bool:
 
 
 def follow(repo: Repository, listed: Listed) -> Followed:
-    """What a run that begins now follows of the settings that the checkout has.
+    """Return what a run that begins now follows of the settings that the checkout has.
 
     At the first time everything is accepted as it is.
     """
@@ -101,7 +101,7 @@ def follow(repo: Repository, listed: Listed) -> Followed:
 
 
 def accept_settings(repo: Repository) -> tuple[str, ...]:
-    """Accepts what the project's settings are now; returns the names of what had changed."""
+    """Accept what the project's settings are now; return the names of what had changed."""
     listed = checkout_settings(repo)
     found = follow(repo, listed)
     _write(repo, _as_it_is(listed, _now(repo), repo))
@@ -109,7 +109,7 @@ def accept_settings(repo: Repository) -> tuple[str, ...]:
 
 
 def shared_files(repo: Repository) -> dict[str, str]:
-    """Digests of the files by which a stream could make the user's own git do something."""
+    """Return digests of the files by which a stream could make the user's own git do something."""
     found: dict[str, str] = {}
     hooks = repo.git_dir / "hooks"
     names = [f"hooks/{n}" for n in _listed(hooks) if not n.endswith(".sample")]
@@ -164,5 +164,5 @@ def _write(repo: Repository, accepted: Accepted) -> None:
 
 
 def _path(repo: Repository) -> Path:
-    """The note; a plain folder that becomes a repository later has other settings altogether."""
+    """Return the note's path; a plain folder that becomes a repository later has another."""
     return repo.store / ("accepted.json" if repo.kind == "git" else "accepted-folder.json")

@@ -37,7 +37,7 @@ _LISTED = 20
 def apply_to_folder(
     repo: Repository, git: Git, changed: Sequence[Change], commit: str
 ) -> Approved | Refusal:
-    """Brings the folder from the base to the result, or refuses and lists what differs."""
+    """Bring the folder from the base to the result, or refuse and list what differs."""
     files = [c for c in changed if _GITLINK not in (c.before_mode, c.after_mode)]
     folder = _Folder(repo.root, repo.object_format)
     removed = {change.path for change in files if change.after is None}
@@ -117,7 +117,7 @@ class _Folder:
         self._format = object_format
 
     def state(self, path: str) -> str | None:
-        """``mode blob-id`` of a file, "folder", "blocked" (no way there), or None: nothing."""
+        """Return ``mode blob-id`` of a file, "folder", "blocked" (no way there) or None."""
         try:
             with self._parent(path) as (parent, name):
                 found = os.lstat(name, dir_fd=parent)
@@ -135,13 +135,13 @@ class _Folder:
             return _BLOCKED
 
     def files_below(self, path: str) -> Iterator[str]:
-        """Every file in a folder, as paths from the root."""
+        """Yield every file in a folder, as paths from the root."""
         for at, _, names in os.walk(self._root / path):
             for name in names:
                 yield (Path(at) / name).relative_to(self._root).as_posix()
 
     def remove(self, path: str) -> None:
-        """Removes a file, and the folders that are empty then."""
+        """Remove a file, and the folders that are empty then."""
         with self._parent(path) as (parent, name):
             os.unlink(name, dir_fd=parent)
         above = self._root / path
@@ -152,7 +152,7 @@ class _Folder:
             break
 
     def write(self, path: str, mode: str, content: bytes) -> None:
-        """Puts a file or symbolic link in place by rename; an existing file keeps its mode."""
+        """Put a file or symbolic link in place by rename; an existing file keeps its mode."""
         with (
             self._parent(path, make=True) as (parent, name),
             replacing(name, at=parent, durable=True) as fresh,
@@ -181,7 +181,7 @@ class _Folder:
 
     @staticmethod
     def _mode(parent: int, name: bytes, mode: str) -> int | None:
-        """The permissions of the file being replaced, with or without the right to execute."""
+        """Return the permissions of the file being replaced, for an executable or another one."""
         try:
             found = os.lstat(name, dir_fd=parent)
         except FileNotFoundError:

@@ -46,7 +46,7 @@ _LISTED = 20
 
 
 def approve(repo: Repository, run: RunId, base: Base, result_commit: str) -> Approved | Refusal:
-    """Moves the user's branch, and a checkout of it, from the base to the result.
+    """Move the user's branch, and a checkout of it, from the base to the result.
 
     A plain folder gets the changed files instead. A refusal leaves everything as it was. Approving
     twice is the same as once.
@@ -71,7 +71,7 @@ def approve(repo: Repository, run: RunId, base: Base, result_commit: str) -> App
 
 
 def _refused(repo: Repository, run: RunId, base: Base, commit: str) -> Refusal | None:
-    """What speaks against it before any file is looked at."""
+    """Return what speaks against it before any file is looked at."""
     name = result_branch(run).removeprefix("refs/heads/")
     if base.branch is None:
         return Refusal(
@@ -101,7 +101,7 @@ def _refused(repo: Repository, run: RunId, base: Base, commit: str) -> Refusal |
 
 
 def checkouts_of(repo: Repository, branch: str) -> Iterator[Path]:
-    """Other checkouts that stand on a branch, so that they would be at odds with it when it moves.
+    """Yield other checkouts that stand on a branch: they would be at odds with it once it moves.
 
     What git lists is looked at: where its git directory is not in its checkout (a submodule's, say)
     git takes that for the checkout; entries of deleted checkouts stay in the list; and streams may
@@ -169,7 +169,7 @@ def _bring_along(
 
 @contextmanager
 def _index_lock(index: Path) -> Iterator[Path]:
-    """Holds git's own lock of an index; the lock file is free to become the index."""
+    """Hold git's own lock of an index; the lock file is free to become the index."""
     lock = index.with_name("index.lock")
     mode = index.stat().st_mode & 0o777 if index.exists() else 0o644
     os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, mode))
@@ -180,7 +180,7 @@ def _index_lock(index: Path) -> Iterator[Path]:
 
 
 def _brought_along(git: Git, tree: str) -> bool:
-    """True when an approval was cut off after the files and before the branch."""
+    """Whether an approval was cut off after the files and before the branch."""
     answer = git.run("write-tree", accept=(0, 128))
     return answer.exit_code == 0 and answer.text == tree and not _dirty_files(git)
 
@@ -191,7 +191,7 @@ def _dirty_files(git: Git) -> tuple[str, ...]:
 
 
 def _unclean(repo: Repository, git: Git, base: Base, changed: Sequence[Change]) -> Refusal | None:
-    """Compares the checkout with the base, and looks for files in the way."""
+    """Compare the checkout with the base, and look for files in the way."""
     is_committed = base.tree == empty_tree(repo) if base.head is None else base.commit == base.head
     if is_committed:
         staged = git.run("diff-index", "--cached", "--name-only", "-z", base.tree).fields
@@ -255,7 +255,7 @@ def _write_and_move(
     done: Approved,
     lock: Path,
 ) -> None:
-    """Files, then index, then branch; put back in reverse when one of them fails."""
+    """Write the files, then the index, then move the branch; undo it if one of them fails."""
     assert git.index is not None
     before = git.index.with_name("approving-before")
     index = repo.checkout_dir / "index"
@@ -283,7 +283,7 @@ def _write_and_move(
 def _put_back(
     git: Git, base: Base, tree: str, changed: Sequence[Change], kept_out: Collection[str]
 ) -> None:
-    """Restores what was written or removed; a file that anyone else changed is left alone.
+    """Restore what was written or removed; a file that anyone else changed is left alone.
 
     What a sparse checkout had ``kept_out`` was not there before.
     """

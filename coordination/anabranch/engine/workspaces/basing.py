@@ -33,7 +33,7 @@ from anabranch.engine.workspaces.values import Repository
 
 
 def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Base:
-    """Records where the run starts and keeps it alive by a ref; the checkout is not touched.
+    """Record where the run starts and keep it alive by a ref; the checkout is not touched.
 
     The base is HEAD or, with ``include_uncommitted`` and always for a plain folder, the files as
     they are. The repository's configuration is written down at the same moment. Raises GitError
@@ -61,7 +61,7 @@ def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Bas
 
 
 def uncommitted_files(repo: Repository, run: RunId) -> int:
-    """How many files of the user's checkout have changes that HEAD does not hold.
+    """Return how many files of the user's checkout have changes that HEAD does not hold.
 
     Looked at as the run looks at files: no program starts that it does not follow.
     """
@@ -89,7 +89,7 @@ def uncommitted_files(repo: Repository, run: RunId) -> int:
 
 
 def not_followed(repo: Repository, run: RunId) -> tuple[str, ...]:
-    """What changed in the project's settings and is not followed, in words for the user."""
+    """Return what changed in the project's settings and is not followed, in words for the user."""
     followed, lines = followed_by(repo, run), []
     if followed.left_out:
         lines.append(
@@ -105,7 +105,7 @@ def not_followed(repo: Repository, run: RunId) -> tuple[str, ...]:
 
 
 def snapshot_checkout(repo: Repository, run: RunId, head_tree: str | None) -> Snapshot:
-    """The user's files as they are, seen through a private index."""
+    """Return the user's files as they are, seen through a private index."""
     index = run_folder(repo, run) / "index" / "checkout"
     git = checkout_view(repo, run).at(index=index)
     if repo.kind == "git":

@@ -71,7 +71,7 @@ def capture_result(
     ref: str,
     without: Sequence[str] = (),
 ) -> Captured:
-    """Captures all work in a workspace and keeps it by ``ref`` at once.
+    """Capture all work in a workspace and keep it by ``ref`` at once.
 
     The result's warnings name what git takes without a word but people would want to know. Files
     and folders named in ``without`` stay as they were at the start. Raises GitError when a file
@@ -105,7 +105,7 @@ def _captured(
     *,
     only_files: bool = False,
 ) -> Captured:
-    """Captures with the objects that the stream's own repository lends.
+    """Capture with the objects that the stream's own repository lends.
 
     With ``only_files`` nothing of that repository is believed, neither its index nor its HEAD.
     """
@@ -157,7 +157,7 @@ def _own_work(
     snapshot: Snapshot,
     changed: Sequence[Change],
 ) -> tuple[Snapshot, tuple[Change, ...]]:
-    """Takes out what git alone has changed, unless the stream has committed it."""
+    """Take out what git alone has changed, unless the stream has committed it."""
     alone = untouched(git, workspace.start_tree, changed)
     if alone and head != workspace.start_commit:
         tree = git.run("rev-parse", f"{head}^{{tree}}").text
@@ -174,7 +174,7 @@ def _own_work(
 
 
 def _to_be_written(git: Git, workspace: PreparedWorkspace) -> Iterator[Path]:
-    """The files that git has to write objects of, about: those new or newer than its index."""
+    """Yield the files that git has to write objects of, about: those newer than its index."""
     changed = git.run("ls-files", "-m", "-o", "--exclude-standard", "-z").fields
     yield from (workspace.path / path for path in changed)
 
@@ -182,7 +182,7 @@ def _to_be_written(git: Git, workspace: PreparedWorkspace) -> Iterator[Path]:
 def capture_what_can_be(
     repo: Repository, run: RunId, workspace: PreparedWorkspace, message: str, ref: str
 ) -> tuple[Captured, tuple[str, ...]]:
-    """Captures a workspace without the files that cannot be captured; returns those, too.
+    """Capture a workspace without the files that cannot be captured; return those, too.
 
     Raises GitError when it cannot be told which those are.
     """
@@ -206,7 +206,7 @@ def capture_what_can_be(
 def capture_history(
     repo: Repository, run: RunId, workspace: PreparedWorkspace, message: str, ref: str
 ) -> Captured | None:
-    """Keeps by ``ref`` what a stream had committed, when its folder is out of reach.
+    """Keep by ``ref`` what a stream had committed, when its folder is out of reach.
 
     Looks where HEAD, branches and reflogs of its git directory lead. None: it had committed
     nothing, or its git directory has gone with the folder. Raises GitError.
@@ -231,7 +231,7 @@ def capture_history(
 
 
 def bring_history(repo: Repository, workspace: PreparedWorkspace) -> list[str]:
-    """The tips of all commits that only a workspace's git directory knows, brought over.
+    """Return the tips of all commits that only a workspace's git directory knows, brought over.
 
     Annotated tags of a clone are kept by refs of their own at once. Raises GitError.
     """
@@ -258,7 +258,7 @@ def bring_history(repo: Repository, workspace: PreparedWorkspace) -> list[str]:
 
 
 def workspace_view(repo: Repository, workspace: PreparedWorkspace) -> Git:
-    """The frozen view over a workspace's files, with the engine's private index for it.
+    """Return the frozen view over a workspace's files, with the engine's private index for it.
 
     Raises WorkspaceReplaced when it is not the folder that was prepared.
     """
@@ -280,7 +280,7 @@ def _with_fresh_index(git: Git, tree: str) -> Git:
 
 
 def trusted_git_dir(workspace: PreparedWorkspace) -> Path:
-    """The git directory the engine made for a workspace; raises GitError if it was replaced."""
+    """Return the git directory made for a workspace. Raises GitError if it was replaced."""
     git_dir = workspace.git_dir
     if git_dir is None or git_dir.is_symlink() or not git_dir.is_dir():
         raise GitError(
@@ -304,7 +304,7 @@ def _parent(
 
 
 def _already_kept(git: Git, repo: Repository, ref: str, tree: str, parent: str) -> str | None:
-    """The commit an earlier capture made of the same work, so that it keeps its name."""
+    """Return the commit an earlier capture made of the same work, so that it keeps its name."""
     kept = read_ref(repo, ref)
     if kept is None:
         return None

@@ -47,7 +47,7 @@ class Account:
     lost: list[str] = field(default_factory=list)
 
     def settle(self) -> Account:
-        """Accounts for every path; returns itself."""
+        """Account for every path; return itself."""
         for path, change in self.theirs.items():
             other = self.ours.get(path)
             is_there = (
@@ -64,7 +64,7 @@ class Account:
         return self
 
     def _here(self, path: str, change: Change) -> Entry | None:
-        """What the merged tree has at a path."""
+        """Return what the merged tree has at a path."""
         merged = self.merged.get(path)
         if merged is None:
             return (change.before_mode, change.before) if change.before else None
@@ -85,7 +85,7 @@ class Account:
         return True
 
     def _targets(self, wanted: str | None, side: Changes) -> Iterator[Change]:
-        """What a side has added, the likeliest targets of a rename first."""
+        """Yield what a side has added, the likeliest targets of a rename first."""
         added = [c for c in side.values() if c.before is None and c.after]
 
         def likelihood(change: Change) -> int:
@@ -141,11 +141,11 @@ class Account:
 
 
 def _renamed(side: Changes, other: Changes) -> list[Change]:
-    """What the other side has made of files that ``side`` has no longer."""
+    """Return what the other side has made of files that ``side`` has no longer."""
     gone = (path for path, change in side.items() if change.after is None)
     return [other[path] for path in gone if path in other and other[path].after]
 
 
 def _lines(content: bytes) -> set[bytes]:
-    """The lines of a text; git may give them other ends when it merges."""
+    """Return the lines of a text; git may give them other ends when it merges."""
     return {line.rstrip(b"\r") for line in content.split(b"\n")}

@@ -21,7 +21,7 @@ GITLINK = "160000"
 def check_changes(
     git: Git, snapshot: Snapshot, changed: Sequence[Change], ignored: Sequence[str]
 ) -> Iterator[Finding]:
-    """Says, in words for the user, what in a captured tree deserves a look."""
+    """Yield, in words for the user, what in a captured tree deserves a look."""
     if snapshot.left_out:
         yield f"nested repositories without commits are not captured: {some(snapshot.left_out)}"
     links = [change.path for change in changed if change.after_mode == GITLINK]
@@ -45,7 +45,7 @@ def check_changes(
 
 
 def _inside_links(git: Git) -> tuple[list[str], list[str]]:
-    """Nested repositories that are there, and folders of such that hold files of nobody's.
+    """Return nested repositories that are there, and folders of such that hold files of nobody's.
 
     Whether something in them is not committed is not looked up: their own settings say how, and
     those may name any program.
@@ -58,14 +58,14 @@ def _inside_links(git: Git) -> tuple[list[str], list[str]]:
 
 
 def ignored_paths(git: Git) -> tuple[str, ...]:
-    """What git leaves out of a folder, whole folders by a slash at the end."""
+    """Return what git leaves out of a folder, whole folders by a slash at the end."""
     listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "--directory", "-z").fields
     folders = tuple(path for path in listed if path.endswith("/"))
     return tuple(path for path in listed if path in folders or not path.startswith(folders))
 
 
 def files_removed(git: Git, before: str, after: str, changed: Sequence[Change]) -> FilesRemoved:
-    """How many files of a tree are gone from a later one, those not counted that were renamed.
+    """Return how many files of a tree are gone from a later one, and were not renamed.
 
     Renames cost a comparison of contents, so they are only looked for where it matters.
     """
@@ -81,7 +81,7 @@ def files_removed(git: Git, before: str, after: str, changed: Sequence[Change]) 
 
 
 def case_twins(git: Git, added: Sequence[str]) -> list[str]:
-    """Added paths that another path of the index equals but for the case of letters."""
+    """Return added paths that another path of the index equals but for the case of letters."""
     if not added:
         return []
     spellings: dict[str, set[str]] = {}
@@ -96,7 +96,7 @@ def case_twins(git: Git, added: Sequence[str]) -> list[str]:
 
 
 def prefixes(path: str) -> Iterator[str]:
-    """Every folder above a path, and the path."""
+    """Yield every folder above a path, and the path."""
     at = path.find("/")
     while at != -1:
         yield path[:at]
@@ -105,7 +105,7 @@ def prefixes(path: str) -> Iterator[str]:
 
 
 def with_markers(git: Git, changed: Sequence[Change]) -> Iterator[str]:
-    """The changed files that hold conflict markers which they did not hold before."""
+    """Yield the changed files that hold conflict markers which they did not hold before."""
     files = [change for change in changed if change.after and change.after_mode.startswith("100")]
     if not files:
         return
@@ -125,7 +125,7 @@ def _has_markers(reader: ObjectReader, blob: str | None) -> bool:
 
 
 def some(paths: Iterable[str]) -> str:
-    """The first few paths, and how many more there are."""
+    """Return the first few paths, and how many more there are."""
     listed = list(paths)
     text = ", ".join(listed[:_LISTED])
     return text if len(listed) <= _LISTED else f"{text} and {len(listed) - _LISTED} more"

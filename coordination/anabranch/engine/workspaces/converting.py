@@ -24,14 +24,14 @@ _ATTRIBUTES = ".gitattributes"
 
 
 def untouched(git: Git, start: str, changed: Sequence[Change]) -> tuple[Change, ...]:
-    """Those of some changes that a capture makes of the untouched start, too. Raises GitError."""
+    """Return those changes that a capture makes of the untouched start, too. Raises GitError."""
     edits = {c.path: c for c in changed if _is_edit(c)}
     same = _same_as_converted(git, start, {path: c.after or "" for path, c in edits.items()})
     return tuple(edits[path] for path in same)
 
 
 def untouched_paths(git: Git, start: str, paths: Sequence[str]) -> set[str]:
-    """Those of some files in ``git``'s work tree that nobody has touched. Raises GitError."""
+    """Return those files in ``git``'s work tree that nobody has touched. Raises GitError."""
     wanted = _converted(git, paths)
     assert git.work_tree is not None
     there = [p for p in wanted if (git.work_tree / p).is_file()]
@@ -39,7 +39,7 @@ def untouched_paths(git: Git, start: str, paths: Sequence[str]) -> set[str]:
 
 
 def converted_by_git(git: Git, tree: str) -> tuple[str, ...]:
-    """Files of a tree whose line ends git changes as soon as it looks at them. Raises GitError.
+    """Return files whose line ends git changes as soon as it looks at them. Raises GitError.
 
     In a large tree without attributes, or of very many files, none are looked for.
     """
@@ -82,7 +82,7 @@ def _same_as_converted(git: Git, start: str, found: Mapping[str, str]) -> list[s
 
 
 def _converted(git: Git, paths: Sequence[str]) -> list[str]:
-    """The files that git converts on their way in, as far as attributes and settings say."""
+    """Return the files that git converts on their way in, as far as attributes and settings say."""
     some = [path for path in paths if "\n" not in path and '"' not in path][:MOST_COMPARED]
     if not some:
         return []
@@ -101,7 +101,7 @@ def _converted(git: Git, paths: Sequence[str]) -> list[str]:
 
 
 def _hashes(git: Git, paths: Sequence[str]) -> list[str]:
-    """The blobs that files would become, without writing them."""
+    """Return the blobs that files would become, without writing them."""
     if not paths:
         return []
     stdin = "".join(f"{path}\n" for path in paths)
@@ -119,7 +119,7 @@ def _listed(paths: Sequence[str]) -> bytes:
 
 @contextmanager
 def _scratch(git: Git) -> Iterator[Git]:
-    """The same view over an empty folder, with an index of its own."""
+    """Give the same view over an empty folder, with an index of its own."""
     assert git.git_dir is not None
     made = Path(tempfile.mkdtemp(prefix=".converting-", dir=git.git_dir.parent))
     try:

@@ -16,7 +16,7 @@ from anabranch.engine.workspaces.values import PreparedWorkspace, Repository
 
 
 def count_changes(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> int | None:
-    """How many files a capture would find changed now; None if there is no workspace to capture.
+    """Return how many files a capture would find changed now; None without a workspace.
 
     Nothing is written but indexes of this process's own. Raises GitError, OSError.
     """
@@ -32,13 +32,13 @@ def count_changes(repo: Repository, run: RunId, stream: StreamId, attempt: Attem
 
 
 def forget_counts(repo: Repository, run: RunId) -> None:
-    """Takes away the indexes that `count_changes` keeps for this process."""
+    """Take away the indexes that `count_changes` keeps for this process."""
     for index in (run_folder(repo, run) / "index").glob(f"*.count-{os.getpid()}*"):
         index.unlink(missing_ok=True)
 
 
 def _changed(known: Git, workspace: PreparedWorkspace) -> set[str]:
-    """The paths whose files differ from the start, by what the stream's own index says of them.
+    """Return the paths that differ from the start, by what the stream's own index says.
 
     That says which ignored files it has added by force, and which ignored ones it has taken out.
     """

@@ -60,7 +60,7 @@ def decide_side(path: ConflictedPath, side: Literal["ours", "theirs"]) -> Resolu
 
 
 def _mode(path: ConflictedPath) -> str:
-    """The mode of a new text: a side that is executable makes it so."""
+    """Return the mode of a new text: a side that is executable makes it so."""
     modes = [m for m in (path.ours_mode, path.theirs_mode) if m.startswith("100")]
     return max(modes, default="100644")
 
@@ -80,7 +80,7 @@ class Sides:
         self._reader.__exit__(None, None, None)
 
     def content(self, blob: str | None) -> bytes | None:
-        """The bytes of a blob; None where there is none, or it is too large to be shown."""
+        """Return the bytes of a blob; None where there is none, or it is too large to be shown."""
         if blob is None or (self._reader.size(blob) or 0) > LARGEST_TEXT_BYTES:
             return None
         found = self._reader.read(blob)
@@ -89,7 +89,7 @@ class Sides:
     def merged(
         self, path: ConflictedPath, labels: Sequence[str], *, union: bool = False
     ) -> bytes | None:
-        """Both sides in one text: with conflict markers (and the base), or with both sides' lines.
+        """Return both sides in one text: with conflict markers and the base, or with all lines.
 
         None where that makes no sense: a side is missing, binary, or no file. ``labels`` name ours,
         base and theirs.

@@ -93,7 +93,7 @@ def why_busy(workspace: PreparedWorkspace) -> str | None:
 def to_bring(
     repo: Repository, run: RunId, snapshot: str, merged: str, withheld: Collection[str]
 ) -> list[Change]:
-    """The files in which a checkpoint differs from a stream's snapshot, removals first."""
+    """Return the files in which a checkpoint differs from a stream's snapshot, removals first."""
     listed = changes(frozen_view(repo, run), snapshot, merged)
     wanted = [change for change in listed if change.path not in withheld]
     return sorted(wanted, key=lambda c: (c.after is not None, -c.path.count("/"), c.path))
@@ -156,7 +156,7 @@ def _for_a_moment(waiting: deque[Change], is_still: bool) -> Iterator[tuple[Chan
 def _given(
     repo: Repository, run: RunId, given: str, snapshot: str, brought: Sequence[Change]
 ) -> str:
-    """The tree of what others brought, all in all: the stream's own changes are never part of it.
+    """Return the tree of what others brought, all in all: never with the stream's own changes.
 
     In a file that the stream had changed too, only what the checkpoint added counts; where that
     cannot be told apart, the whole file goes on counting as the stream's.
@@ -178,7 +178,7 @@ def _given(
 
 
 def _merged(git: Git, folder: Path, sides: Sequence[bytes | None]) -> bytes | None:
-    """Three versions of a text in one, or None if they do not merge."""
+    """Return three versions of a text in one, or None if they do not merge."""
     files = [folder / name for name in ("ours", "base", "theirs")]
     for file, content in zip(files, sides, strict=True):
         if content is None or b"\0" in content:
@@ -193,7 +193,7 @@ def _overlaid(repo: Repository, run: RunId, tree: str, brought: Sequence[Change]
 
 
 def overlaid(repo: Repository, run: RunId, tree: str, leaves: Sequence[Leaf]) -> str:
-    """The tree with these paths set or removed."""
+    """Return the tree with these paths set or removed."""
     if not leaves:
         return tree
     git, drafts = frozen_view(repo, run), Drafts(repo.object_format)
@@ -204,7 +204,7 @@ def overlaid(repo: Repository, run: RunId, tree: str, leaves: Sequence[Leaf]) ->
 
 
 def with_paths_of(repo: Repository, run: RunId, tree: str, other: str, paths: list[str]) -> str:
-    """The tree with some paths as another one has them."""
+    """Return the tree with some paths as another one has them."""
     if not paths:
         return tree
     wanted = set(paths)
@@ -391,7 +391,7 @@ def _mode(seen: os.stat_result | None, mode: str) -> int:
 
 
 def _converted(git: Git, paths: Sequence[str]) -> set[str]:
-    """The paths whose files are not the bytes of their blobs, by attributes or by settings."""
+    """Return the paths whose files are not the bytes of their blobs."""
     if not paths:
         return set()
     if git.run("config", "core.autocrlf", accept=(0, 1)).text in ("true", "input"):
@@ -405,7 +405,7 @@ def _converted(git: Git, paths: Sequence[str]) -> set[str]:
 
 @contextmanager
 def _spare_folder(repo: Repository, run: RunId) -> Iterator[int]:
-    """A folder where nobody looks, for files that are about to be renamed into place."""
+    """Give a folder where nobody looks, for files that are about to be renamed into place."""
     path = run_folder(repo, run) / "delivering"
     path.mkdir(exist_ok=True)
     folder = os.open(path, _FOLDER)
@@ -425,7 +425,7 @@ def _log_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) 
 def brought_to(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt
 ) -> dict[str, list[Version]]:
-    """Every file that was brought into an attempt's workspace, its versions in order."""
+    """Return every file that was brought into an attempt's workspace, its versions in order."""
     try:
         text = read_if_there(_log_path(repo, run, stream, attempt), LARGE_FILE_BYTES)
         return msgspec.json.decode(text or b"{}", type=dict[str, list[Version]])
@@ -456,7 +456,7 @@ class Reversal(msgspec.Struct, frozen=True):
 def reversals(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt, known: str, tree: str
 ) -> tuple[Reversal, ...]:
-    """The files in which a stream took back what was brought, among those it changed.
+    """Return the files in which a stream took back what was brought, among those it changed.
 
     ``known`` is what its workspace was known to hold, ``tree`` what it holds now.
     """

@@ -19,7 +19,7 @@ _MOST_ROUNDS = 64
 
 
 def fetch_missing(repo: Repository, run: RunId, tree: str) -> None:
-    """Fetches what of a tree a partial clone does not have. Raises GitError."""
+    """Fetch what of a tree a partial clone does not have. Raises GitError."""
     remote = _promisor(followed_by(repo, run).settings)
     if remote is None:
         return
@@ -33,7 +33,7 @@ def fetch_missing(repo: Repository, run: RunId, tree: str) -> None:
 
 
 def _promisor(listed: Listed) -> str | None:
-    """The remote that has promised the objects which are not here, if there is one."""
+    """Return the remote that has promised the objects which are not here, if there is one."""
     for _, key, value in listed:
         if key == "extensions.partialclone" and value:
             return value

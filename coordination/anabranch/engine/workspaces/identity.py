@@ -30,13 +30,13 @@ class WorkspaceReplaced(GitError):
 
 
 def identity_of(folder: Path) -> FolderIdentity:
-    """What tells this folder from any other. Raises OSError."""
+    """Return what tells this folder from any other. Raises OSError."""
     found = folder.lstat()
     return FolderIdentity(boot_id(), found.st_dev, found.st_ino)
 
 
 def require_unreplaced(path: Path, made: FolderIdentity | None) -> None:
-    """Raises WorkspaceReplaced if ``path`` is not the folder ``made`` (None: not known)."""
+    """Raise WorkspaceReplaced if ``path`` is not the folder ``made`` (None: not known)."""
     what = _what_stands_instead(path, made)
     if what is not None:
         raise WorkspaceReplaced(

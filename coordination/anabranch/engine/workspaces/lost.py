@@ -16,7 +16,7 @@ _NOT_READ = frozenset(("index", "gitdir", "commondir", "config"))
 
 
 def git_directory_names(git_dir: Path) -> set[str]:
-    """Every object name that a git directory's files mention: HEAD, refs, reflogs and the like."""
+    """Return every object name that a git directory's files mention: HEAD, refs, reflogs."""
     names: set[str] = set()
     for at, folders, files in os.walk(git_dir):
         inside = Path(at)
@@ -31,13 +31,13 @@ def git_directory_names(git_dir: Path) -> set[str]:
 
 
 def stored_names(git: Git) -> set[str]:
-    """The names of all objects in the stores that a view reads."""
+    """Return the names of all objects in the stores that a view reads."""
     asked = ("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objectname)")
     return set(git.run(*asked).lines)
 
 
 def lost_commits(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[str]:
-    """The tips of all commits among ``names`` that ``kept`` objects do not lead to."""
+    """Return the tips of all commits among ``names`` that ``kept`` objects do not lead to."""
     kinds = existing(git, sorted(names))
     commits = [name for name, kind in kinds.items() if kind == "commit"]
     if not commits:
@@ -51,7 +51,7 @@ def lost_commits(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[st
 
 
 def lost_tags(git: Git, names: Iterable[str], kept: Iterable[str]) -> list[str]:
-    """The annotated tags among ``names`` that no ref keeps."""
+    """Return the annotated tags among ``names`` that no ref keeps."""
     known = set(kept)
     kinds = existing(git, sorted(names))
     return [name for name, kind in kinds.items() if kind == "tag" and name not in known]

@@ -65,7 +65,7 @@ def merge_trees(
     below: Callable[[StreamId], Collection[StreamId]] = lambda _: (),
     view: Git | None = None,
 ) -> MergeOutcome:
-    """Merges results over ``start`` in the order given; the caller keeps the commit alive.
+    """Merge results over ``start`` in the order given; the caller keeps the commit alive.
 
     A conflicting result is left out and with it those ``below`` it, or ends the merge with
     ``stop_early``; one whose paths were all decided about is merged with the decisions. ``message``
@@ -89,13 +89,13 @@ def merge_trees(
 
 
 def changed_paths(repo: Repository, run: RunId, result: Result) -> tuple[str, ...]:
-    """The paths that a result changed, against the tree it started from."""
+    """Return the paths that a result changed, against the tree it started from."""
     listed = changes(frozen_view(repo, run), result.start_tree, result.tree)
     return tuple(change.path for change in listed)
 
 
 def paths_between(repo: Repository, run: RunId, before: str, after: str) -> tuple[str, ...]:
-    """The paths in which two trees differ."""
+    """Return the paths in which two trees differ."""
     return tuple(change.path for change in changes(frozen_view(repo, run), before, after))
 
 
@@ -120,7 +120,7 @@ def who_touched(
 
 
 def by_path(changed: Iterable[Change]) -> dict[str, Change]:
-    """Changes by their paths."""
+    """Return changes by their paths."""
     return {change.path: change for change in changed}
 
 
@@ -129,7 +129,7 @@ def _folder(path: str) -> str:
 
 
 def _to_blame(touched: Mapping[str, Sequence[StreamId]], paths: Collection[str]) -> set[StreamId]:
-    """Who touched one of the paths, or else files in or above their folders.
+    """Return who touched one of the paths, or else files in or above their folders.
 
     A renamed folder conflicts where nobody has written: in what another one has put into it.
     """
@@ -224,7 +224,7 @@ class _Merge:
             self.commit = self.drafts.add("commit", content)
 
     def finish(self, conflicts: Sequence[Conflict]) -> MergeOutcome:
-        """Writes everything drafted."""
+        """Write everything drafted."""
         self.drafts.store(self.git)
         return MergeOutcome(
             self.commit,
@@ -249,7 +249,7 @@ class _Merge:
         return commit_time(content)
 
     def _settled_by_hand(self, result: Result) -> str | None:
-        """The tree, if a person has merged the other side into the stream's own history.
+        """Return the tree, if a person has merged the other side into the stream's own history.
 
         Then that history has a nearer merge base than the tree the stream started from.
         """
@@ -337,7 +337,7 @@ class _Merge:
         return tuple(stream for stream in self.merged if stream in blamed)
 
     def _attributes_folder(self) -> Path:
-        """A work tree with nothing but the .gitattributes of the tree merged so far.
+        """Return a work tree with nothing but the .gitattributes of the tree merged so far.
 
         A merge reads attributes (merge drivers, binary or not) from files only.
         """

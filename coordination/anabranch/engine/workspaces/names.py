@@ -7,75 +7,75 @@ from anabranch.core.written_names import in_ref, name_of
 
 
 def base_ref(run: RunId) -> str:
-    """Keeps the commit a run starts from."""
+    """Return the ref that keeps the commit a run starts from."""
     return f"refs/anabranch/base/{run}"
 
 
 def tips_ref(run: RunId) -> str:
-    """Keeps what the project's branches and tags led to when the run began."""
+    """Return the ref that keeps what the project's branches and tags led to when the run began."""
     return f"refs/anabranch/tips/{run}"
 
 
 def start_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
-    """Keeps the commit an attempt's workspace starts from."""
+    """Return the ref that keeps the commit an attempt's workspace starts from."""
     return f"refs/anabranch/start/{run}/{component(stream)}.{attempt}"
 
 
 def result_ref(run: RunId, stream: StreamId) -> str:
-    """Keeps a stream's result."""
+    """Return the ref that keeps a stream's result."""
     return f"refs/anabranch/{run}/{component(stream)}"
 
 
 def partial_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
-    """Keeps what an unfinished attempt had done."""
+    """Return the ref that keeps what an unfinished attempt had done."""
     return f"refs/anabranch/partial/{run}/{component(stream)}.{attempt}"
 
 
 def checkpoint_ref(run: RunId, stream: StreamId, number: int) -> str:
-    """Keeps a version of a stream's workspace that was taken while it ran."""
+    """Return the ref that keeps a version of a stream's workspace that was taken while it ran."""
     return f"refs/anabranch/checkpoint/{run}/{component(stream)}.{number}"
 
 
 def point_checkpoint_ref(run: RunId, point: PointId, number: int) -> str:
-    """Keeps what a point's checkpoint came to: the snapshots of its streams, merged."""
+    """Return the ref that keeps a point's checkpoint: its streams' snapshots, merged."""
     return f"refs/anabranch/checkpoint/{run}/@{component(StreamId(point))}.{number}"
 
 
 def given_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
-    """Keeps the trees of what was brought into a workspace while its stream worked there."""
+    """Return the ref that keeps the trees of what was brought into a workspace."""
     return f"refs/anabranch/given/{run}/{component(stream)}.{attempt}"
 
 
 def rescue_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
-    """Keeps what only a reclaimed workspace held."""
+    """Return the ref that keeps what only a reclaimed workspace held."""
     return f"refs/anabranch/rescue/{run}/{component(stream)}.{attempt}"
 
 
 def made_prefix(run: RunId, stream: StreamId, attempt: Attempt) -> str:
-    """Below this are kept the branches, tags, notes and stashes that an attempt made for itself."""
+    """Return what the refs begin with that keep an attempt's own branches, tags and stashes."""
     return f"refs/anabranch/made/{run}/{component(stream)}.{attempt}/"
 
 
 def decision_ref(run: RunId, blob: str) -> str:
-    """Keeps a text that a conflict was settled with."""
+    """Return the ref that keeps a text that a conflict was settled with."""
     return f"refs/anabranch/decision/{run}/{blob}"
 
 
 def candidate_ref(run: RunId, point: str) -> str:
-    """Keeps what a point has merged while it is being verified."""
+    """Return the ref that keeps what a point has merged while it is being verified."""
     return f"refs/anabranch/candidate/{run}/{in_ref(point)}"
 
 
 def result_branch(run: RunId) -> str:
-    """The branch on which the run's result stands until it is approved."""
+    """Return the branch on which the run's result stands until it is approved."""
     return f"refs/heads/anabranch/{run}"
 
 
 def component(stream: StreamId) -> str:
-    """A stream's name as one component of a ref; `stream_of` turns it back."""
+    """Return a stream's name as one component of a ref; `stream_of` turns it back."""
     return in_ref(stream)
 
 
 def stream_of(name: str) -> StreamId:
-    """The stream a ref component was made from."""
+    """Return the stream a ref component was made from."""
     return StreamId(name_of(name))

@@ -51,7 +51,7 @@ class ObjectReader:
         self._process.wait()
 
     def read(self, name: str) -> tuple[str, bytes] | None:
-        """The type and content of an object, or None when there is no such object."""
+        """Return the type and content of an object, or None when there is no such object."""
         header = self._ask("contents", name)
         if header is None:
             return None
@@ -61,7 +61,7 @@ class ObjectReader:
         return header[0], content
 
     def size(self, name: str) -> int | None:
-        """The size of an object in bytes, or None when there is no such object."""
+        """Return the size of an object in bytes, or None when there is no such object."""
         header = self._ask("info", name)
         return header[1] if header else None
 
@@ -79,7 +79,7 @@ class ObjectReader:
 
 
 def existing(git: Git, names: Iterable[str]) -> dict[str, str]:
-    """The type of each of these objects that is there."""
+    """Return the type of each of these objects that is there."""
     asked = "".join(f"{name}\n" for name in names).encode()
     if not asked:
         return {}
@@ -96,18 +96,18 @@ class Drafts:
         self._objects: dict[str, tuple[str, bytes]] = {}
 
     def add(self, kind: str, content: bytes) -> str:
-        """Drafts an object and returns its id."""
+        """Draft an object and return its id."""
         name = self._digest(f"{kind} {len(content)}\0".encode() + content)
         self._objects[name] = (kind, content)
         return name
 
     def get(self, name: str) -> bytes | None:
-        """The content of a drafted object."""
+        """Return the content of a drafted object."""
         found = self._objects.get(name)
         return found[1] if found else None
 
     def store(self, git: Git) -> None:
-        """Writes every draft into the repository that ``git`` sees."""
+        """Write every draft into the repository that ``git`` sees."""
         if not self._objects:
             return
         few = len(self._objects) < _UNPACK_LIMIT
@@ -137,7 +137,7 @@ def _entry_header(kind: int, size: int) -> bytes:
 
 
 def commit_content(tree: str, parents: Sequence[str], message: str, time_seconds: int) -> bytes:
-    """The content of a commit object by the engine."""
+    """Return the content of a commit object by the engine."""
     stamp = f"{_IDENTITY} {time_seconds} +0000"
     lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
     lines += [f"author {stamp}", f"committer {stamp}", "", message.rstrip("\n") + "\n"]
@@ -145,7 +145,7 @@ def commit_content(tree: str, parents: Sequence[str], message: str, time_seconds
 
 
 def commit_time(content: bytes) -> int:
-    """When a commit was made, in seconds since the epoch."""
+    """Return when a commit was made, in seconds since the epoch."""
     for line in content.split(b"\n\n", 1)[0].splitlines():
         if line.startswith(b"committer "):
             digits = line.split()[-2]
@@ -154,7 +154,7 @@ def commit_time(content: bytes) -> int:
 
 
 def tree_entries(content: bytes, id_bytes: int) -> Iterator[tuple[bytes, bytes, bytes]]:
-    """The (mode, name, raw id) entries of a tree object."""
+    """Yield the (mode, name, raw id) entries of a tree object."""
     at = 0
     while at < len(content):
         space = content.index(b" ", at)
@@ -164,7 +164,7 @@ def tree_entries(content: bytes, id_bytes: int) -> Iterator[tuple[bytes, bytes, 
 
 
 def tree_content(entries: Iterable[tuple[bytes, bytes, bytes]]) -> bytes:
-    """The content of a tree object with these entries, in git's order."""
+    """Return the content of a tree object with these entries, in git's order."""
     ordered = sorted(entries, key=lambda entry: entry[1] + (b"/" if entry[0] == b"40000" else b""))
     return b"".join(mode + b" " + name + b"\0" + oid for mode, name, oid in ordered)
 
@@ -183,14 +183,14 @@ class Change:
 
 
 def changes(git: Git, before: str, after: str) -> tuple[Change, ...]:
-    """What differs between two trees, path by path, with no guess about renames."""
+    """Return what differs between two trees, path by path, with no guess about renames."""
     if before == after:
         return ()
     return next(iter(many_changes(git, ((before, after),))))
 
 
 def many_changes(git: Git, pairs: Sequence[tuple[str, str]]) -> list[tuple[Change, ...]]:
-    """`changes` for many pairs of trees in one process.
+    """Return `changes` for many pairs of trees, in one process.
 
     Raises GitError for a tree that is not there: git passes over it in silence.
     """

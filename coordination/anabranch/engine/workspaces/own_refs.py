@@ -32,7 +32,7 @@ _KINDS = (("heads/", "branch"), ("tags/", "tag"), ("notes/", "notes"))
 
 
 def keep_own_refs(repo: Repository, workspace: PreparedWorkspace) -> tuple[Finding, ...]:
-    """Keeps what a stream's refs lead to; returns it in words for the user.
+    """Keep what a stream's refs lead to; return it in words for the user.
 
     What cannot be kept is told too, and stays where it is until the workspace is reclaimed.
     """
@@ -50,7 +50,7 @@ def keep_own_refs(repo: Repository, workspace: PreparedWorkspace) -> tuple[Findi
 
 
 def _made(repo: Repository, workspace: PreparedWorkspace) -> dict[str, str]:
-    """What the stream's refs name and did not when it started, by name below ``refs/``."""
+    """Return what the stream's refs name and did not when it started, by name below ``refs/``."""
     git_dir = workspace.git_dir
     assert git_dir is not None
     start = refs_at_start(repo, workspace.run) if workspace.kind != "clone" else {}

@@ -14,7 +14,7 @@ from anabranch.paths import state_home
 
 
 def own_paths(repo: Repository) -> tuple[str, ...]:
-    """The engine's own folders inside the project, as paths from its root."""
+    """Return the engine's own folders inside the project, as paths from its root."""
     found = (_inside(repo.root, place) for place in (state_home(), repo.store))
     return tuple(dict.fromkeys(path for path in found if path is not None))
 

@@ -71,7 +71,7 @@ def prepare_workspace(
     decisions: Decisions = NOTHING_DECIDED,
     checkpoint: Result | None = None,
 ) -> PreparedWorkspace | Conflict:
-    """Makes the folder a stream works in: the base merged with its dependencies' results.
+    """Make the folder a stream works in: the base merged with its dependencies' results.
 
     Asked again for the same attempt it returns the same workspace. When the dependencies do not
     merge, nothing is made and their conflict is returned. A ``shared`` workspace is the user's own
@@ -140,7 +140,7 @@ def _still_stands(workspace: PreparedWorkspace) -> bool:
 def _make_folder(
     repo: Repository, run: RunId, kind: WorkspaceKind, folder: Path, git_dir: Path, start: Standing
 ) -> None:
-    """Makes the folder and its git directory, which lies inside a clone and beside others."""
+    """Make the folder and its git directory, which lies inside a clone and beside others."""
     if kind == "clone":
         folder.mkdir(parents=True)
     else:
@@ -152,7 +152,7 @@ def _make_folder(
 
 
 def _clear_git_directory(git_dir: Path, start: Standing) -> None:
-    """Makes room where a crash left a git directory; one that was used is moved aside."""
+    """Make room where a crash left a git directory; one that was used is moved aside."""
     if not os.path.lexists(git_dir):
         return
     try:
@@ -168,7 +168,7 @@ def _clear_git_directory(git_dir: Path, start: Standing) -> None:
 
 
 def write_tree(repo: Repository, run: RunId, tree: str, folder: Path) -> None:
-    """Writes the files of a tree into an empty folder that is not a stream's workspace."""
+    """Write the files of a tree into an empty folder that is not a stream's workspace."""
     index = run_folder(repo, run) / "index" / f".tree-{os.getpid()}-{id(folder)}"
     try:
         frozen_view(repo, run).at(work_tree=folder, index=index).run("read-tree", "-m", "-u", tree)
@@ -220,7 +220,7 @@ def _write_files(
 def _unclaimed(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt, folder: Path
 ) -> Path:
-    """The folder, or one beside it if a record says that it is somebody else's."""
+    """Return the folder, or one beside it if a record says that it is somebody else's."""
     found, number = folder, 1
     while os.path.lexists(found) and claimed_by_other(repo, run, stream, attempt, found):
         number += 1
@@ -238,7 +238,7 @@ def _clear_leftovers(repo: Repository, run: RunId, folder: Path, start: Standing
 
 
 def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standing) -> bool:
-    """True when each file in the folder is one that the start has too, byte for byte."""
+    """Whether each file in the folder is one that the start has too, byte for byte."""
     entries = [entry for entry in folder.iterdir() if entry.name != ".git"]
     if not entries:
         return not (folder / ".git").is_dir()
@@ -268,7 +268,7 @@ def _free_name(folder: Path) -> Path:
 
 @lru_cache(maxsize=64)
 def _warnings(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
-    """What to tell of workspaces that start from this tree; most streams of a run share one."""
+    """Return what to say of workspaces that start from this tree; most streams share one."""
     warnings = []
     with ObjectReader(frozen_view(repo, run)) as reader:
         if reader.read(f"{tree}:.gitmodules"):

@@ -12,7 +12,7 @@ from anabranch.engine.workspaces.values import Repository
 
 
 def publish_result_folder(repo: Repository, run: RunId, commit: str, folder: Path) -> None:
-    """Writes the files of a result into ``folder``, or brings it from an older result to this one.
+    """Write the files of a result into ``folder``, or bring it from an older result to this one.
 
     Raises GitError rather than overwrite a file that someone changed there.
     """

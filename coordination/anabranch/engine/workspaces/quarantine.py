@@ -28,7 +28,7 @@ _PACK_ENDS = (".pack", ".rev", ".idx")
 
 @contextmanager
 def quarantined(git: Git) -> Iterator[Git]:
-    """The same view, with new objects kept apart until the block has gone well.
+    """Give the same view, with new objects kept apart until the block has gone well.
 
     When it has not, they are removed, and the view's index with them: it would take them for
     written. Raises OSError if they cannot be moved.
@@ -49,7 +49,7 @@ def quarantined(git: Git) -> Iterator[Git]:
 
 
 def require_room(git: Git, paths: Iterator[Path]) -> None:
-    """Raises DiskFull if files are larger than what the store's disk has left.
+    """Raise DiskFull if files are larger than what the store's disk has left.
 
     Where there is plenty of room they are not looked at.
     """
@@ -72,7 +72,7 @@ def _size(path: Path) -> int:
 
 
 def _move(apart: Path, store: Path) -> None:
-    """Moves every object; one that is there already is the same."""
+    """Move every object; one that is there already is the same."""
     for folder in sorted(path for path in apart.iterdir() if path.is_dir()):
         target = store / folder.name
         target.mkdir(exist_ok=True)

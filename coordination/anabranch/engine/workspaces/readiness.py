@@ -29,7 +29,7 @@ SPARE_BYTES = 16 << 20
 
 
 def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
-    """What keeps every run of this project from having a result, each with the way out."""
+    """Yield what keeps every run of this project from having a result, each with the way out."""
     if repo.kind == "plain":
         return
     head = resolve_head(live_view(repo))
@@ -55,7 +55,7 @@ def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
 
 
 def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Refusal]:
-    """What would keep a result from being brought to the user's branch, were it approved now."""
+    """Yield what would keep a result from the user's branch, were it approved now."""
     if repo.kind == "plain":
         if not os.access(repo.root, os.W_OK):
             yield Refusal(f"{repo.root} cannot be written", "make it writable first")
@@ -82,7 +82,7 @@ def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Ref
 def missing_folders(
     repo: Repository, folders: set[str], with_uncommitted: bool
 ) -> Iterator[Refusal]:
-    """Why no stream could start in these folders (paths from the root): no workspace has them.
+    """Yield why no stream could start in these folders (paths from the root).
 
     A folder may be reached through links, as in the workspace. What lies in a submodule, or where
     a link leads out of the project, is not judged.
@@ -176,7 +176,7 @@ def _troubles_of_checkout(
 
 
 def _status(repo: Repository, here: Git) -> list[tuple[str, str]] | None:
-    """Tracked files of the checkout that differ from HEAD, each with git's two letters about it.
+    """Return tracked files that differ from HEAD, each with git's two letters about it.
 
     The index is only read. None if git cannot tell.
     """
@@ -192,7 +192,7 @@ def _status(repo: Repository, here: Git) -> list[tuple[str, str]] | None:
 def _cannot_write(
     repo: Repository, refs: Sequence[str], stand_at: str | None, new: str
 ) -> str | None:
-    """Why git would not write these refs, if so; the transaction that finds out is taken back."""
+    """Return why git would not write these refs, if so; what finds out is taken back."""
     before = stand_at or "0" * len(new)
     changes = "".join(f"update {ref} {new} {before}\n" for ref in refs)
     script = f"start\n{changes}prepare\nabort\n"
@@ -204,7 +204,7 @@ def _cannot_write(
 
 
 def _empty_tree(repo: Repository) -> str:
-    """An object that is there; where nothing was committed yet, no branch can be tried."""
+    """Return an object that is there, for where nothing was committed yet."""
     return live_view(repo).run("hash-object", "-t", "tree", "-w", "--stdin").text
 
 

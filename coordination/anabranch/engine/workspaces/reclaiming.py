@@ -71,7 +71,7 @@ def reclaim_workspace(
     workspace: PreparedWorkspace,
     most_ignored_bytes: int | None = None,
 ) -> Reclaimed | Parked | Kept:
-    """Deletes a workspace whose stream has ended, after parking what only it holds.
+    """Delete a workspace whose stream has ended, after parking what only it holds.
 
     Nothing may be running in it any more. Whatever stands in the way of a proof is the reason why
     the workspace is kept; no error is raised for it. With more than ``most_ignored_bytes`` of files
@@ -103,7 +103,7 @@ def reclaim_workspace(
 
 
 def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ...]:
-    """The work kept from reclaimed workspaces, of one run or of all."""
+    """Return the work kept from reclaimed workspaces, of one run or of all."""
     prefix = _RESCUES if run is None else f"{_RESCUES}{run}/"
     rescues = []
     for ref, commit in list_refs(live_view(repo), prefix).items():
@@ -115,7 +115,7 @@ def list_rescues(repo: Repository, run: RunId | None = None) -> tuple[Rescue, ..
 
 
 def _hindrance(workspace: PreparedWorkspace) -> str | None:
-    """Why nothing can be proved about this folder, if so."""
+    """Return why nothing can be proved about this folder, if so."""
     root = workspace.path
     if not os.path.lexists(root):
         return None
@@ -135,7 +135,7 @@ def _hindrance(workspace: PreparedWorkspace) -> str | None:
 
 
 def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Every folder of a workspace but its own git directory; an unreadable one is an error."""
+    """Yield every folder of a workspace but its git directory; an unreadable one is an error."""
     for at, folders, names in os.walk(root, onerror=_raise):
         if at == str(root):
             folders[:] = [name for name in folders if name != ".git"]
@@ -165,13 +165,13 @@ class _Proof:
         self.passed_over: str | None = None
 
     def ignored_bytes(self) -> int:
-        """How large the files are that git ignores."""
+        """Return how large the files are that git ignores."""
         git = self.frozen.at(work_tree=self.workspace.path, index=self.scratch / "none")
         listed = git.run("ls-files", "-o", "-i", "--exclude-standard", "-z").fields
         return sum((self.workspace.path / path).lstat().st_size for path in listed)
 
     def park(self) -> Parked | None:
-        """Keeps by one ref whatever is not kept yet."""
+        """Keep by one ref whatever is not kept yet."""
         self.tree = self._write_tree()
         entries = _entries(self.files.run("ls-files", "-s", "-z").fields)
         self.passed_over = self._passed_over(entries)
@@ -185,7 +185,7 @@ class _Proof:
         return self._commit([*parents, *staged])
 
     def park_history(self) -> Parked | None:
-        """Keeps what was committed or staged in a workspace whose folder is gone."""
+        """Keep what was committed or staged in a workspace whose folder is gone."""
         kept = self._kept_entries()
         unkept = [*self._history(), *self._staged(kept.blobs)]
         if not unkept:
@@ -194,7 +194,7 @@ class _Proof:
         return self._commit(unkept)
 
     def check(self, parked: Parked | None) -> str | None:
-        """Reads back what was parked; says what is wrong, if anything."""
+        """Read back what was parked; say what is wrong, if anything."""
         if self.passed_over is not None:
             return f"git does not take {self.passed_over}"
         with ObjectReader(self.frozen) as reader:
@@ -209,7 +209,7 @@ class _Proof:
         return None
 
     def _passed_over(self, entries: Entries) -> str | None:
-        """A file or symbolic link on the disk that git did not take, if there is one."""
+        """Return a file or symbolic link on the disk that git did not take, if there is one."""
         root = self.workspace.path
         for inside, folders, names in _walk(root):
             for name in (*names, *folders):
@@ -230,7 +230,7 @@ class _Proof:
         return hashlib.new(self.repo.object_format, header + content).hexdigest()
 
     def _kept_entries(self) -> _KeptEntries:
-        """The files of every tree that a ref keeps for this stream."""
+        """Return the files of every tree that a ref keeps for this stream."""
         workspace = self.workspace
         refs = [
             result_ref(workspace.run, workspace.stream),
@@ -246,7 +246,7 @@ class _Proof:
         return kept
 
     def _without_reproducible(self, unknown: Entries, kept: _KeptEntries) -> Entries:
-        """Leaves out files that an ordinary checkout of a kept tree writes byte for byte."""
+        """Leave out files that an ordinary checkout of a kept tree writes byte for byte."""
         left = unknown
         for tree in kept.trees:
             known = {path for path in left if path in kept.paths_of[tree]}
@@ -268,11 +268,11 @@ class _Proof:
         return {path: entry for path, entry in left.items() if alike.get(path) != entry}
 
     def _history(self) -> list[str]:
-        """Commits that only this workspace's git directory knows, after bringing them over."""
+        """Return commits that only this workspace's git directory knew, brought over."""
         return bring_history(self.repo, self.workspace)
 
     def _staged(self, known: set[str]) -> list[str]:
-        """A commit of what is staged in the workspace's index and nowhere else, if anything."""
+        """Return a commit of what is only staged in the workspace's index, if anything."""
         git_dir = self.workspace.git_dir
         if git_dir is None or not os.path.lexists(git_dir / "index"):
             return []
@@ -338,7 +338,7 @@ class _KeptEntries:
 
 
 def _entries(lines: Iterator[str] | tuple[str, ...]) -> Entries:
-    """``mode blob [stage]<tab>path`` lines as path → (mode, blob)."""
+    """Return ``mode blob [stage]<tab>path`` lines as path → (mode, blob)."""
     entries: Entries = {}
     for line in lines:
         facts, _, path = line.partition("\t")
@@ -348,14 +348,14 @@ def _entries(lines: Iterator[str] | tuple[str, ...]) -> Entries:
 
 
 def _stage_as_path(line: str) -> str:
-    """An index line with its stage made part of the path, as one index can hold them all."""
+    """Return an index line with its stage in the path, so that one index can hold them all."""
     facts, _, path = line.partition("\t")
     mode, blob, stage = facts.split(" ")
     return f"{mode} {blob} 0\t{path}" + ("" if stage == "0" else f"~stage{stage}")
 
 
 def _delete(path: Path) -> None:
-    """Removes a folder under another name, so that a half-deleted one is never taken for whole."""
+    """Remove a folder under another name: a half-deleted one is never taken for whole."""
     doomed = path.with_name(f".{path.name}.reclaimed")
     if os.path.lexists(doomed):
         shutil.rmtree(doomed, onerror=_make_writable)
@@ -364,7 +364,7 @@ def _delete(path: Path) -> None:
 
 
 def _make_writable(remove: Callable[[str], object], path: str, _: object) -> None:
-    """Read-only folders, as package caches make them, do not stop a deletion."""
+    """Make read-only folders, as package caches have them, no obstacle to a deletion."""
     for folder in (os.path.dirname(path), path):
         with suppress(OSError):
             if not stat.S_ISLNK(os.lstat(folder).st_mode):
@@ -377,7 +377,7 @@ def _make_writable(remove: Callable[[str], object], path: str, _: object) -> Non
 
 
 def _forget(repo: Repository, workspace: PreparedWorkspace) -> None:
-    """Removes git's and our own notes about a workspace that is gone."""
+    """Remove git's and our own notes about a workspace that is gone."""
     run, stream, attempt = workspace.run, workspace.stream, workspace.attempt
     if is_linked(repo, workspace):
         with repository_lock(repo.lock_path):

@@ -17,27 +17,27 @@ from anabranch.undecodable import UNDECODABLE
 
 
 def record_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
-    """Where the note about an attempt's workspace lies."""
+    """Return where the note about an attempt's workspace lies."""
     return note_of(run_folder(repo, run) / "prepared", stream, attempt)
 
 
 def note_of(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
-    """Where a note about an attempt lies in a folder of such notes."""
+    """Return where a note about an attempt lies in a folder of such notes."""
     return folder / f"{in_ref(stream, capitals_count(folder))}.{attempt}.json"
 
 
 def index_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
-    """The engine's private index for an attempt's workspace."""
+    """Return the engine's private index for an attempt's workspace."""
     return _of_attempt(run_folder(repo, run) / "index", stream, attempt)
 
 
 def git_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
-    """The git directory of an attempt's workspace; it outlives the workspace's folder."""
+    """Return the git directory of an attempt's workspace; it outlives the workspace's folder."""
     return _of_attempt(run_folder(repo, run) / "git", stream, attempt)
 
 
 def objects_path(repo: Repository, run: RunId, stream: StreamId, attempt: Attempt) -> Path:
-    """Where the engine has the objects that only an attempt's own repository holds."""
+    """Return where the engine has the objects that only an attempt's own repository holds."""
     return _of_attempt(run_folder(repo, run) / "objects", stream, attempt)
 
 
@@ -46,7 +46,7 @@ def _of_attempt(folder: Path, stream: StreamId, attempt: Attempt) -> Path:
 
 
 def write_record(repo: Repository, workspace: PreparedWorkspace) -> None:
-    """Notes that a workspace is complete."""
+    """Note that a workspace is complete."""
     path = record_path(repo, workspace.run, workspace.stream, workspace.attempt)
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_whole(path, msgspec.json.encode(workspace, enc_hook=_encode_path), durable=True)
@@ -55,7 +55,7 @@ def write_record(repo: Repository, workspace: PreparedWorkspace) -> None:
 def read_record(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt
 ) -> PreparedWorkspace | None:
-    """The workspace that was prepared for this attempt, if one was."""
+    """Return the workspace that was prepared for this attempt, if one was."""
     return _read(record_path(repo, run, stream, attempt))
 
 

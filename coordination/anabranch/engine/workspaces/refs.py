@@ -22,13 +22,13 @@ class RefMoved(GitError):
 
 
 def read_ref(repo: Repository, ref: str) -> str | None:
-    """The object a ref points at, or None."""
+    """Return the object a ref points at, or None."""
     answer = live_view(repo).run("rev-parse", "-q", "--verify", ref, accept=(0, 1, 128))
     return answer.text if answer.exit_code == 0 else None
 
 
 def read_commit(repo: Repository, ref: str) -> tuple[str, str] | None:
-    """The commit and the tree that a ref points at, or None."""
+    """Return the commit and the tree that a ref points at, or None."""
     asked = (f"{ref}^{{commit}}", f"{ref}^{{tree}}")
     answer = live_view(repo).run("rev-parse", "-q", "--verify", asked[0], accept=(0, 1, 128))
     if answer.exit_code:
@@ -42,7 +42,7 @@ def has_commits(repo: Repository, names: Collection[str]) -> bool:
 
 
 def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None:
-    """Moves ``ref`` to ``new`` if it stands at ``expected`` (None: if it does not exist).
+    """Move ``ref`` to ``new`` if it stands at ``expected`` (None: if it does not exist).
 
     Does nothing when it is there already. Raises RefMoved when it stands elsewhere, or git does not
     move it.
@@ -64,24 +64,24 @@ def move_ref(repo: Repository, ref: str, new: str, expected: str | None) -> None
 
 
 def keep_ref(repo: Repository, ref: str, new: str) -> None:
-    """Points one of the engine's own refs at ``new``, wherever it stood."""
+    """Point one of the engine's own refs at ``new``, wherever it stood."""
     live_view(repo).run("update-ref", ref, new)
 
 
 def drop_ref(repo: Repository, ref: str) -> None:
-    """Removes one of the engine's own refs."""
+    """Remove one of the engine's own refs."""
     live_view(repo).run("update-ref", "-d", ref)
 
 
 def list_refs(git: Git, prefix: str = "refs/") -> dict[str, str]:
-    """Each ref under a prefix, and the object it points at."""
+    """Return each ref under a prefix, and the object it points at."""
     answer = git.run("for-each-ref", "--format=%(objectname) %(refname)", prefix)
     rows = (line.split(" ", 1) for line in answer.lines)
     return {ref: name for name, ref in rows}
 
 
 def resolve_head(git: Git) -> str | None:
-    """The commit HEAD stands at in this git directory, or None when there is none."""
+    """Return the commit HEAD stands at in this git directory, or None when there is none."""
     answer = git.run("rev-parse", "-q", "--verify", "HEAD^{commit}", accept=(0, 1, 128))
     return answer.text if answer.exit_code == 0 else None
 
@@ -95,7 +95,7 @@ class Head(NamedTuple):
 
 
 def where_head_stands(git: Git) -> Head:
-    """The commit of HEAD and its branch; in one call where there are both."""
+    """Return the commit of HEAD and its branch; in one call where there are both."""
     asked = ("HEAD^{commit}", "--symbolic-full-name", "HEAD")
     answer = git.run("rev-parse", *asked, accept=(0, 128))
     if answer.exit_code == 0 and len(answer.lines) == 2:

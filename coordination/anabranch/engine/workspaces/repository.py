@@ -61,7 +61,7 @@ _PLAIN_CONFIG = (
 
 
 def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
-    """Opens the project at ``folder``: a git repository, or any plain folder.
+    """Open the project at ``folder``: a git repository, or any plain folder.
 
     ``store`` is a folder of the engine's own, outside the project, where private indexes, frozen
     configurations and a plain folder's history lie; ``lock_path`` the file that serialises git
@@ -107,7 +107,7 @@ def open_repository(folder: Path, store: Path, lock_path: Path) -> Repository:
 
 
 def _require_no_repository(folder: Path) -> None:
-    """Raises GitError for a folder that was a repository, and that git takes for none any more.
+    """Raise GitError for a folder that was a repository, and that git no longer takes for one.
 
     As a plain folder it would lose its history on the way, without a word.
     """
@@ -120,7 +120,7 @@ def _require_no_repository(folder: Path) -> None:
 
 
 def _places(finder: Git) -> list[str]:
-    """The top of the checkout, the repository's git directory and the checkout's own.
+    """Return the top of the checkout, the repository's git directory and the checkout's own.
 
     git has no other way to end a path here than a line feed, which a path may hold as well; so
     where several answers do not come apart, each is asked for by itself.
@@ -146,17 +146,17 @@ def _open_plain(folder: Path, store: Path, lock_path: Path) -> Repository:
 
 
 def live_view(repo: Repository) -> Git:
-    """The repository with its current configuration; only for commands that run no program."""
+    """Return the repository as it is configured now; only for commands that run no program."""
     return Git(git_dir=repo.git_dir, cwd=repo.git_dir)
 
 
 def frozen_view(repo: Repository, run: RunId) -> Git:
-    """The repository's objects with the configuration of when the run began."""
+    """Return the repository's objects with the configuration of when the run began."""
     return _view(repo, run, "frozen")
 
 
 def raw_view(repo: Repository, run: RunId) -> Git:
-    """The repository's objects with no conversion of file contents at all."""
+    """Return the repository's objects with no conversion of file contents at all."""
     return _view(repo, run, "raw")
 
 
@@ -168,7 +168,7 @@ def _view(repo: Repository, run: RunId, name: str) -> Git:
 
 
 def checkout_view(repo: Repository, run: RunId) -> Git:
-    """The frozen view over the user's own files, as their disk and their sparse checkout are.
+    """Return the frozen view over the user's own files, as their disk and sparse checkout are.
 
     Both are looked at anew: the user may have changed what the checkout holds since the run began.
     """
@@ -191,7 +191,7 @@ def checkout_view(repo: Repository, run: RunId) -> Git:
 
 
 def copy_files(folder: Path, target: Path) -> None:
-    """Copies what lies below a folder of ours into another one."""
+    """Copy what lies below a folder of ours into another one."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_symlink():
@@ -204,17 +204,17 @@ def copy_files(folder: Path, target: Path) -> None:
 
 
 def run_folder(repo: Repository, run: RunId) -> Path:
-    """The engine's own files about one run in this repository."""
+    """Return the engine's own files about one run in this repository."""
     return repo.store / "runs" / run
 
 
 def empty_tree(repo: Repository) -> str:
-    """The id of the tree with nothing in it."""
+    """Return the id of the tree with nothing in it."""
     return _EMPTY_TREE[repo.object_format]
 
 
 def freeze_configuration(repo: Repository, run: RunId) -> None:
-    """Records the repository's configuration for the run, once; later calls change nothing."""
+    """Record the repository's configuration for the run, once; later calls change nothing."""
     folder = run_folder(repo, run)
     folder.mkdir(parents=True, exist_ok=True)
     with repository_lock(folder / "freezing.lock"):
@@ -237,13 +237,13 @@ def freeze_configuration(repo: Repository, run: RunId) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what an engine was making in a run's folder when it was killed. Under that lock."""
+    """Remove what an engine was making in a run's folder when it was killed. Under that lock."""
     for unfinished in folder.glob(".*-*"):
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def blank_git_dir(repo: Repository, run: RunId) -> Path:
-    """An empty git directory to copy; each `git init` is a process. Under the lock of freezing."""
+    """Return an empty git directory to copy; `git init` is a process. Under the freezing lock."""
     blank = run_folder(repo, run) / "blank"
     if not blank.is_dir():
         with _building(blank) as made:
@@ -252,7 +252,7 @@ def blank_git_dir(repo: Repository, run: RunId) -> Path:
 
 
 def followed_by(repo: Repository, run: RunId) -> Followed:
-    """What a run follows of the settings that the user's checkout had when it began."""
+    """Return what a run follows of the settings that the user's checkout had when it began."""
     folder = run_folder(repo, run)
     if not (folder / "frozen").is_dir():
         freeze_configuration(repo, run)
@@ -263,7 +263,7 @@ def followed_by(repo: Repository, run: RunId) -> Followed:
 
 
 def changed_settings(repo: Repository, run: RunId) -> tuple[str, ...]:
-    """Names of the settings and files that can start programs and changed since the run began.
+    """Return the settings and files that can start programs and changed since the run began.
 
     And of those that say who somebody is: ``git config --global`` reaches every repository.
     """
@@ -286,7 +286,7 @@ def _shared_now(repo: Repository) -> tuple[Listed, dict[str, str]]:
 
 
 def _shared_then(repo: Repository, run: RunId) -> tuple[Listed, dict[str, str] | None]:
-    """Settings, and digests of files, when the run began; earlier versions noted no files."""
+    """Return settings and digests of files when the run began; earlier versions noted no files."""
     seen = read_if_there(run_folder(repo, run) / "settings.json", LARGE_FILE_BYTES) or b"[]"
     noted = json.loads(seen)
     if len(noted) == 2 and isinstance(noted[1], dict):
@@ -300,7 +300,7 @@ def _write_note(path: Path, content: object) -> None:
 
 @contextmanager
 def _building(path: Path) -> Iterator[Path]:
-    """A folder under a temporary name, which gets its own when all is well."""
+    """Give a folder under a temporary name, which gets its own when all is well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
@@ -318,7 +318,7 @@ def _init(made: Path, object_format: str) -> None:
 def _make_view(
     repo: Repository, run: RunId, made: Path, settings: list[Setting], attributes: str
 ) -> None:
-    """Makes the git directory of a view of the repository."""
+    """Make the git directory of a view of the repository."""
     copy_files(blank_git_dir(repo, run), made)
     _link_shallow(repo, made)
     own = [("lfs.storage", str(repo.git_dir / "lfs")), ("core.bare", "false")]
@@ -334,7 +334,7 @@ def _configure(made: Path, settings: list[Setting], attributes: str, excludes: s
 
 
 def _require_usable(made: Path) -> None:
-    """Raises GitError if git does not take the settings, which would be kept as they are."""
+    """Raise GitError if git does not take the settings, which would be kept as they are."""
     try:
         Git(git_dir=made, frozen=True, cwd=made).run("rev-parse", "--git-dir")
     except GitError as error:

@@ -50,7 +50,7 @@ _FOR_CLONES = ("author.", "committer.", "user.", "core.", "filter.", "merge.", "
 
 
 def list_settings(git_dir: Path, folder: Path) -> Listed:
-    """Every setting that holds in a git directory, in git's order, whoever's it is."""
+    """Return every setting that holds in a git directory, in git's order, whoever's it is."""
     git = Git(git_dir=git_dir, cwd=folder)
     fields = git.run("config", "--list", "-z", "--show-scope", "--includes").fields
     settings: Listed = []
@@ -62,17 +62,17 @@ def list_settings(git_dir: Path, folder: Path) -> Listed:
 
 
 def checkout_settings(repo: Repository) -> Listed:
-    """Every setting that holds in the user's checkout."""
+    """Return every setting that holds in the user's checkout."""
     return list_settings(repo.checkout_dir, repo.root)
 
 
 def for_the_engine(listed: Listed) -> list[Setting]:
-    """What the engine's views of the repository take over."""
+    """Return what the engine's views of the repository take over."""
     return [(key, value) for _, key, value in listed if _moves(key, _NOT_FOR_THE_ENGINE)]
 
 
 def of_the_project(listed: Listed, *, is_trusted: bool) -> list[Setting]:
-    """The project's own settings for a stream's repository; fewer for one that is not trusted."""
+    """Return the project's settings for a stream's repository; fewer if it is not trusted."""
     return [
         (key, value)
         for scope, key, value in listed
@@ -81,7 +81,7 @@ def of_the_project(listed: Listed, *, is_trusted: bool) -> list[Setting]:
 
 
 def only_in_the_checkout(listed: Listed, elsewhere: Listed, *, is_trusted: bool) -> list[Setting]:
-    """The user's settings that hold in the checkout but not where ``elsewhere`` was listed."""
+    """Return the settings that hold in the checkout but not where ``elsewhere`` was listed."""
     here, there = _by_key(listed), _by_key(elsewhere)
     settings: list[Setting] = []
     for key, values in here.items():
@@ -110,7 +110,7 @@ def _moves(key: str, sections: tuple[str, ...]) -> bool:
 
 
 def write_settings(path: Path, settings: Iterable[Setting]) -> None:
-    """Appends settings to a git configuration file."""
+    """Append settings to a git configuration file."""
     with open_to_append(path) as file:
         file.write(encode("".join(map(_written, settings))))
 
@@ -128,7 +128,7 @@ def _escaped(text: str) -> str:
 
 
 def disk_settings(repo: Repository, listed: Listed) -> list[tuple[str, str]]:
-    """How the user's own disk is to be seen: as the checkout says, but for the case of letters.
+    """Return how the user's disk is to be seen: as the checkout says, but for letters' case.
 
     Whether that counts is looked up in the git directory, as git does when it makes one; a setting
     that was carried here from another disk would hide files.
@@ -139,7 +139,7 @@ def disk_settings(repo: Repository, listed: Listed) -> list[tuple[str, str]]:
 
 
 def sparse_settings(listed: Listed) -> list[tuple[str, str]]:
-    """What makes a view leave out what a sparse checkout leaves out; nothing for a whole one."""
+    """Return what makes a view leave out what a sparse checkout does; nothing for a whole one."""
     said = {key: value or "true" for _, key, value in listed}
     if said.get("core.sparsecheckout", "false").lower() not in ("true", "yes", "on", "1"):
         return []

@@ -54,7 +54,7 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
-    """Writes all files of ``git``'s work tree that are not ignored as a tree.
+    """Write all files of ``git``'s work tree that are not ignored as a tree.
 
     ``withheld`` are folders that do not belong to it. Raises GitError when a file or a folder
     cannot be read, or a file not converted.
@@ -79,7 +79,7 @@ def take_snapshot(git: Git, withheld: Sequence[str] = ()) -> Snapshot:
 
 
 def path_at_fault(error: GitError) -> str | None:
-    """The file or folder that a snapshot failed of, if git has said so."""
+    """Return the file or folder that a snapshot failed of, if git has said so."""
     for pattern in _AT_FAULT:
         found = pattern.search(error.stderr or error.reason)
         if found:
@@ -88,7 +88,7 @@ def path_at_fault(error: GitError) -> str | None:
 
 
 def _require_all_read(answer: Answer, withheld: Sequence[str]) -> None:
-    """Raises GitError if a folder could not be opened: git passes over it with a warning only."""
+    """Raise GitError if a folder could not be opened: git passes over it with a warning only."""
     for found in _UNREAD.finditer(decode(answer.err)):
         if found[1].rstrip("/") not in withheld:
             raise GitError(
@@ -99,7 +99,7 @@ def _require_all_read(answer: Answer, withheld: Sequence[str]) -> None:
 
 
 def nested_with_commit(git: Git) -> list[str]:
-    """Nested repositories that the index knows already.
+    """Return nested repositories that the index knows already.
 
     `git add` would start `git status` in each of them, with *their* configuration, whoever wrote
     it; their commit can be read without.
@@ -121,7 +121,7 @@ def _nested_without_commit(stderr: str) -> str | None:
 def renew_index(
     git: Git, source: Path, fallback_tree: str, *, keep_hidden: bool = False
 ) -> str | None:
-    """Brings ``git``'s private index up to date with the folder's own index at ``source``.
+    """Bring ``git``'s private index up to date with the folder's own index at ``source``.
 
     A missing or unusable source leaves the private index as it is, or starts it from a tree. What
     is wrong with an unusable one is returned: what only it told is not known then. A stream cannot
@@ -142,7 +142,7 @@ def renew_index(
 
 
 def copy_index(source: Path, target: Path) -> None:
-    """Copies an index with its time; raises OSError, also if it is not a plain file.
+    """Copy an index with its time. Raises OSError, also if it is not a plain file.
 
     git looks into a file that is no older than the index, because it compares whole seconds: such a
     file may have been written again in the same second. A younger copy would lose those changes.
@@ -152,7 +152,7 @@ def copy_index(source: Path, target: Path) -> None:
 
 
 def copy_whole_index(git: Git, source: Path, target: Path) -> None:
-    """Copies an index as one file, also one that is split in two.
+    """Copy an index as one file, also one that is split in two.
 
     The greater part of a split index stands beside it and is found by git only there; so both are
     copied into a git directory of a moment, where git puts them together. Raises OSError, GitError.
@@ -176,7 +176,7 @@ def copy_whole_index(git: Git, source: Path, target: Path) -> None:
 
 
 def _shared_part(source: Path, content: bytes) -> Path | None:
-    """The other part of a split index: named in its extension ``link``, by a hash."""
+    """Return the other part of a split index: named in its extension ``link``, by a hash."""
     for found in re.finditer(rb"link....", content, re.DOTALL):
         for length in (20, 32):
             name = content[found.end() : found.end() + length].hex()
@@ -187,7 +187,7 @@ def _shared_part(source: Path, content: bytes) -> Path | None:
 
 
 def _take_over(git: Git, source: Path, index: Path, keep_hidden: bool) -> str | None:
-    """Replaces the private index by what the folder's own says; tells why it cannot be done."""
+    """Replace the private index by what the folder's own says; say why it cannot be done."""
     fresh = index.with_name(index.name + ".new")
     try:
         copy_whole_index(git, source, fresh)
@@ -201,7 +201,7 @@ def _take_over(git: Git, source: Path, index: Path, keep_hidden: bool) -> str | 
 
 
 def _clear_hiding_flags(git: Git) -> None:
-    """Makes git look at every file again that its index was told to pass over."""
+    """Make git look at every file again that its index was told to pass over."""
     entries = git.run("ls-files", "-v", "-z").fields
     assumed = [entry[2:] for entry in entries if entry[0].islower()]
     skipped = [entry[2:] for entry in entries if entry[0] in "Ss"]

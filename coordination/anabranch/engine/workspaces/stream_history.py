@@ -46,7 +46,7 @@ def is_linked(repo: Repository, workspace: PreparedWorkspace) -> bool:
 
 
 def head_of(repo: Repository, workspace: PreparedWorkspace) -> str | None:
-    """The commit that a workspace's HEAD leads to; None if there is none that can be believed."""
+    """Return the commit that a workspace's HEAD leads to; None if none can be believed."""
     assert workspace.git_dir is not None
     git_dir, name = workspace.git_dir, "HEAD"
     for _ in range(_SYMBOLIC_AT_MOST):
@@ -65,7 +65,7 @@ def head_of(repo: Repository, workspace: PreparedWorkspace) -> str | None:
 
 
 def refs_of(git_dir: Path) -> dict[str, str]:
-    """Every ref of a stream's repository that names an object, and the object; symbolic ones not.
+    """Return each ref of a stream's repository, and the object that it names; no symbolic ones.
 
     Of more than a bounded number only the first are returned.
     """
@@ -80,7 +80,7 @@ def refs_of(git_dir: Path) -> dict[str, str]:
 
 
 def stashes_of(git_dir: Path) -> list[str]:
-    """The commits of a stream's stashes, oldest first."""
+    """Return the commits of a stream's stashes, oldest first."""
     log = _read(git_dir / "logs" / "refs" / "stash", _REFLOG_BYTES) or b""
     entries = (line.split(b" ", 2) for line in log.splitlines())
     return [
@@ -89,7 +89,7 @@ def stashes_of(git_dir: Path) -> list[str]:
 
 
 def objects_of(repo: Repository, workspace: PreparedWorkspace) -> Path | None:
-    """The objects that only a stream's repository has, as a store that git may read safely.
+    """Return the objects that only a stream's repository has, as a store that git may read safely.
 
     None if it has none of its own. Raises OSError when they cannot be linked.
     """
@@ -106,7 +106,7 @@ def objects_of(repo: Repository, workspace: PreparedWorkspace) -> Path | None:
 def bring_objects(
     git: Git, store: Path | None, wanted: Sequence[str], known: Sequence[str]
 ) -> None:
-    """Copies what ``wanted`` lead to from a stream's store into the one that ``git`` writes to.
+    """Copy what ``wanted`` lead to from a stream's store into the one that ``git`` writes to.
 
     ``known`` objects, and what they lead to, are there already. Raises GitError.
     """
@@ -128,12 +128,12 @@ def bring_objects(
 
 
 def forget_objects(store: Path) -> None:
-    """Removes the engine's links to a stream's objects."""
+    """Remove the engine's links to a stream's objects."""
     shutil.rmtree(store, ignore_errors=True)
 
 
 def _link_objects(source: Path, store: Path) -> bool:
-    """Links what is new; False if something went away in the middle of it."""
+    """Link what is new; False if something went away in the middle of it."""
     is_complete = True
     for folder in _folders(source):
         if folder.name == "pack":
@@ -149,7 +149,7 @@ def _link_objects(source: Path, store: Path) -> bool:
 
 
 def _link(source: Path, target: Path) -> bool:
-    """Links one plain file; what a stream put in its place meanwhile is taken away again."""
+    """Link one plain file; what a stream put in its place meanwhile is taken away again."""
     if target.exists():
         return True
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def _link(source: Path, target: Path) -> bool:
 
 
 def _folders(source: Path) -> Iterator[Path]:
-    """The folders of an object store: loose objects before packs, as that is how they move."""
+    """Yield the folders of an object store: loose objects before packs, as objects move so."""
     found = [entry for entry in _entries(source) if entry.is_dir(follow_symlinks=False)]
     yield from (Path(entry.path) for entry in sorted(found, key=lambda e: e.name))
 

@@ -58,7 +58,7 @@ _ALTERNATES_QUOTED = ('"', "#")
 def make_stream_repository(
     repo: Repository, run: RunId, kind: WorkspaceKind, git_dir: Path, start: str
 ) -> None:
-    """Makes the git directory of a workspace, standing at a commit and on no branch.
+    """Make the git directory of a workspace, standing at a commit and on no branch.
 
     Nothing may be at ``git_dir``. Raises GitError, OSError.
     """
@@ -79,7 +79,7 @@ def make_stream_repository(
 
 
 def mould_of(repo: Repository, run: RunId, kind: WorkspaceKind) -> Path:
-    """The git directory that those of a run's workspaces are copies of; made when first wanted."""
+    """Return the git directory that a run's workspaces get copies of; make it if need be."""
     is_trusted = kind != "clone"
     mould = run_folder(repo, run) / ("mould" if is_trusted else "mould-of-clones")
     if mould.is_dir():
@@ -93,7 +93,7 @@ def mould_of(repo: Repository, run: RunId, kind: WorkspaceKind) -> Path:
 
 
 def refs_at_start(repo: Repository, run: RunId) -> dict[str, str]:
-    """The refs that each workspace of the run was given, and what they point at."""
+    """Return the refs that each workspace of the run was given, and what they point at."""
     text = read_if_there(run_folder(repo, run) / "mould" / "packed-refs", LARGE_FILE_BYTES) or b""
     rows = (line.split(b" ", 1) for line in text.splitlines() if not line.startswith((b"#", b"^")))
     return {os.fsdecode(row[1]): row[0].decode() for row in rows if len(row) == 2}
@@ -123,7 +123,7 @@ def _make_mould(repo: Repository, run: RunId, view: Git, mould: Path, *, is_trus
 
 
 def _write_config(repo: Repository, run: RunId, made: Path, *, is_trusted: bool) -> None:
-    """The project's settings, after those of the user's that only hold in the project's folder."""
+    """Write the project's settings, after the user's that only hold in the project's folder."""
     listed = followed_by(repo, run).settings
     found_by_git = read_plain(made / "config", LARGE_FILE_BYTES)
     own = of_the_project(listed, is_trusted=is_trusted)
@@ -138,7 +138,7 @@ def _write_config(repo: Repository, run: RunId, made: Path, *, is_trusted: bool)
 
 
 def _write_refs(repo: Repository, made: Path) -> list[str]:
-    """The project's refs in one file, but those that belong to the user's checkout or to runs.
+    """Write the project's refs in one file, without those of the user's checkout and of runs.
 
     Returns the commits that they lead to. A ref that points at nothing is left out.
     """
@@ -161,7 +161,7 @@ def _write_refs(repo: Repository, made: Path) -> list[str]:
 
 
 def _keep_tips(repo: Repository, run: RunId, tips: Sequence[str]) -> None:
-    """Keeps by one ref what the copied refs lead to, should the user delete a branch meanwhile."""
+    """Keep by one ref what the copied refs lead to, should the user delete a branch meanwhile."""
     if not tips:
         return
     drafts = Drafts(repo.object_format)
@@ -173,7 +173,7 @@ def _keep_tips(repo: Repository, run: RunId, tips: Sequence[str]) -> None:
 
 
 def _alternate(objects: Path) -> bytes:
-    """A line of an alternates file; git reads one that begins oddly as quoted."""
+    """Return a line of an alternates file; git reads one that begins oddly as quoted."""
     text = str(objects)
     if "\n" not in text and not text.startswith(_ALTERNATES_QUOTED):
         return encode(text)

@@ -70,7 +70,7 @@ class Trials:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def paths(self, side: Side) -> tuple[str, ...]:
-        """The paths that a side has changed; remembered."""
+        """Return the paths that a side has changed; remembered."""
         key = (side.start_tree, side.tree)
         known = self._paths.get(key)
         if known is None:
@@ -82,7 +82,7 @@ class Trials:
         return known
 
     def side_of(self, stream: Stream) -> Side | None:
-        """A stream's result, or its files as they are; None if they cannot be read now."""
+        """Return a stream's result, or its files as they are; None if they cannot be read now."""
         if stream.phase is Phase.SUCCEEDED and stream.result is not None:
             result = stream.result
             return Side(stream.id, result.tree, result.start_commit, result.start_tree)
@@ -144,7 +144,7 @@ class Trials:
         return self._apart(frozen_view(self._repo, self._run))
 
     def _apart(self, git: Git) -> Git:
-        """The same view, with every new object written to the trials' own store."""
+        """Return the same view, with every new object written to the trials' own store."""
         own: Path = self._folder / "objects"
         borrowed: Sequence[Path] = (git.objects,) if git.objects else ()
         return replace(git, objects=own, alternates=(*git.alternates, *borrowed))

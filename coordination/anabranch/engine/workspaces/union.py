@@ -44,7 +44,7 @@ class Extent:
         self.add(changed)
 
     def add(self, changed: Iterable[Change]) -> None:
-        """Counts further changes in; each must follow on the ones before."""
+        """Count further changes in; each must follow on the ones before."""
         for change in changed:
             before = self._forget(change.path, change.before and change.before_mode + change.before)
             after = change.after and change.after_mode + change.after
@@ -52,7 +52,7 @@ class Extent:
                 self._remember(change.path, before, after)
 
     def unites_with(self, changed: Iterable[Change]) -> bool:
-        """True when git's merge of both sides is certain to be the union of their changes."""
+        """Whether git's merge of both sides is certain to be the union of their changes."""
         other = Extent(changed)
         if other._touches(self._paths, self._folders):
             return False
@@ -95,7 +95,7 @@ class Extent:
 
 
 def apply_leaves(reader: ObjectReader, drafts: Drafts, tree: str, leaves: Iterable[Leaf]) -> str:
-    """The tree that ``tree`` becomes when each of these paths is set or removed."""
+    """Return the tree that ``tree`` becomes when each of these paths is set or removed."""
     branch: dict[bytes, object] = {}
     ordered = sorted(leaves, key=lambda leaf: leaf.blob is not None)
     for leaf in ordered:
@@ -104,7 +104,7 @@ def apply_leaves(reader: ObjectReader, drafts: Drafts, tree: str, leaves: Iterab
 
 
 def leaves_of(changed: Iterable[Change]) -> Iterator[Leaf]:
-    """What each changed path became."""
+    """Yield what each changed path became."""
     for change in changed:
         yield Leaf(change.path, change.after_mode, change.after)
 

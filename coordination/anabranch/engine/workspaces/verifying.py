@@ -67,7 +67,7 @@ def look_at_merge(
 
 
 def _files(git: Git, tree: str) -> dict[str, Entry]:
-    """Every path of a tree with its mode and blob."""
+    """Return every path of a tree with its mode and blob."""
     found: dict[str, Entry] = {}
     for line in git.run("ls-tree", "-r", "-z", "--full-tree", tree).fields:
         facts, _, path = line.partition("\t")
