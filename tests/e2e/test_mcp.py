@@ -127,7 +127,10 @@ def test_every_verb_is_a_tool_and_takes_what_the_wire_takes() -> None:
     for name, tool in tools.items():
         schema = tool["inputSchema"]
         jsonschema.Draft202012Validator.check_schema(schema)
-        assert set(schema["properties"]) == set(wire.VERBS[name].__struct_fields__), name
+        takes = wire.arguments(wire.VERBS[name])
+        assert set(schema["properties"]) == set(takes), name
+        needed = {argument for argument, is_needed in takes.items() if is_needed}
+        assert needed >= set(schema.get("required", ())), name
         jsonschema.validate(ARGUMENTS.get(name, {}), schema)
         assert tool["description"].endswith(".")
 

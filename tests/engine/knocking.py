@@ -15,7 +15,7 @@ from anabranch.core import inputs
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.model.state import State
 from anabranch.engine.engine import Engine
-from anabranch.engine.gateway.desk import Reply as Told
+from anabranch.engine.gateway.endpoint import Reply as Told
 from anabranch.engine.gateway.front import Gateway
 from anabranch.paths import RunFolder
 from anabranch.plugins import load_plugins
@@ -81,9 +81,9 @@ class Bench:
     def token(self, name: str) -> str:
         """Return a stream's token; ``operator`` has one too."""
         if name == "operator":
-            return self.gateway.desk.tokens.operator()
+            return self.gateway.endpoint.tokens.operator()
         attempt = self.state.streams[StreamId(name)].attempt
-        return self.gateway.desk.tokens.of_attempt(StreamId(name), attempt)
+        return self.gateway.endpoint.tokens.of_attempt(StreamId(name), attempt)
 
     def spool(self, name: str) -> Path:
         """Return a stream's spool folder."""

@@ -132,6 +132,16 @@ async def test_what_only_reads_is_answered(bench: Bench) -> None:
         ({"verb": "lock", "path": "x", "mode": "own"}, "bad_arguments", "argument 'mode': invalid"),
         ({"verb": "lock", "path": "x", "pth": 1}, "bad_arguments", "argument 'pth' is unknown"),
         ({"verb": "lock", "path": "x", "wait_seconds": -1}, "bad_arguments", "'wait_seconds'"),
+        ({"verb": "lock", "path": "x", "wait": True}, "bad_arguments", "'wait' is unknown"),
+        ({"verb": "lock", "path": "x", "cause": 1}, "bad_arguments", "'cause' is unknown"),
+        ({"verb": "lock", "path": "x", "caller": {}}, "bad_arguments", "'caller' is unknown"),
+        ({"verb": "lock", "ticket": "9", "pth": 1}, "bad_arguments", "argument 'pth' is unknown"),
+        ({"verb": "lock", "ticket": ""}, "bad_arguments", "argument 'ticket': expected str"),
+        (
+            {"verb": "withdraw", "ticket": "9", "is_abandoned": True},
+            "bad_arguments",
+            "'is_abandoned' is unknown",
+        ),
         ({"verb": "unlock"}, "bad_arguments", "by 'path' or by 'fence'"),
         ({"verb": "state_set", "key": "k"}, "bad_arguments", "argument 'value' is missing"),
         ({"verb": "heartbeat", "progress": 2}, "bad_arguments", "argument 'progress'"),
@@ -187,7 +197,7 @@ async def test_tokens_are_of_one_attempt_of_one_stream(bench: Bench, knock: Knoc
     assert (await knock.ask(verb="heartbeat"))["error"] == "no_token"
     for token in forged:
         assert not (await knock.ask(verb="heartbeat", token=token)).ok, token
-    old = bench.gateway.desk.tokens.of_attempt(StreamId("a"), 2)
+    old = bench.gateway.endpoint.tokens.of_attempt(StreamId("a"), 2)
     assert "stale attempt" in (await knock.ask(verb="heartbeat", token=old))["reason"]
     await bench.exit("a")
     for verb in ({"verb": "heartbeat"}, {"verb": "streams"}, {"verb": "lock", "path": "x"}):
@@ -295,7 +305,7 @@ async def test_a_client_that_leaves_gives_its_wait_up(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A closed connection leaves the queue after the grace; asking again within it does not."""
-    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.1)
+    monkeypatch.setattr(bench.gateway.endpoint._tickets, "_grace_seconds", 0.1)
     await bench.ask("a", "lock", path="x")
     knock = await Knock.open(bench.socket_path)
     frame = {"verb": "lock", "path": "x", "token": bench.token("b"), "wait_seconds": 30}
@@ -319,7 +329,7 @@ async def test_what_was_granted_to_nobody_any_more_is_given_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A grant that nobody was told of goes back after the grace, unless it was asked for again."""
-    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.3)
+    monkeypatch.setattr(bench.gateway.endpoint._tickets, "_grace_seconds", 0.3)
     for path in ("x", "y"):
         await bench.ask("a", "lock", path=path)
         assert (await bench.ask("b", "lock", path=path, wait_seconds=0.02)).outcome == "waiting"
@@ -333,7 +343,7 @@ async def test_resources_granted_to_nobody_any_more_are_given_back(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same for amounts: what waited, was granted and never claimed goes back."""
-    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.1)
+    monkeypatch.setattr(bench.gateway.endpoint._tickets, "_grace_seconds", 0.1)
     slots = {"db": 1}
     assert (await bench.ask("a", "request", resources=slots)).outcome == "granted"
     assert (await bench.ask("b", "request", resources=slots, wait_seconds=0.02)).outcome == "queued"
@@ -358,7 +368,7 @@ async def test_who_gave_up_waiting_at_a_point_waits_for_nobody(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it brought still counts; its wait is no edge of the wait-for graph any more."""
-    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.05)
+    monkeypatch.setattr(bench.gateway.endpoint._tickets, "_grace_seconds", 0.05)
 
     def waits() -> bool:
         arrival = bench.state.points[FINAL_POINT].gathering.arrival_of(StreamId("b"))
@@ -383,7 +393,7 @@ async def test_a_new_host_finds_the_waits_of_the_last_one(
     left = await bench.ask("c", "lock", path="y", wait_seconds=0.02)
     await bench.gateway.close()
     bench.gateway = bench.new_gateway()
-    monkeypatch.setattr(bench.gateway.desk._tickets, "_grace_seconds", 0.3)
+    monkeypatch.setattr(bench.gateway.endpoint._tickets, "_grace_seconds", 0.3)
     await bench.gateway.open()
     waiting = asyncio.create_task(bench.ask("b", "lock", ticket=kept.ticket, wait_seconds=30))
     await bench.until(lambda: not bench.state.locks.holders.get(StreamId("c")))
@@ -523,7 +533,7 @@ async def test_a_flood_is_slowed_down_and_nobody_else(bench: Bench) -> None:
     """Above its rate a stream is read more slowly; another one is served at once."""
     caller = Caller(StreamId("a"), 1)
     for _ in range(30_000):
-        bench.gateway.desk._bucket(caller).take(bench.now())
+        bench.gateway.endpoint._bucket(caller).take(bench.now())
     flooder = await Knock.open(bench.socket_path)
     began = bench.now()
     frame = json.dumps({"verb": "heartbeat", "token": bench.token("a")}).encode() + b"\n"
@@ -591,8 +601,9 @@ async def test_daemons_are_heard_as_they_speak_to_systemd(bench: Bench) -> None:
     sender.sendto(b"FDSTORE=1\nX=\xff", address)
     sender.sendto(b"=\n\n", address)
     sender.sendto(b"READY=1\nSTATUS=ready \xff to serve", address)
-    await bench.until(lambda: StreamId("b") in bench.gateway.heard_at)
-    assert StreamId("a") not in bench.gateway.heard_at
+    await bench.until(lambda: bench.state.streams[StreamId("b")].liveness.status)
+    assert bench.state.streams[StreamId("b")].liveness.status == "ready \ufffd to serve"
+    assert not bench.state.streams[StreamId("a")].liveness.status
     read, write = os.pipe()
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(5):
@@ -616,7 +627,6 @@ async def test_who_asks_for_too_much_is_refused_for_a_while_and_nobody_else(benc
     assert (told["error"], told.outcome) == ("too_much", "refused")
     assert "longer than its share" in told["reason"]
     assert (await bench.ask("b", "state_get", key="k")).ok
-    assert bench.gateway.heard_at.keys() >= {"a"}, "it lives all the same"
 
 
 async def test_a_turn_says_which_decisions_were_dear(bench: Bench) -> None:

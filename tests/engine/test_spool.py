@@ -139,20 +139,20 @@ async def test_a_request_that_cannot_go_away_costs_next_to_nothing(
     assert len(os.listdir("/proc/self/fd")) == before
     assert not (spool / "folder.answer").exists()
     (spool / "stuck.answer").mkdir()
-    heard: list[bytes] = []
-    hear = bench.gateway.desk.hear
+    received: list[bytes] = []
+    receive = bench.gateway.endpoint.receive
 
     def count(data: bytes, *rest: Any, **more: Any) -> Any:
-        heard.append(data)
-        return hear(data, *rest, **more)
+        received.append(data)
+        return receive(data, *rest, **more)
 
-    monkeypatch.setattr(bench.gateway.desk, "hear", count)
+    monkeypatch.setattr(bench.gateway.endpoint, "receive", count)
     frame = {"verb": "state_set", "key": "k", "value": 1, "token": bench.token("a")}
     leave(spool, "stuck", json.dumps(frame).encode())
     await bench.until(lambda: bench.state.shared.head == 1)
     for _ in range(100):
         seen.look(bench.now())
-    assert len(heard) == 1
+    assert len(received) == 1
     (spool / "stuck.answer").rmdir()
     await bench.until((spool / "stuck.answer").is_file)
 
@@ -211,7 +211,7 @@ async def test_the_folder_goes_with_its_attempt(bench: Bench) -> None:
     token = bench.token("a")
     await bench.exit("a")
     await bench.until(lambda: StreamId("a") not in bench.gateway._spools._spools)
-    assert bench.gateway.desk.tokens.bearer(token) is not None
+    assert bench.gateway.endpoint.tokens.bearer(token) is not None
 
 
 def test_nothing_of_a_spool_enters_a_commit(tmp_path: Path) -> None:

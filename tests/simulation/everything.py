@@ -230,7 +230,7 @@ class Everything:
             (
                 4,
                 lambda: calls.Withdraw(
-                    **who, ticket=self._ticket(caller), is_abandoned=rng.random() < 0.4
+                    **who, ticket=str(self._ticket(caller)), is_abandoned=rng.random() < 0.4
                 ),
             ),
             (

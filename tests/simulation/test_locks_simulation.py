@@ -96,7 +96,7 @@ class Clients:
             self._send(self._unlock(caller, request, path))
         elif what < 0.83:
             asked = [ask.ticket for ask in asks_of(self.state.locks, name)]
-            ticket = self.rng.choice([*asked, *asked, 3])
+            ticket = str(self.rng.choice([*asked, *asked, 3]))
             is_abandoned = self.rng.random() < 0.5
             self._send(
                 calls.Withdraw(

@@ -4,6 +4,9 @@ One verb set, many transports. A call comes from *somebody* (:class:`Caller`) an
 id. Asked again with the same id it gets the same answer and nothing happens twice, so a client that
 lost its connection just asks again. Calls that only read are answered from the published state and
 never come here.
+
+A call is written once, here: its tag is the verb, its fields are the arguments with their bounds,
+under the names that clients use. The gateway checks what it reads against them.
 """
 
 from __future__ import annotations
@@ -11,13 +14,20 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
 
 from anabranch.core.ids import Attempt, LockMode, PointId, StreamId
 from anabranch.core.inputs import Command
 from anabranch.core.json_values import Json
 
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+StreamName = Annotated[StreamId, Meta(min_length=1, max_length=200)]
+PointName = Annotated[PointId, Meta(min_length=1, max_length=200)]
+Text = Annotated[str, Meta(max_length=2_000)]
+Key = Annotated[str, Meta(min_length=1, max_length=1_000)]
+Path = Annotated[str, Meta(min_length=1, max_length=4_096)]
 Number = Annotated[int, Meta(ge=0)]
+Amounts = Annotated[dict[Name, Annotated[float, Meta(gt=0)]], Meta(min_length=1, max_length=64)]
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -42,14 +52,23 @@ class Call(Command, frozen=True):
     request: str
 
 
+class WaitingCall(Call, frozen=True, kw_only=True):
+    """A call that may be answered ``waiting``, with a ticket to go on with.
+
+    Without ``wait`` nothing is queued: what is not there at once is refused, or less is offered.
+    """
+
+    wait: bool = True
+
+
 class Heartbeat(Call, frozen=True):
     """I live. Journalled when it says something new, and every few seconds when it does not.
 
     ``info`` is whatever else the stream wants to be seen, by name.
     """
 
-    status: str | None = None
-    progress: float | None = None
+    status: Text | None = None
+    progress: Annotated[float, Meta(ge=0, le=1)] | None = None
     info: dict[str, Json] | None = None
 
 
@@ -57,37 +76,40 @@ class Renew(Call, frozen=True):
     """Keep my locks. No sign of life: a program sends it on behalf of another one that it runs."""
 
 
-class Lock(Call, frozen=True):
-    """A lease on a path, a folder (ends in ``/``) or a glob; ``wait`` queues if it is not free."""
+class Lock(WaitingCall, frozen=True):
+    """A lease on a path, a folder (ends in ``/``) or a glob."""
 
-    path: str
+    path: Path
     mode: LockMode = "write"
-    wait: bool = True
 
 
 class Unlock(Call, frozen=True):
     """Give a lease back, by its path or its fence."""
 
-    path: str | None = None
-    fence: int | None = None
+    path: Path | None = None
+    fence: Number | None = None
 
     in_words = "take the lock of {0.path} away"
+
+    def __post_init__(self) -> None:
+        if self.path is None and self.fence is None:
+            raise ValueError("say which lock, by 'path' or by 'fence'")
 
 
 class StateSet(Call, frozen=True):
     """Set a key of the shared state; with ``if_version`` only if the key still has that version."""
 
-    key: str
+    key: Key
     value: Json
-    if_version: int | None = None
+    if_version: Number | None = None
 
 
 class StateUpdate(Call, frozen=True):
     """Merge an object into the object under a key, field by field."""
 
-    key: str
-    value: Json
-    if_version: int | None = None
+    key: Key
+    value: dict[str, Json]
+    if_version: Number | None = None
 
 
 class StateCommit(Call, frozen=True):
@@ -98,18 +120,18 @@ class StateCommit(Call, frozen=True):
     a conflict, so that whoever made the new values from the old ones can make them again.
     """
 
-    base: int
-    changes: dict[str, Json]
-    removed: tuple[str, ...] = ()
+    base: Number
+    changes: dict[str, Json] = field(default_factory=dict)
+    removed: tuple[Key, ...] = ()
     exact: bool = False
 
 
 class Send(Call, frozen=True):
     """A message to one stream; ``deadline_seconds`` from now it becomes a dead letter."""
 
-    to: StreamId
+    to: StreamName
     body: Json
-    deadline_seconds: float | None = None
+    deadline_seconds: Annotated[float, Meta(gt=0)] | None = None
 
     in_words = "message to {0.to}"
 
@@ -118,21 +140,21 @@ class Broadcast(Call, frozen=True):
     """A message to every other stream that is not over."""
 
     body: Json
-    deadline_seconds: float | None = None
+    deadline_seconds: Annotated[float, Meta(gt=0)] | None = None
 
     in_words = "message to all"
 
 
-class ReadInbox(Call, frozen=True):
+class ReadInbox(Call, frozen=True, tag="inbox"):
     """Hand me what I have not acknowledged, ``limit`` messages at most."""
 
-    limit: int = 100
+    limit: Annotated[int, Meta(ge=1, le=100)] = 50
 
 
-class Acknowledge(Call, frozen=True):
+class Acknowledge(Call, frozen=True, tag="ack"):
     """The message was dealt with."""
 
-    message: Number
+    message: Number = field(name="id")
 
     in_words = "acknowledge message {0.message}"
 
@@ -140,34 +162,32 @@ class Acknowledge(Call, frozen=True):
 class Requeue(Call, frozen=True):
     """Operator: deliver a dead letter once more."""
 
-    message: Number
+    message: Number = field(name="id")
 
     in_words = "send {0.message} again"
 
 
-class RequestResources(Call, frozen=True):
-    """Ask for amounts of named resources; ``wait`` queues when they are not free."""
+class RequestResources(WaitingCall, frozen=True, tag="request"):
+    """Ask for amounts of named resources."""
 
-    amounts: dict[str, float]
-    wait: bool = True
+    amounts: Amounts = field(name="resources")
 
 
-class ReleaseResources(Call, frozen=True):
+class ReleaseResources(Call, frozen=True, tag="release"):
     """Give amounts back."""
 
-    amounts: dict[str, float]
+    amounts: Amounts = field(name="resources")
 
 
-class Arrive(Call, frozen=True):
+class Arrive(WaitingCall, frozen=True):
     """The stream is at a convergence point and brings a value for the others.
 
-    ``wait`` says that it goes on only when all the others have come; one that does not wait is
-    never part of a deadlock.
+    With ``wait`` it goes on only when all the others have come; one that does not wait is never
+    part of a deadlock.
     """
 
-    point: PointId
-    value: Json = None
-    wait: bool = True
+    point: PointName
+    value: Json = field(default=None, name="state")
 
 
 class Withdraw(Call, frozen=True):
@@ -177,14 +197,19 @@ class Withdraw(Call, frozen=True):
     to a point then still counts for the others, but it waits for nobody any more.
     """
 
-    ticket: int
+    ticket: Annotated[str, Meta(pattern=r"^[0-9]{1,18}$")]
     is_abandoned: bool = False
 
+    @property
+    def number(self) -> int:
+        """The number of the event by which the wait began."""
+        return int(self.ticket)
 
-class Checkpoint(Call, frozen=True):
+
+class Checkpoint(WaitingCall, frozen=True):
     """Keep the workspace as it is now, as a version that can be restored."""
 
-    label: str = ""
+    label: Annotated[str, Meta(max_length=200)] = ""
 
 
 class StateRestore(Call, frozen=True, tag="restore"):
@@ -196,7 +221,11 @@ class StateRestore(Call, frozen=True, tag="restore"):
 
     version: Number | None = None
     checkpoint: Number | None = None
-    stream: StreamId = StreamId("")
+    stream: StreamName | None = None
+
+    def __post_init__(self) -> None:
+        if self.version is not None and self.checkpoint is not None:
+            raise ValueError("either a version or a checkpoint, not both")
 
     @property
     def words(self) -> str:
@@ -204,19 +233,28 @@ class StateRestore(Call, frozen=True, tag="restore"):
         return f"restore the shared state{to}"
 
 
-class Register(Call, frozen=True):
-    """A stream that joins by itself, started outside with an operator's token."""
+class Register(WaitingCall, frozen=True):
+    """A stream that joins by itself, started outside with an operator's token.
 
-    id: StreamId
-    capabilities: tuple[str, ...] = ()
-    depends_on: tuple[StreamId, ...] = ()
+    ``dependencies`` is another name for ``depends_on``.
+    """
+
+    id: StreamName
+    capabilities: tuple[Name, ...] = ()
+    depends_on: tuple[StreamName, ...] = ()
+    dependencies: tuple[StreamName, ...] = ()
+
+    @property
+    def needs(self) -> tuple[StreamId, ...]:
+        """The streams that have to succeed first, by whichever name they were given."""
+        return self.depends_on + self.dependencies
 
 
 class Leave(Call, frozen=True):
     """A stream that joined by itself is done."""
 
     has_succeeded: bool = True
-    reason: str = ""
+    reason: Text = ""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -40,7 +40,7 @@ from anabranch.engine.engine import Engine
 from anabranch.engine.engine_log import close_engine_log, open_engine_log
 from anabranch.engine.executing import Executing
 from anabranch.engine.feed import KEPT, Feed
-from anabranch.engine.gateway.desk import Reply
+from anabranch.engine.gateway.endpoint import Reply
 from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.interference import Interference

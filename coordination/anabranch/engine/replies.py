@@ -10,7 +10,7 @@ from anabranch.core import effects as fx
 from anabranch.core.deciding.owed import stops_asked_for
 from anabranch.core.model.outcome import Postponed, Refusal
 from anabranch.core.model.state import State
-from anabranch.engine.gateway.desk import Reply
+from anabranch.engine.gateway.endpoint import Reply
 
 _log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ def answer_call(draft: Draft, call: Call, handlers: Mapping[type[Call], Handler]
     else:
         if draft.cause is None and not call.caller.is_operator:
             draft.cause = _cause_of(draft.state, call.caller.stream)
-        handlers.get(type(call), _not_served)(draft, call)
+        handlers[type(call)](draft, call)
     return unheard is None
 
 
@@ -58,10 +58,6 @@ def _cause_of(state: State, stream: StreamId) -> Seq:
     """Return the event that made a caller what it is: its start, or its joining."""
     joined = state.registry.live(stream)
     return joined.ticket if joined is not None else state.streams[stream].cause
-
-
-def _not_served(draft: Draft, call: Call) -> None:
-    draft.answer = refused("this verb is not served by this version", "go on without it")
 
 
 def why_not_heard(state: State, caller: Caller) -> Answer | None:

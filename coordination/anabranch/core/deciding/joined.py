@@ -40,7 +40,7 @@ def register(draft: Draft, call: calls.Register) -> None:
         return
     before = draft.state.registry.joined.get(call.id)
     attempt = before.attempt + 1 if before else 1
-    depends_on = tuple(dict.fromkeys(call.depends_on))
+    depends_on = tuple(dict.fromkeys(call.needs))
     is_ready = not _missing(draft.state, depends_on)
     draft.emit(
         ev.StreamJoined(
@@ -75,11 +75,11 @@ def _why_refused(state: State, call: calls.Register) -> tuple[str, str] | None:
     is_long = any(not c or len(c) > LONGEST_CAPABILITY for c in capabilities)
     if is_long or len(capabilities) > MOST_CAPABILITIES:
         return "too many or too long capabilities", f"at most {MOST_CAPABILITIES} short words"
-    unknown = [s for s in call.depends_on if s not in state.streams]
+    unknown = [s for s in call.needs if s not in state.streams]
     if unknown:
         known = ", ".join(p.id for p in state.plan.streams[:8])
         return f"there is no stream {unknown[0][:64]!r} to depend on", f"its streams: {known}"
-    never = [s for s in call.depends_on if _can_never_succeed(state.streams[s])]
+    never = [s for s in call.needs if _can_never_succeed(state.streams[s])]
     if never:
         return f"{never[0]} {state.streams[never[0]].phase}, so this would wait for ever", "leave"
     return None

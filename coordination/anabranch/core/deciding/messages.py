@@ -276,11 +276,6 @@ def leave(draft: Draft, stream: Stream) -> None:
     )
 
 
-def next_deadline(state: State) -> tuple[float, Seq] | None:
-    """Return when a deadline passes next, and of which message."""
-    return state.messages.deadlines[0] if state.messages.deadlines else None
-
-
 def time_reached(draft: Draft) -> None:
     """Let messages die whose deadline has passed."""
     if draft.state.has_ended:

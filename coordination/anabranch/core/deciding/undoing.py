@@ -141,7 +141,7 @@ def _restore(
 def restore(draft: Draft, call: StateRestore) -> None:
     """Bring back what the caller has changed since a version, or the operator everything."""
     shared, caller = draft.state.shared, call.caller
-    whose = call.stream if caller.is_operator else caller.stream
+    whose = _whose(call)
     version = call.version if call.version is not None else _version_of_checkpoint(draft, call)
     if isinstance(version, Answer):
         draft.answer = version
@@ -157,7 +157,7 @@ def restore(draft: Draft, call: StateRestore) -> None:
 
 def _version_of_checkpoint(draft: Draft, call: StateRestore) -> int | Answer:
     """Return at which version a checkpoint was taken: the one that is named, or the last."""
-    whose = call.stream if call.caller.is_operator else call.caller.stream
+    whose = _whose(call)
     taken = draft.state.checkpoints.get(whose, NONE).taken
     found = [
         t for t in taken if call.checkpoint in (None, t.number) and t.state_version is not None
@@ -166,6 +166,11 @@ def _version_of_checkpoint(draft: Draft, call: StateRestore) -> int | Answer:
         told = "no such checkpoint" if call.checkpoint else "there is no checkpoint to go back to"
         return refused(told, "name a version; state log lists them")
     return found[-1].state_version
+
+
+def _whose(call: StateRestore) -> StreamId:
+    """Return the stream whose changes are meant; empty for everybody's."""
+    return call.stream or StreamId("") if call.caller.is_operator else call.caller.stream
 
 
 CALLS: dict[type[Call], Handler] = {StateRestore: restore}

@@ -1,4 +1,4 @@
-"""The gateway of one run: its doors, its desk, and what a stream is told about them."""
+"""The gateway of one run: its transports, its endpoint, and what a stream is told about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from anabranch.core.inputs import Input
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
 from anabranch.engine.gateway.addresses import door_folder
-from anabranch.engine.gateway.desk import Desk, Reply
+from anabranch.engine.gateway.endpoint import Endpoint, Reply
 from anabranch.engine.gateway.notify_socket import NotifySockets
 from anabranch.engine.gateway.outside import joined_environment
 from anabranch.engine.gateway.socket_server import SocketServer
@@ -49,24 +49,19 @@ class Gateway:
     ) -> None:
         self._folder = folder
         self._state = state
-        self.desk = Desk(
+        self.endpoint = Endpoint(
             Tokens.of_run(folder.path), state, post, now, partial(joined_environment, folder)
         )
         self._doors = door_folder(folder.path)
-        self._socket = SocketServer(self.desk, self._doors / "socket")
-        self._spools = Spools(self.desk)
-        self._notify = NotifySockets(self._doors, self.desk.beat)
+        self._socket = SocketServer(self.endpoint, self._doors / "socket")
+        self._spools = Spools(self.endpoint)
+        self._notify = NotifySockets(self._doors, self.endpoint.heartbeat)
         self._bin = folder.path / "bin"
-
-    @property
-    def heard_at(self) -> dict[StreamId, float]:
-        """When each stream last called, by whatever door, on the run clock."""
-        return self.desk.heard_at
 
     async def open(self) -> None:
         """Open every door; those of streams that run already, too. Raises OSError."""
         write_stubs(self._bin)
-        self.desk.open()
+        self.endpoint.open()
         await self._socket.open()
         self._spools.open()
         for stream in self._state().streams.values():
@@ -79,7 +74,7 @@ class Gateway:
         await self._socket.close()
         self._spools.close()
         self._notify.close()
-        self.desk.close()
+        self.endpoint.close()
         if self._doors.parent != self._folder.path:
             with contextlib.suppress(OSError):
                 self._doors.rmdir()
@@ -89,7 +84,7 @@ class Gateway:
         for place, cost in seconds.items():
             asked = given[place]
             if isinstance(asked, Call):
-                self.desk.charge(asked.caller, cost)
+                self.endpoint.charge(asked.caller, cost)
 
     def turned(self, records: Sequence[Recorded]) -> None:
         """The engine took a turn that was published; nothing here may keep it from the next."""
@@ -99,7 +94,7 @@ class Gateway:
             _log.exception("the gateway could not follow a turn")
 
     def _turned(self, records: Sequence[Recorded]) -> None:
-        self.desk.turned(records)
+        self.endpoint.turned(records)
         state = self._state()
         for stream in {r.event.stream for r in records if isinstance(r.event, StreamEvent)}:
             known = state.streams.get(stream)
@@ -113,7 +108,7 @@ class Gateway:
         """
         spool = self._open_doors_of(stream, attempt)
         return {
-            "ANABRANCH_TOKEN": self.desk.tokens.of_attempt(stream, attempt),
+            "ANABRANCH_TOKEN": self.endpoint.tokens.of_attempt(stream, attempt),
             "ANABRANCH_SOCKET": str(self._socket.path),
             "ANABRANCH_SPOOL": str(spool.path) if spool is not None else "",
             "NOTIFY_SOCKET": str(self._notify.path(stream, attempt)),
@@ -142,7 +137,7 @@ class Gateway:
     def _close_doors_of(self, stream: StreamId) -> None:
         self._notify.drop(stream)
         self._spools.drop(stream)
-        self.desk.forget(stream)
+        self.endpoint.forget(stream)
 
     def _spool_of(self, stream: StreamId, attempt: Attempt) -> SpoolFolder | None:
         """Return where an attempt's spool lies: never in the user's own folder."""

@@ -32,12 +32,12 @@ _ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(16 * 4)
 class NotifySockets:
     """The notify sockets of all attempts that live, in ``folder``.
 
-    ``beat`` gets each sign of life with the status it told, or None.
+    ``heartbeat`` gets each sign of life with its status, or None.
     """
 
-    def __init__(self, folder: Path, beat: Callable[[Caller, str | None], None]) -> None:
+    def __init__(self, folder: Path, heartbeat: Callable[[Caller, str | None], None]) -> None:
         self._folder = folder
-        self._beat = beat
+        self._heartbeat = heartbeat
         self._sockets: dict[StreamId, tuple[Caller, socket.socket]] = {}
 
     def path(self, stream: StreamId, attempt: Attempt) -> Path:
@@ -85,15 +85,15 @@ class NotifySockets:
                 _log.debug("a datagram of %s was lost: %s", owner.stream, error)
                 return
             if _sender(extras) == os.getuid():
-                self._hear(owner, data)
+                self._take(owner, data)
 
-    def _hear(self, owner: Caller, data: bytes) -> None:
+    def _take(self, owner: Caller, data: bytes) -> None:
         said = dict(line.partition(b"=")[::2] for line in data.split(b"\n"))
         status = said.get(b"STATUS")
         if status is None and not {b"READY", b"WATCHDOG"} & said.keys():
             return
         words = None if status is None else status.decode("utf-8", "replace")[:LONGEST_STATUS]
-        self._beat(owner, words)
+        self._heartbeat(owner, words)
 
 
 def _sender(extras: list[tuple[int, int, bytes]]) -> int | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from anabranch.core.calls import Answer, Caller
+from anabranch.core.calls import Answer, Caller, Lock
 from anabranch.core.deciding.waiting.reasons import reason_for
 from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.json_values import Json
@@ -39,13 +39,13 @@ def has_news(state: State, caller: Caller) -> bool:
     return messages.has_new_for(state, caller.stream)
 
 
-def who_is_in_the_way(state: State, caller: Caller, args: wire.Lock, now: float) -> dict[str, Json]:
+def who_is_in_the_way(state: State, call: Lock, now: float) -> dict[str, Json]:
     """Tell who holds what a caller did not get, how, and for how many seconds already."""
     try:
-        path = normalised(args.path or "")
+        path = normalised(call.path)
     except PatternRefused:
         return {}
-    ask = Ask(caller.stream, caller.attempt, path, args.mode)
+    ask = Ask(call.caller.stream, call.caller.attempt, path, call.mode)
     grants = (g for entry in entries_over(state.locks, path) for g in entry.grants)
     holders = [
         {
@@ -60,8 +60,8 @@ def who_is_in_the_way(state: State, caller: Caller, args: wire.Lock, now: float)
     return {"holders": holders[:MOST_HOLDERS]} if holders else {}
 
 
-def _streams(state: State, caller: Caller, args: wire.Streams) -> Answer:
-    told = [
+def _streams(state: State, caller: Caller, read: wire.Streams) -> Answer:
+    streams = [
         {
             "stream": s.id,
             "state": public_state(s.phase),
@@ -70,18 +70,18 @@ def _streams(state: State, caller: Caller, args: wire.Streams) -> Answer:
         }
         for s in state.streams.values()
     ]
-    told += [
+    streams += [
         {name: line[name] for name in ("stream", "state", "attempt", "reason")}
         for line in (joined_status(state, joined) for joined in joined_streams(state))
     ]
     points = [point_status(state, point) for point in in_plan_order(state)]
-    return Answer("done", {"run": state.run, "streams": told, "convergence": points})
+    return Answer("done", {"run": state.run, "streams": streams, "convergence": points})
 
 
-def _state_get(state: State, caller: Caller, args: wire.StateGet) -> Answer:
-    if args.key is None:
-        return _whole_state(state, args.version)
-    found = sharing.value_at(state, args.key, args.version)
+def _state_get(state: State, caller: Caller, read: wire.StateGet) -> Answer:
+    if read.key is None:
+        return _whole_state(state, read.version)
+    found = sharing.value_at(state, read.key, read.version)
     if isinstance(found, Refusal):
         return refused(found.reason, found.hint)
     return Answer("done", msgspec.structs.asdict(found))
@@ -98,11 +98,11 @@ def _whole_state(state: State, version: int | None) -> Answer:
     )
 
 
-def _state_log(state: State, caller: Caller, args: wire.StateLog) -> Answer:
-    return _done(sharing.state_log(state, args.since, args.key, args.limit))
+def _state_log(state: State, caller: Caller, read: wire.StateLog) -> Answer:
+    return _done(sharing.state_log(state, read.since, read.key, read.limit))
 
 
-def _locks(state: State, caller: Caller, args: wire.Locks) -> Answer:
+def _locks(state: State, caller: Caller, read: wire.Locks) -> Answer:
     return _done(locks.locks_told(state))
 
 
@@ -110,7 +110,7 @@ def _done(view: dict[str, Json]) -> Answer:
     return Answer("done", {name: value for name, value in view.items() if name != "schema"})
 
 
-READS: dict[type[wire.Args], Callable[[State, Caller, Any], Answer]] = {
+READS: dict[type[wire.Read], Callable[[State, Caller, Any], Answer]] = {
     wire.Locks: _locks,
     wire.Streams: _streams,
     wire.StateGet: _state_get,

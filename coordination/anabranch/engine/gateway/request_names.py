@@ -10,11 +10,12 @@ from hashlib import blake2b
 
 import msgspec
 
+from anabranch.core.calls import Call, WaitingCall
 from anabranch.core.folds.answers import KEPT
-from anabranch.engine.gateway.wire import Asked, BadFrame
+from anabranch.engine.gateway.wire import BadFrame, Read
 
-_MAY_DIFFER = ("wait_seconds", "ticket")
-"""How long to wait, and for which wait, may change from one time to the next."""
+_MAY_DIFFER = frozenset(WaitingCall.__struct_fields__)
+"""Who asks, and under which name, is known; how long to wait may change between two times."""
 
 
 class RequestNames:
@@ -23,10 +24,8 @@ class RequestNames:
     def __init__(self) -> None:
         self._known: dict[str, bytes] = {}
 
-    def use(self, name: str, asked: Asked) -> None:
+    def use(self, name: str, asked: Call | Read) -> None:
         """Note what a name stands for. Raises BadFrame if it stands for something else."""
-        if getattr(asked.args, "ticket", None) is not None and asked.verb != "withdraw":
-            return  # it goes on with a wait, whatever else it says
         question = _digest(asked)
         known = self._known.pop(name, question)
         self._known[name] = known
@@ -40,8 +39,8 @@ class RequestNames:
             )
 
 
-def _digest(asked: Asked) -> bytes:
-    told = msgspec.to_builtins(asked.args)
-    same = {key: value for key, value in told.items() if key not in _MAY_DIFFER}
-    data = msgspec.json.encode([asked.verb, same], order="sorted")
+def _digest(asked: Call | Read) -> bytes:
+    fields = msgspec.to_builtins(asked)
+    same = {key: value for key, value in fields.items() if key not in _MAY_DIFFER}
+    data = msgspec.json.encode(same, order="sorted")
     return blake2b(data, digest_size=16).digest()

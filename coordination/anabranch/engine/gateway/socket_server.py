@@ -21,7 +21,7 @@ from pathlib import Path
 
 from anabranch.core.calls import Answer
 from anabranch.engine.gateway import wire
-from anabranch.engine.gateway.desk import Desk, Visit
+from anabranch.engine.gateway.endpoint import Endpoint, Exchange
 
 _log = logging.getLogger(__name__)
 
@@ -38,8 +38,8 @@ SWEEP_SECONDS = 1.0
 class SocketServer:
     """Listens on a unix socket at ``path``, which only this user can reach."""
 
-    def __init__(self, desk: Desk, path: Path) -> None:
-        self.desk = desk
+    def __init__(self, endpoint: Endpoint, path: Path) -> None:
+        self.endpoint = endpoint
         self.path = path
         self.connections: set[Connection] = set()
         self.buffered_bytes = 0
@@ -80,13 +80,13 @@ class SocketServer:
 
 
 class Connection(asyncio.Protocol):
-    """One client. Its frames are heard in order; replies leave as they come."""
+    """One client. Its frames are taken in order; replies leave as they come."""
 
     def __init__(self, server: SocketServer) -> None:
         self._server = server
         self._buffer = bytearray()
         self._searched = 0
-        self._under_way: dict[Visit, None] = {}
+        self._under_way: dict[Exchange, None] = {}
         self._transport: asyncio.Transport | None = None
         self._is_unread = False
         self._is_ended = False
@@ -127,8 +127,8 @@ class Connection(asyncio.Protocol):
         self._buffer.clear()
         if self._pausing is not None:
             self._pausing.cancel()
-        for visit in self._under_way:
-            visit.leave()
+        for exchange in self._under_way:
+            exchange.abandon()
         self._under_way.clear()
 
     def pause_writing(self) -> None:
@@ -149,7 +149,7 @@ class Connection(asyncio.Protocol):
         return busy or self._is_unread or self._pausing is not None
 
     def _work_off(self) -> None:
-        """Hear the frames that are complete, as far as this connection may go on."""
+        """Take the frames that are complete, as far as this connection may go on."""
         while self._transport is not None and not self._is_held:
             end = self._buffer.find(b"\n", self._searched)
             if end < 0:
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
             self._searched = 0
             self._server.buffered_bytes -= end + 1
             if frame.strip():
-                self._hear(frame)
+                self._take(frame)
         if len(self._buffer) > wire.LARGEST_FRAME_BYTES and not self._is_held:
             limit = f"a frame holds at most {wire.LARGEST_FRAME_BYTES} bytes"
             self._refuse("too_large", limit, "send less at a time")
@@ -168,24 +168,24 @@ class Connection(asyncio.Protocol):
             self._refuse("busy", "too much is being sent at once", "try again in a moment")
         self._pause_or_not()
 
-    def _hear(self, frame: bytes) -> None:
-        said = False
-        visit: Visit | None = None
+    def _take(self, frame: bytes) -> None:
+        is_replied = False
+        exchange: Exchange | None = None
 
-        def say(reply: bytes) -> None:
-            nonlocal said
-            said = True
+        def send(reply: bytes) -> None:
+            nonlocal is_replied
+            is_replied = True
             self._write(reply)
-            if visit is not None and self._under_way.pop(visit, visit) is None:
+            if exchange is not None and self._under_way.pop(exchange, exchange) is None:
                 self._work_off()
                 self._close_if_ended()
 
-        visit = self._server.desk.hear(frame, say)
-        if not said:
-            self._under_way[visit] = None
-        if visit.pause_seconds > 0 and self._transport is not None:
+        exchange = self._server.endpoint.receive(frame, send)
+        if not is_replied:
+            self._under_way[exchange] = None
+        if exchange.pause_seconds > 0 and self._transport is not None:
             loop = asyncio.get_running_loop()
-            self._pausing = loop.call_later(visit.pause_seconds, self._go_on)
+            self._pausing = loop.call_later(exchange.pause_seconds, self._go_on)
 
     def _close_if_ended(self) -> None:
         if self._is_ended and not self._under_way and self._transport is not None:
@@ -196,7 +196,7 @@ class Connection(asyncio.Protocol):
         self._work_off()
 
     def _pause_or_not(self) -> None:
-        """Read from the socket only while what was read can be heard."""
+        """Read from the socket only while what was read can be taken."""
         if self._transport is None or self._transport.is_closing():
             return
         if self._is_held:

@@ -17,7 +17,7 @@ from functools import partial
 from anabranch.core.calls import Caller
 from anabranch.core.ids import StreamId
 from anabranch.engine.gateway import wire
-from anabranch.engine.gateway.desk import Desk, Visit
+from anabranch.engine.gateway.endpoint import Endpoint, Exchange
 from anabranch.engine.gateway.spool_folder import SpoolFolder
 from anabranch.engine.gateway.wire import BadFrame
 from anabranch.shortage import is_short
@@ -37,13 +37,13 @@ STUCK_SECONDS = 2.0
 class Spool:
     """The spool of one attempt, and what was asked in it."""
 
-    def __init__(self, desk: Desk, owner: Caller, folder: SpoolFolder) -> None:
+    def __init__(self, endpoint: Endpoint, owner: Caller, folder: SpoolFolder) -> None:
         self.owner = owner
         self.folder = folder
-        self._desk = desk
+        self._endpoint = endpoint
         self._seen_ns = -1
         self._used_at = -IN_USE_SECONDS
-        self._heard: dict[str, Visit] = {}
+        self._under_way: dict[str, Exchange] = {}
         self._stuck_until: dict[str, float] = {}
 
     @property
@@ -51,10 +51,10 @@ class Spool:
         return self.owner.stream
 
     def is_in_use(self, now: float) -> bool:
-        return now - self._used_at < IN_USE_SECONDS or bool(self._heard)
+        return now - self._used_at < IN_USE_SECONDS or bool(self._under_way)
 
     def look(self, now: float) -> None:
-        """Hear new requests, if the folder changed."""
+        """Take new requests, if the folder changed."""
         changed_ns = self.folder.changed_ns()
         if changed_ns == self._seen_ns:
             return
@@ -65,29 +65,29 @@ class Spool:
             if not is_short(error.errno):
                 self._seen_ns = changed_ns
             return
-        for name in [name for name in self._heard if name not in names]:
-            self._heard.pop(name).leave()
+        for name in [name for name in self._under_way if name not in names]:
+            self._under_way.pop(name).abandon()
         stuck = {n: until for n, until in self._stuck_until.items() if now < until and n in names}
         self._stuck_until = stuck
-        fresh = [name for name in names if name not in self._heard and name not in stuck]
+        fresh = [name for name in names if name not in self._under_way and name not in stuck]
         if fresh:
             self._used_at = now
-        for name in fresh[: MOST_AT_ONCE - len(self._heard)]:
-            self._hear(name)
+        for name in fresh[: MOST_AT_ONCE - len(self._under_way)]:
+            self._take(name)
         is_settled = time.time_ns() - changed_ns > SETTLED_SECONDS * 1e9
-        if is_settled and len(fresh) <= MOST_AT_ONCE and not self._unheard(fresh) and not stuck:
+        if is_settled and len(fresh) <= MOST_AT_ONCE and not self._are_left(fresh) and not stuck:
             self._seen_ns = changed_ns
 
     def close(self) -> None:
         """Nobody reads answers here any more."""
-        for visit in self._heard.values():
-            visit.leave()
-        self._heard.clear()
+        for exchange in self._under_way.values():
+            exchange.abandon()
+        self._under_way.clear()
 
-    def _unheard(self, names: list[str]) -> bool:
-        return any(name not in self._heard for name in names)
+    def _are_left(self, names: list[str]) -> bool:
+        return any(name not in self._under_way for name in names)
 
-    def _hear(self, name: str) -> None:
+    def _take(self, name: str) -> None:
         try:
             data = self.folder.read(name)
         except OSError as error:
@@ -101,16 +101,16 @@ class Spool:
             return
         if data is None:
             return
-        said: list[bytes] = []
-        visit = self._desk.hear(data, said.append, request=name, owner=self.owner)
-        if said:
-            self._answer(name, said[0])
+        replies: list[bytes] = []
+        exchange = self._endpoint.receive(data, replies.append, name, self.owner)
+        if replies:
+            self._answer(name, replies[0])
         else:
-            visit.say = partial(self._answer, name)
-            self._heard[name] = visit
+            exchange.send = partial(self._answer, name)
+            self._under_way[name] = exchange
 
     def _answer(self, name: str, reply: bytes) -> None:
-        self._heard.pop(name, None)
+        self._under_way.pop(name, None)
         try:
             self.folder.answer(name, reply)
         except OSError as error:
@@ -121,8 +121,8 @@ class Spool:
 class Spools:
     """The spools of all attempts that live. Lives in the engine's event loop."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
         self._spools: dict[StreamId, Spool] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._in_use: list[Spool] = []
@@ -141,7 +141,7 @@ class Spools:
 
     def add(self, owner: Caller, folder: SpoolFolder) -> None:
         """Look at the folder of an attempt from now on."""
-        self._spools[owner.stream] = Spool(self._desk, owner, folder)
+        self._spools[owner.stream] = Spool(self._endpoint, owner, folder)
 
     def drop(self, stream: StreamId) -> None:
         """Look no more at a stream's folder."""

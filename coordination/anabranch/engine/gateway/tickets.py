@@ -19,29 +19,29 @@ from anabranch.core.ids import StreamId
 GRACE_SECONDS = 30.0
 MOST_WAITS_OF_ONE = 256
 
-Tell = Callable[[Answer], None]
+Deliver = Callable[[Answer], None]
 Key = tuple[StreamId, str]
 
 
 class Listener:
     """One client that waits; told once."""
 
-    def __init__(self, wait: Wait, tell: Tell) -> None:
+    def __init__(self, wait: Wait, deliver: Deliver) -> None:
         self.wait = wait
-        self._tell: Tell | None = tell
+        self._deliver: Deliver | None = deliver
         self.timer: asyncio.TimerHandle | None = None
 
     def finish(self, answer: Answer) -> None:
         """Tell it, unless it was told or has left."""
-        tell, self._tell = self._tell, None
+        deliver, self._deliver = self._deliver, None
         if self.timer is not None:
             self.timer.cancel()
-        if tell is not None:
-            tell(answer)
+        if deliver is not None:
+            deliver(answer)
 
     def leave(self) -> None:
         """It is not there any more."""
-        self._tell = None
+        self._deliver = None
         self.finish(Answer("waiting"))
         self.wait.without(self)
 
@@ -111,9 +111,9 @@ class Tickets:
         self._counts[caller] += 1
         return wait
 
-    def listen(self, wait: Wait, seconds: float, tell: Tell) -> Listener:
+    def listen(self, wait: Wait, seconds: float, deliver: Deliver) -> Listener:
         """Let a client wait; it is told when the call is settled or its time is up."""
-        listener = Listener(wait, tell)
+        listener = Listener(wait, deliver)
         if wait.is_settled:
             wait.is_told = True
             listener.finish(wait.answer)

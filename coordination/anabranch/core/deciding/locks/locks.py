@@ -325,10 +325,8 @@ def _refuse_unlock(draft: Draft, call: calls.Unlock) -> None:
     if call.fence is not None:
         reason = f"stale fence: {call.fence} is no lock of yours (any more)"
         hint = "whatever you did under it may have been done without the lock; look before going on"
-    elif call.path is not None:
-        reason, hint = f"you do not hold {call.path}", "use the path exactly as it was locked"
     else:
-        reason, hint = "nothing was named to unlock", "name its path or its fence"
+        reason, hint = f"you do not hold {call.path}", "use the path exactly as it was locked"
     draft.answer = refused(reason, hint)
 
 

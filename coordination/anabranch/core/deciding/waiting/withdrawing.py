@@ -37,7 +37,7 @@ def _reason(call: calls.Withdraw) -> str:
 
 def _lock(draft: Draft, call: calls.Withdraw) -> bool:
     asks = asks_of(draft.state.locks, call.caller.stream)
-    ask = next((a for a in asks if a.ticket == call.ticket), None)
+    ask = next((a for a in asks if a.ticket == call.number), None)
     if ask is not None:
         locks.withdraw_ask(draft, ask, _reason(call), "ask again when you need it")
         locks.reconsider(draft, [ask.path])
@@ -47,7 +47,7 @@ def _lock(draft: Draft, call: calls.Withdraw) -> bool:
 def _resources(draft: Draft, call: calls.Withdraw) -> bool:
     stream = call.caller.stream
     queue = draft.state.resources.queue
-    waiting = next((w for w in queue if (w.stream, w.ticket) == (stream, call.ticket)), None)
+    waiting = next((w for w in queue if (w.stream, w.ticket) == (stream, call.number)), None)
     if waiting is not None:
         draft.emit(
             ev.ResourcesWithdrawn(
@@ -65,7 +65,7 @@ def _arrival(draft: Draft, call: calls.Withdraw) -> bool:
     stream = call.caller.stream
     for point in arrivals.points_with(draft.state, stream):
         arrival = draft.point(point).gathering.arrival_of(stream)
-        if arrival is None or arrival.ticket != call.ticket:
+        if arrival is None or arrival.ticket != call.number:
             continue
         if not call.is_abandoned:
             draft.emit(

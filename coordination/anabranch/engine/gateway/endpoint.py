@@ -1,7 +1,7 @@
-"""The desk behind every door: who asks, what, and what the engine says to it.
+"""The endpoint behind every transport: who asks, what, and what the engine answers.
 
-A frame comes in as bytes and leaves as exactly one reply, at once or later. Whoever brought it
-holds a :class:`Visit`, to leave when the other end is gone.
+A request comes in as bytes and gets exactly one reply, at once or later. Whoever brought it holds
+its :class:`Exchange`, to abandon it when the other end is gone.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import count
 
 from msgspec.structs import replace
 
-from anabranch.core import calls, json_values
-from anabranch.core.calls import Answer, Call, Caller
-from anabranch.core.deciding.decide import CALLS
+from anabranch.core import calls
+from anabranch.core.calls import Answer, Call, Caller, WaitingCall
 from anabranch.core.deciding.hearing import remembered, why_not_heard
 from anabranch.core.events import Recorded, Requested
 from anabranch.core.globs import is_literal
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.json_values import Json
 from anabranch.core.model.answers import refused
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
@@ -30,51 +31,47 @@ from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import reads, wire
 from anabranch.engine.gateway.rates import Bucket
 from anabranch.engine.gateway.request_names import RequestNames
-from anabranch.engine.gateway.tickets import Listener, Tell, Tickets, Wait, is_waiting
+from anabranch.engine.gateway.tickets import Listener, Tickets, Wait, is_waiting
 from anabranch.engine.gateway.tokens import Tokens
-from anabranch.engine.gateway.wire import Asked, BadFrame
+from anabranch.engine.gateway.wire import BadFrame, Read, Request
 
 _log = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS = 5.0
 """Whose calls would have to pause for longer than that is refused for so long."""
 
-STREAMS_ONLY = (wire.Heartbeat, wire.Arrive, wire.Checkpoint, wire.Leave)
-OPERATOR_ONLY = (wire.Register, wire.Requeue)
+STREAMS_ONLY = (calls.Heartbeat, calls.Arrive, calls.Checkpoint, calls.Leave)
+OPERATOR_ONLY = (calls.Register, calls.Requeue)
 
 Reply = Callable[[Refusal | Answer | None], None]
-Say = Callable[[bytes], None]
+Send = Callable[[bytes], None]
 
 
-class Visit:
-    """One frame that was heard; ``pause_seconds`` is how long its sender should hold its breath."""
+class Exchange:
+    """One request and where its reply goes; by whom it is and what it asks, once that is known.
 
-    def __init__(self, say: Say) -> None:
-        self.say = say
-        self.is_gone = False
+    ``pause_seconds`` is for how long its sender should send nothing more.
+    """
+
+    request: Request
+    caller: Caller
+    asked: Call | Read | None
+
+    def __init__(self, send: Send) -> None:
+        self.send = send
         self.pause_seconds = 0.0
+        self.is_abandoned = False
         self.listener: Listener | None = None
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Whoever asked is gone; what was asked for is still done."""
-        self.is_gone = True
+        self.is_abandoned = True
         if self.listener is not None:
             self.listener.leave()
 
 
-class Errand:
-    """One well-formed frame on its way: who asked what, and how to answer."""
-
-    def __init__(self, caller: Caller, args: wire.Args, call: Call | None, visit: Visit) -> None:
-        self.caller = caller
-        self.args = args
-        self.call = call
-        self.visit = visit
-        self.tell: Tell = lambda _: None
-
-
-class Desk:
-    """Hears frames and replies to them. Lives in the engine's event loop.
+class Endpoint:
+    """Takes requests and replies to them. Lives in the engine's event loop.
 
     Args:
         tokens: the run's tokens.
@@ -94,7 +91,6 @@ class Desk:
         joining: Callable[[StreamId, Attempt], dict[str, str]],
     ) -> None:
         self.tokens = tokens
-        self.heard_at: dict[StreamId, float] = {}
         self._state = state
         self._post = post
         self._now = now
@@ -102,37 +98,40 @@ class Desk:
         self._tickets = Tickets(self._give_up)
         self._buckets: dict[Caller, Bucket] = {}
         self._names: dict[Caller, RequestNames] = {}
-        self._readers: dict[Errand, asyncio.TimerHandle] = {}
+        self._readers: dict[Exchange, asyncio.TimerHandle] = {}
         self._late: dict[Caller, str | None] = {}
         self._numbers = count(1)
         self._mark = secrets.token_hex(6)
 
-    def hear(self, frame: bytes, say: Say, request: str = "", owner: Caller | None = None) -> Visit:
-        """Take a frame; ``say`` gets its reply, once.
+    def receive(
+        self, frame: bytes, send: Send, name: str = "", owner: Caller | None = None
+    ) -> Exchange:
+        """Take a request; ``send`` gets its reply, once.
 
-        ``request`` names it if it does not itself; ``owner`` is the only one who may send it.
+        ``name`` is its name if it has none itself; ``owner`` is the only one who may send it.
         """
-        visit = Visit(say)
-        i: json_values.Json = None
+        exchange = Exchange(send)
+        i: Json = None
         try:
-            asked = wire.decode(frame)
-            i = asked.i
-            caller = self._admit(asked, visit)
-            began = time.thread_time()
+            request = exchange.request = wire.decode(frame)
+            i = request.i
+            caller = exchange.caller = self._admit(exchange)
             if owner not in (None, caller):
                 raise BadFrame("not_yours", "this spool belongs to another attempt")
-            named = asked.request or request
-            if named:
-                self._names_of(caller).use(named, asked)
-            self._serve(asked, caller, named or self._name(), visit)
+            began = time.thread_time()
+            name = request.name or name
+            exchange.asked = asked = wire.asked(request, caller, name or self._new_name())
+            if name and asked is not None and request.waiting.ticket is None:
+                self._names_of(caller).use(name, asked)
+            self._serve(exchange)
             self.charge(caller, time.thread_time() - began)
         except BadFrame as error:
-            say(wire.encode(error.i if i is None else i, error.answer()))
+            send(wire.encode(error.i if i is None else i, error.answer()))
         except Exception:  # whatever a stream sends, the engine goes on
-            _log.exception("a frame could not be served")
+            _log.exception("a request could not be served")
             fault = BadFrame("engine_fault", "this call went wrong", "go on without it")
-            say(wire.encode(i, fault.answer()))
-        return visit
+            send(wire.encode(i, fault.answer()))
+        return exchange
 
     def open(self) -> None:
         """Find the waits that the host before this one left: they stay as long as any others."""
@@ -152,11 +151,11 @@ class Desk:
             event = record.event
             if isinstance(event, Requested) and event.request:
                 self._settle(state, event)
-        for errand in [e for e in self._readers if reads.has_news(state, e.caller)]:
-            self._read_inbox(errand)
+        for exchange in [e for e in self._readers if reads.has_news(state, e.caller)]:
+            self._read_inbox(exchange)
 
-    def beat(self, caller: Caller, status: str | None) -> None:
-        """Count a sign of life that came without a frame.
+    def heartbeat(self, caller: Caller, status: str | None) -> None:
+        """Count a sign of life that came without a request.
 
         Of more than may be heard only the last is, as soon as it may be.
         """
@@ -166,15 +165,13 @@ class Desk:
         pause_seconds = self._bucket(caller).take(self._now())
         if pause_seconds > 0:
             self._late[caller] = status
-            asyncio.get_running_loop().call_later(pause_seconds, self._beat_late, caller)
+            asyncio.get_running_loop().call_later(pause_seconds, self._late_heartbeat, caller)
             return
-        self._notice(caller)
-        call = calls.Heartbeat(caller=caller, request=self._name(), status=status)
-        self._post(call, lambda _: None)
+        self._tell_engine(calls.Heartbeat(caller, self._new_name(), status=status))
 
-    def _beat_late(self, caller: Caller) -> None:
+    def _late_heartbeat(self, caller: Caller) -> None:
         if caller in self._late:
-            self.beat(caller, self._late.pop(caller))
+            self.heartbeat(caller, self._late.pop(caller))
 
     def charge(self, caller: Caller, seconds: float) -> None:
         """Count what a call has cost against its caller's share of the engine's time."""
@@ -196,31 +193,26 @@ class Desk:
 
     # --- who -------------------------------------------------------------------------------------
 
-    def _admit(self, asked: Asked, visit: Visit) -> Caller:
+    def _admit(self, exchange: Exchange) -> Caller:
         """Return who asks. Raises BadFrame for somebody who may not."""
-        if not asked.token:
+        request = exchange.request
+        if not request.token:
             raise BadFrame("no_token", "argument 'token' is missing", "it is in $ANABRANCH_TOKEN")
-        caller = self.tokens.bearer(asked.token)
+        caller = self.tokens.bearer(request.token)
         if caller is None:
             raise BadFrame("bad_token", "this token is not of this run", "use $ANABRANCH_TOKEN")
-        visit.pause_seconds = self._bucket(caller).take(self._now())
-        if visit.pause_seconds > LONGEST_PAUSE_SECONDS:
-            self._notice(caller)
+        exchange.pause_seconds = self._bucket(caller).take(self._now())
+        if exchange.pause_seconds > LONGEST_PAUSE_SECONDS:
             raise BadFrame(
                 "too_much",
                 "what this stream asked for has taken the engine longer than its share",
-                f"ask again in {visit.pause_seconds:.0f} s, and for less at a time",
+                f"ask again in {exchange.pause_seconds:.0f} s, and for less at a time",
             )
-        if caller.is_operator and isinstance(asked.args, STREAMS_ONLY):
-            raise BadFrame("not_a_stream", f"only a stream can {asked.verb}")
-        if not caller.is_operator:
-            if isinstance(asked.args, OPERATOR_ONLY):
-                raise BadFrame("not_allowed", f"only the operator can {asked.verb}")
-            self._notice(caller)
+        if caller.is_operator and issubclass(request.kind, STREAMS_ONLY):
+            raise BadFrame("not_a_stream", f"only a stream can {request.verb}")
+        if not caller.is_operator and issubclass(request.kind, OPERATOR_ONLY):
+            raise BadFrame("not_allowed", f"only the operator can {request.verb}")
         return caller
-
-    def _notice(self, caller: Caller) -> None:
-        self.heard_at[caller.stream] = self._now()
 
     def _bucket(self, caller: Caller) -> Bucket:
         bucket = self._buckets.get(caller)
@@ -231,36 +223,28 @@ class Desk:
     def _names_of(self, caller: Caller) -> RequestNames:
         return self._names.setdefault(caller, RequestNames())
 
-    def _name(self) -> str:
+    def _new_name(self) -> str:
         return f"{self._mark}.{next(self._numbers)}"
 
     # --- what ------------------------------------------------------------------------------------
 
-    def _serve(self, asked: Asked, caller: Caller, request: str, visit: Visit) -> None:
-        args = asked.args
-        is_resumed = isinstance(args, wire.WaitingArgs) and args.ticket is not None
-        call = None if is_resumed else self._meaning(args.call(caller, request))
-        errand = Errand(caller, args, call, visit)
-
-        def tell(answer: Answer) -> None:
-            if not visit.is_gone:
-                visit.say(self._worded(errand, asked.i, answer))
-
-        errand.tell = tell
-        if isinstance(args, wire.Heartbeat) and calls.Heartbeat not in CALLS:
-            tell(why_not_heard(self._state(), caller) or Answer("done"))
-        elif is_resumed:
-            self._resume(errand)
-        elif isinstance(args, wire.Inbox) and self._has_to_wait(errand, args):
-            self._await_news(errand, args)
-        elif errand.call is None:
+    def _serve(self, exchange: Exchange) -> None:
+        caller, asked = exchange.caller, exchange.asked
+        if exchange.request.waiting.ticket is not None:
+            self._resume(exchange, exchange.request.waiting.ticket)
+        elif isinstance(asked, Read):
             state = self._state()
-            tell(why_not_heard(state, caller) or reads.READS[type(args)](state, caller, args))
-        else:
-            self._ask(errand, errand.call)
+            unheard = why_not_heard(state, caller)
+            self._reply(exchange, unheard or reads.READS[type(asked)](state, caller, asked))
+        elif isinstance(asked, calls.ReadInbox) and self._has_to_wait(exchange):
+            self._await_news(exchange)
+        elif asked is not None:
+            self._ask(exchange, self._meant(asked))
 
-    def _meaning(self, call: Call | None) -> Call | None:
-        """Whoever locks a folder without its slash means what is in it."""
+    def _meant(self, call: Call) -> Call:
+        """Return what a call means: who locks a folder without its slash means what is in it."""
+        if isinstance(call, calls.StateRestore) and call.stream and not call.caller.is_operator:
+            raise BadFrame("not_allowed", "a stream restores only what it has changed itself")
         if not isinstance(call, calls.Lock) or not is_literal(call.path):
             return call
         stream = self._state().streams.get(call.caller.stream)
@@ -269,70 +253,74 @@ class Desk:
         is_folder = os.path.isdir(os.path.join(stream.workspace.path, call.path))
         return replace(call, path=f"{call.path}/") if is_folder else call
 
-    def _ask(self, errand: Errand, call: Call) -> None:
-        self._post(call, lambda outcome: self._replied(errand, call, outcome))
+    def _ask(self, exchange: Exchange, call: Call) -> None:
+        self._post(call, partial(self._answered, exchange, call))
 
-    def _replied(self, errand: Errand, call: Call, outcome: Refusal | Answer | None) -> None:
+    def _answered(self, exchange: Exchange, call: Call, outcome: Refusal | Answer | None) -> None:
         """The engine has answered; a call that waits may go on waiting."""
         if not isinstance(outcome, Answer):
-            reason = outcome or Refusal("the engine did not answer", "ask again")
-            errand.tell(refused(reason.reason, reason.hint))
-        elif isinstance(errand.args, wire.WaitingArgs) and is_waiting(outcome):
-            self._wait(errand, errand.args, call, outcome)
+            refusal = outcome or Refusal("the engine did not answer", "ask again")
+            self._reply(exchange, refused(refusal.reason, refusal.hint))
+        elif isinstance(call, WaitingCall) and is_waiting(outcome):
+            self._wait(exchange, call, outcome)
         else:
-            if outcome.outcome == "granted" and not errand.visit.is_gone:
+            if outcome.outcome == "granted" and not exchange.is_abandoned:
                 self._tickets.claim(call.caller, outcome)
-            errand.tell(outcome)
+            self._reply(exchange, outcome)
 
-    def _worded(self, errand: Errand, i: json_values.Json, answer: Answer) -> bytes:
-        """Return the reply to an errand, with what only the gateway knows."""
-        state = self._state()
-        facts: dict[str, json_values.Json] = {}
-        if isinstance(errand.args, wire.Lock) and answer.outcome != "granted":
-            facts = reads.who_is_in_the_way(state, errand.caller, errand.args, self._now())
-        elif isinstance(errand.args, wire.Register) and "attempt" in answer.facts:
+    def _reply(self, exchange: Exchange, answer: Answer) -> None:
+        """Send an answer, with what only the gateway knows, unless nobody is there any more."""
+        if exchange.is_abandoned:
+            return
+        state, asked = self._state(), exchange.asked
+        facts: dict[str, Json] = {}
+        if isinstance(asked, calls.Lock) and answer.outcome != "granted":
+            facts = reads.who_is_in_the_way(state, asked, self._now())
+        elif isinstance(asked, calls.Register) and "attempt" in answer.facts:
             stream, attempt = StreamId(str(answer.facts["stream"])), int(answer.facts["attempt"])
-            told = self._joining(stream, attempt)
+            environment = self._joining(stream, attempt)
             facts = {
-                "token": told["ANABRANCH_TOKEN"],
-                "directory": told["ANABRANCH_WORKSPACE"],
-                "environment": told,
+                "token": environment["ANABRANCH_TOKEN"],
+                "directory": environment["ANABRANCH_WORKSPACE"],
+                "environment": environment,
             }
-        facts["messages_waiting"] = reads.messages_waiting(state, errand.caller)
-        return wire.encode(i, answer, **facts)
+        facts["messages_waiting"] = reads.messages_waiting(state, exchange.caller)
+        exchange.send(wire.encode(exchange.request.i, answer, **facts))
+
+    def _tell_engine(self, call: Call) -> None:
+        """Give the engine a call that nobody waits for."""
+        self._post(call, lambda _: None)
 
     # --- waiting ---------------------------------------------------------------------------------
 
-    def _wait(self, errand: Errand, args: wire.WaitingArgs, call: Call, answer: Answer) -> None:
+    def _wait(self, exchange: Exchange, call: Call, answer: Answer) -> None:
         ticket = str(answer.facts["ticket"])
-        request = self._request_of(call.caller, ticket) or call.request
-        wait = self._tickets.add(call.caller, request, answer)
+        name = self._request_of(call.caller, ticket) or call.request
+        wait = self._tickets.add(call.caller, name, answer)
         if wait is None:
             self._withdraw(call.caller, ticket)
             hint = "wait for one of them first"
-            errand.tell(refused("too many of your calls wait already", hint))
-        elif errand.visit.is_gone:
+            self._reply(exchange, refused("too many of your calls wait already", hint))
+        elif exchange.is_abandoned:
             self._tickets.start_grace(wait)
-        elif not args.waits:
-            errand.tell(answer)
+        elif exchange.request.waiting.wait_seconds == 0:
+            self._reply(exchange, answer)
             self._tickets.start_grace(wait)
         else:
-            self._listen(errand, args, wait)
+            self._listen(exchange, wait)
 
-    def _listen(self, errand: Errand, args: wire.WaitingArgs, wait: Wait) -> None:
-        seconds = _bounded(args.wait_seconds)
-        errand.visit.listener = self._tickets.listen(wait, seconds, errand.tell)
+    def _listen(self, exchange: Exchange, wait: Wait) -> None:
+        deliver = partial(self._reply, exchange)
+        exchange.listener = self._tickets.listen(wait, _bounded_wait(exchange), deliver)
 
-    def _resume(self, errand: Errand) -> None:
+    def _resume(self, exchange: Exchange, ticket: str) -> None:
         """Go on with a wait by its ticket."""
-        args = errand.args
-        assert isinstance(args, wire.WaitingArgs)
-        ticket = args.ticket or ""
-        wait = self._tickets.find(errand.caller, ticket)
+        wait = self._tickets.find(exchange.caller, ticket)
         if wait is None:
-            errand.tell(refused(f"there is no ticket {ticket!r}", "ask again with the same words"))
+            hint = "ask again with the same words"
+            self._reply(exchange, refused(f"there is no ticket {ticket!r}", hint))
         else:
-            self._listen(errand, args, wait)
+            self._listen(exchange, wait)
 
     def _settle(self, state: State, event: Requested) -> None:
         """Tell whoever waits for the request of an event what it is answered now."""
@@ -360,40 +348,35 @@ class Desk:
         if not wait.is_settled:
             self._withdraw(caller, wait.ticket)
         elif wait.answer.outcome == "granted" and "fence" in facts:
-            back = calls.Unlock(caller=caller, request=self._name(), fence=int(facts["fence"]))
-            self._post(back, lambda _: None)
+            fence = int(facts["fence"])
+            self._tell_engine(calls.Unlock(caller, self._new_name(), fence=fence))
         elif wait.answer.outcome == "granted" and "granted" in facts:
             amounts = dict(facts["granted"])
-            self._post(
-                calls.ReleaseResources(caller=caller, request=self._name(), amounts=amounts),
-                lambda _: None,
-            )
+            self._tell_engine(calls.ReleaseResources(caller, self._new_name(), amounts=amounts))
 
     def _withdraw(self, caller: Caller, ticket: str) -> None:
-        request, number = self._name(), int(ticket)
-        self._post(
-            calls.Withdraw(caller=caller, request=request, ticket=number, is_abandoned=True),
-            lambda _: None,
-        )
+        name = self._new_name()
+        self._tell_engine(calls.Withdraw(caller, name, ticket=ticket, is_abandoned=True))
 
     # --- reading the inbox -----------------------------------------------------------------------
 
-    def _has_to_wait(self, errand: Errand, args: wire.Inbox) -> bool:
-        state = self._state()
-        is_heard = why_not_heard(state, errand.caller) is None
-        return is_heard and args.waits and not reads.has_news(state, errand.caller)
+    def _has_to_wait(self, exchange: Exchange) -> bool:
+        state, caller = self._state(), exchange.caller
+        is_patient = exchange.request.waiting.wait_seconds > 0
+        is_heard = why_not_heard(state, caller) is None
+        return is_patient and is_heard and not reads.has_news(state, caller)
 
-    def _await_news(self, errand: Errand, args: wire.Inbox) -> None:
+    def _await_news(self, exchange: Exchange) -> None:
         loop = asyncio.get_running_loop()
-        seconds = _bounded(args.wait_seconds)
-        self._readers[errand] = loop.call_later(seconds, self._read_inbox, errand)
+        timer = loop.call_later(_bounded_wait(exchange), self._read_inbox, exchange)
+        self._readers[exchange] = timer
 
-    def _read_inbox(self, errand: Errand) -> None:
-        """Read what there is now, unless the reader has left: then it stays unread."""
-        self._readers.pop(errand).cancel()
-        if not errand.visit.is_gone and errand.call is not None:
-            self._ask(errand, errand.call)
+    def _read_inbox(self, exchange: Exchange) -> None:
+        """Read what there is now, unless the reader is gone: then it stays unread."""
+        self._readers.pop(exchange).cancel()
+        if not exchange.is_abandoned and isinstance(exchange.asked, Call):
+            self._ask(exchange, exchange.asked)
 
 
-def _bounded(seconds: float) -> float:
-    return min(seconds, wire.LONGEST_WAIT_SECONDS)
+def _bounded_wait(exchange: Exchange) -> float:
+    return min(exchange.request.waiting.wait_seconds, wire.LONGEST_WAIT_SECONDS)
