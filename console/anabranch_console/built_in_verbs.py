@@ -5,6 +5,8 @@ They are the source of key bindings, commands, completion, palette, footer, help
 
 from __future__ import annotations
 
+from typing import Any
+
 from textual.binding import Binding
 
 from anabranch_console.panes.conflicts import ConflictsPane
@@ -26,7 +28,7 @@ from anabranch_console.the_run import TheRun
 from anabranch_console.travel import Travel
 from anabranch_console.verbs import Verb, VerbOwner, shown_key
 
-PANES: tuple[type[Pane], ...] = (
+PANES: tuple[type[Pane[Any]], ...] = (
     StreamsPane,
     LocksPane,
     HistoryPane,
@@ -59,7 +61,7 @@ def _ways() -> list[Known]:
     ]
 
 
-def _way_to(pane: type[Pane], digit: str) -> Verb[Anywhere]:
+def _way_to(pane: type[Pane[Any]], digit: str) -> Verb[Anywhere]:
     def go(anywhere: Anywhere, argument: str) -> None:
         anywhere.go_to(pane.name_of)
 

@@ -18,6 +18,11 @@ class TextFilter:
     tests: tuple[Test, ...] = ()
     problem: str = ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything passes."""
+        return not self.tests
+
     def matches(self, text: str) -> bool:
         """Whether a row's text passes every word."""
         lowered = text.lower()

@@ -79,9 +79,7 @@ class Console:
 
     def grid(self, pane: str) -> Grid[Any]:
         """Return the grid of a pane."""
-        grid = self.screen.pane_of(pane).main_view
-        assert isinstance(grid, Grid)
-        return grid
+        return self.screen.pane_of(pane).grid
 
     def hits(self) -> set[str]:
         """Return what the palette offers."""

@@ -73,7 +73,7 @@ async def test_only_the_changed_row_is_painted(
         await _settle(console, painted)
         console.source.speak("unit", "something new", cpu_percent=97.0, files_changed=1)
         await console.frame()
-        assert painted["streams"] == 1
+        assert painted["streams-rows"] == 1
         assert painted["header"] == painted["footer"] == painted["events"] == 0
         assert painted["layout"] == 0
 
@@ -89,11 +89,11 @@ async def test_invisible_rows_are_not_painted(
             source._vitals[f"s-{number:04}"] = None  # type: ignore[index,assignment]
         source.speak("s-0999", "far below")
         await console.frame()
-        assert painted["streams"] == 0
+        assert painted["streams-rows"] == 0
         for number in range(200):
             source.speak(f"s-{number:04}", "hello")
         await console.frame()
-        assert 0 < painted["streams"] <= console.screen.home.table.size.height
+        assert 0 < painted["streams-rows"] <= console.screen.home.grid.size.height
         assert painted["layout"] == 0
 
 
@@ -102,7 +102,7 @@ async def test_a_key_paints_two_rows(open_console: OpenConsole, painted: Counter
     async with open_console() as console:
         await _settle(console, painted)
         await console.press("j")
-        assert painted["streams"] == 2
+        assert painted["streams-rows"] == 2
         assert painted["events"] == painted["header"] == 0
         assert painted["layout"] == 0
 

@@ -112,7 +112,7 @@ async def test_moving_the_cursor_changes_the_log(open_console: OpenConsole, tmp_
         assert "hello from talker" in _log_text(console)
         await console.press("j")
         assert "no output yet" in _log_text(console)
-        console.source.finish(str(console.screen.home.listed.cursor))
+        console.source.finish(str(console.screen.home.cursor))
         await console.frame()
         assert "it wrote nothing" in _log_text(console)
 

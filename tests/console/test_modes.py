@@ -72,7 +72,7 @@ async def test_every_mode_is_reached_by_digit_name_and_palette(
         assert console.screen.mode == "locks"
         await console.press("escape")
         assert console.screen.mode == "streams"
-        assert console.app.focused is console.screen.home.table
+        assert console.app.focused is console.screen.home.grid
 
 
 async def test_a_run_without_coordination_shows_no_tabs_at_home(
@@ -117,11 +117,11 @@ async def test_a_command_opens_what_it_names(verb: str, open_console: OpenConsol
         await console.press("2")
         await console.command(f"{verb} unit")
         assert console.screen.mode == "streams"
-        assert console.screen.home.listed.cursor == "unit"
+        assert console.screen.home.cursor == "unit"
         assert console.screen.home.details.tab == verb
         await console.command(f"{verb} nobody")
         assert "there is no stream 'nobody'" in console.toasts()[-1]
-        assert console.screen.home.listed.cursor == "unit"
+        assert console.screen.home.cursor == "unit"
 
 
 TOLD = {
@@ -168,7 +168,7 @@ async def test_every_pane_works_in_every_size(
             await console.press("enter", "f")
             assert detail in console.shown()
             await console.press("escape", "escape")
-            assert console.screen.pane.main_view.has_focus
+            assert console.screen.pane.grid.has_focus
             assert told in console.shown()
             assert all(len(line) <= size[0] for line in console.shown().splitlines())
 
@@ -381,7 +381,7 @@ async def test_an_unchanged_tick_paints_nothing(
             assert {name for name in painted if name != "formatted"} == set()
             console.source.speak("lint", f"news {key}", cpu_percent=1.0)
             await console.frame()
-            assert painted["streams"] == painted["log"] == 0
+            assert painted["streams-rows"] == painted["log"] == 0
 
 
 async def test_a_thousand_locks_cost_what_is_visible(
@@ -399,7 +399,7 @@ async def test_a_thousand_locks_cost_what_is_visible(
         await _quiet(console, painted)
         call(source, calls.Lock, "s-01", path="src/module_0000.py")
         await console.frame()
-        height = console.screen.pane.main_view.size.height
+        height = console.screen.pane.grid.size.height
         assert "1 waited for" in console.shown()
         assert painted["formatted"] <= 4 * height
         await _quiet(console, painted)
@@ -418,7 +418,7 @@ async def test_ten_thousand_versions_cost_what_is_visible(
     async with open_console(source) as console:
         await console.press("3")
         assert "version 10000" in console.shown()
-        height = console.screen.pane.main_view.size.height
+        height = console.screen.pane.grid.size.height
         painted.clear()
         await console.press("j", "pagedown", "G")
         assert "1 of 10000" not in console.shown()

@@ -75,9 +75,9 @@ async def leave_everything(console: Console) -> None:
             break
         await press(console, "escape")
     console.screen.bar.close()
-    if console.screen.mode != "streams" or not console.screen.home.table.has_focus:
+    if console.screen.mode != "streams" or not console.screen.home.grid.has_focus:
         console.screen.go_to("streams")
-        console.screen.home.table.focus()
+        console.screen.home.grid.focus()
         await calm(console)
     assert console.app.screen is console.screen
 
@@ -218,8 +218,8 @@ async def test_an_error_in_a_verb_is_told_and_kept(
         ):
             monkeypatch.setattr(owner, name, broken)
         await console.press("less_than_sign", "o", "enter", "q", "c", "9", "1")
-        monkeypatch.setattr(home.table, "strip_at", broken)
-        home.table.refresh()
+        monkeypatch.setattr(home.grid, "strip_at", broken)
+        home.grid.refresh()
         await settle(console.pilot)
         monkeypatch.undo()
         await console.press("j", "2")

@@ -15,7 +15,7 @@ from anabranch_console.lines import Line, Span, line_cells, plain
 from anabranch_console.operator_calls import body_of
 from anabranch_console.presenters.change_lines import before_and_after, diff_lines
 from anabranch_console.presenters.event_lines import event_words
-from anabranch_console.presenters.grid_columns import GridColumn, chosen_columns
+from anabranch_console.presenters.grid_columns import Column, layout
 from anabranch_console.presenters.lock_lines import LockLook, lock_detail, lock_rows, spark
 from anabranch_console.presenters.message_lines import message_rows, thread_of
 from anabranch_console.presenters.resource_lines import ResourceLook, claim_rows, resource_detail
@@ -152,12 +152,12 @@ def test_filters_of_panes(text: str, row: str, matches: bool) -> None:
 @pytest.mark.parametrize(("cells", "titles"), [(60, "ABC"), (36, "AC"), (22, "A"), (3, "C")])
 def test_columns_give_way_by_priority(cells: int, titles: str) -> None:
     """And what is left goes to the one without a width."""
-    columns: list[GridColumn[str]] = [
-        GridColumn("A", 20, 100, Span),
-        GridColumn("B", 10, 10, Span),
-        GridColumn("C", 0, 50, Span),
+    columns: list[Column[str]] = [
+        Column("A", 20, 100, Span),
+        Column("B", 10, 10, Span),
+        Column("C", 0, 50, Span),
     ]
-    chosen = chosen_columns(columns, cells)
+    chosen = layout(columns, cells)
     assert [c.title for c, _ in chosen] == list(titles)
     if "C" in titles:
         assert sum(width for _, width in chosen) + len(chosen) - 1 == cells

@@ -29,14 +29,15 @@ from anabranch_console.lines import (
     wrap,
 )
 from anabranch_console.presenters import consequences, wording
-from anabranch_console.presenters.columns import COLUMNS, layout
 from anabranch_console.presenters.ending import ending_lines
 from anabranch_console.presenters.event_lines import event_words
 from anabranch_console.presenters.facts import fact_lines, plan_lines
+from anabranch_console.presenters.grid_columns import layout
 from anabranch_console.presenters.header import header_line
 from anabranch_console.presenters.leaving import leaving_message
 from anabranch_console.presenters.point_lines import PointLook, point_detail
 from anabranch_console.presenters.story_lines import story_lines
+from anabranch_console.presenters.stream_columns import stream_columns
 from anabranch_console.presenters.stream_row import URGENCY, stream_row
 from anabranch_console.run_model import RunModel
 from anabranch_console.stream_list import StreamList
@@ -50,6 +51,8 @@ from tests.console.scripted_source import (
     plan_of,
     stream,
 )
+
+COLUMNS = stream_columns(lambda: UNICODE, lambda: 13)
 
 
 @pytest.fixture
@@ -107,7 +110,7 @@ def test_the_dearest_parts_of_a_bar_stay_longest() -> None:
 @pytest.mark.parametrize("cells", range(20, 200, 7))
 def test_columns_never_overflow(cells: int) -> None:
     """Whatever the width: id and state are there, and the sum fits."""
-    columns = layout(cells, 14)
+    columns = layout(COLUMNS, cells)
     names = [column.id for column, _ in columns]
     assert "id" in names
     assert sum(width for _, width in columns) + len(columns) - 1 <= cells
@@ -117,8 +120,8 @@ def test_columns_never_overflow(cells: int) -> None:
 
 def test_columns_come_back_with_the_width() -> None:
     """A wide table has all columns; narrower ones lose the least important first."""
-    assert len(layout(130, 14)) == 9
-    assert [c.id for c, _ in layout(56, 14)] == ["id", "state", "age", "time", "now"]
+    assert len(layout(COLUMNS, 130)) == 9
+    assert [c.id for c, _ in layout(COLUMNS, 56)] == ["id", "state", "age", "time", "now"]
 
 
 def test_a_row_says_why_a_stream_waits(model: RunModel) -> None:
@@ -176,7 +179,9 @@ def test_a_figure_of_files_that_is_an_estimate_is_marked(tmp_path: Path) -> None
 
     def told() -> str:
         model.pull()
-        return shown(model.rows[a], UNICODE).text
+        found = shown(model.rows[a])
+        assert isinstance(found, Span)
+        return found.text
 
     for files, is_estimate, wanted in ((3, True, "~3"), (4, False, "4"), (0, True, "~0")):
         source.speak("a", files_changed=files, files_are_estimated=is_estimate)
@@ -479,33 +484,26 @@ def test_what_is_said_after_leaving(tmp_path: Path) -> None:
     assert leaving_message(source.state, "here").startswith("split-auth: stopped (enough)")
 
 
-def test_the_cursor_stays_with_its_stream(model: RunModel) -> None:
-    """Sorting and filtering move rows; the chosen stream stays chosen while it is shown."""
-    listed = StreamList()
-    listed.rearrange(model.rows)
-    listed.move_to(9)
-    assert listed.cursor == "unit"
-    listed.set_sort("state")
-    listed.rearrange(model.rows)
-    assert listed.cursor == "unit"
-    assert listed.order[0] == "types"
-    listed.set_sort("state")
-    listed.rearrange(model.rows)
-    assert listed.order[-1] == "types"
-    listed.set_sort("cpu")
-    listed.rearrange(model.rows)
-    assert listed.order[0] == "unit"
+def test_the_streams_are_sorted_as_asked(model: RunModel) -> None:
+    """A second time turns the order round; figures begin with the largest."""
+    listed = StreamList(COLUMNS)
+    for column, place, name in (("state", 0, "types"), ("state", -1, "types"), ("cpu", 0, "unit")):
+        listed.set_sort(column)
+        listed.rearrange(model.rows)
+        assert listed.order[place] == name
+    listed.step_sort(-1)
+    assert listed.sort == "files"
 
 
 def test_verbs_act_on_marks_first(model: RunModel) -> None:
     """Marked streams are the targets, in the order of the table; else the one under the cursor."""
-    listed = StreamList()
+    listed = StreamList(COLUMNS)
     listed.rearrange(model.rows)
-    assert listed.targets() == ["lint"]
-    for index in (5, 3):
-        listed.move_to(index)
-        listed.toggle_mark()
-    assert listed.targets() == ["auth-session", "billing-tax"]
+    assert listed.targets(StreamId("lint")) == ["lint"]
+    assert listed.targets(None) == []
+    for name in ("billing-tax", "auth-session"):
+        listed.toggle_mark(StreamId(name))
+    assert listed.targets(StreamId("lint")) == ["auth-session", "billing-tax"]
 
 
 def test_glyphs_are_one_cell_and_complete() -> None:

@@ -22,9 +22,9 @@ from tests.console.scripted_source import (
 
 
 async def _choose(console: Console, name: str) -> None:
-    position = console.screen.home.listed.position_of(name)  # type: ignore[arg-type]
+    position = console.screen.home.grid.index_of(name)
     assert position is not None
-    console.screen.home.table.put_cursor(position)
+    console.screen.home.grid.put_cursor(position)
     await settle(console.pilot)
 
 

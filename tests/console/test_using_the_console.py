@@ -22,7 +22,7 @@ async def test_the_first_picture_has_everything(open_console: OpenConsole) -> No
         for needed in ("split-auth", "● running", "Streams 13", "FILES", "Log", "Events", "Quit"):
             assert needed in shown
         assert "overhead 1.2 %" in shown
-        assert console.screen.focused is console.screen.home.table
+        assert console.screen.focused is console.screen.home.grid
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ async def test_every_verb_is_reachable_by_key(open_console: OpenConsole, done: l
             verb = known.verb
             if known.pane not in ("", "streams"):
                 continue
-            home.listed.move_to(1 if verb.id == "retry" else 3)
-            (home.details.log_view if known.owner == "log" else home.table).focus()
+            home.grid.put_cursor(1 if verb.id == "retry" else 3)
+            (home.details.log_view if known.owner == "log" else home.grid).focus()
             await settle(console.pilot)
             for key in verb.keys:
                 await console.press(*key.split())
@@ -94,26 +94,26 @@ async def test_the_palette_goes_to_streams(open_console: OpenConsole) -> None:
         await console.press("ctrl+p")
         await console.type("go e2e")
         await console.press("enter")
-        assert console.screen.home.listed.cursor == "e2e"
+        assert console.screen.home.cursor == "e2e"
 
 
 async def test_moving_by_keys_and_mouse(open_console: OpenConsole) -> None:
     """vim keys, arrows, page keys, a click and the wheel."""
     async with open_console(size=(80, 16)) as console:
-        listed = console.screen.home.listed
+        home = console.screen.home
         await console.press("j", "j", "down", "k")
-        assert listed.cursor == "schema"
+        assert home.cursor == "schema"
         await console.press("G")
-        assert listed.cursor == "release-notes"
-        assert console.screen.home.table.top > 0
+        assert home.cursor == "release-notes"
+        assert console.screen.home.grid.top > 0
         await console.press("g")
-        assert (listed.cursor, console.screen.home.table.top) == ("lint", 0)
+        assert (home.cursor, console.screen.home.grid.top) == ("lint", 0)
         await console.press("pagedown")
-        assert listed.cursor_index == console.screen.home.table.visible_lines - 1
-        await console.pilot.click("#streams", offset=(5, 4))
-        assert listed.cursor_index == console.screen.home.table.top + 2
-        await console.pilot._post_mouse_events([_wheel()], "#streams", (5, 5))
-        assert console.screen.home.table.top > 0
+        assert home.grid.cursor_index == console.screen.home.grid.visible_lines - 1
+        await console.pilot.click("#streams-rows", offset=(5, 4))
+        assert home.grid.cursor_index == console.screen.home.grid.top + 2
+        await console.pilot._post_mouse_events([_wheel()], "#streams-rows", (5, 5))
+        assert console.screen.home.grid.top > 0
 
 
 def _wheel() -> type:
@@ -130,7 +130,7 @@ async def test_filtering_live(open_console: OpenConsole) -> None:
         assert "5 of 13" in console.shown()
         await console.press("enter")
         assert "/state:run" in console.shown()
-        assert console.screen.focused is console.screen.home.table
+        assert console.screen.focused is console.screen.home.grid
         await console.press("escape")
         assert len(console.screen.home.listed.order) == 13
         await console.command("filter cpu>90")
@@ -164,7 +164,7 @@ async def test_sorting(open_console: OpenConsole) -> None:
         assert listed.order[0] == "billing-tax"
         await console.press("o", "2")
         assert listed.sort == "id"
-        await console.pilot.click("#streams", offset=(20, 1))
+        await console.pilot.click("#streams-rows", offset=(20, 1))
         assert listed.sort == "state"
         await console.command("sort nonsense")
         assert "no column 'nonsense'" in console.toasts()[-1]
@@ -213,7 +213,7 @@ async def test_a_full_pane(open_console: OpenConsole) -> None:
     """f gives a pane the whole screen, and takes it back."""
     async with open_console() as console:
         await console.press("f")
-        assert console.screen.home.table.region.width == 120
+        assert console.screen.home.grid.region.width == 120
         await console.press("f", "tab", "tab", "f")
         assert console.screen.events_pane.region.height > 30
         await console.press("escape")
@@ -284,7 +284,7 @@ async def test_a_failing_engine_is_no_traceback(
         await console.frame()
         assert "journal is gone" in console.shown()
         await console.press("j")
-        assert console.screen.home.listed.cursor == "types"
+        assert console.screen.home.cursor == "types"
 
 
 async def test_events_follow_until_somebody_scrolls_up(

@@ -37,7 +37,7 @@ class HistoryPane(GridPane[Change]):
             change_columns(lambda: model.state.started_wall),
             lambda c: (c.version, c.key),
         )
-        self.grid.is_marked = self._is_viewed
+        self.grid.sign_of = self._sign
         self._changes: list[Change] = []
         self._detail: tuple[object, int, list[Line]] | None = None
 
@@ -54,9 +54,10 @@ class HistoryPane(GridPane[Change]):
         changes.extend(shared.changes(max(since - 1, 0)))
         return changes[::-1]
 
-    def _is_viewed(self, row: Change) -> bool:
+    def _sign(self, row: Change) -> str:
         past = self.model.time.past
-        return past is not None and past.shared.head == row.version
+        is_viewed = past is not None and past.shared.head == row.version
+        return self.glyphs.past if is_viewed else " "
 
     def text_of(self, row: Change) -> str:
         return change_text(row)

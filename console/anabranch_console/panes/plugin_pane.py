@@ -9,7 +9,7 @@ from anabranch_console.lines import Line, Span, hard_wrap
 from anabranch_console.panes.grid_pane import GridPane
 from anabranch_console.panes.pane import MenuItem
 from anabranch_console.plugged import Plugged
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 from anabranch_console.registry import Known
 from anabranch_console.run_model import RunModel
@@ -134,9 +134,9 @@ def _letter(verb: Verb[PluginPane]) -> str:
     return verb.keys[0] if verb.keys else ""
 
 
-def _column(column: PaneColumn, index: int) -> GridColumn[PaneRow]:
+def _column(column: PaneColumn, index: int) -> Column[PaneRow]:
     def show(row: PaneRow) -> Span:
         return Span(row.cells[index] if index < len(row.cells) else "", "text")
 
     title = safe(column.title).upper()
-    return GridColumn(title, max(column.width, 0), _FIRST_PRIORITY - index, show)
+    return Column(title, max(column.width, 0), _FIRST_PRIORITY - index, show)

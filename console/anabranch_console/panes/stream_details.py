@@ -49,7 +49,7 @@ class StreamDetails(Contained, Vertical, VerbOwner):
         chosen: Callable[[], Stream | None],
         set_title: SetTitle,
     ) -> None:
-        super().__init__(id="details")
+        super().__init__(id="details", classes="detail")
         self._model, self._steering = model, steering
         self._chosen, self._set_title = chosen, set_title
         self.facts = TextLines(id="facts", classes="panel")

@@ -10,23 +10,24 @@ from textual.app import ComposeResult
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import Stream
 from anabranch_console.filtering import compile_filter
-from anabranch_console.lines import Span
-from anabranch_console.panes.pane import MenuItem, Pane
+from anabranch_console.lines import Line, Span
+from anabranch_console.panes.pane import Filter, MenuItem, Pane
 from anabranch_console.panes.stream_details import StreamDetails
 from anabranch_console.plugged import Plugged
-from anabranch_console.presenters.columns import PLAN_ORDER, plugin_columns
+from anabranch_console.presenters.stream_columns import plugin_columns, stream_columns, with_plugins
+from anabranch_console.presenters.stream_row import StreamRow
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.dialogs import Choice
 from anabranch_console.steering import Steering
-from anabranch_console.stream_list import SORTABLE, StreamList
+from anabranch_console.stream_list import PLAN_ORDER, StreamList
 from anabranch_console.verbs import Verb
+from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView, TextLines
-from anabranch_console.widgets.streams_table import StreamsTable
 
 HOME = "streams"
 
 
-class StreamsPane(Pane):
+class StreamsPane(Pane[StreamRow]):
     """One row a stream, in the order and by the filter of whoever looks."""
 
     name_of = HOME
@@ -38,37 +39,134 @@ class StreamsPane(Pane):
     nothing_to_do = "Actions: no stream is chosen"
 
     def __init__(self, model: RunModel, steering: Steering, plugged: Plugged) -> None:
-        super().__init__(model, steering, id="body")
-        self.listed = StreamList()
-        self.table = StreamsTable(self.listed, model.rows)
-        self.table.verbs_of = self.name_of
-        self.table.extra_columns = plugin_columns(plugged)
-        self.details = StreamDetails(model, steering, lambda: self.chosen, self.set_title)
+        own = stream_columns(lambda: self.glyphs, self._longest_name)
+        self.listed = StreamList(own)
+        columns = with_plugins(own, plugin_columns(plugged))
+        super().__init__(model, steering, columns, lambda row: row.id)
+        self.add_class("-current")
+        self.grid.sign_of = self._sign
+        self.grid.sorted_by = lambda: (self.listed.sort, self.listed.is_reversed)
+        self.details = StreamDetails(model, steering, lambda: self.chosen_stream, self.set_title)
         self._plugged, self._cells_seen = plugged, plugged.cells
 
     def compose(self) -> ComposeResult:
-        yield self.table
+        yield self.grid
         yield self.details
 
-    # --- what is chosen --------------------------------------------------------------------------
+    def _longest_name(self) -> int:
+        return max((len(stream) for stream in self.model.rows), default=8)
 
-    @property
-    def main_view(self) -> LineView:
-        return self.table
+    def _sign(self, row: StreamRow) -> str:
+        return self.glyphs.mark if row.id in self.listed.marked else " "
+
+    # --- what is chosen --------------------------------------------------------------------------
 
     @property
     def detail_view(self) -> LineView:
         return self.details.tab_view
 
     @property
-    def has_rows(self) -> bool:
-        return bool(self.listed.order)
+    def cursor(self) -> StreamId | None:
+        """The stream under the cursor, also while another pane is in sight."""
+        row = self.grid.chosen
+        return row.id if row else None
 
     @property
-    def chosen(self) -> Stream | None:
-        """The stream under the cursor."""
-        stream = self.listed.cursor
-        return None if stream is None else self.model.state.streams.get(stream)
+    def chosen_stream(self) -> Stream | None:
+        """The same, as it is in the state that is shown."""
+        return self.model.state.streams.get(self.cursor) if self.cursor else None
+
+    def chosen_streams(self) -> list[StreamId]:
+        return self.listed.targets(self.cursor)
+
+    def choose(self, name: str) -> bool:
+        """Go to a stream's row, whatever hides it; return whether there is such a stream."""
+        stream = StreamId(name)
+        if stream not in self.model.rows:
+            self.steering.tell("warning", f"there is no stream {name!r} in this run")
+            return False
+        if self.grid.index_of(stream) is None:
+            self.apply_filter("")
+        position = self.grid.index_of(stream)
+        if position is not None:
+            self.grid.put_cursor(position)
+        return True
+
+    def completions(self) -> Mapping[str, Iterable[str]]:
+        return {"streams": self.model.rows, "columns": self.listed.sortable}
+
+    # --- keeping up ------------------------------------------------------------------------------
+
+    def update(self) -> None:
+        self.rearrange()
+        self.details.paint()
+
+    def apply(self, changes: Changes) -> None:
+        is_other_order = not self.listed.order or self.model.state.has_ended
+        if changes.is_new_second or changes.is_other_time or is_other_order:
+            self.rearrange()
+        elif changes.rows:
+            self._show_rows()
+        is_of_chosen = self.cursor in changes.rows
+        if is_of_chosen or changes.is_other_time or changes.is_new_second or changes.events:
+            self.details.paint()
+
+    def hear_plugins(self) -> None:
+        """Show what plugins say of each stream now."""
+        if self._plugged.cells is not self._cells_seen:
+            self._cells_seen = self._plugged.cells
+            self.grid.compare()
+
+    def rearrange(self) -> None:
+        """Filter and sort anew."""
+        before = self.cursor
+        self.listed.rearrange(self.model.rows)
+        self._show_rows()
+        self.paint_titles()
+        if self.cursor != before:
+            self.details.paint()
+
+    def _show_rows(self) -> None:
+        rows = self.model.rows
+        empty = "there are no streams" if not rows else "no stream matches; esc clears the filter"
+        self.grid.say_when_empty((Span(f"  {empty}", "muted"),))
+        self.grid.show([rows[stream] for stream in self.listed.order if stream in rows])
+
+    @property
+    def filter(self) -> Filter:
+        return self.listed.filter
+
+    @property
+    def total(self) -> int:
+        return self.listed.total
+
+    def apply_filter(self, text: str) -> None:
+        self.listed.filter = compile_filter(text)
+        self.rearrange()
+
+    def standing(self) -> Line:
+        listed, glyphs = self.listed, self.glyphs
+        if listed.sort == PLAN_ORDER and not listed.is_reversed:
+            return ()
+        arrow = glyphs.descending if listed.is_reversed else glyphs.ascending
+        return (Span(f" {glyphs.separator} by {listed.sort} {arrow}", "muted"),)
+
+    def marks(self) -> str:
+        marked = len(self.listed.marked)
+        return f"{self.glyphs.mark} {marked} marked" if marked else ""
+
+    def paint_detail(self) -> None:
+        self.details.paint()
+
+    @on(TextLines.Resized)
+    def _fit_to_size(self) -> None:
+        if self.is_in_sight:
+            self.paint_titles()
+            self.details.paint()
+
+    @on(Grid.SortAsked)
+    def _sort_by_title(self, message: Grid.SortAsked) -> None:
+        self._sort_by(message.column)
 
     def step_back(self) -> bool:
         log = self.details.log_view
@@ -77,113 +175,10 @@ class StreamsPane(Pane):
             return True
         return False
 
-    def chosen_streams(self) -> list[StreamId]:
-        return self.listed.targets()
-
-    def choose(self, name: str) -> bool:
-        """Go to a stream's row, whatever hides it; return whether there is such a stream."""
-        stream = StreamId(name)
-        if stream not in self.model.rows:
-            self.steering.tell("warning", f"there is no stream {name!r} in this run")
-            return False
-        if self.listed.position_of(stream) is None:
-            self.apply_filter("")
-        position = self.listed.position_of(stream)
-        if position is not None:
-            self.table.put_cursor(position)
-        return True
-
-    def completions(self) -> Mapping[str, Iterable[str]]:
-        return {"streams": self.model.rows, "columns": SORTABLE}
-
-    # --- keeping up ------------------------------------------------------------------------------
-
-    def update(self) -> None:
-        self.rearrange()
-        self.table.refresh()
-        self.details.paint()
-
-    def apply(self, changes: Changes) -> None:
-        self.table.rows_changed(changes.rows)
-        is_other_order = not self.listed.order or self.model.state.has_ended
-        if changes.is_new_second or changes.is_other_time or is_other_order:
-            self.rearrange()
-        if changes.is_other_time:
-            self.table.refresh()
-            self.details.paint()
-        if self.listed.cursor in changes.rows or changes.is_new_second or changes.events:
-            self.details.paint()
-
-    def hear_plugins(self) -> None:
-        """Show what plugins say of each stream now."""
-        if self._plugged.cells is not self._cells_seen:
-            self._cells_seen = self._plugged.cells
-            self.table.forget_strips()
-            self.table.refresh()
-
-    def rearrange(self) -> None:
-        """Filter and sort the table anew."""
-        before = self.listed.cursor
-        if self.listed.rearrange(self.model.rows):
-            self.table.order_changed()
-        self.table.say_when_empty((Span("  no stream matches; esc clears the filter", "muted"),))
-        self.paint_table_title()
-        if self.listed.cursor != before:
-            self.details.paint()
-
-    @property
-    def filter_text(self) -> str:
-        return self.listed.filter.text
-
-    def apply_filter(self, text: str) -> None:
-        self.listed.filter = compile_filter(text)
-        self.rearrange()
-
-    def paint_table_title(self) -> None:
-        """Say how many streams are shown, filtered by what, sorted how."""
-        listed, glyphs = self.listed, self.glyphs
-        shown, dot = len(listed.order), f" {glyphs.separator} "
-        spans = [Span("Streams", "title")]
-        if listed.filter.is_empty:
-            spans.append(Span(f" {listed.total}", "muted"))
-        else:
-            spans += [Span(f" {shown} of {listed.total}", "text"), Span(dot, "muted")]
-            spans.append(Span(f"/{listed.filter.text}", "accent"))
-            if listed.filter.problem:
-                spans.append(Span(f"{dot}{listed.filter.problem}", "level.warning"))
-        if listed.sort != PLAN_ORDER or listed.is_reversed:
-            arrow = glyphs.descending if listed.is_reversed else glyphs.ascending
-            spans.append(Span(f"{dot}by {listed.sort} {arrow}", "muted"))
-        self.set_title(self.table, "title", tuple(spans))
-        first, last = self.table.top + 1, min(self.table.top + self.table.visible_lines, shown)
-        place = f"{first}-{last} of {shown}" if shown > self.table.visible_lines else ""
-        marked = f"{glyphs.mark} {len(listed.marked)} marked" if listed.marked else ""
-        below = dot.join(part for part in (marked, place) if part)
-        self.set_title(self.table, "subtitle", (Span(below, "muted"),) if below else ())
-
-    @on(TextLines.Resized)
-    def fit_to_size(self) -> None:
-        """Fit to the new size what is cut to a width."""
-        if self.is_in_sight:
-            self.paint_table_title()
-            self.details.paint()
-
-    @on(StreamsTable.CursorMoved)
-    def _show_chosen(self) -> None:
-        self.details.paint()
-
-    @on(StreamsTable.Scrolled)
-    def _show_place(self) -> None:
-        self.paint_table_title()
-
-    @on(StreamsTable.SortAsked)
-    def _sort_by_title(self, message: StreamsTable.SortAsked) -> None:
-        self._sort_by(message.column)
-
     # --- verbs -----------------------------------------------------------------------------------
 
     def menu(self) -> list[MenuItem]:
-        if not self.listed.targets():
+        if not self.chosen_streams():
             return []
         return [MenuItem(verb, key, detail=self._whom(verb)) for verb, key in _MENU]
 
@@ -194,18 +189,19 @@ class StreamsPane(Pane):
     def _whom(self, verb: str) -> str:
         if verb in _WHOM:
             return _WHOM[verb]
-        targets = self.listed.targets()
+        targets = self.chosen_streams()
         return f"{len(targets)} marked streams" if self.listed.marked else str(targets[0])
 
     def sort(self, argument: str) -> None:
         """Sort by a column, or ask which."""
-        if argument in SORTABLE:
+        if argument in self.listed.sortable:
             self._sort_by(argument)
         elif argument:
-            columns = ", ".join(SORTABLE)
-            self.steering.tell("warning", f"no column {argument!r}; there are {columns}")
+            known = ", ".join(self.listed.sortable)
+            self.steering.tell("warning", f"no column {argument!r}; there are {known}")
         else:
-            choices = [Choice(c, str(i) if i < 10 else "0", c) for i, c in enumerate(SORTABLE, 1)]
+            columns = enumerate(self.listed.sortable, 1)
+            choices = [Choice(c, str(i) if i < 10 else "0", c) for i, c in columns]
             self.steering.choose("Sort by", choices, self._sort_by, self.listed.sort)
 
     def _sort_by(self, column: str) -> None:
@@ -224,20 +220,21 @@ class StreamsPane(Pane):
 
     def _resorted(self) -> None:
         self.rearrange()
-        self.table.refresh()
+        self.grid.refresh()
 
     def mark(self, argument: str) -> None:
         """Mark the stream under the cursor, and go to the next."""
-        self.listed.toggle_mark()
-        self.table.refresh_index(self.listed.cursor_index)
-        self.table.move("down")
-        self.paint_table_title()
+        if self.cursor is not None:
+            self.listed.toggle_mark(self.cursor)
+            self.grid.compare()
+            self.grid.move("down")
+            self.paint_titles()
 
     def unmark(self, argument: str) -> None:
         """Take all marks away."""
         self.listed.marked.clear()
-        self.table.refresh()
-        self.paint_table_title()
+        self.grid.compare()
+        self.paint_titles()
 
     verbs = (
         Verb(

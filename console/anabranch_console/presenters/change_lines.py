@@ -13,7 +13,7 @@ from anabranch.core.model.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap
 from anabranch_console.presenters import wording
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 
 SHORT_CELLS = 400
@@ -23,14 +23,14 @@ _BEFORE_CELLS = 16
 _KEY_CELLS = 18
 
 
-def change_columns(wall: Callable[[], float]) -> list[GridColumn[Change]]:
+def change_columns(wall: Callable[[], float]) -> list[Column[Change]]:
     """Return the columns of the change log; ``wall`` tells when the run began."""
     return [
-        GridColumn("VERSION", 7, 100, lambda c: Span(str(c.version), "accent"), "right"),
-        GridColumn("TIME", 8, 50, lambda c: Span(wording.wall_clock(wall(), c.at), "muted")),
-        GridColumn("WHO", 14, 60, lambda c: Span(safe(c.stream or OPERATOR_NAME), "text")),
-        GridColumn("KEY", 18, 90, lambda c: Span(safe(c.key), "strong"), is_path=True),
-        GridColumn("BEFORE → AFTER", 0, 80, before_and_after),
+        Column("VERSION", 7, 100, lambda c: Span(str(c.version), "accent"), "right"),
+        Column("TIME", 8, 50, lambda c: Span(wording.wall_clock(wall(), c.at), "muted")),
+        Column("WHO", 14, 60, lambda c: Span(safe(c.stream or OPERATOR_NAME), "text")),
+        Column("KEY", 18, 90, lambda c: Span(safe(c.key), "strong"), is_path=True),
+        Column("BEFORE → AFTER", 0, 80, before_and_after),
     ]
 
 

@@ -14,7 +14,7 @@ from anabranch.core.views.conflicts import in_order, key_of, open_conflicts, res
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, fit, hang, hard_wrap, line_cells, wrap
 from anabranch_console.presenters import wording
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.side_diff import DiffLine, count_lines, diff_texts, is_binary
 from anabranch_console.presenters.wording import safe
 
@@ -129,14 +129,14 @@ def conflict_text(row: ConflictRow) -> str:
     return f"{row.path.path} {row.path.kind} {' '.join(row.streams)} {row.point or 'foreseen'}"
 
 
-def conflict_columns(glyphs: Callable[[], Glyphs]) -> list[GridColumn[ConflictRow]]:
+def conflict_columns(glyphs: Callable[[], Glyphs]) -> list[Column[ConflictRow]]:
     """Return the columns of the conflicts."""
     return [
-        GridColumn("STATE", 11, 100, lambda r: _state(glyphs(), r)),
-        GridColumn("PATH", 0, 95, lambda r: Span(safe(r.path.path), "strong"), is_path=True),
-        GridColumn("KIND", 13, 50, lambda r: Span(safe(r.path.kind), "muted")),
-        GridColumn("OURS × THEIRS", 24, 80, lambda r: Span(safe(f"{r.ours} × {r.theirs}"), "text")),
-        GridColumn("WHERE", 16, 60, _where),
+        Column("STATE", 11, 100, lambda r: _state(glyphs(), r)),
+        Column("PATH", 0, 95, lambda r: Span(safe(r.path.path), "strong"), is_path=True),
+        Column("KIND", 13, 50, lambda r: Span(safe(r.path.kind), "muted")),
+        Column("OURS × THEIRS", 24, 80, lambda r: Span(safe(f"{r.ours} × {r.theirs}"), "text")),
+        Column("WHERE", 16, 60, _where),
     ]
 
 

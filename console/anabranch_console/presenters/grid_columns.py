@@ -4,40 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from anabranch_console.lines import Align, Line, Span
 
 Row = TypeVar("Row")
-_LEAST_FLEXIBLE_CELLS = 14
+_MOST_OF_FLEXIBLE = 14
+_LEAST_OF_FLEXIBLE = 8
 
 
 @dataclass(frozen=True, slots=True)
-class GridColumn(Generic[Row]):
+class Column(Generic[Row]):
     """One column. Those of higher priority stay longer; width 0 takes what is left.
 
-    ``is_path`` cuts what is too long at its beginning.
+    ``width`` may be a function of all the cells there are. ``is_path`` cuts what is too long at
+    its beginning. A column with a ``sort_key`` can be sorted by, and is named by ``id`` then.
     """
 
     title: str
-    width: int
+    width: int | Callable[[int], int]
     priority: int
     show: Callable[[Row], Span | Line]
     align: Align = "left"
     is_path: bool = False
+    id: str = ""
+    sort_key: Callable[[Row], Any] | None = None
+    is_descending_first: bool = False
 
 
-def chosen_columns(
-    columns: Sequence[GridColumn[Row]], cells: int
-) -> list[tuple[GridColumn[Row], int]]:
-    """Return the columns that fit into ``cells`` and their widths, in their order."""
-    chosen: list[GridColumn[Row]] = []
+def layout(columns: Sequence[Column[Row]], cells: int) -> list[tuple[Column[Row], int]]:
+    """Return the columns that fit into ``cells`` and their widths, in their order.
+
+    They come in by priority, while what takes the rest keeps enough room to say something.
+    """
+    widths = [c.width(cells) if callable(c.width) else c.width for c in columns]
+    flexible = min(_MOST_OF_FLEXIBLE, max(cells // 3, _LEAST_OF_FLEXIBLE), max(cells, 1))
+    chosen: set[int] = set()
     used = 0
-    for column in sorted(columns, key=lambda c: -c.priority):
-        width = column.width or min(_LEAST_FLEXIBLE_CELLS, max(cells, 1))
-        if used + width + bool(chosen) <= cells:
-            used += width + bool(chosen)
-            chosen.append(column)
-    shown = [c for c in columns if c in chosen]
-    left = cells - sum(c.width for c in shown) - max(len(shown) - 1, 0)
-    return [(c, c.width or max(left, 0)) for c in shown]
+    for at in sorted(range(len(columns)), key=lambda at: -columns[at].priority):
+        needed = (widths[at] or flexible) + bool(chosen)
+        if used + needed <= cells:
+            used += needed
+            chosen.add(at)
+    left = cells - sum(widths[at] for at in chosen) - max(len(chosen) - 1, 0)
+    return [(columns[at], widths[at] or max(left, 0)) for at in sorted(chosen)]

@@ -27,7 +27,7 @@ from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.consequences import Consequences, named
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.guardian_events import in_words
 from anabranch_console.presenters.wording import safe
 
@@ -96,15 +96,15 @@ def _rung(stream: Stream) -> str:
     return care.outcome.replace("_", " ")
 
 
-def guardian_columns(look: Callable[[], GuardianLook]) -> list[GridColumn[Stream]]:
+def guardian_columns(look: Callable[[], GuardianLook]) -> list[Column[Stream]]:
     """Return the columns of the guardian's rows."""
     return [
-        GridColumn("STREAM", 16, 100, lambda s: _name(look(), s)),
-        GridColumn("DIAGNOSIS", 14, 90, lambda s: _diagnosis(look(), s)),
-        GridColumn("LADDER", 12, 85, lambda s: _ladder(look(), s)),
-        GridColumn("NEXT IN", 8, 80, lambda s: _next_in(look(), s), "right"),
-        GridColumn("TRIES", 6, 60, lambda s: _tries(look(), s), "right"),
-        GridColumn("EVIDENCE", 0, 75, lambda s: _evidence(look(), s)),
+        Column("STREAM", 16, 100, lambda s: _name(look(), s)),
+        Column("DIAGNOSIS", 14, 90, lambda s: _diagnosis(look(), s)),
+        Column("LADDER", 12, 85, lambda s: _ladder(look(), s)),
+        Column("NEXT IN", 8, 80, lambda s: _next_in(look(), s), "right"),
+        Column("TRIES", 6, 60, lambda s: _tries(look(), s), "right"),
+        Column("EVIDENCE", 0, 75, lambda s: _evidence(look(), s)),
     ]
 
 

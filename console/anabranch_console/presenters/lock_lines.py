@@ -22,7 +22,7 @@ from anabranch.core.views.waiting import called_waits, in_words
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import wording
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 
 SPARK_CELLS = 10
@@ -86,7 +86,7 @@ def mode_of(entry: Entry) -> str:
     return "write" if "write" in modes else "read"
 
 
-def lock_columns(look: Callable[[], LockLook]) -> list[GridColumn[Entry]]:
+def lock_columns(look: Callable[[], LockLook]) -> list[Column[Entry]]:
     """Return the columns of the locks; ``look`` is asked whenever a row is shown."""
 
     def held(entry: Entry) -> Span:
@@ -98,14 +98,14 @@ def lock_columns(look: Callable[[], LockLook]) -> list[GridColumn[Entry]]:
         return Span("" if since is None else wording.age(look().now - since), "level.warning")
 
     return [
-        GridColumn("LOCK", 0, 100, lambda e: Span(safe(e.path), "strong"), is_path=True),
-        GridColumn("MODE", 5, 70, _mode),
-        GridColumn("HOLDER", 16, 90, lambda e: _holders(look(), e)),
-        GridColumn("FENCE", 5, 55, _fence, "right"),
-        GridColumn("HELD", 4, 60, held, "right"),
-        GridColumn("QUEUE", 5, 80, lambda e: _queue(look(), e), "right"),
-        GridColumn("WAIT", 4, 75, wait, "right"),
-        GridColumn("LAST 60 S", SPARK_CELLS, 40, lambda e: _spark(look(), e)),
+        Column("LOCK", 0, 100, lambda e: Span(safe(e.path), "strong"), is_path=True),
+        Column("MODE", 5, 70, _mode),
+        Column("HOLDER", 16, 90, lambda e: _holders(look(), e)),
+        Column("FENCE", 5, 55, _fence, "right"),
+        Column("HELD", 4, 60, held, "right"),
+        Column("QUEUE", 5, 80, lambda e: _queue(look(), e), "right"),
+        Column("WAIT", 4, 75, wait, "right"),
+        Column("LAST 60 S", SPARK_CELLS, 40, lambda e: _spark(look(), e)),
     ]
 
 

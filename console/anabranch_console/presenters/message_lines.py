@@ -14,7 +14,7 @@ from anabranch.core.views.messages import delivery_counts
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap, wrap
 from anabranch_console.presenters import wording
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 
 MOST_OF_A_BODY = 4000
@@ -80,14 +80,14 @@ def thread_of(message: Message) -> tuple[str, ...]:
     return tuple(sorted((message.sender, message.to)))
 
 
-def message_columns(look: Callable[[], MessageLook]) -> list[GridColumn[Message]]:
+def message_columns(look: Callable[[], MessageLook]) -> list[Column[Message]]:
     """Return the columns of the messages."""
     return [
-        GridColumn("NO", 5, 45, lambda m: Span(str(m.id), "muted"), "right"),
-        GridColumn("STATE", 11, 100, lambda m: _state(look(), m)),
-        GridColumn("FROM → TO", 22, 90, _from_to),
-        GridColumn("AGE", 4, 60, lambda m: Span(wording.age(look().now - m.at), "text"), "right"),
-        GridColumn("MESSAGE", 0, 95, _said),
+        Column("NO", 5, 45, lambda m: Span(str(m.id), "muted"), "right"),
+        Column("STATE", 11, 100, lambda m: _state(look(), m)),
+        Column("FROM → TO", 22, 90, _from_to),
+        Column("AGE", 4, 60, lambda m: Span(wording.age(look().now - m.at), "text"), "right"),
+        Column("MESSAGE", 0, 95, _said),
     ]
 
 

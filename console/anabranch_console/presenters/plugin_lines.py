@@ -13,7 +13,7 @@ from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.consequences import Consequences
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 
 if TYPE_CHECKING:
@@ -138,17 +138,17 @@ _STYLES = {
 }
 
 
-def plugin_columns(look: Callable[[], PluginLook]) -> list[GridColumn[PluginRow]]:
+def plugin_columns(look: Callable[[], PluginLook]) -> list[Column[PluginRow]]:
     """Return the columns of the pane."""
     return [
-        GridColumn("STRATEGY", 16, 100, lambda r: Span(safe(r.strategy or r.plugin), "strong")),
-        GridColumn("KIND", 12, 90, lambda r: Span(r.kind or "plugin", "muted")),
-        GridColumn("STATE", 10, 95, lambda r: _standing(look(), r)),
-        GridColumn("PLUGIN", 18, 60, lambda r: Span(safe(r.plugin), "muted")),
-        GridColumn("CALLS", 6, 80, lambda r: _calls(look(), r), "right"),
-        GridColumn("TIME", 8, 70, lambda r: _time(look(), r), "right"),
-        GridColumn("FAULTS", 6, 75, lambda r: _faults(look(), r), "right"),
-        GridColumn("THE PLAN HAS IT FOR", 0, 85, lambda r: _used_for(look(), r)),
+        Column("STRATEGY", 16, 100, lambda r: Span(safe(r.strategy or r.plugin), "strong")),
+        Column("KIND", 12, 90, lambda r: Span(r.kind or "plugin", "muted")),
+        Column("STATE", 10, 95, lambda r: _standing(look(), r)),
+        Column("PLUGIN", 18, 60, lambda r: Span(safe(r.plugin), "muted")),
+        Column("CALLS", 6, 80, lambda r: _calls(look(), r), "right"),
+        Column("TIME", 8, 70, lambda r: _time(look(), r), "right"),
+        Column("FAULTS", 6, 75, lambda r: _faults(look(), r), "right"),
+        Column("THE PLAN HAS IT FOR", 0, 85, lambda r: _used_for(look(), r)),
     ]
 
 

@@ -15,7 +15,7 @@ from anabranch.core.views.waiting import reason_for
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 
 _LABEL_CELLS = 11
@@ -57,16 +57,16 @@ def missing_at(state: State, point: Point) -> list[StreamId]:
     return [s for s in participants(state, point.id) if s not in gone]
 
 
-def point_columns(look: Callable[[], PointLook]) -> list[GridColumn[Point]]:
+def point_columns(look: Callable[[], PointLook]) -> list[Column[Point]]:
     """Return the columns of the points."""
     return [
-        GridColumn("POINT", 16, 100, lambda p: Span(safe(p.id), "strong")),
-        GridColumn("TYPE", 12, 80, lambda p: Span(safe(look().state.point_plan(p.id).type))),
-        GridColumn("STATE", 10, 95, lambda p: _state(p)),
-        GridColumn("ARRIVED", 8, 90, lambda p: _arrived(look(), p), "right"),
-        GridColumn("MERGED", 6, 70, lambda p: Span(str(len(p.merged) or ""), "text"), "right"),
-        GridColumn("WAITS", 6, 85, lambda p: _oldest(look(), p), "right"),
-        GridColumn("WHY", 0, 75, lambda p: Span(safe(p.reason), "muted")),
+        Column("POINT", 16, 100, lambda p: Span(safe(p.id), "strong")),
+        Column("TYPE", 12, 80, lambda p: Span(safe(look().state.point_plan(p.id).type))),
+        Column("STATE", 10, 95, lambda p: _state(p)),
+        Column("ARRIVED", 8, 90, lambda p: _arrived(look(), p), "right"),
+        Column("MERGED", 6, 70, lambda p: Span(str(len(p.merged) or ""), "text"), "right"),
+        Column("WAITS", 6, 85, lambda p: _oldest(look(), p), "right"),
+        Column("WHY", 0, 75, lambda p: Span(safe(p.reason), "muted")),
     ]
 
 

@@ -16,7 +16,7 @@ from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters import wording
 from anabranch_console.presenters.amounts import amount, amounts_text, short_name
-from anabranch_console.presenters.grid_columns import GridColumn
+from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 
 if TYPE_CHECKING:
@@ -82,16 +82,16 @@ def claim_text(claim: Claim) -> str:
     return f"{claim.stream} {'waiting' if claim.place else 'granted'} {amounts_text(claim.amounts)}"
 
 
-def claim_columns(look: Callable[[], ResourceLook]) -> list[GridColumn[Claim]]:
+def claim_columns(look: Callable[[], ResourceLook]) -> list[Column[Claim]]:
     """Return the columns of the claims."""
     return [
-        GridColumn("STREAM", 16, 100, lambda c: _stream(look(), c)),
-        GridColumn("CLAIM", 12, 90, lambda c: _claim(look(), c)),
-        GridColumn("CORES", 6, 80, lambda c: _granted(c, CPU), "right"),
-        GridColumn("USED", 5, 75, lambda c: _used(look(), c, CPU), "right"),
-        GridColumn("MEMORY", 6, 70, lambda c: _granted(c, MEMORY), "right"),
-        GridColumn("USED", 6, 65, lambda c: _used(look(), c, MEMORY), "right"),
-        GridColumn("TOKENS, REASON", 0, 85, lambda c: _why(look(), c)),
+        Column("STREAM", 16, 100, lambda c: _stream(look(), c)),
+        Column("CLAIM", 12, 90, lambda c: _claim(look(), c)),
+        Column("CORES", 6, 80, lambda c: _granted(c, CPU), "right"),
+        Column("USED", 5, 75, lambda c: _used(look(), c, CPU), "right"),
+        Column("MEMORY", 6, 70, lambda c: _granted(c, MEMORY), "right"),
+        Column("USED", 6, 65, lambda c: _used(look(), c, MEMORY), "right"),
+        Column("TOKENS, REASON", 0, 85, lambda c: _why(look(), c)),
     ]
 
 

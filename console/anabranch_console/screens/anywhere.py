@@ -119,7 +119,7 @@ class Anywhere(VerbOwner):
         """Show or hide the panel about what is chosen."""
         is_wide = self._screen.has_class("-wide")
         self._screen.toggle_class("-no-details" if is_wide else "-drawer")
-        self._screen.pane.main_view.focus()
+        self._screen.pane.grid.focus()
 
     def repaint(self, argument: str) -> None:
         """Paint the whole screen, whatever the terminal shows."""
@@ -136,10 +136,10 @@ class Anywhere(VerbOwner):
             screen.travel.live()
         elif pane.step_back():
             return
-        elif screen.focused is not pane.main_view or screen.has_class("-drawer"):
+        elif screen.focused is not pane.grid or screen.has_class("-drawer"):
             screen.remove_class("-drawer")
-            pane.main_view.focus()
-        elif pane.filter_text:
+            pane.grid.focus()
+        elif pane.filter.text:
             pane.apply_filter("")
         elif pane is not screen.home:
             screen.go_to(HOME)
@@ -229,7 +229,7 @@ class EveryList(VerbOwner):
     def move(self, way: str) -> None:
         """Move in the list that has the focus, else in the pane's own."""
         focused = self._screen.focused
-        view = focused if isinstance(focused, LineView) else self._screen.pane.main_view
+        view = focused if isinstance(focused, LineView) else self._screen.pane.grid
         view.move(way)
 
 
@@ -259,14 +259,14 @@ class EveryTable(VerbOwner):
 
     def nothing_chosen(self, argument: str) -> str | None:
         """Say so if the pane is empty."""
-        return None if self._screen.pane.has_rows else "nothing is chosen"
+        return None if self._screen.pane.grid.rows else "nothing is chosen"
 
     def filter(self, argument: str) -> None:
         """Filter the rows, or have the filter typed."""
         if argument:
             self._screen.pane.apply_filter(argument)
         else:
-            self._steering.ask_in_bar(self._screen.pane.filter_text, Purpose.FILTER)
+            self._steering.ask_in_bar(self._screen.pane.filter.text, Purpose.FILTER)
 
     def menu(self, argument: str) -> None:
         """Ask which of the things is to be done that can be done with what is chosen."""

@@ -51,10 +51,9 @@ from anabranch_console.widgets.command_bar import CommandBar, CommandRow, Purpos
 from anabranch_console.widgets.events_pane import EventsPane, Note
 from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView, Looks, TextLines
-from anabranch_console.widgets.streams_table import StreamsTable
 
 MODES = tuple(pane.name_of for pane in PANES)
-_PANE_OF: dict[str, Callable[[RunModel, Steering], Pane]] = {
+_PANE_OF: dict[str, Callable[[RunModel, Steering], Pane[Any]]] = {
     pane.name_of: cast("Any", pane) for pane in PANES
 }
 _FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
@@ -63,7 +62,7 @@ _FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
 class RunScreen(Contained, Screen[None]):
     """Lays the panes out, keeps them true, and finds who does a verb."""
 
-    AUTO_FOCUS = "#streams"
+    AUTO_FOCUS = "#streams-rows"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
 
     themes: Sequence[tuple[str, str]] = ()
@@ -106,7 +105,7 @@ class RunScreen(Contained, Screen[None]):
         )
         self.steering.offer_to_host = TakingOver(model, self.steering, self.advance).offer
         self.home = StreamsPane(model, self.steering, self.plugged)
-        self.panes: dict[str, Pane] = {HOME: self.home}
+        self.panes: dict[str, Pane[Any]] = {HOME: self.home}
         self.mode = HOME
         self.travel = Travel(model, self.steering, self._chosen_moment, self.advance)
         self.the_run = TheRun(model, self.steering, lambda: self.app.bell())
@@ -134,7 +133,7 @@ class RunScreen(Contained, Screen[None]):
                 self.plugged,
                 self.steering,
                 lambda name: self.go_to(f"{PLUGIN_PANE}{name}"),
-                lambda: self.home.listed.cursor,
+                lambda: self.home.cursor,
             ),
             StreamActions(self.model, self.steering, self.home),
             self.home.details,
@@ -155,7 +154,6 @@ class RunScreen(Contained, Screen[None]):
 
     def on_mount(self) -> None:
         self.set_class(self.looks.glyphs.is_ascii, "-ascii")
-        self.home.add_class("-current")
         for known in self.registry.known.values():  # those of plugins: the others are bound above
             if known.verb.id not in BUILT_IN.known and known.verb.direct_keys:
                 self.app.bind(",".join(known.verb.direct_keys), f"screen.verb('{known.verb.id}')")
@@ -175,17 +173,17 @@ class RunScreen(Contained, Screen[None]):
         return cast("Looks", self.app)
 
     @property
-    def pane(self) -> Pane:
+    def pane(self) -> Pane[Any]:
         """The pane that is shown."""
         return self.panes[self.mode]
 
-    def pane_of(self, mode: str) -> Pane:
+    def pane_of(self, mode: str) -> Pane[Any]:
         """Return a pane; it is made when it is needed first."""
         if mode not in self.panes:
             self.panes[mode] = self._made(mode)
         return self.panes[mode]
 
-    def _made(self, mode: str) -> Pane:
+    def _made(self, mode: str) -> Pane[Any]:
         if mode.startswith(PLUGIN_PANE):
             name = mode.removeprefix(PLUGIN_PANE)
             return PluginPane(self.model, self.steering, self.plugged, name, self.command)
@@ -200,7 +198,6 @@ class RunScreen(Contained, Screen[None]):
         if mode != self.mode:
             self.pane.remove_class("-current")
             self.mode = mode
-            self.set_class(mode != HOME, "-away")
             self.remove_class("-drawer")
             if mode == HOME:
                 self.home.rearrange()  # before it is painted: another time may have other streams
@@ -210,11 +207,11 @@ class RunScreen(Contained, Screen[None]):
             self._paint_tabs()
             self.call_after_refresh(self._arrive)
         else:
-            pane.main_view.focus()
+            pane.grid.focus()
         pane.arrived()
 
     def _arrive(self) -> None:
-        self.pane.main_view.focus()
+        self.pane.grid.focus()
         self._update_pane()
         self.paint_footer()
 
@@ -225,7 +222,7 @@ class RunScreen(Contained, Screen[None]):
     def _chosen_streams(self) -> list[StreamId]:
         """Return the streams that a verb without a name is about: those of the pane, or of home."""
         here = self.pane.chosen_streams()
-        return self.home.listed.targets() if here is None else here
+        return self.home.chosen_streams() if here is None else here
 
     def _chosen_moment(self) -> Moment | None:
         pane = self.panes.get(HistoryPane.name_of)
@@ -448,7 +445,6 @@ class RunScreen(Contained, Screen[None]):
         self._paint_travel()
 
     @on(Grid.Opened)
-    @on(StreamsTable.Opened)
     def _open_chosen_row(self) -> None:
         self.action_verb("open")
 
@@ -485,7 +481,7 @@ class RunScreen(Contained, Screen[None]):
     def _close_bar(self, purpose: Purpose) -> None:
         self.bar.close()
         log = self.home.details.log_view
-        (log if purpose is Purpose.FIND else self.pane.main_view).focus()
+        (log if purpose is Purpose.FIND else self.pane.grid).focus()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         self.paint_footer()

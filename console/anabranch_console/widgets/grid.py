@@ -14,11 +14,13 @@ from textual.message import Message
 from textual.strip import Strip
 
 from anabranch_console.lines import Line, Span, cut_left, fit, line_cells, plain
-from anabranch_console.presenters.grid_columns import GridColumn, chosen_columns
+from anabranch_console.presenters.grid_columns import Column, layout
 from anabranch_console.widgets.line_view import LineView
 
 Row = TypeVar("Row")
 _MARGIN = 2
+MANY_DIRTY_SHARE = 0.6
+"""When more of what is visible looks different, painting all at once is cheaper."""
 
 
 class Grid(LineView, Generic[Row]):
@@ -37,12 +39,19 @@ class Grid(LineView, Generic[Row]):
     class Opened(Message):
         """The chosen row was clicked once more."""
 
+    class SortAsked(Message):
+        """The title of a column that can be sorted by was clicked."""
+
+        def __init__(self, column: str) -> None:
+            super().__init__()
+            self.column = column
+
     class Changed(Message):
         """Other rows are visible, or their widths have changed."""
 
     def __init__(
         self,
-        columns: Sequence[GridColumn[Row]],
+        columns: Sequence[Column[Row]],
         key: Callable[[Row], Hashable],
         *,
         id: str,
@@ -53,9 +62,10 @@ class Grid(LineView, Generic[Row]):
         self.rows: Sequence[Row] = ()
         self.cursor: Hashable | None = None
         self.cursor_index = 0
-        self.is_marked: Callable[[Row], bool] = lambda row: False
+        self.sign_of: Callable[[Row], str] = lambda row: " "
+        self.sorted_by: Callable[[], tuple[str, bool]] = lambda: ("", False)
         self._painted: dict[int, tuple[Line, bool, Strip]] = {}
-        self._fitting: list[tuple[GridColumn[Row], int]] = []
+        self._fitting: list[tuple[Column[Row], int]] = []
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -75,19 +85,29 @@ class Grid(LineView, Generic[Row]):
         if self.top > self.last_top:
             self.top = self.last_top
         if before != len(rows):
+            if any(callable(column.width) for column in self.columns):
+                self.forget_strips()
+                self.refresh()
             self.post_message(self.Changed())
         self.compare()
 
     def compare(self) -> None:
         """Paint the visible rows that do not look as they did."""
-        for index in range(self.top, self.top + self.visible_lines):
-            painted = self._painted.get(index)
-            if index >= len(self.rows):
-                if self._painted.pop(index, None):
-                    self.refresh_index(index)
-            elif painted is None or painted[:2] != (self._line(index), self._is_cursor(index)):
-                self._painted.pop(index, None)
-                self.refresh_index(index)
+        visible = range(self.top, self.top + self.visible_lines)
+        dirty = [index for index in visible if self._looks_different(index)]
+        for index in dirty:
+            self._painted.pop(index, None)
+        if len(dirty) > MANY_DIRTY_SHARE * self.visible_lines:
+            self.refresh()
+            return
+        for index in dirty:
+            self.refresh_index(index)
+
+    def _looks_different(self, index: int) -> bool:
+        painted = self._painted.get(index)
+        if index >= len(self.rows):
+            return painted is not None
+        return painted is None or painted[:2] != (self._line(index), self._is_cursor(index))
 
     def _place_cursor(self) -> None:
         rows, at = self.rows, self.cursor_index
@@ -139,15 +159,23 @@ class Grid(LineView, Generic[Row]):
         self._fitting = []
 
     @property
-    def fitting(self) -> list[tuple[GridColumn[Row], int]]:
+    def fitting(self) -> list[tuple[Column[Row], int]]:
         """The columns that fit, with their widths."""
         if not self._fitting:
-            self._fitting = chosen_columns(self.columns, self.content_size.width - _MARGIN)
+            self._fitting = layout(self.columns, self.content_size.width - _MARGIN)
         return self._fitting
 
     def fixed_strip(self, y: int) -> Strip:
-        titles = [Span(fit(c.title, width, c.align), "muted") for c, width in self.fitting]
+        titles = [self._title(column, width) for column, width in self.fitting]
         return self.paint((Span(" " * _MARGIN), *_spaced(titles)), self.content_size.width)
+
+    def _title(self, column: Column[Row], width: int) -> Span:
+        by, is_reversed = self.sorted_by()
+        if not by or column.id != by:
+            return Span(fit(column.title, width, column.align), "muted")
+        glyphs = self.looks.glyphs
+        arrow = glyphs.descending if is_reversed else glyphs.ascending
+        return Span(fit(f"{column.title}{arrow}", width, column.align), "key")
 
     def strip_at(self, index: int) -> Strip:
         line, is_cursor = self._line(index), self._is_cursor(index)
@@ -170,9 +198,8 @@ class Grid(LineView, Generic[Row]):
     def _line(self, index: int) -> Line:
         row = self.rows[index]
         cursor = self.looks.glyphs.cursor if self._is_cursor(index) else " "
-        mark = self.looks.glyphs.past if self.is_marked(row) else " "
         cells = [_cell(column, column.show(row), width) for column, width in self.fitting]
-        spans: list[Span] = [Span(cursor, "key"), Span(mark, "badge.warning")]
+        spans: list[Span] = [Span(cursor, "key"), Span(self.sign_of(row), "badge.warning")]
         for cell in cells:
             spans += [*cell, Span(" ")]
         return tuple(spans[:-1])
@@ -184,13 +211,17 @@ class Grid(LineView, Generic[Row]):
 
     def on_resize(self, event: Resize) -> None:
         self.forget_strips()
+        self.refresh()
         self.top = min(self.top, self.last_top)
         self.keep_cursor_in_sight()
         self.post_message(self.Changed())
 
     def on_click(self, event: Click) -> None:
         offset = event.get_content_offset(self)
-        if offset is None or offset.y < self.fixed_lines:
+        if offset is None:
+            return
+        if offset.y < self.fixed_lines:
+            self._click_title(offset.x - _MARGIN)
             return
         index = self.top + offset.y - self.fixed_lines
         if index >= len(self.rows):
@@ -200,8 +231,14 @@ class Grid(LineView, Generic[Row]):
         if was_chosen and event.chain == 2:
             self.post_message(self.Opened())
 
+    def _click_title(self, x: int) -> None:
+        for column, width in self.fitting:
+            if 0 <= x < width and column.sort_key is not None:
+                self.post_message(self.SortAsked(column.id))
+            x -= width + 1
 
-def _cell(column: GridColumn[Row], shown: Span | Line, width: int) -> Line:
+
+def _cell(column: Column[Row], shown: Span | Line, width: int) -> Line:
     if isinstance(shown, Span):
         text = cut_left(shown.text, width) if column.is_path else shown.text
         return (Span(fit(text, width, column.align), shown.style),)

@@ -1,0 +1,136 @@
+"""The columns of the streams: what they show, how wide, which give way first, how they sort."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from anabranch_console.glyphs import Glyphs
+from anabranch_console.lines import Span
+from anabranch_console.plugged import Plugged
+from anabranch_console.presenters import wording
+from anabranch_console.presenters.grid_columns import Column
+from anabranch_console.presenters.stream_row import StreamRow
+
+StreamColumn = Column[StreamRow]
+PLUGIN_COLUMN_PRIORITY = 50
+_LEAST_NAME_CELLS, _MOST_NAME_CELLS = 6, 28
+
+
+def stream_columns(
+    glyphs: Callable[[], Glyphs], longest_name: Callable[[], int]
+) -> list[StreamColumn]:
+    """Return the columns, without those of plugins.
+
+    Args:
+        glyphs: the signs of the app.
+        longest_name: returns how many cells the longest name of a stream has.
+    """
+
+    def name_cells(cells: int) -> int:
+        wanted = min(longest_name() + 1, _MOST_NAME_CELLS, cells // 3)
+        return max(wanted, _LEAST_NAME_CELLS)
+
+    def state(row: StreamRow) -> Span:
+        return Span(f"{glyphs().state(row.state)} {row.state}", f"state.{row.state}")
+
+    return [
+        _column("id", name_cells, 100, lambda r: Span(r.id, "strong"), lambda r: r.id, "STREAM"),
+        _column("state", 13, 90, state, lambda r: (r.urgency, r.position)),
+        _numbers("attempt", 3, 25, _attempt, lambda r: r.attempt, "TRY"),
+        _numbers("age", 4, 70, lambda r: wording.age(r.age_seconds), lambda r: r.age_seconds),
+        _numbers("files", 5, 40, files_changed, lambda r: r.files),
+        _numbers("cpu", 5, 45, lambda r: wording.percent(r.cpu), lambda r: r.cpu),
+        _numbers("mem", 5, 30, lambda r: wording.memory(r.memory_bytes), lambda r: r.memory_bytes),
+        _numbers(
+            "time", 5, 60, lambda r: wording.clock(r.elapsed_seconds), lambda r: r.elapsed_seconds
+        ),
+        _column("now", 0, 80, _now, lambda r: r.now),
+    ]
+
+
+def plugin_columns(plugged: Plugged) -> list[StreamColumn]:
+    """Return the columns that plugins bring; they show what each said last."""
+
+    def column(name: str, title: str, width: int) -> StreamColumn:
+        def text(row: StreamRow) -> str:
+            return plugged.cells.get((name, row.id), "")
+
+        def show(row: StreamRow) -> Span:
+            return Span(text(row), "text")
+
+        return _column(f"plugin {name}", width, PLUGIN_COLUMN_PRIORITY, show, text, title)
+
+    return [
+        column(name, wording.safe(plugged.plugins.title("columns", name)).upper(), width)
+        for name, width in plugged.plugins.widths.items()
+        if name in plugged.plugins.columns
+    ]
+
+
+def with_plugins(
+    own: Sequence[StreamColumn], brought: Sequence[StreamColumn]
+) -> list[StreamColumn]:
+    """Return all columns: those of plugins before the last, which takes what is left."""
+    return [*own[:-1], *brought, own[-1]]
+
+
+def _column(
+    id: str,
+    width: int | Callable[[int], int],
+    priority: int,
+    show: Callable[[StreamRow], Span],
+    sort_key: Callable[[StreamRow], Any],
+    title: str = "",
+) -> StreamColumn:
+    return Column(title or id.upper(), width, priority, show, id=id, sort_key=sort_key)
+
+
+def _numbers(
+    id: str,
+    width: int,
+    priority: int,
+    show: Callable[[StreamRow], str | Span],
+    value: Callable[[StreamRow], float | None],
+    title: str = "",
+) -> StreamColumn:
+    """Return a column of figures: to the right, the largest first, what is unknown last."""
+
+    def shown(row: StreamRow) -> Span:
+        found = show(row)
+        if isinstance(found, Span):
+            return found
+        style = "text" if row.is_active else "muted"
+        return Span("" if found == wording.NOTHING else found, style)
+
+    def sort_key(row: StreamRow) -> float:
+        found = value(row)
+        return -1 if found is None else found
+
+    return Column(
+        title or id.upper(),
+        width,
+        priority,
+        shown,
+        "right",
+        id=id,
+        sort_key=sort_key,
+        is_descending_first=True,
+    )
+
+
+def _attempt(row: StreamRow) -> Span:
+    return Span(f"#{row.attempt}" if row.attempt > 1 else "", "state.recovering")
+
+
+def files_changed(row: StreamRow) -> str:
+    """Return how many files it has changed; a figure that git has not confirmed is marked."""
+    if row.files_are_estimated:
+        return f"~{row.files or 0}"
+    return str(row.files or wording.NOTHING)
+
+
+def _now(row: StreamRow) -> Span:
+    again = f"#{row.attempt} " if row.attempt > 1 else ""
+    style = "level.warning" if row.is_kept_waiting else "muted"
+    return Span(again + row.now, f"state.{row.state}" if row.state == "failed" else style)
