@@ -145,7 +145,7 @@ def _as_stream(stream_id: str | None) -> Client:
 
 
 def _as_host(host: Hosted, stream_id: str | None) -> Client:
-    from anabranch.engine.gateway.addresses import door_folder
+    from anabranch.engine.gateway.addresses import socket_folder
     from anabranch.engine.gateway.tokens import Tokens
 
     tokens = Tokens.of_run(host.folder)
@@ -158,7 +158,7 @@ def _as_host(host: Hosted, stream_id: str | None) -> Client:
         if not known.attempt:
             raise refusal(f"{name} has not started yet", "act as it once it runs")
         token = tokens.of_attempt(name, known.attempt)
-    return Client(str(door_folder(host.folder) / "socket"), token)
+    return Client(str(socket_folder(host.folder) / "socket"), token)
 
 
 def _unknown(host: Hosted, stream_id: str) -> Refused:

@@ -16,7 +16,7 @@ import pytest
 
 from anabranch.client import ab_stream, stub
 from anabranch.client.verbs import Question, Refused
-from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.gateway.addresses import socket_folder
 from tests.e2e.program import Program, until
 from tests.engine.knocking import Bench, plain_socket
 
@@ -197,7 +197,7 @@ def test_adopted_streams_keep_their_ways_in(program: Program) -> None:
     running.kill()
     resumed = program.begin("resume", "--headless")
     program.await_log("one", "begun")
-    until(lambda: _is_open(program), "the run's doors are open again")
+    until(lambda: _is_open(program), "the run's socket is open again")
     go.touch()
     assert resumed.wait().code == 0
     assert "served" in program.log("one")
@@ -206,7 +206,7 @@ def test_adopted_streams_keep_their_ways_in(program: Program) -> None:
 def _is_open(program: Program) -> bool:
     """Whether the host listens: it is one a moment before it does."""
     try:
-        plain_socket(str(door_folder(program.folder().path) / "socket")).close()
+        plain_socket(str(socket_folder(program.folder().path) / "socket")).close()
     except OSError:
         return False
     return True

@@ -13,7 +13,7 @@ import pytest
 
 from anabranch.client import Client
 from anabranch.config import LoadedPlan, parse_plan
-from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.gateway.addresses import socket_folder
 from tests.e2e.program import Program, until
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "coordination.md"
@@ -105,7 +105,7 @@ def operator(run: Program) -> Client:
     """Return a client with the operator's token, as somebody outside of all streams has it."""
     folder = run.folder().path
     token = (folder / "operator.token").read_text("ascii")
-    return Client(str(door_folder(folder) / "socket"), token)
+    return Client(str(socket_folder(folder) / "socket"), token)
 
 
 def join_from_outside(run: Program) -> None:

@@ -21,7 +21,7 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.locks import grant_at
 from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import socket_server, wire
-from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.gateway.addresses import socket_folder
 from anabranch.engine.gateway.rates import LONGEST_OVERDRAFT_SECONDS, SHARE, Bucket
 from anabranch.engine.gateway.tokens import Tokens
 from anabranch.errors import WorldError
@@ -259,13 +259,13 @@ def test_a_long_run_folder_gets_a_short_address_that_stays(tmp_path: Path) -> No
     """A path too long for a socket is replaced, always by the same; a planted one is not used."""
     deep = tmp_path / ("x" * 120)
     deep.mkdir(mode=0o700)
-    folder = door_folder(deep)
-    assert folder == door_folder(deep)
+    folder = socket_folder(deep)
+    assert folder == socket_folder(deep)
     assert len(os.fsencode(folder)) < 80
     folder.rmdir()
     folder.symlink_to(tmp_path)
     with pytest.raises(WorldError):
-        door_folder(deep)
+        socket_folder(deep)
     folder.unlink()
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import math
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -166,6 +168,43 @@ def test_no_way_has_a_verb_of_its_own() -> None:
         fields = set(wire.arguments(kind))
         assert set(tools[verb]["inputSchema"]["properties"]) == fields, verb
         assert set(inspect.signature(getattr(Verbs, verb)).parameters) - {"self"} == fields, verb
+
+
+@pytest.mark.parametrize("verb", wire.VERBS)
+def test_the_help_of_the_command_line_names_all_of_it(verb: str) -> None:
+    """Every command, and every option that it takes."""
+    for _, words in (table[verb] for table in (EXAMPLES, NOT_TOGETHER) if verb in table):
+        command = " ".join(words[:2]) if words[0] == "state" else words[0]
+        options = {word for word in words if word.startswith("--")} - {"--dependencies"}
+        assert re.search(rf"(^|\s){command}(\s|$)", ab_words.USAGE), command
+        assert [option for option in options if option not in ab_words.USAGE] == []
+
+
+def test_a_tool_promises_no_more_than_its_call_takes() -> None:
+    """Types are the same, and a schema allows nothing that the call's own bounds refuse."""
+    kinds = [*wire.VERBS.values(), wire.Waiting]
+    _, schemas = msgspec.json.schema_components(kinds)
+    waiting = schemas["Waiting"]["properties"]
+    for tool in mcp_tools.TOOLS:
+        kind = wire.VERBS[str(tool["name"])]
+        own = waiting | schemas[kind.__name__]["properties"]
+        shown: Any = tool["inputSchema"]
+        needed = {name for name, is_needed in wire.arguments(kind).items() if is_needed}
+        assert needed >= set(shown.get("required", ())), tool["name"]
+        for name, schema in shown["properties"].items():
+            takes = own[name].get("anyOf", [own[name]])[0]
+            assert _beyond(schema, takes) == {}, (tool["name"], name)
+
+
+def _beyond(schema: dict[str, Any], takes: dict[str, Any]) -> dict[str, Any]:
+    """Return what a schema allows, by keyword, that another one does not."""
+    same = ("type", "enum", "pattern", "exclusiveMinimum")
+    beyond = {word: schema.get(word) for word in same if schema.get(word) != takes.get(word)}
+    if schema.get("minimum", -1) < takes.get("minimum", -1):
+        beyond["minimum"] = schema.get("minimum")
+    if schema.get("maximum", math.inf) > takes.get("maximum", math.inf):
+        beyond["maximum"] = schema.get("maximum")
+    return beyond
 
 
 @pytest.mark.parametrize("who", ["a", "operator"])

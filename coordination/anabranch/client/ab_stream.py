@@ -172,7 +172,7 @@ def run_locked(frame: Frame, command: list[str]) -> int:
 
 
 def _keep() -> None:
-    """Keep the lock. It is no heartbeat: that this program lives says nothing of the command."""
+    """Keep the lock. It is not a heartbeat: that this program lives says nothing of the command."""
     try:
         ask("renew", {}, posix.urandom(12).hex())
     except Unreachable:

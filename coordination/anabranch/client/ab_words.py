@@ -133,7 +133,7 @@ def as_json(what: str, value: str) -> str:
     try:
         return json.dumps(json.loads(value, parse_constant=_no_constant))
     except (ValueError, RecursionError) as error:
-        raise WrongUsage(f"{what} is no JSON ({error}); a text needs quotes of its own") from None
+        raise WrongUsage(f"{what} is not JSON ({error}); a text needs quotes of its own") from None
 
 
 def _no_constant(name: str) -> None:

@@ -4,7 +4,7 @@ It carries tool calls to the engine, over the socket or else the spool, and wait
 once in one loop, so that a call that waits keeps nobody from a ping or a cancellation. It speaks
 the stateless revision, in which every request names its version, and the earlier ones that begin
 with
-``initialize``. Who calls is told by the token in the environment, never by the protocol.
+``initialize``. Who calls is known by the token in the environment, never by the protocol.
 
 Like ``ab-stream`` it imports next to nothing, because an agent starts it for every session.
 """
@@ -172,20 +172,20 @@ class Server:
             self._fail(None, Wrong(PARSE_ERROR, "the message is too large"))
         for line in lines:
             if line.strip():
-                self._hear(line)
+                self._take(line)
 
-    def _hear(self, line: bytes) -> None:
+    def _take(self, line: bytes) -> None:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError) as error:
-            self._fail(None, Wrong(PARSE_ERROR, f"this is no JSON: {error}"))
+            self._fail(None, Wrong(PARSE_ERROR, f"this is not JSON: {error}"))
             return
         if _is_deeper(message, DEEPEST_MESSAGE):
-            told = f"a message may be nested {DEEPEST_MESSAGE} deep"
-            self._fail(None, Wrong(INVALID_REQUEST, told))
+            reason = f"a message may be nested {DEEPEST_MESSAGE} deep"
+            self._fail(None, Wrong(INVALID_REQUEST, reason))
             return
         if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-            self._fail(None, Wrong(INVALID_REQUEST, "this is no JSON-RPC 2.0 message"))
+            self._fail(None, Wrong(INVALID_REQUEST, "this is not a JSON-RPC 2.0 message"))
             return
         method, key, params = message.get("method"), message.get("id"), message.get("params")
         if not isinstance(method, str):
@@ -243,11 +243,8 @@ class Server:
             raise Wrong(INVALID_REQUEST, "this id is in use")
         reserved = {"token", "verb", "i", "request", "v"} & set(arguments)
         if reserved:
-            told = {
-                "reason": f"argument {sorted(reserved)[0]!r} is unknown",
-                "error": "bad_arguments",
-            }
-            self._tell(Call(key, str(name), arguments, is_modern), _refusal(**told))
+            refusal = _refusal(f"argument {min(reserved)!r} is unknown", "bad_arguments")
+            self._tell(Call(key, str(name), arguments, is_modern), refusal)
             return
         call = Call(key, str(name), arguments, is_modern)
         meta = params.get("_meta")
@@ -331,7 +328,7 @@ def _key(key: object) -> object:
 
 
 def _bounded_wait(wait: object) -> float:
-    """Return how long a call may wait, whatever it says; what is no time is none."""
+    """Return how long a call may wait, whatever it says; not at all for what is not a time."""
     if isinstance(wait, bool) or not isinstance(wait, int | float) or not wait > 0:
         return 0.0
     return float(min(wait, LONGEST_WAIT_SECONDS))
@@ -353,7 +350,7 @@ def _is_deeper(value: object, levels: int) -> bool:
 
 
 def _reply(data: bytes) -> Message:
-    """Return the engine's reply. Raises ValueError for what is none."""
+    """Return the engine's reply. Raises ValueError for what is not one."""
     reply = json.loads(data)
     if not isinstance(reply, dict):
         raise ValueError("the reply is not an object")

@@ -283,14 +283,14 @@ INSTRUCTIONS = (
 def in_words(tool: str, arguments: "dict[str, object]", reply: "dict[str, object]") -> str:
     """Say what a reply means and what to do now."""
     outcome = str(reply.get("outcome", ""))
-    words = _told(tool, arguments, reply, outcome)
+    words = _outcome_in_words(tool, arguments, reply, outcome)
     waiting = reply.get("messages_waiting")
     if waiting and tool != "inbox":
         words += f" {waiting} message(s) wait for you: call inbox."
     return words
 
 
-def _told(
+def _outcome_in_words(
     tool: str, arguments: "dict[str, object]", reply: "dict[str, object]", outcome: str
 ) -> str:
     path = arguments.get("path", "the path")

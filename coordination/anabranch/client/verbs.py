@@ -169,7 +169,7 @@ class Verbs(Generic[T]):
         return self._ask("unlock", path=path, fence=fence)
 
     def renew(self) -> T:
-        """Keep what is locked. It is no heartbeat: it says nothing about how the stream gets on."""
+        """Keep what is locked. It is not a heartbeat: it does not say how the stream gets on."""
         return self._ask("renew")
 
     def locks(self) -> T:

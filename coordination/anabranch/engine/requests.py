@@ -211,12 +211,12 @@ def _pass_on(path: Path, done: Future[Refusal | None]) -> None:
 
 def answer(request: Path, refusal: Refusal | None) -> None:
     """Answer a request and take it away; who gets no answer gives up by itself."""
-    told = Answer()
+    given = Answer()
     if refusal is not None:
-        told = Answer(refusal.reason, refusal.hint, isinstance(refusal, Postponed))
+        given = Answer(refusal.reason, refusal.hint, isinstance(refusal, Postponed))
     with contextlib.suppress(OSError):
         request.unlink(missing_ok=True)  # first, as that may give room for the answer
-        replace_whole(request.with_suffix(".answer"), msgspec.json.encode(told))
+        replace_whole(request.with_suffix(".answer"), msgspec.json.encode(given))
 
 
 def await_answer(path: Path, timeout_seconds: float) -> Answer | None:
@@ -224,11 +224,11 @@ def await_answer(path: Path, timeout_seconds: float) -> Answer | None:
     deadline = time.monotonic() + timeout_seconds
     while time.monotonic() < deadline:
         try:
-            told = read_if_there(path, LARGEST_ANSWER_BYTES)
-            if told is None:
+            content = read_if_there(path, LARGEST_ANSWER_BYTES)
+            if content is None:
                 time.sleep(0.02)
                 continue
-            found = msgspec.json.decode(told, type=Answer)
+            found = msgspec.json.decode(content, type=Answer)
         except (OSError, *UNDECODABLE) as error:
             found = Answer(f"the answer cannot be read: {error}", "anabranch status tells the rest")
         with contextlib.suppress(OSError):

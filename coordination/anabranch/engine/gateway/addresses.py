@@ -20,10 +20,9 @@ from anabranch.plain_files import read_if_there
 
 LONGEST_FOLDER = 85
 LONGEST_NOTE_BYTES = 4096
-_NOTE = "doors"
 
 
-def door_folder(run_folder: Path) -> Path:
+def socket_folder(run_folder: Path) -> Path:
     """Return the private folder for a run's sockets, having made it. Raises WorldError."""
     own = run_folder / "doors"
     try:

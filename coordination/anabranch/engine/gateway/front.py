@@ -1,4 +1,4 @@
-"""The gateway of one run: its transports, its endpoint, and what a stream is told about them."""
+"""The gateway of one run: its transports, its endpoint, and what a stream has to know of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inputs import Input
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
-from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.gateway.addresses import socket_folder
 from anabranch.engine.gateway.endpoint import Endpoint, Reply
 from anabranch.engine.gateway.notify_socket import NotifySockets
 from anabranch.engine.gateway.outside import joined_environment
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class Gateway:
-    """Opens the doors of a run. Lives in the engine's event loop.
+    """Opens the transports of a run. Lives in the engine's event loop.
 
     Args:
         folder: the run's folder.
@@ -52,14 +52,14 @@ class Gateway:
         self.endpoint = Endpoint(
             Tokens.of_run(folder.path), state, post, now, partial(joined_environment, folder)
         )
-        self._doors = door_folder(folder.path)
-        self._socket = SocketServer(self.endpoint, self._doors / "socket")
+        self._sockets = socket_folder(folder.path)
+        self._socket = SocketServer(self.endpoint, self._sockets / "socket")
         self._spools = Spools(self.endpoint)
-        self._notify = NotifySockets(self._doors, self.endpoint.heartbeat)
+        self._notify = NotifySockets(self._sockets, self.endpoint.heartbeat)
         self._bin = folder.path / "bin"
 
     async def open(self) -> None:
-        """Open every door; those of streams that run already, too. Raises OSError."""
+        """Open every transport, also for streams that run already. Raises OSError."""
         write_stubs(self._bin)
         self.endpoint.open()
         await self._socket.open()
@@ -67,17 +67,17 @@ class Gateway:
         for stream in self._state().streams.values():
             if stream.phase in LIVE:
                 with machine_errors():
-                    self._open_doors_of(stream.id, stream.attempt)
+                    self._listen_to(stream.id, stream.attempt)
 
     async def close(self) -> None:
-        """Close every door; what waits in spools is found by the next host."""
+        """Close every transport; what waits in spools is found by the next host."""
         await self._socket.close()
         self._spools.close()
         self._notify.close()
         self.endpoint.close()
-        if self._doors.parent != self._folder.path:
+        if self._sockets.parent != self._folder.path:
             with contextlib.suppress(OSError):
-                self._doors.rmdir()
+                self._sockets.rmdir()
 
     def spent(self, given: Sequence[Input], seconds: Mapping[int, float]) -> None:
         """Count what decisions have cost, by their place in a turn, against who asked for them."""
@@ -99,14 +99,14 @@ class Gateway:
         for stream in {r.event.stream for r in records if isinstance(r.event, StreamEvent)}:
             known = state.streams.get(stream)
             if known is not None and known.phase not in LIVE:
-                self._close_doors_of(stream)
+                self._forget(stream)
 
     def environment(self, stream: StreamId, attempt: Attempt, path: str) -> dict[str, str]:
-        """Return what an attempt is told, and open the doors that are its own.
+        """Return what an attempt has to know, and open the sockets and folders that are its own.
 
         ``path`` is the PATH it would have; the engine's commands are put before it. Raises OSError.
         """
-        spool = self._open_doors_of(stream, attempt)
+        spool = self._listen_to(stream, attempt)
         return {
             "ANABRANCH_TOKEN": self.endpoint.tokens.of_attempt(stream, attempt),
             "ANABRANCH_SOCKET": str(self._socket.path),
@@ -115,9 +115,9 @@ class Gateway:
             "PATH": f"{self._bin}:{path}" if path else str(self._bin),
         }
 
-    # --- one attempt's own doors ----------------------------------------------------------------
+    # --- one attempt -----------------------------------------------------------------------------
 
-    def _open_doors_of(self, stream: StreamId, attempt: Attempt) -> SpoolFolder | None:
+    def _listen_to(self, stream: StreamId, attempt: Attempt) -> SpoolFolder | None:
         """Listen for one attempt; return its spool, if there is room for one."""
         owner = Caller(stream, attempt)
         self._notify.add(owner)
@@ -134,7 +134,7 @@ class Gateway:
         self._spools.add(owner, folder)
         return folder
 
-    def _close_doors_of(self, stream: StreamId) -> None:
+    def _forget(self, stream: StreamId) -> None:
         self._notify.drop(stream)
         self._spools.drop(stream)
         self.endpoint.forget(stream)

@@ -1,4 +1,4 @@
-"""The door for daemons: ``sd_notify`` datagrams, as they are sent to systemd.
+"""The transport for daemons: ``sd_notify`` datagrams, as they are sent to systemd.
 
 Each attempt has a socket of its own, which says who it is even when the sender is gone by the time
 the datagram is read. ``READY=1``, ``WATCHDOG=1`` and ``STATUS=text`` count as heartbeats.
@@ -88,12 +88,12 @@ class NotifySockets:
                 self._take(owner, data)
 
     def _take(self, owner: Caller, data: bytes) -> None:
-        said = dict(line.partition(b"=")[::2] for line in data.split(b"\n"))
-        status = said.get(b"STATUS")
-        if status is None and not {b"READY", b"WATCHDOG"} & said.keys():
+        fields = dict(line.partition(b"=")[::2] for line in data.split(b"\n"))
+        status = fields.get(b"STATUS")
+        if status is None and not {b"READY", b"WATCHDOG"} & fields.keys():
             return
-        words = None if status is None else status.decode("utf-8", "replace")[:LONGEST_STATUS]
-        self._heartbeat(owner, words)
+        text = None if status is None else status.decode("utf-8", "replace")[:LONGEST_STATUS]
+        self._heartbeat(owner, text)
 
 
 def _sender(extras: list[tuple[int, int, bytes]]) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from anabranch.core.ids import Attempt, StreamId
-from anabranch.engine.gateway.addresses import door_folder
+from anabranch.engine.gateway.addresses import socket_folder
 from anabranch.engine.gateway.tokens import Tokens
 from anabranch.errors import WorldError
 from anabranch.paths import RunFolder
@@ -19,7 +19,7 @@ def operators_environment(folder: RunFolder) -> dict[str, str]:
     """Return what a program needs to speak to a run as its operator. Raises WorldError."""
     return {
         "ANABRANCH_RUN": folder.run,
-        "ANABRANCH_SOCKET": str(door_folder(folder.path) / "socket"),
+        "ANABRANCH_SOCKET": str(socket_folder(folder.path) / "socket"),
         "ANABRANCH_TOKEN": Tokens.of_run(folder.path).operator(),
     }
 

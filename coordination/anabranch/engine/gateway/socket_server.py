@@ -1,4 +1,4 @@
-"""The door for programs that can open a socket: JSON lines on a unix stream socket.
+"""The transport for programs that can open a socket: JSON lines on a unix stream socket.
 
 Whoever connects is a stream, and so is hostile: frames, connections, unread replies and slow
 senders are all bounded, and a connection that goes too far is closed with a sentence that says why.

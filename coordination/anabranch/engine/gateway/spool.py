@@ -1,4 +1,4 @@
-"""The door for programs that may open no socket: files in a folder of the workspace.
+"""The transport for programs that may not open a socket: files in a folder of the workspace.
 
 A program writes ``NAME.request`` (under another name first, then renamed) and waits for
 ``NAME.answer``. The name makes the request idempotent, and a request stays until it is answered, so

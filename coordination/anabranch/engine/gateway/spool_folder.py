@@ -67,7 +67,7 @@ class SpoolFolder:
             os.close(ignore)
 
     def remove(self) -> None:
-        """Take the folder away: what a stream left here is no work. A missing one is no error."""
+        """Take the folder away, if it is there: what a stream left here is not its work."""
         with contextlib.suppress(OSError):
             parent = self._descend(self.parts[:-1])
             try:

@@ -1,9 +1,9 @@
-"""Calls that wait: who is to be told when a queued call is settled, and what if nobody comes back.
+"""Calls that wait: who gets the answer when a queued call is settled, and what if nobody comes.
 
 A call that waits has a ticket, the number of its queue event. The engine answers it a second time
 when it is granted or refused; that answer goes to everybody who waits under the ticket. When time
 is up or the connection closes, the ticket stays for a grace, so that asking again goes on with the
-same wait. What nobody asks for any more is given up; what was granted and never told to anybody is
+same wait. What nobody asks for any more is given up; what was granted without anybody knowing is
 given back. The queues themselves are in the journal: a new host finds the waits of the last one.
 """
 
@@ -24,7 +24,7 @@ Key = tuple[StreamId, str]
 
 
 class Listener:
-    """One client that waits; told once."""
+    """One client that waits; it gets one answer."""
 
     def __init__(self, wait: Wait, deliver: Deliver) -> None:
         self.wait = wait
@@ -32,7 +32,7 @@ class Listener:
         self.timer: asyncio.TimerHandle | None = None
 
     def finish(self, answer: Answer) -> None:
-        """Tell it, unless it was told or has left."""
+        """Give it its answer, unless it had one or has left."""
         deliver, self._deliver = self._deliver, None
         if self.timer is not None:
             self.timer.cancel()
@@ -53,7 +53,7 @@ class Wait:
         self.caller = caller
         self.requests = {request}
         self.answer = answer
-        self.is_told = False
+        self.is_known = False
         self.listeners: list[Listener] = []
         self.grace: asyncio.TimerHandle | None = None
         self._tickets = tickets
@@ -112,10 +112,10 @@ class Tickets:
         return wait
 
     def listen(self, wait: Wait, seconds: float, deliver: Deliver) -> Listener:
-        """Let a client wait; it is told when the call is settled or its time is up."""
+        """Let a client wait; it is answered when the call is settled or its time is up."""
         listener = Listener(wait, deliver)
         if wait.is_settled:
-            wait.is_told = True
+            wait.is_known = True
             listener.finish(wait.answer)
             return listener
         if wait.grace is not None:
@@ -127,7 +127,7 @@ class Tickets:
         return listener
 
     def settle(self, key: Key, answer: Answer) -> None:
-        """A call has a new answer: if that is no longer to wait, everybody who waits is told."""
+        """A call has a new answer: if that is no longer to wait, everybody who waits gets it."""
         wait = self._by_key.get(key)
         if wait is None:
             return
@@ -135,17 +135,17 @@ class Tickets:
         if is_waiting(answer):
             return
         listeners, wait.listeners = wait.listeners, []
-        wait.is_told = wait.is_told or bool(listeners)
+        wait.is_known = wait.is_known or bool(listeners)
         for listener in listeners:
             listener.finish(wait.answer)
         self.start_grace(wait)
 
     def claim(self, caller: Caller, answer: Answer) -> None:
-        """A caller was told of a grant by another request than the one that waited for it."""
+        """A caller got a grant by another request than the one that waited for it."""
         fence = answer.facts.get("fence")
         for wait in self._by_key.values() if fence is not None else ():
             if wait.caller == caller and wait.answer.facts.get("fence") == fence:
-                wait.is_told = True
+                wait.is_known = True
 
     def knows(self, key: Key) -> bool:
         """Say whether somebody waits, or lately waited, under this request."""
@@ -177,5 +177,5 @@ class Tickets:
         self._counts[wait.caller] -= 1
         if not self._counts[wait.caller]:
             del self._counts[wait.caller]
-        if not wait.is_settled or not wait.is_told:
+        if not wait.is_settled or not wait.is_known:
             self._give_up(wait)

@@ -120,7 +120,7 @@ class BadFrame(Exception):
         self.i = i
 
     def answer(self) -> Answer:
-        """Return what the asker is told."""
+        """Return the answer that says so."""
         return Answer("refused", {"error": self.code, "reason": self.reason, "hint": self.hint})
 
 
@@ -133,7 +133,7 @@ def decode(frame: bytes) -> Request:
     except RecursionError:
         raise BadFrame("bad_json", f"JSON may be nested {DEEPEST_JSON} deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadFrame("bad_json", f"this is no JSON: {error}") from None
+        raise BadFrame("bad_json", f"this is not JSON: {error}") from None
     if not isinstance(raw, dict):
         raise BadFrame("bad_json", "a frame is a JSON object", 'for example {"verb":"heartbeat"}')
     i = raw.pop("i", None)
