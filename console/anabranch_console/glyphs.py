@@ -158,6 +158,21 @@ NERD = replace(
     levels={"info": "·", "good": "\uf00c", "warning": "\uf071", "error": "\uf00d"},
 )
 
+COLOURS = {
+    "succeeded": "green",
+    "converged": "green",
+    "running": "cyan",
+    "starting": "cyan",
+    "failed": "red",
+    "needs_operator": "yellow",
+    "quarantined": "yellow",
+    "recovering": "yellow",
+    "stalled": "yellow",
+    "interrupted": "yellow",
+    "stopped": "yellow",
+}
+"""The colours of states where no theme says them: in lines on a terminal."""
+
 SETS = {"unicode": UNICODE, "ascii": ASCII, "nerd": NERD}
 
 

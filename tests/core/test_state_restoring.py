@@ -12,7 +12,6 @@ from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.calls import StateRestore
 from anabranch.core.deciding.guardian.by_hand import foretell
-from anabranch.core.folds.undoing import KEYS_TOLD, listed
 from anabranch.core.ids import StreamId
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.testing import plan_of, stream
@@ -128,13 +127,6 @@ def test_what_is_restored_is_foretold() -> None:
     assert any('k goes back from "half-done" to "good"' in step for step in told)
     assert any("stays: shared" in step for step in told)
     assert any("anabranch state restore 4 --stream a" in step for step in told)
-
-
-@pytest.mark.parametrize("extra", [0, 1, 4])
-def test_of_many_keys_the_first_are_named_and_the_rest_is_counted(extra: int) -> None:
-    keys = [f"k{n}" for n in range(KEYS_TOLD + extra)]
-    more = f" and {extra} more" if extra else ""
-    assert listed(keys) == ", ".join(keys[:KEYS_TOLD]) + more
 
 
 def test_a_restore_is_undone_by_restoring_the_version_before_it() -> None:

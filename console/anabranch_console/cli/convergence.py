@@ -15,6 +15,7 @@ from anabranch.core.views.projections import (
     sync_status,
     wall_time,
 )
+from anabranch.core.wording import listing
 from anabranch_console.cli.output import json_option, print_json, print_table, run_argument, shown
 from anabranch_console.cli.reading import found_run
 
@@ -39,7 +40,7 @@ def command(run: str | None, as_json: bool) -> None:
                 point["state"],
                 point["point"],
                 point["type"],
-                *(_names(point[part]) for part in _PARTS),
+                *(listing(point[part]) or "-" for part in _PARTS),
             ]
             for point in points
         ],
@@ -89,9 +90,3 @@ def _tell_more(point: dict[str, Any]) -> None:
         between = " and ".join(conflict["streams"])
         where = shown(", ".join(conflict["paths"]))
         click.echo(f"{point['point']}: conflict between {between} in {where}")
-
-
-def _names(streams: list[str]) -> str:
-    if len(streams) <= 4:
-        return ", ".join(streams) or "-"
-    return f"{', '.join(streams[:3])} and {len(streams) - 3} more"

@@ -11,7 +11,7 @@ import click
 
 from anabranch import exit_codes
 from anabranch.core.ids import StreamId
-from anabranch.core.wording import counted
+from anabranch.core.wording import counted, duration
 from anabranch.drilling.drill import DrillReport, run_drill
 from anabranch.drilling.faults import Fault, FaultKind, check_faults, usual_faults
 from anabranch.drilling.findings import Finding
@@ -22,7 +22,7 @@ from anabranch_console.cli.hosting import exit_code, finish
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.interrupting import polite_ends
 from anabranch_console.cli.main import here
-from anabranch_console.cli.output import duration, json_option, print_json, say, shown
+from anabranch_console.cli.output import json_option, print_json, say, shown
 from anabranch_console.cli.planning import DEFAULT_PLAN, read_plan, valid_plan
 from anabranch_console.cli.progress import Progress
 

@@ -9,9 +9,10 @@ import click
 from anabranch.core.events import Recorded
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import event_line
+from anabranch.core.wording import duration
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.runs import records_of
-from anabranch_console.cli.output import duration, print_json_line, run_argument, shown
+from anabranch_console.cli.output import print_json_line, run_argument, shown
 from anabranch_console.cli.reading import found_run, known_streams
 
 FOLLOW_SECONDS = 0.2

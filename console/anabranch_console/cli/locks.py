@@ -8,15 +8,9 @@ import click
 
 from anabranch.core.model.state import State
 from anabranch.core.views.locks import locks_told
+from anabranch.core.wording import duration
 from anabranch.engine.runs import FoundRun
-from anabranch_console.cli.output import (
-    duration,
-    json_option,
-    print_json,
-    print_table,
-    run_argument,
-    shown,
-)
+from anabranch_console.cli.output import json_option, print_json, print_table, run_argument, shown
 from anabranch_console.cli.reading import found_run, last_moment
 
 

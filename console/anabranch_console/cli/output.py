@@ -9,57 +9,11 @@ import click
 
 from anabranch.hostile_text import escape_for_terminal, json_text
 from anabranch_console.cli.terminal import is_screen, speaks_utf8, wants_colour
+from anabranch_console.glyphs import ASCII, COLOURS, UNICODE
 from anabranch_console.lines import cut_right, fit, text_cells
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON (schema 1).")
 run_argument = click.argument("run", required=False)
-
-_STATE_COLOURS = {
-    "succeeded": "green",
-    "converged": "green",
-    "running": "cyan",
-    "starting": "cyan",
-    "failed": "red",
-    "needs_operator": "yellow",
-    "quarantined": "yellow",
-    "recovering": "yellow",
-    "stalled": "yellow",
-    "interrupted": "yellow",
-    "stopped": "yellow",
-}
-GLYPHS = {
-    "waiting": "·",
-    "queued": "○",
-    "starting": "◌",
-    "running": "●",
-    "recovering": "↻",
-    "stalled": "◐",
-    "succeeded": "✓",
-    "converged": "✓",
-    "failed": "✗",
-    "skipped": "−",
-    "quarantined": "≠",
-    "stopped": "■",
-    "interrupted": "◐",
-    "needs_operator": "!",
-}
-_PLAIN_GLYPHS = {
-    "waiting": ".",
-    "queued": "o",
-    "starting": ":",
-    "running": "*",
-    "recovering": "~",
-    "stalled": "?",
-    "succeeded": "+",
-    "converged": "+",
-    "failed": "x",
-    "skipped": "-",
-    "quarantined": "#",
-    "stopped": "=",
-    "interrupted": "?",
-    "needs_operator": "!",
-}
-
 
 COLUMN_CELLS = 120
 
@@ -81,12 +35,12 @@ def print_json_line(value: Any) -> None:
 
 def glyph(state: str, stream: Any = None) -> str:
     """Return a state's sign, in what a stream (stdout by default) can show."""
-    return (GLYPHS if speaks_utf8(stream) else _PLAIN_GLYPHS).get(state, " ")
+    return (UNICODE if speaks_utf8(stream) else ASCII).states.get(state, " ")
 
 
 def paint(text: str, state: str, stream: Any = None) -> str:
     """Return text in the colour of a state, if colours are wanted."""
-    colour = _STATE_COLOURS.get(state)
+    colour = COLOURS.get(state)
     return click.style(text, fg=colour) if colour and wants_colour(stream) else text
 
 
@@ -114,15 +68,3 @@ def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], state_column
             cells[state_column] = paint(cells[state_column], row[state_column].split(" ")[-1])
         line = "  ".join(cells).rstrip()
         click.echo(click.style(line, bold=True) if not number and wants_colour() else line)
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds in a short form: 0.4s, 12s, 3m04s, 2h05m."""
-    if seconds is None:
-        return "-"
-    if seconds < 10:
-        return f"{seconds:.1f}s"
-    if seconds < 60:
-        return f"{seconds:.0f}s"
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"

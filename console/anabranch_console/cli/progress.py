@@ -10,18 +10,17 @@ from anabranch.core import events as ev
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.views.plugin_faults import fault_of
-from anabranch.core.wording import counted
+from anabranch.core.wording import counted, duration, flood
 from anabranch.engine.host import RunHost
 from anabranch.engine.log_reading import read_tail
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.paths import RunFolder
-from anabranch_console.cli.output import duration, glyph, paint, say, shown
+from anabranch_console.cli.output import glyph, paint, say, shown
 from anabranch_console.cli.report_text import report_lines
 from anabranch_console.presenters import (
     conflict_events,
     coordination_events,
     guardian_events,
-    wording,
 )
 
 NAME_WIDTH_MAX = 24
@@ -93,7 +92,7 @@ class Progress:
             case ev.StreamBlocked():
                 return event.stream, "needs_operator", event.reason
             case ev.OutputCut():
-                return event.stream, "recovering", wording.flood(event.left_out_bytes)
+                return event.stream, "recovering", flood(event.left_out_bytes)
             case ev.StreamHeld():
                 return event.stream, "stalled", f"held: {event.reason}"
             case ev.StreamLetGo():

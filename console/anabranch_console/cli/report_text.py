@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from anabranch_console.cli.output import duration, glyph, paint, shown
+from anabranch.core.wording import duration
+from anabranch_console.cli.output import glyph, paint, shown
 
 Report = dict[str, Any]
 

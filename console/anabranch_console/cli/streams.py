@@ -16,14 +16,8 @@ from anabranch.core.views.projections import (
     stream_status,
     wall_time,
 )
-from anabranch_console.cli.output import (
-    duration,
-    glyph,
-    json_option,
-    print_json,
-    print_table,
-    run_argument,
-)
+from anabranch.core.wording import duration
+from anabranch_console.cli.output import glyph, json_option, print_json, print_table, run_argument
 from anabranch_console.cli.reading import found_run, last_moment
 
 

@@ -11,6 +11,7 @@ from anabranch.core.events import Resolution
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import HandBack, ResolveConflict, TellConflict
 from anabranch.core.views.conflicts import undecided
+from anabranch.core.wording import listing
 from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
 from anabranch_console.lines import Line, Span, wrap
@@ -26,7 +27,7 @@ from anabranch_console.presenters.conflict_lines import (
     decision_detail,
 )
 from anabranch_console.presenters.consequences import of_deciding
-from anabranch_console.presenters.wording import listing, safe
+from anabranch_console.presenters.wording import safe
 from anabranch_console.run_model import RunModel
 from anabranch_console.screens.dialogs import Choice
 from anabranch_console.steering import Steering

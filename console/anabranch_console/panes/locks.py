@@ -8,6 +8,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.inputs import AllowViolation
 from anabranch.core.model.locks import Entry, LockTable, shown
 from anabranch.core.views.locks import waits_across
+from anabranch.core.wording import listing
 from anabranch_console import operator_calls
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.grid_pane import GridPane
@@ -21,7 +22,7 @@ from anabranch_console.presenters.lock_lines import (
     lock_rows,
     lock_text,
 )
-from anabranch_console.presenters.wording import listing, safe
+from anabranch_console.presenters.wording import safe
 from anabranch_console.run_model import RunModel
 from anabranch_console.steering import Steering
 from anabranch_console.verbs import Verb

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.messages import OPERATOR, Mailboxes, Message
+from anabranch.core.wording import counted
 from anabranch_console import operator_calls
 from anabranch_console.lines import Line, Span
 from anabranch_console.panes.grid_pane import GridPane
@@ -18,7 +19,6 @@ from anabranch_console.presenters.message_lines import (
     message_text,
     waits_for_operator,
 )
-from anabranch_console.presenters.wording import count
 from anabranch_console.run_model import RunModel
 from anabranch_console.steering import Steering
 from anabranch_console.typed_numbers import whole_number
@@ -61,7 +61,9 @@ class MessagesPane(GridPane[Message]):
         dot = f" {self.glyphs.separator} "
         told = [Span(f"{dot}{waiting} waiting", "text")] if waiting else []
         return (
-            (*told, Span(f"{dot}{count(dead, 'dead letter')}", "level.error")) if dead else (*told,)
+            (*told, Span(f"{dot}{counted(dead, 'dead letter')}", "level.error"))
+            if dead
+            else (*told,)
         )
 
     def detail_title(self, row: Message | None) -> Line:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from anabranch.core.model.resources import CPU, MEMORY
-from anabranch_console.presenters import wording
+from anabranch_console.presenters.wording import memory
 
 
 def amount(name: str, value: float) -> str:
     """Return an amount with its unit: ``512M``, ``1.5``."""
-    return wording.memory(int(value * 2**20)) if name == MEMORY else f"{value:g}"
+    return memory(int(value * 2**20)) if name == MEMORY else f"{value:g}"
 
 
 def amounts_text(amounts: Mapping[str, float]) -> str:

@@ -7,14 +7,14 @@ from difflib import SequenceMatcher
 
 import msgspec
 
+from anabranch.core import wording
 from anabranch.core.model.messages import OPERATOR_NAME
 from anabranch.core.model.sharing import Change
 from anabranch.core.model.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import Column
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import safe, wall_clock
 
 SHORT_CELLS = 400
 MOST_DIFF_LINES = 600
@@ -27,7 +27,7 @@ def change_columns(wall: Callable[[], float]) -> list[Column[Change]]:
     """Return the columns of the change log; ``wall`` tells when the run began."""
     return [
         Column("VERSION", 7, 100, lambda c: Span(str(c.version), "accent"), "right"),
-        Column("TIME", 8, 50, lambda c: Span(wording.wall_clock(wall(), c.at), "muted")),
+        Column("TIME", 8, 50, lambda c: Span(wall_clock(wall(), c.at), "muted")),
         Column("WHO", 14, 60, lambda c: Span(safe(c.stream or OPERATOR_NAME), "text")),
         Column("KEY", 18, 90, lambda c: Span(safe(c.key), "strong"), is_path=True),
         Column("BEFORE → AFTER", 0, 80, before_and_after),
@@ -86,7 +86,7 @@ def _short(text: str, cells: int = SHORT_CELLS) -> str:
 
 def change_detail(state: State, change: Change, glyphs: Glyphs, cells: int) -> list[Line]:
     """Return who changed what, the difference line by line, and the whole state it led to."""
-    at = wording.wall_clock(state.started_wall, change.at)
+    at = wall_clock(state.started_wall, change.at)
     dot = f" {glyphs.separator} "
     lines: list[Line] = [
         (Span(f"version {change.version}", "title"), Span(f"{dot}{safe(change.key)}", "strong")),
@@ -137,7 +137,7 @@ def _whole(state: State, change: Change) -> list[Line]:
         return [(), (Span("this version is not kept any more", "muted"),)]
     keys = sorted(version.values)
     changed = {c.key for c in version.changes}
-    told = wording.count(len(keys), "key")
+    told = wording.counted(len(keys), "key")
     lines: list[Line] = [(), (Span(f"The whole state  {told}", "title"),)]
     for key in keys[:MOST_KEYS]:
         style = "level.good" if key in changed else "text"

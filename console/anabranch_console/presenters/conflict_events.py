@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch.core import events as ev
-from anabranch_console.presenters import wording
+from anabranch.core import wording
 
 WARNINGS = (ev.ConflictForeseen, ev.ConflictHandedBack, ev.ResolverStarted)
 GOOD = (ev.ConflictCleared, ev.ConflictResolved)
@@ -36,5 +36,5 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.ConflictResolved: _resolved,
     ev.ConflictHandedBack: lambda e: f"{_paths(e.conflict.paths)}: {e.reason}",
     ev.ResolverStarted: _resolver,
-    ev.ResolverEnded: lambda e: f"{e.reason}; {wording.count(e.resolved, 'path')} settled",
+    ev.ResolverEnded: lambda e: f"{e.reason}; {wording.counted(e.resolved, 'path')} settled",
 }

@@ -8,15 +8,15 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from anabranch.core import events as ev
+from anabranch.core import wording
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views.conflicts import in_order, key_of, open_conflicts, resolution_of
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, fit, hang, hard_wrap, line_cells, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.side_diff import DiffLine, count_lines, diff_texts, is_binary
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import safe, wall_clock
 
 if TYPE_CHECKING:
     from anabranch.engine.settling import SideTexts
@@ -114,7 +114,7 @@ def decision_detail(row: ConflictRow, started_wall: float, cells: int) -> list[L
     facts = [
         ("decided", told),
         ("by", f"the {row.decided.event.by}"),
-        ("at", wording.wall_clock(started_wall, row.decided.at)),
+        ("at", wall_clock(started_wall, row.decided.at)),
         ("where", _where(row).text.removeprefix("at ")),
         ("holds", "wherever the same versions meet again in this run"),
     ]
@@ -194,7 +194,7 @@ def _told(row: ConflictRow, cells: int) -> list[Line]:
 
 def _side(name: str, whose: str, text: bytes | None) -> Line:
     is_text = text is not None and not is_binary(text)
-    size = f"  {wording.count(count_lines(text), 'line')}" if text and is_text else ""
+    size = f"  {wording.counted(count_lines(text), 'line')}" if text and is_text else ""
     return (Span(name, "title"), Span(f"  {safe(whose)}", "accent"), Span(size, "muted"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import Entry, Violation, shown
@@ -14,10 +15,9 @@ from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.streams import comes_back_with
 from anabranch.core.views.waiting import Wait, called_waits_for, keeps_waiting
 from anabranch_console.lines import Line, Span, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.conflict_lines import ConflictRow
 from anabranch_console.presenters.stream_row import elapsed
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import clock, safe
 
 _LABEL_CELLS = 9
 _READABLE_CELLS = 64
@@ -35,8 +35,8 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
     """Return what stopping some streams would do."""
     chosen = [state.streams[s] for s in streams]
     running = [s for s in chosen if s.phase is Phase.RUNNING]
-    grace = wording.seconds_spent(state.plan.stop_grace_seconds)
-    stops = [f"{s.id} (pid {s.pid}, {wording.clock(elapsed(s, now))})" for s in running]
+    grace = wording.length(state.plan.stop_grace_seconds, 1)
+    stops = [f"{s.id} (pid {s.pid}, {clock(elapsed(s, now))})" for s in running]
     told = wording.listing(stops, 3) if stops else "nothing that runs; it will not start"
     waiting = [str(s) for s in skipped_without(state, streams)]
     freed = [
@@ -86,7 +86,7 @@ def of_stopping_the_run(state: State) -> Consequences:
             _line("ends", f"{len(running)} running: {wording.listing(running, 4)}"),
             _line(
                 "skips",
-                wording.count(waiting, "stream that has", "streams that have") + " not started",
+                wording.counted(waiting, "stream that has", "streams that have") + " not started",
             ),
             _line("keeps", "every workspace, log and result; nothing is merged"),
             _line("undo", f"anabranch resume {state.run}"),
@@ -130,7 +130,7 @@ def of_hosting(state: State) -> Consequences:
         "Nobody hosts this run: host it here?",
         (
             _line("goes on", "what lives is adopted, what is left is run"),
-            _line("streams", f"{wording.count(living, 'stream')} at work when it was left"),
+            _line("streams", f"{wording.counted(living, 'stream')} at work when it was left"),
             _line("then", "what you asked for is done"),
             _line("undo", "q leaves; the streams run on"),
         ),
@@ -187,7 +187,7 @@ def of_allowing(found: Sequence[Violation]) -> Consequences:
     """Return what letting violations be merged would do."""
     writes = [f"{v.stream}: {v.path}" for v in found]
     return Consequences(
-        f"Let {wording.count(len(found), 'violation')} be merged?",
+        f"Let {wording.counted(len(found), 'violation')} be merged?",
         (
             _line("writes", wording.listing(writes, 3)),
             _line("then", "points that were kept back by them go on"),

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from anabranch.core import events as ev
+from anabranch.core import wording
 from anabranch.core.json_values import text_of
 from anabranch.core.model.locks import shown
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.amounts import amounts_text
 
 WARNINGS = (ev.LockWithdrawn, ev.LockExpired, ev.LeaseDoubted, ev.ResourcesExceeded, ev.MessageDied)
@@ -51,7 +51,7 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ),
     ev.StateSynced: lambda e: f"version {e.version}: {e.reason}",
     ev.MessageSent: _said,
-    ev.MessageDelivered: lambda e: wording.count(len(e.messages), "message"),
+    ev.MessageDelivered: lambda e: wording.counted(len(e.messages), "message"),
     ev.MessageAcknowledged: lambda e: f"message {e.message}",
     ev.MessageDied: lambda e: f"{wording.listing([str(m) for m in e.messages])}: {e.reason}",
     ev.MessageRequeued: lambda e: f"message {e.message} to {wording.listing(list(e.to))}",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.views.conflicts import open_conflicts
 from anabranch.core.views.projections import is_plain_folder, run_state
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span, line_cells, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.header import RUN_WORDS
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import clock, safe
 
 
 def ending_lines(state: State, glyphs: Glyphs, cells: int) -> list[Line]:
@@ -51,14 +51,14 @@ def _not_approved(state: State) -> str:
 
 def _what(state: State) -> str:
     final = state.points[FINAL_POINT]
-    took = f"after {wording.clock(state.ended_at)}"
+    took = f"after {clock(state.ended_at)}"
     if state.phase is RunPhase.CONVERGED and final.commit and final.merged:
-        merged = wording.count(len(final.merged), "stream")
+        merged = wording.counted(len(final.merged), "stream")
         if is_plain_folder(state):
             return f"{merged} merged {took}"
         return f"{merged} merged into anabranch/{state.run} {took}"
     succeeded = sum(1 for s in state.streams.values() if s.phase == "succeeded")
-    return f"{succeeded} of {wording.count(len(state.plan.streams), 'stream')} succeeded {took}"
+    return f"{succeeded} of {wording.counted(len(state.plan.streams), 'stream')} succeeded {took}"
 
 
 def _next_steps(state: State) -> list[Line]:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from anabranch.core import events as ev
+from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import State
 from anabranch.core.views.streams import exit_in_words
@@ -17,9 +18,8 @@ from anabranch_console.presenters import (
     conflict_events,
     coordination_events,
     guardian_events,
-    wording,
 )
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import safe, wall_clock
 
 
 class EventWords(NamedTuple):
@@ -96,7 +96,7 @@ def event_line(state: State, record: ev.Recorded, glyphs: Glyphs, subject_cells:
     words = event_words(record.event)
     style = f"level.{words.level}"
     return (
-        Span(wording.wall_clock(state.started_wall, record.at), "muted"),
+        Span(wall_clock(state.started_wall, record.at), "muted"),
         Span(f" {glyphs.level(words.level)} ", style),
         Span(fit(words.subject, subject_cells), "strong"),
         Span(" "),
@@ -109,7 +109,7 @@ def event_line(state: State, record: ev.Recorded, glyphs: Glyphs, subject_cells:
 def note_line(started_wall: float, at: float, level: str, text: str, glyphs: Glyphs) -> Line:
     """Return something the console itself has to say, as a line of the events pane."""
     return (
-        Span(wording.wall_clock(started_wall, at), "muted"),
+        Span(wall_clock(started_wall, at), "muted"),
         Span(f" {glyphs.level(level)} ", f"level.{level}"),
         Span("console ", "strong"),
         Span(safe(text), f"level.{level}"),
@@ -126,7 +126,7 @@ def _exited(event: ev.StreamExited) -> str:
     told = exit_in_words(Exit(event.exit_code, event.signal, event.error))
     extras = []
     if event.survivors_ended:
-        ended = wording.count(event.survivors_ended, "left-over process", "left-over processes")
+        ended = wording.counted(event.survivors_ended, "left-over process", "left-over processes")
         extras.append(f"{ended} ended")
     if event.lost_bytes:
         extras.append(f"{event.lost_bytes} bytes of output lost")
@@ -134,7 +134,7 @@ def _exited(event: ev.StreamExited) -> str:
 
 
 def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
-    files = wording.count(event.files_changed, "file")
+    files = wording.counted(event.files_changed, "file")
     return f"{files} in {event.commit[:10]}"
 
 
@@ -143,7 +143,7 @@ def _conflict(event: ev.ConflictFound) -> str:
 
 
 def _merged(event: ev.ConvergenceMerged) -> str:
-    told = f"{wording.count(len(event.merged), 'stream')} in {event.commit[:10]}"
+    told = f"{wording.counted(len(event.merged), 'stream')} in {event.commit[:10]}"
     return f"{told} on {event.branch}" if event.branch else told
 
 
@@ -152,7 +152,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     **conflict_events.DETAILS,
     **guardian_events.DETAILS,
     ev.RunStarted: lambda e: (
-        f"{e.plan.name}: {wording.count(len(e.plan.streams), 'stream')}, "
+        f"{e.plan.name}: {wording.counted(len(e.plan.streams), 'stream')}, "
         f"{e.plan.max_parallel} at a time"
     ),
     ev.BaseCaptured: lambda e: "; ".join(
@@ -177,7 +177,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.PartialCaptured: _captured,
     ev.ConvergenceArrived: lambda e: f"at {'the end' if e.point == FINAL_POINT else e.point}",
     ev.ConvergenceDeparted: lambda e: f"without a result: {e.reason}",
-    ev.ConvergenceStarted: lambda e: f"{wording.count(len(e.streams), 'stream')}: {e.reason}",
+    ev.ConvergenceStarted: lambda e: f"{wording.counted(len(e.streams), 'stream')}: {e.reason}",
     ev.ConvergenceMerged: _merged,
     ev.ConflictFound: _conflict,
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from anabranch.core import wording
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.views.conflicts import foreseen_with
@@ -19,9 +20,8 @@ from anabranch.core.views.waiting import (
     waits_of,
 )
 from anabranch_console.lines import Line, Span, cut_left, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.stream_row import elapsed
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import clock, safe
 
 if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals
@@ -112,7 +112,7 @@ def _now_in_words(vitals: Vitals) -> str:
     for what, at in (("output", vitals.last_output_at), ("files changed", vitals.last_change_at)):
         if at is not None:
             parts.append(f"{what} {wording.age(age + newest - at)} ago")
-    parts.append(wording.count(vitals.processes, "process", "processes"))
+    parts.append(wording.counted(vitals.processes, "process", "processes"))
     if vitals.cpu_percent is not None:
         parts.append(f"{vitals.cpu_percent:.0f} % CPU")
     return ", ".join(parts)
@@ -164,12 +164,12 @@ def _time(stream: Stream, now: float) -> str:
     for name in ("preparing", "starting", "working", "capturing"):
         seconds = getattr(spent, name) + (current if name == phase else 0.0)
         if seconds >= 0.5:
-            parts.append(f"{name} {wording.seconds_spent(seconds)}")
+            parts.append(f"{name} {wording.length(seconds, 1)}")
     total = elapsed(stream, now)
     told = ", ".join(parts)
     if total is None:
         return told or f"{stream.public_state} for {wording.age(current)}"
-    return f"{wording.clock(total)}  {told}".rstrip()
+    return f"{clock(total)}  {told}".rstrip()
 
 
 def _work_facts(stream: Stream) -> list[tuple[str, str, str]]:
@@ -177,7 +177,7 @@ def _work_facts(stream: Stream) -> list[tuple[str, str, str]]:
     if stream.retries:
         facts.append(("retries", str(stream.retries), "state.recovering"))
     if stream.result:
-        files = wording.count(stream.result.files_changed, "file")
+        files = wording.counted(stream.result.files_changed, "file")
         facts.append(("commit", f"{stream.result.commit[:10]}  {files}", "text"))
     if stream.workspace:
         facts.append(("workspace", safe(stream.workspace.path), "text"))
@@ -189,7 +189,7 @@ def _work_facts(stream: Stream) -> list[tuple[str, str, str]]:
 def plan_lines(state: State, stream: Stream, cells: int) -> list[Line]:
     """Return what the plan says about a stream."""
     plan = state.stream_plan(stream.id)
-    limit = "none" if plan.timeout_seconds is None else wording.clock(plan.timeout_seconds)
+    limit = "none" if plan.timeout_seconds is None else clock(plan.timeout_seconds)
     facts = [
         ("command", plan.command_text),
         ("folder", plan.working_dir),
@@ -203,7 +203,7 @@ def plan_lines(state: State, stream: Stream, cells: int) -> list[Line]:
         ("terminal", "yes" if plan.tty else "no"),
     ]
     if plan.after_seconds:
-        facts.append(("after", f"{wording.clock(plan.after_seconds)} after what it needs"))
+        facts.append(("after", f"{clock(plan.after_seconds)} after what it needs"))
     if plan.writes:
         facts.append(("writes", wording.listing(list(plan.writes))))
     if plan.env:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from anabranch.core import events as ev
+from anabranch.core import wording
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
@@ -25,11 +26,10 @@ from anabranch.core.views.projections import breaker_status
 from anabranch.core.views.waiting import standing
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.consequences import Consequences, named
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.guardian_events import in_words
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import clock, safe
 
 _LABEL_CELLS = 12
 MOST_TOLD = 3
@@ -161,7 +161,7 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
     if stream.failure_class:
         lines += _fact("failure", stream.failure_class, "text", cells)
     if stream.phase is Phase.FAILED:
-        told = f"laid aside after {wording.count(stream.attempt, 'attempt')}; R tries it again"
+        told = f"laid aside after {wording.counted(stream.attempt, 'attempt')}; R tries it again"
         lines += _fact("dead letter", told, "level.error", cells)
     if stream.care.alert:
         lines += _fact("alert", stream.care.alert, "level.error", cells)
@@ -202,7 +202,7 @@ def _history(look: GuardianLook, stream: StreamId, cells: int) -> list[Line]:
     lines: list[Line] = [(Span("What it did", "title"),)]
     for record in look.history:
         if getattr(record.event, "stream", None) == stream:
-            told = f"{wording.clock(record.at)} {in_words(record.event)}"
+            told = f"{clock(record.at)} {in_words(record.event)}"
             pieces = wrap(safe(told), max(cells, 12))
             lines += [(Span(piece, "text"),) for piece in pieces]
     return lines if len(lines) > 1 else [*lines, (Span("nothing yet", "muted"),)]

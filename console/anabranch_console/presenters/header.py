@@ -11,10 +11,9 @@ from anabranch.core.views.overhead import dearest, is_too_much
 from anabranch.core.views.projections import run_state
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.point_lines import has_merged
 from anabranch_console.presenters.stream_row import URGENCY, StreamRow
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import clock, safe
 
 if TYPE_CHECKING:
     from anabranch.engine.source import Hosting, Overhead
@@ -49,7 +48,7 @@ def header_line(
     middle = [Part(26, tuple((*bar_between, Span("  "), *c) for c in counts))]
     right = [
         Part(22, _convergence(state, glyphs)),
-        Part(60, ((Span(wording.clock(_elapsed(state, now)), "text"),),)),
+        Part(60, ((Span(clock(_elapsed(state, now)), "text"),),)),
         Part(24, _overhead(overhead)),
         Part(90, _hosting(state, hosting, is_halted=is_halted)),
     ]

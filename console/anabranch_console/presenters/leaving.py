@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from anabranch.core import wording
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import run_state
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.wording import safe
 
 if TYPE_CHECKING:
@@ -25,13 +25,12 @@ def leaving_message(state: State, hosting: Hosting) -> str:
     running = state.counts.active
     if running:
         verb = "runs" if running == 1 else "run"
-        return (
-            f"{wording.count(running, 'stream')} {verb} on. Come back with: anabranch console {run}"
-        )
+        streams = wording.counted(running, "stream")
+        return f"{streams} {verb} on. Come back with: anabranch console {run}"
     return f"The run is not over. Go on with: anabranch resume {run}"
 
 
 def stopping_message(state: State) -> str:
     """Return what is said when everything is to be stopped."""
-    running = wording.count(state.counts.active, "stream")
+    running = wording.counted(state.counts.active, "stream")
     return f"Stopping {running}; what they have done is kept."

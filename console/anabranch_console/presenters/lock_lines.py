@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from anabranch.core import wording
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.locks import (
     CONTENTION_SECONDS,
@@ -21,9 +22,8 @@ from anabranch.core.views.locks import Across, waits_across
 from anabranch.core.views.waiting import called_waits, in_words
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, cut_left, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import Column
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import safe, wall_clock
 
 SPARK_CELLS = 10
 MOST_LINES_A_TREE = 100
@@ -247,7 +247,7 @@ def _rings(look: LockLook, found: Sequence[Deadlock], cells: int) -> list[Line]:
     ]
     arrow = look.glyphs.presentable("→")
     for deadlock in reversed(found[-5:]):
-        at = wording.wall_clock(look.state.started_wall, deadlock.at)
+        at = wall_clock(look.state.started_wall, deadlock.at)
         names = [shown(e.waiter) for e in deadlock.cycle]
         ring = f" {arrow} ".join([*names, *names[:1]])
         told = f"{at}  {ring}; the wait of {shown(deadlock.victim)} was given up"
@@ -270,7 +270,7 @@ def _violations(look: LockLook, entry: Entry | None, cells: int) -> list[Line]:
 
 
 def _violation(look: LockLook, violation: Violation, cells: int) -> list[Line]:
-    at = wording.wall_clock(look.state.started_wall, violation.at)
+    at = wall_clock(look.state.started_wall, violation.at)
     style = "muted" if violation.is_allowed else "level.error"
     sign = look.glyphs.level("good" if violation.is_allowed else "error")
     told = violation.reason

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from anabranch.core import wording
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.messages import OPERATOR, OPERATOR_NAME, Message
 from anabranch.core.model.state import State
 from anabranch.core.views.messages import delivery_counts
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, hard_wrap, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import Column
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import safe, wall_clock
 
 MOST_OF_A_BODY = 4000
 MOST_OF_A_THREAD = 100
@@ -137,11 +137,11 @@ def message_detail(look: MessageLook, message: Message, cells: int) -> list[Line
     lines: list[Line] = [_from_to(message)]
     facts = [
         ("number", str(message.id)),
-        ("sent", wording.wall_clock(wall, message.at)),
+        ("sent", wall_clock(wall, message.at)),
         ("state", _how_far(message)),
     ]
     if message.deadline is not None:
-        facts.append(("deadline", wording.wall_clock(wall, message.deadline)))
+        facts.append(("deadline", wall_clock(wall, message.deadline)))
     lines += [(Span(name.ljust(_LABEL_CELLS), "muted"), Span(told)) for name, told in facts]
     if message.died:
         pieces = wrap(safe(reason_of(message)), max(cells - _LABEL_CELLS, 8))
@@ -177,7 +177,7 @@ def _thread(look: MessageLook, message: Message) -> list[Line]:
     numbers = sorted(n for n in known if thread_of(known[n]) == thread)
     who = [safe(name or OPERATOR_NAME) for name in thread]
     name = f"{who[0]} → all" if message.to is None else " ↔ ".join(who)
-    told = wording.count(len(numbers), "message")
+    told = wording.counted(len(numbers), "message")
     lines: list[Line] = [(Span(f"Thread {name}", "title"), Span(f"  {told}", "muted"))]
     for number in numbers[-MOST_OF_A_THREAD:]:
         one = known[number]
@@ -186,7 +186,7 @@ def _thread(look: MessageLook, message: Message) -> list[Line]:
         lines.append(
             (
                 Span(look.glyphs.cursor if is_this else " ", "key"),
-                Span(wording.wall_clock(look.state.started_wall, one.at), "muted"),
+                Span(wall_clock(look.state.started_wall, one.at), "muted"),
                 Span(f" {look.glyphs.state(sign)} ", style),
                 Span(_name(one.sender), "accent" if one.sender == OPERATOR else "text"),
                 Span("  "),

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from anabranch.core import wording
 from anabranch.core.ids import PointId
 from anabranch.core.model.state import PointPhase, State
 from anabranch.core.strategies.kinds import CHOICES, KINDS
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.consequences import Consequences
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
@@ -210,10 +210,10 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
     used = look.used(row)
     if used is not None:
         mean = milliseconds(used.seconds / max(used.calls, 1))
-        told = f"{wording.count(used.calls, 'call')}, {mean} each"
+        told = f"{wording.counted(used.calls, 'call')}, {mean} each"
         lines += _fact("asked", told, "text", cells)
         if used.last_fault:
-            told = f"{wording.count(used.faults, 'time')}; the last: {used.last_fault}"
+            told = f"{wording.counted(used.faults, 'time')}; the last: {used.last_fault}"
             lines += _fact("faults", told, "level.error", cells)
             if used.is_set_aside:
                 told = "not asked any more in this run; the core's own answers instead"

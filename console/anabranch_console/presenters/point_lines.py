@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from anabranch.core import wording
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, State
@@ -14,7 +15,6 @@ from anabranch.core.views.projections import in_plan_order
 from anabranch.core.views.waiting import reason_for
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 

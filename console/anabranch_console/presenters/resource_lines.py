@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from anabranch.core import wording
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.resources import CPU, MEMORY, Amounts, excess_key
@@ -14,7 +15,6 @@ from anabranch.core.views.resources import by_age, capacity, free, known_names, 
 from anabranch.core.views.waiting import reason_for
 from anabranch_console.glyphs import UNICODE, Glyphs
 from anabranch_console.lines import Line, Span, wrap
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.amounts import amount, amounts_text, short_name
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe

@@ -9,8 +9,8 @@ from anabranch.core.ids import Seq
 from anabranch.core.model.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.event_lines import event_words
+from anabranch_console.presenters.wording import wall_clock
 
 _INDENT = " " * 11
 
@@ -39,7 +39,7 @@ def _what(state: State, record: ev.Recorded, glyphs: Glyphs) -> Line:
     words = event_words(record.event)
     style = f"level.{words.level}"
     return (
-        Span(wording.wall_clock(state.started_wall, record.at), "muted"),
+        Span(wall_clock(state.started_wall, record.at), "muted"),
         Span(f" {glyphs.level(words.level)} ", style),
         Span(words.type.removeprefix("stream "), "strong" if words.level == "info" else style),
         Span(f"  {words.detail}" if words.detail else "", "muted"),

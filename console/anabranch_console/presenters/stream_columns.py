@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from anabranch.core import wording
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Span
 from anabranch_console.plugged import Plugged
-from anabranch_console.presenters import wording
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.stream_row import StreamRow
+from anabranch_console.presenters.wording import NOTHING, clock, memory, percent, safe
 
 StreamColumn = Column[StreamRow]
 PLUGIN_COLUMN_PRIORITY = 50
@@ -38,15 +39,17 @@ def stream_columns(
         _column("id", name_cells, 100, lambda r: Span(r.id, "strong"), lambda r: r.id, "STREAM"),
         _column("state", 13, 90, state, lambda r: (r.urgency, r.position)),
         _numbers("attempt", 3, 25, _attempt, lambda r: r.attempt, "TRY"),
-        _numbers("age", 4, 70, lambda r: wording.age(r.age_seconds), lambda r: r.age_seconds),
+        _numbers("age", 4, 70, _age, lambda r: r.age_seconds),
         _numbers("files", 5, 40, files_changed, lambda r: r.files),
-        _numbers("cpu", 5, 45, lambda r: wording.percent(r.cpu), lambda r: r.cpu),
-        _numbers("mem", 5, 30, lambda r: wording.memory(r.memory_bytes), lambda r: r.memory_bytes),
-        _numbers(
-            "time", 5, 60, lambda r: wording.clock(r.elapsed_seconds), lambda r: r.elapsed_seconds
-        ),
+        _numbers("cpu", 5, 45, lambda r: percent(r.cpu), lambda r: r.cpu),
+        _numbers("mem", 5, 30, lambda r: memory(r.memory_bytes), lambda r: r.memory_bytes),
+        _numbers("time", 5, 60, lambda r: clock(r.elapsed_seconds), lambda r: r.elapsed_seconds),
         _column("now", 0, 80, _now, lambda r: r.now),
     ]
+
+
+def _age(row: StreamRow) -> str:
+    return NOTHING if row.age_seconds is None else wording.age(row.age_seconds)
 
 
 def plugin_columns(plugged: Plugged) -> list[StreamColumn]:
@@ -62,7 +65,7 @@ def plugin_columns(plugged: Plugged) -> list[StreamColumn]:
         return _column(f"plugin {name}", width, PLUGIN_COLUMN_PRIORITY, show, text, title)
 
     return [
-        column(name, wording.safe(plugged.plugins.title("columns", name)).upper(), width)
+        column(name, safe(plugged.plugins.title("columns", name)).upper(), width)
         for name, width in plugged.plugins.widths.items()
         if name in plugged.plugins.columns
     ]
@@ -101,7 +104,7 @@ def _numbers(
         if isinstance(found, Span):
             return found
         style = "text" if row.is_active else "muted"
-        return Span("" if found == wording.NOTHING else found, style)
+        return Span("" if found == NOTHING else found, style)
 
     def sort_key(row: StreamRow) -> float:
         found = value(row)
@@ -127,7 +130,7 @@ def files_changed(row: StreamRow) -> str:
     """Return how many files it has changed; a figure that git has not confirmed is marked."""
     if row.files_are_estimated:
         return f"~{row.files or 0}"
-    return str(row.files or wording.NOTHING)
+    return str(row.files or NOTHING)
 
 
 def _now(row: StreamRow) -> Span:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from anabranch.core import wording
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.views.conflicts import foreseen_with
 from anabranch.core.views.projections import files_changed_by
 from anabranch.core.views.waiting import called_waits, in_short, reason_for
-from anabranch_console.presenters import wording
-from anabranch_console.presenters.wording import listing, safe
+from anabranch.core.wording import listing
+from anabranch_console.presenters.wording import safe
 
 if TYPE_CHECKING:
     from anabranch.engine.vitals import Vitals

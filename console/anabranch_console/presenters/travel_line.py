@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from anabranch.core import wording
 from anabranch.core.model.state import State
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
-from anabranch_console.presenters import wording
+from anabranch_console.presenters.wording import wall_clock
 from anabranch_console.time_travel import Moment
 
 
@@ -15,8 +16,8 @@ def travel_line(moment: Moment, past: State, live: State, glyphs: Glyphs, cells:
         number, noun = live.shared.head - past.shared.head, "version"
     else:
         number, noun = live.seq - past.seq, "event"
-    behind = (f"{wording.count(number, noun)} behind live", f"{number} behind live")
-    at = wording.wall_clock(past.started_wall, past.at)
+    behind = (f"{wording.counted(number, noun)} behind live", f"{number} behind live")
+    at = wall_clock(past.started_wall, past.at)
     left = [
         Part(100, ((Span(f"{glyphs.past} viewing {moment.words}", "badge.warning"),),)),
         Part(80, tuple((Span(told, "text"),) for told in behind)),

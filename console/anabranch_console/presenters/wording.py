@@ -24,23 +24,6 @@ def shortened(text: str) -> str:
     return f"{text[: LONGEST_TOLD // 2]} … {text[-LONGEST_TOLD // 2 :]}"
 
 
-def age(seconds: float | None) -> str:
-    """Return how long ago something was: ``8s``, ``12m``, ``3h``, ``2d``."""
-    if seconds is None:
-        return NOTHING
-    whole = int(max(seconds, 0))
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if whole >= size:
-            return f"{whole // size}{unit}"
-    return f"{whole}s"
-
-
-def flood(left_out_bytes: int) -> str:
-    """Say how much of a flood of output no log keeps."""
-    mib = left_out_bytes / (1 << 20)
-    return f"writes a flood: {mib:.0f} MiB of its output are left out of the log's middle"
-
-
 def clock(seconds: float | None) -> str:
     """Return a duration in five cells: ``02:31``, ``1h02m`` or ``3d04h``."""
     if seconds is None:
@@ -67,26 +50,6 @@ def percent(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.0f}%"
 
 
-def seconds_spent(seconds: float) -> str:
-    """Return a cost in time: ``0.4 s``, ``12 s`` or ``3 min``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = int(seconds)  # as a clock tells it, which stands beside it
-    return f"{whole} s" if whole < 120 else f"{whole // 60} min"
-
-
-def count(number: int, noun: str, plural: str | None = None) -> str:
-    """Return ``1 stream`` or ``3 streams``."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
-
-
 def wall_clock(started_wall: float, at: float) -> str:
     """Return a moment of the run clock as local time, ``14:02:11``."""
     return time.strftime("%H:%M:%S", time.localtime(started_wall + at))
-
-
-def listing(names: list[str], limit: int = 4) -> str:
-    """Return names in one phrase, the rest counted: ``a, b and 3 more``."""
-    if len(names) <= limit:
-        return ", ".join(names)
-    return f"{', '.join(names[:limit])} and {len(names) - limit} more"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from anabranch.core.wording import counted
 from anabranch_console.panes.streams import HOME
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
-from anabranch_console.presenters.wording import count
 from anabranch_console.screens.dialogs import Choice, Choose
 from anabranch_console.verbs import MOVES, Verb, VerbOwner, shown_keys
 from anabranch_console.widgets.command_bar import Purpose
@@ -151,7 +151,7 @@ class Anywhere(VerbOwner):
         text = self._screen.get_selected_text()
         if text:
             self._screen.app.copy_to_clipboard(text)
-            self._steering.tell("info", f"copied {count(len(text), 'character')}")
+            self._steering.tell("info", f"copied {counted(len(text), 'character')}")
         else:
             hint = "nothing is selected: drag to select, y copies ids, q quits"
             self._steering.tell("info", hint)
@@ -178,7 +178,7 @@ class Anywhere(VerbOwner):
             Choice("cancel", "c", "Cancel", "stay here"),
         ]
         is_one = state.counts.active == 1
-        title = f"{count(state.counts.active, 'stream')} {'is' if is_one else 'are'} running"
+        title = f"{counted(state.counts.active, 'stream')} {'is' if is_one else 'are'} running"
         self._steering.choose(title, choices, self._leave_or_stop)
 
     def _leave_or_stop(self, choice: str) -> None:

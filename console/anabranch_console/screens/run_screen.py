@@ -21,6 +21,7 @@ from textual.screen import Screen
 
 from anabranch.core.events import Recorded
 from anabranch.core.ids import StreamId
+from anabranch.core.wording import counted
 from anabranch_console.built_in_verbs import BUILT_IN, PANES, bindings, taken_keys
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.containing import Contained
@@ -36,7 +37,6 @@ from anabranch_console.presenters.ending import ending_lines
 from anabranch_console.presenters.header import header_line
 from anabranch_console.presenters.mode_marks import has_more_than_streams, waiting_in_panes
 from anabranch_console.presenters.travel_line import travel_line
-from anabranch_console.presenters.wording import count
 from anabranch_console.registry import Registry
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.anywhere import Anywhere, EveryList, EveryTable
@@ -317,7 +317,7 @@ class RunScreen(Contained, Screen[None]):
         self.events_pane.state = self.model.state
         entries: list[Recorded | Note] = []
         if changes.missed:
-            missed = f"{count(changes.missed, 'event')} came too fast to be shown"
+            missed = f"{counted(changes.missed, 'event')} came too fast to be shown"
             entries.append(Note(self.model.now, "warning", missed))
         if changes.problem:
             problem = f"the engine does not answer: {changes.problem}"

@@ -24,9 +24,10 @@ from textual.strip import Strip
 from textual.worker import get_current_worker
 
 from anabranch.core.patterns import Pattern, PatternRefused, compiled, literal
+from anabranch.core.wording import counted
 from anabranch.engine.log_window import LogWindow, lines_with
 from anabranch_console.lines import Line, Span, hard_wrap
-from anabranch_console.presenters.wording import count, memory, safe
+from anabranch_console.presenters.wording import memory, safe
 from anabranch_console.widgets.line_view import LineView
 
 LINES_KEPT = 10_000
@@ -180,19 +181,19 @@ class LogView(LineView):
         elif self.needle:
             told.append(f"{self._hits_in_words()} for {safe(self.needle)}")
         if window is not None and window.is_whole:
-            told.append(count(self.line_count, "line") if self.line_count else "")
+            told.append(counted(self.line_count, "line") if self.line_count else "")
         elif window is not None and self.lines:
             size, at = window.size, 100 * window.begin // max(window.size, 1)
             place = "last" if self.is_following else f"at {at} %"
-            told.append(f"{place} {count(len(self.lines), 'line')} of {memory(size)}")
+            told.append(f"{place} {counted(len(self.lines), 'line')} of {memory(size)}")
         return [part for part in told if part]
 
     def _hits_in_words(self) -> str:
         if self._everywhere is None:
-            return count(len(self.hits), "hit")
+            return counted(len(self.hits), "hit")
         starts, is_all = self._everywhere
         more = "" if is_all else " so far"
-        return f"{count(max(len(starts), len(self.hits)), 'hit')}{more}"
+        return f"{counted(max(len(starts), len(self.hits)), 'hit')}{more}"
 
     def forget_strips(self) -> None:
         self._strips.clear()

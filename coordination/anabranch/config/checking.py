@@ -10,6 +10,7 @@ from anabranch.config.options import filled_in
 from anabranch.config.problems import PlanError, PlanWarning, printable
 from anabranch.core.plans.graph import critical_path, estimated_seconds, slack, waves
 from anabranch.core.plans.plan import Plan, PointPlan
+from anabranch.core.wording import counted, duration
 
 SCHEMA = 1
 _MOST_SLACKS = 20
@@ -78,28 +79,28 @@ def _error_lines(failed: PlanErrors) -> Iterator[str]:
         yield f"{error.file}:{error.line}:{error.column}: {key}{error.message}"
         if error.hint:
             yield f"    hint: {error.hint}"
-    yield _counted(len(failed.errors), "error")
+    yield counted(len(failed.errors), "error")
 
 
 def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
     plan = loaded.plan
     path, length = critical_path(plan)
     estimate = estimated_seconds(plan, plan.max_parallel)
-    count = _counted(len(plan.streams), "stream")
+    count = counted(len(plan.streams), "stream")
     yield f"{plan.name}: {count}, at most {plan.max_parallel} at a time"
     yield ""
     yield "Waves"
     yield from _wave_lines(plan)
     yield ""
-    yield f"Critical path, {_seconds(length)}: {' -> '.join(path)}"
+    yield f"Critical path, {duration(length)}: {' -> '.join(path)}"
     yield from _slack_lines(plan)
-    yield f"Estimated time: {_seconds(estimate)}"
+    yield f"Estimated time: {duration(estimate)}"
     yield ""
     yield "Convergence"
     yield from _point_lines(loaded)
     if loaded.warnings:
         yield ""
-        yield _counted(len(loaded.warnings), "warning").capitalize()
+        yield counted(len(loaded.warnings), "warning").capitalize()
         yield from (f"  {warning.code}: {warning.message}" for warning in loaded.warnings)
     if loaded.impossible:
         yield ""
@@ -124,18 +125,6 @@ def _slack_lines(plan: Plan) -> Iterator[str]:
     """The streams that may slip, the tightest first."""
     spare = sorted((seconds, name) for name, seconds in slack(plan).items() if seconds > 0)
     for seconds, name in spare[:_MOST_SLACKS]:
-        yield f"  {name} may slip by {_seconds(seconds)}"
+        yield f"  {name} may slip by {duration(seconds)}"
     if len(spare) > _MOST_SLACKS:
         yield f"  and {len(spare) - _MOST_SLACKS} more"
-
-
-def _counted(count: int, thing: str) -> str:
-    return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-def _seconds(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.3g}s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

@@ -2,23 +2,75 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str, plural: str = "") -> str:
     """Return a number with its noun: 1 file, 2 files, 3 processes."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
-    return f"{count} {noun if count == 1 else plural}"
+    several = plural or (f"{noun}es" if noun.endswith("s") else f"{noun}s")
+    return f"{count} {noun if count == 1 else several}"
+
+
+def listing(names: Iterable[object], most: int = 4) -> str:
+    """Return names in one phrase, those beyond ``most`` counted: ``a, b and 3 more``."""
+    told = [str(name) for name in names]
+    more = f" and {len(told) - most} more" if len(told) > most else ""
+    return f"{', '.join(told[:most])}{more}"
+
+
+def clauses(told: Sequence[str], most: int) -> str:
+    """Return clauses in one sentence, those beyond ``most`` counted: ``a; b; 3 more``."""
+    more = [f"{len(told) - most} more"] if len(told) > most else []
+    return "; ".join([*told[:most], *more])
+
+
+def duration(seconds: float | None) -> str:
+    """Return a length of time in a table: ``0.4s``, ``12s``, ``3m04s``, ``2h05m``."""
+    if seconds is None:
+        return "-"
+    if seconds < 10:
+        return f"{seconds:.1f}s"
+    if seconds < 60:
+        return f"{seconds:.0f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
+
+
+def length(seconds: float, digits: int = 0) -> str:
+    """Return a length of time in a sentence: ``8 s``, ``95 s``, ``12 min``, ``3 h``.
+
+    Below 10 seconds so many ``digits`` follow the point.
+    """
+    if digits and seconds < 10:
+        return f"{seconds:.{digits}f} s"
+    whole = int(max(0.0, seconds))  # as a clock tells it, which may stand beside it
+    if whole < 120:
+        return f"{whole} s"
+    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
+
+
+def age(seconds: float) -> str:
+    """Return how long ago something was: ``8s``, ``12m``, ``3h``, ``2d``."""
+    whole = int(max(seconds, 0))
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if whole >= size:
+            return f"{whole // size}{unit}"
+    return f"{whole}s"
 
 
 def conflicting(streams: Sequence[str], paths: Sequence[str]) -> str:
     """Return who is in conflict and where, the first paths by name: each of them once."""
-    listed = list(dict.fromkeys(paths))
-    where = ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+    where = listing(dict.fromkeys(paths), 3)
     if len(streams) == 1:
         return f"{streams[0]} conflicts with what is there, in {where}"
     return f"{' and '.join(streams)} conflict in {where}"
+
+
+def flood(left_out_bytes: int) -> str:
+    """Say how much of a flood of output no log keeps."""
+    mib = left_out_bytes / (1 << 20)
+    return f"writes a flood: {mib:.0f} MiB of its output are left out of the log's middle"
 
 
 def utc(wall: float) -> str | None:

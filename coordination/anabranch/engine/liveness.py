@@ -36,6 +36,7 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.plan import StreamPlan
 from anabranch.core.strategies.rungs import SOFT
+from anabranch.core.wording import length
 from anabranch.engine.interference import Interference
 from anabranch.engine.vitals import Vitals
 
@@ -90,33 +91,27 @@ def judge(signs: Signs, plan: StreamPlan) -> Verdict:
     if signs.silent_seconds < min(interval, timeout):
         return Verdict("lively", signs.seen)
     if signs.silent_seconds < (timeout if signs.idle_seconds >= timeout else excused):
-        works = f", but it works, which excuses it for {_age(excused)}"
+        works = f", but it works, which excuses it for {length(excused)}"
         excuse = works if signs.idle_seconds < interval else ""
-        return Verdict("quiet", f"no progress for {_age(signs.silent_seconds)}{excuse}{seen}")
+        return Verdict("quiet", f"no progress for {length(signs.silent_seconds)}{excuse}{seen}")
     if plan.tty and not plan.ask.words:  # it may well wait for a person, and nobody can tell
-        return Verdict("unclear", f"no progress for {_age(signs.silent_seconds)} on its terminal")
+        return Verdict("unclear", f"no progress for {length(signs.silent_seconds)} on its terminal")
     if signs.idle_seconds < timeout:
-        told = f"no progress for {_age(signs.silent_seconds)}; its work excuses {_age(excused)}"
+        told = f"no progress for {length(signs.silent_seconds)}; its work excuses {length(excused)}"
         return Verdict("stalled", f"{told}{seen}")
-    limit = f"its timeout is {_age(timeout)}"
+    limit = f"its timeout is {length(timeout)}"
     if not signs.has_progressed:
-        told = f"never heard from in {_age(signs.silent_seconds)}; {limit}{seen}"
+        told = f"never heard from in {length(signs.silent_seconds)}; {limit}{seen}"
         return Verdict("never_heard", told)
-    told = f"neither progress nor work for {_age(signs.idle_seconds)}; {limit}{seen}"
+    told = f"neither progress nor work for {length(signs.idle_seconds)}; {limit}{seen}"
     return Verdict("stalled", told)
 
 
 def _judge_beats(age: float, interval: float, timeout: float) -> Verdict:
-    told = f"last heartbeat {_age(age)} ago"
+    told = f"last heartbeat {length(age)} ago"
     if age >= timeout:
-        return Verdict("stalled", f"{told}; its timeout is {_age(timeout)}")
+        return Verdict("stalled", f"{told}; its timeout is {length(timeout)}")
     return Verdict("quiet" if age >= 2 * interval else "lively", told)
-
-
-def _age(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 @dataclass(slots=True)
@@ -331,7 +326,7 @@ class LivenessWatch:
         track.silent += passed
         limit = state.plan.heartbeat_timeout_seconds
         if track.silent >= limit and not waiting_for(state, joined.id):
-            told = f"nothing heard of it for {_age(track.silent)}; the timeout is {_age(limit)}"
+            told = f"nothing heard of it for {length(track.silent)}; the timeout is {length(limit)}"
             yield inputs.JoinedStreamSilent(
                 stream=joined.id, attempt=joined.attempt, evidence=told, cause=joined.ticket
             )

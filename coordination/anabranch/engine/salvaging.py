@@ -23,6 +23,7 @@ from anabranch.core.folds.evolve import evolve, first_state
 from anabranch.core.ids import Seq
 from anabranch.core.model.snapshots import SNAPSHOT_FORMAT, decode_state
 from anabranch.core.model.state import State
+from anabranch.core.wording import listing
 from anabranch.engine.journal import Journal, decode_row
 from anabranch.engine.run_lock import RunLock
 from anabranch.errors import AnabranchError, machine_errors
@@ -171,9 +172,8 @@ def _lost(events: Mapping[Seq, Recorded], reached: Seq) -> Iterator[str]:
     """Name the holes in what is kept, and what came after the last of them."""
     holes = [seq for seq in range(1, reached) if seq not in events]
     if holes:
-        some = ", ".join(map(str, holes[:MOST_HOLES_TOLD]))
-        more = f" and {len(holes) - MOST_HOLES_TOLD} more" if len(holes) > MOST_HOLES_TOLD else ""
-        yield f"events {some}{more}: what they say is in the state, but not in its history"
+        some = listing(holes, MOST_HOLES_TOLD)
+        yield f"events {some}: what they say is in the state, but not in its history"
     after = sum(seq > reached for seq in events)
     if after:
         yield f"{after} events after number {reached}, which cannot be followed"

@@ -21,6 +21,7 @@ from types import MappingProxyType
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.state import State
+from anabranch.core.wording import counted, length
 from anabranch.engine.interference import LONGEST_ECHO, Interference
 from anabranch.engine.log_reading import last_line
 from anabranch.engine.process_table import TreeUsage, sample_trees
@@ -423,16 +424,11 @@ def _tree_clauses(alive: bool | None, processes: int, percent: float | None) -> 
         yield "its holder is gone"
     if not alive:
         return
-    yield f"{processes} process{'' if processes == 1 else 'es'}"
+    yield counted(processes, "process")
     if percent is not None:
         yield f"{percent:.0f} % CPU"
 
 
 def _age(seconds: float) -> str:
     """Tell an age more and more coarsely, so that the sentence of a quiet stream seldom changes."""
-    whole = int(max(0.0, seconds))
-    if whole < 10:
-        return f"{whole} s"
-    if whole < 60:
-        return f"{whole // 10 * 10} s"
-    return f"{whole // 60} min" if whole < 7200 else f"{whole // 3600} h"
+    return length(seconds if seconds < 10 else seconds // 10 * 10)

@@ -19,6 +19,7 @@ from anabranch.bounded_call import in_words, within
 from anabranch.core.ids import StreamId
 from anabranch.core.views.accounting import report
 from anabranch.core.views.projections import event_line, status
+from anabranch.core.wording import counted
 from anabranch.extending import Imported, Launch, NotThisFormat
 from anabranch.testing.by_hand import ByHand
 from anabranch.testing.conformance import Fault
@@ -74,7 +75,7 @@ def faults_of_method(extension: Any, method: Method, *, may_fail: bool = False) 
         inspect.signature(call).bind(*[None] * method.arguments)
     except TypeError:
         count = method.arguments
-        return [f"{method.name} does not take {count} argument{'' if count == 1 else 's'}"]
+        return [f"{method.name} does not take {counted(count, 'argument')}"]
     except ValueError:
         pass  # it cannot be looked at; the call will tell
     for example in method.examples():

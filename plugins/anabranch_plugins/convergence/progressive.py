@@ -14,7 +14,7 @@ import msgspec
 
 from anabranch.core.ids import StreamId
 from anabranch.core.strategies import Abandon, Converge, PointDecision, PointView, WaitForMore
-from anabranch.core.wording import counted
+from anabranch.core.wording import listing
 
 
 class ProgressiveOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +45,7 @@ class Progressive:
             return Converge(tuple(view.arrived), reason)
         if chosen:
             oldest = min(view.arrived_at.get(s, now) for s in queue)
-            reason = f"merging {_few(chosen)}; the oldest waited {now - oldest:.1f} s"
+            reason = f"merging {listing(chosen, 3)}; the oldest waited {now - oldest:.1f} s"
             return Converge((*view.merged, *chosen), reason, is_final=False)
         return WaitForMore(f"merged {len(view.merged)}, waiting for {view.outstanding} more")
 
@@ -59,9 +59,3 @@ def _in_turn(view: PointView, options: ProgressiveOptions, now: float) -> list[S
         return view.priorities.get(stream, 0) + waited / ageing
 
     return sorted(view.unmerged, key=standing, reverse=True)
-
-
-def _few(streams: list[StreamId]) -> str:
-    if len(streams) <= 3:
-        return ", ".join(streams)
-    return f"{', '.join(streams[:2])} and {counted(len(streams) - 2, 'other')}"

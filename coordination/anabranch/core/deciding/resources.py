@@ -35,6 +35,7 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.newest_state import once_a_state
 from anabranch.core.model.resources import CPU, MEMORY, Amounts, WaitingRequest, excess_key, plus
 from anabranch.core.model.state import State, Stream
+from anabranch.core.wording import listing
 
 RESERVE_SECONDS = 30.0
 LEAST_MEMORY_MB = 256.0
@@ -220,11 +221,10 @@ def why_queued(state: State, stream: Stream) -> str:
 
 def _told(state: State, name: str, amount: float) -> str:
     holders = holders_of(state, name)
-    held = f"; held by {', '.join(holders[:4])}" if holders else ""
-    more = f" and {len(holders) - 4} more" if len(holders) > 4 else ""
+    held = f"; held by {listing(holders)}" if holders else ""
     whole = capacity(state, name)
     of = "" if whole is None else f" of {whole:g}"
-    return f"needs {amount:g} {name}, {free(state, name):g}{of} free{held}{more}"
+    return f"needs {amount:g} {name}, {free(state, name):g}{of} free{held}"
 
 
 def holders_of(state: State, name: str) -> list[StreamId]:

@@ -25,6 +25,7 @@ from anabranch.core.json_values import Json, NotJson, checked_text, value_of
 from anabranch.core.model.answers import refused
 from anabranch.core.model.sharing import SharedState, chained_hash
 from anabranch.core.model.state import State
+from anabranch.core.wording import listing
 
 LONGEST_KEY = 256
 MOST_KEYS_A_COMMIT = 1000
@@ -311,7 +312,7 @@ def _bad_base(shared: SharedState, base: int) -> Answer | None:
 def _moved_keys(shared: SharedState, base: int, keys: Iterable[str]) -> Answer:
     named = list(keys)
     return refused(
-        f"changed since version {base}: {_listed(named)}",
+        f"changed since version {base}: {listing(named)}",
         f"read version {shared.head} and make the change again from there",
         head=shared.head,
         keys=named,
@@ -321,14 +322,9 @@ def _moved_keys(shared: SharedState, base: int, keys: Iterable[str]) -> Answer:
 def _clashing(shared: SharedState, base: int, clashes: Sequence[Clash]) -> Answer:
     keys = sorted({clash.key for clash in clashes})
     return refused(
-        f"changed differently since version {base}: {_listed(keys)}",
+        f"changed differently since version {base}: {listing(keys)}",
         f"read version {shared.head}, settle each conflict, and commit again from there",
         head=shared.head,
         keys=keys,
         conflicts=[clash.told() for clash in clashes[:CLASHES_TOLD]],
     )
-
-
-def _listed(keys: Sequence[str]) -> str:
-    more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
-    return ", ".join(keys[:4]) + more

@@ -11,15 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core.calls import Answer
 from anabranch.core.folds.answers import Answering
 from anabranch.core.model.state import State
-
-KEYS_TOLD = 4
-
-
-def listed(keys: tuple[str, ...] | list[str]) -> str:
-    """Return the first keys, in words."""
-    more = f" and {len(keys) - KEYS_TOLD} more" if len(keys) > KEYS_TOLD else ""
-    return ", ".join(keys[:KEYS_TOLD]) + more
-
+from anabranch.core.wording import listing
 
 # --- folding -------------------------------------------------------------------------------------
 
@@ -28,11 +20,11 @@ def _told(state: State, record: ev.Recorded, event: ev.StateRestored) -> State:
     stream = state.streams.get(event.of)
     if stream is None or event.request:
         return state
-    told = f"shared state back at version {event.version}: {listed(event.keys)}"
+    told = f"shared state back at version {event.version}: {listing(event.keys)}"
     if not event.keys:
         told = "shared state not brought back"
     if event.left:
-        told += f"; left alone: {listed(event.left)}"
+        told += f"; left alone: {listing(event.left)}"
     warnings = tuple(dict.fromkeys((*stream.warnings, f"{told} ({event.reason})")))
     after = replace(stream, warnings=warnings)
     return replace(state, streams=state.streams.insert(stream.id, after))

@@ -20,7 +20,7 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import Base, Result, State
 from anabranch.core.sensitive import is_sensitive
-from anabranch.core.wording import counted
+from anabranch.core.wording import counted, listing
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.verifier import check_tree
 from anabranch.engine.performers.workspaces import WorkspaceEffects
@@ -135,9 +135,8 @@ class _Approving:
         changed = ws.paths_between(self._repo, state.run, before, after)
         found = [path for path in changed if is_sensitive(path, more)]
         if found:
-            listed = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if found[5:] else "")
             raise NotTaken(
-                f"the result changes what others run or obey: {listed}",
+                f"the result changes what others run or obey: {listing(found, 5)}",
                 f"look at it: git diff {before[:10]} {after[:10]}; then: "
                 f"anabranch approve {state.run} --allow-sensitive",
                 "sensitive",

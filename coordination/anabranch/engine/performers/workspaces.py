@@ -21,6 +21,7 @@ from anabranch.core.folds.verifying import needs_check
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.model.checkpoints import Taken
 from anabranch.core.model.state import Base, Result, State
+from anabranch.core.wording import listing
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
@@ -308,7 +309,6 @@ def _checkpoint(taken: Taken) -> Result:
 
 def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:
     """Return that a merge which git called clean lacks something, and so does not count."""
-    more = f" and {len(lost) - 3} more" if len(lost) > 3 else ""
-    some = tellable(", ".join(lost[:3]))
-    reason = f"the merge lacks what was merged into it: {some}{more}; every result is kept"
+    some = tellable(listing(lost, 3))
+    reason = f"the merge lacks what was merged into it: {some}; every result is kept"
     return inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)

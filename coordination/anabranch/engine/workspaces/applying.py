@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anabranch.core.model.outcome import Refusal
+from anabranch.core.wording import listing
 from anabranch.engine.git import Git, encode
 from anabranch.engine.workspaces.objects import Change, ObjectReader
 from anabranch.engine.workspaces.values import Approved, FilesInTheWay, Repository
@@ -61,10 +62,9 @@ def apply_to_folder(
 
 
 def _refusal(paths: Sequence[str], reason: str) -> FilesInTheWay:
-    text = ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
     hint = "put them back or copy what you need from the run's result folder"
     listed = tuple(paths[:_LISTED])
-    return FilesInTheWay(f"{reason}: {text}", f"{hint}, then approve again", listed)
+    return FilesInTheWay(f"{reason}: {listing(paths, 3)}", f"{hint}, then approve again", listed)
 
 
 def _may_write(folder: _Folder, change: Change, removed: set[str]) -> bool:

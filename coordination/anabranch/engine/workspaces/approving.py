@@ -16,6 +16,7 @@ from pathlib import Path
 from anabranch.core.ids import RunId
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import Base
+from anabranch.core.wording import listing
 from anabranch.engine.git import Git, GitError, repository_lock
 from anabranch.engine.workspaces.applying import apply_to_folder
 from anabranch.engine.workspaces.names import result_branch
@@ -205,12 +206,12 @@ def _unclean(repo: Repository, git: Git, base: Base, changed: Sequence[Change]) 
         hint = "put them back, or commit and merge the result's branch yourself"
     if dirty:
         hint = f"{hint}, then approve again"
-        return FilesInTheWay(f"{reason}: {_some(dirty)}", hint, dirty[:_LISTED])
+        return FilesInTheWay(f"{reason}: {listing(dirty, 3)}", hint, dirty[:_LISTED])
     blocked = tuple(_in_the_way(git, changed))
     if not blocked:
         return None
     return FilesInTheWay(
-        f"files that git does not track are in the way: {_some(blocked)}",
+        f"files that git does not track are in the way: {listing(blocked, 3)}",
         "move them away, then approve again",
         blocked[:_LISTED],
     )
@@ -322,8 +323,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _some(paths: Sequence[str]) -> str:
-    text = ", ".join(paths[:3])
-    return text if len(paths) <= 3 else f"{text} and {len(paths) - 3} more"

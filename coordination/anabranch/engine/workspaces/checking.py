@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 
 from anabranch.core.deciding.locks.violations import removes_nearly_all
+from anabranch.core.wording import listing
 from anabranch.engine.git import Git
 from anabranch.engine.workspaces.deciding import has_markers
 from anabranch.engine.workspaces.objects import Change, ObjectReader
@@ -126,6 +127,4 @@ def _has_markers(reader: ObjectReader, blob: str | None) -> bool:
 
 def some(paths: Iterable[str]) -> str:
     """Return the first few paths, and how many more there are."""
-    listed = list(paths)
-    text = ", ".join(listed[:_LISTED])
-    return text if len(listed) <= _LISTED else f"{text} and {len(listed) - _LISTED} more"
+    return listing(paths, _LISTED)

@@ -91,7 +91,7 @@ def _judge(
     if isinstance(event, ev.StreamSucceeded):
         _close(draft, breaker, f"{event.stream} got through", "guardian")
     elif breaker.openings >= MOST_OPENINGS and event.failure_class in ("", UNKNOWN.name):
-        told = f"it fails as a rule, as {counted(breaker.openings, 'try')} in a row showed"
+        told = f"it fails as a rule, as {counted(breaker.openings, 'try', 'tries')} in a row showed"
         _close(draft, replace(breaker, usual_rate=1.0), told, "guardian")
     else:
         _open(draft, breaker, f"{event.stream} tried, and failed too")

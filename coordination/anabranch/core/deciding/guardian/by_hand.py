@@ -16,7 +16,6 @@ from anabranch.core.deciding.streams import scheduling, streams
 from anabranch.core.deciding.streams.restoring import last_good
 from anabranch.core.deciding.undoing import undoing_after, unsettled
 from anabranch.core.deciding.waiting.reasons import reason_for, standing
-from anabranch.core.folds.undoing import KEYS_TOLD, listed
 from anabranch.core.ids import StreamId
 from anabranch.core.model.care import PERSON
 from anabranch.core.model.lifecycle import Phase
@@ -24,9 +23,10 @@ from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
 from anabranch.core.strategies import GiveUp
 from anabranch.core.strategies.rungs import HARD, SOFT
-from anabranch.core.wording import counted
+from anabranch.core.wording import listing
 
 FALLBACK = "fallback"
+KEYS_TOLD = 4
 REMEDIES = (SOFT, HARD, FALLBACK)
 
 _BY_HAND = "asked for by a person"
@@ -213,7 +213,7 @@ def _goes_on_from(state: State, stream: Stream) -> list[str]:
         files = ["its files are those that it started from: it took no checkpoint"]
         if not keys:
             return files
-        told = f"{listed(keys)} in the shared state stay as this attempt left them"
+        told = f"{listing(keys)} in the shared state stay as this attempt left them"
         command = f"anabranch state restore {version} --stream {stream.id}"
         return [*files, f"{told}; {command} takes that back"]
     label = f" ({taken.label})" if taken.label else ""
@@ -228,7 +228,7 @@ def _goes_on_from(state: State, stream: Stream) -> list[str]:
             f"and {len(undoing.changes) - KEYS_TOLD} more keys of the shared state go back"
         )
     if undoing.left:
-        steps.append(f"others have changed since, so it stays: {listed(undoing.left)}")
+        steps.append(f"others have changed since, so it stays: {listing(undoing.left)}")
     if undoing.changes:
         command = f"anabranch state restore {state.shared.head} --stream {stream.id}"
         steps.append(f"{command} brings the shared state of now back")
@@ -270,8 +270,6 @@ def in_words(told: Foretold) -> list[str]:
     lines += [f"would: {step}" for step in told.steps]
     lines += [f"kept: {kept}" for kept in told.kept]
     if told.touched:
-        few = ", ".join(told.touched[:5])
-        more = f" and {counted(len(told.touched) - 5, 'other')}" if len(told.touched) > 5 else ""
-        lines.append(f"touches: {few}{more}")
+        lines.append(f"touches: {listing(told.touched, 5)}")
     lines.append(f"undo: {told.undo}")
     return lines

@@ -17,7 +17,7 @@ from anabranch.core.globs import PatternRefused, covered_by_any, normalised
 from anabranch.core.ids import StreamId
 from anabranch.core.model.locks import Grant, Violation, entries_over
 from anabranch.core.model.state import State
-from anabranch.core.wording import counted
+from anabranch.core.wording import clauses, counted
 
 MOST_VIOLATIONS = 100
 """How many violations of one attempt are recorded; one is enough to keep it from the merge."""
@@ -171,5 +171,4 @@ def why_not_merged(state: State, streams: Iterable[StreamId]) -> str | None:
     found = [v for stream in streams for v in unresolved(state, stream)]
     if not found:
         return None
-    more = f"; {len(found) - 2} more" if len(found) > 2 else ""
-    return f"not merged before you allow it: {'; '.join(v.reason for v in found[:2])}{more}"
+    return f"not merged before you allow it: {clauses([v.reason for v in found], 2)}"

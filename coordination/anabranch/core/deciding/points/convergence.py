@@ -35,7 +35,7 @@ from anabranch.core.strategies import (
     options_for,
 )
 from anabranch.core.strategies.point_laws import LEAST_LOOK_SECONDS, fault_of
-from anabranch.core.wording import conflicting
+from anabranch.core.wording import clauses, conflicting
 
 RESOLVER_AT_WORK = "the resolver is at work"
 
@@ -385,9 +385,7 @@ def leave_out(draft: Draft, stream: StreamId, point: PointId, reason: str) -> No
 
 def conflicts_in_words(fact: inputs.MergeFinished) -> str:
     """Return one sentence that names the streams and the first paths."""
-    told = [conflicting(c.streams, [p.path for p in c.paths]) for c in fact.conflicts[:2]]
-    more = f"; {len(fact.conflicts) - 2} more" if len(fact.conflicts) > 2 else ""
-    return "; ".join(told) + more
+    return clauses([conflicting(c.streams, [p.path for p in c.paths]) for c in fact.conflicts], 2)
 
 
 def merge_failed(draft: Draft, fact: inputs.MergeFailed) -> None:

@@ -14,7 +14,7 @@ from anabranch.core.folds.verifying import has_passed
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, State, Stream
-from anabranch.core.wording import counted
+from anabranch.core.wording import clauses, counted
 
 
 def left_out(state: State, point: Point) -> dict[StreamId, str]:
@@ -91,9 +91,7 @@ def standing_in_words(state: State) -> str:
     counts = Counter(stream.public_state for stream in streams)
     told = ", ".join(f"{n} {word}" for word, n in sorted(counts.items()))
     others = [s for s in streams if s.phase not in (Phase.SUCCEEDED, Phase.SKIPPED)]
-    parts = [f"{s.id}: {_evidence(s)}" for s in others[:STREAMS_TOLD]]
-    if len(others) > STREAMS_TOLD:
-        parts.append(f"{len(others) - STREAMS_TOLD} more")
+    parts = [clauses([f"{s.id}: {_evidence(s)}" for s in others], STREAMS_TOLD)] if others else []
     points = [state.points[p.id] for p in state.plan.points]
     held = (PointPhase.BLOCKED, PointPhase.ABANDONED)
     parts += [f"{p.id} is {p.phase}" for p in points if p.phase in held]

@@ -26,6 +26,7 @@ from anabranch.core.folds.inheritance import left_out_below
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Point, PointPhase, State
+from anabranch.core.wording import listing
 
 
 def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
@@ -112,9 +113,7 @@ def _go_on(draft: Draft, point_id: PointId) -> None:
 
 def _cannot_tell(draft: Draft, point: Point, found: Unreliable) -> None:
     """The check says now this, now that of the same work: nobody is left out for it."""
-    whom = ", ".join(found.streams[:3]) or "what everybody started from"
-    if len(found.streams) > 3:
-        whom += f" and {len(found.streams) - 3} more"
+    whom = listing(found.streams, 3) or "what everybody started from"
     told = f"verify is not reliable: with {whom} it has passed once and failed once"
     draft.emit(ev.VerifyUnreliable(point.id, streams=found.streams, reason=told))
     hint = "nobody is left out; mend the check, or let it be tried again with verify_retries"

@@ -39,6 +39,7 @@ from anabranch.core.model.locks import (
     shown,
 )
 from anabranch.core.model.state import State, Stream
+from anabranch.core.wording import listing
 
 MOST_HOLDERS = 8
 
@@ -232,13 +233,13 @@ def _thing_in_words(kind: str, name: str, waits: Sequence[Wait]) -> str:
             clauses = _clause(having, "holds", "hold"), _clause(asking, "asked for before")
             return f"the lock of {name}, which {' and '.join(filter(None, clauses))}"
         case "point":
-            return f"{_few(having) or 'the others'} at {name}"
+            return f"{listing(having, 3) or 'the others'} at {name}"
         case "resource":
-            held = f", held by {_few(having)}" if having else ""
+            held = f", held by {listing(having, 3)}" if having else ""
             older = _clause(asking, "has waited longer", "have waited longer")
             return f"{name}{held}" + (f", for which {older}" if older else "")
         case "dependency":
-            return name if _few(having) in ("", name) else f"{name} ({_few(having)})"
+            return name if listing(having, 3) in ("", name) else f"{name} ({listing(having, 3)})"
         case "breaker":
             return f"the breaker of {name}"
         case _:
@@ -250,11 +251,7 @@ def _holders(waits: Sequence[Wait]) -> list[str]:
 
 
 def _clause(who: Sequence[str], does: str, do: str | None = None) -> str:
-    return f"{_few(who)} {does if len(who) == 1 else do or does}" if who else ""
-
-
-def _few(who: Sequence[str]) -> str:
-    return ", ".join(who[:3]) + (f" and {len(who) - 3} more" if len(who) > 3 else "")
+    return f"{listing(who, 3)} {does if len(who) == 1 else do or does}" if who else ""
 
 
 def _holder_in_words(wait: Wait) -> str:
@@ -264,7 +261,7 @@ def _holder_in_words(wait: Wait) -> str:
 def in_short(waits: Sequence[Wait]) -> str:
     """Return waits as few words that follow "waits for": who can end them, and what they are."""
     who = list(dict.fromkeys(w.holder for w in waits if w.holder is not None))
-    few = ", ".join(who[:2]) + (f" and {len(who) - 2} more" if len(who) > 2 else "")
+    few = listing(who, 2)
     what = ", ".join(dict.fromkeys(w.name for w in waits))
     return f"{few}: {what}" if few else what
 
