@@ -52,6 +52,21 @@ def test_no_function_is_longer_than_a_screen(modules: Modules) -> None:
     assert not long
 
 
+def test_a_value_is_a_struct(modules: Modules) -> None:
+    """In the core and the engine no value is a frozen dataclass: structs are made sooner."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path, (_, tree) in modules.items()
+        if path.is_relative_to(ROOT / "coordination/anabranch/core")
+        or path.is_relative_to(ROOT / "coordination/anabranch/engine")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+        and any("frozen=True" in ast.unparse(d) for d in node.decorator_list)
+        and "compare=False" not in ast.unparse(node)
+    ]
+    assert not found
+
+
 def test_no_module_is_longer_than_its_idea(modules: Modules) -> None:
     """A module holds one idea and fits in 500 lines."""
     long = [

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import dataclasses
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
@@ -87,7 +88,7 @@ class Watching:
 
     def ticks(self, count: int, seconds: float = 1.0, **seen: Any) -> list[inputs.Input]:
         """Let ticks pass; return what was news, which the engine hears at once."""
-        self.vitals = replace(self.vitals, **seen)
+        self.vitals = dataclasses.replace(self.vitals, **seen)
         found: list[inputs.Input] = []
         for _ in range(count):
             self.clock.advance(seconds)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from anabranch.core.ids import StreamId
 from anabranch.engine.disk_hold import (
@@ -76,7 +77,7 @@ def test_who_fills_the_disk_now_comes_before_who_did() -> None:
 def test_little_room_or_little_time_is_short(left: int, taken: int, stops: bool) -> None:
     """Of a gibibyte, a twentieth is kept free; at a fast pace it is seen looks ahead."""
     assert DISK.kept == DISK.size // 20
-    assert is_short(DISK._replace(left=left * MIB), taken * MIB) is stops
+    assert is_short(replace(DISK, left=left * MIB), taken * MIB) is stops
 
 
 def test_a_large_disk_keeps_no_more_than_it_takes() -> None:

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
@@ -58,7 +59,7 @@ MOST_COUNTED = 200_000
 _MIB = 1 << 20
 
 
-class Kind(NamedTuple):
+class Kind(msgspec.Struct, frozen=True):
     """What a disk can run out of."""
 
     kept_at_most: int
@@ -78,7 +79,7 @@ BYTES = Kind(64 * _MIB, 64 * 1024, 8 * 1024 * _MIB, _MIB, "MB", "are free")
 FILES = Kind(5_000, 16, 500_000, 1, "files", "can be made")
 
 
-class Disk(NamedTuple):
+class Disk(msgspec.Struct, frozen=True):
     """How much room of one kind there is on a disk."""
 
     left: int
@@ -95,7 +96,7 @@ class Disk(NamedTuple):
         return f"{amount // self.kind.one} {self.kind.name}"
 
 
-class Look(NamedTuple):
+class Look(msgspec.Struct, frozen=True):
     """What one look has seen: the room that was left, and what each stream has written in all."""
 
     left: int

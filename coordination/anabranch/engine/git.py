@@ -20,8 +20,10 @@ import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
+from msgspec.structs import replace
 
 from anabranch.engine.git_patience import SETTING, Patience, limit_seconds
 from anabranch.engine.git_variables import OF_THE_USER
@@ -107,8 +109,7 @@ class GitError(WorldError):
         return self.message
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a git command said."""
 
     exit_code: int
@@ -131,8 +132,7 @@ class Answer:
         return tuple(decode(self.out).split("\0")[:-1])
 
 
-@dataclass(frozen=True)
-class Git:
+class Git(msgspec.Struct, frozen=True):
     """A view of one repository: which git directory, objects, work tree and index a call uses.
 
     With ``git_dir`` unset, git finds the repository from ``cwd`` by itself. ``frozen`` says that

@@ -24,6 +24,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
+import msgspec
+
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.deciding.guardian.liveness import BAD, UNCLEAR, has_to_answer
@@ -51,8 +53,7 @@ LOOKS_THAT_ARE_WORK = 3
 VerdictName = Literal["lively", "quiet", "unclear", "never_heard", "stalled"]
 
 
-@dataclass(frozen=True, slots=True)
-class Signs:
+class Signs(msgspec.Struct, frozen=True):
     """What is known of one stream; ages in seconds in which somebody looked.
 
     ``silent_seconds`` count since progress, ``idle_seconds`` since progress or work, or else since
@@ -69,8 +70,7 @@ class Signs:
     seen: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """How a stream gets on, and the evidence for it."""
 
     name: VerdictName

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
 import psutil
 
 from anabranch.core.ids import StreamId
@@ -30,8 +31,7 @@ _STAT_BYTES = 2048
 _MEMORY_PRESSURE = Path("/proc/pressure/memory")
 
 
-@dataclass(frozen=True, slots=True)
-class TreeUsage:
+class TreeUsage(msgspec.Struct, frozen=True):
     """What the processes below one holder use right now.
 
     ``cpu_seconds`` counts since the holder began; ``memory_bytes`` is resident memory, shared
@@ -46,8 +46,7 @@ class TreeUsage:
     holder_started_ticks: int
 
 
-@dataclass(frozen=True, slots=True)
-class MachineLoad:
+class MachineLoad(msgspec.Struct, frozen=True):
     """How busy the machine is.
 
     ``cpu_percent`` is of all processors together since the previous reading (0 at the first);

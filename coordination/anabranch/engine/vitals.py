@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
+import msgspec
+
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.state import State
@@ -43,8 +45,7 @@ BUSY_CPU_PERCENT = 2.0
 SHORTEST_CPU_WINDOW_SECONDS = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(msgspec.Struct, frozen=True):
     """One running attempt of a stream and where its traces are found."""
 
     stream: StreamId

@@ -17,7 +17,8 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.plans.plan import Plan
@@ -29,8 +30,7 @@ _Edges = list[list[tuple[int, bool]]]
 """For each node its neighbours, and whether the edge waits for the end of its source."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
+class _Network(msgspec.Struct, frozen=True):
     """The plan as numbered nodes; ``order`` holds those that can start, sources first."""
 
     ids: tuple[StreamId, ...]
@@ -42,8 +42,7 @@ class _Network:
         return node < len(self.ids)
 
 
-@dataclass(frozen=True, slots=True)
-class _Timing:
+class _Timing(msgspec.Struct, frozen=True):
     """When each node may start at the earliest, in seconds, and how long is left from there."""
 
     ready: list[float]

@@ -6,7 +6,7 @@ and what the journal keeps, so a run never depends on a file that changed after 
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 
@@ -22,7 +22,7 @@ FailurePolicy = Literal["quarantine", "stop"]
 ExcessResponse = Literal["show", "tell", "stop"]
 
 
-class Work(NamedTuple):
+class Work(msgspec.Struct, frozen=True):
     """What a duration is known of: a stream of a plan, with its command."""
 
     plan: str

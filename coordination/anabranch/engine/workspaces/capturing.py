@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import Git, GitError

@@ -17,9 +17,11 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+
+from msgspec.structs import replace
 
 from anabranch.core.events import Conflict, ConflictedPath
 from anabranch.core.ids import RunId, StreamId

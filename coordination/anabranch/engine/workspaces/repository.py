@@ -19,10 +19,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.core.ids import RunId
 from anabranch.engine.git import Answer, Git, GitError, decode, repository_lock

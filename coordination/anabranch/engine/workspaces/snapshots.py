@@ -13,10 +13,10 @@ import os
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.engine.git import Answer, Git, GitError, decode
 from anabranch.files import replace_whole

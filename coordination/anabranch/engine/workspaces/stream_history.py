@@ -15,8 +15,9 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from anabranch.engine.git import Git, decode
 from anabranch.engine.workspaces.records import objects_path

@@ -10,11 +10,11 @@ from __future__ import annotations
 import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import RunId, StreamId

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from anabranch.core import events as ev
 from anabranch.core.deciding.draft import Draft
@@ -33,7 +34,7 @@ Stuck = Callable[[State], frozenset[StreamId]]
 _ROUNDING = 1e-6
 
 
-class Shortfall(NamedTuple):
+class Shortfall(msgspec.Struct, frozen=True):
     """What one wait lacks of one resource, and who could give how much of it back."""
 
     what: str
