@@ -127,8 +127,8 @@ class ConsoleApp(Contained, App[ConsoleExit]):
     def on_mount(self) -> None:
         self._tell_theme_problems(self._theme_problems)
         for plugin in self._plugins.set_aside:
-            told = f"plugin {plugin.plugin} was set aside: {plugin.reason}"
-            self.run_screen.steering.tell("warning", escape_for_terminal(told))
+            text = f"plugin {plugin.plugin} was set aside: {plugin.reason}"
+            self.run_screen.steering.tell("warning", escape_for_terminal(text))
         if self._is_paced:
             self.plugged.start()
             self.set_timer(self.clock.period_seconds, self._next_frame)
@@ -150,8 +150,8 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         self.run_screen.paint_header()
         is_hosted = source.hosting != "nobody"
         over = "it goes on again" if is_hosted else "its host has gone; nobody hosts the run now"
-        told = f"nothing goes on: {trouble}" if trouble else over
-        self.run_screen.steering.tell("error" if trouble else "warning", told)
+        text = f"nothing goes on: {trouble}" if trouble else over
+        self.run_screen.steering.tell("error" if trouble else "warning", text)
 
     def _next_frame(self) -> None:
         message = self._ending()
@@ -187,14 +187,14 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         """Tell and keep a fault once; False while there is no console yet that could go on."""
         if not self.is_up or self._exit:
             return False
-        told = last_words(error)
-        if told not in self.faults and len(self.faults) < MOST_FAULTS:
-            self.faults[told] = error
+        text = last_words(error)
+        if text not in self.faults and len(self.faults) < MOST_FAULTS:
+            self.faults[text] = error
             kept = keep_fault(error)
             where = f"; the details are in {kept}" if kept else ""
             with suppress(Exception):  # what cannot even be told is in the file
                 self.run_screen.steering.tell(
-                    "error", f"this should not have happened: {told}{where}"
+                    "error", f"this should not have happened: {text}{where}"
                 )
         return True
 
@@ -227,8 +227,8 @@ class ConsoleApp(Contained, App[ConsoleExit]):
 
     def _tell_theme_problems(self, problems: Iterable[str]) -> None:
         for problem in problems:
-            told = f"theme left out: {escape_for_terminal(problem)}"
-            self.notify(told, severity="warning", markup=False)
+            text = f"theme left out: {escape_for_terminal(problem)}"
+            self.notify(text, severity="warning", markup=False)
 
     @on(RunScreen.ThemeChosen)
     def _use_theme(self, message: RunScreen.ThemeChosen) -> None:
@@ -261,8 +261,8 @@ class ConsoleApp(Contained, App[ConsoleExit]):
     @on(Ending)
     def _end(self, message: Ending) -> None:
         source = self.run_screen.model.source
-        told = leaving_message(source.state, source.hosting)
-        self.exit(ConsoleExit(f"{message.reason}. {told}", was_ended=True))
+        farewell = leaving_message(source.state, source.hosting)
+        self.exit(ConsoleExit(f"{message.reason}. {farewell}", was_ended=True))
 
     @on(RunScreen.Leaving)
     def _leave(self, message: RunScreen.Leaving) -> None:
@@ -270,7 +270,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
 
 
 def _unknown_theme(wanted: str, known: Mapping[str, Palette]) -> list[str]:
-    """Say so if the theme that is wanted is none."""
+    """Say so if there is no theme of the name that is wanted."""
     return [] if wanted in known else [f"there is no {wanted!r}; there are {', '.join(known)}"]
 
 

@@ -14,13 +14,13 @@ from anabranch.paths import state_home
 def keep_fault(error: BaseException) -> Path | None:
     """Write how an error came about into a file, and return where; None if it cannot be kept."""
     story = "".join(traceback.format_exception(error))
-    told = f"anabranch {__version__}\n{sys.argv}\n\n{story}"
+    text = f"anabranch {__version__}\n{sys.argv}\n\n{story}"
     now = datetime.now()
     try:
         folder = state_home() / "faults"
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{now:%Y%m%d-%H%M%S-%f}.txt"
-        path.write_text(told, "utf-8", "backslashreplace")
+        path.write_text(text, "utf-8", "backslashreplace")
     except OSError:
         return None
     return path

@@ -1,4 +1,4 @@
-"""The terminal that the console has: bytes that are no text, its end, stops, and giving it back.
+"""The terminal that the console has: bytes that are not text, its end, stops, and giving it back.
 
 The toolkit's driver takes a terminal for granted that is there for ever and sends UTF-8. This one
 replaces what is neither, notices when nobody is there any more, comes back whole after a stop, and
@@ -35,7 +35,7 @@ QUIET_TURNS = 3
 
 
 class Ending(Message):
-    """The console is to close, for a reason that is no key: a signal, or nobody is there."""
+    """The console is to close, for a reason that is not a key: a signal, or nobody is there."""
 
     def __init__(self, reason: str) -> None:
         super().__init__()

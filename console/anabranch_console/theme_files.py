@@ -94,7 +94,9 @@ def _read(path: Traversable) -> str:
     with path.open("rb") as file:
         data = file.read(LARGEST_THEME_BYTES + 1)
     if len(data) > LARGEST_THEME_BYTES:
-        raise ValueError(f"larger than {LARGEST_THEME_BYTES // 1024} KiB; that is no theme")
+        raise ValueError(
+            f"larger than {LARGEST_THEME_BYTES // 1024} KiB, the most that a theme may have"
+        )
     return str(data.decode("utf-8"))
 
 
@@ -104,7 +106,7 @@ def parse_palette(name: str, text: str, known: Mapping[str, Palette] | None = No
     ``known`` are the themes that ``extends`` may name: what the text leaves out is theirs.
 
     Raises:
-        ValueError: the text is no theme; says what was expected.
+        ValueError: the text is not a theme; says what was expected.
     """
     data = tomllib.loads(text)
     _refuse_unknown(data, _KEYS, "key")

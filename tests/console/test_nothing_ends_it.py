@@ -116,7 +116,7 @@ async def test_every_verb_is_done_by_key_and_by_name(
             await leave_everything(console)
             await _by_key(console, known)
             await answer(console)
-            for argument in _arguments(console, verb, name):
+            for argument in _arguments(console, verb):
                 await leave_everything(console)
                 await say(console, f"{verb.id} {argument}")
                 await answer(console)
@@ -134,11 +134,12 @@ async def _by_key(console: Console, known: Known) -> None:
     await press(console, *known.verb.keys[0].split(" "))
 
 
-def _arguments(console: Console, verb: Verb[Any], run: str) -> tuple[str, ...]:
-    """Return what to give a verb: nothing and nonsense in one run, what it takes in the other."""
-    if run == "plain" or not verb.args:
+def _arguments(console: Console, verb: Verb[Any]) -> tuple[str, ...]:
+    """Return what to give a verb: nothing, nonsense, and the first of what it takes."""
+    if not verb.args:
         return ("", HOSTILE)
-    return tuple(list(console.screen.completable().get(verb.completes, ()))[:1])
+    known = list(console.screen.completable().get(verb.completes, ()))
+    return ("", HOSTILE, *known[:1], f"{known[0]} {HOSTILE}" if known else "1")
 
 
 async def test_whatever_is_done_twice_counts_once(

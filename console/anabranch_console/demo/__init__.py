@@ -52,8 +52,8 @@ def run_result_tests(folder: Path) -> tuple[bool, str]:
         timeout=60,
         check=False,
     )
-    told = [line for line in done.stderr.splitlines() if line.startswith("Ran ")]
-    return done.returncode == 0 and bool(told), told[-1] if told else "no tests were found"
+    parts = [line for line in done.stderr.splitlines() if line.startswith("Ran ")]
+    return done.returncode == 0 and bool(parts), parts[-1] if parts else "no tests were found"
 
 
 def _git(folder: Path, *words: str) -> None:

@@ -69,12 +69,14 @@ class ConflictsPane(GridPane[ConflictRow]):
         waiting = sum(row.waits and row.resolution is None for row in self._all)
         foreseen = sum(row.is_foreseen for row in self._all)
         settled = sum(row.decided is not None for row in self._all)
-        told = [
+        parts = [
             (waiting, "to decide", "level.error"),
             (foreseen, "foreseen", "level.warning"),
             (settled, "settled", "muted"),
         ]
-        return tuple(Span(f"{dot}{number} {word}", style) for number, word, style in told if number)
+        return tuple(
+            Span(f"{dot}{number} {word}", style) for number, word, style in parts if number
+        )
 
     def detail_title(self, row: ConflictRow | None) -> Line:
         is_settled = row is not None and row.decided is not None
@@ -82,8 +84,8 @@ class ConflictsPane(GridPane[ConflictRow]):
 
     def detail_lines(self, row: ConflictRow | None, cells: int) -> list[Line]:
         if row is None:
-            told = "streams that run are test-merged all along; what would not merge is shown here"
-            return [(Span(piece, "muted"),) for piece in wrap(told, cells)]
+            text = "streams that run are test-merged all along; what would not merge is shown here"
+            return [(Span(piece, "muted"),) for piece in wrap(text, cells)]
         if row.decided is not None:
             return decision_detail(row, self.model.state.started_wall, cells)
         texts = self._texts_of(row)

@@ -59,11 +59,11 @@ class MessagesPane(GridPane[Message]):
     def standing(self) -> Line:
         dead, waiting = self._counts
         dot = f" {self.glyphs.separator} "
-        told = [Span(f"{dot}{waiting} waiting", "text")] if waiting else []
+        parts = [Span(f"{dot}{waiting} waiting", "text")] if waiting else []
         return (
-            (*told, Span(f"{dot}{counted(dead, 'dead letter')}", "level.error"))
+            (*parts, Span(f"{dot}{counted(dead, 'dead letter')}", "level.error"))
             if dead
-            else (*told,)
+            else (*parts,)
         )
 
     def detail_title(self, row: Message | None) -> Line:
@@ -91,11 +91,11 @@ class MessagesPane(GridPane[Message]):
 
     def menu(self) -> list[MenuItem]:
         row = self.chosen
-        told = f"number {row.id}" if row and row.died else ""
+        text = f"number {row.id}" if row and row.died else ""
         return [
             MenuItem("send", "m", detail=str(self.correspondent)),
             MenuItem("broadcast", "b", detail="every stream that is not over"),
-            MenuItem("requeue", "r", detail=told),
+            MenuItem("requeue", "r", detail=text),
             MenuItem(
                 "acknowledge",
                 "a",

@@ -254,7 +254,7 @@ class PluginsPane(GridPane[PluginRow]):
         ),
         Verb(
             "rollback-plugins",
-            "Go back to what was installed before…",
+            "Roll the plugins back…",
             ("B",),
             roll_back,
             footer="Rollback",

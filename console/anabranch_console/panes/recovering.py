@@ -1,4 +1,4 @@
-"""Recovering streams by hand: which remedy, what it would do, and a yes that is no slip."""
+"""Recovering streams by hand: which remedy, what it would do, and a yes that is not a slip."""
 
 from __future__ import annotations
 

@@ -77,8 +77,8 @@ def _fields(change: Change) -> Line:
 
 
 def _short(text: str, cells: int = SHORT_CELLS) -> str:
-    told = safe(text[: cells + 1])
-    return told if len(told) <= cells else f"{told[: cells - 1]}…"
+    words = safe(text[: cells + 1])
+    return words if len(words) <= cells else f"{words[: cells - 1]}…"
 
 
 # --- the panel beside ----------------------------------------------------------------------------
@@ -137,8 +137,8 @@ def _whole(state: State, change: Change) -> list[Line]:
         return [(), (Span("this version is not kept any more", "muted"),)]
     keys = sorted(version.values)
     changed = {c.key for c in version.changes}
-    told = wording.counted(len(keys), "key")
-    lines: list[Line] = [(), (Span(f"The whole state  {told}", "title"),)]
+    text = wording.counted(len(keys), "key")
+    lines: list[Line] = [(), (Span(f"The whole state  {text}", "title"),)]
     for key in keys[:MOST_KEYS]:
         style = "level.good" if key in changed else "text"
         value = _short(version.values[key].text)

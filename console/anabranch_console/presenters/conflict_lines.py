@@ -110,9 +110,9 @@ def decision_detail(row: ConflictRow, started_wall: float, cells: int) -> list[L
     assert isinstance(row.decided.event, ev.ConflictResolved)
     made = row.decided.event.resolution
     whose = {"ours": row.ours, "theirs": row.theirs, "both": f"{row.ours}, then {row.theirs}"}
-    told = f"{made.choice}: {whose[made.choice]}" if made.choice in whose else str(made.choice)
+    text = f"{made.choice}: {whose[made.choice]}" if made.choice in whose else str(made.choice)
     facts = [
-        ("decided", told),
+        ("decided", text),
         ("by", f"the {row.decided.event.by}"),
         ("at", wall_clock(started_wall, row.decided.at)),
         ("where", _where(row).text.removeprefix("at ")),
@@ -145,8 +145,8 @@ def _state(glyphs: Glyphs, row: ConflictRow) -> Span:
         return Span(f"{glyphs.state('succeeded')} {row.resolution.choice}", "state.succeeded")
     if row.waits:
         return Span(f"{glyphs.state('needs_operator')} to decide", "level.error")
-    told = "told" if row.is_told else "foreseen"
-    return Span(f"{glyphs.state('stalled')} {told}", "level.warning")
+    text = "told" if row.is_told else "foreseen"
+    return Span(f"{glyphs.state('stalled')} {text}", "level.warning")
 
 
 def _where(row: ConflictRow) -> Span:
@@ -183,13 +183,13 @@ def _told(row: ConflictRow, cells: int) -> list[Line]:
     if row.resolution is not None:
         return [(Span(f"decided: {row.resolution.choice}", "state.succeeded"),)]
     if not row.waits:
-        told = f"{row.ours} and {row.theirs} would not merge as they are now; m tells both"
-        return [(Span(piece, "level.warning"),) for piece in wrap(safe(told), cells)]
+        text = f"{row.ours} and {row.theirs} would not merge as they are now; m tells both"
+        return [(Span(piece, "level.warning"),) for piece in wrap(safe(text), cells)]
     halts = row.conflict.halts if row.conflict else ""
-    told = (
+    text = (
         f"{halts} cannot start before this is decided" if halts else f"{row.point} waits for this"
     )
-    return [(Span(piece, "level.error"),) for piece in wrap(safe(told), cells)]
+    return [(Span(piece, "level.error"),) for piece in wrap(safe(text), cells)]
 
 
 def _side(name: str, whose: str, text: bytes | None) -> Line:

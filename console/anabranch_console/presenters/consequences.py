@@ -37,7 +37,7 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
     running = [s for s in chosen if s.phase is Phase.RUNNING]
     grace = wording.length(state.plan.stop_grace_seconds, 1)
     stops = [f"{s.id} (pid {s.pid}, {clock(elapsed(s, now))})" for s in running]
-    told = wording.listing(stops, 3) if stops else "nothing that runs; it will not start"
+    text = wording.listing(stops, 3) if stops else "nothing that runs; it will not start"
     waiting = [str(s) for s in skipped_without(state, streams)]
     freed = [
         f"{wait.name} ({who} waits for it)"
@@ -47,7 +47,7 @@ def of_stopping(state: State, streams: Sequence[StreamId], now: float) -> Conseq
     ]
     nobody = "no stream is skipped" if freed else "no other stream"
     affects = f"{wording.listing(waiting, 4)}: skipped, they need it" if waiting else nobody
-    lines = [_line("ends", told)]
+    lines = [_line("ends", text)]
     if any(s.is_active for s in chosen):
         lines += [
             _line("how", f"asked to end; after {grace} the process tree is killed"),

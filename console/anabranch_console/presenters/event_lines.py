@@ -123,14 +123,14 @@ def _plain_detail(event: ev.Event) -> str:
 def _exited(event: ev.StreamExited) -> str:
     from anabranch.core.model.state import Exit
 
-    told = exit_in_words(Exit(event.exit_code, event.signal, event.error))
+    words = exit_in_words(Exit(event.exit_code, event.signal, event.error))
     extras = []
     if event.survivors_ended:
         ended = wording.counted(event.survivors_ended, "left-over process", "left-over processes")
         extras.append(f"{ended} ended")
     if event.lost_bytes:
         extras.append(f"{event.lost_bytes} bytes of output lost")
-    return ", ".join([told, *extras])
+    return ", ".join([words, *extras])
 
 
 def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
@@ -143,8 +143,8 @@ def _conflict(event: ev.ConflictFound) -> str:
 
 
 def _merged(event: ev.ConvergenceMerged) -> str:
-    told = f"{wording.counted(len(event.merged), 'stream')} in {event.commit[:10]}"
-    return f"{told} on {event.branch}" if event.branch else told
+    text = f"{wording.counted(len(event.merged), 'stream')} in {event.commit[:10]}"
+    return f"{text} on {event.branch}" if event.branch else text
 
 
 _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {

@@ -55,15 +55,17 @@ def _facts(
 ) -> list[tuple[str, str, str]]:
     style = f"state.{stream.public_state}"
     facts = [("why", safe(reason_for(state, stream)), style)]
-    facts += [("waits", safe(told), "level.warning") for told in _waits(state, stream, now)]
-    facts += [("keeps", safe(told), "level.warning") for told in _kept_waiting(state, stream, now)]
+    facts += [("waits", safe(words), "level.warning") for words in _waits(state, stream, now)]
+    facts += [
+        ("keeps", safe(words), "level.warning") for words in _kept_waiting(state, stream, now)
+    ]
     facts += _live_facts(stream, vitals)
     facts += _heartbeat_facts(stream, now)
     facts += _graph_facts(state, stream)
     others = [str(other) for other in foreseen_with(state, stream.id)]
     if others:
-        told = f"would conflict with {wording.listing(others, 3)}; 6 shows both sides"
-        facts.append(("radar", safe(told), "level.warning"))
+        words = f"would conflict with {wording.listing(others, 3)}; 6 shows both sides"
+        facts.append(("radar", safe(words), "level.warning"))
     facts.append(("time", _time(stream, now), "text"))
     facts += _work_facts(stream)
     facts += [("warning", safe(text), "level.warning") for text in stream.warnings[:3]]
@@ -90,8 +92,8 @@ def _still(wait: Wait, now: float) -> str:
 def _kept_waiting(state: State, stream: Stream, now: float) -> list[str]:
     """Return whom it keeps waiting by what it holds."""
     found = keeps_waiting(state, stream.id)
-    told = [f"{who} waits {wording.age(now - w.since)} for {w.name}" for who, w in found]
-    return [wording.listing(told, 3)] if told else []
+    parts = [f"{who} waits {wording.age(now - w.since)} for {w.name}" for who, w in found]
+    return [wording.listing(parts, 3)] if parts else []
 
 
 def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, str]]:
@@ -128,11 +130,11 @@ def _heartbeat_facts(stream: Stream, now: float) -> list[tuple[str, str, str]]:
     said = stream.liveness
     if said.status_at is None:
         return []
-    told = [safe(said.status)] if said.status else []
-    told += [f"{said.progress:.0%}"] if said.progress is not None else []
-    told += [f"{safe(name)} {safe(str(value))}" for name, value in list(said.info.items())[:3]]
+    parts = [safe(said.status)] if said.status else []
+    parts += [f"{said.progress:.0%}"] if said.progress is not None else []
+    parts += [f"{safe(name)} {safe(str(value))}" for name, value in list(said.info.items())[:3]]
     age = f"{wording.age(max(0.0, now - said.status_at))} ago"
-    return [("heartbeat", ", ".join([*told, age]), "text")]
+    return [("heartbeat", ", ".join([*parts, age]), "text")]
 
 
 def _graph_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
@@ -166,10 +168,10 @@ def _time(stream: Stream, now: float) -> str:
         if seconds >= 0.5:
             parts.append(f"{name} {wording.length(seconds, 1)}")
     total = elapsed(stream, now)
-    told = ", ".join(parts)
+    text = ", ".join(parts)
     if total is None:
-        return told or f"{stream.public_state} for {wording.age(current)}"
-    return f"{clock(total)}  {told}".rstrip()
+        return text or f"{stream.public_state} for {wording.age(current)}"
+    return f"{clock(total)}  {text}".rstrip()
 
 
 def _work_facts(stream: Stream) -> list[tuple[str, str, str]]:

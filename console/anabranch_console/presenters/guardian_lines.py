@@ -120,10 +120,10 @@ def _diagnosis(look: GuardianLook, stream: Stream) -> Span:
 
 
 def _ladder(look: GuardianLook, stream: Stream) -> Span:
-    told = _rung(stream)
+    rung = _rung(stream)
     if stream.care.alert or stream.phase is Phase.FAILED or stream.care.has_given_up:
-        return Span(told or "alert", "level.error")
-    return Span(told, "state.recovering" if stream.care.remedy else "muted")
+        return Span(rung or "alert", "level.error")
+    return Span(rung, "state.recovering" if stream.care.remedy else "muted")
 
 
 def _next_in(look: GuardianLook, stream: Stream) -> Span:
@@ -142,8 +142,8 @@ def _evidence(look: GuardianLook, stream: Stream) -> Span:
     care = stream.care
     if care.alert:
         return Span(safe(care.alert), "level.error")
-    told = evidence_of(look.state, stream)
-    return Span(safe(told), "text" if care.remedy else "muted")
+    evidence = evidence_of(look.state, stream)
+    return Span(safe(evidence), "text" if care.remedy else "muted")
 
 
 # --- the panel beside ------------------------------------------------------------------------
@@ -156,13 +156,13 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
         return lines
     lines += [(), (_name(look, stream),)]
     lines += _fact("diagnosis", standing(look.state, stream), "text", cells)
-    told = evidence_of(look.state, stream)
-    lines += _fact("evidence", told, "text", cells)
+    text = evidence_of(look.state, stream)
+    lines += _fact("evidence", text, "text", cells)
     if stream.failure_class:
         lines += _fact("failure", stream.failure_class, "text", cells)
     if stream.phase is Phase.FAILED:
-        told = f"laid aside after {wording.counted(stream.attempt, 'attempt')}; R tries it again"
-        lines += _fact("dead letter", told, "level.error", cells)
+        text = f"laid aside after {wording.counted(stream.attempt, 'attempt')}; R tries it again"
+        lines += _fact("dead letter", text, "level.error", cells)
     if stream.care.alert:
         lines += _fact("alert", stream.care.alert, "level.error", cells)
         lines += _fact("do", stream.care.hint, "text", cells)
@@ -176,40 +176,40 @@ def _brakes(look: GuardianLook, cells: int) -> list[Line]:
     recent = sum(at > look.now - INTENSITY_SECONDS for at in state.guardian.hard_at)
     most = most_at_once(state)
     held = held_until(state, look.now)
-    told = f"{recent} of {most} ended within {INTENSITY_SECONDS:g} s"
+    text = f"{recent} of {most} ended within {INTENSITY_SECONDS:g} s"
     if held is not None:
-        told += f"; held back for {wording.age(held - look.now)}"
-    lines = _fact("brake", told, "level.warning" if held is not None else "text", cells)
+        text += f"; held back for {wording.age(held - look.now)}"
+    lines = _fact("brake", text, "level.warning" if held is not None else "text", cells)
     lines += _fact("fallback", state.plan.fallback, "text", cells)
     if state.guardian.narrowed_to is not None:
         lines += _fact("width", f"{state.max_parallel} at a time, for the rest", "text", cells)
     for row in breaker_status(state):
         if row["state"] != "closed":
-            told = f"{row['breaker']} {row['state'].replace('_', ' ')}: {row['reason']}"
+            text = f"{row['breaker']} {row['state'].replace('_', ' ')}: {row['reason']}"
             names = wording.listing([str(s) for s in row["holds_back"]], 3)
-            told += f"; holds back {names}; b closes it" if names else "; b closes it"
-            lines += _fact("breaker", told, "level.warning", cells)
+            text += f"; holds back {names}; b closes it" if names else "; b closes it"
+            lines += _fact("breaker", text, "level.warning", cells)
     return lines
 
 
-def _foretold(look: GuardianLook, told: Foretold, cells: int) -> list[Line]:
-    if told.refusal:
-        return _fact(f"{told.remedy}?", told.refusal, "muted", cells)
-    return _fact(f"{told.remedy}?", "; ".join(told.steps), "text", cells)
+def _foretold(look: GuardianLook, foretold: Foretold, cells: int) -> list[Line]:
+    if foretold.refusal:
+        return _fact(f"{foretold.remedy}?", foretold.refusal, "muted", cells)
+    return _fact(f"{foretold.remedy}?", "; ".join(foretold.steps), "text", cells)
 
 
 def _history(look: GuardianLook, stream: StreamId, cells: int) -> list[Line]:
     lines: list[Line] = [(Span("What it did", "title"),)]
     for record in look.history:
         if getattr(record.event, "stream", None) == stream:
-            told = f"{clock(record.at)} {in_words(record.event)}"
-            pieces = wrap(safe(told), max(cells, 12))
+            text = f"{clock(record.at)} {in_words(record.event)}"
+            pieces = wrap(safe(text), max(cells, 12))
             lines += [(Span(piece, "text"),) for piece in pieces]
     return lines if len(lines) > 1 else [*lines, (Span("nothing yet", "muted"),)]
 
 
-def _fact(name: str, told: str, style: str, cells: int) -> list[Line]:
-    pieces = wrap(safe(told), max(cells - _LABEL_CELLS, 12)) or [""]
+def _fact(name: str, text: str, style: str, cells: int) -> list[Line]:
+    pieces = wrap(safe(text), max(cells - _LABEL_CELLS, 12)) or [""]
     return [
         (Span("".ljust(_LABEL_CELLS) if i else name.ljust(_LABEL_CELLS), "muted"), Span(p, style))
         for i, p in enumerate(pieces)
@@ -222,20 +222,20 @@ def _fact(name: str, told: str, style: str, cells: int) -> list[Line]:
 def of_recovering(found: Sequence[Foretold]) -> Consequences:
     """Return what a remedy would do to a stream, or to several, as a question."""
     rows: list[tuple[str, str]] = []
-    for told in found[:MOST_TOLD]:
+    for one in found[:MOST_TOLD]:
         if len(found) > 1:
-            rows.append(("", f"{told.stream}:"))
-        rows.append(("is", f"{told.diagnosis}; {told.evidence}"))
-        rows += [("would" if not i else "", step) for i, step in enumerate(told.steps)]
-        rows += [("keeps" if not i else "", kept) for i, kept in enumerate(told.kept[:3])]
+            rows.append(("", f"{one.stream}:"))
+        rows.append(("is", f"{one.diagnosis}; {one.evidence}"))
+        rows += [("would" if not i else "", step) for i, step in enumerate(one.steps)]
+        rows += [("keeps" if not i else "", kept) for i, kept in enumerate(one.kept[:3])]
     if len(found) > MOST_TOLD:
         rows.append(("", f"and the same for {len(found) - MOST_TOLD} more"))
-    touched = list(dict.fromkeys(str(s) for told in found for s in told.touched))
+    touched = list(dict.fromkeys(str(s) for one in found for s in one.touched))
     rows.append(("touches", wording.listing(touched, 4) or "no other stream"))
-    rows += [("undo", undo) for undo in dict.fromkeys(told.undo for told in found)]
+    rows += [("undo", undo) for undo in dict.fromkeys(one.undo for one in found)]
     lines: list[Line] = []
     for label, text in rows:
         for i, piece in enumerate(wrap(safe(text), 72)):
             lines.append((Span(("" if i else label).ljust(9), "muted"), Span(piece, "text")))
-    whom = named([told.stream for told in found])
+    whom = named([one.stream for one in found])
     return Consequences(f"{_TITLES[found[0].remedy]} {safe(whom)}?", tuple(lines), "Recover")

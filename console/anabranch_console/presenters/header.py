@@ -87,12 +87,14 @@ def run_words(state: State, hosting: Hosting = "here") -> tuple[str, str]:
 def _hosting(state: State, hosting: Hosting, *, is_halted: bool) -> tuple[Line, ...]:
     """Say so if the engine is not here, or does not go on: it is asked where it is, if it is."""
     if is_halted:
-        told = ("nothing goes on",) if hosting == "here" else ("host does not answer", "no answer")
-        return tuple((Span(words, "badge.warning"),) for words in told)
+        wordings = (
+            ("nothing goes on",) if hosting == "here" else ("host does not answer", "no answer")
+        )
+        return tuple((Span(words, "badge.warning"),) for words in wordings)
     if hosting == "here" or (state.has_ended and hosting == "nobody"):
         return ((),)
-    told = ("hosted elsewhere", "elsewhere") if hosting == "elsewhere" else ("not hosted",)
-    return tuple((Span(words, "badge.warning"),) for words in told)
+    wordings = ("hosted elsewhere", "elsewhere") if hosting == "elsewhere" else ("not hosted",)
+    return tuple((Span(words, "badge.warning"),) for words in wordings)
 
 
 def _product(glyphs: Glyphs, name: str) -> Line:
@@ -121,9 +123,9 @@ def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
         Span(glyphs.bar_on * lost, "bar.lost"),
         Span(glyphs.bar_off * (BAR_CELLS - on - lost), "bar.off"),
     )
-    told = (Span(f" {arrived}/{expected}", "text"),)
+    counts = (Span(f" {arrived}/{expected}", "text"),)
     merged = (Span(" merged" if is_merged else " arrived", "muted"),)
-    return ((*gauge, *told, *merged), (*gauge, *told), told)
+    return ((*gauge, *counts, *merged), (*gauge, *counts), counts)
 
 
 def _overhead(overhead: Overhead | None) -> tuple[Line, ...]:

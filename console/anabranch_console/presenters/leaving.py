@@ -17,9 +17,9 @@ def leaving_message(state: State, hosting: Hosting) -> str:
     """Return what goes on, and how to come back to it."""
     run = state.run
     if state.has_ended:
-        told = f"{safe(state.plan.name)}: {run_state(state, True).replace('_', ' ')}"
+        text = f"{safe(state.plan.name)}: {run_state(state, True).replace('_', ' ')}"
         reason = f" ({safe(state.reason)})" if state.reason else ""
-        return f"{told}{reason}. Its report: anabranch report {run}"
+        return f"{text}{reason}. Its report: anabranch report {run}"
     if hosting == "elsewhere":
         return f"The run goes on elsewhere. Look again with: anabranch console {run}"
     running = state.counts.active

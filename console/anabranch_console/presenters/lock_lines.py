@@ -180,9 +180,9 @@ def wait_tree(look: LockLook, entry: Entry, cells: int) -> list[Line]:
     for grant in look.leases(entry):
         age = wording.age(look.now - grant.since)
         where = f"  {safe(grant.path)}" if grant.path != entry.path else ""
-        told = f"{where}  {grant.mode} for {age}  fence {grant.fence}"
+        text = f"{where}  {grant.mode} for {age}  fence {grant.fence}"
         who = _who(look, grant.stream, grant.attempt)
-        lines.append((Span(f"{held} ", "accent"), who, Span(told, "muted")))
+        lines.append((Span(f"{held} ", "accent"), who, Span(text, "muted")))
         lines += _own_waits(look, grant.stream, cells)
     if not look.leases(entry):
         lines.append((Span("nobody holds it yet", "muted"),))
@@ -196,15 +196,15 @@ def _own_waits(look: LockLook, stream: StreamId, cells: int) -> list[Line]:
     """Return what a holder waits for itself: the way up to who keeps all of them waiting."""
     trunk = look.glyphs.trunk
     lines: list[Line] = []
-    for told in _waits_in_words(look.state, stream):
-        pieces = wrap(f"waits for {safe(told)}", max(cells - len(trunk), 8))
+    for wait in _waits_in_words(look.state, stream):
+        pieces = wrap(f"waits for {safe(wait)}", max(cells - len(trunk), 8))
         lines += [(Span(trunk, "faint"), Span(piece, "level.warning")) for piece in pieces]
     return lines
 
 
 def _waits_in_words(state: State, stream: StreamId) -> list[str]:
-    told = in_words(called_waits(state, stream))
-    return told.split("; ")[:DEEPEST] if told else []
+    text = in_words(called_waits(state, stream))
+    return text.split("; ")[:DEEPEST] if text else []
 
 
 def _branches(look: LockLook, entry: Entry, before: str, seen: frozenset[str]) -> Iterator[Line]:
@@ -250,8 +250,8 @@ def _rings(look: LockLook, found: Sequence[Deadlock], cells: int) -> list[Line]:
         at = wall_clock(look.state.started_wall, deadlock.at)
         names = [shown(e.waiter) for e in deadlock.cycle]
         ring = f" {arrow} ".join([*names, *names[:1]])
-        told = f"{at}  {ring}; the wait of {shown(deadlock.victim)} was given up"
-        lines += [(Span(piece, "text"),) for piece in wrap(safe(told), cells)]
+        text = f"{at}  {ring}; the wait of {shown(deadlock.victim)} was given up"
+        lines += [(Span(piece, "text"),) for piece in wrap(safe(text), cells)]
     return [*lines, ()]
 
 
@@ -262,8 +262,8 @@ def _violations(look: LockLook, entry: Entry | None, cells: int) -> list[Line]:
     here = entry.path if entry else ""
     found.sort(key=lambda v: (v.path != here, v.is_allowed, -v.at))
     still = sum(not v.is_allowed for v in found)
-    told = f"{still} kept from merging" if still else "all allowed"
-    lines: list[Line] = [(Span("Violations  ", "title"), Span(told, "level.error"))]
+    text = f"{still} kept from merging" if still else "all allowed"
+    lines: list[Line] = [(Span("Violations  ", "title"), Span(text, "level.error"))]
     for violation in found[:20]:
         lines += _violation(look, violation, cells)
     return lines
@@ -273,8 +273,8 @@ def _violation(look: LockLook, violation: Violation, cells: int) -> list[Line]:
     at = wall_clock(look.state.started_wall, violation.at)
     style = "muted" if violation.is_allowed else "level.error"
     sign = look.glyphs.level("good" if violation.is_allowed else "error")
-    told = violation.reason
-    told += " (allowed)" if violation.is_allowed else ""
-    pieces = wrap(safe(f"{at}  {told}"), max(cells - 2, 8))
+    reason = violation.reason
+    reason += " (allowed)" if violation.is_allowed else ""
+    pieces = wrap(safe(f"{at}  {reason}"), max(cells - 2, 8))
     first = (Span(f"{sign} ", style), Span(pieces[0], style))
     return [first, *[(Span(f"  {piece}", style),) for piece in pieces[1:]]]

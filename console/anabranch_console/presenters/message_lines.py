@@ -142,7 +142,7 @@ def message_detail(look: MessageLook, message: Message, cells: int) -> list[Line
     ]
     if message.deadline is not None:
         facts.append(("deadline", wall_clock(wall, message.deadline)))
-    lines += [(Span(name.ljust(_LABEL_CELLS), "muted"), Span(told)) for name, told in facts]
+    lines += [(Span(name.ljust(_LABEL_CELLS), "muted"), Span(value)) for name, value in facts]
     if message.died:
         pieces = wrap(safe(reason_of(message)), max(cells - _LABEL_CELLS, 8))
         for name, piece in zip(("why", *[""] * len(pieces)), pieces, strict=False):
@@ -177,8 +177,8 @@ def _thread(look: MessageLook, message: Message) -> list[Line]:
     numbers = sorted(n for n in known if thread_of(known[n]) == thread)
     who = [safe(name or OPERATOR_NAME) for name in thread]
     name = f"{who[0]} → all" if message.to is None else " ↔ ".join(who)
-    told = wording.counted(len(numbers), "message")
-    lines: list[Line] = [(Span(f"Thread {name}", "title"), Span(f"  {told}", "muted"))]
+    text = wording.counted(len(numbers), "message")
+    lines: list[Line] = [(Span(f"Thread {name}", "title"), Span(f"  {text}", "muted"))]
     for number in numbers[-MOST_OF_A_THREAD:]:
         one = known[number]
         is_this = number == message.id

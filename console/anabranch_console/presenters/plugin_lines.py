@@ -195,8 +195,8 @@ def plugin_detail(look: PluginLook, row: PluginRow | None, cells: int) -> list[L
         lines += _about(look, row, cells)
     if look.listing is None:
         return [*lines, (), (Span("looking what is installed …", "muted"),)]
-    told = f"generation {look.listing.generation}; changes count for runs begun after them"
-    lines += [(), *_fact("store", told, "muted", cells)]
+    text = f"generation {look.listing.generation}; changes count for runs begun after them"
+    lines += [(), *_fact("store", text, "muted", cells)]
     for fault in look.listing.faults:
         lines += _fact("fault", fault, "level.error", cells)
     return lines
@@ -210,14 +210,14 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
     used = look.used(row)
     if used is not None:
         mean = milliseconds(used.seconds / max(used.calls, 1))
-        told = f"{wording.counted(used.calls, 'call')}, {mean} each"
-        lines += _fact("asked", told, "text", cells)
+        text = f"{wording.counted(used.calls, 'call')}, {mean} each"
+        lines += _fact("asked", text, "text", cells)
         if used.last_fault:
-            told = f"{wording.counted(used.faults, 'time')}; the last: {used.last_fault}"
-            lines += _fact("faults", told, "level.error", cells)
+            text = f"{wording.counted(used.faults, 'time')}; the last: {used.last_fault}"
+            lines += _fact("faults", text, "level.error", cells)
             if used.is_set_aside:
-                told = "not asked any more in this run; the core's own answers instead"
-                lines += _fact("", told, "muted", cells)
+                text = "not asked any more in this run; the core's own answers instead"
+                lines += _fact("", text, "muted", cells)
     if row.kind == "convergence":
         lines += _options(look, row, cells)
     if row.can_be_chosen:
@@ -230,8 +230,8 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
     if listed.summary:
         lines += _fact("", listed.summary, "muted", cells)
     if listed.disabled:
-        told = f"{', '.join(listed.disabled)}; E lets it be loaded again"
-        lines += _fact("disabled", told, "level.warning", cells)
+        text = f"{', '.join(listed.disabled)}; E lets it be loaded again"
+        lines += _fact("disabled", text, "level.warning", cells)
     for fault in listed.faults:
         lines += _fact("fault", fault, "level.error", cells)
     return lines
@@ -248,8 +248,8 @@ def _options(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
     lines = _fact("options", _in_words(filled_in({}, name, look.options)), "muted", cells)
     for point in look.state.plan.points:
         if point.type in names and point.options:
-            told = _in_words(filled_in(point.options, name, look.options))
-            lines += _fact(f"at {point.id}", told, "text", cells)
+            options = _in_words(filled_in(point.options, name, look.options))
+            lines += _fact(f"at {point.id}", options, "text", cells)
     return lines
 
 

@@ -127,8 +127,8 @@ def point_detail(look: PointLook, point: Point | None, cells: int) -> list[Line]
         lines += [(), (Span("Conflicts", "title"),)]
         for conflict in point.conflicts:
             paths = wording.listing([p.path for p in conflict.paths], 3)
-            told = f"{' and '.join(conflict.streams)}: {paths}"
-            lines += [(Span(p, "level.warning"),) for p in wrap(safe(told), max(cells, 12))]
+            text = f"{' and '.join(conflict.streams)}: {paths}"
+            lines += [(Span(p, "level.warning"),) for p in wrap(safe(text), max(cells, 12))]
     return lines
 
 
@@ -136,8 +136,8 @@ def _checks(point: Point, cells: int) -> list[Line]:
     lines: list[Line] = []
     for streams, passed in (*point.probes, *point.probes_again):
         whom = wording.listing([str(s) for s in streams], 3) if streams else "the base alone"
-        told = f"{'passes' if passed else 'fails'}: {whom}"
-        lines += _fact("", told, cells, "level.good" if passed else "level.error")
+        text = f"{'passes' if passed else 'fails'}: {whom}"
+        lines += _fact("", text, cells, "level.good" if passed else "level.error")
     for streams in point.guilty:
         lines += _fact("guilty", " together with ".join(streams[::-1]), cells, "level.error")
     if point.phase is PointPhase.VERIFYING:
@@ -149,8 +149,8 @@ def _participant(look: PointLook, point: Point, stream_id: StreamId, cells: int)
     stream = look.state.streams[stream_id]
     state = stream.public_state
     name = Span(f"{look.glyphs.state(state)} {safe(stream_id)}", f"state.{state}")
-    told, style = _standing(look, point, stream_id)
-    pieces = wrap(safe(told), max(cells - 4, 12))
+    standing, style = _standing(look, point, stream_id)
+    pieces = wrap(safe(standing), max(cells - 4, 12))
     return [(name,), *[(Span(f"    {piece}", style),) for piece in pieces]]
 
 
@@ -174,8 +174,8 @@ def _standing(look: PointLook, point: Point, stream_id: StreamId) -> tuple[str, 
     return f"is waited for: {reason_for(look.state, stream)}", "muted"
 
 
-def _fact(name: str, told: str, cells: int, style: str = "text") -> list[Line]:
-    pieces = wrap(safe(told), max(cells - _LABEL_CELLS, 12)) or [""]
+def _fact(name: str, text: str, cells: int, style: str = "text") -> list[Line]:
+    pieces = wrap(safe(text), max(cells - _LABEL_CELLS, 12)) or [""]
     return [
         (Span(("" if i else name).ljust(_LABEL_CELLS), "muted"), Span(piece, style))
         for i, piece in enumerate(pieces)

@@ -212,8 +212,8 @@ def _machine(look: ResourceLook, cells: int) -> list[Line]:
     return [*lines, *[(Span(piece, "level.error"),) for piece in shortage]]
 
 
-def _fact(name: str, told: str, style: str) -> Line:
-    return (Span(name.ljust(_LABEL_CELLS), "muted"), Span(told, style))
+def _fact(name: str, text: str, style: str) -> Line:
+    return (Span(name.ljust(_LABEL_CELLS), "muted"), Span(text, style))
 
 
 def _chosen(look: ResourceLook, claim: Claim, cells: int) -> list[Line]:
@@ -223,13 +223,13 @@ def _chosen(look: ResourceLook, claim: Claim, cells: int) -> list[Line]:
     for name in (CPU, MEMORY):
         used = real_use(look, claim.stream, name)
         if used is not None:
-            told = f"{amount(name, round(used, 1))} {short_name(name)}"
-            lines.append(_fact("really uses" if name == CPU else "", told, "text"))
+            text = f"{amount(name, round(used, 1))} {short_name(name)}"
+            lines.append(_fact("really uses" if name == CPU else "", text, "text"))
     for name in held:
         excess = look.state.resources.exceeded.get(excess_key(claim.stream, name))
         if excess:
-            told = f"more {short_name(name)} than granted; answer: {excess.response}"
-            lines.append(_fact("uses", safe(told), "level.error"))
+            text = f"more {short_name(name)} than granted; answer: {excess.response}"
+            lines.append(_fact("uses", safe(text), "level.error"))
     if claim.place:
         lines.append(_fact("asks for", safe(amounts_text(claim.amounts)), "text"))
         why = wrap(safe(why_waiting(look.state, claim)), max(cells - _LABEL_CELLS, 8))

@@ -27,8 +27,8 @@ def diff_texts(
     Of a file that ``is_there`` without a text there is too much to be shown.
     """
     if after is None:
-        told = "too large to be shown" if is_there else "this side has no such file"
-        yield DiffLine("…", None, told)
+        words = "too large to be shown" if is_there else "this side has no such file"
+        yield DiffLine("…", None, words)
         return
     if any(is_binary(text or b"") for text in (before, after)):
         yield DiffLine("…", None, f"binary, {len(after)} bytes")
@@ -57,7 +57,7 @@ def diff_texts(
 
 
 def is_binary(text: bytes) -> bool:
-    """Whether a file's contents are no text, as far as its beginning tells."""
+    """Whether a file's contents are not text, as far as its beginning tells."""
     return b"\0" in text[:BINARY_LOOK_BYTES]
 
 

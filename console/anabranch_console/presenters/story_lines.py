@@ -48,12 +48,12 @@ def _what(state: State, record: ev.Recorded, glyphs: Glyphs) -> Line:
 
 def _because(cause: ev.Recorded) -> Line:
     words = event_words(cause.event)
-    told = f"{words.subject} {words.type.removeprefix('stream ').removeprefix('run ')}"
+    text = f"{words.subject} {words.type.removeprefix('stream ').removeprefix('run ')}"
     detail = f": {words.detail}" if words.detail and words.level in ("warning", "error") else ""
     return (
         Span(_INDENT),
         Span("because ", "muted"),
-        Span(told + detail, "accent"),
+        Span(text + detail, "accent"),
         Span(f"  #{cause.seq}", "muted"),
     )
 

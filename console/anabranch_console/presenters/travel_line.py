@@ -20,7 +20,7 @@ def travel_line(moment: Moment, past: State, live: State, glyphs: Glyphs, cells:
     at = wall_clock(past.started_wall, past.at)
     left = [
         Part(100, ((Span(f"{glyphs.past} viewing {moment.words}", "badge.warning"),),)),
-        Part(80, tuple((Span(told, "text"),) for told in behind)),
+        Part(80, tuple((Span(words, "text"),) for words in behind)),
         Part(30, ((Span(at, "text"),),)),
         Part(10, ((Span(f"event {past.seq}", "muted"),),)),
         Part(20, ((Span("read-only", "muted"),),)),

@@ -17,7 +17,7 @@ from anabranch_console.containing import Contained
 Answer = TypeVar("Answer")
 
 HOLD_OFF_SECONDS = 0.3
-"""How long a fresh question takes no yes, so that a key typed for something else is none."""
+"""How long a fresh question takes no yes, so that a key typed for something else does not count."""
 
 
 class AskedOnce(Contained, ModalScreen[Answer]):

@@ -83,8 +83,8 @@ class Dialog(AskedOnce[str | None]):
             return list(lines)
         ends = min(2, most - 2)
         begins = most - ends - 1
-        told = f"… {len(lines) - begins - ends} more lines, for which the screen is too low"
-        return [*lines[:begins], (Span(told, "muted"),), *lines[-ends:]]
+        text = f"… {len(lines) - begins - ends} more lines, for which the screen is too low"
+        return [*lines[:begins], (Span(text, "muted"),), *lines[-ends:]]
 
     @property
     def _most_lines(self) -> int:

@@ -175,18 +175,18 @@ class LogView(LineView):
 
     def standing(self) -> list[str]:
         """Return how much of the log is shown, and how many hits there are in all of it."""
-        window, told = self._window, []
+        window, parts = self._window, []
         if self.needle and self._pattern is None:
-            told.append("no such pattern")
+            parts.append("no such pattern")
         elif self.needle:
-            told.append(f"{self._hits_in_words()} for {safe(self.needle)}")
+            parts.append(f"{self._hits_in_words()} for {safe(self.needle)}")
         if window is not None and window.is_whole:
-            told.append(counted(self.line_count, "line") if self.line_count else "")
+            parts.append(counted(self.line_count, "line") if self.line_count else "")
         elif window is not None and self.lines:
             size, at = window.size, 100 * window.begin // max(window.size, 1)
             place = "last" if self.is_following else f"at {at} %"
-            told.append(f"{place} {counted(len(self.lines), 'line')} of {memory(size)}")
-        return [part for part in told if part]
+            parts.append(f"{place} {counted(len(self.lines), 'line')} of {memory(size)}")
+        return [part for part in parts if part]
 
     def _hits_in_words(self) -> str:
         if self._everywhere is None:
