@@ -148,7 +148,7 @@ def _as_host(host: Hosted, stream_id: str | None) -> Client:
     from anabranch.engine.gateway.addresses import socket_folder
     from anabranch.engine.gateway.tokens import Tokens
 
-    tokens = Tokens.of_run(host.folder)
+    tokens = Tokens.of_run(RunFolder(host.folder))
     token = tokens.operator()
     if stream_id not in (None, OPERATOR):
         name = StreamId(stream_id)
@@ -158,7 +158,7 @@ def _as_host(host: Hosted, stream_id: str | None) -> Client:
         if not known.attempt:
             raise refusal(f"{name} has not started yet", "act as it once it runs")
         token = tokens.of_attempt(name, known.attempt)
-    return Client(str(socket_folder(host.folder) / "socket"), token)
+    return Client(str(socket_folder(RunFolder(host.folder)) / "socket"), token)
 
 
 def _unknown(host: Hosted, stream_id: str) -> Refused:

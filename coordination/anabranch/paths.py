@@ -38,12 +38,17 @@ def themes_folder() -> Path:
     return user_config_path("anabranch") / "themes"
 
 
+def projects_folder() -> Path:
+    """Return the folder that has a state folder for each project."""
+    return state_home() / "projects"
+
+
 def project_folder(project: Path) -> Path:
     """Return the state folder of a project: its name, and a hash of where it lies."""
     real = os.path.realpath(project)
     digest = blake2b(os.fsencode(real), digest_size=5).hexdigest()
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(real)) or "root"
-    return state_home() / "projects" / f"{name}-{digest}"
+    return projects_folder() / f"{name}-{digest}"
 
 
 @lru_cache(maxsize=1024)
@@ -143,6 +148,30 @@ class RunFolder(msgspec.Struct, frozen=True):
     @property
     def workspaces(self) -> Path:
         return self.path / "workspaces"
+
+    @property
+    def commands(self) -> Path:
+        """The commands that streams find first in their PATH."""
+        return self.path / "bin"
+
+    @property
+    def sockets(self) -> Path:
+        """Where the run's sockets lie, if their addresses are not too long then."""
+        return self.path / "doors"
+
+    @property
+    def sockets_note(self) -> Path:
+        """Says where they lie instead."""
+        return self.path / "doors.path"
+
+    @property
+    def secret(self) -> Path:
+        """What the tokens of the run are made with."""
+        return self.path / "secret"
+
+    @property
+    def operator_token(self) -> Path:
+        return self.path / "operator.token"
 
     @property
     def joined(self) -> Path:

@@ -67,6 +67,20 @@ def test_a_value_is_a_struct(modules: Modules) -> None:
     assert not found
 
 
+def test_what_lies_in_a_runs_folder_is_named_in_one_place(modules: Modules) -> None:
+    """``paths.RunFolder`` knows it all: nobody else puts a name to the path of a run's folder."""
+    of_a_run = re.compile(r"(folder|home|run)\.path$|run_folder$")
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(node)}"
+        for path, (_, tree) in modules.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp)
+        and isinstance(node.op, ast.Div)
+        and of_a_run.search(ast.unparse(node.left))
+    ]
+    assert not found
+
+
 def test_no_module_is_longer_than_its_idea(modules: Modules) -> None:
     """A module holds one idea and fits in 500 lines."""
     long = [

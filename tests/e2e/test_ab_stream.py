@@ -206,7 +206,7 @@ def test_adopted_streams_keep_their_ways_in(program: Program) -> None:
 def _is_open(program: Program) -> bool:
     """Whether the host listens: it is one a moment before it does."""
     try:
-        plain_socket(str(socket_folder(program.folder().path) / "socket")).close()
+        plain_socket(str(socket_folder(program.folder()) / "socket")).close()
     except OSError:
         return False
     return True

@@ -103,8 +103,8 @@ def test_what_streams_do_is_seen_while_they_do_it_and_afterwards(run: Program) -
 
 def operator(run: Program) -> Client:
     """Return a client with the operator's token, as somebody outside of all streams has it."""
-    folder = run.folder().path
-    token = (folder / "operator.token").read_text("ascii")
+    folder = run.folder()
+    token = folder.operator_token.read_text("ascii")
     return Client(str(socket_folder(folder) / "socket"), token)
 
 

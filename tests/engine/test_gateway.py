@@ -25,6 +25,7 @@ from anabranch.engine.gateway.addresses import socket_folder
 from anabranch.engine.gateway.rates import LONGEST_OVERDRAFT_SECONDS, SHARE, Bucket
 from anabranch.engine.gateway.tokens import Tokens
 from anabranch.errors import WorldError
+from anabranch.paths import RunFolder
 from tests.engine.knocking import DEADLINE_SECONDS, Bench, Knock, plain_socket
 
 
@@ -238,7 +239,7 @@ async def test_an_outsider_joins_with_the_operators_token(bench: Bench) -> None:
 
 def test_tokens_survive_the_console(tmp_path: Path) -> None:
     """The next host of a run knows the tokens of the streams it adopts; the files are private."""
-    first, second = Tokens.of_run(tmp_path), Tokens.of_run(tmp_path)
+    first, second = Tokens.of_run(RunFolder(tmp_path)), Tokens.of_run(RunFolder(tmp_path))
     token = first.of_attempt(StreamId("a.b"), 3)
     assert second.bearer(token) == Caller(StreamId("a.b"), 3)
     assert second.bearer(first.operator()) == Caller(StreamId(""), 0, is_operator=True)
@@ -259,13 +260,13 @@ def test_a_long_run_folder_gets_a_short_address_that_stays(tmp_path: Path) -> No
     """A path too long for a socket is replaced, always by the same; a planted one is not used."""
     deep = tmp_path / ("x" * 120)
     deep.mkdir(mode=0o700)
-    folder = socket_folder(deep)
-    assert folder == socket_folder(deep)
+    folder = socket_folder(RunFolder(deep))
+    assert folder == socket_folder(RunFolder(deep))
     assert len(os.fsencode(folder)) < 80
     folder.rmdir()
     folder.symlink_to(tmp_path)
     with pytest.raises(WorldError):
-        socket_folder(deep)
+        socket_folder(RunFolder(deep))
     folder.unlink()
 
 

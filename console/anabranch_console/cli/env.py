@@ -37,7 +37,7 @@ def command(run: str | None, stream: str | None, as_json: bool) -> None:
         if stream is None
         else joined_environment(found.folder, StreamId(stream), _attempt(state, stream))
     )
-    commands = str(found.folder.path / "bin")
+    commands = str(found.folder.commands)
     if not found.is_hosted:
         say(f"nobody hosts run {found.folder.run} now: its socket does not answer")
     if as_json:

@@ -18,7 +18,7 @@ from anabranch.engine.journal import Journal
 from anabranch.engine.run_lock import holder_of, silent_since
 from anabranch.engine.run_numbers import newest_first
 from anabranch.errors import AnabranchError, UsageError, machine_errors
-from anabranch.paths import ProjectFolder, RunFolder, project_folder, state_home
+from anabranch.paths import ProjectFolder, RunFolder, project_folder, projects_folder
 
 
 class FoundRun(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ def project_root(folder: Path) -> Path:
 
 def run_folders(project: Path | None) -> list[RunFolder]:
     """Return the runs of one project, or of all, newest first."""
-    homes = [ProjectFolder(p) for p in _folders(state_home() / "projects")]
+    homes = [ProjectFolder(p) for p in _folders(projects_folder())]
     if project is not None:
         homes = [ProjectFolder(project_folder(project_root(project)))]
     return newest_first(run for home in homes for run in runs_in(home))

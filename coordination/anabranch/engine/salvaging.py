@@ -67,7 +67,7 @@ def salvage(home: RunFolder) -> Salvaged | None:
         if state is None:
             return Salvaged(home.run, fault, lost=("nothing that can be followed is left",))
         kept = [events[seq] for seq in sorted(events) if seq <= state.seq]
-        fresh = home.path / "journal.salvaged.db"
+        fresh = home.journal.with_suffix(".salvaged.db")
         _write(fresh, meta, kept, state)
         damaged = _swap(home.journal, fresh)
         return Salvaged(home.run, fault, len(kept), tuple(_lost(events, state.seq)), str(damaged))

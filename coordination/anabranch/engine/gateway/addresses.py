@@ -16,17 +16,18 @@ from pathlib import Path
 
 from anabranch.errors import WorldError
 from anabranch.files import replace_whole
+from anabranch.paths import RunFolder
 from anabranch.plain_files import read_if_there
 
 LONGEST_FOLDER = 85
 LONGEST_NOTE_BYTES = 4096
 
 
-def socket_folder(run_folder: Path) -> Path:
+def socket_folder(run: RunFolder) -> Path:
     """Return the private folder for a run's sockets, having made it. Raises WorldError."""
-    own = run_folder / "doors"
+    own = run.sockets
     try:
-        folder = own if len(os.fsencode(own)) <= LONGEST_FOLDER else _short_folder(run_folder)
+        folder = own if len(os.fsencode(own)) <= LONGEST_FOLDER else _short_folder(run)
         folder.parent.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
@@ -36,15 +37,14 @@ def socket_folder(run_folder: Path) -> Path:
     return folder
 
 
-def _short_folder(run_folder: Path) -> Path:
+def _short_folder(run: RunFolder) -> Path:
     """Return the folder that stands for a long path; the first choice is noted and kept."""
-    note = run_folder / "doors.path"
-    noted = read_if_there(note, LONGEST_NOTE_BYTES)
+    noted = read_if_there(run.sockets_note, LONGEST_NOTE_BYTES)
     if noted is not None:
         return Path(os.fsdecode(noted))
-    name = blake2b(os.fsencode(run_folder), digest_size=8).hexdigest()
+    name = blake2b(os.fsencode(run.path), digest_size=8).hexdigest()
     folder = Path(_base(), f"anabranch-{os.getuid()}", name)
-    replace_whole(note, os.fsencode(folder))
+    replace_whole(run.sockets_note, os.fsencode(folder))
     return folder
 
 

@@ -50,17 +50,16 @@ class Gateway:
         self._folder = folder
         self._state = state
         self.endpoint = Endpoint(
-            Tokens.of_run(folder.path), state, post, now, partial(joined_environment, folder)
+            Tokens.of_run(folder), state, post, now, partial(joined_environment, folder)
         )
-        self._sockets = socket_folder(folder.path)
+        self._sockets = socket_folder(folder)
         self._socket = SocketServer(self.endpoint, self._sockets / "socket")
         self._spools = Spools(self.endpoint)
         self._notify = NotifySockets(self._sockets, self.endpoint.heartbeat)
-        self._bin = folder.path / "bin"
 
     async def open(self) -> None:
         """Open every transport, also for streams that run already. Raises OSError."""
-        write_stubs(self._bin)
+        write_stubs(self._folder.commands)
         self.endpoint.open()
         await self._socket.open()
         self._spools.open()
@@ -112,7 +111,7 @@ class Gateway:
             "ANABRANCH_SOCKET": str(self._socket.path),
             "ANABRANCH_SPOOL": str(spool.path) if spool is not None else "",
             "NOTIFY_SOCKET": str(self._notify.path(stream, attempt)),
-            "PATH": f"{self._bin}:{path}" if path else str(self._bin),
+            "PATH": f"{self._folder.commands}:{path}" if path else str(self._folder.commands),
         }
 
     # --- one attempt -----------------------------------------------------------------------------

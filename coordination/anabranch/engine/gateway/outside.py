@@ -19,8 +19,8 @@ def operators_environment(folder: RunFolder) -> dict[str, str]:
     """Return what a program needs to speak to a run as its operator. Raises WorldError."""
     return {
         "ANABRANCH_RUN": folder.run,
-        "ANABRANCH_SOCKET": str(socket_folder(folder.path) / "socket"),
-        "ANABRANCH_TOKEN": Tokens.of_run(folder.path).operator(),
+        "ANABRANCH_SOCKET": str(socket_folder(folder) / "socket"),
+        "ANABRANCH_TOKEN": Tokens.of_run(folder).operator(),
     }
 
 
@@ -33,7 +33,7 @@ def joined_environment(folder: RunFolder, stream: StreamId, attempt: Attempt) ->
         raise WorldError(f"{error.strerror}: {error.filename}", "look at the disk") from error
     return {
         **operators_environment(folder),
-        "ANABRANCH_TOKEN": Tokens.of_run(folder.path).of_attempt(stream, attempt),
+        "ANABRANCH_TOKEN": Tokens.of_run(folder).of_attempt(stream, attempt),
         "ANABRANCH_STREAM": stream,
         "ANABRANCH_ATTEMPT": str(attempt),
         "ANABRANCH_WORKSPACE": str(own),

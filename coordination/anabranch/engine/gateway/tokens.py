@@ -17,6 +17,7 @@ from anabranch.core.calls import OPERATOR, Caller
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.errors import WorldError
 from anabranch.files import replace_whole
+from anabranch.paths import RunFolder
 from anabranch.plain_files import read_if_there
 
 SECRET_BYTES = 32
@@ -31,14 +32,14 @@ class Tokens:
         self._secret = secret
 
     @classmethod
-    def of_run(cls, folder: Path) -> Tokens:
+    def of_run(cls, folder: RunFolder) -> Tokens:
         """Return a run's tokens; a new run gets its secret and a file with the operator's token.
 
         Both files are readable by their owner alone. Raises WorldError.
         """
         try:
-            tokens = cls(_kept(folder / "secret", secrets.token_bytes(SECRET_BYTES)))
-            _kept(folder / "operator.token", tokens.operator().encode())
+            tokens = cls(_kept(folder.secret, secrets.token_bytes(SECRET_BYTES)))
+            _kept(folder.operator_token, tokens.operator().encode())
         except OSError as error:
             raise WorldError(f"{error.strerror}: {error.filename}", "look at the disk") from error
         return tokens

@@ -7,8 +7,11 @@ import os
 from pathlib import Path
 
 from anabranch.core.ids import RunId
-from anabranch.engine.workspaces.repository import empty_tree, frozen_view
+from anabranch.engine.workspaces.repository import empty_tree, frozen_view, run_folder
 from anabranch.engine.workspaces.values import Repository
+
+_PUBLISHING = RunId("publishing")
+"""Under this name the indexes of published folders lie, beside what belongs to runs."""
 
 
 def publish_result_folder(repo: Repository, run: RunId, commit: str, folder: Path) -> None:
@@ -17,7 +20,7 @@ def publish_result_folder(repo: Repository, run: RunId, commit: str, folder: Pat
     Raises GitError rather than overwrite a file that someone changed there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    indexes = repo.store / "runs" / "publishing" / "index"
+    indexes = run_folder(repo, _PUBLISHING) / "index"
     indexes.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()
     index = indexes / name
