@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from anabranch.core import calls
 from anabranch.core import events as ev
-from anabranch.core.deciding.waiting.reasons import reason_for
+from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.inputs import RetryStream, StopRun
 from anabranch.core.model.lifecycle import Phase

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.deciding.guardian.breakers import should_open, surely_failing
-from anabranch.core.deciding.waiting.reasons import reason_for, waits_of
+from anabranch.core.deciding.waiting.reasons import waits_of
+from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import Breaker, BreakerPhase, Outcome, breakers_of
 from anabranch.core.views.projections import breaker_status, status, wall_time

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from anabranch.core.deciding.waiting import reasons as wait_reasons
+from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.views import accounting, projections
 from anabranch.testing import ByHand, point, stream
@@ -89,10 +89,10 @@ def test_a_run_that_nobody_hosts_is_interrupted_until_it_has_ended() -> None:
 
 def test_the_reason_of_a_waiting_stream_names_what_it_waits_for() -> None:
     run = given(stream("a"), stream("b"), stream("c", "a", "b"), max_parallel=1)
-    reasons = {s: wait_reasons.reason_for(run.state, run.stream(s)) for s in ("b", "c")}
+    reasons = {s: reason_for(run.state, run.stream(s)) for s in ("b", "c")}
     assert reasons == {"b": "ready; waits for one of 1 slots", "c": "waits for a, b"}
     run.succeed("a")
-    assert wait_reasons.reason_for(run.state, run.stream("c")) == "waits for b"
+    assert reason_for(run.state, run.stream("c")) == "waits for b"
 
 
 def test_a_signal_is_told_as_a_shell_tells_it() -> None:

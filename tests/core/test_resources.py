@@ -14,7 +14,7 @@ from anabranch.core.deciding.resources import (
     STOP_AFTER_SECONDS,
     TELL_AFTER_SECONDS,
 )
-from anabranch.core.deciding.waiting.reasons import reason_for
+from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import StreamId
 from anabranch.testing import plan_of, stream
 from tests.core.working import Crew

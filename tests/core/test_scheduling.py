@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anabranch.core import effects as fx
-from anabranch.core.deciding.waiting.reasons import reason_for
+from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import PointId
 from anabranch.testing import ByHand, point, stream
 from tests.core.given import given

@@ -33,9 +33,9 @@ from anabranch.core.views.sharing import (
     value_at,
     value_in,
     values_at,
-    verify_chain,
     verify_history,
 )
+from anabranch.testing.promises import broken_chain
 from tests.core.talking import OPERATOR, STRATEGIES, Talk
 
 CENTRALIZED = SharedStatePlan(type="centralized")
@@ -127,7 +127,7 @@ def test_what_a_reader_does_to_a_value_changes_nothing() -> None:
     mine["list"].append(2)
     read(talk, "k").value["list"].append(3)
     assert read(talk, "k").value == {"list": [1]}
-    assert not verify_chain(talk.state)
+    assert not broken_chain(talk.state)
 
 
 def nested(levels: int) -> Any:
@@ -314,7 +314,7 @@ def test_versions_that_are_not_there_are_refused_in_words() -> None:
     assert state_log(talk.state)["oldest"] == 4
     assert [c["version"] for c in state_log(talk.state)["changes"]] == [5, 6]
     assert len(state_log_of(talk.records, talk.state)["changes"]) == 6
-    assert not verify_chain(talk.state)
+    assert not broken_chain(talk.state)
     talk.remembers()
     assert talk.commits("a", 1, {"k0": 1}).outcome == "refused"
 
@@ -391,7 +391,7 @@ def test_a_sync_point_makes_one_version_of_all_snapshots() -> None:
     assert values_at(draft.state, 2) == {"doc": {"x": 0, "a": 1, "b": 1}, "n": 1}
     assert [(s, c.key, c.current, c.yours) for s, c in result.clashes] == [(B, "n", 1, 2)]
     assert [s for s, _ in result.refused] == [B]
-    assert not verify_chain(draft.state)
+    assert not broken_chain(draft.state)
     assert draft.state.shared.synced == 2
 
 
@@ -496,7 +496,7 @@ class Modelled(RuleBasedStateMachine):
 
     @invariant()
     def history_is_whole(self) -> None:
-        assert not verify_chain(self.talk.state)
+        assert not broken_chain(self.talk.state)
         assert not verify_history(self.talk.records, self.talk.state.shared.hash)
         assert state_log_of(self.talk.records, self.talk.state) == state_log(self.talk.state)
 
@@ -530,7 +530,7 @@ def test_old_versions_go_when_all_of_them_take_too_much_memory(
     assert (shared.head, 100 - shared.floor) == (100, 200_000 // (9_002 + 5 + VERSION_BYTES))
     assert isinstance(value_at(state, "key 0", shared.floor), Reading)
     assert isinstance(value_at(state, "key 0", shared.floor - 1), Refusal)
-    assert verify_chain(state) == []
+    assert broken_chain(state) == []
     changes = list(shared.changes())
     assert all(c.before is b.after for b, c in zip(changes, changes[3:], strict=False))
     again = decode_state(encode_state(state)).shared

@@ -12,18 +12,10 @@ from msgspec.structs import replace
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.deciding.guardian.by_hand import evidence_of, foretell
-from anabranch.core.deciding.waiting.reasons import (
-    Wait,
-    in_short,
-    in_words,
-    keeps_waiting,
-    reason_for,
-    standing,
-    waiting_for,
-    waits_of,
-)
+from anabranch.core.deciding.waiting.reasons import Wait, keeps_waiting, standing, waits_of
 from anabranch.core.deciding.waiting.sources import SOURCES
 from anabranch.core.deciding.waiting.waits import edges_from
+from anabranch.core.deciding.waiting.wording import in_short, in_words, reason_for, waiting_for
 from anabranch.core.ids import FINAL_POINT, LockMode, StreamId
 from anabranch.core.model.care import Care
 from anabranch.core.model.locks import asks_of, blockers

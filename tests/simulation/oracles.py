@@ -16,9 +16,10 @@ from anabranch.core.deciding.hearing import why_not_heard
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.points import arrivals
 from anabranch.core.deciding.streams.scheduling import is_met
-from anabranch.core.deciding.waiting.reasons import called_waits, in_words, waits_of
+from anabranch.core.deciding.waiting.reasons import called_waits, waits_of
 from anabranch.core.deciding.waiting.sources import SOURCES
 from anabranch.core.deciding.waiting.waits import edges_from
+from anabranch.core.deciding.waiting.wording import in_words
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import breakers_of
@@ -34,7 +35,8 @@ from anabranch.core.views.foretelling import granted_by_revoking, skipped_withou
 from anabranch.core.views.locks import locks_told
 from anabranch.core.views.messages import messages
 from anabranch.core.views.projections import status
-from anabranch.core.views.sharing import state_log, verify_chain
+from anabranch.core.views.sharing import state_log
+from anabranch.testing.promises import broken_chain
 
 MAY_HAPPEN_AGAIN = (ev.LeaseRenewed, ev.StreamHeartbeat, ev.ConvergenceWaits)
 """Events that tell of a time, or what is waited for."""
@@ -163,7 +165,7 @@ def _foretold(
 def _told(state: State) -> Iterator[str]:
     msgspec.json.encode(status(state, True, None))
     msgspec.json.encode([locks_told(state), messages(state), state_log(state)])
-    yield from verify_chain(state)
+    yield from broken_chain(state)
     for stream in _everybody(state):
         waits = waits_of(state, stream)
         named = {w.holder for w in waits}

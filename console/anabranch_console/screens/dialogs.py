@@ -26,7 +26,6 @@ class Choice(NamedTuple):
     title: str
     detail: str = ""
     why_not: str | None = None
-    is_dangerous: bool = False
 
 
 _WIDTH, _HEIGHT = 0.96, 0.9

@@ -30,7 +30,7 @@ from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.deciding.guardian.liveness import BAD, UNCLEAR, has_to_answer
 from anabranch.core.deciding.streams.heartbeats import LONGEST_STATUS, last_said, says_the_same
-from anabranch.core.deciding.waiting.reasons import waiting_for
+from anabranch.core.deciding.waiting.wording import waiting_for
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.joined import JoinedStream

@@ -13,6 +13,7 @@ from anabranch.core import events as ev
 from anabranch.core.deciding.owed import owed
 from anabranch.core.ids import FINAL_POINT, Seq, StreamId
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.sharing import chain_faults
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import PointPhase, State
 from anabranch.core.promises.invariants import broken_promises
@@ -210,3 +211,9 @@ def unsettled_points(state: State) -> Iterator[str]:
     for point in state.points.values():
         if not point.is_settled and state.base is not None:
             yield f"the run is {state.phase}, but {point.id} is {point.phase}"
+
+
+def broken_chain(state: State) -> list[str]:
+    """Return where the history of the shared state is not whole, in words."""
+    shared = state.shared
+    return chain_faults(shared.changes(), shared.anchor, shared.floor, shared.hash)

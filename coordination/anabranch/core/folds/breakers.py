@@ -65,8 +65,7 @@ def _admitted(state: State, record: ev.Recorded, event: ev.StreamAdmitted) -> St
     for name in _tripped_of(state, event.stream):
         before = state.breakers.breaker(name)
         if before.phase is BreakerPhase.HALF_OPEN and before.probe is None:
-            probe = replace(before, probe=event.stream, probe_attempt=event.attempt)
-            state = _with(state, probe)
+            state = _with(state, replace(before, probe=event.stream))
     return state
 
 

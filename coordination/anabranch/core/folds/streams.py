@@ -197,7 +197,7 @@ def _retry(s: Stream, record: ev.Recorded, event: ev.RetryScheduled, spent: floa
     )
 
 
-_Ended = ev.StreamSucceeded | ev.StreamStopped | ev.StreamBlocked
+_Ended = ev.StreamSucceeded | ev.StreamSkipped | ev.StreamStopped | ev.StreamBlocked
 
 
 def _ended(s: Stream, record: ev.Recorded, event: _Ended, spent: float) -> Stream:
@@ -220,10 +220,6 @@ def _failed(s: Stream, record: ev.Recorded, event: ev.StreamFailed, spent: float
     return replace(s, reason=event.reason, failure_class=event.failure_class)
 
 
-def _skipped(s: Stream, record: ev.Recorded, event: ev.StreamSkipped, spent: float) -> Stream:
-    return replace(s, reason=event.reason, skipped_because_of=event.because_of)
-
-
 def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: float) -> Stream:
     return replace(
         s,
@@ -235,7 +231,6 @@ def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: f
         stop=None,
         failure=None,
         failure_class="",
-        skipped_because_of=None,
         care=Care(),
     )
 
@@ -274,7 +269,7 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.RetryScheduled: _retry,
     ev.StreamSucceeded: _ended,
     ev.StreamFailed: _failed,
-    ev.StreamSkipped: _skipped,
+    ev.StreamSkipped: _ended,
     ev.StreamStopped: _ended,
     ev.StreamQuarantined: _quarantined,
     ev.StreamBlocked: _ended,

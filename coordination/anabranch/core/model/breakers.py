@@ -13,7 +13,7 @@ from zlib import crc32
 import msgspec
 from rpds import HashTrieMap
 
-from anabranch.core.ids import Attempt, Seq, StreamId
+from anabranch.core.ids import Seq, StreamId
 from anabranch.core.plans.plan import StreamPlan
 
 LONGEST_COMMAND = 80
@@ -51,7 +51,6 @@ class Breaker(msgspec.Struct, frozen=True):
     cause: Seq = 0
     reason: str = ""
     probe: StreamId | None = None
-    probe_attempt: Attempt = 0
     has_passed: bool | None = None
 
     @property

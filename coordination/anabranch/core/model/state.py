@@ -211,7 +211,6 @@ class Stream(msgspec.Struct, frozen=True):
     result: Result | None = None
     failure: str | None = None
     failure_class: str = ""
-    skipped_because_of: StreamId | None = None
     quarantined_at: PointId = PointId("")
     is_captured_again: bool = False
     rescue: tuple[str, ...] = ()

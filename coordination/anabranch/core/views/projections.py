@@ -11,7 +11,8 @@ from anabranch.core import events as ev
 from anabranch.core.deciding.guardian import breakers
 from anabranch.core.deciding.points.convergence import participants
 from anabranch.core.deciding.points.endings import left_out
-from anabranch.core.deciding.waiting.reasons import reason_for, told, waiting_for, waits_of
+from anabranch.core.deciding.waiting.reasons import waits_of
+from anabranch.core.deciding.waiting.wording import as_json, reason_for, waiting_for
 from anabranch.core.folds.resolutions import resolution_of
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.model.joined import JoinedStream
@@ -131,7 +132,7 @@ def heartbeat_status(state: State, known: Liveness | JoinedStream) -> dict[str, 
 
 def waits_told(state: State, stream: StreamId) -> list[dict[str, Any]]:
     """Return what a stream waits for as ``waits_for`` of ``status --json``."""
-    return told(waits_of(state, stream), lambda at: wall_time(state, at))
+    return as_json(waits_of(state, stream), lambda at: wall_time(state, at))
 
 
 def sync_status(state: State, stream: Stream) -> dict[str, Any] | None:

@@ -163,12 +163,6 @@ def change_line(state: State, change: Change) -> dict[str, Any]:
 # --- the proof -----------------------------------------------------------------------------------
 
 
-def verify_chain(state: State) -> list[str]:
-    """Return where the history in the state is not whole, in words; an empty list is good."""
-    shared = state.shared
-    return chain_faults(shared.changes(), shared.anchor, shared.floor, shared.hash)
-
-
 def verify_history(records: Iterable[ev.Recorded], head: str) -> list[str]:
     """Return where the journal's history is not whole, given the hash of its newest change."""
     return chain_faults(changes_in(records), "", 0, head)

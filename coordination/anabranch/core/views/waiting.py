@@ -9,13 +9,11 @@ from anabranch.core.deciding.waiting.reasons import (
     Wait,
     called_waits,
     called_waits_for,
-    in_short,
-    in_words,
     keeps_waiting,
-    reason_for,
     standing,
     waits_of,
 )
+from anabranch.core.deciding.waiting.wording import in_short, in_words, reason_for
 
 __all__ = [
     "Wait",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core.calls import Answer, Caller, Lock
-from anabranch.core.deciding.waiting.reasons import reason_for
+from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.json_values import Json
 from anabranch.core.model.answers import refused

@@ -15,7 +15,8 @@ from anabranch.core.deciding.guardian.diagnosis import WELL, diagnose
 from anabranch.core.deciding.streams import scheduling, streams
 from anabranch.core.deciding.streams.restoring import last_good
 from anabranch.core.deciding.undoing import undoing_after, unsettled
-from anabranch.core.deciding.waiting.reasons import reason_for, standing
+from anabranch.core.deciding.waiting.reasons import standing
+from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import StreamId
 from anabranch.core.model.care import PERSON
 from anabranch.core.model.lifecycle import Phase

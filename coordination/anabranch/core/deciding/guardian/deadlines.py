@@ -5,6 +5,7 @@ from __future__ import annotations
 from anabranch.core import events as ev
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian.ladder import end_and_retry, leave_alone
+from anabranch.core.deciding.waiting.wording import waiting_for
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
 from anabranch.core.strategies.rungs import SOFT
@@ -32,10 +33,6 @@ def _no_sign(draft: Draft, stream: Stream) -> None:
     So that nothing is ended on one signal it is ended when they do, unless it gives a sign first.
     What waits for something that the engine knows of, or works, has a reason to be silent.
     """
-    from anabranch.core.deciding.waiting.reasons import (
-        waiting_for,  # it is made of what stands on this module
-    )
-
     care, own = stream.care, draft.state.stream_plan(stream.id).heartbeat_timeout_seconds
     waits = waiting_for(draft.state, stream.id)
     if waits:
