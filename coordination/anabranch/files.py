@@ -33,6 +33,7 @@ def replace_whole(
     at: int | None = None,
     mode: int = 0o600,
     exact_mode: int | None = None,
+    synced: bool = False,
     durable: bool = False,
 ) -> None:
     """Put a file in place in one step, whatever stands there or is planted meanwhile.
@@ -43,12 +44,14 @@ def replace_whole(
         at: the descriptor of the folder that a relative name begins at.
         mode: its permissions, less what the umask takes; usually only its owner can read it.
         exact_mode: its permissions whatever the umask takes, instead.
-        durable: whether the content, and that it is there, must survive a power cut.
+        synced: whether the old file or the new one is there, whole, after a power cut as well.
+        durable: whether it must be the new one then; costs as much once more.
 
     Raises OSError; what stood there is untouched then.
     """
+    synced = synced or durable
     with replacing(name, at=at, durable=durable) as fresh:
-        write_fresh(fresh, content, at=at, mode=mode, exact_mode=exact_mode, durable=durable)
+        write_fresh(fresh, content, at=at, mode=mode, exact_mode=exact_mode, synced=synced)
 
 
 @contextmanager
@@ -77,7 +80,7 @@ def write_fresh(
     at: int | None = None,
     mode: int = 0o600,
     exact_mode: int | None = None,
-    durable: bool = False,
+    synced: bool = False,
 ) -> None:
     """Write a file where nothing stands; the arguments are those of :func:`replace_whole`.
 
@@ -90,7 +93,7 @@ def write_fresh(
             rest = rest[os.write(file, rest) :]
         if exact_mode is not None:
             os.fchmod(file, exact_mode)
-        if durable:
+        if synced:
             os.fsync(file)
     finally:
         os.close(file)

@@ -48,9 +48,12 @@ def test_a_file_is_replaced_in_the_folder_that_was_opened(tmp_path: Path) -> Non
     assert not list((tmp_path / "folder").iterdir())
 
 
-@pytest.mark.parametrize("is_durable", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [({}, []), ({"synced": True}, [".new"]), ({"durable": True}, [".new", "folder"])],
+)
 def test_what_must_survive_a_power_cut_is_synchronised_and_then_its_folder(
-    is_durable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    asked: dict[str, Any], expected: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synchronised: list[str] = []
     real = os.fsync
@@ -60,8 +63,8 @@ def test_what_must_survive_a_power_cut_is_synchronised_and_then_its_folder(
         real(file)
 
     monkeypatch.setattr(os, "fsync", noting)
-    replace_whole(tmp_path / "file", b"new", durable=is_durable)
-    expected = [".new", tmp_path.name] if is_durable else []
+    (tmp_path / "folder").mkdir()
+    replace_whole(tmp_path / "folder/file", b"new", **asked)
     assert [Path(p).suffix or Path(p).name for p in synchronised] == expected
 
 

@@ -75,5 +75,5 @@ def _kept(path: Path, content: bytes) -> bytes:
     """Return what a private file holds; it is made with ``content`` if there is none."""
     kept = read_if_there(path, LONGEST_TOKEN)
     if kept is None:
-        replace_whole(path, content, durable=True)
+        replace_whole(path, content, synced=True)
     return content if kept is None else kept

@@ -80,7 +80,7 @@ def _has_all(own: Path) -> bool:
 def _write_there(place: Path) -> None:
     trial = place / f".trial-{os.urandom(8).hex()}"
     try:
-        write_fresh(trial, b"\0" * LEAST_ROOM_BYTES, durable=True)
+        write_fresh(trial, b"\0" * LEAST_ROOM_BYTES, synced=True)
     finally:
         with suppress(OSError):
             trial.unlink()

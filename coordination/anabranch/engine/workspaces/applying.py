@@ -162,7 +162,7 @@ class _Folder:
             else:
                 usual = 0o777 if mode == _EXECUTABLE else 0o666
                 kept = self._mode(parent, name, mode)
-                write_fresh(fresh, content, at=parent, mode=usual, exact_mode=kept, durable=True)
+                write_fresh(fresh, content, at=parent, mode=usual, exact_mode=kept, synced=True)
             with suppress(OSError):
                 os.rmdir(name, dir_fd=parent)
 

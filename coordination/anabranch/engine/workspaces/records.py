@@ -49,7 +49,7 @@ def write_record(repo: Repository, workspace: PreparedWorkspace) -> None:
     """Note that a workspace is complete."""
     path = record_path(repo, workspace.run, workspace.stream, workspace.attempt)
     path.parent.mkdir(parents=True, exist_ok=True)
-    replace_whole(path, msgspec.json.encode(workspace, enc_hook=_encode_path), durable=True)
+    replace_whole(path, msgspec.json.encode(workspace, enc_hook=_encode_path), synced=True)
 
 
 def read_record(
