@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 import pluggy
 
 from anabranch.bounded_call import in_words
 from anabranch.plugins import SetAside, gather
+from anabranch_console.lines import Align
 
 GROUP = "anabranch.console"
 PROJECT = "anabranch_console"
@@ -34,35 +35,45 @@ Status = Mapping[str, Any]
 
 
 class PaneColumn(msgspec.Struct, frozen=True):
-    """A column of a plugin's table; ``width`` is in cells, 0 takes what is left."""
+    """A column of a plugin's table; ``width`` is in cells, 0 takes what is left.
+
+    ``align`` is ``left`` or ``right``.
+    """
 
     title: str
     width: int = 0
+    align: Align = "left"
 
 
 class PaneRow(msgspec.Struct, frozen=True):
     """A row of a plugin's table: known by ``key``, ``details`` are the lines beside it.
 
-    ``refusals`` says of verbs, by name, why they cannot be used on it now.
+    ``refusals`` says of verbs, by name, why they cannot be used on it now; ``level`` is what its
+    colour says, ``stream`` the stream it is about, for verbs that act on the chosen one.
     """
 
     key: str
     cells: Sequence[str]
     details: Sequence[str] = ()
     refusals: Mapping[str, str] = {}
+    level: Literal["", "good", "warning", "error"] = ""
+    stream: str = ""
 
 
 class PaneVerb(msgspec.Struct, frozen=True):
     """Something to do in a plugin's pane: by its key (a letter), by ``x``, and by ``:PANE.NAME``.
 
-    ``args`` shows in help what may be typed after it, "" for nothing; ``footer`` is its short name
-    there. A verb that ``steers`` cannot be used while the past is shown.
+    ``args`` shows in help what may be typed after it, "" for nothing; ``completes`` is what that is
+    completed from: ``rows`` for the keys of the pane's rows, or what the console's own verbs
+    complete (``streams``, ``locks``, ``points``…). ``footer`` is its short name in the footer. A
+    verb that ``steers`` cannot be used while the past is shown.
     """
 
     name: str
     title: str
     key: str = ""
     args: str = ""
+    completes: str = ""
     footer: str = ""
     steers: bool = False
 

@@ -29,6 +29,7 @@ from anabranch_console.console_hooks import (
 ASK_SECONDS = 1.0
 MOST_ROWS = 2_000
 MOST_DETAILS = 200
+LEVELS = ("good", "warning", "error")
 LONGEST_LINE = 500
 
 Answer = TypeVar("Answer")
@@ -166,7 +167,8 @@ def _row(found: object) -> PaneRow:
     cells = tuple(_text(cell) for cell in found.cells)
     details = tuple(_text(line) for line in list(found.details)[:MOST_DETAILS])
     refusals = {str(verb): _text(reason) for verb, reason in found.refusals.items()}
-    return PaneRow(_text(found.key), cells, details, refusals)
+    level = found.level if found.level in LEVELS else ""
+    return PaneRow(_text(found.key), cells, details, refusals, level, _text(found.stream))
 
 
 def _done(

@@ -26,9 +26,9 @@ class Owners:
 
 class Reviews:
     name, title = "reviews", "Reviews"
-    columns = (PaneColumn("stream", 14), PaneColumn("state", 10), PaneColumn("owner"))
+    columns = (PaneColumn("stream", 14), PaneColumn("state", 10, "right"), PaneColumn("owner"))
     verbs = (
-        PaneVerb("ask", "Ask for a review", "r", args="[WHO]", footer="Ask"),
+        PaneVerb("ask", "Ask for a review", "r", args="[WHO]", completes="rows", footer="Ask"),
         PaneVerb("end", "Stop it", "s", steers=True),
         PaneVerb("mark", "Mark it", "f"),
         PaneVerb("crash", "Crash"),
@@ -38,6 +38,7 @@ class Reviews:
             PaneRow(
                 s["stream"], [s["stream"], s["state"], "team \x1b[31m1"], ["first", "\x1b]0;x\x07"],
                 {"mark": "it is marked"} if s["stream"] == "lint" else {},
+                "error" if s["state"] == "failed" else "", s["stream"],
             )
             for s in status["streams"]
         ]
@@ -170,6 +171,9 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
         for seen in ("STREAM", "STATE", "OWNER", "succeeded", "team", "first", "r Ask"):
             assert seen in shown, seen
         assert "\x1b" not in shown
+        assert "reviews.ask unit" in console.screen.registry.completions(
+            "reviews.ask un", console.screen.completable()
+        )
         await console.press("r")
         await told(console, "ask lint of nobody in True")
         await console.command("reviews.ask ana")
@@ -196,6 +200,9 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
             i for i, r in enumerate(console.grid("pane reviews").rows) if r.key == "unit"
         )
         console.grid("pane reviews").put_cursor(running)
+        await console.command("recover")
+        assert "Recover unit" in console.shown(), "a verb of ours is about the row that is chosen"
+        await console.press("escape")
         await console.press("s")
         for _ in range(500):
             if "Stop unit" in console.shown():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from anabranch.core.ids import StreamId
 from anabranch_console.console_hooks import PaneColumn, PaneRow, PaneShape, PaneVerb, RunCommand
 from anabranch_console.lines import Line, Span, hard_wrap
 from anabranch_console.panes.grid_pane import GridPane
@@ -70,6 +71,14 @@ class PluginPane(GridPane[PaneRow]):
         lines = row.details if row else ()
         return [(Span(piece, "text"),) for line in lines for piece in hard_wrap(line, cells)]
 
+    def chosen_streams(self) -> list[StreamId] | None:
+        if not any(row.stream for row in self.all_rows()):
+            return None
+        return [StreamId(self.chosen.stream)] if self.chosen and self.chosen.stream else []
+
+    def completions(self) -> Mapping[str, Iterable[str]]:
+        return {_rows_of(self._pane): [row.key for row in self.all_rows()]}
+
     # --- verbs -----------------------------------------------------------------------------------
 
     def menu(self) -> list[MenuItem]:
@@ -125,9 +134,15 @@ def _verb(pane: str, verb: PaneVerb, taken: Collection[str]) -> Verb[PluginPane]
         lambda owner, argument: owner.do(verb, argument),
         lambda owner, argument: owner.refusal(verb),
         args=safe(verb.args),
+        completes=_rows_of(pane) if verb.completes == "rows" else verb.completes,
         footer=safe(verb.footer),
         steers=verb.steers,
     )
+
+
+def _rows_of(pane: str) -> str:
+    """Return what the completion from a pane's rows is called."""
+    return f"rows of {pane}"
 
 
 def _letter(verb: Verb[PluginPane]) -> str:
@@ -136,7 +151,8 @@ def _letter(verb: Verb[PluginPane]) -> str:
 
 def _column(column: PaneColumn, index: int) -> Column[PaneRow]:
     def show(row: PaneRow) -> Span:
-        return Span(row.cells[index] if index < len(row.cells) else "", "text")
+        style = f"level.{row.level}" if row.level else "text"
+        return Span(row.cells[index] if index < len(row.cells) else "", style)
 
     title = safe(column.title).upper()
-    return Column(title, max(column.width, 0), _FIRST_PRIORITY - index, show)
+    return Column(title, max(column.width, 0), _FIRST_PRIORITY - index, show, column.align)

@@ -32,7 +32,7 @@ class StreamActions(VerbOwner):
         self._model, self._steering, self._home = model, steering, home
 
     def _named(self, argument: str) -> list[StreamId]:
-        return [StreamId(argument)] if argument else self._home.chosen_streams()
+        return [StreamId(argument)] if argument else self._steering.chosen_streams()
 
     def _found(self, argument: str) -> list[Stream]:
         streams = self._model.state.streams

@@ -274,7 +274,8 @@ class RunScreen(Contained, Screen[None]):
 
     def completable(self) -> dict[str, Iterable[str]]:
         """Return what arguments of commands complete to."""
-        owners = [*self._owners.values(), *(self.pane_of(mode) for mode in MODES)]
+        panes = {*MODES, *self.panes}
+        owners = [*self._owners.values(), *(self.pane_of(mode) for mode in panes)]
         return {name: known for owner in owners for name, known in owner.completions().items()}
 
     def _go_on(self, is_accepted: bool) -> None:
