@@ -179,7 +179,8 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
                 continue
             yield path, _read(asked)
         except (NotPlain, *UNDECODABLE) as error:
-            yield path, Refusal(f"the request cannot be read: {error}", "try again")
+            hint = "ask with the version of anabranch that hosts the run"
+            yield path, Refusal(f"the request cannot be read: {error}", hint)
         except OSError:
             continue  # gone, or not to be read just now: it is looked at again
 
