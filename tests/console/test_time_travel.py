@@ -108,7 +108,7 @@ def test_the_present_passes_through(source: ScriptedSource) -> None:
     assert not wrapped.take(cursor).streams
     assert wrapped.now() == past.at
     assert not wrapped.vitals()
-    refusal = wrapped.submit(calls.Broadcast(calls.Caller("", 0, True), "r", body="x")).result()  # type: ignore[arg-type]
+    refusal = wrapped.submit(calls.Broadcast(calls.OPERATOR, "r", body="x")).result()
     assert refusal is not None
     assert "esc" in refusal.hint
     wrapped.show_live()

@@ -9,7 +9,7 @@ from typing import Any
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.calls import Answer, Call, Caller, Lock, Unlock
+from anabranch.core.calls import OPERATOR, Answer, Call, Caller, Lock, Unlock
 from anabranch.core.deciding.decide import decide
 from anabranch.core.effects import Effect
 from anabranch.core.ids import LockMode, RunId, StreamId
@@ -21,7 +21,6 @@ from anabranch.testing.plans import plan_of
 from anabranch.testing.plans import stream as stream_plan
 
 STRATEGIES = load_plugins().strategies
-OPERATOR = Caller(StreamId(""), 0, is_operator=True)
 
 
 @cache

@@ -256,7 +256,7 @@ def test_one_that_depends_on_others_is_told_when_they_are_done() -> None:
     """Registering waits under a ticket; the same request is answered done then."""
     crew = Crew("a", "b")
     request = calls.Register(
-        caller=calls.Caller(StreamId(""), 0, True),
+        caller=calls.OPERATOR,
         request="join",
         id=StreamId("scout"),
         depends_on=(StreamId("a"),),

@@ -24,7 +24,7 @@ from anabranch.core.views.foretelling import granted_by_revoking, skipped_withou
 from anabranch.core.views.locks import locks_status
 from anabranch.core.views.projections import status, stream_status
 from anabranch.testing.plans import plan_of, stream
-from tests.core.locking import OPERATOR, Run, running, started
+from tests.core.locking import Run, running, started
 
 NAMES = ["one", "two", "three"]
 PATHS = ("a", "b", "c", "d/", "d/x", "*")
@@ -214,7 +214,7 @@ def test_what_taking_a_lock_away_would_give_is_what_it_gives(seed: int) -> None:
     path = rng.choice(sorted(held))
     foretold = granted_by_revoking(run.state, path, run.now)
     run.records.clear()
-    run.give(calls.Unlock(OPERATOR, "really", path=path))
+    run.give(calls.Unlock(calls.OPERATOR, "really", path=path))
     done = run.events(ev.LockGranted)
     assert [(e.stream, e.path) for e in foretold] == [(e.stream, e.path) for e in done]
 

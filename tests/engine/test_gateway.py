@@ -16,7 +16,7 @@ import pytest
 
 from anabranch.client import AsyncClient
 from anabranch.core import calls
-from anabranch.core.calls import Caller
+from anabranch.core.calls import OPERATOR, Caller
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.locks import grant_at
 from anabranch.engine.engine import NOTABLE_SECONDS
@@ -242,7 +242,7 @@ def test_tokens_survive_the_console(tmp_path: Path) -> None:
     first, second = Tokens.of_run(RunFolder(tmp_path)), Tokens.of_run(RunFolder(tmp_path))
     token = first.of_attempt(StreamId("a.b"), 3)
     assert second.bearer(token) == Caller(StreamId("a.b"), 3)
-    assert second.bearer(first.operator()) == Caller(StreamId(""), 0, is_operator=True)
+    assert second.bearer(first.operator()) == OPERATOR
     for name in ("secret", "operator.token"):
         assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
     assert (tmp_path / "operator.token").read_text() == first.operator()

@@ -182,7 +182,7 @@ class Everything:
         ]
         callers.sort(key=lambda c: c.stream)
         if rng.random() < 0.1 or not callers:
-            caller = calls.Caller(StreamId(""), 0, is_operator=True)
+            caller = calls.OPERATOR
         elif rng.random() < 0.05:
             caller = calls.Caller(rng.choice(callers).stream, rng.randint(0, 3))
         else:
@@ -617,7 +617,7 @@ class Everything:
         holder = self.state.locks.holders.get(StreamId(""))
         if holder is None or not len(holder.held):
             return False
-        caller = calls.Caller(StreamId(""), 0, is_operator=True)
+        caller = calls.OPERATOR
         self._requests += 1
         call = calls.Unlock(caller=caller, request=f"q{self._requests}", fence=min(holder.held))
         self.give(call)
