@@ -20,7 +20,7 @@ PYTEST = $(BIN)/python -m pytest -q --dist worksteal $(SHUFFLE) $(ARGS)
 QUICK := tests/core tests/contracts tests/console/test_presenters.py \
 	tests/console/test_pane_presenters.py tests/console/test_filtering.py
 
-.PHONY: help demo run test quick check format lint types contracts bench docs picture clean
+.PHONY: help demo run test quick matrix check format lint types contracts bench docs picture clean
 .DEFAULT_GOAL := help
 
 help:            ## list the targets
@@ -40,6 +40,9 @@ quick: $(VENV)/.developing    ## the loop while working: the core, presenters, c
 	$(BIN)/ruff check --quiet $(SOURCES)
 	$(BIN)/mypy
 	$(PYTEST) --numprocesses $(PROCESSORS) $(QUICK)
+
+matrix:          ## TESTS, by default the quick loop's, under each Python here, and with the lowest dependencies
+	./.ci/matrix $(or $(TESTS),$(QUICK))
 
 check: format lint types contracts test     ## the whole gate
 
