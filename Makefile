@@ -20,7 +20,7 @@ PYTEST = $(BIN)/python -m pytest -q --dist worksteal $(SHUFFLE) $(ARGS)
 QUICK := tests/core tests/contracts tests/console/test_presenters.py \
 	tests/console/test_pane_presenters.py tests/console/test_filtering.py
 
-.PHONY: help demo run test quick matrix check format lint types contracts bench docs picture clean
+.PHONY: help demo run test quick matrix coverage check format lint types contracts bench docs picture clean
 .DEFAULT_GOAL := help
 
 help:            ## list the targets
@@ -44,7 +44,11 @@ quick: $(VENV)/.developing    ## the loop while working: the core, presenters, c
 matrix:          ## TESTS, by default the quick loop's, under each Python here, and with the lowest dependencies
 	./.ci/matrix $(or $(TESTS),$(QUICK))
 
-check: format lint types contracts test     ## the whole gate
+coverage: $(VENV)/.developing ## do the examples of the core reach as much of it as they did?
+	$(PYTEST) --numprocesses $(PROCESSORS) tests/core --cov --cov-report= \
+		-m "not hypothesis" -k "not (quick or thousand or starves or cost)"
+
+check: format lint types contracts coverage test     ## the whole gate
 
 format: $(VENV)/.developing   ## is the code formatted?
 	$(BIN)/ruff format --check $(SOURCES)
