@@ -31,7 +31,7 @@ def plan_warnings(plan: Plan, file: PlanFile) -> list[PlanWarning]:
 
 
 def _nested_repetitions(plan: Plan) -> Iterator[PlanWarning]:
-    """Patterns that repeat a repetition, as ``(a+)+``, are hardly ever meant."""
+    """Yield patterns that repeat a repetition, as ``(a+)+``: they are hardly ever meant."""
     for pattern in dict.fromkeys((*plan.permanent_failures, *plan.transient_failures)):
         if _REPEATS_A_REPETITION.search(pattern):
             yield PlanWarning(
@@ -143,7 +143,7 @@ def _empty_points(plan: Plan) -> Iterator[PlanWarning]:
 
 
 def _rare_heartbeats(file: PlanFile) -> Iterator[PlanWarning]:
-    """A stream that reports as often as its plan says, and is always too late."""
+    """Yield streams that report as often as their plan says, and are always too late."""
     general = file.coordination.heartbeat
     if "interval" in general.model_fields_set and general.interval >= general.timeout:
         yield _too_rare(("coordination", "heartbeat", "interval"), general.timeout)

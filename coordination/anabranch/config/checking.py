@@ -17,7 +17,7 @@ _MOST_SLACKS = 20
 
 
 def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
-    """The answer of ``check --json``; a plan with errors has no streams, waves or estimate."""
+    """Return what ``check --json`` answers; with errors there are no streams, waves or estimate."""
     if isinstance(loaded, PlanErrors):
         return {
             "schema": SCHEMA,
@@ -47,7 +47,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
 
 
 def check_text(loaded: LoadedPlan | PlanErrors) -> str:
-    """The same for people, in plain text that ends with a newline."""
+    """Return the same for people, in plain text that ends with a newline."""
     lines = _error_lines(loaded) if isinstance(loaded, PlanErrors) else _plan_lines(loaded)
     return "\n".join(lines) + "\n"
 
@@ -122,7 +122,7 @@ def _point_lines(loaded: LoadedPlan) -> Iterator[str]:
 
 
 def _slack_lines(plan: Plan) -> Iterator[str]:
-    """The streams that may slip, the tightest first."""
+    """Yield the streams that may slip, the tightest first."""
     spare = sorted((seconds, name) for name, seconds in slack(plan).items() if seconds > 0)
     for seconds, name in spare[:_MOST_SLACKS]:
         yield f"  {name} may slip by {duration(seconds)}"

@@ -37,7 +37,7 @@ def _with_shared_files(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
 
 
 def _in_the_users_folder(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
-    """Streams that all work in one folder bring nothing to merge, and nobody knows who wrote what.
+    """Yield what is idle where all work in one folder: nobody knows there who wrote what.
 
     Where that would let something count that was not checked (`verify`), it is an error instead.
     """

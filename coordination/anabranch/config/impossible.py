@@ -111,7 +111,7 @@ def _bad_env_files(plan: Plan, folder: Path) -> Iterator[PlanWarning]:
 
 
 def _missing_programs(plan: Plan) -> Iterator[PlanWarning]:
-    """Programs that this machine does not have.
+    """Yield programs that this machine does not have.
 
     What a stream needs may have come by then; a check that cannot be run would blame the innocent.
     """
@@ -147,7 +147,7 @@ def _first(stream: StreamPlan) -> str:
 
 
 def _program_of(text: str) -> str | None:
-    """The program that a command plainly begins with; None if only a shell could tell."""
+    """Return the program that a command plainly begins with; None if only a shell could tell."""
     text = text.strip()
     while setting := _SETTING.match(text):
         if setting[0].startswith("PATH="):

@@ -152,7 +152,7 @@ def plan_from_commands(
 
 
 def _read(path: str | Path) -> str | Problem:
-    """The text of the file, or why there is none."""
+    """Return the text of the file, or why there is none."""
     try:
         # A pipe that nobody writes to would block an ordinary open.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -208,7 +208,7 @@ def _parse(text: str, file: str) -> dict[str, Any] | PlanErrors:
 
 
 def _syntax_error(file: str, text: str, message: str) -> PlanError:
-    """A mistake in the TOML itself; the parser stops at the first one."""
+    """Return a mistake in the TOML itself; the parser stops at the first one."""
     lines = text.replace("\r\n", "\n").split("\n")
     place = _TOML_PLACE.search(message)
     line, column = len(lines), len(lines[-1]) + 1
@@ -276,7 +276,7 @@ def _errors(
 def _without_effect(
     document: dict[str, Any], positions: Callable[[], dict[KeyPath, Position]]
 ) -> list[PlanWarning]:
-    """A warning for each key the user wrote that this version does not act on."""
+    """Return a warning for each key the user wrote that this version does not act on."""
     keys = not_yet(document, "warn")
     found = positions() if keys else {}
     placed = sorted((locate(found, path), path, instead) for path, instead in keys)
@@ -296,13 +296,13 @@ def _without_effect(
 
 
 def _folder_name(path: str | Path) -> str:
-    """What a plan without a name is called."""
+    """Return what a plan without a name is called."""
     name = os.path.basename(os.path.dirname(os.path.abspath(path)))
     return name if name.strip() and name.isprintable() and len(name) <= 100 else "plan"
 
 
 def _first_word(command: str) -> str:
-    """The program a command begins with, as a stream's name."""
+    """Return the program a command begins with, as a stream's name."""
     try:
         words = shlex.split(command)
     except ValueError:
@@ -316,7 +316,7 @@ def _first_word(command: str) -> str:
 
 
 def _unique_names(names: Iterable[str]) -> list[str]:
-    """Each name, or the name with the first free number from 2: ``pytest``, ``pytest-2``."""
+    """Return each name, or the name with the first free number from 2: ``pytest``, ``pytest-2``."""
     taken: set[str] = set()
     following: dict[str, int] = {}
     result = []

@@ -421,7 +421,7 @@ class PlanFile(Table):
 
 
 def plan_schema(options: OptionsTypes | None = None) -> dict[str, Any]:
-    """The JSON Schema of the plan file, for editors and other programs.
+    """Return the JSON Schema of the plan file, for editors and other programs.
 
     ``options`` are the options types of the convergence types that are installed.
     """

@@ -41,7 +41,7 @@ def key_positions(text: str) -> dict[KeyPath, Position]:
 
 
 def locate(positions: dict[KeyPath, Position], path: KeyPath) -> Position:
-    """The position of ``path``, or of the nearest thing around it that has one."""
+    """Return the position of ``path``, or of the nearest thing around it that has one."""
     for length in range(len(path), 0, -1):
         if found := positions.get(path[:length]):
             return found

@@ -94,7 +94,7 @@ def printable(text: str, limit: int = _LONGEST_NAME) -> str:
 
 
 def key_text(path: KeyPath) -> str:
-    """The key as one would write it in the file: ``streams.unit.depends_on[0]``."""
+    """Return the key as one would write it in the file: ``streams.unit.depends_on[0]``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -106,7 +106,7 @@ def key_text(path: KeyPath) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """The name that ``word`` was probably meant to be.
+    """Return the name that ``word`` was probably meant to be.
 
     Only names that share the first or the last letter are compared, and not too many of them: a
     file full of mistakes is to be answered at once.
@@ -126,7 +126,7 @@ def nearest(word: str, names: Iterable[str]) -> str | None:
 
 
 def suggest(word: str, names: Iterable[str], kind: str) -> str:
-    """A hint: the nearest name if there is one, else the names there are."""
+    """Return a hint: the nearest name if there is one, else the names there are."""
     known = list(names)
     if match := nearest(word, known):
         return f"did you mean `{printable(match)}`?"

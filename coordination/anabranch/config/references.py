@@ -110,7 +110,7 @@ def _bad_points(streams: dict[str, object], points: dict[str, object]) -> Iterat
 
 
 def _checks_of_nothing(document: dict[str, Any], points: dict[str, object]) -> Iterator[Problem]:
-    """Streams that work in the user's own folder bring no result, so a check would look at none."""
+    """Yield checks of streams in the user's own folder: they bring no result to look at."""
     isolation = _table(_table(document.get("coordination")).get("isolation"))
     if isolation.get("workspace") != "shared":
         return
@@ -135,7 +135,7 @@ def _bad_members(point: str, members: object, streams: dict[str, object]) -> Ite
 
 
 def _impossible_amounts(document: dict[str, Any], streams: dict[str, object]) -> Iterator[Problem]:
-    """A stream that asks for more than the plan itself says there is can never start."""
+    """Yield amounts larger than the plan itself says there is: such a stream can never start."""
     whole = _table(_table(document.get("coordination")).get("resources"))
     for stream, entry in streams.items():
         for name, amount in _table(_table(entry).get("resources")).items():
@@ -149,7 +149,7 @@ def _impossible_amounts(document: dict[str, Any], streams: dict[str, object]) ->
 
 
 def _impossible_writes(streams: dict[str, object]) -> Iterator[Problem]:
-    """What lies outside of the project no stream may ever write."""
+    """Yield what lies outside of the project: no stream may ever write there."""
     for stream, entry in streams.items():
         patterns = _strings(("streams", stream, "writes"), _table(entry).get("writes"))
         for path, pattern in patterns:
@@ -186,7 +186,7 @@ def _unknown_stream(path: KeyPath, name: str, streams: Iterable[str]) -> Problem
 
 
 def _dependencies(streams: dict[str, object], stream: str) -> Iterator[tuple[KeyPath, str]]:
-    """The names a stream depends on, each with its place in the file."""
+    """Yield the names a stream depends on, each with its place in the file."""
     for key in ("depends_on", "dependencies"):
         path = ("streams", stream, key)
         needs = _table(streams[stream]).get(key)

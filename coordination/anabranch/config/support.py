@@ -103,7 +103,7 @@ NOT_YET = (
 def not_yet(
     document: dict[str, Any], answer: Literal["refuse", "warn"]
 ) -> list[tuple[KeyPath, str]]:
-    """The keys the user wrote that this version refuses or does not act on, and what is instead."""
+    """Return the keys that this version refuses or does not act on, and what is instead."""
     return [
         (path, row.instead)
         for row in NOT_YET
@@ -114,7 +114,7 @@ def not_yet(
 
 
 def refusals(document: dict[str, Any]) -> list[Problem]:
-    """An error for each key that must not be ignored in silence."""
+    """Return an error for each key that must not be ignored in silence."""
     return [
         Problem(path, f"`{path[-1]}` is not supported by this version", _way_out(document, path))
         for path, _ in not_yet(document, "refuse")
@@ -125,7 +125,7 @@ _EXECUTOR: Key = ("streams", "*", "executor")
 
 
 def strategy_problems(document: dict[str, Any], known: StrategyNames) -> list[Problem]:
-    """An error for each strategy that is named but not installed."""
+    """Return an error for each strategy that is named but not installed."""
     tasks = {key: kind.task for kind in KINDS for key in kind.plan_keys}
     problems = [
         p for key, task in tasks.items() for p in _unknown(document, key, known.under(key), task)

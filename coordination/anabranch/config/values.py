@@ -33,7 +33,7 @@ _DURATION_HINT = 'write a number of seconds, or "90s", "10m", "2h", "1h30m"'
 
 
 def fault(message: str, hint: str = "") -> PydanticCustomError:
-    """An error whose words are ours; ``hint`` is the next step for the user."""
+    """Return an error whose words are ours; ``hint`` is the next step for the user."""
     return PydanticCustomError("plan", "{text}", {"text": message, "hint": hint})
 
 
@@ -61,7 +61,7 @@ def _more_than_none(seconds: float) -> float:
 
 
 def _toml_kind(value: object) -> str | None:
-    """The tag of a union's branch; the brackets keep it apart from the keys of a file."""
+    """Return the tag of a union's branch; brackets keep it apart from the keys of a file."""
     if isinstance(value, bool):
         return None
     if isinstance(value, BaseModel):
@@ -132,7 +132,7 @@ def sound_environment(value: dict[str, str]) -> dict[str, str]:
 
 
 def _known_signal(value: str) -> str:
-    """A signal by its name, with or without SIG."""
+    """Return a signal by its name, with or without SIG."""
     if signal_number(value) is None:
         raise fault("is no signal that can be sent to ask", 'for example "USR1" or "HUP"')
     return value
@@ -145,7 +145,7 @@ def signal_number(name: str) -> int | None:
 
 
 def _sound_pattern(value: str) -> str:
-    """A pattern is a regular expression that takes no longer than its text is long."""
+    """Return a pattern whose matching takes no longer than its text is long."""
     if not value:
         raise fault("must not be empty: that fits every line", "name words of the log")
     try:
@@ -156,7 +156,7 @@ def _sound_pattern(value: str) -> str:
 
 
 def sound_options(value: dict[str, Any]) -> dict[str, Any]:
-    """Options go into the journal, so they hold only what JSON can carry."""
+    """Return options that JSON can carry, as they go into the journal."""
     unseen: list[tuple[object, int]] = [(value, 0)]
     while unseen:
         item, depth = unseen.pop()

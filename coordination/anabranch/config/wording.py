@@ -46,7 +46,7 @@ def model_problems(document: dict[str, Any]) -> tuple[PlanFile | None, list[Prob
 
 
 def toml_type(value: object) -> str:
-    """What a value is called in TOML, with its article."""
+    """Return what a value is called in TOML, with its article."""
     names: tuple[tuple[type | tuple[type, ...], str], ...] = (
         (bool, "a boolean"),
         (str, "a string"),
@@ -60,7 +60,7 @@ def toml_type(value: object) -> str:
 
 
 def allowed_keys(path: KeyPath) -> list[str]:
-    """The keys that the table at ``path`` may hold."""
+    """Return the keys that the table at ``path`` may hold."""
     shape: object = PlanFile
     for part in path:
         shape = next(_tables_in(_child(shape, part)), None)
@@ -70,7 +70,7 @@ def allowed_keys(path: KeyPath) -> list[str]:
 
 
 def _where_to(name: str, known: list[str]) -> str:
-    """A hint for a key that is not one of a table: what was meant, or where else it is right."""
+    """Return a hint for a key that a table has not: what was meant, or where else it is right."""
     homes = [path for path in _tables_of(PlanFile, ()) if name in allowed_keys(path)]
     if not homes:
         return suggest(name, known, "keys here")
@@ -80,7 +80,7 @@ def _where_to(name: str, known: list[str]) -> str:
 
 
 def _tables_of(shape: object, path: KeyPath) -> Iterator[KeyPath]:
-    """The tables of the file; one that the author names is called NAME."""
+    """Yield the tables of the file; one that the author names is called NAME."""
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         yield path
         for name, field in shape.model_fields.items():
@@ -141,7 +141,7 @@ def _missing(path: KeyPath, message: str) -> Problem:
 
 
 def _clean(location: tuple[int | str, ...]) -> KeyPath:
-    """The path in the file: without the names of a union's branches."""
+    """Return the path in the file: without the names of a union's branches."""
     return tuple(part for part in location if part not in _TAGS)
 
 
@@ -158,7 +158,7 @@ def _value_at(document: object, path: KeyPath) -> object:
 
 
 def _child(shape: object, part: str | int) -> object:
-    """The annotation of what lies under ``part`` in a table or a map of tables."""
+    """Return the annotation of what lies under ``part`` in a table or a map of tables."""
     if isinstance(shape, type) and issubclass(shape, BaseModel):
         field = shape.model_fields.get(str(part))
         return field.annotation if field else None
@@ -167,7 +167,7 @@ def _child(shape: object, part: str | int) -> object:
 
 
 def _tables_in(annotation: object) -> Iterator[object]:
-    """The models and maps that an annotation allows."""
+    """Yield the models and maps that an annotation allows."""
     unseen = [annotation]
     while unseen:
         shape = unseen.pop(0)

@@ -20,5 +20,5 @@ timeout = "10m"                         # ended after this long: seconds, or "90
 
 
 def initial_plan() -> str:
-    """The commented plan for a new project; the loader accepts it as it is."""
+    """Return the commented plan for a new project; the loader accepts it as it is."""
     return _INITIAL_PLAN

@@ -491,7 +491,7 @@ def _still_running(found: list[inputs.Input]) -> int:
 
 
 def _raise_file_limit() -> None:
-    """Each stream needs descriptors, and many systems start with 1024 of them."""
+    """Raise the limit on descriptors: each stream needs some, and many systems start with 1024."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -73,7 +73,7 @@ class Interference:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def touched(self, stream: StreamId) -> None:
-        """A signal was sent, a message left, a file brought: its processes may stir for it."""
+        """Note that a signal, a message or a file was sent: processes may stir for it."""
         with self._lock:
             self._touched_at[stream] = self.now()
 

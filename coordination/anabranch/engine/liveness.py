@@ -216,7 +216,7 @@ class LivenessWatch:
         return self._verdicts
 
     def heard(self, call: calls.Call) -> None:
-        """A stream has made a call: a sign of life, and of progress."""
+        """Note that a stream has made a call: a sign of life, and of progress."""
         caller = call.caller
         if caller.is_operator or isinstance(call, calls.Renew):
             return
@@ -278,7 +278,7 @@ class LivenessWatch:
         return judge(track.as_signs(seen, waits_for), state.stream_plan(stream.id))
 
     def _news(self, stream: Stream, verdict: Verdict) -> Iterator[inputs.Input]:
-        """A turn for worse is news; one for better only if the stream itself gave a sign."""
+        """Yield a turn for worse; one for better only if the stream itself gave a sign."""
         track = self._tracks[stream.id]
         name: VerdictName | Literal["back"] = verdict.name
         if verdict.name in BAD:

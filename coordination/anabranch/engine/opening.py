@@ -42,7 +42,7 @@ def git_errors() -> Iterator[None]:
 
 
 def _require_text(path: str) -> None:
-    """A journal holds names as text. Raises UsageError for a path that is not UTF-8."""
+    """Raise UsageError for a path that is not UTF-8: a journal holds names as text."""
     told = tellable(path)
     if told != path:
         raise UsageError(f"the path {told} is not UTF-8", "rename the folder, or work in a copy")

@@ -96,7 +96,7 @@ def works_apart(plan: Plan) -> bool:
 
 
 def _not_in_base(repo: ws.Repository, plan: Plan) -> Iterator[Refusal]:
-    """Folders that streams start in and that no workspace would have.
+    """Yield the folders that streams start in and that no workspace would have.
 
     What a stream depends on may make its folder; one that is optional may fail for want of it.
     """

@@ -125,7 +125,7 @@ def _events(db: apsw.Connection) -> Iterator[tuple[Seq, Recorded]]:
 
 
 def _most_events(db: apsw.Connection) -> Seq:
-    """How many rows a file of its size has room for: a damaged number may be anything."""
+    """Return how many rows a file of its size has room for: a damaged number may be anything."""
     path = Path(db.filename)
     sizes = [p.stat().st_size for p in (path, path.with_name(f"{path.name}-wal")) if p.exists()]
     return sum(sizes) // LEAST_ROW_BYTES

@@ -74,7 +74,7 @@ class Source(Protocol):
         ...
 
     def now(self) -> float:
-        """The run clock, in seconds since the run began."""
+        """Return the run clock, in seconds since the run began."""
         ...
 
     def take(self, cursor: Seq) -> Frame:

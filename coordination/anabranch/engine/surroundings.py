@@ -55,7 +55,7 @@ def _is_inside(path: str | Path, root: Path) -> bool:
 
 
 def _site_packages(root: Path, environment: Mapping[str, str]) -> Iterator[Path]:
-    """Where the Pythons that streams will find have their packages."""
+    """Yield where the Pythons that streams will find have their packages."""
     prefixes = [root / ".venv", root / "venv"]
     if environment.get("VIRTUAL_ENV"):
         prefixes.insert(0, Path(environment["VIRTUAL_ENV"]))
@@ -71,7 +71,7 @@ def _site_packages(root: Path, environment: Mapping[str, str]) -> Iterator[Path]
 
 
 def _editable(place: Path, root: Path) -> Iterator[tuple[str, Path]]:
-    """The packages in one folder of them that are imported from inside ``root``."""
+    """Yield the packages in one folder of them that are imported from inside ``root``."""
     for name in _some(place):
         path = place / name
         if name.endswith((".pth", ".egg-link")):
@@ -96,7 +96,7 @@ def _those_inside(name: str, sources: Iterable[str], root: Path) -> Iterator[tup
 
 
 def _package(name: str) -> str:
-    """The package that a file of an installation is about."""
+    """Return the package that a file of an installation is about."""
     stem = re.sub(r"\.(py|pth|egg-link|dist-info)$", "", name)
     stem = re.sub(r"^__editable__[._]*|^_|_finder$", "", stem)
     stem = re.sub(r"[-_]\d+([._]\w+)*$", "", re.sub(r"_finder$", "", stem))

@@ -88,7 +88,7 @@ def find_cycles(
 def _shortest_path(
     targets: list[list[int]], component: list[int], source: int, goal: int
 ) -> list[int]:
-    """The nodes from ``source`` to ``goal``, both included, inside their component."""
+    """Return the nodes from ``source`` to ``goal``, both included, inside their component."""
     came_from = {source: source}
     queue = deque([source])
     while goal not in came_from:
@@ -104,7 +104,7 @@ def _shortest_path(
 
 
 def _components(targets: list[list[int]]) -> list[int]:
-    """The strongly connected component of each node: two passes, the second one backwards."""
+    """Return the strongly connected component of each node: two passes, the second backwards."""
     sources: list[list[int]] = [[] for _ in targets]
     for node, many in enumerate(targets):
         for target in many:
@@ -124,7 +124,7 @@ def _components(targets: list[list[int]]) -> list[int]:
 
 
 def _finishing_order(targets: list[list[int]]) -> list[int]:
-    """Every node, in the order in which a depth-first walk leaves it."""
+    """Return every node, in the order in which a depth-first walk leaves it."""
     finished: list[int] = []
     seen = [False] * len(targets)
     for root in range(len(targets)):
@@ -178,7 +178,7 @@ def descendants(plan: Plan, stream: StreamId) -> list[StreamId]:
 
 
 def never_startable(plan: Plan) -> list[StreamId]:
-    """The streams that wait, in the end, for themselves, and those that wait for such a one."""
+    """Return the streams that wait, in the end, for themselves, and those that wait for such."""
     network = _network(plan)
     startable = set(network.order)
     return [name for node, name in enumerate(network.ids) if node not in startable]
@@ -204,13 +204,13 @@ def ended_before(plan: Plan) -> dict[StreamId, int]:
 
 
 def upward_rank(plan: Plan) -> dict[StreamId, float]:
-    """The longest way from each stream's readiness to the end, its own estimate included."""
+    """Return the longest way from each stream's readiness to the end, its own estimate included."""
     network = _network(plan)
     return dict(zip(network.ids, _timing(network, plan).rank, strict=False))
 
 
 def critical_path(plan: Plan) -> tuple[list[StreamId], float]:
-    """The chain of streams that decides how long the plan takes at least, and its seconds."""
+    """Return the chain of streams that decides how long a plan takes at least, and its seconds."""
     network = _network(plan)
     timing = _timing(network, plan)
     startable = [node for node in network.order if network.is_stream(node)]
@@ -226,7 +226,7 @@ def critical_path(plan: Plan) -> tuple[list[StreamId], float]:
 
 
 def slack(plan: Plan) -> dict[StreamId, float]:
-    """How many seconds each stream may slip before the whole plan takes longer."""
+    """Return how many seconds each stream may slip before the whole plan takes longer."""
     network = _network(plan)
     timing = _timing(network, plan)
     startable = set(network.order)
@@ -241,7 +241,7 @@ def slack(plan: Plan) -> dict[StreamId, float]:
 def lower_bound_seconds(
     plan: Plan, slots: int, durations: Mapping[StreamId, float] | None = None
 ) -> float:
-    """No schedule on ``slots`` slots is shorter: the critical path, or the work a slot.
+    """Return what no schedule on ``slots`` slots is shorter than: critical path, or work a slot.
 
     With ``durations`` in seconds those count in place of the plan's estimates, and a stream that
     is missing there did not run and counts nothing.
@@ -253,7 +253,7 @@ def lower_bound_seconds(
 
 
 def estimated_seconds(plan: Plan, slots: int) -> float:
-    """How long the plan takes on ``slots`` slots when the longest remaining way goes first."""
+    """Return how long a plan takes on ``slots`` slots when the longest remaining way goes first."""
     network = _network(plan)
     return _ListSchedule(network, _timing(network, plan), _delays(plan), max(slots, 1)).run()
 
@@ -342,7 +342,7 @@ def _timing(
 
 
 def _release(timing: _Timing, source: int, waits_for_end: bool) -> float:
-    """When an edge from ``source`` lets its follower go, in seconds from the start."""
+    """Return when an edge from ``source`` lets its follower go, in seconds from the start."""
     return timing.start[source] + (timing.duration[source] if waits_for_end else 0.0)
 
 
@@ -364,7 +364,7 @@ def _network(plan: Plan) -> _Network:
 
 
 def _edges(plan: Plan) -> _Edges:
-    """Who waits for whom; the final point waits for the other points as well."""
+    """Return who waits for whom; the final point waits for the other points as well."""
     stream_node = {stream.id: node for node, stream in enumerate(plan.streams)}
     point_node = {point.id: len(plan.streams) + node for node, point in enumerate(plan.points)}
     early = {point.id for point in plan.points if point.merges_early}

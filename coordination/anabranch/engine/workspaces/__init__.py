@@ -28,7 +28,6 @@ from anabranch.engine.workspaces.delivering import (
     Reversal,
     Version,
     bring,
-    brought_to,
     overlaid,
     reversals,
     to_bring,
@@ -43,7 +42,6 @@ from anabranch.engine.workspaces.merging import (
     who_touched,
 )
 from anabranch.engine.workspaces.names import (
-    base_ref,
     candidate_ref,
     checkpoint_ref,
     partial_ref,
@@ -120,9 +118,7 @@ __all__ = [
     "WorkspaceReplaced",
     "accept_settings",
     "approve",
-    "base_ref",
     "bring",
-    "brought_to",
     "candidate_ref",
     "capture_base",
     "capture_history",

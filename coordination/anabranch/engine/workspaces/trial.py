@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from anabranch.core.events import ConflictedPath
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.state import Result, Stream
+from anabranch.core.model.state import Base, Result, Stream
 from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.capturing import trusted_git_dir, workspace_view
 from anabranch.engine.workspaces.merging import merge_trees
@@ -129,7 +129,7 @@ class Trials:
         return Trial.NOT_POSSIBLE
 
     def _outcome(self, first: Side, second: Side) -> MergeOutcome:
-        stand = MergeOutcome(second.start_commit, second.start_tree, ())
+        stand = Base(second.start_commit, second.start_tree)
         sides = [
             (s.stream, Result(s.start_commit, s.tree, s.start_commit, s.start_tree))
             for s in (first, second)
