@@ -34,8 +34,8 @@ _INVISIBLE = frozenset(
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r"}
 
 
-def tellable(text: str) -> str:
-    """Return ``text`` with bytes that are no UTF-8, as paths may have them, written as ``\\xe9``.
+def utf8_text(text: str) -> str:
+    """Return ``text`` with bytes that are not UTF-8, as paths may have, written as ``\\xe9``.
 
     A journal, a message and a terminal take no other; two paths rarely become one by it.
     """
@@ -62,7 +62,7 @@ def json_text(value: Any, *, indent: int = 0, is_ascii: bool = False) -> str:
     """Return ``value`` as JSON that can do no harm to a terminal it is shown on.
 
     What is not printable is escaped as JSON escapes it, so that a reader of JSON gets the same
-    text back; bytes of paths that are not UTF-8 are written as in :func:`tellable`.
+    text back; bytes of paths that are not UTF-8 are written as in :func:`utf8_text`.
 
     Args:
         value: what :mod:`msgspec` can encode.
@@ -72,7 +72,7 @@ def json_text(value: Any, *, indent: int = 0, is_ascii: bool = False) -> str:
     try:
         encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:
-        encoded = msgspec.json.encode(_tellable_parts(msgspec.to_builtins(value)))
+        encoded = msgspec.json.encode(_utf8_parts(msgspec.to_builtins(value)))
     if indent:
         encoded = msgspec.json.format(encoded, indent=indent)
     text = encoded.decode()
@@ -91,14 +91,14 @@ def _in_json(char: str, is_ascii: bool) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def _tellable_parts(value: Any) -> Any:
+def _utf8_parts(value: Any) -> Any:
     match value:
         case str():
-            return tellable(value)
+            return utf8_text(value)
         case dict():
-            return {_tellable_parts(k): _tellable_parts(v) for k, v in value.items()}
+            return {_utf8_parts(k): _utf8_parts(v) for k, v in value.items()}
         case list() | tuple():
-            return [_tellable_parts(part) for part in value]
+            return [_utf8_parts(part) for part in value]
     return value
 
 

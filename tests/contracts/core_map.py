@@ -15,7 +15,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
             "projections",
             "accounting",
             "overhead",
-            "foretelling",
+            "forecasts",
             "history",
             "invariants",
         ),
@@ -30,7 +30,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "resources": ("resources",),
     "who joined": ("joined",),
     "waiting": ("waiting",),
-    "guardian": ("care", "breakers", "liveness", "guardian"),
+    "guardian": ("guardian", "breakers", "liveness"),
     "calls": ("answers", "hearing"),
     "strategies": ("choices", "choosing", "strategies", "plugin_faults"),
 }

@@ -14,7 +14,7 @@ from anabranch.core import calls, inputs
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.deciding.guardian.brakes import INTENSITY_SECONDS, LEAST_INTENSITY
-from anabranch.core.deciding.guardian.by_hand import foretell
+from anabranch.core.deciding.guardian.by_hand import forecast
 from anabranch.core.deciding.guardian.diagnosis import diagnose
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.streams.restoring import to_restore
@@ -497,10 +497,10 @@ def test_a_new_attempt_is_not_judged_by_what_was_seen_of_the_one_before() -> Non
     at = run.stream("a")
     assert diagnose(run.state, at) == "well"
     assert (at.care.evidence, at.care.diagnosis, at.care.alert, at.liveness.evidence) == ("",) * 4
-    assert foretell(run.state, A, "hard").evidence == at.reason
+    assert forecast(run.state, A, "hard").evidence == at.reason
     run.sees("b")
     run.sees("b", "back")
-    assert foretell(run.state, StreamId("b"), "hard").evidence == run.stream("b").reason
+    assert forecast(run.state, StreamId("b"), "hard").evidence == run.stream("b").reason
 
 
 @pytest.mark.parametrize("code", [1, 127])
@@ -587,12 +587,12 @@ def test_a_remedy_is_foretold(fallback: str) -> None:
     plan = plan_of(stream("a"), stream("b"), stream("c", "a"), fallback=fallback, max_parallel=2)
     run = Ward(plan)
     run.sees("a")
-    soft = foretell(run.state, A, "soft")
+    soft = forecast(run.state, A, "soft")
     assert (soft.touched, soft.diagnosis) == ((), "silent")
-    hard = foretell(run.state, A, "hard")
+    hard = forecast(run.state, A, "hard")
     assert hard.touched == ("c",)
     assert any("attempt 2" in step for step in hard.steps)
-    last = foretell(run.state, A, "fallback")
+    last = forecast(run.state, A, "fallback")
     assert last.kept
     begun_again = "it cannot be undone; what the ended attempt had done is kept"
     assert soft.undo == "any sign of life calls it off"
@@ -606,7 +606,7 @@ def test_a_remedy_is_foretold(fallback: str) -> None:
     }
     assert last.steps[-1] == steps[fallback]
     assert not set(hard.steps) & set(steps.values())
-    assert foretell(run.state, StreamId("x"), "hard").refusal
+    assert forecast(run.state, StreamId("x"), "hard").refusal
 
 
 # --- everything at once ----------------------------------------------------------------------

@@ -124,7 +124,7 @@ def _ask(state: State) -> Any:
 BROKEN_SHARING = [
     (lambda s: _with_entry(s, grants=(_grant(s), replace(_grant(s), stream=B))), "a holds x and b"),
     (lambda s: _with_entry(s, grants=(_grant(s), _grant(s))), "a fence was given twice"),
-    (lambda s: _with_entry(s, grants=(replace(_grant(s), fence=9999),)), "a fence is no event"),
+    (lambda s: _with_entry(s, grants=(replace(_grant(s), fence=9999),)), "a fence is not an event"),
     (
         lambda s: _with_entry(s, asks=(_ask(s), replace(_ask(s), ticket=1))),
         "the queue of x is out of order",

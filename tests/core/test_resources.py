@@ -156,9 +156,9 @@ def test_a_queued_request_is_answered_granted_when_it_is_asked_again() -> None:
     [
         ({"gpu": 1}, "no resource 'gpu'"),
         ({"db": 3}, "there are only 2"),
-        ({"db": 0}, "no amount"),
-        ({"db": -1}, "no amount"),
-        ({"db": float("nan")}, "no amount"),
+        ({"db": 0}, "not an amount"),
+        ({"db": -1}, "not an amount"),
+        ({"db": float("nan")}, "not an amount"),
         ({}, "no amounts"),
     ],
 )
@@ -181,7 +181,7 @@ def test_nobody_gives_back_what_he_does_not_hold() -> None:
     assert [(a.outcome, a.facts["reason"], a.facts["hint"]) for a in told] == [
         ("refused", "s0 does not hold 1 db more of this", "it holds 1 db"),
         ("refused", "s1 does not hold 1 db more of this", "it holds nothing"),
-        ("refused", "-1 is no amount of db", "it holds 1 db"),
+        ("refused", "-1 is not an amount of db", "it holds 1 db"),
     ]
     assert crew.releases("s0", db=1).facts == {"holds": {}}
 

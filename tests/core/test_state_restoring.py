@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.calls import StateRestore
-from anabranch.core.deciding.guardian.by_hand import foretell
+from anabranch.core.deciding.guardian.by_hand import forecast
 from anabranch.core.ids import StreamId
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.testing import plan_of, stream
@@ -122,7 +122,7 @@ def test_what_is_restored_is_foretold() -> None:
     run.sets("a", "k", "half-done")
     run.sets("a", "shared", 1)
     run.sets("b", "shared", 2)
-    told = foretell(run.state, A, "hard").steps
+    told = forecast(run.state, A, "hard").steps
     assert any("checkpoint 1 (good)" in step for step in told)
     assert any('k goes back from "half-done" to "good"' in step for step in told)
     assert any("stays: shared" in step for step in told)

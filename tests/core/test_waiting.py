@@ -11,16 +11,16 @@ from msgspec.structs import replace
 
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
-from anabranch.core.deciding.guardian.by_hand import evidence_of, foretell
+from anabranch.core.deciding.guardian.by_hand import evidence_of, forecast
 from anabranch.core.deciding.waiting.reasons import Wait, keeps_waiting, standing, waits_of
 from anabranch.core.deciding.waiting.sources import SOURCES
 from anabranch.core.deciding.waiting.waits import edges_from
 from anabranch.core.deciding.waiting.wording import in_short, in_words, reason_for, waiting_for
 from anabranch.core.ids import FINAL_POINT, LockMode, StreamId
-from anabranch.core.model.care import Care
+from anabranch.core.model.guardian import Care
 from anabranch.core.model.locks import asks_of, blockers
 from anabranch.core.model.state import State
-from anabranch.core.views.foretelling import granted_by_revoking, skipped_without
+from anabranch.core.views.forecasts import granted_by_revoking, skipped_without
 from anabranch.core.views.locks import locks_status
 from anabranch.core.views.projections import status, stream_status
 from anabranch.testing.plans import plan_of, stream
@@ -47,8 +47,8 @@ def test_a_folder_over_a_file_is_told_everywhere() -> None:
     told = "waits for the lock of src/m1.py, which s0 (src/) holds"
     assert reason_for(run.state, s1) == told
     assert standing(run.state, s1) == "waits"
-    assert foretell(run.state, s1.id, "soft").evidence == told
-    assert foretell(run.state, s1.id, "soft").diagnosis == "waits"
+    assert forecast(run.state, s1.id, "soft").evidence == told
+    assert forecast(run.state, s1.id, "soft").diagnosis == "waits"
     row = stream_status(run.state, s1)
     assert row["reason"] == told
     (wait,) = row["waits_for"]

@@ -31,8 +31,8 @@ from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import State
 from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.strategies import Strategies
-from anabranch.core.views.foretelling import granted_by_revoking, skipped_without
-from anabranch.core.views.locks import locks_told
+from anabranch.core.views.forecasts import granted_by_revoking, skipped_without
+from anabranch.core.views.locks import locks_as_json
 from anabranch.core.views.messages import messages
 from anabranch.core.views.projections import status
 from anabranch.core.views.sharing import state_log
@@ -164,7 +164,7 @@ def _foretold(
 
 def _told(state: State) -> Iterator[str]:
     msgspec.json.encode(status(state, True, None))
-    msgspec.json.encode([locks_told(state), messages(state), state_log(state)])
+    msgspec.json.encode([locks_as_json(state), messages(state), state_log(state)])
     yield from broken_chain(state)
     for stream in _everybody(state):
         waits = waits_of(state, stream)
@@ -185,7 +185,7 @@ def _told(state: State) -> Iterator[str]:
                 yield f"{stream} is told to wait for {told}, and waits for {actual}"
         if planned is not None:
             for remedy in by_hand.REMEDIES:
-                by_hand.in_words(by_hand.foretell(state, stream, remedy))
+                by_hand.in_words(by_hand.forecast(state, stream, remedy))
 
 
 _BEFORE = (Phase.WAITING, Phase.QUEUED, Phase.RETRYING, Phase.BLOCKED)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from anabranch.core.model.state import State
-from anabranch.core.views.locks import locks_told
+from anabranch.core.views.locks import locks_as_json
 from anabranch.core.wording import duration
 from anabranch.engine.runs import FoundRun
 from anabranch_console.cli.output import json_option, print_json, print_table, run_argument, shown
@@ -20,7 +20,7 @@ from anabranch_console.cli.reading import found_run, last_moment
 def command(run: str | None, as_json: bool) -> None:
     """List the locks of RUN (the latest), the waits of its last minute, deadlocks, violations."""
     found, state = found_run(run)
-    told = {**locks_told(state, _last_moment(found, state)), "run": state.run}
+    told = {**locks_as_json(state, _last_moment(found, state)), "run": state.run}
     if as_json:
         print_json(told)
         return

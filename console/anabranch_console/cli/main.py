@@ -19,7 +19,7 @@ import click
 
 from anabranch import __version__, exit_codes
 from anabranch.errors import AnabranchError, MachineShort, UsageError, WorldError
-from anabranch.hostile_text import escape_for_terminal, tellable
+from anabranch.hostile_text import escape_for_terminal, utf8_text
 from anabranch.safe_mode import enter_safe_mode
 from anabranch.shortage import shortage_of
 from anabranch_console.cli import sinks
@@ -232,7 +232,7 @@ _ESCAPED_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
 
 
 def _tell(code: str, message: str, hint: str, arguments: list[str]) -> None:
-    message = _ESCAPED_BYTE.sub(r"\\x\1", tellable(message))
+    message = _ESCAPED_BYTE.sub(r"\\x\1", utf8_text(message))
     if wants_json(arguments):
         told = {"code": code, "message": message, "hint": hint}
         with contextlib.suppress(sinks.Unheard):

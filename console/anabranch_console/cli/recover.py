@@ -7,7 +7,7 @@ import msgspec
 
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RecoverStream
-from anabranch.core.views.guardian import REMEDIES, foretell, in_words
+from anabranch.core.views.guardian import REMEDIES, forecast, in_words
 from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError
 from anabranch_console.cli.main import here
@@ -28,7 +28,7 @@ def command(stream: str, remedy: str, run: str | None, dry_run: bool, as_json: b
     it again; fallback does what the plan says when nothing else has helped.
     """
     home = find_run(here(), run)
-    told = foretell(state_of(home), StreamId(stream), remedy)
+    told = forecast(state_of(home), StreamId(stream), remedy)
     if dry_run:
         if as_json:
             print_json({"schema": 1, "run": home.run, **msgspec.to_builtins(told)})

@@ -24,7 +24,7 @@ from anabranch.engine.settling import (
     settled_by_text,
 )
 from anabranch.errors import NotSettled, UsageError
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import say, shown
@@ -99,7 +99,7 @@ def _chosen(state: State, paths: Sequence[str], takes_all: bool, point: str | No
         for path in conflict.paths
     ]
     if paths:
-        return paths_named(waiting, [tellable(path) for path in paths])
+        return paths_named(waiting, [utf8_text(path) for path in paths])
     if not takes_all:
         raise click.UsageError("name the PATHs, or say --all")
     if not waiting:

@@ -8,7 +8,7 @@ from functools import partial
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RecoverStream
 from anabranch.core.strategies.rungs import SOFT
-from anabranch.core.views.guardian import REMEDIES, Foretold, foretell
+from anabranch.core.views.guardian import REMEDIES, Forecast, forecast
 from anabranch_console.presenters.consequences import named
 from anabranch_console.presenters.guardian_lines import of_recovering
 from anabranch_console.run_model import RunModel
@@ -31,17 +31,17 @@ def recover_streams(
         known = ", ".join(REMEDIES)
         steering.tell("warning", f"there is no remedy {remedy!r}; there are {known}")
     else:
-        choices = [_remedy_choice(_foretold(model, streams, one), one) for one in REMEDIES]
+        choices = [_remedy_choice(_forecasts(model, streams, one), one) for one in REMEDIES]
         chosen = next((c.id for c in choices if c.why_not is None), None)
         then = partial(_recover_by, model, steering, streams)
         steering.choose(f"Recover {named(streams)}", choices, then, chosen)
 
 
-def _foretold(model: RunModel, streams: Sequence[StreamId], remedy: str) -> list[Foretold]:
-    return [foretell(model.state, stream, remedy) for stream in streams]
+def _forecasts(model: RunModel, streams: Sequence[StreamId], remedy: str) -> list[Forecast]:
+    return [forecast(model.state, stream, remedy) for stream in streams]
 
 
-def _remedy_choice(found: Sequence[Foretold], remedy: str) -> Choice:
+def _remedy_choice(found: Sequence[Forecast], remedy: str) -> Choice:
     able = [one for one in found if not one.refusal]
     detail = able[0].steps[0] if able and able[0].steps else ""
     refusal = None if able else found[0].refusal
@@ -51,7 +51,7 @@ def _remedy_choice(found: Sequence[Foretold], remedy: str) -> Choice:
 def _recover_by(
     model: RunModel, steering: Steering, streams: Sequence[StreamId], remedy: str
 ) -> None:
-    found = _foretold(model, streams, remedy)
+    found = _forecasts(model, streams, remedy)
     for one in found:
         if one.refusal:
             steering.tell("warning", f"{one.stream}: {one.refusal}; {one.hint}")

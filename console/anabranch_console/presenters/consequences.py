@@ -10,7 +10,7 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import Entry, Violation, shown
 from anabranch.core.model.state import State
-from anabranch.core.views.foretelling import granted_by_revoking, skipped_without
+from anabranch.core.views.forecasts import granted_by_revoking, skipped_without
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.streams import comes_back_with
 from anabranch.core.views.waiting import Wait, called_waits_for, keeps_waiting

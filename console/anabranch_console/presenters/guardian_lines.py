@@ -16,9 +16,9 @@ from anabranch.core.views.guardian import (
     INTENSITY_SECONDS,
     WAITS,
     WELL,
-    Foretold,
+    Forecast,
     evidence_of,
-    foretell,
+    forecast,
     held_until,
     most_at_once,
 )
@@ -167,7 +167,7 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
         lines += _fact("alert", stream.care.alert, "level.error", cells)
         lines += _fact("do", stream.care.hint, "text", cells)
     for remedy in (SOFT, HARD, FALLBACK):
-        lines += _foretold(look, foretell(look.state, stream.id, remedy), cells)
+        lines += _forecast_lines(look, forecast(look.state, stream.id, remedy), cells)
     return [*lines, (), *_history(look, stream.id, cells)]
 
 
@@ -192,10 +192,10 @@ def _brakes(look: GuardianLook, cells: int) -> list[Line]:
     return lines
 
 
-def _foretold(look: GuardianLook, foretold: Foretold, cells: int) -> list[Line]:
-    if foretold.refusal:
-        return _fact(f"{foretold.remedy}?", foretold.refusal, "muted", cells)
-    return _fact(f"{foretold.remedy}?", "; ".join(foretold.steps), "text", cells)
+def _forecast_lines(look: GuardianLook, found: Forecast, cells: int) -> list[Line]:
+    if found.refusal:
+        return _fact(f"{found.remedy}?", found.refusal, "muted", cells)
+    return _fact(f"{found.remedy}?", "; ".join(found.steps), "text", cells)
 
 
 def _history(look: GuardianLook, stream: StreamId, cells: int) -> list[Line]:
@@ -219,7 +219,7 @@ def _fact(name: str, text: str, style: str, cells: int) -> list[Line]:
 # --- the dialog ------------------------------------------------------------------------------
 
 
-def of_recovering(found: Sequence[Foretold]) -> Consequences:
+def of_recovering(found: Sequence[Forecast]) -> Consequences:
     """Return what a remedy would do to a stream, or to several, as a question."""
     rows: list[tuple[str, str]] = []
     for one in found[:MOST_TOLD]:

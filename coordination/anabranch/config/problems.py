@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 KeyPath = tuple[str | int, ...]
 """Where a value lies in the file: the keys of its tables and the positions in its arrays."""
@@ -88,7 +88,7 @@ class PlanWarning:
 
 def printable(text: str, limit: int = _LONGEST_NAME) -> str:
     """Shorten ``text`` and escape what could steer a terminal, so that it can be shown."""
-    text = tellable(text)
+    text = utf8_text(text)
     shown = text if len(text) <= limit else text[: limit - 1] + "…"
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown)
 

@@ -34,7 +34,7 @@ _LAST_CHARACTER = 0x10FFFF
 
 
 class PatternRefused(ValueError):
-    """A pattern that is no path inside a workspace; the message says why."""
+    """A pattern that is not a path inside a workspace; the message says why."""
 
 
 def normalised(pattern: str) -> str:

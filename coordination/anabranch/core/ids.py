@@ -31,14 +31,14 @@ RESERVED_STREAMS = frozenset({"operator"})
 
 
 def stream_fault(name: str) -> str | None:
-    """Why ``name`` cannot name a stream, or ``None`` if it can."""
+    """Return why ``name`` cannot name a stream, or ``None`` if it can."""
     if name.casefold() in RESERVED_STREAMS:
         return f"`{name}` is who operates the run, in messages and everywhere; use another name"
     return id_fault(name)
 
 
 def id_fault(name: str) -> str | None:
-    """Why ``name`` cannot name a stream or a point, or ``None`` if it can."""
+    """Return why ``name`` cannot name a stream or a point, or ``None`` if it can."""
     if not name or len(name) > 64:
         return "must have 1 to 64 characters"
     if not re.fullmatch(STREAM_ID_PATTERN, name):

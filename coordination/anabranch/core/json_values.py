@@ -49,12 +49,12 @@ def checked_text(value: Json) -> str | NotJson:
     except RecursionError:
         return _too_deep()
     except UnicodeEncodeError:
-        return NotJson("it holds text that is no valid Unicode", "send text as UTF-8")
+        return NotJson("it holds text that is not valid Unicode", "send text as UTF-8")
     except (TypeError, ValueError, OverflowError) as error:
         return NotJson(f"it is no JSON: {error}", "use null, true, false, numbers, text, [] and {}")
     if len(encoded) > MOST_BYTES:
-        told = f"it has {len(encoded)} bytes as JSON; {MOST_BYTES} are the most"
-        return NotJson(told, "keep the content in a file and pass its path")
+        reason = f"it has {len(encoded)} bytes as JSON; {MOST_BYTES} are the most"
+        return NotJson(reason, "keep the content in a file and pass its path")
     return _problem(value, 0) or encoded.decode()
 
 
@@ -71,16 +71,16 @@ def _problem(value: Json, depth: int) -> NotJson | None:
     elif kind is list or kind is tuple:
         parts = value
     else:
-        told = f"it holds a {kind.__name__}, which JSON does not have"
-        return NotJson(told, "use null, true, false, numbers, text, [] and {}")
+        reason = f"it holds a {kind.__name__}, which JSON does not have"
+        return NotJson(reason, "use null, true, false, numbers, text, [] and {}")
     if depth == MOST_DEPTH:
         return _too_deep()
     return next((p for part in parts if (p := _problem(part, depth + 1))), None)
 
 
 def _bad_number(value: float) -> NotJson:
-    told = "a whole number of more than 64 bits" if isinstance(value, int) else str(value)
-    return NotJson(f"it holds {told}, which JSON cannot carry everywhere", "send it as text")
+    what = "a whole number of more than 64 bits" if isinstance(value, int) else str(value)
+    return NotJson(f"it holds {what}, which JSON cannot carry everywhere", "send it as text")
 
 
 def _too_deep() -> NotJson:

@@ -52,8 +52,8 @@ def compiled(pattern: str, *, ignores_case: bool = False) -> Pattern:
     try:
         return Pattern(re2.compile(pattern, options))
     except (re2.error, UnicodeEncodeError) as error:
-        told = error.args[0] if isinstance(error, re2.error) else "it is not Unicode text"
-        why = told.decode("utf-8", "replace") if isinstance(told, bytes) else str(told)
+        message = error.args[0] if isinstance(error, re2.error) else "it is not Unicode text"
+        why = message.decode("utf-8", "replace") if isinstance(message, bytes) else str(message)
         needs_more = "perl operator" in why or "escape sequence" in why
         raise PatternRefused(f"{why}; {_HINT}" if needs_more else why) from None
 

@@ -47,7 +47,7 @@ def is_worth_a_word(path: str) -> bool:
 
 
 def patterns_of(patterns: Iterable[str]) -> Sequence[str]:
-    """Patterns as they are compared; one that is none stands for the path of that name."""
+    """Return patterns as they are compared; one that is none stands for the path of that name."""
     return [_normalised(pattern) for pattern in patterns]
 
 
@@ -59,7 +59,7 @@ def _normalised(pattern: str) -> str:
 
 
 def _is_one_of(path: str, names: Iterable[str]) -> bool:
-    """Letters count alike: some disks do not tell them apart."""
+    """Whether a path is one of some; large and small letters count alike, as on some disks."""
     whole = f"/{path}/".casefold()
     return any(
         f"/{name}" in whole if name.endswith("/") else whole.endswith(f"/{name}/")

@@ -14,15 +14,15 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 def listing(names: Iterable[object], most: int = 4) -> str:
     """Return names in one phrase, those beyond ``most`` counted: ``a, b and 3 more``."""
-    told = [str(name) for name in names]
-    more = f" and {len(told) - most} more" if len(told) > most else ""
-    return f"{', '.join(told[:most])}{more}"
+    texts = [str(name) for name in names]
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return f"{', '.join(texts[:most])}{more}"
 
 
-def clauses(told: Sequence[str], most: int) -> str:
+def clauses(parts: Sequence[str], most: int) -> str:
     """Return clauses in one sentence, those beyond ``most`` counted: ``a; b; 3 more``."""
-    more = [f"{len(told) - most} more"] if len(told) > most else []
-    return "; ".join([*told[:most], *more])
+    more = [f"{len(parts) - most} more"] if len(parts) > most else []
+    return "; ".join([*parts[:most], *more])
 
 
 def duration(seconds: float | None) -> str:

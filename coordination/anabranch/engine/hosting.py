@@ -33,7 +33,7 @@ from anabranch.engine.workspaces import (
 )
 from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import (
     ProjectFolder,
     RunFolder,
@@ -89,7 +89,7 @@ def start_run(
         command = inputs.StartRun(
             run=home.run,
             project=str(repository.root),
-            plan_path=None if plan_path is None else tellable(plan_path),
+            plan_path=None if plan_path is None else utf8_text(plan_path),
             plan=plan,
             approve=approve,
             allow_sensitive=allow_sensitive,

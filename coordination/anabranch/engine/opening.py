@@ -14,7 +14,7 @@ from anabranch.engine.git import GitError
 from anabranch.engine.runs import project_root
 from anabranch.engine.workspaces import Repository, open_repository
 from anabranch.errors import UsageError, machine_errors
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import ProjectFolder, project_folder, state_home
 
 
@@ -43,6 +43,6 @@ def git_errors() -> Iterator[None]:
 
 def _require_text(path: str) -> None:
     """Raise UsageError for a path that is not UTF-8: a journal holds names as text."""
-    told = tellable(path)
+    told = utf8_text(path)
     if told != path:
         raise UsageError(f"the path {told} is not UTF-8", "rename the folder, or work in a copy")

@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 TICK_SECONDS = 1.0
 SHORTEST_TICK_SECONDS = 0.1
 # A tick costs more the more processes there are. It may have so much of one processor's time while
-# streams work, and so much while all of them wait; the latter never comes to be stale.
+# streams work, and so much while all of them wait, which is enough to keep its figures fresh.
 SHARE_WHILE_BUSY = 0.05
 SHARE_WHILE_IDLE = 0.003
 LONGEST_TICK_SECONDS = 5.0

@@ -13,7 +13,7 @@ from anabranch.core.deciding.locks.violations import doubtful
 from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.state import State, Stream
 from anabranch.engine.watching import WorkspaceWatcher
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 
 class WriteWatch:
@@ -28,7 +28,7 @@ class WriteWatch:
             written = self._watcher.take_written(stream.id)
             if not written or not matters(state, stream):
                 continue
-            paths = doubtful(state, stream.id, map(tellable, written))
+            paths = doubtful(state, stream.id, map(utf8_text, written))
             if paths:
                 yield inputs.PathsWritten(stream=stream.id, attempt=stream.attempt, paths=paths)
 

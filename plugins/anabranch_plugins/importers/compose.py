@@ -60,7 +60,7 @@ class Compose:
 
 
 def _why_unfit(entry: Entry) -> str:
-    """Why a service is no command for this machine; empty if it may be one."""
+    """Return why a service is not a command for this machine; empty if it may be one."""
     if entry.get("extends"):
         return "it extends another service; write out what it has from there"
     if entry.get("profiles"):
@@ -74,7 +74,7 @@ def _why_unfit(entry: Entry) -> str:
 
 
 def _words(value: object) -> list[str]:
-    """The words of a command, roughly: enough to know whether there are any, and the first."""
+    """Return the words of a command, roughly: enough to know the first, if there are any."""
     if isinstance(value, list):
         return [str(word) for word in value]
     return str(value).split() if value else []

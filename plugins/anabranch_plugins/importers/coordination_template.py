@@ -80,7 +80,7 @@ def _known(table: Entry, fields: Collection[str], place: str, left: list[str]) -
 def _protocols(value: object, left: list[str]) -> list[str]:
     named = [str(item) for item in value] if isinstance(value, list) else []
     if value is not None and not isinstance(value, list):
-        left.append("coordination.protocols: it is no list")
+        left.append("coordination.protocols: it is not a list")
     left += [
         f"coordination.protocols: {name}: it is always on, or unknown"
         for name in named
@@ -129,7 +129,9 @@ def _needs(place: str, value: object, names: dict[str, str], left: list[str]) ->
     """Return what a stream depends on, each with the table that says how; one name is a list."""
     if isinstance(value, str | list):
         items = [value] if isinstance(value, str) else value
-        left += [f"{place}: {item} is no name" for item in items if isinstance(item, dict | list)]
+        left += [
+            f"{place}: {item} is not a name" for item in items if isinstance(item, dict | list)
+        ]
         value = {item: None for item in items if not isinstance(item, dict | list)}
     table = as_table(value, f"`{place}`")
     found: Entry = {}

@@ -38,7 +38,7 @@ class Text:
         wanted = found["name"] or found["braced"]
         if wanted is None:
             shown = found.string[found.start() : found.end() + 12]
-            raise NotThisFormat(f"`{shown}` is no variable, and `$$` is how a dollar is written")
+            raise NotThisFormat(f"`{shown}` is not a variable, and `$$` is how a dollar is written")
         if len(self._wanted) >= _MOST:
             raise NotThisFormat("it has too many variables")
         self._wanted.append("${" + wanted + "}")

@@ -66,12 +66,12 @@ class ProcessCompose:
 
 
 def _why_unfit(name: str, entry: Entry) -> str:
-    """Why a process is left out; empty if it is not."""
+    """Return why a process is left out; empty if it is not."""
     if is_true(entry.get("disabled")):
         return "it is disabled"
     command = entry.get("command") or ""
     if not isinstance(command, str):
-        raise NotThisFormat(f"the command of `{name}` is no text")
+        raise NotThisFormat(f"the command of `{name}` is not text")
     words = _entry_point(name, entry)
     if not command.strip() and not words:
         return "it has no command"
@@ -84,7 +84,7 @@ def _entry_point(name: str, entry: Entry) -> list[str]:
     """Return the words that are run as they are where there is no command."""
     words = entry.get("entrypoint") or []
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise NotThisFormat(f"the entrypoint of `{name}` is no list of words")
+        raise NotThisFormat(f"the entrypoint of `{name}` is not a list of words")
     return words
 
 

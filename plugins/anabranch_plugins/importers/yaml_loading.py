@@ -48,5 +48,5 @@ def load(text: str, *, as_text: bool) -> Any:
     except yaml.YAMLError as error:
         raise NotThisFormat(f"this is no YAML: {' '.join(str(error).split())}") from None
     except (RecursionError, ValueError) as error:  # a date that is none, a number without end
-        told = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise NotThisFormat(told) from None
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise NotThisFormat(reason) from None

@@ -26,7 +26,7 @@ def as_table(value: object, what: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise NotThisFormat(f"{what} is no mapping")
+        raise NotThisFormat(f"{what} is not a mapping")
     return {str(key): entry for key, entry in value.items()}
 
 

@@ -72,7 +72,7 @@ def _stream_case(stream: Mapping[str, Any], report: Mapping[str, Any]) -> Elemen
 
 
 def _run_case(report: Mapping[str, Any]) -> ElementTree.Element:
-    """A run that did not converge is never all green, whatever its streams came to."""
+    """Return the run as a case: one that did not converge is never all green."""
     case = _case("run", report["plan"], report["wall_seconds"])
     _failure(case, report["state"], report["reason"] or "it has not converged", "")
     return case
@@ -81,8 +81,8 @@ def _run_case(report: Mapping[str, Any]) -> ElementTree.Element:
 def _point_case(point: Mapping[str, Any], report: Mapping[str, Any]) -> ElementTree.Element:
     case = _case(point["point"], f"{report['plan']}.convergence", 0.0)
     paths = [path for conflict in point["conflicts"] for path in conflict["paths"]]
-    told = f"conflicts: {', '.join(paths)}" if paths else ""
-    _failure(case, point["state"], point["reason"], told)
+    text = f"conflicts: {', '.join(paths)}" if paths else ""
+    _failure(case, point["state"], point["reason"], text)
     return case
 
 

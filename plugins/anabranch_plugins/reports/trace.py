@@ -76,7 +76,7 @@ def _slice(
     event: Mapping[str, Any],
 ) -> dict[str, Any]:
     stream, attempt = key
-    told = {name: event[name] for name in ("exit_code", "signal", "reason") if name in event}
+    facts = {name: event[name] for name in ("exit_code", "signal", "reason") if name in event}
     return {
         "ph": "X",
         "pid": 1,
@@ -85,7 +85,7 @@ def _slice(
         "cat": "attempt",
         "ts": since - begin,
         "dur": max(0, until - since),
-        "args": told,
+        "args": facts,
     }
 
 
@@ -95,7 +95,7 @@ def _moments(
     for event in events:
         if event["type"] in _MOMENTS:
             row = rows.get(event.get("stream", ""), _RUN_ROW)
-            told = {n: event[n] for n in ("reason", "evidence", "remedy", "point") if n in event}
+            facts = {n: event[n] for n in ("reason", "evidence", "remedy", "point") if n in event}
             yield {
                 "ph": "i",
                 "pid": 1,
@@ -104,7 +104,7 @@ def _moments(
                 "cat": "event",
                 "ts": _microseconds(event["time"]) - begin,
                 "s": "t" if row else "g",
-                "args": told,
+                "args": facts,
             }
 
 

@@ -27,7 +27,7 @@ from anabranch.core.deciding.conflicts import radar, resolving
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers, by_hand, deadlines, ladder, liveness, overdue
 from anabranch.core.deciding.hearing import Handler, answer_call, complete_answer
-from anabranch.core.deciding.locks import allowing, leases, locks, violations
+from anabranch.core.deciding.locks import leases, locks, violations, waivers
 from anabranch.core.deciding.owed import newly_owed
 from anabranch.core.deciding.points import arrivals, convergence, verifying
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
@@ -224,7 +224,7 @@ def _stop_requested(draft: Draft, event: ev.RunStopRequested) -> None:
 
 
 def _set_to_work(draft: Draft, event: ev.StreamStarted | ev.StreamSynced | ev.SyncDeclined) -> None:
-    """A stream is at work, or has got its share of a checkpoint: the next may be due some time."""
+    """Ask when the next checkpoint is due: a stream is at work, or has its share of the last."""
     point = draft.state.stream_plan(event.stream).converge
     if draft.state.point_plan(point).takes_checkpoints:
         convergence.consult(draft, point)
@@ -336,7 +336,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ResolveConflict: resolving.resolve,
     inputs.HandBack: resolving.hand_back,
     inputs.TellConflict: radar.tell_conflict,
-    inputs.AllowViolation: allowing.allow_violation,
+    inputs.AllowViolation: waivers.allow_violation,
     inputs.BaseFound: runs.base_found,
     inputs.BaseNotFound: runs.base_not_found,
     inputs.WorkspaceReady: streams.workspace_ready,

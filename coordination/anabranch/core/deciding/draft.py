@@ -64,12 +64,12 @@ class Draft:
         return seq
 
     def because_of_the_latest(self) -> AbstractContextManager[None]:
-        """Events emitted inside follow from the latest event of this decision, if it has one."""
+        """Let what is emitted inside follow from the latest event of this decision, if any."""
         return self.because_of(self.events[-1].seq) if self.events else nullcontext()
 
     @contextmanager
     def because_of(self, seq: Seq) -> Iterator[None]:
-        """Events emitted inside were caused by event ``seq``."""
+        """Let events emitted inside be caused by event ``seq``."""
         before, self.cause = self.cause, seq
         try:
             yield

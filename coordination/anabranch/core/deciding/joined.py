@@ -94,7 +94,7 @@ def _can_never_succeed(stream: Stream) -> bool:
 
 
 def leave_by_itself(draft: Draft, call: calls.Leave) -> None:
-    """An outside stream is done."""
+    """Let an outside stream go that is done."""
     joined = draft.state.registry.live(call.caller.stream)
     if joined is None:
         hint = "a stream of the plan is over when its process ends"
@@ -109,11 +109,11 @@ def as_left(
 ) -> ev.StreamLeft:
     """Return that an outside stream is over; who still waits for it to be let in is told so."""
     waits = not joined.is_ready
-    told = joined.request if waits else request
+    answered = joined.request if waits else request
     return ev.StreamLeft(
         joined.id,
         joined.attempt,
-        told,
+        answered,
         has_succeeded=has_succeeded,
         reason=reason,
         was_waiting=waits,
@@ -121,7 +121,7 @@ def as_left(
 
 
 def fell_silent(draft: Draft, fact: inputs.JoinedStreamSilent) -> None:
-    """Nothing was heard of an outside stream for too long: it is not waited for any more."""
+    """Let an outside stream go that was not heard from for too long."""
     joined = draft.state.registry.live(fact.stream)
     if joined is not None and joined.attempt == fact.attempt:
         draft.emit(as_left(joined, fact.evidence))
@@ -157,7 +157,7 @@ def waiting_for_what(state: State, stream: StreamId) -> list[StreamId]:
 
 
 def reconsider_joined(draft: Draft, stream: Stream) -> None:
-    """A stream of the plan has ended: outside streams that depend on it are ready, or give up."""
+    """Let outside streams begin, or give up, that depend on a stream of the plan that has ended."""
     for joined in list(draft.state.registry.joined.values()):
         if joined.has_left or joined.is_ready or stream.id not in joined.depends_on:
             continue
@@ -169,7 +169,7 @@ def reconsider_joined(draft: Draft, stream: Stream) -> None:
 
 
 def arrived_with_all(draft: Draft, point: PointId, stream: StreamId) -> None:
-    """An outside stream that has arrived at the run's final point with all others is done."""
+    """Let an outside stream go that has arrived at the run's final point with all others."""
     joined = draft.state.registry.live(stream)
     if joined is not None and point == FINAL_POINT:
         reason = "arrived at the final point with the others"
@@ -177,7 +177,7 @@ def arrived_with_all(draft: Draft, point: PointId, stream: StreamId) -> None:
 
 
 def dismiss_all(draft: Draft) -> bool:
-    """The run is over: let go whoever is still part of it. False if there was nobody."""
+    """Let go whoever is still part of a run that is over. False if there was nobody."""
     seen = len(draft.events)
     for joined in list(draft.state.registry.joined.values()):
         if joined.is_live:

@@ -29,7 +29,7 @@ class Clash(msgspec.Struct, frozen=True):
     current: Json
     yours: Json
 
-    def told(self) -> dict[str, Json]:
+    def as_json(self) -> dict[str, Json]:
         """Return it as JSON."""
         return {**msgspec.structs.asdict(self), "path": list(self.path)}
 

@@ -90,7 +90,7 @@ def addressee(state: State, name: StreamId) -> StreamId:
 def _checked(call: Send | Broadcast) -> str | Answer:
     seconds = call.deadline_seconds
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
-        return refused("the deadline is no length of time", "give seconds, more than 0")
+        return refused("the deadline is not a length of time", "give seconds, more than 0")
     body = checked_text(call.body)
     if isinstance(body, NotJson):
         return refused(f"the message cannot be sent: {body.reason}", body.hint)
@@ -161,8 +161,8 @@ def read_inbox(draft: Draft, call: ReadInbox) -> None:
     if fresh:
         caller = call.caller
         draft.emit(ev.MessageDelivered(caller.stream, caller.attempt, call.request, messages=fresh))
-    told = [_told(draft.state, mail.messages[i], is_new=i in fresh) for i in sorted(taken)]
-    draft.answer = Answer("done", {"messages": told})
+    messages = [_as_json(draft.state, mail.messages[i], is_new=i in fresh) for i in sorted(taken)]
+    draft.answer = Answer("done", {"messages": messages})
 
 
 def _fitting(mail: Mailboxes, numbers: list[Seq], limit: int) -> set[Seq]:
@@ -176,7 +176,7 @@ def _fitting(mail: Mailboxes, numbers: list[Seq], limit: int) -> set[Seq]:
     return taken
 
 
-def _told(state: State, message: Message, *, is_new: bool) -> dict[str, Any]:
+def _as_json(state: State, message: Message, *, is_new: bool) -> dict[str, Any]:
     return {
         "id": message.id,
         "from": message.sender or OPERATOR_NAME,
@@ -211,8 +211,8 @@ def acknowledge(draft: Draft, call: Acknowledge) -> None:
     elif delivery is not None or call.message in mail.unread_broadcasts(stream):
         draft.answer = refused(f"message {call.message} was not read yet", "read the inbox first")
     else:
-        told = f"there is no message {call.message} for you that waits for this"
-        draft.answer = refused(told, "the inbox says what waits")
+        reason = f"there is no message {call.message} for you that waits for this"
+        draft.answer = refused(reason, "the inbox says what waits")
 
 
 # --- dead letters --------------------------------------------------------------------------------
@@ -225,8 +225,8 @@ def requeue(draft: Draft, call: Requeue) -> None:
         return
     message = draft.state.messages.messages.get(call.message)
     if message is None or not message.died:
-        told = f"there is no dead letter {call.message}"
-        draft.answer = refused(told, "anabranch messages lists them; old ones cannot be requeued")
+        reason = f"there is no dead letter {call.message}"
+        draft.answer = refused(reason, "anabranch messages lists them; old ones cannot be requeued")
         return
     able = [s for s in _missed(draft.state, message) if not why_undeliverable(draft.state, s)]
     if not able:

@@ -61,7 +61,7 @@ def seen(draft: Draft, fact: inputs.OverheadSeen) -> None:
         draft.emit(ev.OverheadWithin(share=fact.share))
         return
     category, seconds = dearest(fact.by_category)
-    told = in_words(fact.share, fact.by_category)
+    reason = in_words(fact.share, fact.by_category)
     draft.emit(
-        ev.OverheadExceeded(share=fact.share, category=category, seconds=seconds, reason=told)
+        ev.OverheadExceeded(share=fact.share, category=category, seconds=seconds, reason=reason)
     )

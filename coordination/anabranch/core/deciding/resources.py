@@ -200,7 +200,7 @@ def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservatio
         return None
     missing = lacking(state, amounts)
     if missing:
-        return "; ".join(_told(state, name, amounts[name]) for name in missing)
+        return "; ".join(_shortage(state, name, amounts[name]) for name in missing)
     older = goes_before_start(state, reserved, stream)
     return f"{older.stream} has waited longer for the same resources" if older else None
 
@@ -219,7 +219,7 @@ def why_queued(state: State, stream: Stream) -> str:
     return f"ready; waits for one of {state.max_parallel} slots"
 
 
-def _told(state: State, name: str, amount: float) -> str:
+def _shortage(state: State, name: str, amount: float) -> str:
     holders = holders_of(state, name)
     held = f"; held by {listing(holders)}" if holders else ""
     whole = capacity(state, name)
@@ -369,7 +369,7 @@ def why_unsound(amounts: Mapping[str, float]) -> str | None:
         return "no amounts were given"
     for name, amount in amounts.items():
         if not math.isfinite(amount) or not 0 < amount <= 1e15:
-            return f"{amount:g} is no amount of {name[:64]}"
+            return f"{amount:g} is not an amount of {name[:64]}"
     return None
 
 
@@ -414,13 +414,13 @@ CALLS: dict[type[Call], Handler] = {
 
 
 def machine_seen(draft: Draft, fact: inputs.MachineSeen) -> None:
-    """The machine was measured."""
+    """Record what the machine has."""
     if fact.capacity != draft.state.resources.machine:
         draft.emit(ev.MachineMeasured(capacity=fact.capacity))
 
 
 def load_seen(draft: Draft, fact: inputs.MachineLoad) -> None:
-    """The machine's free memory, or what else is scarce, has changed enough to matter."""
+    """Record the machine's free memory and what is scarce, if it has changed enough to matter."""
     state = draft.state
     if state.has_ended:
         return  # to whoever looks at a run that is over it does not matter

@@ -51,7 +51,7 @@ def start(draft: Draft, command: inputs.StartRun) -> None:
 
 
 def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
-    """The run knows what its streams start from."""
+    """Record what the run's streams start from."""
     if draft.state.base is None:
         draft.emit(
             ev.BaseCaptured(
@@ -66,7 +66,7 @@ def base_found(draft: Draft, fact: inputs.BaseFound) -> None:
 
 
 def base_not_found(draft: Draft, fact: inputs.BaseNotFound) -> None:
-    """Without a base nothing can start."""
+    """Fail a run without a base: nothing can start."""
     if draft.state.base is not None or draft.state.has_ended:
         return
     for plan in draft.state.plan.streams:
@@ -87,7 +87,7 @@ def stop(draft: Draft, command: inputs.StopRun) -> Refusal | None:
 
 
 def stop_everyone(draft: Draft, reason: str) -> None:
-    """The run is to stop: so is every stream of it."""
+    """Stop every stream of a run that is to stop."""
     for plan in draft.state.plan.streams:
         streams.request_stop(draft, draft.stream(plan.id), reason, Phase.STOPPED)
 
@@ -130,7 +130,7 @@ def _requeue(draft: Draft, phases: frozenset[Phase], reason: str) -> None:
 
 
 def _requeue_given_up(draft: Draft, reason: str) -> None:
-    """Whom the guardian gave up, and a person has now decided to go on with."""
+    """Requeue whom the guardian gave up and a person has decided to go on with."""
     for stream in draft.state.streams.values():
         if stream.phase is Phase.FAILED and stream.care.has_given_up:
             draft.emit(ev.StreamRequeued(stream.id, reason=reason))
@@ -206,11 +206,11 @@ def approve(draft: Draft, command: inputs.ApproveRun) -> Refusal | None:
 
 
 def _way_back(state: State) -> str:
-    """The branch may have been set back since: then git brings the result once more."""
-    told, base = state.approval.message, state.base
+    """Return how the result comes back to the branch, which may have been set back since."""
+    message, base = state.approval.message, state.base
     is_on_branch = base is not None and base.branch is not None
     again = f"; to have it there again: git merge anabranch/{state.run}"
-    return told + again if is_on_branch else told
+    return message + again if is_on_branch else message
 
 
 def approval_done(draft: Draft, fact: inputs.ApprovalDone) -> None:
@@ -314,7 +314,7 @@ def _somebody_may_join(draft: Draft) -> bool:
 
 
 def _skip_what_can_never_start(draft: Draft) -> None:
-    """The run is at rest and yet streams wait: they wait for each other, by way of a point."""
+    """Skip streams that wait for each other by way of a point while the run is at rest."""
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase is Phase.WAITING:
             needs = ", ".join(d.words for d in plan.depends_on)
@@ -340,8 +340,8 @@ def _skip_whom_all_wait_for_in_vain(draft: Draft) -> None:
     if all(s.has_ended or s.phase is Phase.BLOCKED for s in rest):
         for stream in in_vain:
             needs = ", ".join(d.words for d in state.stream_plan(stream.id).depends_on)
-            told = f"needs {needs}; nobody has joined for it, and all that runs waits for it"
-            draft.emit(ev.StreamSkipped(stream.id, reason=told))
+            reason = f"needs {needs}; nobody has joined for it, and all that runs waits for it"
+            draft.emit(ev.StreamSkipped(stream.id, reason=reason))
 
 
 def _has_results(state: State) -> bool:
@@ -389,6 +389,6 @@ def _trouble(state: State) -> str | None:
     ]
     roots = [s for s in bad if s.phase is not Phase.SKIPPED] or bad
     if roots:
-        told = "; ".join(f"{s.id}: {s.reason}" for s in roots[:3])
-        return told + (f"; {len(bad) - len(roots[:3])} more" if len(bad) > len(roots[:3]) else "")
+        causes = "; ".join(f"{s.id}: {s.reason}" for s in roots[:3])
+        return causes + (f"; {len(bad) - len(roots[:3])} more" if len(bad) > len(roots[:3]) else "")
     return None

@@ -29,7 +29,7 @@ from anabranch.core.wording import listing
 
 LONGEST_KEY = 256
 MOST_KEYS_A_COMMIT = 1000
-CLASHES_TOLD = 4
+CLASHES_SHOWN = 4
 """How many clashes a refusal tells with their values; of the others it names the keys."""
 
 
@@ -127,8 +127,8 @@ def commit(draft: Draft, call: StateCommit) -> None:
 def _proposed(call: StateCommit) -> dict[str, str | None] | Answer:
     wanted = {**call.changes, **dict.fromkeys(call.removed)}
     if len(wanted) > MOST_KEYS_A_COMMIT:
-        told = f"the commit has {len(wanted)} keys; {MOST_KEYS_A_COMMIT} are the most"
-        return refused(told, "make several commits")
+        reason = f"the commit has {len(wanted)} keys; {MOST_KEYS_A_COMMIT} are the most"
+        return refused(reason, "make several commits")
     return _texts(wanted)
 
 
@@ -146,7 +146,7 @@ def _texts(wanted: Mapping[str, Json]) -> dict[str, str | None] | Answer:
 
 
 def _too_large(changes: Mapping[str, str | None]) -> Answer | None:
-    """Two values of a proper size can merge to one that is too large."""
+    """Return why a merge is refused: two values of a proper size can make one that is too large."""
     for key, text in changes.items():
         checked = checked_text(value_of(text)) if text is not None else ""
         if isinstance(checked, NotJson):
@@ -272,8 +272,8 @@ def _bad_key(key: str) -> Answer | None:
     if not isinstance(key, str) or not key:
         return refused("a key is text that is not empty", 'use a key like "build/version"')
     if len(key) > LONGEST_KEY:
-        told = f"the key has {len(key)} characters; {LONGEST_KEY} are the most"
-        return refused(told, "use a shorter key, and put the rest into the value")
+        reason = f"the key has {len(key)} characters; {LONGEST_KEY} are the most"
+        return refused(reason, "use a shorter key, and put the rest into the value")
     if not key.isprintable():
         return refused("the key holds characters that cannot be printed", "use plain text")
     return None
@@ -302,11 +302,11 @@ def _moved_on(shared: SharedState, key: str, if_version: int | None) -> Answer |
 def _bad_base(shared: SharedState, base: int) -> Answer | None:
     if shared.floor <= base <= shared.head:
         return None
-    told = f"there is no version {base}"
+    reason = f"there is no version {base}"
     if 0 <= base < shared.floor:
-        told = f"version {base} is not kept any more; the oldest is {shared.floor}"
+        reason = f"version {base} is not kept any more; the oldest is {shared.floor}"
     hint = f"read the newest version, {shared.head}, and make the change from there"
-    return refused(told, hint, head=shared.head)
+    return refused(reason, hint, head=shared.head)
 
 
 def _moved_keys(shared: SharedState, base: int, keys: Iterable[str]) -> Answer:
@@ -326,5 +326,5 @@ def _clashing(shared: SharedState, base: int, clashes: Sequence[Clash]) -> Answe
         f"read version {shared.head}, settle each conflict, and commit again from there",
         head=shared.head,
         keys=keys,
-        conflicts=[clash.told() for clash in clashes[:CLASHES_TOLD]],
+        conflicts=[clash.as_json() for clash in clashes[:CLASHES_SHOWN]],
     )

@@ -78,7 +78,7 @@ def unsettled(state: State, stream: Stream, since: float | None) -> tuple[int, t
 
 
 def follow_retry(draft: Draft, stream: Stream, ended_since: float | None, restored: int) -> None:
-    """A new attempt has its files: give it the shared state that goes with them, or say why not.
+    """Give a new attempt the shared state that goes with its files, or say why not.
 
     ``ended_since`` is when the attempt before it began (run seconds).
     """
@@ -147,8 +147,8 @@ def restore(draft: Draft, call: StateRestore) -> None:
         draft.answer = version
         return
     if not shared.floor <= version <= shared.head:
-        told = f"there is no version {version} to go back to"
-        draft.answer = refused(told, f"versions {shared.floor} to {shared.head} can be restored")
+        reason = f"there is no version {version} to go back to"
+        draft.answer = refused(reason, f"versions {shared.floor} to {shared.head} can be restored")
         return
     undoing = undoing_of(shared, version, whose or None)
     author = Author(caller.stream, caller.attempt, call.request)
@@ -163,8 +163,8 @@ def _version_of_checkpoint(draft: Draft, call: StateRestore) -> int | Answer:
         t for t in taken if call.checkpoint in (None, t.number) and t.state_version is not None
     ]
     if not found or found[-1].state_version is None:
-        told = "no such checkpoint" if call.checkpoint else "there is no checkpoint to go back to"
-        return refused(told, "name a version; state log lists them")
+        reason = "no such checkpoint" if call.checkpoint else "there is no checkpoint to go back to"
+        return refused(reason, "name a version; state log lists them")
     return found[-1].state_version
 
 

@@ -61,7 +61,7 @@ def _closed(state: State, record: ev.Recorded, event: ev.BreakerClosed) -> State
 
 
 def _admitted(state: State, record: ev.Recorded, event: ev.StreamAdmitted) -> State:
-    """Who starts while a breaker is half open is its probe."""
+    """Make who starts while a breaker is half open its probe."""
     for name in _tripped_of(state, event.stream):
         before = state.breakers.breaker(name)
         if before.phase is BreakerPhase.HALF_OPEN and before.probe is None:
@@ -102,7 +102,7 @@ def _with_outcome(state: State, stream: StreamId, *, has_failed: bool) -> State:
 
 
 def _without_probe(state: State, record: ev.Recorded, event: ev.StreamEvent) -> State:
-    """A probe that came to no end tells nothing: another one may try."""
+    """Forget a probe that came to no end: another one may try."""
     for name in _tripped_of(state, event.stream):
         before = state.breakers.breaker(name)
         if before.probe == event.stream:

@@ -17,11 +17,11 @@ from rpds import HashTrieMap
 from anabranch.core import events as ev
 from anabranch.core.folds import (
     breakers,
-    care,
     checkpoints,
     choices,
     foreseen,
     gathering,
+    guardian,
     joined,
     liveness,
     locks,
@@ -99,7 +99,7 @@ def _base_captured(state: State, record: ev.Recorded, event: ev.BaseCaptured) ->
 
 
 def _run_resumed(state: State, record: ev.Recorded, event: ev.RunResumed) -> State:
-    return care.with_more_time(replace(state, adoptions=state.adoptions + 1), record)
+    return guardian.with_more_time(replace(state, adoptions=state.adoptions + 1), record)
 
 
 def _run_reopened(state: State, record: ev.Recorded, event: ev.RunReopened) -> State:
@@ -198,7 +198,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **foreseen.FOLDS,
     **resources.FOLDS,
     **liveness.FOLDS,
-    **care.FOLDS,
+    **guardian.FOLDS,
     **breakers.FOLDS,
     **choices.FOLDS,
     **plugin_faults.FOLDS,
@@ -220,7 +220,7 @@ _ANSWERS: dict[type[ev.Event], Answering] = {
 
 
 _ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
-    **care.ALSO,
+    **guardian.ALSO,
     **breakers.ALSO,
 }
 """What an event about a stream changes about the run."""

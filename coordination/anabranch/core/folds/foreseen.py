@@ -28,8 +28,8 @@ def _told(state: State, record: ev.Recorded, event: ev.ConflictTold) -> State:
     known = state.foreseen.get(event.streams)
     if known is None:
         return state
-    told = replace(known, is_told=True)
-    return replace(state, foreseen=state.foreseen.insert(event.streams, told))
+    after = replace(known, is_told=True)
+    return replace(state, foreseen=state.foreseen.insert(event.streams, after))
 
 
 FOLDS: dict[type[ev.Event], Any] = {

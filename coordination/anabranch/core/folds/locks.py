@@ -167,7 +167,7 @@ def _released(state: State, record: ev.Recorded, event: _Over) -> State:
 
 
 def _given_back(state: State, record: ev.Recorded, event: ev.LockReleased) -> State:
-    """Whoever took it away is answered the same again: it may be another one's by then."""
+    """Remember what whoever took it away was answered: it may be another one's by then."""
     if event.taken_by:
         done = Answer("done")
         state = remember_request(state, *ev.OPERATOR, event.taken_by, done)

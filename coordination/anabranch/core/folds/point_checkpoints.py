@@ -81,10 +81,10 @@ def _declined(s: Stream, record: ev.Recorded, event: ev.SyncDeclined, spent: flo
 def _reverted(
     s: Stream, record: ev.Recorded, event: ev.SyncedLinesReverted, spent: float
 ) -> Stream:
-    told = tuple(
+    added = tuple(
         f"{path} is as it was before others' lines were brought in" for path in event.paths
     )
-    return replace(s, warnings=tuple(dict.fromkeys((*s.warnings, *told))))
+    return replace(s, warnings=tuple(dict.fromkeys((*s.warnings, *added))))
 
 
 STREAM_FOLDS: dict[type[ev.StreamEvent], Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.folds import care, gathering, point_checkpoints, resolutions, verifying
+from anabranch.core.folds import gathering, guardian, point_checkpoints, resolutions, verifying
 from anabranch.core.model.state import Point, PointPhase
 from anabranch.core.wording import counted
 
@@ -102,7 +102,7 @@ POINT_FOLDS: dict[type[ev.PointEvent], Callable[[Point, ev.Recorded, Any], Point
     ev.ConvergenceDeparted: _departed,
     ev.ConvergenceStarted: _merge_started,
     ev.ConvergenceWaits: _waits,
-    **care.POINT_FOLDS,
+    **guardian.POINT_FOLDS,
     **verifying.POINT_FOLDS,
     ev.ConvergenceLeftOut: _left_out,
     ev.ConvergenceMerged: _merged,

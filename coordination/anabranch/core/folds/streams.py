@@ -12,8 +12,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.folds import care, liveness, point_checkpoints
-from anabranch.core.model.care import Care
+from anabranch.core.folds import guardian, liveness, point_checkpoints
+from anabranch.core.model.guardian import Care
 from anabranch.core.model.state import (
     Exit,
     HandedBack,
@@ -279,5 +279,5 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     ev.WorkspaceReclaimed: _reclaimed,
     **liveness.STREAM_FOLDS,
     **point_checkpoints.STREAM_FOLDS,
-    **care.STREAM_FOLDS,
+    **guardian.STREAM_FOLDS,
 }

@@ -16,16 +16,16 @@ from anabranch.core.wording import listing
 # --- folding -------------------------------------------------------------------------------------
 
 
-def _told(state: State, record: ev.Recorded, event: ev.StateRestored) -> State:
+def _brought_back(state: State, record: ev.Recorded, event: ev.StateRestored) -> State:
     stream = state.streams.get(event.of)
     if stream is None or event.request:
         return state
-    told = f"shared state back at version {event.version}: {listing(event.keys)}"
+    text = f"shared state back at version {event.version}: {listing(event.keys)}"
     if not event.keys:
-        told = "shared state not brought back"
+        text = "shared state not brought back"
     if event.left:
-        told += f"; left alone: {listing(event.left)}"
-    warnings = tuple(dict.fromkeys((*stream.warnings, f"{told} ({event.reason})")))
+        text += f"; left alone: {listing(event.left)}"
+    warnings = tuple(dict.fromkeys((*stream.warnings, f"{text} ({event.reason})")))
     after = replace(stream, warnings=warnings)
     return replace(state, streams=state.streams.insert(stream.id, after))
 
@@ -41,7 +41,7 @@ def _answer(state: State, record: ev.Recorded, event: ev.StateRestored) -> Answe
 
 
 FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
-    ev.StateRestored: _told,
+    ev.StateRestored: _brought_back,
 }
 
 ANSWERS: dict[type[ev.Event], Answering] = {ev.StateRestored: _answer}

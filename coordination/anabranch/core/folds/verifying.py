@@ -57,8 +57,8 @@ def _ended(p: Point, record: ev.Recorded, event: ev.VerifyPassed | ev.VerifyFail
         p = replace(p, check_failure=event.reason)
     if isinstance(event, ev.VerifyPassed) and event.failures:
         times = "once" if event.failures == 1 else f"{event.failures} times"
-        told = f"verify failed {times} before it passed on the same files: it is flaky"
-        p = replace(p, flaky=told)
+        flaky = f"verify failed {times} before it passed on the same files: it is flaky"
+        p = replace(p, flaky=flaky)
     if p.probe_is_again:
         return replace(p, probes_again=(*p.probes_again, found))
     return replace(p, probes=(*p.probes, found))

@@ -80,14 +80,14 @@ def _command_of(plan: StreamPlan) -> str:
     Not its program: that ``npm run lint`` is broken says nothing about ``npm test``. What shares a
     service or a key without sharing a command names a capability.
     """
-    told = " ".join(plan.command_text.split())
+    text = " ".join(plan.command_text.split())
     if plan.working_dir != ".":
-        told += f" (in {plan.working_dir})"
+        text += f" (in {plan.working_dir})"
     own = repr(sorted(plan.env.items())) if plan.env else ""
-    if not own and len(told) <= LONGEST_COMMAND:
-        return told
+    if not own and len(text) <= LONGEST_COMMAND:
+        return text
     number = f"#{crc32((plan.command_text + own).encode(errors='replace')):08x}"
-    return f"{told[:LONGEST_COMMAND].rstrip()} {number}"
+    return f"{text[:LONGEST_COMMAND].rstrip()} {number}"
 
 
 def restored(by_name: HashTrieMap[str, Breaker]) -> Breakers:

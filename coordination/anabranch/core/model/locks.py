@@ -117,7 +117,7 @@ class Violation(msgspec.Struct, frozen=True):
 
 
 class LockTable(msgspec.Struct, frozen=True):
-    """All locks of a run. ``patterns`` names the paths that are no literals."""
+    """All locks of a run. ``patterns`` names the paths that are not literal."""
 
     entries: HashTrieMap[str, Entry] = HashTrieMap()
     patterns: HashTrieMap[str, bool] = HashTrieMap()

@@ -13,9 +13,9 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model import breakers, joined, lock_snapshots, messages, resources, sharing
 from anabranch.core.model.answers import Remembered
 from anabranch.core.model.breakers import Breaker
-from anabranch.core.model.care import Guardian
 from anabranch.core.model.checkpoints import StreamCheckpoints
 from anabranch.core.model.foreseen import Foreseen
+from anabranch.core.model.guardian import Guardian
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.state import Approval, Base, Counts, Point, RunPhase, State, Stream
 from anabranch.core.plans.plan import Plan
@@ -43,7 +43,7 @@ def decode_state(data: bytes) -> State:
     """
     raw = msgspec.msgpack.decode(data)
     if not isinstance(raw, dict) or set(raw) != set(State.__struct_fields__):
-        raise msgspec.ValidationError("this is no snapshot of this version")
+        raise msgspec.ValidationError("this is not a snapshot of this version")
     return State(**{name: _RESTORE.get(name, _same)(value) for name, value in raw.items()})
 
 

@@ -16,10 +16,10 @@ from anabranch.core.events import Conflict, Resolution
 from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.model.answers import Remembered
 from anabranch.core.model.breakers import Breakers
-from anabranch.core.model.care import Care, Guardian
 from anabranch.core.model.checkpoints import StreamCheckpoints
 from anabranch.core.model.foreseen import Foreseen, Pair
 from anabranch.core.model.gathering import Gathering
+from anabranch.core.model.guardian import Care, Guardian
 from anabranch.core.model.joined import Registry
 from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.model.locks import LockTable
@@ -33,7 +33,7 @@ from anabranch.core.plans.topology import Topology
 
 
 class RunPhase(StrEnum):
-    """Where the run is; ``interrupted`` is no phase: it means that nobody hosts a live run."""
+    """Where the run is; ``interrupted`` is not a phase: it means that nobody hosts a live run."""
 
     RUNNING = "running"
     STOPPING = "stopping"

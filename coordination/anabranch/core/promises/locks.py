@@ -33,11 +33,11 @@ def _fences(grants: list[Grant], newest: int) -> Iterator[str]:
     if len(set(fences)) != len(fences):
         yield f"a fence was given twice: {sorted(fences)}"
     if any(not 0 < fence <= newest for fence in fences):
-        yield f"a fence is no event: {sorted(fences)}"
+        yield f"a fence is not an event: {sorted(fences)}"
 
 
 def _queues(table: LockTable, asks: list[Ask]) -> Iterator[str]:
-    """Nobody waits for nothing, and every queue is in order."""
+    """Yield who waits for nothing, and queues that are not in order."""
     for entry in table.entries.values():
         if list(entry.asks) != sorted(entry.asks, key=lambda a: a.rank):
             yield f"the queue of {entry.path} is out of order"

@@ -46,7 +46,7 @@ class PointView(msgspec.Struct, frozen=True):
 
     @property
     def unmerged(self) -> tuple[StreamId, ...]:
-        """Who has arrived and is neither in the newest merge nor left out, the first first."""
+        """Who has arrived and is neither in the newest merge nor left out, in order of arrival."""
         done = {*self.merged, *self.left_out}
         return tuple(s for s in self.arrived if s not in done)
 

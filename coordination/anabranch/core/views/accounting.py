@@ -33,7 +33,7 @@ def worked_seconds(stream: Stream, now: float) -> float:
 def overhead_seconds(state: State) -> dict[str, float]:
     """Return the seconds that streams spent waiting for coordination, by category.
 
-    Waiting for a slot or for other streams is no overhead: that is the plan's own doing.
+    Waiting for a slot or for other streams is not overhead: that is the plan's own doing.
     """
     spent = [s.spent for s in state.streams.values()]
     return {

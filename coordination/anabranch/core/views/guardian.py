@@ -9,9 +9,9 @@ from anabranch.core.deciding.guardian.brakes import INTENSITY_SECONDS, held_unti
 from anabranch.core.deciding.guardian.by_hand import (
     FALLBACK,
     REMEDIES,
-    Foretold,
+    Forecast,
     evidence_of,
-    foretell,
+    forecast,
     in_words,
 )
 from anabranch.core.deciding.guardian.diagnosis import WAITS, WELL, held_up_by
@@ -24,9 +24,9 @@ __all__ = [
     "RUNGS",
     "WAITS",
     "WELL",
-    "Foretold",
+    "Forecast",
     "evidence_of",
-    "foretell",
+    "forecast",
     "held_until",
     "held_up_by",
     "in_words",

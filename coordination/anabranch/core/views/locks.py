@@ -36,7 +36,7 @@ def locks_status(state: State, now: float | None = None) -> dict[str, Any]:
     }
 
 
-def locks_told(state: State, now: float | None = None) -> dict[str, Any]:
+def locks_as_json(state: State, now: float | None = None) -> dict[str, Any]:
     """Return the same as :func:`locks_status` as ``locks --json`` tells it: times as RFC 3339."""
     view = locks_status(state, now)
     sides = ("holders", "waiting", "held_over", "waiting_elsewhere")

@@ -26,7 +26,7 @@ SCHEMA = 1
 
 
 def wall_time(state: State, at: float | None) -> str | None:
-    """Return a point on the run clock as RFC 3339 in UTC; None if that is no time of day."""
+    """Return a point on the run clock as RFC 3339 in UTC; None if that is not a time of day."""
     if at is None:
         return None
     return utc(state.started_wall + at)
@@ -114,7 +114,7 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "partial": list(stream.partial),
         "rescue": list(stream.rescue),
         "warnings": list(stream.warnings),
-        "waits_for": waits_told(state, stream.id),
+        "waits_for": waits_as_json(state, stream.id),
     }
 
 
@@ -130,7 +130,7 @@ def heartbeat_status(state: State, known: Liveness | JoinedStream) -> dict[str, 
     }
 
 
-def waits_told(state: State, stream: StreamId) -> list[dict[str, Any]]:
+def waits_as_json(state: State, stream: StreamId) -> list[dict[str, Any]]:
     """Return what a stream waits for as ``waits_for`` of ``status --json``."""
     return as_json(waits_of(state, stream), lambda at: wall_time(state, at))
 
@@ -176,7 +176,7 @@ def joined_status(state: State, joined: JoinedStream) -> dict[str, Any]:
         "rescue": [],
         "warnings": [],
         "capabilities": list(joined.capabilities),
-        "waits_for": waits_told(state, joined.id),
+        "waits_for": waits_as_json(state, joined.id),
     }
 
 
@@ -311,7 +311,7 @@ def status(
 
 
 def is_plain_folder(state: State) -> bool:
-    """Whether the project is no git repository; one without commits still has a branch."""
+    """Whether the project is not a git repository; one without commits still has a branch."""
     return state.base is not None and state.base.head is None and state.base.branch is None
 
 

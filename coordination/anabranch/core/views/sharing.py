@@ -92,8 +92,8 @@ def value_in(
     head = state.shared.head
     wanted = head if version is None else version
     if not 0 <= wanted <= head:
-        told = f"there is no version {wanted} of the shared state"
-        return Refusal(told, f"versions 0 to {head} can be read")
+        reason = f"there is no version {wanted} of the shared state"
+        return Refusal(reason, f"versions 0 to {head} can be read")
     last = None
     for change in changes_in(records):
         if change.key == key and change.version <= wanted:

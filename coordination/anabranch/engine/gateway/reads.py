@@ -103,7 +103,7 @@ def _state_log(state: State, caller: Caller, read: wire.StateLog) -> Answer:
 
 
 def _locks(state: State, caller: Caller, read: wire.Locks) -> Answer:
-    return _done(locks.locks_told(state))
+    return _done(locks.locks_as_json(state))
 
 
 def _done(view: dict[str, Json]) -> Answer:

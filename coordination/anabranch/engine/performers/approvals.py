@@ -24,7 +24,7 @@ from anabranch.core.wording import counted, listing
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.verifier import check_tree
 from anabranch.engine.performers.workspaces import WorkspaceEffects
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
 
 RESULT = StreamId("the result")
@@ -44,7 +44,7 @@ class NotTaken(Exception):
 
     def __init__(self, reason: str, hint: str, kind: str = "") -> None:
         super().__init__(reason)
-        reason, hint = tellable(reason), tellable(hint)
+        reason, hint = utf8_text(reason), utf8_text(hint)
         self.refusal = inputs.ApprovalNotDone(reason=reason, hint=hint, kind=kind)
 
 

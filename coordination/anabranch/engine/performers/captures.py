@@ -21,7 +21,7 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.log_reading import read_tail
 from anabranch.engine.workspaces.records import read_record
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 LOG_TAIL_LINES = 20
 LONGEST_LINE = 400
@@ -74,13 +74,15 @@ class CaptureEffects:
             ref=ref,
             start_tree=workspace.start_tree,
             reverted=self._taken_back(state, result),
-            warnings=tuple(map(tellable, (*result.warnings, *own, *self._meddled_settings(state)))),
+            warnings=tuple(
+                map(utf8_text, (*result.warnings, *own, *self._meddled_settings(state)))
+            ),
             strays=self._violations(state, result, workspace.path),
             log_tail=tail,
             files_removed=result.removal.removed,
             files_before=result.removal.before,
             files_left=result.removal.left,
-            ignored=tuple(map(tellable, result.ignored)),
+            ignored=tuple(map(utf8_text, result.ignored)),
             stream=effect.stream,
             attempt=effect.attempt,
             cause=effect.cause,
@@ -108,7 +110,7 @@ class CaptureEffects:
         except (ws.GitError, OSError):
             fault = f"{failed.fault}; all of it is in {workspace.path}, untouched"
             return replace(failed, fault=fault)
-        listed = f"all but {tellable(', '.join(without[:3]))}" if without else "all of it"
+        listed = f"all but {utf8_text(', '.join(without[:3]))}" if without else "all of it"
         return replace(
             failed,
             commit=kept.commit,
@@ -146,7 +148,7 @@ class CaptureEffects:
         """Return the last lines of an attempt's log, made safe, for what comes after it."""
         log = state.streams[effect.stream].log
         lines = read_tail(Path(log), LOG_TAIL_LINES) if log else []
-        return tuple(tellable(line)[:LONGEST_LINE] for line in lines)
+        return tuple(utf8_text(line)[:LONGEST_LINE] for line in lines)
 
     def _taken_back(self, state: State, result: ws.Captured) -> tuple[str, ...]:
         """Return the files that a stream wrote as they were before others' lines came in."""
@@ -154,7 +156,7 @@ class CaptureEffects:
         found = ws.reversals(
             self._repo, state.run, result.stream, attempt, result.start_tree, result.tree
         )
-        return tuple(tellable(r.path) for r in found)
+        return tuple(utf8_text(r.path) for r in found)
 
     def checkpoint(self, state: State, effect: fx.TakeCheckpoint) -> inputs.Input:
         """Keep a running stream's workspace as it is now."""
@@ -191,7 +193,7 @@ class CaptureEffects:
         unplanned = outside(paths, allowed) if allowed else ()
         written = ((path, self._written_at(workspace, path)) for path in paths)
         found = (*unplanned, *against_locks(state, result.stream, written))
-        return tuple(dict.fromkeys(tellable(path) for path in found))
+        return tuple(dict.fromkeys(utf8_text(path) for path in found))
 
     def _written_at(self, workspace: Path, path: str) -> float:
         """Return when a file was changed last, on the run clock; for one that is gone, its folder.

@@ -22,7 +22,7 @@ from anabranch.core.model.state import Result, State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.workspaces.records import read_record
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 Bringing = Callable[[StreamId, Sequence[str]], AbstractContextManager[None]]
 
@@ -75,7 +75,7 @@ class CheckpointEffects:
             ref=ref,
             works=in_checkpoint(state, point, works),
             conflicts=tuple(conflicts),
-            reverted={s: tuple(map(tellable, paths)) for s, paths in reverted.items()},
+            reverted={s: tuple(map(utf8_text, paths)) for s, paths in reverted.items()},
             cause=effect.cause,
         )
 
@@ -171,7 +171,7 @@ class CheckpointEffects:
             number=effect.number,
             files=done.files,
             removed=done.removed,
-            left_alone=tuple(map(tellable, done.left_alone))[:100],
+            left_alone=tuple(map(utf8_text, done.left_alone))[:100],
             given_tree=done.given_tree,
             known_tree=done.known_tree,
             was_held=moment is not None,

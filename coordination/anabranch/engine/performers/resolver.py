@@ -27,7 +27,7 @@ from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.bounded_command import Ended, run_bounded
 from anabranch.files import replace_whole
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
 from anabranch.plain_files import NotPlain, read_plain
 
@@ -206,4 +206,4 @@ def inside(root: Path, path: str) -> Path:
 def labels_of(conflict: ev.Conflict) -> tuple[str, str, str]:
     """Return what the markers name the sides: by whose work they are."""
     others = ", ".join(conflict.streams[:-1]) or "the base of the run"
-    return tellable(others), "before both", tellable(conflict.late)
+    return utf8_text(others), "before both", utf8_text(conflict.late)

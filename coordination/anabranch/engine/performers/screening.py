@@ -17,7 +17,7 @@ from anabranch.core.folds.resolutions import key_of
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine import workspaces as ws
 from anabranch.engine.workspaces.union import Leaf
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 KIND = "reverts synced lines"
 
@@ -67,7 +67,7 @@ def screen(
 def _conflicted(reversal: ws.Reversal) -> ev.ConflictedPath:
     version = reversal.version
     return ev.ConflictedPath(
-        path=tellable(reversal.path),
+        path=utf8_text(reversal.path),
         kind=KIND,
         base=version.before,
         ours=version.after,

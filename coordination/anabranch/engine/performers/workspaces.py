@@ -26,7 +26,7 @@ from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
 from anabranch.engine.performers.screening import Screened, screen
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
 
 T = TypeVar("T")
@@ -88,7 +88,7 @@ class WorkspaceEffects:
             branch=base.branch,
             head=base.head,
             left_out=ws.uncommitted_files(self._repo, state.run) if leaves_out else 0,
-            warnings=tuple(map(tellable, ws.not_followed(self._repo, state.run))),
+            warnings=tuple(map(utf8_text, ws.not_followed(self._repo, state.run))),
             cause=effect.cause,
         )
 
@@ -249,7 +249,7 @@ class WorkspaceEffects:
             branch=branch,
             merged=tuple(streams),
             conflicts=tuple(conflicts),
-            warnings=tuple(map(tellable, warnings)),
+            warnings=tuple(map(utf8_text, warnings)),
             cause=effect.cause,
         )
 
@@ -309,6 +309,6 @@ def _checkpoint(taken: Taken) -> Result:
 
 def _lost_in_the_merge(effect: fx.MergeResults, lost: tuple[str, ...]) -> inputs.Input:
     """Return that a merge which git called clean lacks something, and so does not count."""
-    some = tellable(listing(lost, 3))
+    some = utf8_text(listing(lost, 3))
     reason = f"the merge lacks what was merged into it: {some}; every result is kept"
     return inputs.MergeFailed(point=effect.point, reason=reason, cause=effect.cause)

@@ -22,7 +22,7 @@ from anabranch.engine.workspaces.refs import keep_ref
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.union import Leaf
 from anabranch.engine.workspaces.values import Decisions, Repository, Unmerged
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 NOTHING_DECIDED: Decisions = MappingProxyType({})
 
@@ -103,7 +103,7 @@ class Sides:
         if any(is_binary(text) for text in (ours, theirs, base)):
             return None
         style = "--union" if union else "--diff3"
-        names = [part for label in labels for part in ("-L", tellable(label))]
+        names = [part for label in labels for part in ("-L", utf8_text(label))]
         with tempfile.TemporaryDirectory(prefix="anabranch-sides-") as folder:
             files = [Path(folder) / name for name in ("ours", "base", "theirs")]
             for file, text in zip(files, (ours, base, theirs), strict=True):

@@ -50,7 +50,7 @@ from anabranch.engine.workspaces.values import (
     UnmergedPath,
     conflict_between,
 )
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 _ATTRIBUTES_ENDS = ("\t.gitattributes", "/.gitattributes")
 
@@ -116,7 +116,7 @@ def who_touched(
     listed = many_changes(frozen_view(repo, run), pairs)
     for (stream, _), changed in zip(results, listed, strict=True):
         for change in changed:
-            touched.setdefault(tellable(change.path), []).append(stream)
+            touched.setdefault(utf8_text(change.path), []).append(stream)
     blamed = _to_blame(touched, {path.path for path in paths})
     return tuple(stream for stream, _ in results if stream in blamed)
 
@@ -384,7 +384,7 @@ def _unmerged_paths(fields: Sequence[str], sides: tuple[str, str]) -> Iterator[U
         name = _without_side(path, sides)
         is_added = base is None and ours and theirs
         conflicted = ConflictedPath(
-            path=tellable(name),
+            path=utf8_text(name),
             kind="add/add" if is_added else kinds.get(path, "contents"),
             base=base,
             ours=ours,

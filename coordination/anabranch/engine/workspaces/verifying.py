@@ -21,7 +21,7 @@ from anabranch.engine.workspaces.checking import GITLINK, prefixes, some, with_m
 from anabranch.engine.workspaces.objects import Change, existing, many_changes
 from anabranch.engine.workspaces.repository import frozen_view
 from anabranch.engine.workspaces.values import MergeOutcome, Repository, Standing, StreamResult
-from anabranch.hostile_text import tellable
+from anabranch.hostile_text import utf8_text
 
 Entry = tuple[str, str]
 
@@ -113,7 +113,7 @@ def _lost(
 
 def _is_decided(path: str, files: Collection[str], decided: Collection[str]) -> bool:
     above = (folder for folder in prefixes(path) if folder != path and folder in files)
-    return any(tellable(each) in decided for each in (path, *above))
+    return any(utf8_text(each) in decided for each in (path, *above))
 
 
 def _stands(carried: Carried | None, files: Mapping[str, Entry]) -> bool:

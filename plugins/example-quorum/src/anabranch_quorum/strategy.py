@@ -33,17 +33,17 @@ class Quorum:
         """Return what the point does next, at ``now`` seconds on the run clock."""
         options = msgspec.convert(view.options, QuorumOptions, from_attributes=True)
         needed = options.k if options.k > 0 else view.expected // 2 + 1
-        told = f"{len(view.arrived)} of {view.expected} arrived, {needed} are a quorum"
+        count = f"{len(view.arrived)} of {view.expected} arrived, {needed} are a quorum"
         if not view.outstanding:
             if not view.arrived:
                 return Abandon("no stream brought a result")
-            return Converge(tuple(view.arrived), f"{told}; nobody is left to come")
+            return Converge(tuple(view.arrived), f"{count}; nobody is left to come")
         ends_at = _end_of(view, options)
         is_late = ends_at is not None and now >= ends_at
         if view.unmerged and (len(view.arrived) >= needed or is_late):
             why = "time is up" if is_late else "a quorum"
-            return Converge((*view.merged, *view.unmerged), f"{told}: {why}", is_final=False)
-        return WaitForMore(told, None if is_late else ends_at)
+            return Converge((*view.merged, *view.unmerged), f"{count}: {why}", is_final=False)
+        return WaitForMore(count, None if is_late else ends_at)
 
 
 def _end_of(view: PointView, options: QuorumOptions) -> float | None:

@@ -48,7 +48,7 @@ class LastTrial(msgspec.Struct, frozen=True):
 
 
 def next_pairs(works: Iterable[Work], tested: Mapping[Pair, LastTrial], limit: int) -> list[Pair]:
-    """Return the pairs to test next, those that were not looked at for longest first.
+    """Return the pairs to test next, the one that was looked at longest ago first.
 
     A pair is worth a test if both changed the same path, or one a folder that the other has files
     in, and one of the two has changed since the last test.
@@ -168,7 +168,7 @@ def follow_stream(draft: Draft, stream: Stream) -> None:
 
 
 def follow_point(draft: Draft, event: ev.PointEvent) -> None:
-    """What was foreseen has come, or has not: its streams have met."""
+    """Forget what was foreseen of streams that have met: it has come, or has not."""
     if isinstance(event, ev.ConvergenceMerged):
         met, reason = set(event.merged), f"merged at {event.point}"
     elif isinstance(event, ev.ConflictFound):

@@ -113,7 +113,7 @@ def hand_back(draft: Draft, command: inputs.HandBack) -> Refusal | None:
     )
     draft.cause = draft.emit(event)
     draft.emit(ev.StreamRequeued(stream.id, reason=f"handed back: {_in_words(conflict)}"))
-    tell(draft, stream.id, told_of(point_id, conflict, command.note))
+    tell(draft, stream.id, _note_on(point_id, conflict, command.note))
     for point in dict.fromkeys((point_id, *convergence.points_of(state, stream.id))):
         _go_on(draft, point, command.reason)
     return None
@@ -130,9 +130,9 @@ def _others(
     return tuple(s for s in dict.fromkeys(family) if s not in without)
 
 
-def told_of(point: PointId, conflict: ev.Conflict, note: str = "") -> dict[str, object]:
+def _note_on(point: PointId, conflict: ev.Conflict, note: str = "") -> dict[str, object]:
     """Return a conflict as the message that a stream gets about it."""
-    told: dict[str, object] = {
+    body: dict[str, object] = {
         "conflict": {
             "point": point,
             "streams": list(conflict.streams),
@@ -143,7 +143,7 @@ def told_of(point: PointId, conflict: ev.Conflict, note: str = "") -> dict[str, 
         },
         "text": f"{_in_words(conflict)}; your workspace holds what the others brought",
     }
-    return {**told, "note": note} if note else told
+    return {**body, "note": note} if note else body
 
 
 def tell(draft: Draft, stream: StreamId, body: dict[str, object]) -> None:

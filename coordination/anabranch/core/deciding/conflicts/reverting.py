@@ -18,7 +18,7 @@ MOST_LINES = 20_000
 def reverts(before: bytes | None, after: bytes | None, now: bytes | None) -> bool:
     """Whether ``now`` takes back what a sync changed from ``before`` to ``after``, or a part of it.
 
-    None is no file. Lines that ``now`` changes once more, to something new, are no reversal.
+    None stands for no file. Lines that ``now`` changes again, to something new, are not reverted.
     """
     if now == after or before == after:
         return False

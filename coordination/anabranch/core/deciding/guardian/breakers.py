@@ -76,8 +76,8 @@ def follow(draft: Draft, event: ev.Event) -> None:
         if breaker.phase is BreakerPhase.HALF_OPEN and breaker.has_passed is not None:
             _judge(draft, breaker, event)
         elif _trips(draft.state, breaker):
-            told = counted(len(breaker.recent), "attempt")
-            _open(draft, breaker, f"{breaker.failures} of the last {told} failed")
+            attempts = counted(len(breaker.recent), "attempt")
+            _open(draft, breaker, f"{breaker.failures} of the last {attempts} failed")
 
 
 def _judge(
@@ -91,8 +91,9 @@ def _judge(
     if isinstance(event, ev.StreamSucceeded):
         _close(draft, breaker, f"{event.stream} got through", "guardian")
     elif breaker.openings >= MOST_OPENINGS and event.failure_class in ("", UNKNOWN.name):
-        told = f"it fails as a rule, as {counted(breaker.openings, 'try', 'tries')} in a row showed"
-        _close(draft, replace(breaker, usual_rate=1.0), told, "guardian")
+        tries = counted(breaker.openings, "try", "tries")
+        reason = f"it fails as a rule, as {tries} in a row showed"
+        _close(draft, replace(breaker, usual_rate=1.0), reason, "guardian")
     else:
         _open(draft, breaker, f"{event.stream} tried, and failed too")
 

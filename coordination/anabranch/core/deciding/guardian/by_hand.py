@@ -18,7 +18,7 @@ from anabranch.core.deciding.undoing import undoing_after, unsettled
 from anabranch.core.deciding.waiting.reasons import standing
 from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import StreamId
-from anabranch.core.model.care import PERSON
+from anabranch.core.model.guardian import PERSON
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
@@ -27,13 +27,13 @@ from anabranch.core.strategies.rungs import HARD, SOFT
 from anabranch.core.wording import listing
 
 FALLBACK = "fallback"
-KEYS_TOLD = 4
+KEYS_NAMED = 4
 REMEDIES = (SOFT, HARD, FALLBACK)
 
 _BY_HAND = "asked for by a person"
 
 
-class Foretold(msgspec.Struct, frozen=True):
+class Forecast(msgspec.Struct, frozen=True):
     """What a remedy would do, without doing it; ``refusal`` says why it would do nothing."""
 
     stream: StreamId
@@ -79,13 +79,13 @@ def why_not(state: State, name: StreamId, remedy: str) -> Refusal | None:
     if remedy == SOFT and stream.phase is not Phase.RUNNING:
         return Refusal(f"{name} is {stream.phase}, so it can be asked nothing", "try hard")
     if stream.is_active and stream.stop:
-        told = stream.stop.reason if stream.stop else stream.reason
-        return Refusal(f"{name} is being ended already: {told}", "wait a moment")
+        reason = stream.stop.reason if stream.stop else stream.reason
+        return Refusal(f"{name} is being ended already: {reason}", "wait a moment")
     return None
 
 
 def _start_again(draft: Draft, stream: Stream, command: inputs.RecoverStream) -> Refusal | None:
-    """A stream that is over has no process to end: it runs once more."""
+    """Run a stream again that is over: it has no process to end."""
     again = inputs.RetryStream(stream=stream.id, reason=command.reason or _BY_HAND)
     refusal = runs.retry_stream(draft, again)
     if refusal is None and command.remedy == FALLBACK and draft.state.plan.fallback == "sequential":
@@ -144,17 +144,17 @@ _WAYS: dict[str, Callable[[Draft, Stream, str], None]] = {
 # --- what would happen -----------------------------------------------------------------------
 
 
-def foretell(state: State, name: StreamId, remedy: str) -> Foretold:
+def forecast(state: State, name: StreamId, remedy: str) -> Forecast:
     """Return what a remedy would do to a stream, and to others, without doing it."""
     refusal = why_not(state, name, remedy)
     stream = state.streams.get(name)
     if stream is None or refusal is not None:
-        told = refusal or runs.unknown_stream(state, name)
-        return Foretold(name, remedy, "", "", refusal=told.reason, hint=told.hint)
+        refused = refusal or runs.unknown_stream(state, name)
+        return Forecast(name, remedy, "", "", refusal=refused.reason, hint=refused.hint)
     evidence = evidence_of(state, stream)
     rung = state.plan.fallback if remedy == FALLBACK else remedy
     touched = _touched(state, stream, rung)
-    return Foretold(
+    return Forecast(
         name,
         remedy,
         standing(state, stream),
@@ -214,19 +214,19 @@ def _goes_on_from(state: State, stream: Stream) -> list[str]:
         files = ["its files are those that it started from: it took no checkpoint"]
         if not keys:
             return files
-        told = f"{listing(keys)} in the shared state stay as this attempt left them"
+        left = f"{listing(keys)} in the shared state stay as this attempt left them"
         command = f"anabranch state restore {version} --stream {stream.id}"
-        return [*files, f"{told}; {command} takes that back"]
+        return [*files, f"{left}; {command} takes that back"]
     label = f" ({taken.label})" if taken.label else ""
     steps = [f"its files are those of checkpoint {taken.number}{label}"]
     undoing = undoing_after(state, stream, taken)
-    for key in sorted(undoing.changes)[:KEYS_TOLD]:
+    for key in sorted(undoing.changes)[:KEYS_NAMED]:
         was = undoing.changes[key]
         now = state.shared.text(key) or "nothing"
         steps.append(f"shared state: {key} goes back from {now[:40]} to {(was or 'nothing')[:40]}")
-    if len(undoing.changes) > KEYS_TOLD:
+    if len(undoing.changes) > KEYS_NAMED:
         steps.append(
-            f"and {len(undoing.changes) - KEYS_TOLD} more keys of the shared state go back"
+            f"and {len(undoing.changes) - KEYS_NAMED} more keys of the shared state go back"
         )
     if undoing.left:
         steps.append(f"others have changed since, so it stays: {listing(undoing.left)}")
@@ -263,14 +263,14 @@ def _undo(stream: Stream, rung: str) -> str:
     return "it cannot be undone; what the ended attempt had done is kept"
 
 
-def in_words(told: Foretold) -> list[str]:
-    """Return the foretelling as lines for people."""
-    if told.refusal:
-        return [told.refusal, told.hint]
-    lines = [f"{told.stream}: {told.diagnosis}; {told.evidence}"]
-    lines += [f"would: {step}" for step in told.steps]
-    lines += [f"kept: {kept}" for kept in told.kept]
-    if told.touched:
-        lines.append(f"touches: {listing(told.touched, 5)}")
-    lines.append(f"undo: {told.undo}")
+def in_words(found: Forecast) -> list[str]:
+    """Return a forecast as lines for people."""
+    if found.refusal:
+        return [found.refusal, found.hint]
+    lines = [f"{found.stream}: {found.diagnosis}; {found.evidence}"]
+    lines += [f"would: {step}" for step in found.steps]
+    lines += [f"kept: {kept}" for kept in found.kept]
+    if found.touched:
+        lines.append(f"touches: {listing(found.touched, 5)}")
+    lines.append(f"undo: {found.undo}")
     return lines

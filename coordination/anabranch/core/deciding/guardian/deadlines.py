@@ -12,7 +12,7 @@ from anabranch.core.strategies.rungs import SOFT
 
 
 def time_reached(draft: Draft, stream: Stream) -> None:
-    """A question was not answered in time, or a brake has been let go."""
+    """Go on where a question was not answered in time, or a brake has been let go."""
     care = stream.care
     if not care.remedy or care.deadline is None or draft.now < care.deadline:
         return
@@ -28,7 +28,7 @@ def time_reached(draft: Draft, stream: Stream) -> None:
 
 
 def _no_sign(draft: Draft, stream: Stream) -> None:
-    """It left the question unanswered, but its own clocks do not say yet that it stands still.
+    """Deal with a question left unanswered while its clocks do not say yet that it stands still.
 
     So that nothing is ended on one signal it is ended when they do, unless it gives a sign first.
     What waits for something that the engine knows of, or works, has a reason to be silent.
@@ -39,14 +39,14 @@ def _no_sign(draft: Draft, stream: Stream) -> None:
         leave_alone(draft, stream, f"it gave no sign, but it waits for {waits}")
     elif draft.now < care.since + own:
         grace = f"{draft.state.plan.soft_grace_seconds:g} s"
-        told = f"no sign came within {grace}; it is ended once it was silent for {own:g} s"
+        reason = f"no sign came within {grace}; it is ended once it was silent for {own:g} s"
         hint = f"anabranch recover {stream.id} hard ends it now"
         draft.emit(
             ev.GuardianAlerted(
                 stream.id,
                 attempt=stream.attempt,
                 diagnosis=care.diagnosis,
-                reason=told,
+                reason=reason,
                 hint=hint,
                 look_again_at=care.since + own,
             )
@@ -56,7 +56,7 @@ def _no_sign(draft: Draft, stream: Stream) -> None:
 
 
 def _takes_long(draft: Draft, stream: Stream) -> None:
-    """It was ended and does not run yet, after all that time: a person should look."""
+    """Alert a person to a stream that was ended and does not run yet, after all that time."""
     limit = draft.state.plan.recovery_timeout_seconds
     reason = f"{stream.care.remedy} recovery takes longer than {limit:g} s: {stream.reason}"
     hint = "look at the machine, or raise [coordination.recovery] timeout"

@@ -17,7 +17,7 @@ from anabranch.core.deciding.guardian.diagnosis import (
     trouble_of,
 )
 from anabranch.core.ids import PointId
-from anabranch.core.model.care import GUARDIAN, PERSON
+from anabranch.core.model.guardian import GUARDIAN, PERSON
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.messages import OPERATOR
 from anabranch.core.model.state import Stream
@@ -82,7 +82,7 @@ def _has_stalled(draft: Draft, stream: Stream) -> None:
 
 
 def _has_answered(draft: Draft, stream: Stream, evidence: str) -> None:
-    """A sign calls a question off; who gets on and yet holds up a point is a person's business."""
+    """Call a question off at a sign; who works and yet holds up a point is a person's business."""
     if stream.care.diagnosis == HOLDS_UP:
         leave_alone(draft, stream, "it gets on")
     else:
@@ -92,12 +92,12 @@ def _has_answered(draft: Draft, stream: Stream, evidence: str) -> None:
 def leave_alone(draft: Draft, stream: Stream, why: str) -> None:
     care = stream.care
     finish(draft, stream, "called_off", f"{why}, so it is not ended")
-    told = f"{care.evidence}; {why}" if care.diagnosis == HOLDS_UP else why
+    reason = f"{care.evidence}; {why}" if care.diagnosis == HOLDS_UP else why
     hint = f"anabranch recover {stream.id} hard ends it"
     hint += "; or give the point more time" if care.diagnosis == HOLDS_UP else ""
     draft.emit(
         ev.GuardianAlerted(
-            stream.id, attempt=stream.attempt, diagnosis=care.diagnosis, reason=told, hint=hint
+            stream.id, attempt=stream.attempt, diagnosis=care.diagnosis, reason=reason, hint=hint
         )
     )
 
@@ -117,7 +117,7 @@ def point_overdue(draft: Draft, point_id: PointId) -> None:
 
 
 def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) -> None:
-    """The first rung: a question in the stream's inbox, and a deadline."""
+    """Take the first rung: put a question into the stream's inbox, with a deadline."""
     view = trouble_of(draft.state, stream, diagnosis, evidence)
     decision = draft.strategies.remedy(SOFT).remedy(view, draft.now)
     if not isinstance(decision, Ask):
@@ -125,8 +125,8 @@ def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) ->
         return
     wait_seconds, reason = max(0.0, decision.wait_seconds), f"asked for a sign: {evidence}"
     if by == GUARDIAN and stream.care.answers >= MOST_ANSWERS:
-        told = counted(stream.care.answers, "question")
-        wait_seconds, reason = 0.0, f"it has answered {told} and done nothing else: {evidence}"
+        questions = counted(stream.care.answers, "question")
+        wait_seconds, reason = 0.0, f"it has answered {questions} and done nothing else: {evidence}"
     deadline = draft.now + wait_seconds
     started = ev.RecoveryStarted(
         stream.id,
@@ -148,7 +148,7 @@ def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) ->
 
 
 def asked(draft: Draft, fact: inputs.StreamAsked) -> None:
-    """The plan's own way of asking was used."""
+    """Record that the plan's own way of asking was used."""
     care = draft.stream(fact.stream).care
     if care.remedy == SOFT and not care.is_asked and care.cause == fact.cause:
         draft.emit(
@@ -157,7 +157,7 @@ def asked(draft: Draft, fact: inputs.StreamAsked) -> None:
 
 
 def end_and_retry(draft: Draft, stream: Stream, by: str) -> None:
-    """The second rung, unless a brake holds it or it is used up."""
+    """Take the second rung, unless a brake holds it or it is used up."""
     care, state = stream.care, draft.state
     if by == GUARDIAN:
         until = held_until(state, draft.now)
@@ -212,7 +212,7 @@ def _hold_back(draft: Draft, stream: Stream, until: float) -> None:
 
 
 def finish(draft: Draft, stream: Stream, outcome: str, reason: str) -> None:
-    """A remedy is over."""
+    """Record how a remedy ended."""
     care = stream.care
     if care.remedy:
         seconds = draft.now - care.since
@@ -236,7 +236,7 @@ def after_attempt(
 ) -> RecoveryDecision:
     """Return what follows an attempt without success, ``why`` it had none being known.
 
-    A person's remedy is no failure of the stream's, so it needs no retry left. When the guardian's
+    A person's remedy is not a failure of the stream, so it needs no retry left. When the guardian's
     own are used up, the plan's fallback is next.
     """
     care = stream.care
@@ -252,7 +252,7 @@ def after_attempt(
 
 
 def _failed(draft: Draft, stream: Stream, decision: GiveUp, why: str) -> RecoveryDecision:
-    """Nobody ended it, it has failed by itself and for good: what becomes of the run without it?
+    """Decide what becomes of the run without a stream that failed by itself and for good.
 
     The fallback says so, if it drops the stream or ends the run. One that would try again has no
     say: as often as the plan allows it was tried, and it failed by itself each time.
@@ -268,7 +268,7 @@ def _failed(draft: Draft, stream: Stream, decision: GiveUp, why: str) -> Recover
 
 
 def last_resort(draft: Draft, stream: Stream, why: str) -> RecoveryDecision:
-    """The last rung; it is there once. After that the guardian gives up, which everybody sees."""
+    """Take the last rung, which is there once; after that the guardian gives up, for all to see."""
     care = stream.care
     if care.fallback:
         return GiveUp(f"{why}, and so is the fallback ({care.fallback})")
@@ -294,9 +294,9 @@ def _fallback(
 
 
 def _use_fallback(
-    draft: Draft, stream: Stream, rung: str, decision: RemedyDecision, told: tuple[str, str, str]
+    draft: Draft, stream: Stream, rung: str, decision: RemedyDecision, grounds: tuple[str, str, str]
 ) -> RecoveryDecision:
-    state, (diagnosis, evidence, by) = draft.state, told
+    state, (diagnosis, evidence, by) = draft.state, grounds
     why, drops = decision_reason(decision), isinstance(decision, Drop)
     started = ev.RecoveryStarted(
         stream.id,

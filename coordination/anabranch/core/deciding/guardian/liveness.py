@@ -9,7 +9,7 @@ from __future__ import annotations
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.model.care import MAY_WAIT
+from anabranch.core.model.guardian import MAY_WAIT
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
 from anabranch.core.strategies.rungs import SOFT
@@ -55,9 +55,9 @@ def _tell_of_silence(draft: Draft, stream: Stream, evidence: str) -> None:
     hint = (
         f"look at it; anabranch recover {stream.id} hard ends it; or give it an `ask` in the plan"
     )
-    told = f"{evidence}: it may wait for a person"
+    reason = f"{evidence}: it may wait for a person"
     draft.emit(
         ev.GuardianAlerted(
-            stream.id, attempt=stream.attempt, diagnosis=MAY_WAIT, reason=told, hint=hint
+            stream.id, attempt=stream.attempt, diagnosis=MAY_WAIT, reason=reason, hint=hint
         )
     )

@@ -36,7 +36,7 @@ def renew(draft: Draft, call: calls.Renew) -> None:
 
 
 def hear(draft: Draft, caller: Caller) -> None:
-    """A caller was heard of: its lease is good for its whole length from now on.
+    """Renew the lease of a caller that was heard from, for its whole length.
 
     It is written a little longer than it is, so that a busy caller needs few renewals.
     """
@@ -49,7 +49,7 @@ def hear(draft: Draft, caller: Caller) -> None:
 
 
 def renew_all(draft: Draft) -> None:
-    """Another engine took over: while none was there, nobody could be heard."""
+    """Renew all leases after another engine took over: without one nobody could be heard."""
     for stream, holder in _holding(draft.state):
         _renew(draft, stream, holder)
 

@@ -229,8 +229,8 @@ def _is_within_limits(draft: Draft, ask: Ask) -> bool:
     if is_literal(ask.path):
         return True
     if sum(not is_literal(path) for path in holder.asked.values()) >= MOST_WAITING_PATTERNS:
-        told = f"your stream waits for {MOST_WAITING_PATTERNS} folders and globs already"
-        draft.answer = refused(told, "wait for some of them first, or lock one larger folder/")
+        reason = f"your stream waits for {MOST_WAITING_PATTERNS} folders and globs already"
+        draft.answer = refused(reason, "wait for some of them first, or lock one larger folder/")
         return False
     paths = (*holder.held.values(), *holder.asked.values())
     if sum(not is_literal(path) for path in paths) >= MOST_PATTERNS:
@@ -323,7 +323,7 @@ def _at_or_below(table: LockTable, stream: StreamId, path: str) -> Grant | None:
 
 def _refuse_unlock(draft: Draft, call: calls.Unlock) -> None:
     if call.fence is not None:
-        reason = f"stale fence: {call.fence} is no lock of yours (any more)"
+        reason = f"stale fence: {call.fence} is not a lock of yours (any more)"
         hint = "whatever you did under it may have been done without the lock; look before going on"
     else:
         reason, hint = f"you do not hold {call.path}", "use the path exactly as it was locked"

@@ -59,7 +59,7 @@ def against_locks(
 ) -> tuple[str, ...]:
     """Return the paths that another stream held already when they were ``written`` (run seconds).
 
-    For an attempt that is over: what it wrote before the other got the lock is no violation.
+    For an attempt that is over: what it wrote before the other got the lock is not a violation.
     """
     if state.plan.file_access != "exclusive_write" or not state.locks.entries:
         return ()

@@ -176,7 +176,7 @@ def _is_snapshot(value: json_values.Json) -> bool:
 
 
 def give_back(draft: Draft, stream: Stream) -> None:
-    """An attempt is over: unless it went well its value does not count any more."""
+    """Withdraw the value of an attempt that is over, unless it went well."""
     if stream.phase in (Phase.PREPARING, Phase.CAPTURING, Phase.SUCCEEDED):
         return
     for point in points_with(draft.state, stream.id):
@@ -194,7 +194,7 @@ def points_with(state: State, stream: StreamId) -> list[PointId]:
 
 
 def report_end(draft: Draft, stream: Stream) -> None:
-    """A participant can come no more: a round may be over."""
+    """Close a round that waited only for a participant that can come no more."""
     if _has_departed(stream):
         for point in convergence.points_of(draft.state, stream.id):
             consult(draft, point)

@@ -72,7 +72,7 @@ def call_off(draft: Draft, point_id: PointId, reason: str) -> None:
 
 
 def taken_or_not(draft: Draft, stream_id: StreamId) -> None:
-    """A snapshot is there, or will not come: merge once that is so for all of them."""
+    """Merge once each snapshot is there, or will not come."""
     for point_id in draft.state.topology.points:
         made = draft.point(point_id).checkpoint
         if stream_id not in made.takes or made.is_merging:
@@ -92,7 +92,7 @@ def _is_awaited(state: State, stream: StreamId, number: int) -> bool:
 def snapshots(state: State, point: PointId) -> Iterator[tuple[StreamId, str, str]]:
     """Yield what is merged into a point's checkpoint: stream, commit and tree.
 
-    That are the snapshots of those at work, and the results of those that have ended well.
+    These are the snapshots of those at work, and the results of those that have ended well.
     """
     takes = state.points[point].checkpoint.takes
     for stream_id in state.point_plan(point).streams or state.topology.everyone:
@@ -167,14 +167,14 @@ def lines_reverted(
 
 
 def not_merged(draft: Draft, fact: inputs.CheckpointNotMerged) -> None:
-    """Without this checkpoint the last one stays, and the streams run on."""
+    """Record that a checkpoint failed: the last one stays, and the streams run on."""
     made = draft.point(fact.point).checkpoint
     if made.is_merging and made.last == fact.number:
         draft.emit(ev.PointCheckpointFailed(fact.point, number=fact.number, reason=fact.reason))
 
 
 def sync_done(draft: Draft, fact: inputs.SyncDone) -> None:
-    """Files were brought into a workspace."""
+    """Record that files were brought into a workspace."""
     if _is_open(draft, fact):
         synced = ev.StreamSynced(
             fact.stream,
@@ -206,7 +206,7 @@ def sync_delayed(draft: Draft, fact: inputs.SyncDelayed) -> None:
 
 
 def sync_not_done(draft: Draft, fact: inputs.SyncNotDone) -> None:
-    """Nothing was brought: the next checkpoint is offered again."""
+    """Record that nothing was brought: the next checkpoint is offered again."""
     if _is_open(draft, fact):
         declined = ev.SyncDeclined(
             fact.stream,
@@ -225,7 +225,7 @@ def _is_open(draft: Draft, fact: inputs.SyncDone | inputs.SyncNotDone | inputs.S
 
 
 def give_back(draft: Draft, stream: Stream) -> None:
-    """An attempt without a process is offered nothing any more."""
+    """Withdraw what was offered to an attempt that has no process any more."""
     offer = stream.offer
     if offer is not None and stream.phase is not Phase.CAPTURING:
         reason = f"{stream.id} is {stream.phase}"

@@ -205,7 +205,7 @@ def consult_in_turn(draft: Draft) -> None:
 
 
 def waiting_since(point: Point) -> dict[StreamId, float]:
-    """Return who has arrived and is in no merge yet, and since when, the first first."""
+    """Return who has arrived and is in no merge yet, and since when, in order of arrival."""
     if point.phase is not PointPhase.OPEN:
         return {}
     done = {*point.merged, *point.left_out}
@@ -270,8 +270,8 @@ def _name_the_unchosen(draft: Draft, point_id: PointId, reason: str) -> None:
     point = draft.point(point_id)
     unchosen = tuple(s for s in point.arrived if s not in set(point.merging))
     if unchosen:
-        told = f"{draft.state.point_plan(point_id).type} did not choose it: {reason}"
-        draft.emit(ev.ConvergenceLeftOut(point_id, streams=unchosen, reason=told))
+        why = f"{draft.state.point_plan(point_id).type} did not choose it: {reason}"
+        draft.emit(ev.ConvergenceLeftOut(point_id, streams=unchosen, reason=why))
 
 
 def _without_those_refused(
@@ -319,7 +319,7 @@ def merge_finished(draft: Draft, fact: inputs.MergeFinished) -> None:
 
 
 def _part_merged(draft: Draft, fact: inputs.MergeFinished) -> None:
-    """A merge that is not the point's last goes on without what conflicts.
+    """Go on without what conflicts in a merge that is not the point's last.
 
     Unless the plan says what to do with it at once, the last merge tries again, and asks.
     """
@@ -389,7 +389,7 @@ def conflicts_in_words(fact: inputs.MergeFinished) -> str:
 
 
 def merge_failed(draft: Draft, fact: inputs.MergeFailed) -> None:
-    """The merge could not be done at all: nothing is lost, a person has to look."""
+    """Block a point whose merge could not be done at all: nothing is lost, a person has to look."""
     if _is_awaited(draft, fact):
         draft.emit(ev.ConvergenceBlocked(fact.point, reason=fact.reason))
 
@@ -401,7 +401,7 @@ def _is_awaited(draft: Draft, fact: inputs.MergeFinished | inputs.MergeFailed) -
 
 
 def recapture_conflicting(draft: Draft, reason: str) -> None:
-    """After a person worked on a conflict: capture both sides again and try again."""
+    """Capture both sides of a conflict again after a person worked on it, and try again."""
     state = draft.state
     streams = [
         stream

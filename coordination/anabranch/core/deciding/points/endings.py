@@ -50,8 +50,8 @@ def _unproved(state: State, point: Point) -> str:
     if point.phase is not PointPhase.MERGED:
         if not brought:
             return ""
-        told = counted(len(brought), "result")
-        return f"{point.id} is {point.phase} and does not hold {told}: {point.reason}"
+        results = counted(len(brought), "result")
+        return f"{point.id} is {point.phase} and does not hold {results}: {point.reason}"
     accounted = {*point.merged, *point.left_out}
     lost = [s for s in brought if s not in accounted]
     if lost and point.id == FINAL_POINT:  # at other points it may have come too late
@@ -74,11 +74,11 @@ def proof_in_words(state: State) -> str:
     if not brought and not out:
         return "no stream brought a result, and none had to"
     merged = len(set(brought) & set(final.merged))
-    told = f"{merged} of {counted(len(brought), 'result')} merged"
-    return f"{told}; left out: {', '.join(out)}" if out else told
+    standing = f"{merged} of {counted(len(brought), 'result')} merged"
+    return f"{standing}; left out: {', '.join(out)}" if out else standing
 
 
-STREAMS_TOLD = 3
+STREAMS_NAMED = 3
 
 
 def standing_in_words(state: State) -> str:
@@ -89,13 +89,13 @@ def standing_in_words(state: State) -> str:
     """
     streams = [state.streams[p.id] for p in state.plan.streams]
     counts = Counter(stream.public_state for stream in streams)
-    told = ", ".join(f"{n} {word}" for word, n in sorted(counts.items()))
+    ends = ", ".join(f"{n} {word}" for word, n in sorted(counts.items()))
     others = [s for s in streams if s.phase not in (Phase.SUCCEEDED, Phase.SKIPPED)]
-    parts = [clauses([f"{s.id}: {_evidence(s)}" for s in others], STREAMS_TOLD)] if others else []
+    parts = [clauses([f"{s.id}: {_evidence(s)}" for s in others], STREAMS_NAMED)] if others else []
     points = [state.points[p.id] for p in state.plan.points]
     held = (PointPhase.BLOCKED, PointPhase.ABANDONED)
     parts += [f"{p.id} is {p.phase}" for p in points if p.phase in held]
-    return "; ".join(["no process runs any more", told, *parts])
+    return "; ".join(["no process runs any more", ends, *parts])
 
 
 def _evidence(stream: Stream) -> str:

@@ -39,7 +39,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _merge(values: Values) -> Any:
-    """Fields of all objects; of a field that several brought, the last of the plan stands."""
+    """Merge the fields of all objects; where several brought one, the last of the plan stands."""
     merged: dict[str, Any] = {}
     for value in values.values():
         merged |= value

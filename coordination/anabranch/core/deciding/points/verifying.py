@@ -103,8 +103,8 @@ def _go_on(draft: Draft, point_id: PointId) -> None:
             )
         )
     elif isinstance(step, BaseFails):
-        told = f"verify fails on what everybody started from, so nobody is to blame: {reason}"
-        draft.emit(ev.ConvergenceBlocked(point_id, reason=told))
+        why = f"verify fails on what everybody started from, so nobody is to blame: {reason}"
+        draft.emit(ev.ConvergenceBlocked(point_id, reason=why))
     elif isinstance(step, Unreliable):
         _cannot_tell(draft, point, step)
     else:
@@ -112,36 +112,36 @@ def _go_on(draft: Draft, point_id: PointId) -> None:
 
 
 def _cannot_tell(draft: Draft, point: Point, found: Unreliable) -> None:
-    """The check says now this, now that of the same work: nobody is left out for it."""
+    """Block a point whose check says now this, now that of the same work: nobody is to blame."""
     whom = listing(found.streams, 3) or "what everybody started from"
-    told = f"verify is not reliable: with {whom} it has passed once and failed once"
-    draft.emit(ev.VerifyUnreliable(point.id, streams=found.streams, reason=told))
+    reason = f"verify is not reliable: with {whom} it has passed once and failed once"
+    draft.emit(ev.VerifyUnreliable(point.id, streams=found.streams, reason=reason))
     hint = "nobody is left out; mend the check, or let it be tried again with verify_retries"
-    draft.emit(ev.ConvergenceBlocked(point.id, reason=f"{told}; {hint}"))
+    draft.emit(ev.ConvergenceBlocked(point.id, reason=f"{reason}; {hint}"))
 
 
 def _deal_with(draft: Draft, point: Point, found: Guilty, reason: str) -> None:
-    """The guilty are known: leave the late one out, or give the point up."""
+    """Leave out the late one of those that are guilty, or give the point up."""
     names = " together with ".join(found.streams[::-1])
-    told = f"verify fails with {names}: {reason}"
+    verdict = f"verify fails with {names}: {reason}"
     runs = len(point.probes) + len(point.probes_again)
-    draft.emit(ev.GuiltyFound(point.id, streams=found.streams, runs=runs, reason=told))
+    draft.emit(ev.GuiltyFound(point.id, streams=found.streams, runs=runs, reason=verdict))
     if draft.state.point_plan(point.id).on_failure == "stop":
-        draft.emit(ev.ConvergenceAbandoned(point.id, reason=told))
+        draft.emit(ev.ConvergenceAbandoned(point.id, reason=verdict))
         return
     late = found.streams[-1]
-    convergence.leave_out(draft, late, point.id, f"left out of {point.id}: {told}")
+    convergence.leave_out(draft, late, point.id, f"left out of {point.id}: {verdict}")
     for plan in draft.state.plan.streams:
         below = left_out_below(draft.state, plan.id)
         if below and draft.stream(plan.id).phase is Phase.SUCCEEDED:
             why = f"built on {below}, which was left out"
             convergence.leave_out(draft, plan.id, plan.converge, why)
     _merge_the_rest(draft, point, late)
-    _open_where_it_counted(draft, point.id, told)
+    _open_where_it_counted(draft, point.id, verdict)
 
 
 def _open_where_it_counted(draft: Draft, here: PointId, reason: str) -> None:
-    """Other points that have merged what is left out now have to do without it."""
+    """Open other points again that have merged what is left out now."""
     state = draft.state
     out = {s.id for s in state.streams.values() if s.phase is Phase.QUARANTINED}
     for plan in state.plan.points:

@@ -44,7 +44,7 @@ def ask(draft: Draft, call: Checkpoint) -> None:
 
 
 def ready(draft: Draft, fact: inputs.CheckpointReady) -> None:
-    """A workspace was captured."""
+    """Record the checkpoint of a workspace that was captured."""
     wanted = wanted_of(draft.state, fact.stream, fact.number)
     if wanted is not None:
         draft.emit(
@@ -64,7 +64,7 @@ def ready(draft: Draft, fact: inputs.CheckpointReady) -> None:
 
 
 def not_taken(draft: Draft, fact: inputs.CheckpointNotTaken) -> None:
-    """A workspace could not be captured."""
+    """Record that a workspace could not be captured."""
     wanted = wanted_of(draft.state, fact.stream, fact.number)
     if wanted is not None:
         _fail(draft, fact.stream, wanted, fact.reason)

@@ -101,7 +101,7 @@ def _attempt_of(state: State, stream: StreamId) -> int:
 def _completed(
     known: JoinedStream | Liveness, said: ev.StreamHeartbeat, call: calls.Heartbeat
 ) -> ev.StreamHeartbeat:
-    """What a heartbeat does not say is as it was."""
+    """Return a heartbeat completed by what was said before."""
     return replace(
         said,
         status=known.status if call.status is None else call.status[:LONGEST_STATUS],
@@ -141,8 +141,8 @@ def _bad_info(info: dict[str, Json] | None) -> Answer | None:
             f"what else the heartbeat says cannot be kept: {checked.reason}", checked.hint
         )
     if len(checked) > LONGEST_INFO:
-        told = f"a heartbeat holds at most {LONGEST_INFO} characters besides status and progress"
-        return refused(told, "keep more than that in the shared state")
+        reason = f"a heartbeat holds at most {LONGEST_INFO} characters besides status and progress"
+        return refused(reason, "keep more than that in the shared state")
     return None
 
 

@@ -76,10 +76,10 @@ def why_never(state: State, dependency: Dependency) -> str | None:
     if joined.may_still_meet(state, dependency):
         return None
     reasons = [_why_never_by(state, s, dependency.condition) for s in dependency.streams]
-    told = [reason for reason in reasons if reason]
-    if len(told) < len(reasons):
+    known = [reason for reason in reasons if reason]
+    if len(known) < len(reasons):
         return None
-    return f"needs {dependency.words}: {'; '.join(told[:3]) or 'none is left that could be it'}"
+    return f"needs {dependency.words}: {'; '.join(known[:3]) or 'none is left that could be it'}"
 
 
 def _why_never_by(state: State, stream: StreamId, condition: DependencyCondition) -> str | None:
@@ -160,7 +160,7 @@ def _is_kept_waiting(
 
 
 def give_up_the_rest(draft: Draft) -> None:
-    """After a failure that counts, start nothing new unless the plan keeps going."""
+    """Start nothing new after a failure that counts, unless the plan keeps going."""
     state = draft.state
     failed = state.first_failure
     if failed is None or state.plan.keep_going or state.has_ended:
@@ -172,7 +172,7 @@ def give_up_the_rest(draft: Draft) -> None:
 
 
 def call_off_the_rest(draft: Draft, reason: str) -> None:
-    """After a conflict that ends the run, start nothing any more."""
+    """Start nothing any more after a conflict that ends the run."""
     for plan in draft.state.plan.streams:
         if draft.stream(plan.id).phase in (Phase.WAITING, Phase.QUEUED, Phase.RETRYING):
             draft.emit(ev.StreamSkipped(plan.id, reason=f"called off: {reason}"))

@@ -38,7 +38,7 @@ def is_current(draft: Draft, fact: inputs.AttemptObservation) -> bool:
 
 
 def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
-    """The workspace stands: start the process, unless the stream is not wanted any more."""
+    """Start the process in a workspace that stands, unless the stream is not wanted any more."""
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.PREPARING:
         return
@@ -62,7 +62,7 @@ def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
 
 
 def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None:
-    """What the stream should start from does not merge: the point's policy says what follows."""
+    """Do what the point's policy says where what a stream should start from does not merge."""
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.PREPARING:
         return
@@ -88,18 +88,18 @@ def workspace_conflicted(draft: Draft, fact: inputs.WorkspaceConflicted) -> None
 
 
 def effect_failed(draft: Draft, fact: inputs.EffectFailed) -> None:
-    """A workspace, a process or a capture could not be had: the attempt has failed."""
+    """Fail an attempt for which a workspace, a process or a capture could not be had."""
     stream = draft.stream(fact.stream)
     if stream.phase not in (Phase.PREPARING, Phase.STARTING, Phase.CAPTURING):
         return
     draft.emit(ev.AttemptFailed(stream.id, attempt=stream.attempt, reason=fact.reason))
     why = why_not_succeeded(draft, stream) if stream.phase is Phase.CAPTURING else fact.reason
     if why is None:
-        conclude(draft, draft.stream(stream.id), fact.reason, kind=NOT_CAPTURED)
+        after_failed_attempt(draft, draft.stream(stream.id), fact.reason, kind=NOT_CAPTURED)
     else:
-        told = fact.reason if why == fact.reason else f"{why}; {fact.reason}"
+        reason = fact.reason if why == fact.reason else f"{why}; {fact.reason}"
         kind = CERTAIN if fact.is_permanent else None
-        conclude(draft, draft.stream(stream.id), told, kind=kind)
+        after_failed_attempt(draft, draft.stream(stream.id), reason, kind=kind)
 
 
 def effect_delayed(draft: Draft, fact: inputs.EffectDelayed) -> None:
@@ -110,7 +110,7 @@ def effect_delayed(draft: Draft, fact: inputs.EffectDelayed) -> None:
 
 
 def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
-    """The process runs. If somebody asked for its end meanwhile, that is owed now."""
+    """Record that the process runs. If somebody asked for its end meanwhile, that is owed now."""
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.STARTING:
         return
@@ -133,7 +133,7 @@ def process_started(draft: Draft, fact: inputs.ProcessStarted) -> None:
 
 
 def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
-    """The process ended; whatever it left in its workspace is captured next."""
+    """Record how the process ended; whatever it left in its workspace is captured next."""
     stream = draft.stream(fact.stream)
     if stream.phase not in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
         return
@@ -152,7 +152,7 @@ def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
 
 
 def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
-    """A flood of output does not end a stream; people get to know."""
+    """Record a flood of output: it does not end a stream, but people get to know."""
     if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
         draft.emit(
             ev.OutputCut(fact.stream, attempt=fact.attempt, left_out_bytes=fact.left_out_bytes)
@@ -160,26 +160,26 @@ def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
 
 
 def held(draft: Draft, fact: inputs.StreamHeld) -> None:
-    """A stream that fills the disk stands still; what it waits for is told."""
+    """Record that a stream which fills the disk is held, and what it waits for."""
     stream = draft.stream(fact.stream)
     if stream.phase is Phase.RUNNING and not stream.held:
         draft.emit(ev.StreamHeld(fact.stream, attempt=fact.attempt, reason=fact.reason))
 
 
 def let_go(draft: Draft, fact: inputs.StreamLetGo) -> None:
-    """There is room again."""
+    """Record that a held stream goes on: there is room again."""
     if draft.stream(fact.stream).held:
         draft.emit(ev.StreamLetGo(fact.stream, attempt=fact.attempt))
 
 
 def process_lost(draft: Draft, fact: inputs.ProcessLost) -> None:
-    """The process vanished and nobody knows how it ended."""
+    """Record that the process vanished and nobody knows how it ended."""
     if draft.stream(fact.stream).phase in (Phase.STARTING, Phase.RUNNING, Phase.STOPPING):
         draft.emit(ev.StreamLost(fact.stream, attempt=fact.attempt, reason=fact.reason))
 
 
 def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
-    """The work is kept: the stream has succeeded, or its failure can be dealt with."""
+    """Let a stream succeed, or deal with its failure, now that its work is kept."""
     stream = draft.stream(fact.stream)
     if stream.phase is not Phase.CAPTURING:
         return
@@ -202,10 +202,10 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
                 warnings=fact.warnings,
             )
         )
-    told = "; ".join(text for text in (why, fault) if text)
+    reason = "; ".join(text for text in (why, fault) if text)
     lasting = NOT_CAPTURED if fact.may_be_captured_again else CERTAIN
     kind = lasting if why is None and fact.fault else None
-    conclude(draft, draft.stream(stream.id), told, fact.log_tail, kind)
+    after_failed_attempt(draft, draft.stream(stream.id), reason, fact.log_tail, kind)
 
 
 def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
@@ -243,7 +243,7 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
 
 
 def workspace_gone(draft: Draft, fact: inputs.WorkspaceGone) -> None:
-    """A clean-up took the folder of an attempt that is over."""
+    """Record that a clean-up took the folder of an attempt that is over."""
     stream = draft.stream(fact.stream)
     if not stream.is_active or fact.attempt < stream.attempt:
         draft.emit(ev.WorkspaceReclaimed(fact.stream, attempt=fact.attempt, rescue=fact.rescue))
@@ -261,7 +261,7 @@ def _success(stream: Stream, fact: inputs.ResultReady) -> str:
 
 
 def why_not_succeeded(draft: Draft, stream: Stream) -> str | None:
-    """Return why an ended attempt is no success, or None if it is one."""
+    """Return why an ended attempt is not a success, or None if it is one."""
     if stream.stop:
         return stream.stop.reason
     if exited_well(draft.state, stream):
@@ -284,7 +284,7 @@ def exit_in_words(exit_: Exit | None) -> str:
     return f"exit {exit_.code}"
 
 
-def conclude(
+def after_failed_attempt(
     draft: Draft,
     stream: Stream,
     reason: str,
@@ -311,13 +311,12 @@ def conclude(
         )
         return
     retry_at = draft.now + decision.delay_seconds
-    told = f"{why}; {decision.reason}"
     draft.emit(
         ev.RetryScheduled(
             stream.id,
             attempt=stream.attempt,
             retry_at=retry_at,
-            reason=told,
+            reason=f"{why}; {decision.reason}",
             failure_class=kind.name,
         )
     )
@@ -329,8 +328,8 @@ def _left_behind(draft: Draft, stream: Stream) -> str:
         return ""
     below = draft.state.topology.ancestors((stream.id,)) - {stream.id}
     found = ((s, draft.state.streams[s].ignored) for s in sorted(below))
-    told = [f"{', '.join(paths[:3])} of {s}" for s, paths in found if paths]
-    return f"; what git ignores does not come along: {'; '.join(told[:2])}" if told else ""
+    left = [f"{', '.join(paths[:3])} of {s}" for s, paths in found if paths]
+    return f"; what git ignores does not come along: {'; '.join(left[:2])}" if left else ""
 
 
 def _failure_class(
@@ -371,7 +370,7 @@ def request_stop(draft: Draft, stream: Stream, reason: str, then: str) -> None:
 
 
 def end_without_process(draft: Draft, stream: Stream) -> None:
-    """The stream was told to end before its process ran."""
+    """End a stream that was told to end before its process ran."""
     assert stream.stop is not None
     draft.emit(ev.StreamStopped(stream.id, reason=stream.stop.reason))
 

@@ -110,8 +110,8 @@ def at_stake(state: State, stream: StreamId, now: float) -> float:
 
 def in_words(ring: Sequence[Edge]) -> str:
     """Return a ring as one sentence."""
-    told = [f"{e.waiter or 'the operator'} waits for {e.what}" for e in ring]
-    return ", ".join(told)
+    clauses = [f"{e.waiter or 'the operator'} waits for {e.what}" for e in ring]
+    return ", ".join(clauses)
 
 
 def _break(
@@ -128,11 +128,11 @@ def _break(
         attempt, request = event.attempt, event.request
     victim = edge.waiter or "the operator"
     lost = at_stake(draft.state, edge.waiter, draft.now)
-    told = f"{words}; {victim} loses least ({lost:.0f} s of work), so its wait is given up"
+    reason = f"{words}; {victim} loses least ({lost:.0f} s of work), so its wait is given up"
     with draft.because_of(
         draft.emit(
             ev.DeadlockDetected(
-                start, attempt, request, victim=edge.waiter, cycle=ring, reason=told
+                start, attempt, request, victim=edge.waiter, cycle=ring, reason=reason
             )
         )
     ):

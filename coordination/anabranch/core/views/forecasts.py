@@ -21,7 +21,7 @@ _NOBODY_ELSES = Strategies({}, {}, {})
 
 def granted_by_revoking(state: State, path: str, now: float) -> list[ev.LockGranted]:
     """Return the locks that others would get if a path's were taken away."""
-    call = Unlock(OPERATOR, "foretold", path=path)
+    call = Unlock(OPERATOR, "forecast", path=path)
     outcome = decide(state, call, now, _NOBODY_ELSES)
     if isinstance(outcome, Refusal):
         return []

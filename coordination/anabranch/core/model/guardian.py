@@ -23,7 +23,7 @@ class Care(msgspec.Struct, frozen=True):
     names the last resort once that was used, ``outcome`` how the newest remedy ended, and ``alert``
     what it only tells. What a person undertakes uses up neither: those two are the guardian's own.
     ``answers`` counts the questions in a row that a stream answered without doing anything else in
-    between, the last of them ``answered_at``; heartbeats are no such answers, they are promises.
+    between, the last of them ``answered_at``; heartbeats are promises, and not counted.
     """
 
     remedy: str = ""

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.model.care import PERSON, Care
+from anabranch.core.model.guardian import PERSON, Care
 from anabranch.core.model.state import Point, State, Stream
 from anabranch.core.strategies.rungs import HARD, SOFT
 
@@ -36,7 +36,7 @@ def _started(s: Stream, record: ev.Recorded, event: ev.RecoveryStarted, spent: f
 
 
 def _finished(s: Stream, record: ev.Recorded, event: ev.RecoveryFinished, spent: float) -> Stream:
-    """What it was for is told with the event; a stream that is well again bears no evidence."""
+    """Forget the evidence: the event has it, and a stream that is well again bears none."""
     care = replace(s.care, remedy="", deadline=None, outcome=event.outcome, alert="", hint="")
     if event.outcome != "gave_up":
         care = replace(care, diagnosis="", evidence="")
