@@ -31,6 +31,7 @@ from anabranch_console.glyphs import Glyphs, choose_glyphs
 from anabranch_console.plugged import Plugged
 from anabranch_console.presenters.leaving import leaving_message
 from anabranch_console.run_model import RunModel
+from anabranch_console.screens.anywhere import Leaving, RepaintAsked, ThemeChosen
 from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.terminal import ConsoleDriver, Ending
 from anabranch_console.theme_files import Themes, load_themes, with_texts
@@ -230,8 +231,8 @@ class ConsoleApp(Contained, App[ConsoleExit]):
             text = f"theme left out: {escape_for_terminal(problem)}"
             self.notify(text, severity="warning", markup=False)
 
-    @on(RunScreen.ThemeChosen)
-    def _use_theme(self, message: RunScreen.ThemeChosen) -> None:
+    @on(ThemeChosen)
+    def _use_theme(self, message: ThemeChosen) -> None:
         palette = self.palettes[message.name]
         if palette is self.palette:
             return
@@ -254,7 +255,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
             screen.refresh(layout=True)
 
     @on(Driver.SignalResume)
-    @on(RunScreen.RepaintAsked)
+    @on(RepaintAsked)
     def _repaint_at_once(self) -> None:
         self.repaint()
 
@@ -264,8 +265,8 @@ class ConsoleApp(Contained, App[ConsoleExit]):
         farewell = leaving_message(source.state, source.hosting)
         self.exit(ConsoleExit(f"{message.reason}. {farewell}", was_ended=True))
 
-    @on(RunScreen.Leaving)
-    def _leave(self, message: RunScreen.Leaving) -> None:
+    @on(Leaving)
+    def _leave(self, message: Leaving) -> None:
         self.exit(ConsoleExit(message.message, message.wants_stop))
 
 

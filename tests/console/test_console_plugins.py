@@ -186,7 +186,7 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
         await console.command("reviews.mark")
         assert console.toasts()[-1] == "Mark it: it is marked"
         await console.press("f")  # it is ours everywhere: the plugin's own is left to its menu
-        assert app.run_screen.is_full
+        assert app.run_screen.has_class("-full-streams")
         await console.press("f")
         await console.command("reviews.crash")
         await told(console, "crash has failed")

@@ -2,22 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+from textual.message import Message
+from textual.screen import Screen
 
 from anabranch.core.wording import counted
-from anabranch_console.panes.streams import HOME
+from anabranch_console.panes.pane import Pane
+from anabranch_console.panes.streams import HOME, StreamsPane
 from anabranch_console.presenters.leaving import leaving_message, stopping_message
+from anabranch_console.registry import Registry
+from anabranch_console.run_model import RunModel
 from anabranch_console.screens.dialogs import Choice, Choose
+from anabranch_console.steering import Steering
+from anabranch_console.travel import Travel
 from anabranch_console.verbs import MOVES, Verb, VerbOwner, shown_keys
 from anabranch_console.widgets.command_bar import Purpose
+from anabranch_console.widgets.events_pane import EventsPane
 from anabranch_console.widgets.line_view import LineView
 
 if TYPE_CHECKING:
     from anabranch_console.screens.palette import Hit
-    from anabranch_console.screens.run_screen import RunScreen
 
 _GO_TO = ">"
+_FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
+
+
+class RepaintAsked(Message):
+    """The whole screen is to be painted, whatever the terminal shows."""
+
+
+class ThemeChosen(Message):
+    """Another theme is wanted, or is to be looked at."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+
+class Leaving(Message):
+    """The console is to close."""
+
+    def __init__(self, message: str, wants_stop: bool) -> None:
+        super().__init__()
+        self.message, self.wants_stop = message, wants_stop
+
+
+class RunFront(Protocol):
+    """The screen of a run, as far as its verbs act on it."""
+
+    model: RunModel
+    steering: Steering
+    registry: Registry
+    home: StreamsPane
+    travel: Travel
+    themes: Sequence[tuple[str, str]]
+    read_themes_again: Callable[[], None]
+
+    @property
+    def widget(self) -> Screen[None]:
+        """The screen itself."""
+        ...
+
+    @property
+    def pane(self) -> Pane[Any]:
+        """The pane that is shown."""
+        ...
+
+    def go_to(self, mode: str) -> None:
+        """Show a pane."""
+        ...
+
+    def why_not(self, verb: str, argument: str = "") -> str | None:
+        """Return why a verb cannot be used now."""
+        ...
+
+    def action_verb(self, verb: str, argument: str = "") -> None:
+        """Do a verb, or say why it cannot be done now."""
+        ...
 
 
 class Anywhere(VerbOwner):
@@ -30,7 +93,7 @@ class Anywhere(VerbOwner):
     name_of = "anywhere"
     where = "anywhere"
 
-    def __init__(self, screen: RunScreen) -> None:
+    def __init__(self, screen: RunFront) -> None:
         self._screen = screen
         self._model, self._steering = screen.model, screen.steering
 
@@ -47,7 +110,7 @@ class Anywhere(VerbOwner):
         """Show all keys and commands, those of the place one is at first."""
         from anabranch_console.screens.help import HelpScreen
 
-        focused = self._screen.focused
+        focused = self._screen.widget.focused
         place = focused.verbs_of if isinstance(focused, LineView) else ""
         self._steering.ask(HelpScreen(self._screen.registry, place))
 
@@ -95,49 +158,58 @@ class Anywhere(VerbOwner):
             known = ", ".join(names)
             self._steering.tell("warning", f"no theme {argument!r}; there are {known}")
         else:
-            before = str(self._screen.app.theme)
+            before = str(self._screen.widget.app.theme)
             choices = [Choice(name, str(i), title) for i, (name, title) in enumerate(themes, 1)]
             dialog = Choose("Theme", choices, before, preview=self._use_theme)
             self._steering.ask(dialog, lambda name: self._use_theme(name or before))
 
     def _use_theme(self, name: str) -> None:
-        self._screen.post_message(self._screen.ThemeChosen(name))
+        self._screen.widget.post_message(ThemeChosen(name))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one part has the whole screen."""
+        return any(self._screen.widget.has_class(name) for name in _FULL_CLASSES)
+
+    def leave_full(self) -> None:
+        """Show all parts again."""
+        self._screen.widget.remove_class(*_FULL_CLASSES)
 
     def full(self, argument: str) -> None:
         """Give the focused part the whole screen, or take it back."""
         screen = self._screen
-        if screen.is_full:
-            screen.leave_full()
-        elif screen.focused is screen.events_pane:
-            screen.add_class("-full-events")
-        elif screen.focused is screen.pane.detail_view:
-            screen.add_class("-full-details")
+        if self.is_full:
+            self.leave_full()
+        elif isinstance(screen.widget.focused, EventsPane):
+            screen.widget.add_class("-full-events")
+        elif screen.widget.focused is screen.pane.detail_view:
+            screen.widget.add_class("-full-details")
         else:
-            screen.add_class("-full-streams")
+            screen.widget.add_class("-full-streams")
 
     def details(self, argument: str) -> None:
         """Show or hide the panel about what is chosen."""
-        is_wide = self._screen.has_class("-wide")
-        self._screen.toggle_class("-no-details" if is_wide else "-drawer")
+        is_wide = self._screen.widget.has_class("-wide")
+        self._screen.widget.toggle_class("-no-details" if is_wide else "-drawer")
         self._screen.pane.grid.focus()
 
     def repaint(self, argument: str) -> None:
         """Paint the whole screen, whatever the terminal shows."""
-        self._screen.post_message(self._screen.RepaintAsked())
+        self._screen.widget.post_message(RepaintAsked())
 
     def back(self, argument: str) -> None:
         """Undo the last thing that only changed what is seen; at last go home."""
         screen, pane = self._screen, self._screen.pane
-        if screen.selections:
-            screen.clear_selection()
-        elif screen.is_full:
-            screen.leave_full()
+        if screen.widget.selections:
+            screen.widget.clear_selection()
+        elif self.is_full:
+            self.leave_full()
         elif self._model.time.past is not None:
             screen.travel.live()
         elif pane.step_back():
             return
-        elif screen.focused is not pane.grid or screen.has_class("-drawer"):
-            screen.remove_class("-drawer")
+        elif screen.widget.focused is not pane.grid or screen.widget.has_class("-drawer"):
+            screen.widget.remove_class("-drawer")
             pane.grid.focus()
         elif pane.filter.text:
             pane.apply_filter("")
@@ -148,9 +220,9 @@ class Anywhere(VerbOwner):
 
     def copy_selection(self, argument: str) -> None:
         """Copy the text that was selected with the mouse."""
-        text = self._screen.get_selected_text()
+        text = self._screen.widget.get_selected_text()
         if text:
-            self._screen.app.copy_to_clipboard(text)
+            self._screen.widget.app.copy_to_clipboard(text)
             self._steering.tell("info", f"copied {counted(len(text), 'character')}")
         else:
             hint = "nothing is selected: drag to select, y copies ids, q quits"
@@ -161,7 +233,7 @@ class Anywhere(VerbOwner):
     def suspend(self, argument: str) -> None:
         """Stop this console, unless the engine would stop with it."""
         if self._model.source.hosting != "here":
-            self._screen.app.action_suspend_process()
+            self._screen.widget.app.action_suspend_process()
             return
         refusal = "the engine runs in this console and would stand still with it"
         self._steering.tell("warning", f"{refusal}; q leaves, and the streams run on")
@@ -189,7 +261,7 @@ class Anywhere(VerbOwner):
             self._leave(stopping_message(state), wants_stop=True)
 
     def _leave(self, message: str, *, wants_stop: bool = False) -> None:
-        self._screen.post_message(self._screen.Leaving(message, wants_stop))
+        self._screen.widget.post_message(Leaving(message, wants_stop))
 
     verbs = (
         Verb("help", "Help: keys and commands", ("question_mark", "f1"), help, footer="Help"),
@@ -198,12 +270,12 @@ class Anywhere(VerbOwner):
         Verb("palette", "Find a command", ("ctrl+p",), palette, footer="Palette"),
         Verb("theme", "Choose a theme", ("ctrl+t",), theme, args="[NAME]", completes="themes"),
         Verb("details", "Show or hide the details", ("i",), details),
-        Verb("next-pane", "Next pane", ("tab",), lambda self, _: self._screen.focus_next()),
+        Verb("next-pane", "Next pane", ("tab",), lambda self, _: self._screen.widget.focus_next()),
         Verb(
             "previous-pane",
             "Previous pane",
             ("shift+tab",),
-            lambda self, _: self._screen.focus_previous(),
+            lambda self, _: self._screen.widget.focus_previous(),
         ),
         Verb("back", "Back: close, clear, return", ("escape",), back),
         Verb("copy-selection", "Copy the selected text", ("ctrl+c",), copy_selection),
@@ -223,12 +295,12 @@ class EveryList(VerbOwner):
     name_of = "lists"
     where = "in every pane"
 
-    def __init__(self, screen: RunScreen) -> None:
+    def __init__(self, screen: RunFront) -> None:
         self._screen = screen
 
     def move(self, way: str) -> None:
         """Move in the list that has the focus, else in the pane's own."""
-        focused = self._screen.focused
+        focused = self._screen.widget.focused
         view = focused if isinstance(focused, LineView) else self._screen.pane.grid
         view.move(way)
 
@@ -250,7 +322,7 @@ class EveryTable(VerbOwner):
     name_of = "tables"
     where = "in every table"
 
-    def __init__(self, screen: RunScreen) -> None:
+    def __init__(self, screen: RunFront) -> None:
         self._screen, self._steering = screen, screen.steering
 
     def open(self, argument: str = "") -> None:

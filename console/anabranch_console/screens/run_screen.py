@@ -16,7 +16,6 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.events import DescendantFocus
-from textual.message import Message
 from textual.screen import Screen
 
 from anabranch.core.events import Recorded
@@ -56,7 +55,6 @@ MODES = tuple(pane.name_of for pane in PANES)
 _PANE_OF: dict[str, Callable[[RunModel, Steering], Pane[Any]]] = {
     pane.name_of: cast("Any", pane) for pane in PANES
 }
-_FULL_CLASSES = ("-full-streams", "-full-details", "-full-events")
 
 
 class RunScreen(Contained, Screen[None]):
@@ -70,23 +68,6 @@ class RunScreen(Contained, Screen[None]):
 
     read_themes_again: Callable[[], None]
     """Takes up what changed in the user's own themes; set by the app."""
-
-    class RepaintAsked(Message):
-        """The whole screen is to be painted, whatever the terminal shows."""
-
-    class ThemeChosen(Message):
-        """Another theme is wanted, or is to be looked at."""
-
-        def __init__(self, name: str) -> None:
-            super().__init__()
-            self.name = name
-
-    class Leaving(Message):
-        """The console is to close."""
-
-        def __init__(self, message: str, wants_stop: bool) -> None:
-            super().__init__()
-            self.message, self.wants_stop = message, wants_stop
 
     def __init__(self, model: RunModel, plugged: Plugged | None = None) -> None:
         super().__init__()
@@ -171,6 +152,11 @@ class RunScreen(Contained, Screen[None]):
     def looks(self) -> Looks:
         """Palette and glyphs of the app."""
         return cast("Looks", self.app)
+
+    @property
+    def widget(self) -> Screen[None]:
+        """The screen, for whoever knows it as :class:`.anywhere.RunFront`."""
+        return self
 
     @property
     def pane(self) -> Pane[Any]:
@@ -423,17 +409,6 @@ class RunScreen(Contained, Screen[None]):
         self._fit_bars()
         self._update_pane()
         self.set_title(self.events_pane, "title", (Span("Events", "title"),))
-
-    # --- full and back ---------------------------------------------------------------------------
-
-    @property
-    def is_full(self) -> bool:
-        """Whether one part has the whole screen."""
-        return any(self.has_class(name) for name in _FULL_CLASSES)
-
-    def leave_full(self) -> None:
-        """Show all parts again."""
-        self.remove_class(*_FULL_CLASSES)
 
     # --- what happens to the parts ---------------------------------------------------------------
 
