@@ -62,7 +62,7 @@ class WaitingCall(Call, frozen=True, kw_only=True):
 
 
 class Heartbeat(Call, frozen=True):
-    """I live. Journalled when it says something new, and every few seconds when it does not.
+    """I am alive. Journalled when it says something new, and every few seconds when it does not.
 
     ``info`` is whatever else the stream wants to be seen, by name.
     """

@@ -442,7 +442,7 @@ class OverheadSeen(Observation, frozen=True):
 
 
 class UsageSeen(AttemptObservation, frozen=True):
-    """What a stream's processes use that use more than they were granted, or did so before."""
+    """What the processes of a stream use, where that is, or was, more than it was granted."""
 
     memory_mb: float
     cpu_cores: float

@@ -74,7 +74,7 @@ def flood(left_out_bytes: int) -> str:
 
 
 def utc(wall: float) -> str | None:
-    """Return a time of day as RFC 3339 in UTC; None if it is none."""
+    """Return a time of day as RFC 3339 in UTC; None if there is no such time."""
     try:
         moment = datetime.fromtimestamp(wall, UTC)
     except (OverflowError, ValueError, OSError):

@@ -177,7 +177,7 @@ _MAY_CLOSE_RINGS: dict[type[ev.Event], Callable[[State, Any], list[StreamId]]] =
     ev.StreamStopped: _whoever_waits_for_its_like,
     ev.StreamQuarantined: _whoever_waits_for_its_like,
 }
-"""Through whom a ring of waiting may go that an event has closed."""
+"""The streams through which a ring of waiting may go that an event has closed."""
 
 
 def _break_rings_of_time(draft: Draft) -> None:
@@ -280,7 +280,7 @@ def _follow_stream(draft: Draft, stream_id: StreamId) -> None:
 
 
 _BEGUN = frozenset({Phase.RUNNING, Phase.STOPPING, Phase.CAPTURING})
-"""Phases that a stream may be in once its beginning has been told, as ``started`` asks for."""
+"""Phases of a stream that has begun, which is what ``started`` asks for."""
 
 
 def _follow_joined(draft: Draft, event: ev.StreamJoined | ev.StreamReady | ev.StreamLeft) -> None:

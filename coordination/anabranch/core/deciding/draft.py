@@ -59,7 +59,7 @@ class Draft:
             self.touched_streams[event.stream] = None
         elif isinstance(event, ev.PointEvent):
             self.touched_points[event.point] = None
-        elif isinstance(event, ev.RunResumed):  # every question of the guardian's stands anew
+        elif isinstance(event, ev.RunResumed):  # the guardian's questions begin again
             self.touched_streams.update(dict.fromkeys(self._state.topology.streams))
         return seq
 

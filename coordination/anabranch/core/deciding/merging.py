@@ -1,7 +1,7 @@
 """Merging concurrent versions of the shared state: key by key, and inside objects field by field.
 
 Both sides began at the same base. What only one side changed is taken; what both changed alike
-stands; what both changed differently is a clash, told with both sides. Lists and plain values are
+stands; what both changed differently is a clash, shown with both sides. Lists and plain values are
 whole: two sides that changed one list differently clash. Laws that tests hold: merging what is
 already there changes nothing, and disjoint changes come to the same in either order.
 """

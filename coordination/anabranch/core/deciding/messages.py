@@ -2,8 +2,8 @@
 
 Delivery is at least once. A stream reads its inbox as often as it likes and finds everything it has
 not acknowledged; a message is *delivered* when it is read for the first time. A message to a stream
-that has not started waits for it, also over a retry. One to a stream that there is not is refused.
-One that can never be read becomes a dead letter with a reason, and an operator can send it on its
+that has not started waits for it, also over a retry. One to an unknown stream is refused. One that
+can never be read becomes a dead letter with a reason, and an operator can send it on its
 way again.
 
 Nobody can flood an inbox: at :data:`MOST_WAITING` unacknowledged messages its senders are refused.

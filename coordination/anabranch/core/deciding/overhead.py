@@ -1,8 +1,8 @@
-"""The alert when coordination costs too much: over a tenth of all time spent, and by what.
+"""The alert that coordination costs too much: more than a tenth of all time spent, and on what.
 
 It is told once when the share passes the target, with the category that costs most, and again when
 it has come back below; in between lies a band, so that a share that wavers is told once. The first
-seconds of a run are nearly all overhead, so a few of them are none of it.
+seconds of a run are nearly all overhead, so a few of them do not count.
 """
 
 from __future__ import annotations

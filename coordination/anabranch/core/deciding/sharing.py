@@ -30,7 +30,7 @@ from anabranch.core.wording import listing
 LONGEST_KEY = 256
 MOST_KEYS_A_COMMIT = 1000
 CLASHES_SHOWN = 4
-"""How many clashes a refusal tells with their values; of the others it names the keys."""
+"""How many clashes a refusal shows with their values; of the others it names the keys."""
 
 
 class Author(msgspec.Struct, frozen=True):
@@ -214,7 +214,7 @@ def synchronise(draft: Draft, point: PointId, given: Sequence[Contribution]) -> 
     """Merge every participant's snapshot into one version and say that everybody has it now.
 
     They are merged in the order given. What a later one changed differently than an earlier one
-    is left out and told; nothing that was written before is lost by it.
+    is left out and reported; nothing that was written before is lost by it.
     """
     shared = draft.state.shared
     changes: dict[str, str | None] = {}

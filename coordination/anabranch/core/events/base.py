@@ -9,7 +9,7 @@ import msgspec
 from anabranch.core.ids import Attempt, PointId, Seq, StreamId
 
 OPERATOR: tuple[StreamId, Attempt] = (StreamId(""), 0)
-"""Whom the operator's calls are by."""
+"""Who makes the operator's calls."""
 
 
 def wire_name(class_name: str) -> str:

@@ -12,7 +12,7 @@ class Contribution(msgspec.Struct, frozen=True, kw_only=True):
     """One stream's part in a point's checkpoint: ``commit`` and ``tree`` are its snapshot.
 
     ``known_tree`` is what the point knows of the workspace from now on: what the stream changes
-    next is told from that. ``is_merged`` is False if the snapshot did not merge; of ``withheld``
+    next is seen against that. ``is_merged`` is False if the snapshot did not merge; of ``withheld``
     paths nothing was taken, and nothing is offered.
     """
 

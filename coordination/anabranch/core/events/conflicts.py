@@ -83,7 +83,7 @@ class ConflictForeseen(Event, frozen=True, kw_only=True):
 
 
 class ConflictCleared(Event, frozen=True, kw_only=True):
-    """A conflict that was foreseen is none any more, or its streams have met."""
+    """A conflict that was foreseen has gone, or its streams have met."""
 
     streams: tuple[StreamId, StreamId]
     reason: str

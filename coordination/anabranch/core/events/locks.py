@@ -42,7 +42,7 @@ class LockReleased(CallEvent, frozen=True, kw_only=True):
 
 
 class LockExpired(CallEvent, frozen=True, kw_only=True):
-    """Nothing was heard of its holder for too long; its fence is worth nothing any more."""
+    """Nothing was heard from its holder for too long; its fence is worth nothing any more."""
 
     path: str
     mode: LockMode
@@ -64,7 +64,7 @@ class LockWithdrawn(CallEvent, frozen=True, kw_only=True):
 
 
 class LeaseRenewed(CallEvent, frozen=True, kw_only=True):
-    """The holder was heard of; all its locks are good until then (run seconds)."""
+    """The holder was heard from; all its locks are good until then (run seconds)."""
 
     until: float
 

@@ -25,7 +25,7 @@ class StrategyFaulted(Event, frozen=True, kw_only=True):
 class StrategyChosen(Event, frozen=True, kw_only=True):
     """From now on another strategy is asked; ``kind``: convergence, balancer, recovery, fallback.
 
-    ``was`` is the one before; a convergence type is chosen for a ``point``, and is told by what it
+    ``was`` is the one before; a convergence type is chosen for a ``point``, which says what it
     does: whether it ``merges_early`` or ``takes_checkpoints``.
     """
 

@@ -57,7 +57,7 @@ class StreamDelayed(StreamEvent, frozen=True, kw_only=True):
 class OutputCut(StreamEvent, frozen=True, kw_only=True):
     """It writes so much that its log keeps the beginning and the end only.
 
-    ``left_out_bytes`` of the output so far are left out; told again whenever that has doubled.
+    ``left_out_bytes`` of the output so far are left out; recorded again whenever that has doubled.
     """
 
     attempt: Attempt
@@ -173,7 +173,7 @@ class StreamStopped(StreamEvent, frozen=True, kw_only=True):
 class StreamQuarantined(StreamEvent, frozen=True, kw_only=True):
     """The stream's result is not part of the run; ``point`` is where it was left out.
 
-    Journals of before have no ``point``: there it was the point that the stream's result goes to.
+    Older journals have no ``point``: there it was the point that the stream's result goes to.
     """
 
     reason: str

@@ -1,4 +1,4 @@
-"""What is known of a stream's getting on: how events change it."""
+"""How events change what is known of a stream's progress."""
 
 from __future__ import annotations
 

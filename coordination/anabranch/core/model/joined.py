@@ -14,7 +14,7 @@ from rpds import HashTrieMap
 from anabranch.core.ids import Attempt, Seq, StreamId
 
 BEATS_KEPT = 10
-"""Of a stream's heartbeats the times of so many stay, so that none needs to be counted."""
+"""The times of so many heartbeats of a stream are kept."""
 
 
 class JoinedStream(msgspec.Struct, frozen=True):

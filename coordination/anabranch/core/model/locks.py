@@ -9,7 +9,7 @@ The rules, all of them:
 - An *upgrade* (write, for a path that the stream holds for reading) goes before all other asks: it
   waits for conflicting grants and earlier upgrades only. A sole reader is upgraded at once.
 - An ask passes by one that waits for a grant of its own stream: waiting for it would be waiting
-  for oneself.
+  for itself.
 
 All paths are normalised (:mod:`anabranch.core.globs`). Literal ones are found by name; only
 patterns are compared.

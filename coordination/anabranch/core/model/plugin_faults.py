@@ -1,4 +1,4 @@
-"""What plugins of a run did wrong, and what is done instead: told wherever the run is told of."""
+"""What plugins of a run did wrong, and what is done instead: shown wherever the run is."""
 
 from __future__ import annotations
 

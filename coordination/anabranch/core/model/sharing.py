@@ -14,7 +14,7 @@ knows its head, not who wrote it.
 
 **How long.** Versions are kept up to MOST_KEPT_BYTES of memory, and ``versions_kept`` of the plan
 may bound them further. The oldest version still there is ``floor``: it can be read, and changes are
-told from there on. The journal knows every version for as long as the run is kept.
+known from there on. The journal knows every version for as long as the run is kept.
 """
 
 from __future__ import annotations

@@ -147,7 +147,7 @@ class Spent(msgspec.Struct, frozen=True):
 
 
 class Liveness(msgspec.Struct, frozen=True):
-    """What is known of a running stream's getting on; an empty verdict: nothing is wrong.
+    """What is known of a running stream's progress; an empty verdict: nothing is wrong.
 
     ``status`` is what its heartbeat said last; ``status_at`` when, on the run clock; ``info`` is
     what else it said, by name. ``beats_at`` is when the newest were written down.

@@ -163,7 +163,7 @@ def waves(plan: Plan) -> list[list[StreamId]]:
 
 
 def descendants(plan: Plan, stream: StreamId) -> list[StreamId]:
-    """Everything that waits for ``stream``, directly or through others, in plan order."""
+    """Return everything that waits for ``stream``, directly or through others, in plan order."""
     network = _network(plan)
     origin = network.ids.index(stream)
     seen = {origin}
@@ -185,7 +185,7 @@ def never_startable(plan: Plan) -> list[StreamId]:
 
 
 def ended_before(plan: Plan) -> dict[StreamId, int]:
-    """For each stream the streams certain to have ended before it starts.
+    """Return for each stream the streams certain to have ended before it starts.
 
     They are a set of plan positions kept as the bits of an integer: bit 0 is the plan's first
     stream. Two streams may run at the same time unless one of them is in the other's set.
@@ -287,7 +287,7 @@ class _ListSchedule:
         return self._now
 
     def _release(self, node: int) -> None:
-        """Everything the node waits for is there: a stream becomes due, a point is passed."""
+        """Release a node whose needs are met: a stream becomes due, a point is passed."""
         if self._network.is_stream(node):
             heapq.heappush(self._timeline, (self._now + self._delays[node], False, node))
         else:

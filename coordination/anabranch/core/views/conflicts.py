@@ -1,4 +1,4 @@
-"""Conflicts that are open or foreseen, as they are told.
+"""Conflicts that are open or foreseen, as they are shown.
 
 The queries are those that decisions go by; what is shown cannot differ from what is decided.
 """

@@ -1,4 +1,4 @@
-"""What the guardian does and would do, as the console tells it.
+"""What the guardian does and would do, as the console shows it.
 
 The queries are those that decisions go by; what is shown cannot differ from what is decided.
 """

@@ -1,4 +1,4 @@
-"""What of a stream's life is told.
+"""What is shown of a stream's life.
 
 The queries are those that decisions go by; what is shown cannot differ from what is decided.
 """

@@ -1,4 +1,4 @@
-"""Who waits for whom and for what, as it is told.
+"""Who waits for whom and for what, as it is shown.
 
 The queries are those that decisions go by; what is shown cannot differ from what is decided.
 """

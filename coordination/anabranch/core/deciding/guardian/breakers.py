@@ -30,7 +30,7 @@ MOST_OPENINGS = 3
 """After so many in a row, failures of no known class are how the command is: it may fail."""
 
 LEAST_RATE = 0.4
-"""However little is usual, a breaker stays closed while less than this share fails for sure."""
+"""However low the usual rate, a breaker stays closed while less than this share surely fails."""
 
 LEAST_STREAMS = 2
 """One stream that fails alone is the retry strategy's business."""
@@ -68,7 +68,7 @@ def usual_before(breaker: Breaker) -> float:
 
 
 def follow(draft: Draft, event: ev.Event) -> None:
-    """Open or close what an attempt's end decides about."""
+    """Open or close the breakers that an attempt's end decides about."""
     if not isinstance(event, ev.StreamSucceeded | ev.RetryScheduled | ev.StreamFailed):
         return
     for name in breakers_of(draft.state.stream_plan(event.stream)):

@@ -1,7 +1,7 @@
 """Climbing the ladder: soft, then hard, then the plan's fallback; each step says why.
 
-Only events and the clock make it climb. What a stream's end brings on is decided where attempts are
-concluded (:mod:`anabranch.core.deciding.streams.streams`), which asks :func:`after_attempt` here.
+Only events and the clock make it climb. What a failed attempt leads to is decided in
+:mod:`anabranch.core.deciding.streams.streams`, which asks :func:`after_attempt` here.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How long locks are good: one lease a stream, renewed by every call of it, ended in two steps.
 
-When a lease runs out, the news of its holder may already be on their way: the engine may have been
+When a lease runs out, news of its holder may already be on its way: the engine may have been
 busy, or stopped with its machine. So the first look at a lease that has run out only *doubts* it,
 for a second; anything from the holder renews it. It ends at the second look, if that one was asked
 for after the doubt (its cause says so): then all that had arrived before the doubt has been let in
@@ -31,7 +31,7 @@ STALL_TOLERANCE_SECONDS = 1.0
 
 
 def renew(draft: Draft, call: calls.Renew) -> None:
-    """Answer a call that wants nothing but that its lease goes on; :func:`hear` sees to that."""
+    """Answer a call that only wants its lease to go on; :func:`hear` sees to that."""
     draft.answer = Answer("done")
 
 

@@ -127,7 +127,7 @@ def give_back(draft: Draft, stream: Stream) -> None:
 
 
 def expire(draft: Draft, stream: StreamId) -> None:
-    """Take all locks of a stream that was not heard of, and end its waits."""
+    """Take all locks of a stream that was not heard from, and end its waits."""
     reason = f"nothing was heard of {stream or 'the operator'} for the length of its lease"
     give_up_waits(draft, stream, reason)
     held = sorted(grants_of(draft.state.locks, stream), key=lambda g: g.fence)

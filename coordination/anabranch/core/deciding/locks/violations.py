@@ -1,4 +1,4 @@
-"""Writes against the locks: seen by watching, told at once, and kept out of the merge.
+"""Writes against the locks: seen by watching, reported at once, and kept out of the merge.
 
 Locks are agreed on, so a stream can write without one. What it writes on a path that another
 stream holds, or outside what its plan lets it write, is a violation. Its result is then not merged

@@ -3,7 +3,7 @@
 A checkpoint never stops anybody. It begins with an ordinary checkpoint of each stream that is at
 work, the one that recovery restarts from. Once all are there, or will not come, they are merged
 outside the core onto the point's last checkpoint, each against the tree that the point knows of its
-workspace. What comes of it is offered to the streams that opted in; what does not merge is told.
+workspace. What comes of it is offered to the streams that opted in, and conflicts are reported.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from anabranch.core.wording import clauses, conflicting
 RESOLVER_AT_WORK = "the resolver is at work"
 
 NEWS_SECONDS = 10.0
-"""A strategy's reason to wait that changes with the clock alone is recorded no more often."""
+"""A strategy's reason to wait that only changes with the clock is not recorded more often."""
 
 
 def participants(state: State, point: PointId) -> tuple[StreamId, ...]:

@@ -1,4 +1,4 @@
-"""What a stream waits for: one derivation, for everybody who tells it (:mod:`~.waiting.wording`).
+"""What a stream waits for: one derivation, for everybody who shows it (:mod:`~.waiting.wording`).
 
 Rows, details and panes of the console, the guardian's evidence, what a command would lead to,
 ``status``, ``streams`` and ``locks`` all ask here, so they cannot disagree. It is made of what the

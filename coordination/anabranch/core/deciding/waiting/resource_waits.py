@@ -44,7 +44,7 @@ class Shortfall(msgspec.Struct, frozen=True):
     ticket: Seq
 
     def is_met_by(self, back: float) -> bool:
-        """Whether so much is enough; sums of fractions fall short of themselves by a little."""
+        """Whether so much is enough; sums of fractions may fall a little short."""
         return back >= self.amount - _ROUNDING
 
 
