@@ -80,10 +80,10 @@ class Caller:
 
 
 def in_words(error: BaseException) -> str:
-    """Return an exception in one line, whatever its class does when it is told."""
+    """Return an exception in one line, whatever its class does when it is shown."""
     name = type(error).__name__
     try:
-        told = " ".join(str(error).split())
+        message = " ".join(str(error).split())
     except BaseException:
-        return f"{name}, which cannot be told"
-    return f"{name}: {told}"
+        return f"{name}, which cannot be shown"
+    return f"{name}: {message}"

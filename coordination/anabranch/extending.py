@@ -56,7 +56,7 @@ class ReportFormat(Protocol):
 
 
 class Observer(Protocol):
-    """Is told of each event of a run after it has been made durable, in a thread of its own."""
+    """Hears of each event of a run after it has been made durable, in a thread of its own."""
 
     @property
     def name(self) -> str: ...

@@ -88,7 +88,7 @@ class EngineHooks:
 
     @hookspec
     def anabranch_observers(self) -> Iterable[Observer]:
-        """Return the observers this plugin brings; each is told of every event of a run.
+        """Return the observers this plugin brings; each hears of every event of a run.
 
         .. versionadded:: 0.1
         """

@@ -70,7 +70,7 @@ def attempt_of(name: str) -> tuple[StreamId, Attempt] | None:
 
 
 def new_run_id(now: datetime) -> RunId:
-    """Return a run id that can be told over the phone; what it says of the time orders nothing."""
+    """Return a run id that can be read out over the phone; nothing is ordered by the time in it."""
     tail = "".join(_RUN_ALPHABET[byte % len(_RUN_ALPHABET)] for byte in os.urandom(3))
     return RunId(f"{now:%Y%m%d-%H%M%S}-{tail}")
 
@@ -86,7 +86,7 @@ class ProjectFolder(msgspec.Struct, frozen=True):
 
     @property
     def store(self) -> Path:
-        """The internal bare repository, for a project that is no repository itself."""
+        """The internal bare repository, for a project that is not a repository itself."""
         return self.path / "store.git"
 
     @property
@@ -199,7 +199,7 @@ class RunFolder(msgspec.Struct, frozen=True):
 
     @property
     def result(self) -> Path:
-        """The merged result, for a project that is no repository."""
+        """The merged result, for a project that is not a repository."""
         return self.path / "result"
 
     @property
@@ -214,7 +214,7 @@ class RunFolder(msgspec.Struct, frozen=True):
         return self.logs / f"{self.attempt_name(stream, attempt)}.log"
 
     def verify_log(self, point: PointId) -> Path:
-        """Return the log of a point's verify command; it can be no stream's."""
+        """Return the log of a point's verify command; it is never a stream's."""
         return self.logs / f"@verify.{self._written(point)}.log"
 
     def resolver_log(self, point: PointId | None) -> Path:

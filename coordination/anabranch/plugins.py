@@ -252,7 +252,7 @@ def _fault_of_host(point: EntryPoint) -> str | None:
 
 
 def _fault_of_hooks(manager: pluggy.PluginManager, hooks: type, plugin: Any) -> str | None:
-    """Return which hook of a plugin is none of this version's."""
+    """Return which hook of a plugin is not one of this version's."""
     wanted = getattr(plugin, "HOOKS_VERSION", HOOKS_VERSION)
     if isinstance(wanted, int) and wanted > HOOKS_VERSION:
         return f"it was written for hooks version {wanted}, and this Anabranch has {HOOKS_VERSION}"
@@ -262,7 +262,7 @@ def _fault_of_hooks(manager: pluggy.PluginManager, hooks: type, plugin: Any) -> 
             continue
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"hooks: {', '.join(known)}"
-        return f"it implements {name!r}, which is no hook of this version; {hint}"
+        return f"it implements {name!r}, which is not a hook of this version; {hint}"
     return None
 
 
@@ -308,7 +308,7 @@ def _taken(caller: Callable[[], Any], source: str, name: str) -> list[Brought]:
         raise ValueError(f"it brings more than {MOST_BROUGHT} of a kind")
     unfit = [one.name for one in found if not _NAME.fullmatch(one.name)]
     if unfit:
-        raise ValueError(f"{unfit[0][:40]!r} is no name: letters, digits, '-', '_' and '.'")
+        raise ValueError(f"{unfit[0][:40]!r} is not a name: letters, digits, '-', '_' and '.'")
     return found
 
 

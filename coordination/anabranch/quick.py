@@ -302,7 +302,7 @@ def allocate_stream_directory(stream_id: str) -> Path:
 def register_stream(config: Mapping[str, Any]) -> Reply:
     """Let a stream that was started outside join the run; this process then may act as it.
 
-    Streams of the plan are registered already: for its own one, a stream is just told so.
+    Streams of the plan are registered already: for its own one, a stream is just confirmed.
 
     Args:
         config: ``id`` (or ``stream_id``), and if it has any ``capabilities`` and ``depends_on``
@@ -341,12 +341,12 @@ def send_heartbeat(stream_id: str, status_info: str | Mapping[str, Any] | None =
     ``status_info`` is what it does, or an object with ``status`` and ``progress`` (0..1); what else
     is in the object is kept beside them, and shown by ``anabranch streams --json``.
     """
-    told: Mapping[str, Any] = (
+    status: Mapping[str, Any] = (
         status_info if isinstance(status_info, Mapping) else {"status": status_info}
     )
-    more = {str(key): value for key, value in told.items() if key not in ("status", "progress")}
+    more = {str(key): value for key, value in status.items() if key not in ("status", "progress")}
     with client(stream_id) as engine:
-        return engine.heartbeat(told.get("status"), told.get("progress"), more or None).expect()
+        return engine.heartbeat(status.get("status"), status.get("progress"), more or None).expect()
 
 
 def request_resources(

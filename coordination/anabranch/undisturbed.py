@@ -2,8 +2,8 @@
 
 A plugin is imported into the process that runs the command. What it prints would be taken for the
 command's own output, and where it goes, what it masks or sets, for the user's own wish. So all of
-that is put back, and told. It cannot end the process either: then a run would seem to have been a
-success that never began.
+that is put back, and reported. It cannot end the process either: then a run would seem to have
+been a success that never began.
 """
 
 from __future__ import annotations
@@ -86,17 +86,17 @@ class EndedPython(BaseException):
 
 
 @contextmanager
-def undisturbed(told: list[str]) -> Iterator[None]:
-    """Let the body change nothing of this process; ``told`` gets what it did, in words.
+def undisturbed(did: list[str]) -> Iterator[None]:
+    """Let the body change nothing of this process; ``did`` gets what it did, in words.
 
     Signal masks belong to threads: see :func:`with_the_same_mask`.
     """
-    with _kept_from_ending(), _captured(told):
+    with _kept_from_ending(), _captured(did):
         before = [(aspect, aspect.read()) for aspect in ASPECTS]
         try:
             yield
         finally:
-            told += [
+            did += [
                 f"it changed {aspect.name}, which was put back"
                 for aspect, was in before
                 if _was_put_back(aspect, was)
@@ -112,7 +112,7 @@ def _was_put_back(aspect: Aspect, was: Any) -> bool:
     return False
 
 
-def with_the_same_mask(call: Callable[[], Any], told: list[str]) -> Any:
+def with_the_same_mask(call: Callable[[], Any], did: list[str]) -> Any:
     """Make a call in this thread; the signals that it masks are let through again."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
@@ -120,14 +120,14 @@ def with_the_same_mask(call: Callable[[], Any], told: list[str]) -> Any:
     finally:
         if signal.pthread_sigmask(signal.SIG_BLOCK, ()) != before:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            told.append("it changed the signal mask, which was put back")
+            did.append("it changed the signal mask, which was put back")
 
 
 class Misbehaved(Exception):
-    """A plugin raised what is no error but an end: of Python, or by Ctrl-C; the text says what."""
+    """A plugin raised not an error but an end: of Python, or by Ctrl-C; the text says which."""
 
 
-def asked_undisturbed(seconds: float, call: Callable[[], T], told: list[str]) -> T:
+def asked_undisturbed(seconds: float, call: Callable[[], T], did: list[str]) -> T:
     """Ask a plugin something for a limited time, in a command that does nothing else meanwhile.
 
     Raises what the call raises, Misbehaved for what would end the command, and TimeoutError.
@@ -135,14 +135,14 @@ def asked_undisturbed(seconds: float, call: Callable[[], T], told: list[str]) ->
 
     def safely() -> T:
         try:
-            answer: T = with_the_same_mask(call, told)
+            answer: T = with_the_same_mask(call, did)
         except Exception:
             raise
         except BaseException as error:
             raise Misbehaved(in_words(error)) from None
         return answer
 
-    with undisturbed(told):
+    with undisturbed(did):
         return within(seconds, safely)
 
 
@@ -169,7 +169,7 @@ class _Said(io.BytesIO):
 
 
 @contextmanager
-def _captured(told: list[str]) -> Iterator[None]:
+def _captured(did: list[str]) -> Iterator[None]:
     """Keep what the body writes to the two outputs out of them, however it writes it."""
     said, raw = _Said(), b""
     text = io.TextIOWrapper(said, "utf-8", errors="replace", write_through=True)
@@ -182,7 +182,7 @@ def _captured(told: list[str]) -> Iterator[None]:
             raw = os.pread(file.fileno(), LONGEST_PRINT, 0)
     printed = (raw + said.getvalue())[:LONGEST_PRINT]
     if printed:
-        told.append(f"it printed {printed.decode('utf-8', 'replace').strip()!r}")
+        did.append(f"it printed {printed.decode('utf-8', 'replace').strip()!r}")
 
 
 def _beside(stack: contextlib.ExitStack) -> IO[bytes] | None:

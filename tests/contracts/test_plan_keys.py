@@ -1,7 +1,7 @@
 """Every key of a plan acts, or ``check`` says that it does not.
 
 The keys are those of the model itself. Each of them is either in :data:`EFFECTS`, with a test that
-shows what it does, or in :data:`anabranch.config.support.NOT_YET`. A key that is added to the model
+shows what it does, or in :data:`anabranch.config.not_yet.NOT_YET`. A key that is added to the model
 and to neither fails here.
 """
 
@@ -20,8 +20,8 @@ from pydantic import BaseModel
 
 from anabranch.config import LoadedPlan, PlanErrors, parse_plan
 from anabranch.config.model import PlanFile
+from anabranch.config.not_yet import NOT_YET, NotYet
 from anabranch.config.problems import WarningCode
-from anabranch.config.support import NOT_YET, NotYet
 
 ROOT = Path(__file__).parents[2]
 CORE, ENGINE, E2E = "tests/core/test_", "tests/engine/test_", "tests/e2e/test_"

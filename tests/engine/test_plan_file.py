@@ -33,8 +33,8 @@ from anabranch.config import (
     plan_schema,
 )
 from anabranch.config.advice import may_overlap
+from anabranch.config.not_yet import NOT_YET
 from anabranch.config.positions import key_positions
-from anabranch.config.support import NOT_YET
 from anabranch.config.values import duration_seconds
 from anabranch.core.plans.plan import Dependency, Plan, StreamPlan, Work
 

@@ -228,7 +228,7 @@ WRONG_BALANCERS = {
 }
 
 WRONG_RECOVERIES = {
-    "no decision about a failure": Recovery(lambda view: True),
+    "not a decision about a failure": Recovery(lambda view: True),
     "retries are used up": Recovery(lambda view: Retry(1.0, "again")),
     "the delay is -1.0 s": Recovery(
         lambda view: Retry(-1.0, "again") if view.retries < view.max_retries else GiveUp("enough")
@@ -267,13 +267,13 @@ class Classifier:
 
 
 WRONG_REMEDIES = {
-    "which is no remedy": RemedyOf(lambda view: "restart it"),
+    "which is not a remedy": RemedyOf(lambda view: "restart it"),
     "it asks nothing": RemedyOf(lambda view: Ask(" ", 3.0)),
     "it waits for 0.0 s": RemedyOf(lambda view: Ask("are you there?", 0.0)),
     "the reason is empty": RemedyOf(lambda view: Drop("")),
 }
 WRONG_CLASSIFIERS = {
-    "which is no class of failures": Classifier(lambda view: "network"),
+    "which is not a class of failures": Classifier(lambda view: "network"),
     "its class has no name": Classifier(lambda view: FailureClass("")),
     "the name is 500 characters long": Classifier(lambda view: FailureClass("n" * 500)),
     "is in nothing that it was shown": Classifier(

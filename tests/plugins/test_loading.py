@@ -77,7 +77,7 @@ BROKEN = [
     pytest.param("1 / 0", "ZeroDivisionError", id="raises"),
     pytest.param(
         HEAD + "@hookimpl\ndef anabranch_flavours():\n    return []",
-        "'anabranch_flavours', which is no hook of this version",
+        "'anabranch_flavours', which is not a hook of this version",
         id="unknown hook",
     ),
     pytest.param(
@@ -121,7 +121,7 @@ BROKEN = [
         HEAD
         + "class B:\n    name = '\\x1b[2J' + 'b'\n"
         + "@hookimpl\ndef anabranch_load_balancers():\n    return [B()]",
-        "is no name",
+        "is not a name",
         id="strategy with a name that acts on a terminal",
     ),
     pytest.param(

@@ -60,7 +60,7 @@ SOMETIMES = (
     "a workspace was prepared again after a crash",
     "an attempt went on from a checkpoint",
     "a stream was asked in its plan's way",
-    "a failure was told by its log",
+    "a failure was classified by its log",
     "an answer came twice",
     "an approval was refused by git",
     "an offer found no quiet moment",

@@ -19,7 +19,7 @@ from anabranch.plugin_store.listing import Listed, Listing, list_plugins, shared
 from anabranch.plugin_store.places import Places
 from anabranch.plugin_store.probing import Probed
 from anabranch.plugin_store.scaffolding import KINDS, write_plugin
-from anabranch.plugin_store.store import Proposal, suggestion, told_fault
+from anabranch.plugin_store.store import Proposal, fault_in_words, suggestion
 from anabranch.plugin_store.tools import Index
 from anabranch.safe_mode import is_safe_mode
 from anabranch_console.cli.main import here
@@ -223,7 +223,7 @@ def _tell_check(found: Probed) -> None:
         for name in ids:
             click.echo(f"{kind:<12} {shown(name)}")
     for fault in found.faults:
-        for line in told_fault(fault).splitlines():
+        for line in fault_in_words(fault).splitlines():
             click.echo(escape_for_terminal(line))
     if not found.faults:
         noun = "strategy conforms" if found.checked == 1 else "strategies conform"

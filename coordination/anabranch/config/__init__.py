@@ -13,7 +13,7 @@ from anabranch.config.loading import (
 )
 from anabranch.config.model import plan_schema
 from anabranch.config.problems import PlanError, PlanWarning
-from anabranch.config.support import StrategyNames
+from anabranch.config.strategy_names import StrategyNames
 from anabranch.config.writing import SCHEMA_FILE, initial_plan
 
 __all__ = [

@@ -19,7 +19,7 @@ _REPEATS_A_REPETITION = re.compile(r"[+*}][^()|]{0,20}\)(?:[+*]|\{\d)")
 
 
 def plan_warnings(plan: Plan, file: PlanFile) -> list[PlanWarning]:
-    """Everything that is doubtful about a valid plan, wherever it runs."""
+    """Return everything that is doubtful about a valid plan, wherever it runs."""
     return [
         *_empty_points(plan),
         *_unknown_capabilities(plan),
@@ -42,7 +42,7 @@ def _nested_repetitions(plan: Plan) -> Iterator[PlanWarning]:
 
 
 def may_overlap(one: str, other: str) -> bool:
-    """Whether two globs could match one path; in doubt they could.
+    """Return whether two globs could match one path; in doubt they could.
 
     A pattern without wildcards may name a folder and then stands for all that is in it.
     """
@@ -57,7 +57,7 @@ def _segments(pattern: str) -> list[str]:
 
 
 def _agree(left: list[str], right: list[str]) -> bool:
-    """Whether two paths agree segment by segment until one ends or may be anything."""
+    """Return whether two paths agree by segments until one ends or may be anything."""
     for one, other in zip_longest(left, right):
         if one is None or other is None or "**" in (one, other):
             return True
@@ -164,13 +164,13 @@ _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "env", "eval"})
 
 
 def _not_expanded(plan: Plan) -> Iterator[PlanWarning]:
-    """Only a shell expands variables; what looks like one elsewhere stays as it is written."""
+    """Warn of what looks like a variable where no shell expands it: it stays as it is written."""
     for stream in plan.streams:
         for path, text in _literals(stream):
             if found := _VARIABLE.search(text):
                 key = key_text(("streams", stream.id, *path))
-                told = f"`{printable(found[0])}` in `{key}` stays as it is: only a shell expands it"
-                yield PlanWarning("not-expanded", told, stream.id, ("streams", stream.id, *path))
+                text = f"`{printable(found[0])}` in `{key}` stays as it is: only a shell expands it"
+                yield PlanWarning("not-expanded", text, stream.id, ("streams", stream.id, *path))
 
 
 def _literals(stream: StreamPlan) -> Iterator[tuple[KeyPath, str]]:

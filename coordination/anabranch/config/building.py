@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from anabranch.config.model import AskTable, PlanFile, PointTable, StreamTable
-from anabranch.config.support import StrategyNames
+from anabranch.config.strategy_names import StrategyNames
 from anabranch.config.values import signal_number
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plans.plan import (
@@ -171,7 +171,7 @@ def _dependencies(table: StreamTable) -> tuple[Dependency, ...]:
 
 
 def _estimate(seconds: float | None) -> float:
-    """History is a guess from elsewhere: what is no length of time does not count."""
+    """Return how long history says a stream takes; what is not a length of time does not count."""
     is_usable = seconds is not None and math.isfinite(seconds) and seconds >= 0
     return float(seconds) if seconds is not None and is_usable else 1.0
 

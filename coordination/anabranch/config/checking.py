@@ -116,9 +116,9 @@ def _wave_lines(plan: Plan) -> Iterator[str]:
 
 
 def _point_lines(loaded: LoadedPlan) -> Iterator[str]:
-    for told in (_point(loaded, point) for point in loaded.plan.points):
-        options = ", ".join(f"{name} = {printable(repr(v))}" for name, v in told["options"].items())
-        yield f"  {told['point']}  {printable(told['type'])}{f'  ({options})' if options else ''}"
+    for row in (_point(loaded, point) for point in loaded.plan.points):
+        options = ", ".join(f"{name} = {printable(repr(v))}" for name, v in row["options"].items())
+        yield f"  {row['point']}  {printable(row['type'])}{f'  ({options})' if options else ''}"
 
 
 def _slack_lines(plan: Plan) -> Iterator[str]:

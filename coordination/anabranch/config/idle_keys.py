@@ -10,7 +10,7 @@ from anabranch.core.plans.plan import Plan
 
 
 def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[PlanWarning]:
-    """Everything the user wrote that other keys leave without effect.
+    """Return everything the user wrote that other keys leave without effect.
 
     ``machine`` is how much there is of what; nothing if that is not known.
     """

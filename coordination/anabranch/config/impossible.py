@@ -42,7 +42,7 @@ _OWN = frozenset({"ab-stream", "anabranch-mcp"})
 def cannot_be_here(
     plan: Plan, machine: Mapping[str, float], folder: Path | None
 ) -> list[PlanWarning]:
-    """Everything that this plan cannot have on a ``machine`` with so much of each.
+    """Return everything that this plan cannot have on a ``machine`` with so much of each.
 
     ``folder`` is where the run would be started; without it nothing is looked for on the disk.
     """
@@ -89,13 +89,13 @@ def _too_long(plan: Plan) -> Iterator[PlanWarning]:
         for key, text in given:
             size = len(text.encode("utf-8", "surrogateescape"))
             if size > _LONGEST_ARGUMENT_BYTES:
-                told = (
+                text = (
                     f"`{stream.id}` can never start: `{key_text(key)}` takes {size} bytes in one "
                     f"piece, and no program can be given more than {_LONGEST_ARGUMENT_BYTES}"
                 )
                 hint = "write it to a file of the project, and let the command read that"
                 path = ("streams", stream.id, *key)
-                yield PlanWarning("impossible-command", told, stream.id, path, hint)
+                yield PlanWarning("impossible-command", text, stream.id, path, hint)
 
 
 def _bad_env_files(plan: Plan, folder: Path) -> Iterator[PlanWarning]:
@@ -119,10 +119,10 @@ def _missing_programs(plan: Plan) -> Iterator[PlanWarning]:
     for path, stream, text in _commands(plan):
         program = _program_of(text)
         if program and where(program) is None:
-            told = f"there is no program `{program}` on this machine's PATH (`{key_text(path)}`)"
+            problem = f"there is no program `{program}` on this machine's PATH (`{key_text(path)}`)"
             is_check = path[-1] == "verify"
             code: WarningCode = "missing-verify" if is_check else "missing-program"
-            yield PlanWarning(code, told, stream, path, "install it, or name another one")
+            yield PlanWarning(code, problem, stream, path, "install it, or name another one")
 
 
 def _commands(plan: Plan) -> Iterator[tuple[KeyPath, str | None, str]]:

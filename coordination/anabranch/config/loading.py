@@ -20,6 +20,7 @@ from anabranch.config.advice import plan_warnings
 from anabranch.config.building import PlanContext, build_plan
 from anabranch.config.idle_keys import idle_keys
 from anabranch.config.impossible import cannot_be_here
+from anabranch.config.not_yet import not_yet, refusals
 from anabranch.config.options import option_problems
 from anabranch.config.positions import Position, key_positions, locate
 from anabranch.config.problems import (
@@ -32,7 +33,7 @@ from anabranch.config.problems import (
     printable,
 )
 from anabranch.config.references import reference_problems
-from anabranch.config.support import StrategyNames, not_yet, refusals, strategy_problems
+from anabranch.config.strategy_names import StrategyNames, strategy_problems
 from anabranch.config.wording import model_problems
 from anabranch.core.ids import RESERVED_STREAMS
 from anabranch.core.plans.plan import Plan, Work
@@ -57,7 +58,7 @@ class LoadedPlan:
 
     @property
     def impossible(self) -> tuple[PlanWarning, ...]:
-        """Those of the warnings for which no run may start."""
+        """Return those of the warnings for which no run may start."""
         return tuple(warning for warning in self.warnings if warning.code in IMPOSSIBLE)
 
 

@@ -61,7 +61,7 @@ def option_schemas(types: OptionsTypes) -> tuple[list[dict[str, Any]], dict[str,
     for name, taken in sorted(types.items()):
         try:
             found, defs = within(LIMIT_SECONDS, partial(_schema, name, taken))
-        except Exception:  # a type that cannot be told in JSON: its options stay free
+        except Exception:  # a type that JSON cannot express: its options stay free
             continue
         shared |= {f"options:{name}:{key}": _with_reduce(value) for key, value in defs.items()}
         cases.append(

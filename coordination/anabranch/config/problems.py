@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from anabranch.hostile_text import utf8_text
 
@@ -134,3 +134,17 @@ def suggest(word: str, names: Iterable[str], kind: str) -> str:
         return f"there are no {kind}"
     shown = ", ".join(printable(name) for name in known[:12])
     return f"{kind}: {shown}{', …' if len(known) > 12 else ''}"
+
+
+def found_at(document: dict[str, Any], key: tuple[str, ...]) -> Iterator[tuple[KeyPath, object]]:
+    """Yield the place and value of all that a document has under a key; ``*`` is any name."""
+    found: list[tuple[KeyPath, object]] = [((), document)]
+    for part in key:
+        found = [
+            ((*path, name), table[name])
+            for path, table in found
+            if isinstance(table, dict)
+            for name in (table if part == "*" else (part,))
+            if name in table
+        ]
+    yield from found

@@ -19,7 +19,7 @@ _BUILT_IN_TYPES = ("barrier", "progressive", "checkpoint")
 
 
 def reference_problems(document: dict[str, Any]) -> list[Problem]:
-    """Everything that is wrong with the names in ``document``."""
+    """Return everything that is wrong with the names in ``document``."""
     streams = _table(document.get("streams"))
     points = _table(document.get("convergence"))
     return [

@@ -127,14 +127,14 @@ def _not_empty(value: str) -> str:
 def sound_environment(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not name or "=" in name or "\0" in name:
-            raise fault(f"{name[:40]!r} is no name for an environment variable")
+            raise fault(f"{name[:40]!r} is not a name for an environment variable")
     return value
 
 
 def _known_signal(value: str) -> str:
     """Return a signal by its name, with or without SIG."""
     if signal_number(value) is None:
-        raise fault("is no signal that can be sent to ask", 'for example "USR1" or "HUP"')
+        raise fault("is not a signal that can be sent to ask", 'for example "USR1" or "HUP"')
     return value
 
 

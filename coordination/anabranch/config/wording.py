@@ -37,7 +37,7 @@ _MISSING: dict[KeyPath, tuple[str, str]] = {
 
 
 def model_problems(document: dict[str, Any]) -> tuple[PlanFile | None, list[Problem]]:
-    """Read ``document`` through the model: the typed plan, or everything that is wrong."""
+    """Read ``document`` through the model; return the typed plan, or everything that is wrong."""
     try:
         return PlanFile.model_validate(document), []
     except ValidationError as error:
@@ -74,8 +74,8 @@ def _where_to(name: str, known: list[str]) -> str:
     homes = [path for path in _tables_of(PlanFile, ()) if name in allowed_keys(path)]
     if not homes:
         return suggest(name, known, "keys here")
-    told = [f"under `[{key_text(path)}]`" if path else "at the top" for path in homes[:3]]
-    belongs = f"`{printable(name)}` belongs {' or '.join(told)}"
+    places = [f"under `[{key_text(path)}]`" if path else "at the top" for path in homes[:3]]
+    belongs = f"`{printable(name)}` belongs {' or '.join(places)}"
     return f"{suggest(name, known, '')} {belongs}" if nearest(name, known) else belongs
 
 

@@ -103,18 +103,18 @@ def _check_stall(plan: Plan, stream: StreamPlan) -> None:
 
 def _check_conflict(plan: Plan, fault: Fault) -> None:
     one, other = fault.streams
-    told = f"--conflict {one},{other}"
+    option = f"--conflict {one},{other}"
     if one == other:
-        raise UsageError(f"{told}: a stream does not conflict with itself", "name two streams")
+        raise UsageError(f"{option}: a stream does not conflict with itself", "name two streams")
     for late, early in ((one, other), (other, one)):
         if early in _built_on(plan, late):
             raise UsageError(
-                f"{told}: {late} is built on {early}, so they cannot conflict",
+                f"{option}: {late} is built on {early}, so they cannot conflict",
                 "name two streams of which neither depends on the other",
             )
     if any(plan_of.workspace == "shared" for plan_of in plan.streams if plan_of.id in (one, other)):
         raise UsageError(
-            f"{told}: they share one workspace, so they cannot conflict",
+            f"{option}: they share one workspace, so they cannot conflict",
             'use workspace = "isolated"',
         )
 

@@ -51,7 +51,7 @@ def finding_of(
 ) -> Finding:
     """Return what the run's events say about one fault.
 
-    ``struck`` are the streams that any fault names: what happens to them is no clock jump's doing.
+    ``struck`` are the streams that any fault names: no clock jump did what happens to them.
     """
     fault = injection.fault
     if injection.at is None:
@@ -144,7 +144,7 @@ def _conflict_words(event: ev.Event) -> str:
 
 
 def _of_full_disk(injection: Injection, after: Sequence[ev.Recorded], state: State) -> Finding:
-    """A full disk is told, waited out, and gone on after."""
+    """A full disk is reported, waited out, and gone on after."""
     delays = [r for r in after if isinstance(r.event, ev.StreamDelayed)]
     own = [r for r in after if getattr(r.event, "stream", None) == injection.stream]
     did = [injection.trouble] if injection.trouble else []
@@ -183,8 +183,8 @@ def _of_patience(
     ]
     did = tuple(act for r in touched for act in _act(r.event))
     if all(getattr(r.event, "remedy", "") == SOFT for r in touched):
-        told = "nobody was ended for it" if is_jump else "it was waited for"
-        return Finding(injection.fault.words, "left_alone", told, did=did)
+        outcome = "nobody was ended for it" if is_jump else "it was waited for"
+        return Finding(injection.fault.words, "left_alone", outcome, did=did)
     return Finding(
         injection.fault.words,
         "harmed",

@@ -36,8 +36,8 @@ _LEFT_OUT = shutil.ignore_patterns(
 def build_wheel(folder: Path, staging: Path, index: Index, tool: Tool | None) -> tuple[Path, str]:
     """Build a folder's wheel; return it, and by what it was built.
 
-    Raises UsageError if the folder is no project or its build fails, WorldError if its backend is
-    missing and cannot be fetched.
+    Raises UsageError if the folder is not a project or its build fails, WorldError if its backend
+    is missing and cannot be fetched.
     """
     project = _project(folder)
     source, out = staging / "source", staging / "built"

@@ -1,4 +1,4 @@
-"""Every plugin there is, built-in, of the host, or installed, told without loading any."""
+"""Every plugin there is, built-in, of the host, or installed, listed without loading any."""
 
 from __future__ import annotations
 
@@ -81,28 +81,30 @@ def list_plugins(places: Places) -> Listing:
     there = {**host.versions, **{p.name: p.version for p in current.packages}}
     for plugin in current.plugins:
         unique[plugin.name] = _of_store(plugin, current, places, choices, there)
-    told = map(_in_safe_mode, unique.values()) if is_safe_mode() else unique.values()
-    ordered = sorted(told, key=lambda p: (p.origin != "built-in", p.name))
+    shown = map(_in_safe_mode, unique.values()) if is_safe_mode() else unique.values()
+    ordered = sorted(shown, key=lambda p: (p.origin != "built-in", p.name))
     return Listing(current.number, tuple(ordered), tuple(faults), _elsewhere(places))
 
 
 def shared_names(name: str, listing: Listing) -> list[str]:
-    """Say which names of a plugin somebody else's plugin has too, and how each is told apart."""
+    """Say which names of a plugin somebody else's plugin has too, and how to tell them apart."""
     own = next((p for p in listing.plugins if p.name == name), None)
-    told: list[str] = []
+    clashes: list[str] = []
     for other in listing.plugins:
         if own is None or other is own:
             continue
         points = sorted(set(own.plugins) & set(other.plugins))
-        told += [f"the plugin {p!r} is also one of {other.name}; it is {name}:{p}" for p in points]
+        clashes += [
+            f"the plugin {p!r} is also one of {other.name}; it is {name}:{p}" for p in points
+        ]
         for kind, ids in own.strategies.items():
             theirs = {i.rpartition(":")[2] for i in other.strategies.get(kind, ())}
             both = sorted(theirs & {i.rpartition(":")[2] for i in ids})
-            told += [
+            clashes += [
                 f"{kind} {n!r} is also brought by {other.name}; in a plan write {name}:{n}"
                 for n in both
             ]
-    return told
+    return clashes
 
 
 def known_names(places: Places) -> list[str]:
@@ -197,7 +199,7 @@ def _state(points: tuple[str, ...], disabled: tuple[str, ...], faults: object) -
 
 
 def _in_safe_mode(listed: Listed) -> Listed:
-    """Return what is told of a plugin by a process that does without those of others."""
+    """Return a plugin as listed by a process that does without those of others."""
     is_left_out = listed.origin != "built-in" and listed.state in ("ok", "partly")
     return replace(listed, state="not loaded") if is_left_out else listed
 

@@ -28,10 +28,10 @@ from anabranch.undisturbed import EndedPython, undisturbed, with_the_same_mask
 _DIE_WITH_PARENT = 1
 
 
-def main(told: str, said: str) -> None:
-    """Do what the file ``told`` asks for, and say in the file ``said`` what was found."""
+def main(request: str, said: str) -> None:
+    """Do what the file ``request`` asks for, and say in the file ``said`` what was found."""
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    assignment = msgspec.json.decode(Path(told).read_bytes(), type=Assignment)
+    assignment = msgspec.json.decode(Path(request).read_bytes(), type=Assignment)
     with open(said, "ab", buffering=0) as file:
         add_folders(assignment.folders)
         for line in findings(assignment):

@@ -1,7 +1,7 @@
 """Trying out a plugin in a process of its own, before anything here depends on it.
 
 Whatever its import does (exit, hang, print, crash the interpreter) ends there. What it says is read
-from a file, line by line, so that even a process that never answers has told how far it came.
+from a file, line by line, so that even a process that never answers has said how far it came.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def probe(
         staging.mkdir(parents=True, exist_ok=True)
         said, talk = staging / "probe.jsonl", staging / "probe.log"
         said.write_bytes(b"")
-        told = staging / "probe.json"
-        told.write_bytes(msgspec.json.encode(assignment))
+        request = staging / "probe.json"
+        request.write_bytes(msgspec.json.encode(assignment))
     command = [
         sys.executable,
         "-X",
@@ -105,7 +105,7 @@ def probe(
         "-P",
         "-m",
         "anabranch.plugin_store.probe",
-        str(told),
+        str(request),
         str(said),
     ]
     seed = {} if hash_seed is None else {"PYTHONHASHSEED": str(hash_seed)}

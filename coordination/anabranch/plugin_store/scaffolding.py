@@ -59,7 +59,7 @@ def write_plugin(name: str, kind: str, parent: Path) -> Path:
 
 
 def _words(name: str, kind: str) -> dict[str, str]:
-    """Return what the templates say of this plugin. Raises UsageError if the name is none."""
+    """Return what the templates say of this plugin. Raises UsageError if the name cannot be one."""
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name) or len(name) > LONGEST_NAME:
         hint = f"lower-case letters, digits and single dashes, at most {LONGEST_NAME}: my-quorum"
         raise UsageError(f"{name!r} cannot be the name of a plugin", hint)

@@ -1,7 +1,7 @@
 """What can be done about plugins: install, remove, enable, disable, roll back, check.
 
 Nothing here loads a plugin into this process, so all of it works while plugins are broken. It has
-no user interface: who calls it is told of progress, and is asked before code of others comes in.
+no user interface: its caller hears of progress, and is asked before code of others comes in.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class PluginStore:
     # --- on and off ------------------------------------------------------------------------------
 
     def disable(self, name: str, *, progress: Progress = _silent) -> bool:
-        """Let a distribution, or one plugin of it, not be loaded; return whether it was before.
+        """Keep a distribution, or one plugin of it, from being loaded; return whether it was so.
 
         Raises UsageError if nothing here has this name.
         """
@@ -251,9 +251,9 @@ class PluginStore:
         folders = (*(str(staged.folder) for staged in filled.all), *others)
         found = probe(self._trial_of(facts.name, folders), folder / "probe")
         if found.faults:
-            told = "\n  ".join(told_fault(fault) for fault in found.faults)
+            faults = "\n  ".join(fault_in_words(fault) for fault in found.faults)
             head = f"{facts.name} {facts.version} failed its trial"
-            raise PluginRefused(f"{head}:\n  {told}", NOTHING_CHANGED)
+            raise PluginRefused(f"{head}:\n  {faults}", NOTHING_CHANGED)
         return found
 
     def _keep(self, staged: Staged) -> Package:
@@ -328,7 +328,7 @@ class PluginStore:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def told_fault(fault: Fault) -> str:
+def fault_in_words(fault: Fault) -> str:
     """Return a fault in words, its example on a line of its own."""
     example = f"\n    asked: {fault.example}" if fault.example else ""
     return f"{fault.about}: {fault.message}{example}"

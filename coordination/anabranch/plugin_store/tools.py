@@ -90,8 +90,8 @@ class Uv:
         self._path = path
 
     def resolve(self, specs: Sequence[str], constraints: Path, index: Index) -> list[Pin]:
-        told = _ask([*self._install(index), "--dry-run", "-c", str(constraints), "--", *specs])
-        found = re.findall(r"^ \+ (\S+?)==(\S+)", told, re.MULTILINE)
+        output = _ask([*self._install(index), "--dry-run", "-c", str(constraints), "--", *specs])
+        found = re.findall(r"^ \+ (\S+?)==(\S+)", output, re.MULTILINE)
         return [Pin(canonical(name), version) for name, version in found]
 
     def fetch(self, pin: Pin, folder: Path, index: Index) -> Path:
@@ -127,8 +127,8 @@ class Pip:
         words = ["install", "--dry-run", "--report", str(report), "-c", str(constraints)]
         _ask([*_PIP, *words, *_PIP_TALK, *index.options(), "--", *specs])
         with machine_errors():
-            told = msgspec.json.decode(report.read_bytes())
-        found = [item["metadata"] for item in told["install"]]
+            answer = msgspec.json.decode(report.read_bytes())
+        found = [item["metadata"] for item in answer["install"]]
         return [Pin(canonical(facts["name"]), facts["version"]) for facts in found]
 
     def fetch(self, pin: Pin, folder: Path, index: Index) -> Path:
@@ -170,9 +170,9 @@ def _ask(command: list[str]) -> str:
     return done.stdout
 
 
-def _refusal(told: str) -> PluginRefused:
+def _refusal(output: str) -> PluginRefused:
     """Return what a resolver says in a few lines, without the advice that is meant for others."""
-    lines = [escape_for_terminal(line).strip() for line in told.splitlines()]
+    lines = [escape_for_terminal(line).strip() for line in output.splitlines()]
     causes = _between(lines, "The conflict is caused by:", "To fix this")
     if not causes:
         wrong = [n for n, line in enumerate(lines) if line.startswith(("ERROR", "error", "×"))]

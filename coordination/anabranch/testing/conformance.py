@@ -92,7 +92,7 @@ def find_faults(
     remembers = _remembers(ask, draw, seed)  # asked first, while there is little to remember
     found = search(draw, fault_of, examples=examples, seed=seed, with_hypothesis=with_hypothesis)
     if found:
-        return [Fault(name, found.fault, told(found.case))]
+        return [Fault(name, found.fault, in_words(found.case))]
     return [Fault(name, *fault) for fault in (remembers, _is_slow(ask, draw, seed)) if fault]
 
 
@@ -124,7 +124,7 @@ def decisions_digest(strategy: object, seed: int = 0) -> str:
     return digest.hexdigest()
 
 
-def told(case: Case) -> str:
+def in_words(case: Case) -> str:
     """Return a case as the arguments that an author can paste into a test."""
     return ", ".join(map(repr, case))
 
@@ -190,7 +190,7 @@ def _remembers(
 ) -> tuple[str, str] | None:
     """Ask many views in one order, then in another: who keeps no state answers the same.
 
-    What else is wrong with an answer is told by the search.
+    What else is wrong with an answer is found by the search.
     """
     cases = [draw(SeededSource(("again", seed, n), 6)) for n in range(_ASKED_AGAIN)]
     try:
@@ -198,7 +198,7 @@ def _remembers(
         for case, answer in reversed(list(zip(cases, first, strict=True))):
             then = repr(ask(*case))
             if then != answer:
-                return f"it remembers: {answer} at first, {then} later", told(case)
+                return f"it remembers: {answer} at first, {then} later", in_words(case)
     except (Exception, SystemExit, Overdue):
         return None
     return None
@@ -227,5 +227,5 @@ def _seconds(ask: Callable[..., Any], case: Case) -> float:
 
 
 def _outline(case: Case) -> str:
-    text = told(case)
+    text = in_words(case)
     return text if len(text) < 300 else f"{text[:300]}… ({len(text)} characters)"

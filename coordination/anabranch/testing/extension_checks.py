@@ -127,8 +127,8 @@ def _events() -> list[dict[str, Any]]:
 def _reports() -> list[tuple[Any, ...]]:
     run = _run()
     integrity = {"journal": "ok", "state": "ok", "events": len(run.records), "gaps": []}
-    told = {**report(run.state, run.records, run.clock(), {}), "integrity": integrity}
-    return [(told, _events())]
+    made = {**report(run.state, run.records, run.clock(), {}), "integrity": integrity}
+    return [(made, _events())]
 
 
 def _launches() -> list[tuple[Any, ...]]:
@@ -144,8 +144,8 @@ def _no_plan(answer: Any) -> str:
     if not isinstance(answer.plan, dict):
         return "gave a plan that is not a table"
     left_out = answer.left_out
-    is_told = isinstance(left_out, tuple) and all(isinstance(word, str) for word in left_out)
-    return "" if is_told else "gave a left_out that is not a tuple of texts"
+    is_text = isinstance(left_out, tuple) and all(isinstance(word, str) for word in left_out)
+    return "" if is_text else "gave a left_out that is not a tuple of texts"
 
 
 def _no_text(answer: Any) -> str:

@@ -63,7 +63,7 @@ def it_answers_about_a_point(ask: Ask, asked: tuple[Any, ...], decision: Any) ->
     """It returns ``WaitForMore``, ``Converge``, ``Checkpoint`` or ``Abandon``."""
     if isinstance(decision, WaitForMore | Converge | Checkpoint | Abandon):
         return ""
-    return f"it returned {decision!r}, which is no decision about a point"
+    return f"it returned {decision!r}, which is not a decision about a point"
 
 
 def seen_in_one_answer(law: PointLaw) -> Law:
@@ -129,7 +129,7 @@ def a_rank_is_finite_numbers(ask: Ask, asked: tuple[Any, ...], decision: Any) ->
         return f"the rank is {decision!r}, not a tuple of numbers"
     for number in decision:
         if isinstance(number, bool) or not isinstance(number, int | float):
-            return f"the rank holds {number!r}, which is no number"
+            return f"the rank holds {number!r}, which is not a number"
         if not math.isfinite(number):
             return f"the rank holds {number!r}, which has no place in an order"
     return ""
@@ -150,7 +150,7 @@ def it_answers_about_a_failure(ask: Ask, asked: tuple[Any, ...], decision: Any) 
     """It returns ``Retry`` or ``GiveUp``."""
     if isinstance(decision, Retry | GiveUp):
         return ""
-    return f"it returned {decision!r}, which is no decision about a failure"
+    return f"it returned {decision!r}, which is not a decision about a failure"
 
 
 def a_delay_is_finite(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
@@ -180,7 +180,7 @@ def it_answers_about_a_trouble(ask: Ask, asked: tuple[Any, ...], decision: Any) 
     """It returns ``Ask``, ``EndAndRetry``, ``RunAlone``, ``Drop`` or ``EndRun``."""
     if isinstance(decision, AskForSign | EndAndRetry | RunAlone | Drop | EndRun):
         return ""
-    return f"it returned {decision!r}, which is no remedy"
+    return f"it returned {decision!r}, which is not a remedy"
 
 
 def a_remedy_says_why(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
@@ -205,7 +205,7 @@ def it_answers_with_a_class(ask: Ask, asked: tuple[Any, ...], decision: Any) -> 
     if decision is None:
         return ""
     if not isinstance(decision, FailureClass):
-        return f"it returned {decision!r}, which is no class of failures"
+        return f"it returned {decision!r}, which is not a class of failures"
     if not isinstance(decision.name, str) or not decision.name.strip():
         return "its class has no name"
     if len(decision.name) > LONGEST_CLASS_NAME:
@@ -220,7 +220,7 @@ def its_evidence_was_shown_to_it(ask: Ask, asked: tuple[Any, ...], decision: Any
         return ""
     evidence = decision.evidence
     if not isinstance(evidence, str):
-        return f"its evidence is {evidence!r}, which is no text"
+        return f"its evidence is {evidence!r}, which is not a text"
     if any(evidence in line for line in (view.reason, *view.log_tail)):
         return ""
     return f"its evidence {evidence!r} is in nothing that it was shown"

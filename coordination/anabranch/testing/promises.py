@@ -120,10 +120,10 @@ def wrong_merge(state: State, merged: ev.ConvergenceMerged, git: FakeGit) -> Ite
         allowed = _newest(state, editors[path]) if path in editors else {base.get(path)}
         allowed |= {r.blob for r in state.resolutions.values() if r.path == path}
         if found.get(path) not in allowed:
-            told = (
+            detail = (
                 f"{path} is {found.get(path)!r}, and should be one of {sorted(map(str, allowed))}"
             )
-            yield f"{merged.point} merged {merged.merged} to the wrong tree: {told}"
+            yield f"{merged.point} merged {merged.merged} to the wrong tree: {detail}"
 
 
 def _newest(state: State, editors: Mapping[StreamId, str | None]) -> set[str | None]:

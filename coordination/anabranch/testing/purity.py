@@ -2,7 +2,7 @@
 
 Calls into C tell who reads clocks and random numbers, however the function was imported; Python's
 audit events tell who opens files, sockets and processes, however deep below. A generator that is
-seeded from what the strategy was given is no randomness: the same view draws the same numbers.
+seeded from what the strategy was given is not randomness: the same view draws the same numbers.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _is_importing() -> bool:
 def bounded(call: Callable[..., Answer]) -> Callable[..., Answer]:
     """Return a function that raises Overdue if it does not come back in time.
 
-    Only the main thread can be told; in another one it is the function itself.
+    Only the main thread can be watched; in another one it is the function itself.
     """
     if threading.current_thread() is not threading.main_thread():
         return call

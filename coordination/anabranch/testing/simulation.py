@@ -314,10 +314,10 @@ class Simulation:
 
     def story(self, latest: int = 40) -> str:
         """Return the latest events, a line each."""
-        return "\n".join(told(record) for record in self.store.records[-latest:])
+        return "\n".join(in_words(record) for record in self.store.records[-latest:])
 
 
-def told(record: ev.Recorded) -> str:
+def in_words(record: ev.Recorded) -> str:
     """Return one event as a line of a story."""
     fields = {n: getattr(record.event, n) for n in record.event.__struct_fields__ if n != "plan"}
     facts = ", ".join(f"{name}={value!r}" for name, value in fields.items())

@@ -229,7 +229,7 @@ class SimulatedWorld:
         """What the last lines of a failed attempt's log say; most say nothing to anybody."""
         if not is_partial or self.rng.random() < 0.6:
             return ()
-        self.sometimes("a failure was told by its log")
+        self.sometimes("a failure was classified by its log")
         return (self.rng.choice(("HTTP 429 Too Many Requests", "invalid api key")),)
 
     def _capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input | None:
