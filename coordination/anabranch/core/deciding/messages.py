@@ -87,6 +87,17 @@ def addressee(state: State, name: StreamId) -> StreamId:
     return OPERATOR if name == OPERATOR_NAME and name not in state.streams else name
 
 
+def tell(
+    draft: Draft,
+    stream: StreamId,
+    body: dict[str, Any],
+    sender: StreamId = OPERATOR,
+    deadline: float | None = None,
+) -> None:
+    """Put a message into a stream's inbox that no call has sent."""
+    draft.emit(ev.MessageSent(sender, 0, "", to=stream, body=body, recipients=1, deadline=deadline))
+
+
 def _checked(call: Send | Broadcast) -> str | Answer:
     seconds = call.deadline_seconds
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):

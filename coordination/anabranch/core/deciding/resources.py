@@ -27,6 +27,7 @@ from anabranch.core.calls import Answer, Call
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers
 from anabranch.core.deciding.hearing import Handler
+from anabranch.core.deciding.messages import tell
 from anabranch.core.deciding.streams import streams
 from anabranch.core.folds.resources import by_age, queued_answer
 from anabranch.core.ids import StreamId
@@ -478,9 +479,7 @@ def _exceeded(draft: Draft, stream: Stream, name: str, used: float) -> None:
             "used": used,
             "text": f"{words}; use less, or request more",
         }
-        draft.emit(
-            ev.MessageSent(ENGINE, 0, "", to=stream.id, body=body, recipients=1, deadline=None)
-        )
+        tell(draft, stream.id, body, ENGINE)
     elif response == "stop":
         streams.request_stop(draft, stream, words, Phase.FAILED)
 

@@ -18,10 +18,10 @@ from rpds import HashTrieMap
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.messages import tell
 from anabranch.core.ids import StreamId
 from anabranch.core.model.foreseen import Foreseen, Pair
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.messages import OPERATOR
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
 
@@ -147,14 +147,7 @@ def _tell_both(draft: Draft, pair: Pair) -> None:
             paths = [p.path for p in found.paths[:20]]
             text = f"your work and {other}'s would not merge: {', '.join(paths[:3])}"
             body = {"foreseen": {"with": other, "paths": paths}, "text": text}
-            draft.emit(
-                ev.MessageSent(
-                    *OPERATOR_CALLER, "", to=stream, body=body, recipients=1, deadline=None
-                )
-            )
-
-
-OPERATOR_CALLER = (OPERATOR, 0)
+            tell(draft, stream, body)
 
 
 def follow_stream(draft: Draft, stream: Stream) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.messages import tell
 from anabranch.core.deciding.points import convergence
 from anabranch.core.folds.resolutions import key_of, open_conflicts, undecided
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.messages import OPERATOR
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.wording import conflicting
@@ -144,11 +144,6 @@ def _note_on(point: PointId, conflict: ev.Conflict, note: str = "") -> dict[str,
         "text": f"{_in_words(conflict)}; your workspace holds what the others brought",
     }
     return {**body, "note": note} if note else body
-
-
-def tell(draft: Draft, stream: StreamId, body: dict[str, object]) -> None:
-    """Put a message of the operator's into a stream's inbox."""
-    draft.emit(ev.MessageSent(OPERATOR, 0, "", to=stream, body=body, recipients=1, deadline=None))
 
 
 def _in_words(conflict: ev.Conflict) -> str:

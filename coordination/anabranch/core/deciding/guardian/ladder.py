@@ -16,10 +16,10 @@ from anabranch.core.deciding.guardian.diagnosis import (
     diagnosis_of_failure,
     trouble_of,
 )
+from anabranch.core.deciding.messages import tell
 from anabranch.core.ids import PointId
 from anabranch.core.model.guardian import GUARDIAN, PERSON
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.messages import OPERATOR
 from anabranch.core.model.state import Stream
 from anabranch.core.strategies import GiveUp, RecoveryDecision, Retry
 from anabranch.core.strategies.remedies import (
@@ -140,11 +140,7 @@ def ask(draft: Draft, stream: Stream, diagnosis: str, evidence: str, by: str) ->
     )
     with draft.because_of(draft.emit(started)):
         body = {"kind": "status_asked", "text": decision.text, "diagnosis": diagnosis}
-        draft.emit(
-            ev.MessageSent(
-                OPERATOR, 0, "", to=stream.id, body=body, recipients=1, deadline=deadline
-            )
-        )
+        tell(draft, stream.id, body, deadline=deadline)
 
 
 def asked(draft: Draft, fact: inputs.StreamAsked) -> None:
