@@ -21,6 +21,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.views.projections import event_line
+from anabranch.core.wording import counted
 from anabranch.engine.feed import FRAME_LIMIT
 from anabranch.engine.host import RunHost
 from anabranch.engine.runs import records_of
@@ -239,8 +240,8 @@ def exit_code(state: State) -> int:
 def leaving_words(state: State) -> str:
     """Return what to tell somebody who leaves a run that is not over."""
     running = sum(s.pid is not None and s.is_active for s in state.streams.values())
-    noun = "stream runs" if running == 1 else "streams run"
-    return f"left: {running} {noun} on. Go on with: anabranch resume {state.run}"
+    streams = counted(running, "stream runs", "streams run")
+    return f"left: {streams} on. Go on with: anabranch resume {state.run}"
 
 
 def finish(code: int) -> None:

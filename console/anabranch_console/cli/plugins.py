@@ -13,6 +13,7 @@ import msgspec
 
 from anabranch import exit_codes
 from anabranch.core.views.projections import SCHEMA
+from anabranch.core.wording import counted
 from anabranch.errors import UsageError
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.plugin_store.listing import Listed, Listing, list_plugins, shared_names
@@ -226,12 +227,11 @@ def _tell_check(found: Probed) -> None:
         for line in fault_in_words(fault).splitlines():
             click.echo(escape_for_terminal(line))
     if not found.faults:
-        noun = "strategy conforms" if found.checked == 1 else "strategies conform"
         if found.checked or not found.others:
-            click.echo(f"{found.checked} {noun}")
+            click.echo(counted(found.checked, "strategy conforms", "strategies conform"))
         if found.others:
-            tried = "thing besides works" if found.others == 1 else "things besides work"
-            click.echo(f"{found.others} {tried} as the hooks say")
+            others = counted(found.others, "thing besides works", "things besides work")
+            click.echo(f"{others} as the hooks say")
 
 
 def _tell_faults(listing: Listing) -> None:

@@ -143,8 +143,8 @@ class Progress:
             case ev.BaseCaptured() if event.left_out or event.warnings:
                 return "base", "waiting", base_in_words(event)
             case ev.RunResumed():
-                noun = "process" if event.adopted == 1 else "processes"
-                return "run", "running", f"{event.reason}; {event.adopted} {noun} adopted"
+                adopted = counted(event.adopted, "process")
+                return "run", "running", f"{event.reason}; {adopted} adopted"
             case ev.RunStopRequested():
                 return "run", "stopped", f"stopping: {event.reason}"
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from anabranch.core.wording import duration
+from anabranch.core.wording import counted, duration
 from anabranch_console.cli.output import glyph, paint, shown
 
 Report = dict[str, Any]
@@ -70,9 +70,7 @@ def _stream_lines(report: Report) -> Iterator[str]:
 
 
 def _files(count: int | None) -> str:
-    if not count:
-        return ""
-    return "1 file" if count == 1 else f"{count} files"
+    return counted(count, "file") if count else ""
 
 
 def summary(report: Report) -> Iterator[tuple[str, str]]:

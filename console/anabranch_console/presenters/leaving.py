@@ -24,9 +24,8 @@ def leaving_message(state: State, hosting: Hosting) -> str:
         return f"The run goes on elsewhere. Look again with: anabranch console {run}"
     running = state.counts.active
     if running:
-        verb = "runs" if running == 1 else "run"
-        streams = wording.counted(running, "stream")
-        return f"{streams} {verb} on. Come back with: anabranch console {run}"
+        streams = wording.counted(running, "stream runs", "streams run")
+        return f"{streams} on. Come back with: anabranch console {run}"
     return f"The run is not over. Go on with: anabranch resume {run}"
 
 

@@ -23,6 +23,7 @@ from anabranch.core.deciding.resources import (
     ready_since,
     reservations,
 )
+from anabranch.core.deciding.waiting.waits import PlannedWaits
 from anabranch.core.events import Edge
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.lifecycle import ACTIVE, Phase
@@ -129,7 +130,7 @@ class ReservationWaits:
                     )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whoever is gone before is in the queue too, or ready and only resources are missing."""
+        """Whether it may go before others: it is queued too, or ready but for resources."""
         return bool(state.resources.queue)
 
     def give_up(
@@ -138,7 +139,7 @@ class ReservationWaits:
         _withdraw(draft, edge, reason, hint, cycle)
 
 
-class TurnWaits:
+class TurnWaits(PlannedWaits):
     """A stream that is ready waits for whoever has waited longer for what it needs to start."""
 
     kind = "dependency"
@@ -170,13 +171,8 @@ class TurnWaits:
         is_old = state.at - ready_since(found) >= RESERVE_SECONDS
         return is_old and bool(state.stream_plan(stream).resources)
 
-    def give_up(
-        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
-    ) -> None:
-        """The plan's own waits stay."""
 
-
-class AdmissionWaits(CountedWaits):
+class AdmissionWaits(PlannedWaits, CountedWaits):
     """A stream of the plan that is ready waits for a slot and for what its plan asks for."""
 
     kind = "dependency"
@@ -195,15 +191,10 @@ class AdmissionWaits(CountedWaits):
         yield from _shortfalls(state, stream, amounts, since, found.cause)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whoever is active holds a slot, and one that joined may hold resources."""
+        """Whether it holds a slot, as all that are active do, or joined and may hold resources."""
         found = state.streams.get(stream)
         has_slot = found is not None and found.phase in ACTIVE
         return bool(state.ready) and (has_slot or stream in state.resources.held)
-
-    def give_up(
-        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
-    ) -> None:
-        """The plan's own waits stay."""
 
 
 def _shortfalls(

@@ -19,7 +19,7 @@ from anabranch.core.deciding.waiting.resource_waits import (
     Shortfall,
     TurnWaits,
 )
-from anabranch.core.deciding.waiting.waits import WaitSource
+from anabranch.core.deciding.waiting.waits import PlannedWaits, WaitSource
 from anabranch.core.events import Edge
 from anabranch.core.globs import is_literal
 from anabranch.core.ids import StreamId
@@ -84,7 +84,7 @@ def _what(blocker: Grant | Ask) -> str:
     return f"{blocker.path}, which {who} asked for before"
 
 
-class DependencyWaits:
+class DependencyWaits(PlannedWaits):
     """A stream that has not begun waits for the streams that the plan says it needs."""
 
     kind = "dependency"
@@ -107,19 +107,14 @@ class DependencyWaits:
                     )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Somebody who has not begun holds nothing: only who waits at a point waits for him.
+        """Return False: who has not begun holds nothing, and is only waited for at points.
 
-        So whoever gives that wait its edges says that it is waited for.
+        Whoever gives that wait its edges says so.
         """
         return False
 
-    def give_up(
-        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
-    ) -> None:
-        """The plan's own waits stay."""
 
-
-class CapabilityWaits(CountedWaits):
+class CapabilityWaits(PlannedWaits, CountedWaits):
     """A stream that has not begun waits for any one of those who have a capability."""
 
     kind = "dependency"
@@ -135,17 +130,12 @@ class CapabilityWaits(CountedWaits):
                     yield Shortfall(dependency.words, 1.0, able, found.since, found.cause)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """As :class:`DependencyWaits` has it, but one that joined may itself depend on others."""
+        """Whether it joined: unlike a stream of the plan, it may itself depend on others."""
         outside = state.registry.live(stream)
         return outside is not None and bool(outside.capabilities)
 
-    def give_up(
-        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
-    ) -> None:
-        """The plan's own waits stay."""
 
-
-class BreakerWaits:
+class BreakerWaits(PlannedWaits):
     """A stream that a breaker holds back waits for the one that tries whether it goes again."""
 
     kind = "dependency"
@@ -168,13 +158,8 @@ class BreakerWaits:
                 )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """The one that tries has a slot, and so it is looked at for that."""
+        """Return False: the one that tries has a slot, and is looked at for that."""
         return False
-
-    def give_up(
-        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
-    ) -> None:
-        """The plan's own waits stay."""
 
 
 class RegistrationWaits:

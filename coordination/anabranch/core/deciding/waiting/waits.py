@@ -49,6 +49,15 @@ class WaitSource(Protocol):
         """End the wait that an edge stands for: its stream is refused."""
 
 
+class PlannedWaits:
+    """Waits that are part of the plan, so none of them can be given up."""
+
+    def give_up(
+        self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
+    ) -> None:
+        """Do nothing: the plan's own waits stay."""
+
+
 def edges_from(state: State, stream: StreamId, sources: Sequence[WaitSource]) -> Iterator[Edge]:
     """Yield every edge out of a stream."""
     for source in sources:
