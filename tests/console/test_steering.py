@@ -68,7 +68,7 @@ async def test_a_host_that_does_not_answer_is_told_as_long_as_it_is_silent(
     source = demo_source(tmp_path, hosting="elsewhere")
     async with open_console(source) as console:
         assert "hosted elsewhere" in console.shown().splitlines()[0]
-        source.trouble = "the run's host does not answer since 12:00:00"
+        source.trouble = "the run's host has not answered since 12:00:00"
         await console.frame()
         assert "host does not answer" in console.shown().splitlines()[0]
         source.trouble, source._hosting = None, "nobody"

@@ -1,4 +1,4 @@
-"""``anabranch allow``: let what a stream wrote against the locks be merged."""
+"""``anabranch allow``: allow what a stream wrote against the locks to be merged."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def command(run: str | None, onto: str | None, allow_sensitive: bool) -> None:
     """Bring the result of RUN (the latest) to your branch, or to your folder.
 
     Your branch moves only from where the run began (or, with --onto, from where it is now), and
-    only if nothing of yours would be lost; else nothing changes, and the reason is told (exit 5).
-    What others run or obey is named first, and a conflict or a failed check is told (exit 4).
+    only if nothing of yours would be lost; else nothing changes, and the reason is said (exit 5).
+    What others run or obey is named first, and a conflict or a failed check is said (exit 4).
     """
     home = find_run(here(), run)
     approving = ApproveRun(allow_sensitive=allow_sensitive, onto=onto)

@@ -18,7 +18,7 @@ REASON = "reset by you"
 @click.option("--reset", metavar="NAME", help="Close this breaker: what it holds back starts.")
 @json_option
 def command(run: str | None, reset: str | None, as_json: bool) -> None:
-    """List the circuit breakers of RUN (the latest): one a command and one a capability.
+    """List the circuit breakers of RUN (the latest): one for each command and capability.
 
     A breaker opens when clearly more fails than is usual. Streams wait then, until one of them has
     tried and got through.
@@ -27,16 +27,16 @@ def command(run: str | None, reset: str | None, as_json: bool) -> None:
     if reset is not None:
         state = steer(found.folder, ResetBreaker(breaker=reset, reason=REASON), REASON)
         say(f"the breaker of {shown(reset)} is closed")
-    told = breaker_status(state)
+    rows = breaker_status(state)
     if as_json:
-        print_json({"schema": 1, "run": state.run, "breakers": told})
+        print_json({"schema": 1, "run": state.run, "breakers": rows})
         return
-    for row in told:
+    for row in rows:
         rate = f"{row['failures']} of {row['outcomes']} failed"
         usual = f"usual {row['usual_rate']:.0%}"
         click.echo(f"{row['state']:10} {shown(row['breaker'])}: {rate}, {usual}")
         if row["reason"] and row["state"] != "closed":
             held = ", ".join(row["holds_back"]) or "nobody"
             click.echo(f"           {shown(row['reason'])}; holds back {shown(held)}")
-    if not told:
+    if not rows:
         click.echo("no attempt has ended yet")

@@ -12,7 +12,7 @@ from anabranch_console.cli.planning import in_this_project, read_plan
 
 @click.command
 @click.argument("plan", required=False)
-@click.option("--strict", is_flag=True, help="Take warnings for errors.")
+@click.option("--strict", is_flag=True, help="Treat warnings as errors.")
 @json_option
 def command(plan: str | None, strict: bool, as_json: bool) -> None:
     """Check PLAN (anabranch.toml): its waves, its critical path, what is wrong with it."""

@@ -55,15 +55,17 @@ def _list(state: State) -> None:
         click.echo(f"{shown(' and '.join(conflict.streams))} conflict {where}:")
         for path in conflict.paths:
             made = resolution_of(state, path)
-            told = f"decided: {made.choice}" if made else "to be decided"
-            click.echo(f"  {shown(path.path)}  ({path.kind})  {told}")
+            decision = f"decided: {made.choice}" if made else "to be decided"
+            click.echo(f"  {shown(path.path)}  ({path.kind})  {decision}")
     if open_conflicts(state):
         say("show a path: anabranch conflicts --show PATH")
         say("decide:      anabranch resolve PATH --ours | --theirs | --both | --file FILE")
     for seen in foreseen_status(state):
         paths = ", ".join(p["path"] for p in seen["paths"])
-        told = " (both know)" if seen["told"] else ""
-        click.echo(f"{shown(' and '.join(seen['streams']))} would conflict in {shown(paths)}{told}")
+        known = " (both know)" if seen["told"] else ""
+        click.echo(
+            f"{shown(' and '.join(seen['streams']))} would conflict in {shown(paths)}{known}"
+        )
     if not open_conflicts(state):
         say(f"nothing in run {state.run} waits for a decision")
 

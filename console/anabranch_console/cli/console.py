@@ -29,7 +29,7 @@ def command(run: str | None) -> None:
     """
     reason = why_no_console()
     if reason is not None:
-        raise UsageError(reason, "anabranch status tells it in text")
+        raise UsageError(reason, "anabranch status shows it as text")
     home = find_run(here(), run)
     found = read_run(home)
     if found.is_hosted or (found.state is not None and found.state.has_ended):

@@ -49,9 +49,9 @@ def command(run: str | None, as_json: bool) -> None:
     for point in points:
         _tell_more(point)
     for stream in state.streams.values():
-        told = sync_status(state, stream)
-        if told is not None and told["reason"]:
-            click.echo(f"{stream.id}: others' files are {told['state']}: {shown(told['reason'])}")
+        sync = sync_status(state, stream)
+        if sync is not None and sync["reason"]:
+            click.echo(f"{stream.id}: others' files are {sync['state']}: {shown(sync['reason'])}")
     for found in foreseen_status(state):
         between, paths = " and ".join(found["streams"]), [p["path"] for p in found["paths"]]
         click.echo(f"radar: {between} would conflict in {shown(', '.join(paths))}")

@@ -45,8 +45,8 @@ def command(headless: bool, on_interrupt: str | None) -> None:
     if state.phase is not RunPhase.CONVERGED or not state.approval.is_done:
         say(f"the demo's run is {state.phase}; look at it: anabranch -C {folder} status")
         finish(code or exit_code(state))
-    passed, told = demo.run_result_tests(folder)
-    click.echo(f"the merged result's tests: {'all pass' if passed else 'FAILED'} ({told})")
+    passed, summary = demo.run_result_tests(folder)
+    click.echo(f"the merged result's tests: {'all pass' if passed else 'FAILED'} ({summary})")
     say(f"look around: cd {folder} && git log --graph --oneline && {_program()} report")
     finish(exit_codes.DONE if passed else exit_codes.FAILED)
 

@@ -38,9 +38,9 @@ def command(repair: bool, as_json: bool) -> None:
         removed = remove_stale_worktrees(here()) if repair else []
     findings = examine(here())
     if as_json:
-        told = {"schema": SCHEMA, "findings": msgspec.to_builtins(findings)}
+        report = {"schema": SCHEMA, "findings": msgspec.to_builtins(findings)}
         mended = {"repaired": msgspec.to_builtins(salvaged), "removed": removed}
-        print_json({**told, **(mended if repair else {})})
+        print_json({**report, **(mended if repair else {})})
     else:
         for worktree in removed:
             click.echo(f"{paint(*_SIGNS['ok'])}  {'repair':<12} {shown(worktree)}")

@@ -41,7 +41,9 @@ _SIGNS = {
 @click.option("--kill", multiple=True, metavar=STREAM, help="Kill its processes at work.")
 @click.option("--stall", multiple=True, metavar=STREAM, help="Freeze its processes at work.")
 @click.option("--slow-start", multiple=True, metavar=STREAM, help="Keep still before its command.")
-@click.option("--conflict", multiple=True, metavar="A,B", help="Let two write one file each way.")
+@click.option(
+    "--conflict", multiple=True, metavar="A,B", help="Have two write the same file differently."
+)
 @click.option("--full-disk", multiple=True, metavar=STREAM, help="Fill the disk while it works.")
 @click.option("--clock-jump", multiple=True, type=float, metavar="SECONDS", help="As after a nap.")
 @click.option(
@@ -52,7 +54,7 @@ _SIGNS = {
     help="The longest silence of a stream that stalls or starts slowly.",
 )
 @click.option("--limit", type=Duration(), default=600.0, show_default="10m", help="Stop after it.")
-@click.option("--keep", is_flag=True, help="Leave the scratch copy.")
+@click.option("--keep", is_flag=True, help="Keep the scratch copy.")
 @json_option
 def command(
     plan: str | None,
@@ -67,7 +69,7 @@ def command(
     keep: bool,
     as_json: bool,
 ) -> None:
-    """Rehearse recovery: run PLAN on a scratch copy, inject faults, and tell what became of them.
+    """Rehearse recovery: run PLAN on a scratch copy, inject faults, and report what became of them.
 
     The faults are real: processes are killed and frozen, a disk is full. So are the commands: what
     they do outside their workspaces, they do. Without a fault's option one stream is killed and
@@ -159,8 +161,8 @@ def _tell(report: DrillReport) -> None:
     if lost:
         click.echo(f"LOST: {', '.join(shown(path) for path in lost)}")
     elif at_risk:
-        told = counted(at_risk, "file")
-        click.echo(f"lost: nothing; {told} at risk, found again in commits that are kept")
+        files = counted(at_risk, "file")
+        click.echo(f"lost: nothing; {files} at risk, found again in commits that are kept")
     else:
         click.echo("lost: nothing")
 

@@ -27,12 +27,12 @@ def command(run: str | None, follow: bool, stream: str | None, as_json: bool) ->
     """List what happened in RUN (the latest)."""
     found, state = found_run(run)
     known_streams(state, [stream] if stream else [], state.points)
-    told = 0
+    cursor = 0
     for record in records_of(found.folder):
         _tell(state, record, stream, as_json)
-        told = record.seq
+        cursor = record.seq
     if follow and not state.has_ended:
-        _follow(RunFollower(found.folder), told, stream, as_json)
+        _follow(RunFollower(found.folder), cursor, stream, as_json)
 
 
 def _follow(follower: RunFollower, cursor: int, stream: str | None, as_json: bool) -> None:

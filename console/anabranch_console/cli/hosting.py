@@ -169,7 +169,7 @@ def _is_left(host: RunHost, outside: Outside) -> bool:
 
 
 class _Telling:
-    """Tells a run in words or in JSON. What goes wrong with that is no reason for it to end."""
+    """Shows a run in words or in JSON. What goes wrong with that does not end it."""
 
     def __init__(self, host: RunHost, wishes: Wishes) -> None:
         self._host = host
@@ -193,7 +193,7 @@ class _Telling:
             self._progress.tell(state, record)
 
     def tell_outcome(self) -> None:
-        """Tell how it ended."""
+        """Show how it ended."""
         if self._progress is not None:
             _safely(progress.tell_outcome, self._host)
 
@@ -201,14 +201,14 @@ class _Telling:
 P = ParamSpec("P")
 
 
-def _safely(tell: Callable[P, None], *told: P.args, **named: P.kwargs) -> None:
+def _safely(tell: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
     try:
-        tell(*told, **named)
+        tell(*arguments, **named)
     except AnabranchError as error:
-        say(f"         ! something could not be told: {shown(error.message)}")
+        say(f"         ! something could not be shown: {shown(error.message)}")
     except Exception as error:
-        _log.exception("something could not be told")
-        say(f"         ! something could not be told: {type(error).__name__}; see engine.log")
+        _log.exception("something could not be shown")
+        say(f"         ! something could not be shown: {type(error).__name__}; see engine.log")
 
 
 def _news(host: RunHost, cursor: int) -> Frame:
@@ -227,7 +227,7 @@ def _where_to_begin(host: RunHost) -> int:
 
 
 def exit_code(state: State) -> int:
-    """Return the exit code that tells how a run stands."""
+    """Return the exit code that says how a run stands."""
     if not state.has_ended:
         return exit_codes.INTERRUPTED
     approval = state.approval
@@ -238,7 +238,7 @@ def exit_code(state: State) -> int:
 
 
 def leaving_words(state: State) -> str:
-    """Return what to tell somebody who leaves a run that is not over."""
+    """Return what to say to somebody who leaves a run that is not over."""
     running = sum(s.pid is not None and s.is_active for s in state.streams.values())
     streams = counted(running, "stream runs", "streams run")
     return f"left: {streams} on. Go on with: anabranch resume {state.run}"

@@ -26,7 +26,7 @@ LIMIT_SECONDS = 10.0
 
 @click.command
 @click.argument("file")
-@click.option("--from", "form", metavar="FORMAT", help="What FILE is; else told by its name.")
+@click.option("--from", "form", metavar="FORMAT", help="What FILE is; else its name decides.")
 def command(file: str, form: str | None) -> None:
     """Print the plan that FILE stands for, as TOML; say what no plan can carry.
 
@@ -41,7 +41,7 @@ def command(file: str, form: str | None) -> None:
     try:
         plan = tomli_w.dumps(document)
     except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"{importer.name} made no plan of it: {error}") from None
+        raise UsageError(f"{importer.name} could not make a plan of it: {error}") from None
     text = f"# From {shown(Path(file).name)}, a {importer.name} file.\n{plan}"
     click.echo(text, nl=False)
     for line in (*found.left_out, *_read_unasked(importer, Path(file).parent)):
@@ -49,7 +49,7 @@ def command(file: str, form: str | None) -> None:
     known = StrategyNames.of(loaded.strategies, loaded.extensions.executors)
     checked = parse_plan(text, file="the plan", known=known, folder=here())
     if not isinstance(checked, LoadedPlan):
-        say("it is no valid plan yet:")
+        say("this is not a valid plan yet:")
         say(check_text(checked).rstrip())
         raise click.exceptions.Exit(2)
     for warning in checked.warnings:
@@ -88,12 +88,12 @@ def _converted(
         else:
             if _is_whole(found):
                 return importer, found
-            objections.append(f"as {importer.name}: it answered with no plan")
+            objections.append(f"as {importer.name}: what it answered is not a plan")
         finally:
             for what in did:
                 say(f"importer {importer.name}: {shown(what)}")
-    told = "; ".join(objections)
-    raise UsageError(f"{name} cannot be imported: {told}", "--from FORMAT says what it is")
+    reasons = "; ".join(objections)
+    raise UsageError(f"{name} cannot be imported: {reasons}", "--from FORMAT says what it is")
 
 
 def _is_whole(found: object) -> bool:

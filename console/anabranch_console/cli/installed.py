@@ -8,7 +8,7 @@ from anabranch_console.cli.output import say, shown
 
 
 def installed() -> Loaded:
-    """Load the plugins and tell of those that were set aside."""
+    """Load the plugins and name those that were set aside."""
     loaded = load_plugins()
     if is_safe_mode():
         say("safe mode: only what is built in is loaded")

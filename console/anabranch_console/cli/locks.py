@@ -20,19 +20,19 @@ from anabranch_console.cli.reading import found_run, last_moment
 def command(run: str | None, as_json: bool) -> None:
     """List the locks of RUN (the latest), the waits of its last minute, deadlocks, violations."""
     found, state = found_run(run)
-    told = {**locks_as_json(state, _last_moment(found, state)), "run": state.run}
+    listed = {**locks_as_json(state, _last_moment(found, state)), "run": state.run}
     if as_json:
-        print_json(told)
+        print_json(listed)
         return
-    _print_locks(told["locks"])
-    _print_contentions(told["contentions"])
-    for cycle in told["cycles"]:
+    _print_locks(listed["locks"])
+    _print_contentions(listed["contentions"])
+    for cycle in listed["cycles"]:
         edges = (f"{e['stream']} waits for {e['waits_for']} ({e['what']})" for e in cycle)
         click.echo(f"deadlock, broken: {shown('; '.join(edges))}")
-    for wrong in told["violations"]:
-        allowed = " (let by you)" if wrong["allowed"] else ""
-        told_so = f"{wrong['stream']} wrote {wrong['path']}: {wrong['reason']}"
-        click.echo(f"violation{allowed}: {shown(told_so)}")
+    for wrong in listed["violations"]:
+        allowed = " (allowed by you)" if wrong["allowed"] else ""
+        write = f"{wrong['stream']} wrote {wrong['path']}: {wrong['reason']}"
+        click.echo(f"violation{allowed}: {shown(write)}")
 
 
 def _last_moment(found: FoundRun, state: State) -> float:
@@ -54,9 +54,9 @@ def _print_locks(locks: list[dict[str, Any]]) -> None:
             rows.append([path, holder["mode"], "holds", holder["stream"], _fence(holder), since])
             path = ""
         for holder in lock["held_over"]:
-            told = f"{holder['path']}, {_fence(holder)}"
+            grant = f"{holder['path']}, {_fence(holder)}"
             since = _clock(holder["since"])
-            rows.append([path, holder["mode"], "held by", holder["stream"], told, since])
+            rows.append([path, holder["mode"], "held by", holder["stream"], grant, since])
             path = ""
         for waiting in lock["waiting"]:
             place, since = f"#{waiting['position']}", _clock(waiting["since"])

@@ -181,8 +181,8 @@ class _Printer:
         """Print one line."""
         self.has_printed = True
         if self._as_json:
-            told = {"stream": part.stream, "attempt": part.attempt, "line": line}
-            print_json_line({"schema": SCHEMA, **told})
+            said = {"stream": part.stream, "attempt": part.attempt, "line": line}
+            print_json_line({"schema": SCHEMA, **said})
         elif self._is_named:
             click.echo(f"{fit(self._name(part), self._width)} | {line}")
         else:

@@ -38,7 +38,7 @@ COMMANDS = {
     "resume": "Go on with a run whose console is gone, or that waits for you.",
     "console": "Open the console on a run.",
     "runs": "List this project's runs.",
-    "status": "Tell how a run stands.",
+    "status": "Show how a run stands.",
     "streams": "List a run's streams.",
     "locks": "List who holds what, who waits for whom, deadlocks and violations.",
     "convergence": "List where streams meet, who has come and who is waited for.",
@@ -48,10 +48,10 @@ COMMANDS = {
     "messages": "List the messages between streams and what became of them.",
     "logs": "Print what streams have written; -f goes on.",
     "events": "List what happened in a run; --follow goes on.",
-    "report": "Tell what a run did, cost and brought.",
+    "report": "Report what a run did, cost and brought.",
     "approve": "Bring a run's result to your branch.",
-    "allow": "Let what a stream wrote against the locks be merged.",
-    "recover": "Recover a stream by hand, or be told what that would do.",
+    "allow": "Allow what a stream wrote against the locks to be merged.",
+    "recover": "Recover a stream by hand, or see what that would do.",
     "breakers": "List the circuit breakers, and close one by hand.",
     "drill": "Rehearse recovery: inject faults into a run on a scratch copy.",
     "stop": "Stop a run gracefully; its work is kept.",
@@ -185,11 +185,11 @@ def _code_of(arguments: list[str], streams: sinks.Streams | None) -> int:
 
 
 def _told_losses(streams: sinks.Streams, code: int) -> int:
-    """Say that not everything could be told, if so, and return the exit code."""
+    """Say that not everything could be said, if so, and return the exit code."""
     fault = streams.out.fault
     if fault is None or (streams.out.is_essential and fault.errno == errno.EPIPE):
         return code
-    say(f"anabranch: not all that there was to tell reached stdout: {fault.strerror}")
+    say(f"anabranch: not all of the output reached stdout: {fault.strerror}")
     return code
 
 
@@ -205,13 +205,13 @@ def _without_safe_mode(arguments: list[str]) -> list[str]:
 
 
 def wants_json(arguments: list[str]) -> bool:
-    """Whether errors are to be told as JSON."""
+    """Return whether errors are printed as JSON."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     return "--json" in own
 
 
 def tell_error(error: AnabranchError, arguments: list[str]) -> int:
-    """Tell an error the way the command was asked to speak, and return its exit code."""
+    """Report an error the way the command was asked to speak, and return its exit code."""
     _tell(error.code, error.message, error.hint, arguments)
     return error.exit_code
 
@@ -234,9 +234,9 @@ _ESCAPED_BYTE = re.compile(r"\\udc([89a-f][0-9a-f])")
 def _tell(code: str, message: str, hint: str, arguments: list[str]) -> None:
     message = _ESCAPED_BYTE.sub(r"\\x\1", utf8_text(message))
     if wants_json(arguments):
-        told = {"code": code, "message": message, "hint": hint}
+        error = {"code": code, "message": message, "hint": hint}
         with contextlib.suppress(sinks.Unheard):
-            print_json_line({"schema": 1, "error": told})
+            print_json_line({"schema": 1, "error": error})
         return
     say(f"anabranch: {_in_lines(message)}")
     if hint:
@@ -248,7 +248,7 @@ def _in_lines(text: str) -> str:
 
 
 def _unforeseen(error: Exception) -> AnabranchError:
-    """Keep what nobody foresaw in a file, and return what to tell."""
+    """Keep what nobody foresaw in a file, and return what to say."""
     kept = keep_fault(error)
     lack = shortage_of(error)
     if lack is not None:

@@ -11,7 +11,7 @@ from anabranch.client import mcp
 def command() -> None:
     """Serve the Model Context Protocol on stdin and stdout, for an agent inside a stream.
 
-    Who calls is told by ANABRANCH_SOCKET, ANABRANCH_TOKEN and ANABRANCH_SPOOL; a client that
+    The caller is known by ANABRANCH_SOCKET, ANABRANCH_TOKEN and ANABRANCH_SPOOL; a client that
     starts servers with an environment of its own has to pass them on.
     """
     mcp.main()

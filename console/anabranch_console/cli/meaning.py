@@ -1,4 +1,4 @@
-"""Which command was meant by a word that is none: by its meaning first, then by its spelling.
+"""Which command was meant by a word that is not one: by its meaning first, then by its spelling.
 
 What ends, takes or deletes something is never offered for a word that merely looks like it; only
 for a word of the same meaning, or for itself with one slip of the fingers.

@@ -32,18 +32,18 @@ def command(run: str | None, stream: str | None, only_dead: bool, as_json: bool)
     """List the messages of RUN (the latest), oldest first, and how each one ended."""
     found, state = found_run(run)
     known_streams(state, [stream] if stream else [], [OPERATOR])
-    told = messages_of(run_records(found.folder, state), state)
-    told["messages"] = [
+    listed = messages_of(run_records(found.folder, state), state)
+    listed["messages"] = [
         message
-        for message in told["messages"]
+        for message in listed["messages"]
         if _concerns(message, stream) and (not only_dead or message["state"] in DEAD)
     ]
     if as_json:
-        print_json({**told, "run": state.run})
-    elif not told["messages"]:
+        print_json({**listed, "run": state.run})
+    elif not listed["messages"]:
         say("no message to list")
     else:
-        _print_messages(told["messages"])
+        _print_messages(listed["messages"])
 
 
 def _concerns(message: dict[str, Any], stream: str | None) -> bool:

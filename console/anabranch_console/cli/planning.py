@@ -98,14 +98,14 @@ def _look_above() -> None:
 
 
 def valid_plan(loaded: LoadedPlan | PlanErrors, as_json: bool) -> LoadedPlan:
-    """Return a plan that can be run here; else tell everything that is wrong and exit with 2."""
+    """Return a plan that can be run here; else say everything that is wrong and exit with 2."""
     loaded = as_runnable(loaded)
     if isinstance(loaded, PlanErrors):
         if as_json:
             first = loaded.errors[0]
             where = f"{first.file}:{first.line}: {first.key}: {first.message}"
-            told = {"code": "plan", "message": where, "hint": first.hint}
-            print_json_line({**check_report(loaded), "error": told})
+            error = {"code": "plan", "message": where, "hint": first.hint}
+            print_json_line({**check_report(loaded), "error": error})
         else:
             say(check_text(loaded).rstrip())
         raise click.exceptions.Exit(2)

@@ -59,7 +59,7 @@ def list_all(as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def info(name: str, as_json: bool) -> None:
-    """Tell all that is known about the plugin NAME."""
+    """Show all that is known about the plugin NAME."""
     listing = list_plugins(Places.of_this_python())
     found = next((p for p in listing.plugins if p.name == name.partition(":")[0]), None)
     if found is None:
@@ -101,8 +101,7 @@ def install(
         return
     warnings = shared_names(installed.name, list_plugins(Places.of_this_python()))
     if as_json:
-        told = {"installed": _plain(installed), "warnings": warnings}
-        print_json({"schema": SCHEMA, **told})
+        print_json({"schema": SCHEMA, "installed": _plain(installed), "warnings": warnings})
         return
     click.echo(f"installed {installed.name} {shown(installed.version)}: {_strategies(installed)}")
     for warning in warnings:
@@ -113,7 +112,7 @@ def install(
 @click.argument("name")
 @json_option
 def remove(name: str, as_json: bool) -> None:
-    """Take out the installed plugin NAME, and what only it needed."""
+    """Remove the installed plugin NAME, and what only it needed."""
     removed = own_store().remove(name, progress=_progress)
     if as_json:
         print_json({"schema": SCHEMA, "removed": _plain(removed)})
@@ -126,7 +125,7 @@ def remove(name: str, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def enable(name: str, as_json: bool) -> None:
-    """Let the plugin NAME be loaded again."""
+    """Enable the plugin NAME: it is loaded again."""
     changed = own_store().enable(name, progress=_progress)
     _tell_switch(name, True, changed, as_json)
 
@@ -135,7 +134,7 @@ def enable(name: str, as_json: bool) -> None:
 @click.argument("name")
 @json_option
 def disable(name: str, as_json: bool) -> None:
-    """Keep the plugin NAME from being loaded: a package, or one plugin of it (PACKAGE:PLUGIN)."""
+    """Disable the plugin NAME: a package, or one plugin of it (PACKAGE:PLUGIN)."""
     changed = own_store().disable(name, progress=_progress)
     _tell_switch(name, False, changed, as_json)
 
@@ -207,7 +206,7 @@ def _agrees(proposal: Proposal, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise UsageError("nobody is there to agree", "say --yes to install it without being asked")
+        raise UsageError("there is nobody to agree", "say --yes to install it without being asked")
     return click.confirm("Install it?", err=True)
 
 
@@ -253,8 +252,8 @@ def _brings(plugin: Listed) -> str:
 
 
 def _strategies(plugin: Any) -> str:
-    told = (f"{kind} {', '.join(ids)}" for kind, ids in plugin.strategies.items())
-    return shown("; ".join(told)) or "no strategies"
+    strategies = (f"{kind} {', '.join(ids)}" for kind, ids in plugin.strategies.items())
+    return shown("; ".join(strategies)) or "no strategies"
 
 
 def _about(plugin: Listed) -> list[tuple[str, str]]:

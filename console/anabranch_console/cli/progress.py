@@ -29,10 +29,10 @@ LAST_WORDS_INDENT = " " * 11
 
 
 class Progress:
-    """Tells events as they come, one line each, on stderr; with a failure, its last words.
+    """Prints events as they come, one line each, on stderr; with a failure, its last words.
 
     Args:
-        state: the run as it begins to be told.
+        state: the run as it is when its progress begins to be printed.
         folder: where logs lie; None where their last words are not wanted.
     """
 
@@ -48,7 +48,7 @@ class Progress:
             say(f"warning: {shown(warning, stream=sys.stderr)}")
 
     def tell(self, state: State, record: ev.Recorded) -> None:
-        """Tell one event, if it is worth a line."""
+        """Print one event, if it is worth a line."""
         words = self._words(state, record.event)
         if words is None:
             return
@@ -109,8 +109,8 @@ class Progress:
             case ev.RecoveryStarted() | ev.StreamAsked() | ev.GuardianAlerted():
                 return event.stream, "recovering", guardian_events.in_words(event)
             case ev.ParallelismChanged():
-                told = f"{counted(event.max_parallel, 'stream')} at a time now: {event.reason}"
-                return "run", "recovering", told
+                text = f"{counted(event.max_parallel, 'stream')} at a time now: {event.reason}"
+                return "run", "recovering", text
             case ev.StateRestored() if event.of:
                 return event.of, "recovering", coordination_events.DETAILS[type(event)](event)
             case ev.OverheadExceeded():
@@ -126,8 +126,8 @@ class Progress:
             case ev.ConvergenceBlocked():
                 return event.point, "needs_operator", event.reason
             case ev.ConvergenceLeftOut():
-                told = f"left {', '.join(event.streams)} out: {event.reason}"
-                return event.point, "quarantined", told
+                text = f"left {', '.join(event.streams)} out: {event.reason}"
+                return event.point, "quarantined", text
             case ev.ConvergenceAbandoned():
                 return event.point, "skipped", event.reason
             case ev.StrategyFaulted():
@@ -152,29 +152,29 @@ class Progress:
 
 def base_in_words(event: ev.BaseCaptured) -> str:
     """Return what of the user's checkout the run does not follow."""
-    told = list(event.warnings)
+    notes = list(event.warnings)
     if event.left_out:
         files = counted(event.left_out, "uncommitted file")
-        told.append(f"{files} not part of this run (include_uncommitted = true takes them along)")
-    return "; ".join(told)
+        notes.append(f"{files} not part of this run (include_uncommitted = true takes them along)")
+    return "; ".join(notes)
 
 
 class Trouble:
-    """Tells what keeps the engine from going on, once, and when it is over."""
+    """Says what keeps the engine from going on, once, and when it is over."""
 
     def __init__(self) -> None:
-        self._told: str | None = None
+        self._last_reason: str | None = None
 
     def tell(self, reason: str | None) -> None:
-        """Take what there is to tell now; None if all is well."""
-        if reason == self._told:
+        """Take what is wrong now; None if all is well."""
+        if reason == self._last_reason:
             return
-        self._told = reason
+        self._last_reason = reason
         say(f"         ! {reason}; it is tried again" if reason else "         ! going on")
 
 
 def tell_outcome(host: RunHost) -> None:
-    """Tell how the run ended and what to do next; the report goes to stdout."""
+    """Say how the run ended and what to do next; the report goes to stdout."""
     state = host.state
     for line in report_lines(host.report()):
         click.echo(line)

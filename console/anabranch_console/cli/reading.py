@@ -17,7 +17,7 @@ from anabranch_console.cli.output import say
 
 
 def found_run(name: str | None, *, tells_silence: bool = True) -> tuple[FoundRun, State]:
-    """Return a run and its state; tell if that is an old one. Raises UsageError, WorldError."""
+    """Return a run and its state; say if that is an old one. Raises UsageError, WorldError."""
     found = read_run(find_run(here(), name))
     if found.state is None:
         raise WorldError(
@@ -30,9 +30,9 @@ def found_run(name: str | None, *, tells_silence: bool = True) -> tuple[FoundRun
 
 
 def silence_in_words(since: float) -> str:
-    """Tell that a run's host gives no sign since a time of day, so that what is shown is old."""
-    told = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"its host does not answer since {told}; this is how it stood then"
+    """Say that a run's host has given no sign since a time of day, so that what is shown is old."""
+    moment = datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"its host has not answered since {moment}; this is how it stood then"
 
 
 def last_moment(found: FoundRun, state: State) -> float:

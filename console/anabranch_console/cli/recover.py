@@ -28,15 +28,15 @@ def command(stream: str, remedy: str, run: str | None, dry_run: bool, as_json: b
     it again; fallback does what the plan says when nothing else has helped.
     """
     home = find_run(here(), run)
-    told = forecast(state_of(home), StreamId(stream), remedy)
+    expected = forecast(state_of(home), StreamId(stream), remedy)
     if dry_run:
         if as_json:
-            print_json({"schema": 1, "run": home.run, **msgspec.to_builtins(told)})
-        elif not told.refusal:
-            for line in in_words(told):
+            print_json({"schema": 1, "run": home.run, **msgspec.to_builtins(expected)})
+        elif not expected.refusal:
+            for line in in_words(expected):
                 click.echo(line)
-        if told.refusal and not as_json:
-            raise UsageError(told.refusal, told.hint)
+        if expected.refusal and not as_json:
+            raise UsageError(expected.refusal, expected.hint)
         return
     recovering = RecoverStream(stream=StreamId(stream), remedy=remedy, reason=REASON)
     state = steer(home, recovering, REASON)

@@ -35,17 +35,17 @@ def plugin_lines(faults: list[dict[str, Any]]) -> Iterator[str]:
         source = "" if found["plugin"] == found["strategy"] else f" ({found['plugin']})"
         times = f", {found['count']} times" if found["count"] > 1 else ""
         aside = "; it was set aside" if found["set_aside"] else ""
-        told = f"{found['strategy']}{source}: {found['fault']}{times}; {found['instead']}{aside}"
-        yield f"{'plugin':<14}{shown(told)}"
+        text = f"{found['strategy']}{source}: {found['fault']}{times}; {found['instead']}{aside}"
+        yield f"{'plugin':<14}{shown(text)}"
 
 
 def left_out_lines(points: list[dict[str, Any]]) -> Iterator[str]:
     """Yield whose results are not in what was merged, and why; each stream once a reason."""
-    told: set[tuple[str, str]] = set()
+    named: set[tuple[str, str]] = set()
     for point in points:
         for out in point.get("left_out", ()):  # reports of earlier versions do not have it
-            if (out["stream"], out["reason"]) not in told:
-                told.add((out["stream"], out["reason"]))
+            if (out["stream"], out["reason"]) not in named:
+                named.add((out["stream"], out["reason"]))
                 where = f"{out['stream']} at {point['point']}"
                 yield f"{'left out':<14}{shown(where)}: {shown(out['reason'])}"
 
@@ -105,11 +105,11 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "  not whole", shown(integrity["state"])
 
 
-def where_it_is(told: Report) -> str:
+def where_it_is(report: Report) -> str:
     """Say where a run's result is; a plain folder has no branch that anybody could look at."""
-    if told.get("result_folder"):
-        return shown(told["result_folder"])
-    return f"branch {told['branch']} at {told['commit'][:10]}"
+    if report.get("result_folder"):
+        return shown(report["result_folder"])
+    return f"branch {report['branch']} at {report['commit'][:10]}"
 
 
 def _overhead(report: Report) -> str:

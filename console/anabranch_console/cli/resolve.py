@@ -43,9 +43,9 @@ Found = list[tuple[ev.Conflict, ev.ConflictedPath]]
     "--both", "choice", flag_value="both", help="Take the lines of both, one after the other."
 )
 @click.option("--file", "file", metavar="FILE", help="Take FILE's text; markers are refused.")
-@click.option("--command", "resolver", metavar="CMD", help="Let CMD settle it (see the manual).")
+@click.option("--command", "resolver", metavar="CMD", help="Have CMD settle it (see the manual).")
 @click.option(
-    "--back-to", metavar="STREAM", help="Let STREAM do its work again on top of the other."
+    "--back-to", metavar="STREAM", help="Have STREAM do its work again on top of the other."
 )
 @click.option("--note", default="", metavar="TEXT", help="With --back-to: what to tell the stream.")
 @click.option("--all", "wants_all", is_flag=True, help="Every path that waits for a decision.")
@@ -103,7 +103,9 @@ def _chosen(state: State, paths: Sequence[str], takes_all: bool, point: str | No
     if not takes_all:
         raise click.UsageError("name the PATHs, or say --all")
     if not waiting:
-        raise UsageError("nothing waits for a decision", "anabranch status tells how the run is")
+        raise UsageError(
+            "nothing waits for a decision", "anabranch status shows how the run stands"
+        )
     return [(c, p) for c, p in waiting if resolution_of(state, p) is None]
 
 

@@ -21,7 +21,7 @@ from anabranch_console.cli.planning import DEFAULT_PLAN, read_plan, valid_plan, 
 
 
 class PlanOrCommands(click.Command):
-    """A command that tells ``run PLAN`` from ``run -- COMMAND …``."""
+    """A command that knows ``run PLAN`` from ``run -- COMMAND …``."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own, commands = args, list[str]()

@@ -149,7 +149,7 @@ class Sink(io.RawIOBase):
             return False
         self._is_stuck = not waiter.poll(PATIENCE_SECONDS * 1000)
         if self._is_stuck:
-            _note("the reader takes nothing; what it is not told is dropped")
+            _note("the reader takes nothing; what it does not take is dropped")
         return not self._is_stuck
 
 

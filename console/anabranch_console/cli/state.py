@@ -44,11 +44,11 @@ def log(run: str | None, since: int, key: str | None, as_json: bool) -> None:
     found, state = found_run(run)
     records = run_records(found.folder, state)
     faults = verify_history(records, state.shared.hash)
-    told = {**state_log_of(records, state, since, key), "run": state.run, "faults": faults}
+    history = {**state_log_of(records, state, since, key), "run": state.run, "faults": faults}
     if as_json:
-        print_json(told)
+        print_json(history)
     else:
-        _print_changes(told["changes"], told["head"])
+        _print_changes(history["changes"], history["head"])
     for fault in faults:
         say(f"the history is not whole: {shown(fault)}")
     if faults:
@@ -67,8 +67,7 @@ def get(key: str, run: str | None, version: int | None, as_json: bool) -> None:
     if isinstance(reading, Refusal):
         raise UsageError(reading.reason, reading.hint)
     if as_json:
-        told = {"schema": SCHEMA, "run": state.run, **msgspec.structs.asdict(reading)}
-        print_json(told)
+        print_json({"schema": SCHEMA, "run": state.run, **msgspec.structs.asdict(reading)})
     elif not reading.version:
         say(f"{key!r} is not there; anabranch state log --key lists what became of it")
         click.get_current_context().exit(1)

@@ -31,26 +31,26 @@ from anabranch_console.cli.streams import print_streams
 @run_argument
 @json_option
 def command(run: str | None, as_json: bool) -> None:
-    """Tell how RUN (the latest) stands, each stream and each convergence point."""
+    """Show how RUN (the latest) stands, each stream and each convergence point."""
     found, state = found_run(run, tells_silence=False)
-    told = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
-    told["result_missing"] = bool(told["commit"]) and _is_missing(state)
-    told["result_folder"] = str(found.folder.result) if _is_in_folder(told, state) else None
+    report = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
+    report["result_missing"] = bool(report["commit"]) and _is_missing(state)
+    report["result_folder"] = str(found.folder.result) if _is_in_folder(report, state) else None
     if as_json:
-        print_json(told)
+        print_json(report)
         return
-    word = told["state"].replace("_", " ")
-    head = f"{glyph(told['state'])} {shown(told['plan'])} {word}"
-    click.echo(paint(head, told["state"]) + f" · run {told['run']}")
+    word = report["state"].replace("_", " ")
+    head = f"{glyph(report['state'])} {shown(report['plan'])} {word}"
+    click.echo(paint(head, report["state"]) + f" · run {report['run']}")
     if found.silent_since is not None:
         click.echo(paint(f"  {silence_in_words(found.silent_since)}", "stalled"))
-    for line in (told["reason"], told["hint"], told["approval"]):
+    for line in (report["reason"], report["hint"], report["approval"]):
         if line:
             click.echo(f"  {shown(line)}")
     click.echo()
-    print_streams(state, told["streams"], last_moment(found, state))
+    print_streams(state, report["streams"], last_moment(found, state))
     click.echo()
-    for point in told["convergence"]:
+    for point in report["convergence"]:
         waiting = len(point["waiting_for"])
         rest = f", waiting for {waiting}" if waiting else ""
         click.echo(f"  {point['point']}: {point['type']}, {point['state']}{rest}")
@@ -61,28 +61,28 @@ def command(run: str | None, as_json: bool) -> None:
         for conflict in point["conflicts"]:
             between = " and ".join(conflict["streams"])
             click.echo(f"    conflict between {between} in {shown(', '.join(conflict['paths']))}")
-    for found in told["foreseen"]:
+    for found in report["foreseen"]:
         between, paths = " and ".join(found["streams"]), [p["path"] for p in found["paths"]]
         click.echo(f"  radar: {between} would conflict in {shown(', '.join(paths))}")
-    for row in told["breakers"]:
+    for row in report["breakers"]:
         state_of_it = row["state"].replace("_", " ")
         click.echo(f"  breaker of {shown(row['breaker'])} {state_of_it}: {shown(row['reason'])}")
-    for letter in told["dead_letters"]:
+    for letter in report["dead_letters"]:
         name = letter["stream"]
-        again = f"anabranch recover {shown(name)} hard --run {told['run']} tries it again"
+        again = f"anabranch recover {shown(name)} hard --run {report['run']} tries it again"
         click.echo(f"  dead letter: {shown(name)}, {shown(letter['reason'])}; {again}")
-    for line in plugin_lines(told["plugins"]):
+    for line in plugin_lines(report["plugins"]):
         click.echo(f"  {line}")
-    if told["branch"]:
-        click.echo(f"  result: {where_it_is(told)}")
-    if told["result_missing"]:
+    if report["branch"]:
+        click.echo(f"  result: {where_it_is(report)}")
+    if report["result_missing"]:
         say("that commit is not in the repository that is here now; anabranch doctor says more")
-    if told["state"] == "interrupted":
-        say(f"nobody hosts it; go on with: anabranch resume {told['run']}")
+    if report["state"] == "interrupted":
+        say(f"nobody hosts it; go on with: anabranch resume {report['run']}")
 
 
-def _is_in_folder(told: dict[str, Any], state: State) -> bool:
-    return bool(told["branch"]) and is_plain_folder(state)
+def _is_in_folder(report: dict[str, Any], state: State) -> bool:
+    return bool(report["branch"]) and is_plain_folder(state)
 
 
 def _is_missing(state: State) -> bool:

@@ -121,7 +121,7 @@ class RunFollower:
         if self._silent_since is None:
             return None
         told = time.strftime("%H:%M:%S", time.localtime(self._silent_since))
-        return f"the run's host does not answer since {told}; is it suspended? Streams run on"
+        return f"the run's host has not answered since {told}; is it suspended? Streams run on"
 
     def strategy_use(self) -> Mapping[str, StrategyUse]:
         """Nobody is asked here: another process hosts the run."""
