@@ -151,6 +151,16 @@ async def test_a_filter_follows_the_streams(open_console: OpenConsole) -> None:
         assert "unit" not in console.screen.home.listed.order
 
 
+async def test_the_prompt_says_what_is_asked_for(open_console: OpenConsole) -> None:
+    """Each time the bar is opened it shows the sign of what it is opened for."""
+    async with open_console() as console:
+        for key, prompt in (("colon", ":"), ("slash", "/"), ("colon", ":")):
+            await console.press(key)
+            row = console.screen.bar.region.y
+            assert console.shown().splitlines()[row].startswith(f" {prompt} ")
+            await console.press("escape")
+
+
 async def test_sorting(open_console: OpenConsole) -> None:
     """By picker, by command, by < and >, reversed, and by a click on a title."""
     async with open_console(size=(160, 36)) as console:

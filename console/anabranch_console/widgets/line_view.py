@@ -141,10 +141,13 @@ class LineView(Contained, Widget, can_focus=True):
         return selection.extract(text), "\n"
 
     def refresh_index(self, index: int) -> None:
-        """Paint one line again, if it is visible."""
+        """Paint one line again, if it is visible; a hidden view is painted whole when shown."""
         y = index - self.top + self.fixed_lines
-        if self.fixed_lines <= y < self.content_size.height:
-            self.refresh(Region(0, y, self.content_size.width, 1))
+        width, height = self.content_size
+        if not height:
+            self.refresh()
+        elif self.fixed_lines <= y < height:
+            self.refresh(Region(0, y, width, 1))
 
     def say_when_empty(self, line: Line) -> None:
         """Set what is shown where there are no lines."""
