@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from anabranch.engine.source import Source
 
 MOST_FAULTS = 20
-"""How many different faults are told and kept; after that one is like the other."""
+"""How many different faults are reported and kept; further ones are passed over."""
 
 _WIDTH_CLASSES = [(0, "-narrow"), (100, "-wide")]
 _HEIGHT_CLASSES = [(0, "-short"), (24, "-tall"), (34, "-very-tall")]
@@ -193,7 +193,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
             self.faults[text] = error
             kept = keep_fault(error)
             where = f"; the details are in {kept}" if kept else ""
-            with suppress(Exception):  # what cannot even be told is in the file
+            with suppress(Exception):  # what cannot even be shown is in the file
                 self.run_screen.steering.tell(
                     "error", f"this should not have happened: {text}{where}"
                 )
@@ -212,7 +212,7 @@ class ConsoleApp(Contained, App[ConsoleExit]):
     # --- themes ----------------------------------------------------------------------------------
 
     def read_themes_again(self) -> None:
-        """Take up what changed in the user's folder of themes; problems are told."""
+        """Take up what changed in the user's folder of themes, and show problems."""
         themes = self._load_themes()
         self._tell_theme_problems(themes.problems)
         self.palettes = {**themes.palettes, self.palette.name: self.palette}

@@ -3,7 +3,7 @@
 They are a group of entry points of their own (``anabranch.console``), so that a plugin of the
 engine needs no console. All are shown what scripts see, the run as ``anabranch status --json``
 tells it, and answer with text. They are asked in a thread beside the console, for a limited time;
-what fails is told by name and set aside, and what they say is made harmless before it is shown.
+what fails is reported by name and set aside, and what they say is made harmless before it is shown.
 """
 
 from __future__ import annotations

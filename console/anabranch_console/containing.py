@@ -1,4 +1,4 @@
-"""Faults stay where they happen: told and kept, and the console goes on.
+"""Faults stay where they happen: shown and kept, and the console goes on.
 
 A toolkit ends its application with whatever a handler raises. The console may be hosting a run, so
 one bad key must not be its end: every part of it hands what nobody foresaw to the application,

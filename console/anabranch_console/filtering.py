@@ -67,7 +67,7 @@ class RowFilter:
         return not self.predicates
 
     def matches(self, row: StreamRow) -> bool:
-        """Whether a row passes every word."""
+        """Return whether a row passes every word."""
         return all(predicate(row) for predicate in self.predicates)
 
 

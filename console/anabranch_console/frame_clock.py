@@ -28,7 +28,7 @@ class FrameClock:
         self.skipped = 0
 
     def may_paint(self, writes_waiting: int) -> bool:
-        """Whether the terminal has taken what was painted before."""
+        """Return whether the terminal has taken what was painted before."""
         if writes_waiting > WRITES_WAITING_LIMIT:
             self.skipped += 1
             return False

@@ -1,7 +1,7 @@
 """Asking the console's plugins, beside the console: it shows what they said last, and never waits.
 
 A thread asks the columns, and the pane that is shown, once a second; actions have one of their own.
-All go through a guard: what raises, hangs or answers with nonsense is told, and set aside.
+All go through a guard: what raises, hangs or answers with nonsense is reported, and set aside.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Plugged:
         self._nudged.set()
 
     def faults(self) -> list[str]:
-        """Return what nobody has been told of yet."""
+        """Return what nobody has heard of yet."""
         found = []
         for news in self._guard.news():
             aside = "; it is not asked again" if news.is_set_aside else ""
@@ -138,7 +138,7 @@ class Plugged:
 
 
 def _nothing() -> None:
-    """What a plugin has answered that has failed."""
+    """Answer nothing, for a plugin that has failed."""
 
 
 def _cell(column: PluginColumn, stream: Mapping[str, object]) -> str:

@@ -18,7 +18,7 @@ class PluginVerbs(VerbOwner):
 
     Args:
         plugged: the plugins at work.
-        steering: what is asked and told with.
+        steering: asks questions and shows answers.
         go_to: shows a plugin's pane.
         chosen: returns the stream that an action is about.
     """

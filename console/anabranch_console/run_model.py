@@ -1,7 +1,7 @@
 """What the console knows of a run: it pulls frames from the source and tells what changed.
 
 The source lives on other threads; everything here runs on the console's own. A pull never waits
-and never raises: if the source fails, the last picture stays and the failure is told once.
+and never raises: if the source fails, the last picture stays and the failure is shown once.
 """
 
 from __future__ import annotations

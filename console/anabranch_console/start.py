@@ -1,4 +1,4 @@
-"""The entry point of ``anabranch``: what has to start fast is told apart before anything is loaded.
+"""The entry point of ``anabranch``: what must start fast goes before anything else is loaded.
 
 An agent starts ``anabranch mcp`` for every session and waits for it; the rest of the command line
 costs several times what the server itself does.

@@ -66,7 +66,7 @@ class Steering:
     # --- the engine ------------------------------------------------------------------------------
 
     def steer(self, *commands: Command) -> None:
-        """Send commands; each answer is told when it comes, from whatever thread."""
+        """Send commands; each answer is shown when it comes, from whatever thread."""
         for command in commands:
             if self._model.source.hosting == "nobody" and self._model.time.past is None:
                 self.offer_to_host(command)

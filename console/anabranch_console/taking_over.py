@@ -22,7 +22,7 @@ class TakingOver:
 
     Args:
         model: the run.
-        steering: what is asked and told with.
+        steering: asks questions and shows answers.
         advance: takes up what the new host says.
     """
 
@@ -31,7 +31,7 @@ class TakingOver:
         self._unsent: list[Command] = []
 
     def offer(self, command: Command) -> None:
-        """Nobody is there to do it: this console can be, once somebody agrees.
+        """Offer to host the run here, as nobody is there to take the commands.
 
         A run that is over is hosted without a question: its command was agreed to already.
         """

@@ -67,11 +67,11 @@ class TerminalKeeper:
             os.close(read)
 
     def watch(self, words: str) -> None:
-        """The console has the terminal from now on; ``words`` tell how to come back to the run."""
+        """Note that the console has the terminal; ``words`` say how to come back to the run."""
         self._say(f"{' '.join(words.split()) or 'the console was killed'}\nhas")
 
     def rest(self) -> None:
-        """The terminal has been given back."""
+        """Note that the terminal has been given back."""
         self._say("rests")
 
     def _say(self, line: str) -> None:

@@ -24,7 +24,7 @@ class TextFilter:
         return not self.tests
 
     def matches(self, text: str) -> bool:
-        """Whether a row's text passes every word."""
+        """Return whether a row's text passes every word."""
         lowered = text.lower()
         return all(test(lowered) for test in self.tests)
 

@@ -1,4 +1,4 @@
-"""What is done with the run as a whole: its result approved, all of it stopped, its news told."""
+"""What is done with the run as a whole: its result approved, all of it stopped, its news shown."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TheRun(VerbOwner):
 
     Args:
         model: the run.
-        steering: what is asked and told with.
+        steering: asks questions and shows answers.
         bell: makes itself heard.
     """
 

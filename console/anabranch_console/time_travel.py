@@ -116,7 +116,7 @@ def _journalled(home: RunFolder, after: Seq) -> Iterator[Recorded]:
 
 
 def _is_past(record: Recorded, moment: Moment, state: State) -> bool:
-    """Whether an event comes after a moment that the state before it has reached."""
+    """Return whether an event comes after a moment that the state before it has reached."""
     if moment.version is None:
         return moment.seq is not None and record.seq > moment.seq
     event = record.event

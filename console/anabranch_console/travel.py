@@ -17,7 +17,7 @@ class Travel(VerbOwner):
 
     Args:
         model: the run.
-        steering: what is told with.
+        steering: shows what became of it.
         chosen: returns the moment that is chosen in the history, None if there is none.
         advance: takes up that another time is shown.
     """

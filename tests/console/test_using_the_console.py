@@ -83,7 +83,7 @@ async def test_the_palette_offers_every_verb(open_console: OpenConsole) -> None:
         assert console.screen.home.listed.is_reversed
         await console.press("ctrl+p")
         await console.type("zzz")
-        assert "nothing is called so" in console.shown()
+        assert "nothing has such a name" in console.shown()
         await console.press("enter", "escape")
 
 

@@ -92,7 +92,7 @@ def test_files_run_out_as_bytes_do() -> None:
     a, b = StreamId("a"), StreamId("b")
     seen = [Look(90, {a: 0, b: 0}), Look(60, {a: 25, b: 5}), Look(40, {a: 45, b: 5})]
     assert who_fills(seen, FILES) == (a, 45)
-    assert disk.told(disk.left) == "40 files"
+    assert disk.in_words(disk.left) == "40 files"
     assert Disk(0, 1 << 30, FILES).kept == FILES.kept_at_most
 
 

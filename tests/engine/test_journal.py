@@ -151,7 +151,7 @@ def test_a_turn_is_appended_whole_or_not_at_all(path: Path) -> None:
     assert [r.seq for r in journal.read()] == [1]
     journal.append([])
     journal.append([delay(2)])
-    assert journal.is_whole() == []
+    assert journal.faults() == []
     journal.close()
 
 
@@ -181,7 +181,7 @@ def test_thirty_kills_lose_nothing_that_was_acknowledged(path: Path) -> None:
     for _ in range(KILLS):
         acknowledged = kill_a_writer(path, last, rng.randint(1, 80))
         journal = Journal.open(path, "write")
-        assert journal.is_whole() == []
+        assert journal.faults() == []
         numbers = [r.seq for r in journal.read()]
         assert numbers == list(range(1, len(numbers) + 1))
         assert len(numbers) >= acknowledged
@@ -265,7 +265,7 @@ def test_a_journal_that_cannot_be_written_to_is_still_read(small_disk: Path, pat
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True, timeout=10)
     found = Journal.open(small_disk / path.name, "read")
     assert [r.seq for r in found.read()] == list(range(1, 11))
-    assert found.is_whole() == []
+    assert found.faults() == []
     found.close()
     with pytest.raises(WorldError) as refused:
         Journal.open(small_disk / path.name, "write")
@@ -287,7 +287,7 @@ def test_why_a_journal_cannot_be_opened_is_found_out_not_guessed(path: Path) -> 
     other.execute("ROLLBACK")
     other.close()
     journal.append([delay(1)])
-    assert journal.is_whole() == []
+    assert journal.faults() == []
     journal.close()
 
 
@@ -296,7 +296,7 @@ def test_a_missing_event_is_found(path: Path) -> None:
     journal.append([delay(n) for n in range(1, 6)])
     with raw(path) as db:
         db.execute("DELETE FROM event WHERE seq = 3")
-    assert journal.is_whole() == ["5 events were numbered, 4 are there"]
+    assert journal.faults() == ["5 events were numbered, 4 are there"]
     journal.close()
 
 
@@ -316,7 +316,7 @@ def test_a_journal_that_was_removed_is_put_back_whole(path: Path, run: ByHand) -
     journal.sync()
     reader = Journal.open(path, "read")
     assert [r.seq for r in reader.read()] == list(range(1, seq + 2))
-    assert reader.is_whole() == []
+    assert reader.faults() == []
     reader.close()
     journal.close()
     assert [p.name for p in path.parent.iterdir()] == [path.name]
@@ -397,7 +397,7 @@ def test_a_full_disk_is_no_end(small_disk: Path) -> None:
     assert kept == list(range(1, seq + 1))
     ballast.unlink()
     journal.append([delay(seq + 1, 2000)])
-    assert journal.is_whole() == []
+    assert journal.faults() == []
     journal.close()
 
 

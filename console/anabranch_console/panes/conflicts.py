@@ -84,7 +84,9 @@ class ConflictsPane(GridPane[ConflictRow]):
 
     def detail_lines(self, row: ConflictRow | None, cells: int) -> list[Line]:
         if row is None:
-            text = "streams that run are test-merged all along; what would not merge is shown here"
+            text = (
+                "running streams are test-merged all the time; what would not merge is shown here"
+            )
             return [(Span(piece, "muted"),) for piece in wrap(text, cells)]
         if row.decided is not None:
             return decision_detail(row, self.model.state.started_wall, cells)

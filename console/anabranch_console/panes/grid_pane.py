@@ -20,7 +20,7 @@ Row = TypeVar("Row")
 
 
 class GridPane(Pane[Row]):
-    """Subclasses say what the rows are and what is told about one."""
+    """Subclasses say what the rows are and what the panel says about one."""
 
     when_empty: ClassVar[str]
 
@@ -58,7 +58,7 @@ class GridPane(Pane[Row]):
         raise AssertionError
 
     def detail_lines(self, row: Row | None, cells: int) -> list[Line]:
-        """Return what is told about the chosen row, or about the whole if there is none."""
+        """Return what the panel says about the chosen row, or about the whole if there is none."""
         raise AssertionError
 
     def detail_title(self, row: Row | None) -> Line:

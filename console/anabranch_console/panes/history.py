@@ -125,7 +125,7 @@ class HistoryPane(GridPane[Change]):
         self._travel_along()
 
     def _travel_along(self) -> None:
-        """While the past is shown, show the version that is chosen now."""
+        """Show the version that is chosen now, while the past is shown."""
         row, moment = self.chosen, self.model.time.moment
         if row and moment and moment.version != row.version:
             self.travel_to(Moment(version=row.version))

@@ -129,14 +129,14 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
         return ""
 
     def arrived(self) -> None:
-        """Somebody has come here."""
+        """Take up that somebody has come here."""
 
     def step_back(self) -> bool:
         """Undo what only this pane knows of; return whether there was anything."""
         return False
 
     def closed(self) -> None:
-        """The console is about to close."""
+        """Let go of what is open, as the console is about to close."""
 
     def menu(self) -> list[MenuItem]:
         """Return what can be done with what is chosen."""

@@ -20,10 +20,10 @@ Change = Callable[["PluginStore"], str]
 
 
 class PluginChanges:
-    """Works in threads; what the store says is told in the console's own.
+    """Works in threads; what the store says is shown from the console's own.
 
     Args:
-        steering: what is asked and told with.
+        steering: asks questions and shows answers.
         show_step: called with each step the store comes to, "" when it is done.
         show_listing: called with what is installed, when that has been looked up.
     """
@@ -76,7 +76,7 @@ class PluginChanges:
         self._steering.ask_above(of_installing(proposal), answered)
 
     def close(self) -> None:
-        """Whoever leaves while the store asks has not agreed."""
+        """Take it for a no that somebody leaves while the store asks."""
         if self._asked is not None and not self._asked.done():
             self._asked.set_result(False)
 
@@ -118,5 +118,5 @@ def _listed() -> Listing | Exception:
 
     try:
         return list_plugins(Places.of_this_python())
-    except Exception as error:  # it is told in the console's own thread
+    except Exception as error:  # it is shown from the console's own thread
         return error

@@ -86,7 +86,7 @@ class PluginPane(GridPane[PaneRow]):
         return [MenuItem(verb.id, _letter(verb) or next(letters, "")) for verb in self.verbs]
 
     def do(self, verb: PaneVerb, argument: str) -> None:
-        """Have the plugin do one of its verbs; what it answers is told, or done."""
+        """Have the plugin do one of its verbs; what it answers is shown, or done."""
         row = self.chosen.key if self.chosen else ""
 
         def answered(answer: str | RunCommand | None) -> None:

@@ -210,6 +210,6 @@ class StreamActions(VerbOwner):
 
 
 def can_be_retried(stream: Stream) -> bool:
-    """Whether a stream may be tried again."""
+    """Return whether a stream may be tried again."""
     has_failed = stream.has_ended and stream.phase is not Phase.SUCCEEDED
     return stream.phase is Phase.BLOCKED or has_failed

@@ -163,7 +163,7 @@ def conflict_detail(
 ) -> list[Line]:
     """Return both sides of a path. ``texts`` is why there are none, or None while they are read."""
     lines: list[Line] = [(Span(safe(row.path.path), "strong"), Span(f"  {row.path.kind}", "muted"))]
-    lines += _told(row, cells)
+    lines += _standing(row, cells)
     lines.append(())
     if texts is None:
         return [*lines, (Span("reading both sides", "muted"),)]
@@ -179,7 +179,7 @@ def conflict_detail(
     return lines
 
 
-def _told(row: ConflictRow, cells: int) -> list[Line]:
+def _standing(row: ConflictRow, cells: int) -> list[Line]:
     if row.resolution is not None:
         return [(Span(f"decided: {row.resolution.choice}", "state.succeeded"),)]
     if not row.waits:

@@ -41,7 +41,7 @@ def ending_lines(state: State, glyphs: Glyphs, cells: int) -> list[Line]:
 
 
 def _not_approved(state: State) -> str:
-    """Why the result was not brought to a branch, and the way on unless that is a key here."""
+    """Say why the result was not brought to a branch, and the way on unless that is a key here."""
     approval = state.approval
     if state.phase is not RunPhase.CONVERGED or approval.is_done or not approval.message:
         return ""

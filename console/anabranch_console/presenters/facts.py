@@ -85,7 +85,7 @@ def _waits(state: State, stream: Stream, now: float) -> list[str]:
 
 
 def _still(wait: Wait, now: float) -> str:
-    """How long a wait that ends by itself goes on."""
+    """Say how long a wait that ends by itself goes on."""
     return "" if wait.until is None else f", {wording.age(max(0.0, wait.until - now))} to go"
 
 
@@ -126,7 +126,7 @@ def _newest(vitals: Vitals) -> float | None:
 
 
 def _heartbeat_facts(stream: Stream, now: float) -> list[tuple[str, str, str]]:
-    """What its heartbeats said last, and how long ago."""
+    """Say what its heartbeats said last, and how long ago."""
     said = stream.liveness
     if said.status_at is None:
         return []

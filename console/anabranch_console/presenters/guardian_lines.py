@@ -32,7 +32,7 @@ from anabranch_console.presenters.guardian_events import in_words
 from anabranch_console.presenters.wording import clock, safe
 
 _LABEL_CELLS = 12
-MOST_TOLD = 3
+MOST_EXPLAINED = 3
 _TITLES = {SOFT: "Ask", HARD: "End and restart", FALLBACK: "Use the fallback for"}
 KINDS = (
     ev.RecoveryStarted,
@@ -222,14 +222,14 @@ def _fact(name: str, text: str, style: str, cells: int) -> list[Line]:
 def of_recovering(found: Sequence[Forecast]) -> Consequences:
     """Return what a remedy would do to a stream, or to several, as a question."""
     rows: list[tuple[str, str]] = []
-    for one in found[:MOST_TOLD]:
+    for one in found[:MOST_EXPLAINED]:
         if len(found) > 1:
             rows.append(("", f"{one.stream}:"))
         rows.append(("is", f"{one.diagnosis}; {one.evidence}"))
         rows += [("would" if not i else "", step) for i, step in enumerate(one.steps)]
         rows += [("keeps" if not i else "", kept) for i, kept in enumerate(one.kept[:3])]
-    if len(found) > MOST_TOLD:
-        rows.append(("", f"and the same for {len(found) - MOST_TOLD} more"))
+    if len(found) > MOST_EXPLAINED:
+        rows.append(("", f"and the same for {len(found) - MOST_EXPLAINED} more"))
     touched = list(dict.fromkeys(str(s) for one in found for s in one.touched))
     rows.append(("touches", wording.listing(touched, 4) or "no other stream"))
     rows += [("undo", undo) for undo in dict.fromkeys(one.undo for one in found)]

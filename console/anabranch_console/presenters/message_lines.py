@@ -54,7 +54,7 @@ def _row_order(message: Message) -> tuple[int, int]:
 
 
 def waits_for_operator(message: Message) -> bool:
-    """Whether it is for the operator, who has not acknowledged it."""
+    """Return whether it is for the operator, who has not acknowledged it."""
     return message.to == OPERATOR and bool(message.open)
 
 

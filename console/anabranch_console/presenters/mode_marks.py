@@ -10,7 +10,7 @@ from anabranch.core.views.conflicts import open_conflicts, undecided
 
 
 def has_more_than_streams(state: State) -> bool:
-    """Whether a pane beside the streams has something to show."""
+    """Return whether a pane beside the streams has something to show."""
     return bool(
         state.resources.machine
         or state.shared.head

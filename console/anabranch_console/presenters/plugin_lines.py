@@ -194,7 +194,7 @@ def plugin_detail(look: PluginLook, row: PluginRow | None, cells: int) -> list[L
     if row is not None:
         lines += _about(look, row, cells)
     if look.listing is None:
-        return [*lines, (), (Span("looking what is installed …", "muted"),)]
+        return [*lines, (), (Span("looking up what is installed …", "muted"),)]
     text = f"generation {look.listing.generation}; changes count for runs begun after them"
     lines += [(), *_fact("store", text, "muted", cells)]
     for fault in look.listing.faults:
@@ -221,7 +221,7 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
     if row.kind == "convergence":
         lines += _options(look, row, cells)
     if row.can_be_chosen:
-        lines += _fact("choose", "c takes it for what has not begun", "muted", cells)
+        lines += _fact("choose", "c uses it for what has not begun", "muted", cells)
     listed = look.listed(row.plugin)
     if listed is None:
         return lines
@@ -230,7 +230,7 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
     if listed.summary:
         lines += _fact("", listed.summary, "muted", cells)
     if listed.disabled:
-        text = f"{', '.join(listed.disabled)}; E lets it be loaded again"
+        text = f"{', '.join(listed.disabled)}; E enables it again"
         lines += _fact("disabled", text, "level.warning", cells)
     for fault in listed.faults:
         lines += _fact("fault", fault, "level.error", cells)

@@ -71,7 +71,7 @@ def point_columns(look: Callable[[], PointLook]) -> list[Column[Point]]:
 
 
 def has_merged(point: Point) -> bool:
-    """Whether what has merged counts; one that was reopened keeps its old commit until then."""
+    """Return whether what has merged counts; a reopened point keeps its old commit until then."""
     return bool(point.commit) and (bool(point.merged) or point.phase is PointPhase.MERGED)
 
 

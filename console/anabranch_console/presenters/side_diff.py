@@ -57,7 +57,7 @@ def diff_texts(
 
 
 def is_binary(text: bytes) -> bool:
-    """Whether a file's contents are not text, as far as its beginning tells."""
+    """Return whether a file's contents are not text, as far as its beginning tells."""
     return b"\0" in text[:BINARY_LOOK_BYTES]
 
 

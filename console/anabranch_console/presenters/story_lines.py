@@ -24,14 +24,14 @@ def story_lines(
 ) -> list[Line]:
     """Return the story, oldest first; a cause that is another's event gets a line of its own."""
     lines: list[Line] = []
-    told: Seq = 0
+    last_cause: Seq = 0
     for record in records:
         lines.append(_what(state, record, glyphs))
         cause = event(record.cause)
-        is_news = cause is not None and cause.seq != told and not _is_about(cause, subject)
+        is_news = cause is not None and cause.seq != last_cause and not _is_about(cause, subject)
         if cause is not None and is_news:
             lines.append(_because(cause))
-            told = cause.seq
+            last_cause = cause.seq
     return lines or [(Span("nothing has happened to it yet", "muted"),)]
 
 

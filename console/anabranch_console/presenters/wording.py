@@ -14,14 +14,14 @@ def safe(text: str) -> str:
     return escape_for_terminal(text)
 
 
-LONGEST_TOLD = 400
+LONGEST_SENTENCE = 400
 
 
 def shortened(text: str) -> str:
     """Return a sentence short enough to be read: of a long one the middle goes, not its end."""
-    if len(text) <= LONGEST_TOLD:
+    if len(text) <= LONGEST_SENTENCE:
         return text
-    return f"{text[: LONGEST_TOLD // 2]} … {text[-LONGEST_TOLD // 2 :]}"
+    return f"{text[: LONGEST_SENTENCE // 2]} … {text[-LONGEST_SENTENCE // 2 :]}"
 
 
 def clock(seconds: float | None) -> str:

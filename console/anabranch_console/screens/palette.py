@@ -121,7 +121,7 @@ class Palette(AskedOnce[str | None]):
             self.dismiss(self._found[self._index].id)
 
     def _draw(self) -> None:
-        self.body.say_when_empty((Span("  nothing is called so", "muted"),))
+        self.body.say_when_empty((Span("  nothing has such a name", "muted"),))
         self.body.show([self._line(hit, i) for i, hit in enumerate(self._found)])
         visible = self.body.visible_lines
         if not self.body.top <= self._index < self.body.top + visible:

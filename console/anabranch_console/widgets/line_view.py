@@ -195,7 +195,7 @@ class LineView(Contained, Widget, can_focus=True):
             self.on_scrolled()
 
     def on_scrolled(self) -> None:
-        """Called after the first visible line has changed."""
+        """React to another first visible line."""
 
     def move(self, verb: str) -> None:
         """Carry out one of the moving verbs."""

@@ -94,7 +94,7 @@ class Line:
         return " ".join(words)
 
     def end(self) -> None:
-        """There must be nothing left."""
+        """Refuse words that are left over."""
         if self.words:
             raise WrongUsage(f"{self.words[0]!r} is not understood here")
         if self.has_command:

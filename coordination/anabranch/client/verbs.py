@@ -236,7 +236,7 @@ class Verbs(Generic[T]):
         return self._ask("ack", id=id)
 
     def requeue(self, id: int) -> T:
-        """Operator: deliver a dead letter once more."""
+        """Deliver a dead letter once more; only the operator may."""
         return self._ask("requeue", id=id)
 
     def request(
@@ -300,7 +300,7 @@ class Verbs(Generic[T]):
         wait_seconds: float = 0.0,
         ticket: str | None = None,
     ) -> T:
-        """Operator: let a stream that was started outside join the run.
+        """Let a stream that was started outside join the run; only the operator may.
 
         ``dependencies`` is another name for ``depends_on``.
         """
@@ -315,7 +315,7 @@ class Verbs(Generic[T]):
         )
 
     def leave(self, has_succeeded: bool = True, reason: str = "") -> T:
-        """A stream that joined by itself is done."""
+        """Say that a stream that joined by itself is done."""
         return self._ask("leave", has_succeeded=has_succeeded, reason=reason)
 
     def _ask_with_value(

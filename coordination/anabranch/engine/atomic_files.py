@@ -95,5 +95,5 @@ def _mode_to_keep(folder: int, name: str) -> int | None:
     if stat.S_ISLNK(found.st_mode):
         raise OSError(errno.ELOOP, "it is a symbolic link; name the file itself")
     if not stat.S_ISREG(found.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     return stat.S_IMODE(found.st_mode)

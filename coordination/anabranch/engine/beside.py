@@ -1,4 +1,4 @@
-"""Threads that work beside the engine: a machine that starts none now is no reason to fail."""
+"""Threads that work beside the engine, which does not fail when the machine can start none."""
 
 from __future__ import annotations
 

@@ -6,10 +6,10 @@ stream that takes most is stopped where it stands, and goes on once there is roo
 does it, for a few seconds at a time that the engine renews: if the engine dies, nobody stays
 stopped.
 
-Who writes is told by how much its workspace grows, and by what the kernel counts for its processes
+Who writes shows in how much its workspace grows, and in what the kernel counts for its processes
 (bytes, and nothing of disks in memory). Nobody is held for what others took. The less room there
-is, the more often it is looked at; who fills a disk within a few hundredths of a second is too fast
-for that, and everybody waits for room as before.
+is, the more often it is looked at; a stream that fills a disk within a few hundredths of a second
+is too fast for that, and everybody waits for room as before.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ LOOKS_WATCHED = 40
 LOOKS_AHEAD = 3
 """Whoever would fill the disk within so many looks is stopped for one, to be seen in time."""
 LATEST_LOOKS = 8
-"""Who takes much is told by these; looks are near each other when there is little room,"""
+"""Who takes much shows in these; looks are near each other when there is little room,"""
 LOOKS_REMEMBERED = 256
-"""so who takes it slowly, but takes it, is told by more."""
+"""so whoever takes it slowly shows in more of them."""
 LEAST_SHARE = 0.25
 MOST_ENTRIES = 20_000
 MOST_COUNTED = 200_000
@@ -68,11 +68,11 @@ class Kind(msgspec.Struct, frozen=True):
     fastest: int
     """What is taken in a second; looks are so near that nobody takes all the room in between."""
     one: int
-    """By what it is told,"""
+    """The unit in which it is counted,"""
     name: str
-    """under which name,"""
+    """its name,"""
     is_had: str
-    """and with which words for its being there."""
+    """and the words that say that there is some."""
 
 
 BYTES = Kind(64 * _MIB, 64 * 1024, 8 * 1024 * _MIB, _MIB, "MB", "are free")
@@ -91,7 +91,7 @@ class Disk(msgspec.Struct, frozen=True):
         """How much is kept free of those who fill it."""
         return min(self.kind.kept_at_most, self.size // SHARE_AT_MOST)
 
-    def told(self, amount: int) -> str:
+    def in_words(self, amount: int) -> str:
         """Return an amount of room in words."""
         return f"{amount // self.kind.one} {self.kind.name}"
 
@@ -108,7 +108,7 @@ Key = tuple[int, Kind]
 
 
 def is_short(disk: Disk, taken: int) -> bool:
-    """Whether somebody has to be stopped: too little is left, or will be in a moment.
+    """Return whether somebody has to be stopped: too little is left, or will be in a moment.
 
     Args:
         taken: how many bytes were taken since the look before.
@@ -204,10 +204,10 @@ class DiskHold:
             brake = max(SHORTEST_BRAKE_SECONDS, 2 * self._pause_seconds())
             self._order(stream, {"op": "pause", "seconds": brake})
         elif self._order(stream, {"op": "pause", "seconds": HOLD_SECONDS}) and not stream.held:
-            took, has = disk.told(max(disk.kind.one, written)), disk.kind.is_had
+            took, has = disk.in_words(max(disk.kind.one, written)), disk.kind.is_had
             reason = (
-                f"only {disk.told(disk.left)} {has} on the disk, and it took {took} just now; "
-                f"it goes on by itself once {disk.told(ROOM_TO_GO_ON * disk.kept)} {has}"
+                f"only {disk.in_words(disk.left)} {has} on the disk, and it took {took} just now; "
+                f"it goes on by itself once {disk.in_words(ROOM_TO_GO_ON * disk.kept)} {has}"
             )
             self._post(
                 inputs.StreamHeld(
@@ -229,7 +229,7 @@ class DiskHold:
             )
 
     def _order(self, stream: Stream, order: dict[str, float | str]) -> bool:
-        """Send an order to a stream's holder; says whether it could be sent."""
+        """Send an order to a stream's holder, and return whether it could be sent."""
         try:
             name = self._folder.attempt_name(stream.id, stream.attempt)
             send_control(self._folder.attempts / name, order)

@@ -88,7 +88,7 @@ class Engine:
     def turn(self, inputs: Sequence[Input]) -> Turn:
         """Work off inputs in their order, as one transaction.
 
-        What comes of an effect that is at hand is worked off in the same transaction.
+        The result of an effect that needs no performer is worked off in the same transaction.
         Raises DiskFull or WorldError if the events could not be made durable; then nothing has
         happened, and the same inputs can be given again.
         """

@@ -2,7 +2,7 @@
 
 An executor decides how, never what: it is shown the command and the place, and answers with an
 argument vector that stands in the command's place (a container's, a remote shell's, a scheduler's).
-Without an answer the attempt is not started: running it elsewhere than the plan says is no way out.
+Without an answer the attempt is not started: running it elsewhere would be worse.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def _asked(executor: Executor, launch: Launch) -> tuple[str, ...] | None:
     found = executor.command_line(launch)
     words = None if isinstance(found, str) else tuple(found)
     if not words or len(words) > MOST_ARGUMENTS or not all(isinstance(w, str) for w in words):
-        raise WrongAnswer("its command line is no list of words")
+        raise WrongAnswer("its command line is not a list of words")
     if any("\0" in word for word in words):
         raise WrongAnswer("its command line holds a zero byte")
     return words

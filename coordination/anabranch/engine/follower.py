@@ -116,20 +116,20 @@ class RunFollower:
 
     @property
     def trouble(self) -> str | None:
-        """That the host gives no sign; what else keeps it from going on it tells itself."""
+        """What the host cannot say itself: that it gives no sign of life."""
         self._look_at_host()
         if self._silent_since is None:
             return None
-        told = time.strftime("%H:%M:%S", time.localtime(self._silent_since))
-        return f"the run's host has not answered since {told}; is it suspended? Streams run on"
+        since = time.strftime("%H:%M:%S", time.localtime(self._silent_since))
+        return f"the run's host has not answered since {since}; is it suspended? Streams run on"
 
     def strategy_use(self) -> Mapping[str, StrategyUse]:
-        """Nobody is asked here: another process hosts the run."""
+        """Return nothing: strategies are asked where the run is hosted."""
         return {}
 
     @property
     def strategies(self) -> None:
-        """Whoever hosts the run has loaded them."""
+        """None: they are loaded where the run is hosted."""
         return None
 
     def overhead(self) -> Overhead:

@@ -49,7 +49,7 @@ class Patience:
         return min(_LONGEST_LOOK_SECONDS, self._limit / 4)
 
     def is_over(self) -> bool:
-        """Whether the call has taken too long, or has done nothing for too long."""
+        """Return whether the call has taken too long, or has done nothing for too long."""
         now, done = time.monotonic(), sum(_work(self._leader))
         if done != self._done:
             self._done, self._moved_at = done, now

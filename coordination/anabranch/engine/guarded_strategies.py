@@ -4,8 +4,8 @@ Every call is made in a thread of its own with a limit of time, on a view that c
 All calls together have a limit as well, for each strategy and for all of them: many that take just
 less than the limit of one would hold the engine up as long.
 What it raises, a wrong answer, or none in time is the plugin's *fault*: the core's own strategy is
-asked instead, and the fault is told by name. It changes nothing of the process, and what it prints
-is kept out of the command's output, and told (:mod:`anabranch.plugin_call`). After
+asked instead, and the fault is reported by name. It changes nothing of the process, and what it
+prints is kept out of the command's output, and reported (:mod:`anabranch.plugin_call`). After
 :data:`MOST_FAULTS`, or one answer that never came, the strategy is set aside and not asked again.
 The built-in strategies are asked directly.
 """
@@ -114,8 +114,8 @@ class Guard:
             self._allowance.spend(took)
             own.spend(took)
             if own.left <= 0 and name not in self._aside:
-                told = f"its answers have taken {self._seconds[name]:.1f} s, which others waited"
-                self._blame(who, name, f"{told}; the core's own decides for a while")
+                reason = f"its answers have taken {self._seconds[name]:.1f} s, while others waited"
+                self._blame(who, name, f"{reason}; the core's own decides for a while")
 
     def ask(self, who: object, name: str, call: Callable[[], T], instead: Callable[[], T]) -> T:
         """Return what a plugin answers, or something instead if it is unfit."""
@@ -215,7 +215,7 @@ def plugin_of(strategy: object) -> str:
 
 
 def is_built_in(strategy: object) -> bool:
-    """Whether a strategy is one of ours: of a class that is found where it says it is."""
+    """Return whether a strategy is one of ours: of a class that is found where it says it is."""
     kind = type(strategy)
     module = sys.modules.get(kind.__module__)
     return plugin_of(strategy) in _OURS and getattr(module, kind.__name__, None) is kind

@@ -104,8 +104,8 @@ def _disk(folder: Path) -> Iterator[Finding]:
     refused = _unwritable(home, folder)
     if refused is not None:
         place, reason = refused
-        message = f"{place} cannot be written to: {reason}; what stands there can be read at best"
-        mend = "mend whose it is and who may write, or set XDG_STATE_HOME to a folder of yours"
+        message = f"{place} cannot be written to: {reason}; what is there can at best be read"
+        mend = "correct its owner and permissions, or set XDG_STATE_HOME to a folder of yours"
         yield Finding("state", "fault", message, mend)
         return
     free = shutil.disk_usage(home).free

@@ -257,7 +257,7 @@ class RunHost:
         return watched_streams(self.state, self._parts.folder) if self._feed else []
 
     def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
-        """After a tick of the sampler, in its thread: tell the engine what has changed."""
+        """Tell the engine what has changed; called in the sampler's thread, tick by tick."""
         if self._feed is None:
             return
         state = self.state

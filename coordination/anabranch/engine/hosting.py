@@ -104,9 +104,10 @@ def start_run(
 
 
 def stop_unhosted(home: RunFolder, state: State, command: inputs.Command) -> bool:
-    """Send the signals of a stop that nobody can host or note just now; False if it is none.
+    """Send the signals of a stop that nobody can host or note just now.
 
-    Their holders end the processes, and what those did stays where it is.
+    Their holders end the processes, and what those did stays where it is. Returns False if the
+    command is not a stop.
     """
     stops = stops_asked_for(state, command)
     for stop in stops:

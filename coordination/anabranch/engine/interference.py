@@ -1,10 +1,10 @@
 """What the engine itself does to streams, so that none of it is taken for a sign of theirs.
 
-A hung stream must not seem to live because somebody touched it. What comes of a touch is told from
-what the stream does by itself in the way that fits it: the echo of a typed line is known byte by
-byte, changed files are looked away from while a command of the plan's runs in the workspace, and
-work of the processor right after any touch is its effect. Output is the stream's, whatever led to
-it, and so are its calls.
+A hung stream must not seem to live because somebody touched it. What comes of a touch is kept apart
+from what the stream does by itself, each in the way that fits it: the echo of a typed line is known
+byte by byte, changed files are looked away from while a command of the plan's runs in the
+workspace, and work of the processor right after any touch is its effect. Output is the stream's,
+whatever led to it, and so are its calls.
 """
 
 from __future__ import annotations
@@ -78,14 +78,14 @@ class Interference:
             self._touched_at[stream] = self.now()
 
     def typed(self, stream: StreamId, attempt: Attempt, data: bytes) -> None:
-        """Something is about to be typed into a stream's terminal."""
+        """Note that something is about to be typed into a stream's terminal."""
         self.touched(stream)
         with self._lock:
             self._echoes.setdefault((stream, attempt), Echo()).typed(data)
 
     @contextmanager
     def at_work_in(self, stream: StreamId) -> Iterator[None]:
-        """Something that is not the stream runs in its workspace."""
+        """Note, for a block, that something other than the stream runs in its workspace."""
         with self._lock:
             self._at_work[stream] = self._at_work.get(stream, 0) + 1
         try:

@@ -83,7 +83,7 @@ class Journal:
     @classmethod
     def create(cls, path: Path, meta: dict[str, str]) -> Journal:
         """Make a new journal. Raises DiskFull, WorldError."""
-        with journal_errors(path, is_told=True):
+        with journal_errors(path, names_path=True):
             journal = cls(_connect(path, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE))
             with journal._db:
                 journal._db.execute(_SCHEMA)
@@ -93,7 +93,7 @@ class Journal:
     @classmethod
     def open(cls, path: Path, mode: Literal["write", "read"]) -> Journal:
         """Open a journal that exists. Raises JournalDamaged, MachineShort, WorldError."""
-        with journal_errors(path, is_told=True):
+        with journal_errors(path, names_path=True):
             require_plain(path)  # SQLite would wait for somebody to write to a pipe
             journal = cls(_connect(path, apsw.SQLITE_OPEN_READWRITE)) if mode == "write" else None
             journal = journal or cls._open_to_read(path)
@@ -133,7 +133,7 @@ class Journal:
         self._db.close()
 
     def is_in_place(self) -> bool:
-        """Whether the file is where it was: somebody can remove it, or put another there."""
+        """Return whether the file is where it was: somebody can remove it, or put another there."""
         return _identity(self._path) == self._identity
 
     def put_back(self) -> None:
@@ -163,7 +163,7 @@ class Journal:
     # --- facts about the run ---------------------------------------------------------------------
 
     def meta(self, key: str) -> str | None:
-        """Return a fact about the run that is no event (its boot id, its clock's zero)."""
+        """Return a fact about the run that is not an event (its boot id, its clock's zero)."""
         row = self._db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
         return str(row[0]) if row else None
 
@@ -208,8 +208,8 @@ class Journal:
                 try:
                     yield decode_row(row)
                 except ValueError as error:
-                    told = f"event {row[0]} cannot be read: {error}"
-                    raise JournalDamaged(told, REPAIR) from error
+                    reason = f"event {row[0]} cannot be read: {error}"
+                    raise JournalDamaged(reason, REPAIR) from error
             if len(rows) < most:
                 return
             after, left = rows[-1][0], left - len(rows) if left > 0 else left
@@ -240,8 +240,8 @@ class Journal:
             try:
                 state = evolve(state, record) if state else first_state(record)
             except Exception as error:
-                told = f"event {record.seq} does not follow from what was before"
-                raise JournalDamaged(told, REPAIR) from error
+                reason = f"event {record.seq} does not follow from what was before"
+                raise JournalDamaged(reason, REPAIR) from error
         return state
 
     def _snapshot(self) -> State | None:
@@ -285,8 +285,8 @@ class Journal:
             self._db.execute("DELETE FROM snapshot WHERE seq < ?", (self._last_snapshot,))
         self._last_snapshot = state.seq
 
-    def is_whole(self) -> list[str]:
-        """Return what is wrong with the file, in words: SQLite's own check, and gaps in the row."""
+    def faults(self) -> list[str]:
+        """Return what is wrong with the file, in words: by SQLite's own check, and by the count."""
         with journal_errors(self._path):
             found = [str(r[0]) for r in self._db.execute("PRAGMA integrity_check") if r[0] != "ok"]
             row = self._db.execute("SELECT count(*), coalesce(max(seq), 0) FROM event").fetchone()

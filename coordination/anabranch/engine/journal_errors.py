@@ -40,11 +40,11 @@ class journal_errors:
 
     Args:
         path: where the journal is.
-        is_told: whether the reason names that.
+        names_path: whether the reason says where.
     """
 
-    def __init__(self, path: Path, *, is_told: bool = False) -> None:
-        self._path, self._is_told = path, is_told
+    def __init__(self, path: Path, *, names_path: bool = False) -> None:
+        self._path, self._names_path = path, names_path
 
     def __enter__(self) -> None:
         return
@@ -56,13 +56,13 @@ class journal_errors:
         traceback: TracebackType | None,
     ) -> None:
         if error is not None:
-            with _translated(self._path, self._is_told):
+            with _translated(self._path, self._names_path):
                 raise error
 
 
 @contextmanager
-def _translated(path: Path, is_told: bool) -> Iterator[None]:
-    where = f" {path}" if is_told else ""
+def _translated(path: Path, names_path: bool) -> Iterator[None]:
+    where = f" {path}" if names_path else ""
     try:
         with machine_errors():
             yield
@@ -73,7 +73,7 @@ def _translated(path: Path, is_told: bool) -> Iterator[None]:
         if isinstance(before, (apsw.FullError, apsw.IOError)):
             # SQLite has rolled back by itself, and there was nothing left for us to roll back.
             raise _full_or_silent(path, where, before) from before
-        # A damaged schema has other tables and columns; damaged text is none.
+        # A damaged schema has other tables and columns; damaged text is not UTF-8.
         raise JournalDamaged(f"the journal{where} is damaged: {error}", REPAIR) from error
     except _PASSING as error:
         raise MachineShort(

@@ -17,10 +17,10 @@ class JournalPlace:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.trouble: str | None = None
-        """What is told about it, until it is put back."""
+        """What is wrong with it, until it is put back."""
 
     def look(self) -> None:
-        """Look once: what is found is told first, and mended by the next look."""
+        """Look once: what is found is reported first, and mended by the next look."""
         if self._journal.is_in_place():
             self.trouble = None
         elif self.trouble is None:

@@ -1,14 +1,14 @@
 """How each running stream gets on, from what can be seen of it: two clocks, and what excuses it.
 
 Once a tick every running stream is judged from its *signs*: output, changed files and calls are
-progress; work of its processes is none, but excuses silence, up to :data:`WORK_EXCUSES` times the
+progress; work of its processes is not, but excuses silence, up to :data:`WORK_EXCUSES` times the
 stream's timeout; waiting for a lock, for resources or for others at a point excuses it for as long
 as somebody waits for the answer. A stream that has sent a heartbeat has made a promise, and from
 then on its heartbeats alone count. What has never given a sign is a case of its own: it is not
 very old silence.
 
 A stream that stands still, or was asked for a sign, gets on when it gives one *since then*, and one
-of its own: what :mod:`~anabranch.engine.interference` knows for the engine's doing is none.
+of its own: what :mod:`~anabranch.engine.interference` knows to be the engine's doing is not.
 
 Ages are counted here, tick by tick, and no tick counts for more than :data:`LONGEST_TICK_SECONDS`.
 So time in which nobody looked (the console was stopped, the machine slept, another engine hosted
@@ -48,7 +48,7 @@ WORK_EXCUSES = 6.0
 """Work excuses silence for so many times the stream's timeout (an hour, unless the plan says)."""
 
 LOOKS_THAT_ARE_WORK = 3
-"""A stream that was asked is at work when it was seen so at so many looks: a stir is no work."""
+"""A stream that was asked is at work once so many looks have seen it work: a stir is not work."""
 
 VerdictName = Literal["lively", "quiet", "unclear", "never_heard", "stalled"]
 
@@ -80,7 +80,7 @@ class Verdict(msgspec.Struct, frozen=True):
 def judge(signs: Signs, plan: StreamPlan) -> Verdict:
     """Return how a stream gets on. In doubt it does: unknown means alive."""
     interval, timeout = plan.heartbeat_interval_seconds, plan.heartbeat_timeout_seconds
-    if signs.is_alive is False:  # its end is on its way, and is told by its holder's record
+    if signs.is_alive is False:  # its end is on its way, in its holder's record
         return Verdict("lively", "its holder is gone; how it ended will be known in a moment")
     if signs.waits_for:
         return Verdict("quiet", f"waits for {signs.waits_for}")
@@ -97,21 +97,23 @@ def judge(signs: Signs, plan: StreamPlan) -> Verdict:
     if plan.tty and not plan.ask.words:  # it may well wait for a person, and nobody can tell
         return Verdict("unclear", f"no progress for {length(signs.silent_seconds)} on its terminal")
     if signs.idle_seconds < timeout:
-        told = f"no progress for {length(signs.silent_seconds)}; its work excuses {length(excused)}"
-        return Verdict("stalled", f"{told}{seen}")
+        evidence = (
+            f"no progress for {length(signs.silent_seconds)}; its work excuses {length(excused)}"
+        )
+        return Verdict("stalled", f"{evidence}{seen}")
     limit = f"its timeout is {length(timeout)}"
     if not signs.has_progressed:
-        told = f"never heard from in {length(signs.silent_seconds)}; {limit}{seen}"
-        return Verdict("never_heard", told)
-    told = f"neither progress nor work for {length(signs.idle_seconds)}; {limit}{seen}"
-    return Verdict("stalled", told)
+        evidence = f"never heard from in {length(signs.silent_seconds)}; {limit}{seen}"
+        return Verdict("never_heard", evidence)
+    evidence = f"neither progress nor work for {length(signs.idle_seconds)}; {limit}{seen}"
+    return Verdict("stalled", evidence)
 
 
 def _judge_beats(age: float, interval: float, timeout: float) -> Verdict:
-    told = f"last heartbeat {length(age)} ago"
+    evidence = f"last heartbeat {length(age)} ago"
     if age >= timeout:
-        return Verdict("stalled", f"{told}; its timeout is {length(timeout)}")
-    return Verdict("quiet" if age >= 2 * interval else "lively", told)
+        return Verdict("stalled", f"{evidence}; its timeout is {length(timeout)}")
+    return Verdict("quiet" if age >= 2 * interval else "lively", evidence)
 
 
 @dataclass(slots=True)
@@ -242,7 +244,7 @@ class LivenessWatch:
     def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> list[inputs.Input]:
         """Judge everybody; return what the engine has to know.
 
-        Of heartbeats it is told what it has not written down yet, again and again until it has.
+        Heartbeats are repeated until the engine has written them down.
         """
         now = self.now()
         before = now if self._looked_at is None else self._looked_at
@@ -326,9 +328,11 @@ class LivenessWatch:
         track.silent += passed
         limit = state.plan.heartbeat_timeout_seconds
         if track.silent >= limit and not waiting_for(state, joined.id):
-            told = f"nothing heard of it for {length(track.silent)}; the timeout is {length(limit)}"
+            evidence = (
+                f"nothing heard of it for {length(track.silent)}; the timeout is {length(limit)}"
+            )
             yield inputs.JoinedStreamSilent(
-                stream=joined.id, attempt=joined.attempt, evidence=told, cause=joined.ticket
+                stream=joined.id, attempt=joined.attempt, evidence=evidence, cause=joined.ticket
             )
 
     def _heard_of(self, stream: StreamId, attempt: Attempt) -> _Heard:

@@ -43,6 +43,6 @@ def git_errors() -> Iterator[None]:
 
 def _require_text(path: str) -> None:
     """Raise UsageError for a path that is not UTF-8: a journal holds names as text."""
-    told = utf8_text(path)
-    if told != path:
-        raise UsageError(f"the path {told} is not UTF-8", "rename the folder, or work in a copy")
+    shown = utf8_text(path)
+    if shown != path:
+        raise UsageError(f"the path {shown} is not UTF-8", "rename the folder, or work in a copy")

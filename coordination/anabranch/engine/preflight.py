@@ -1,7 +1,7 @@
 """What is looked at before a run begins: everything that would be noticed too late otherwise.
 
 What no run of this project can do without is refused; what only an approval needs is refused when
-one is asked for, and told otherwise. So is what leads streams out of their workspaces.
+one is asked for, and mentioned otherwise. So is what leads streams out of their workspaces.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _for_later(
 ) -> Iterator[Finding]:
     """Yield what keeps nothing from beginning: for an approval one day, and for streams."""
     for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if may_approve else ():
-        # Uncommitted changes are told when the run begins, and an approval later names a branch.
+        # Uncommitted changes are mentioned as the run begins; an approval later names a branch.
         if not isinstance(refusal, ws.FilesInTheWay | ws.NoBranch):
             yield Finding("cannot-approve", refusal.reason, refusal.hint)
     if works_apart(plan):
@@ -72,7 +72,7 @@ def require_ready(
     """Return what to tell of the project when a run begins.
 
     Raises UsageError, DiskFull, LossRefused for what the run, or with ``approve`` its approval,
-    would fail of late. Nothing is looked at when every stream works in the user's own folder.
+    would fail late. Nothing is looked at when every stream works in the user's own folder.
     """
     if not works_apart(plan):
         return ()
@@ -91,7 +91,7 @@ def require_ready(
 
 
 def works_apart(plan: Plan) -> bool:
-    """Whether any stream has a workspace of its own."""
+    """Return whether any stream has a workspace of its own."""
     return any(stream.workspace != "shared" for stream in plan.streams)
 
 

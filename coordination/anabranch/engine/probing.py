@@ -34,7 +34,7 @@ def measured_capacity(
 def _amount(probe: ResourceProbe) -> float | None:
     found = probe.amount()
     if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-        raise WrongAnswer(f"{found!r} is no amount")
+        raise WrongAnswer(f"{found!r} is not an amount")
     if found < 0:
         raise WrongAnswer(f"{found} is less than nothing")
     return float(found)

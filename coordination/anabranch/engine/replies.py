@@ -18,7 +18,7 @@ Asked = tuple[inputs.Input, Reply | None]
 
 
 def reply_with(reply: Reply, outcome: Refusal | calls.Answer | None) -> None:
-    """Tell whoever asked; a reply that goes wrong is no reason for the run to stop."""
+    """Tell whoever asked; a reply that goes wrong must not stop the run."""
     try:
         reply(outcome)
     except Exception:

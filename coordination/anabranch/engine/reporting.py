@@ -38,10 +38,10 @@ def build_report(
     retries, integrity = _prove(folder, state)
     content = report(state, retries, now, engine_overhead)
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
-    told: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
+    added: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
     if content["branch"] and is_plain_folder(state):
-        told["result_folder"] = str(folder.result)
-    return {**content, **told}
+        added["result_folder"] = str(folder.result)
+    return {**content, **added}
 
 
 def proved_anew(found: dict[str, Any], folder: RunFolder, state: State) -> dict[str, Any]:
@@ -76,10 +76,10 @@ def _prove(folder: RunFolder, state: State) -> tuple[list[Recorded], dict[str, A
     journal, reading = Journal.open(folder.journal, "read"), _Reading()
     try:
         records = reading.pass_on(journal.read())
-        told = takewhile(lambda record: record.seq <= state.seq, records)
-        broken = [*broken_promises(state), *verify_history(told, state.shared.hash)]
+        covered = takewhile(lambda record: record.seq <= state.seq, records)
+        broken = [*broken_promises(state), *verify_history(covered, state.shared.hash)]
         deque(records, maxlen=0)  # what has come since that state counts, too
-        faults = journal.is_whole()
+        faults = journal.faults()
     finally:
         journal.close()
     return reading.retries, {

@@ -11,9 +11,9 @@ from anabranch.engine.git import Git, GitError
 
 
 def result_is_missing(state: State) -> bool:
-    """Whether the commit that a run calls its result is not in the repository that is there now.
+    """Return whether the commit that a run calls its result is not in the repository of today.
 
-    Not known is no. Raises nothing.
+    In doubt it is there. Raises nothing.
     """
     final = state.points.get(FINAL_POINT)
     if final is None or not final.commit or is_plain_folder(state):

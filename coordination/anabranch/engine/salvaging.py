@@ -31,7 +31,7 @@ from anabranch.paths import RunFolder
 from anabranch.undecodable import UNDECODABLE
 
 MOST_MISSING_IN_A_ROW = 1_000
-MOST_HOLES_TOLD = 5
+MOST_HOLES_NAMED = 5
 LEAST_ROW_BYTES = 16
 _DAMAGED = (apsw.Error, *UNDECODABLE)
 """What SQLite, and reading what it hands out, say of a damaged file."""
@@ -84,7 +84,7 @@ def _fault_of(path: Path) -> str | None:
         journal.load()
         for _ in journal.read():
             pass
-        return next((f for f in journal.is_whole() if "were numbered" not in f), None)
+        return next((f for f in journal.faults() if "were numbered" not in f), None)
     except AnabranchError as error:
         return error.message if error.code == "journal_damaged" else None
     except _DAMAGED as error:
@@ -172,7 +172,7 @@ def _lost(events: Mapping[Seq, Recorded], reached: Seq) -> Iterator[str]:
     """Name the holes in what is kept, and what came after the last of them."""
     holes = [seq for seq in range(1, reached) if seq not in events]
     if holes:
-        some = listing(holes, MOST_HOLES_TOLD)
+        some = listing(holes, MOST_HOLES_NAMED)
         yield f"events {some}: what they say is in the state, but not in its history"
     after = sum(seq > reached for seq in events)
     if after:

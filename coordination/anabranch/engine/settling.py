@@ -93,7 +93,7 @@ def settled_by_choice(
         union = sides.merged(path, labels_of(conflict), union=True)
         if union is None:
             raise UsageError(
-                f"{path.path} cannot be both: this is {path.kind}, or no text",
+                f"{path.path} cannot be both: this is {path.kind}, or not a text",
                 "take ours or theirs, or give a file",
             )
         return ev.Resolution.of(path, "both", sides.keep(union), "")

@@ -105,9 +105,9 @@ def _package(name: str) -> str:
 
 def _editable_source(record: Path) -> str | None:
     try:
-        told = json.loads(_text(record) or "{}")
-        if told.get("dir_info", {}).get("editable"):
-            return unquote(urlsplit(told["url"]).path)
+        origin = json.loads(_text(record) or "{}")
+        if origin.get("dir_info", {}).get("editable"):
+            return unquote(urlsplit(origin["url"]).path)
     except (*UNDECODABLE, KeyError, AttributeError, TypeError):
         return None
     return None

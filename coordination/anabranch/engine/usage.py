@@ -1,8 +1,8 @@
 """What the machine and the streams use, as news for the engine: only what changes something.
 
-The machine's free memory is told when it has moved by a share of the whole, or when it crosses the
-floor below which nothing starts. A stream's use is told while it is above what was granted (and
-once more when it no longer is); the engine records the turns only.
+The machine's free memory is reported when it has moved by a share of the whole, or when it crosses
+the floor below which nothing starts. A stream's use is reported while it is above what was granted
+(and once more when it no longer is); the engine records the turns only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class UsageWatch:
     ) -> None:
         self._measure = measure
         self._short_of = short_of
-        self._told: inputs.MachineLoad | None = None
+        self._reported: inputs.MachineLoad | None = None
         self._cores: dict[StreamId, float] = {}
 
     def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> list[inputs.Input]:
@@ -53,8 +53,8 @@ class UsageWatch:
             short_of=self._short_of() if state.counts.active else "",
         )
         whole_mb = load.memory_total_bytes / _MIB
-        if self._told is None or _is_material(state, self._told, now, whole_mb):
-            self._told = now
+        if self._reported is None or _is_material(state, self._reported, now, whole_mb):
+            self._reported = now
             yield now
 
     def _streams(self, state: State, vitals: Mapping[StreamId, Vitals]) -> Iterator[inputs.Input]:

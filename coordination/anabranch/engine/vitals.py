@@ -60,7 +60,7 @@ class Vitals:
     """What is known about one stream right now.
 
     Times (``…_at``) are of the monotonic clock, None for never. ``cpu_percent`` is of one
-    processor, so it may pass 100; it is None until two readings allow to tell. ``alive`` says
+    processor, so it may pass 100; it is None until there are two readings. ``alive`` says
     whether the holder's process is there, None if its id is not known. ``progress_age_seconds``
     is the time since output or a changed file, None if there was neither. ``files_changed`` is
     what a capture would find, unless ``files_are_estimated``. ``evidence`` says in
@@ -79,7 +79,7 @@ class Vitals:
     last_output_at: float | None = None
     last_change_at: float | None = None
     last_busy_at: float | None = None
-    # It grows all the time by itself, which is no news.
+    # It grows all the time by itself, which is not news.
     progress_age_seconds: float | None = field(default=None, compare=False)
     busy: bool = False
     alive: bool | None = None
@@ -128,7 +128,7 @@ class _Track:
     ) -> None:
         """Notice output; what was there before the first look is as old as its time stamp.
 
-        The echo of what was typed into its terminal is none.
+        The echo of what was typed into its terminal does not count.
         """
         try:
             found = os.stat(self.watched.log, follow_symlinks=False)
@@ -153,7 +153,7 @@ class _Track:
         return interference.is_echo(stream, attempt, output)
 
     def has_moved_since(self, then: float) -> bool:
-        """Whether it told, wrote or worked at something of late."""
+        """Return whether it has written, changed files or worked of late."""
         moments = (self.last_output_at, self.last_change_at, self.last_busy_at)
         return any(at is not None and at > then for at in moments)
 
@@ -217,7 +217,7 @@ class VitalsSampler:
         ticked: called with the new vitals after each tick, in the sampler's thread.
         count: says how many files an attempt has changed, and whether that is an estimate; the
             watcher's own count by default, which always is one.
-        interference: knows what the engine itself did to streams, which is no sign of theirs.
+        interference: knows what the engine itself did to streams, which is not a sign of theirs.
         is_awaited: says whether somebody waits for a sign of a stream, so that it is soon seen.
     """
 
@@ -396,7 +396,7 @@ def watched_streams(state: State, folder: RunFolder) -> list[Watched]:
 
 
 def _read_between(log: Path, known: int, size: int) -> bytes:
-    """Return what was added to a log, up to a bound above which it is no echo."""
+    """Return what was added to a log, up to a bound above which it cannot be an echo."""
     try:
         descriptor = open_plain(log)
     except OSError:

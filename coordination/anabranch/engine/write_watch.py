@@ -1,7 +1,7 @@
 """Tells the core which files streams write, where that can be against the locks.
 
-Runs after each tick of the sampler, in its thread. Nothing is told while no lock is held and the
-plan lets the stream write anywhere; what was written before a lock was granted is never told later.
+Runs after each tick of the sampler, in its thread. Nothing is reported while no lock is held and
+the plan lets the stream write anywhere; nor is, later, what was written before a lock was granted.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class WriteWatch:
 
 
 def matters(state: State, stream: Stream) -> bool:
-    """Whether what a stream writes can be against the locks, or against its own plan."""
+    """Return whether what a stream writes can be against the locks, or against its own plan."""
     if state.plan.file_access != "exclusive_write":
         return False
     return bool(state.locks.entries) or bool(state.stream_plan(stream.id).writes)

@@ -110,7 +110,7 @@ class Holder:
         self.attempt = attempt
         self.control = control
         self.log = log.Log(attempt.name, attempt.run)
-        self.told_left_out = 0
+        self.reported_left_out = 0
         self.terminal: int | None = None
         self.pending_input = bytearray()
         self.survivors = 0
@@ -343,13 +343,13 @@ class Holder:
                 output = os.read(self.output, READ_BYTES)
             except OSError:  # nothing more for now
                 return
-            if self.log.write(output) and self.log.left_out >= 2 * self.told_left_out:
-                self.told_left_out = self.log.left_out
+            if self.log.write(output) and self.log.left_out >= 2 * self.reported_left_out:
+                self.reported_left_out = self.log.left_out
                 records.write_flood(self.attempt.folder, {"left_out_bytes": self.log.left_out})
                 _notify(self.control, self.attempt)
 
 
 def _bounded(asked: float, most: float) -> float:
-    """Return a time that a message gives; not a number, or less than none, is none at all."""
+    """Return a time that a message gives, 0 for what is not a number or is negative."""
     seconds = float(asked)
     return min(seconds, most) if seconds > 0.0 else 0.0
