@@ -45,7 +45,7 @@ def revoke(path: str) -> Unlock:
     return Unlock(OPERATOR, _request(), path=path)
 
 
-def restore(version: int, stream: StreamId) -> StateRestore:
+def restore(version: int, stream: StreamId | None) -> StateRestore:
     """Return the call that brings the shared state back to a version, for one stream or all."""
     return StateRestore(OPERATOR, _request(), version=version, stream=stream)
 

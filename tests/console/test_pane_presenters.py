@@ -10,6 +10,7 @@ from anabranch.core.events import StateChanged
 from anabranch.core.ids import StreamId
 from anabranch.core.model.locks import LockTable
 from anabranch.core.model.sharing import Change
+from anabranch.engine.requests import leave, pending
 from anabranch_console.glyphs import ASCII, UNICODE
 from anabranch_console.lines import Line, Span, line_cells, plain
 from anabranch_console.operator_calls import body_of
@@ -173,8 +174,8 @@ def test_the_past_is_always_marked(source: ScriptedSource, cells: int) -> None:
     assert line_cells(line) <= cells
 
 
-def test_what_the_operator_types_becomes_a_message() -> None:
-    """Objects and lists are JSON, everything else is text; what is asked has words."""
+def test_what_the_operator_types_becomes_a_message(tmp_path: Path) -> None:
+    """Objects and lists are JSON, the rest is text; what is asked has words and can be read."""
     assert body_of(' {"a": 1} ') == {"a": 1}
     assert body_of("[b]no[/b]") == "[b]no[/b]"
     assert body_of("12") == "12"
@@ -186,6 +187,8 @@ def test_what_the_operator_types_becomes_a_message() -> None:
         operator_calls.requeue(7),
         operator_calls.revoke("p"),
         operator_calls.acknowledge(7),
+        operator_calls.restore(3, None),
+        operator_calls.restore(3, StreamId("a")),
     ]
     assert [c.words for c in calls] == [
         "message to a",
@@ -193,7 +196,12 @@ def test_what_the_operator_types_becomes_a_message() -> None:
         "send 7 again",
         "take the lock of p away",
         "acknowledge message 7",
+        "restore the shared state to version 3",
+        "restore the shared state to version 3",
     ]
+    for call in calls:
+        leave(tmp_path, call)
+    assert [command for _, command in pending(tmp_path)] == calls
     assert len({c.request for c in calls}) == len(calls)
 
 

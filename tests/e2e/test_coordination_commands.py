@@ -183,6 +183,7 @@ def look_at_early_state(run: Program) -> None:
     found = told(run, "state", "log")
     assert [(c["version"], c["key"]) for c in found["changes"]] == [(1, "build"), (2, "notes")]
     assert (found["head"], found["faults"]) == (2, [])
+    assert told(run, "state", "restore", "2")["keys"] == [], "it is so already"
 
 
 def look_back_at_locks(run: Program) -> None:

@@ -90,7 +90,7 @@ def restore(version: int, run: str | None, stream: str | None, as_json: bool) ->
     from anabranch_console.cli.steering import steer
 
     found, before = found_run(run)
-    restoring = operator_calls.restore(version, StreamId(stream or ""))
+    restoring = operator_calls.restore(version, StreamId(stream) if stream else None)
     state = steer(found.folder, restoring, "restored by you")
     was, head = before.shared.head, state.shared.head
     changed = sorted({c.key for c in state.shared.changes(was)})
