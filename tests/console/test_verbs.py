@@ -167,6 +167,8 @@ async def test_why_a_verb_cannot_be_used(open_console: OpenConsole) -> None:
         assert why_not("copy") == "no stream is chosen"
         assert why_not("open") == "nothing is chosen"
         assert why_not("help") is None
+        await console.press("escape", "2", "x", "v")
+        assert "Take the lock away: nobody holds it; give a lock's path" in console.toasts()
 
 
 def test_the_footer_belongs_to_the_place() -> None:

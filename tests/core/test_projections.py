@@ -90,7 +90,7 @@ def test_a_run_that_nobody_hosts_is_interrupted_until_it_has_ended() -> None:
 def test_the_reason_of_a_waiting_stream_names_what_it_waits_for() -> None:
     run = given(stream("a"), stream("b"), stream("c", "a", "b"), max_parallel=1)
     reasons = {s: reason_for(run.state, run.stream(s)) for s in ("b", "c")}
-    assert reasons == {"b": "ready; waits for one of 1 slots", "c": "waits for a, b"}
+    assert reasons == {"b": "ready; waits for the only slot", "c": "waits for a, b"}
     run.succeed("a")
     assert reason_for(run.state, run.stream("c")) == "waits for b"
 

@@ -103,6 +103,7 @@ def test_without_a_checkpoint_its_changes_stay_and_the_way_back_is_offered() -> 
     assert "anabranch state restore 0 --stream a" in run.state.streams[A].warnings[-1]
     answer = run.call(StateRestore, OPERATOR, version=0, stream=A)
     assert (answer.outcome, answer.facts["keys"]) == ("done", ["k"])
+    assert run.events(ev.StateRestored)[-1].reason == "restored by the operator"
     assert values(run) == {}
 
 

@@ -208,7 +208,7 @@ class Choose(Dialog):
 
     def _take(self, choice: Choice) -> None:
         if choice.why_not:
-            self.notify(f"{choice.title} {choice.why_not}", severity="warning", markup=False)
+            self.notify(f"{choice.title}: {choice.why_not}", severity="warning", markup=False)
             return
         self.dismiss(choice.id)
 

@@ -217,7 +217,8 @@ def why_queued(state: State, stream: Stream) -> str:
         why = why_not_admitted(state, stream, reservations(state, state.at))
         if why:
             return f"ready; {why}"
-    return f"ready; waits for one of {state.max_parallel} slots"
+    most = state.max_parallel
+    return f"ready; waits for {f'one of {most} slots' if most > 1 else 'the only slot'}"
 
 
 def _shortage(state: State, name: str, amount: float) -> str:

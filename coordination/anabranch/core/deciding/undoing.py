@@ -152,7 +152,8 @@ def restore(draft: Draft, call: StateRestore) -> None:
         return
     undoing = undoing_of(shared, version, whose or None)
     author = Author(caller.stream, caller.attempt, call.request)
-    _restore(draft, author, whose, version, undoing, f"restored by {whose or 'the operator'}")
+    who = "the operator" if caller.is_operator else caller.stream
+    _restore(draft, author, whose, version, undoing, f"restored by {who}")
 
 
 def _version_of_checkpoint(draft: Draft, call: StateRestore) -> int | Answer:
