@@ -298,6 +298,18 @@ def test_a_recovery_that_takes_too_long_is_told() -> None:
     assert "longer than 50 s" in run.stream("a").care.alert
 
 
+def test_a_new_engine_gives_a_recovery_all_its_time_again() -> None:
+    """No alert says that it takes longer than it has."""
+    run = ward("a", recovery_timeout_seconds=50.0)
+    run.sees("a")
+    run.passes(GRACE)
+    run.give(inputs.ResumeRun(reason="again", adopted=0, retry_failed=False))
+    run.passes(49.0)
+    assert not run.stream("a").care.alert
+    run.passes(1.0)
+    assert "longer than 50 s" in run.stream("a").care.alert
+
+
 def test_who_keeps_others_waiting_for_too_long_is_asked_and_ended_only_if_it_stands_still() -> None:
     """Over the timeout of a point, one that works is not ended: a person is told."""
     plan = plan_of(

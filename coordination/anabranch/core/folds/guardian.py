@@ -80,12 +80,13 @@ def _narrowed(state: State, record: ev.Recorded, event: ev.ParallelismChanged) -
 
 
 def with_more_time(state: State, record: ev.Recorded) -> State:
-    """Return the state after another engine took over: nobody looked, so all questions are new."""
-    streams = state.streams
+    """Return the state after another engine took over: nobody looked, so all time is new."""
+    streams, plan = state.streams, state.plan
     for stream in streams.values():
         if stream.care.deadline is not None:
-            at = record.at + state.plan.soft_grace_seconds
-            care = replace(stream.care, deadline=at, cause=record.seq)
+            is_question = stream.care.remedy == SOFT
+            more = plan.soft_grace_seconds if is_question else plan.recovery_timeout_seconds
+            care = replace(stream.care, deadline=record.at + more, cause=record.seq)
             streams = streams.insert(stream.id, replace(stream, care=care))
     return replace(state, streams=streams)
 
