@@ -38,7 +38,7 @@ from anabranch_console.presenters.leaving import leaving_message
 from anabranch_console.presenters.point_lines import PointLook, point_detail
 from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.stream_columns import stream_columns
-from anabranch_console.presenters.stream_row import URGENCY, stream_row
+from anabranch_console.presenters.stream_row import URGENCY, elapsed, stream_row
 from anabranch_console.run_model import RunModel
 from anabranch_console.stream_list import StreamList
 from tests.console.coordination import call
@@ -263,6 +263,15 @@ def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: P
     assert "1/2 arrived" in header
     assert "merged  " not in detail
     assert "until it has merged again" in detail
+
+
+def test_time_stands_still_for_who_was_stopped_before_another_attempt(model: RunModel) -> None:
+    """It was over when it was stopped, though no attempt ended then."""
+    before = model.state.streams[StreamId("billing-tax")]
+    stopped = replace(
+        before, phase=Phase.STOPPED, first_started_at=100.0, since=160.0, ended_at=None
+    )
+    assert elapsed(stopped, 900.0) == 60.0
 
 
 def test_the_facts_answer_what_how_and_where(model: RunModel) -> None:

@@ -125,8 +125,8 @@ def elapsed(stream: Stream, now: float) -> float | None:
     """Return the seconds from its first start to its end or until ``now``."""
     if stream.first_started_at is None:
         return None
-    end = stream.ended_at if stream.has_ended and stream.ended_at is not None else now
-    return max(end - stream.first_started_at, 0.0)
+    ended_at = stream.since if stream.ended_at is None else stream.ended_at
+    return max((ended_at if stream.has_ended else now) - stream.first_started_at, 0.0)
 
 
 def _is_current(stream: Stream, vitals: Vitals | None) -> bool:
