@@ -146,7 +146,7 @@ class DiskHold:
         places: folders on the disks that are watched.
         state: returns the run's state.
         post: takes what the engine has to know.
-        interference: is told whom the engine has touched.
+        interference: hears whom the engine has touched.
     """
 
     def __init__(

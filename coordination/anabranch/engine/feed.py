@@ -1,7 +1,7 @@
 """The newest state and the latest events, for whoever pulls them.
 
 The engine publishes after each turn and never waits. A reader that comes too late for the events
-that are still kept is told how many it missed; the state it gets is always the newest.
+that are still kept learns how many it missed; the state it gets is always the newest.
 """
 
 from __future__ import annotations

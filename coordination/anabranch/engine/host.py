@@ -323,7 +323,7 @@ class RunHost:
         try:
             await gateway.open()
             await self._adopt(performing)
-            self._ready.set()  # what has happened is told before any plugin is asked
+            self._ready.set()  # what has happened is published before any plugin is asked
             self._mailbox.appendleft((self._machine_seen(), None))
             self._sampler.start()
             beside += [

@@ -2,7 +2,7 @@
 
 A front end *pulls*. It keeps a cursor, asks for a frame ten times a second and gets what changed
 since: the newest state, the streams whose facts moved, and the events. The engine never waits for
-it, and a front end that fell behind is told how many events it missed.
+it, and a front end that fell behind learns how many events it missed.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def _call_backend(
             what = f"{folder} cannot be built by {backend}"
             raise UsageError(what, "its backend ended without an answer") from None
         except (BackendUnavailable, HookMissing, ValueError) as error:
-            words = _last_lines(str(error))
+            words = _last_lines(getattr(error, "traceback", "") or str(error))
             raise UsageError(f"{folder} cannot be built by {backend}", words) from None
 
 
