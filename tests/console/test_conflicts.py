@@ -92,23 +92,23 @@ async def test_both_sides_are_shown_and_taken(open_console: OpenConsole, host: R
         await console.press("6")
         await until_shown(console, "+ left")
         shown = console.shown()
-        for told in ("2 to decide", "ours  left", "theirs  right", "+ right", "- line 0"):
-            assert told in shown
+        for painted in ("2 to decide", "ours  left", "theirs  right", "+ right", "- line 0"):
+            assert painted in shown
         await console.press("o")
         await until_shown(console, "1 to decide")
         assert "✓ ours" in console.shown()
         await console.press("T")
         shown = console.shown()
-        for told in ("Take theirs for b.txt?", "drops    left", "then     final merges"):
-            assert told in shown
+        for painted in ("Take theirs for b.txt?", "drops    left", "then     final merges"):
+            assert painted in shown
         await console.press("escape")
         assert host.state.phase is RunPhase.NEEDS_OPERATOR
         await console.press("T", "y")
         await until_over(console, host)
         await until_shown(console, "2 settled")
         shown = console.shown()
-        for told in ("✓ theirs", "✓ ours", "What was decided", "by       the operator"):
-            assert told in shown
+        for painted in ("✓ theirs", "✓ ours", "What was decided", "by       the operator"):
+            assert painted in shown
         await console.press("o")
         assert "no path that waits for a decision" in console.toasts()[-1]
         await console.press("m")
@@ -161,7 +161,7 @@ async def test_an_editor_settles_a_conflict(
     async with open_console(host, (150, 40)) as console:
         await console.press("6", "e")
         async with asyncio.timeout(DEADLINE_SECONDS):
-            while not any("markers are left" in told for told in console.toasts()):
+            while not any("markers are left" in shown for shown in console.toasts()):
                 await asyncio.sleep(0.01)
                 await console.frame()
         assert b"<<<<<<< left" in texts[0]
@@ -182,7 +182,7 @@ async def test_the_terminal_is_given_to_the_users_editor(
     monkeypatch.setenv("EDITOR", f"{sys.executable} -c 'raise SystemExit(3)'")
     async with open_console(host, (150, 40)) as console:
         await console.press("6", "e")
-        assert any("cannot be given to an editor" in told for told in console.toasts())
+        assert any("cannot be given to an editor" in shown for shown in console.toasts())
 
 
 async def test_a_command_settles_a_conflict_from_the_console(
@@ -223,11 +223,11 @@ def test_hostile_text_is_shown_and_does_nothing(cells: int) -> None:
     """Escapes stay visible, so that two sides that differ look different; nothing is too wide."""
     texts = SideTexts(b"a\n", b"a\x1b[31m\x1b]0;title\x07\n", "a\u202egnp\n".encode(), None)
     lines = conflict_detail(row_of("x\x1b[2Jy"), texts, cells, ASCII)
-    told = "\n".join(plain(line) for line in lines)
-    assert "\x1b" not in told
-    assert "\x07" not in told
-    assert "\u202e" not in told
-    assert "\\x1b" in told.replace("\n", "").replace(" ", "")
+    text = "\n".join(plain(line) for line in lines)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "\u202e" not in text
+    assert "\\x1b" in text.replace("\n", "").replace(" ", "")
     assert all(line_cells(line) <= cells for line in lines[4:])
 
 
@@ -251,9 +251,9 @@ def test_a_side_is_as_long_as_it_is_and_a_missing_one_is_missing() -> None:
     """A last line without its end is a line; what was removed is not perhaps too large."""
     path = ConflictedPath(path="f", kind="modify/delete", base="0" * 40, ours="1" * 40, theirs=None)
     row = replace(row_of("f"), path=path)
-    told = "\n".join(map(plain, conflict_detail(row, SideTexts(b"d\n", b"dd", None, None), 60)))
-    assert "  1 line" in told
-    assert "this side has no such file" in told
+    text = "\n".join(map(plain, conflict_detail(row, SideTexts(b"d\n", b"dd", None, None), 60)))
+    assert "  1 line" in text
+    assert "this side has no such file" in text
     there = replace(
         row,
         path=ConflictedPath(
@@ -261,7 +261,7 @@ def test_a_side_is_as_long_as_it_is_and_a_missing_one_is_missing() -> None:
         ),
     )
     texts = SideTexts(b"d\n", b"d\0d", None, None)
-    told = "\n".join(map(plain, conflict_detail(there, texts, 60)))
-    assert "too large to be shown" in told
-    assert "binary, 3 bytes" in told
-    assert " line" not in told
+    text = "\n".join(map(plain, conflict_detail(there, texts, 60)))
+    assert "too large to be shown" in text
+    assert "binary, 3 bytes" in text
+    assert " line" not in text

@@ -141,16 +141,16 @@ async def test_panes_columns_actions_and_themes_work_and_the_broken_are_told(
         assert "\x1b" not in console.shown()
         await acted(console, "page lint", "paged the owner of lint")
         await acted(console, "broken", "broken has failed")
-        assert any("column broken" in told for told in console.toasts())
+        assert any("column broken" in shown for shown in console.toasts())
         await console.command("theme plugin-dusk")
         assert app.palette.name == "plugin-dusk"
-        assert any("theme broken of a plugin" in told for told in console.toasts())
+        assert any("theme broken of a plugin" in shown for shown in console.toasts())
 
 
 async def acted(console: Console, command: str, text: str) -> None:
     """Let an action happen, and wait for what it tells."""
     await console.command(f"do {command}")
-    await told(console, text)
+    await toasted(console, text)
 
 
 async def test_a_plugins_pane_does_all_that_our_own_do(
@@ -175,9 +175,9 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
             "reviews.ask un", console.screen.completable()
         )
         await console.press("r")
-        await told(console, "ask lint of nobody in True")
+        await toasted(console, "ask lint of nobody in True")
         await console.command("reviews.ask ana")
-        await told(console, "ask lint of ana in True")
+        await toasted(console, "ask lint of ana in True")
         await console.press("x")
         assert "Actions in reviews" in console.shown()
         await console.press("f")
@@ -189,7 +189,7 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
         assert app.run_screen.has_class("-full-streams")
         await console.press("f")
         await console.command("reviews.crash")
-        await told(console, "crash has failed")
+        await toasted(console, "crash has failed")
         await console.command("filter team nobody")
         assert "nothing matches" in console.shown()
         await console.press("escape", "question_mark")
@@ -214,7 +214,7 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
         assert console.screen.mode == "streams"
 
 
-async def told(console: Console, text: str) -> None:
+async def toasted(console: Console, text: str) -> None:
     """Wait until something is told."""
     for _ in range(500):
         if any(text in toast for toast in console.toasts()):
@@ -234,7 +234,7 @@ def test_a_pane_that_is_not_shown_is_not_asked(points: list[EntryPoint], tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "words"),
     [
         ("panes(): return [Owners()]", ""),
         ("panes(): return [Broken()]", "lines raised RuntimeError"),
@@ -254,7 +254,7 @@ def test_a_pane_that_is_not_shown_is_not_asked(points: list[EntryPoint], tmp_pat
     ],
 )
 def test_the_check_of_a_plugin_looks_at_what_it_brings_to_the_console(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, words: str
 ) -> None:
     """Names, arguments, and one call of what only shows something."""
     head = SOURCE[: SOURCE.index("@hookimpl")]
@@ -262,4 +262,4 @@ def test_the_check_of_a_plugin_looks_at_what_it_brings_to_the_console(
     (tmp_path / f"{name}.py").write_text(f"{head}@hookimpl\ndef anabranch_console_{source}\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     faults = list(faults_of_console_plugin(EntryPoint("odd", name, "anabranch.console")))
-    assert [told in fault for _, fault in faults] == ([True] if told else [])
+    assert [words in fault for _, fault in faults] == ([True] if words else [])

@@ -37,8 +37,8 @@ async def test_the_guardian_shows_whom_it_cares_for_and_why(
     async with open_console(source) as console:
         await console.press("7")
         shown = console.shown()
-        for told in ("1 in trouble", "silent for 12 min", "soft", "0 of 3 ended within 60 s"):
-            assert told in shown
+        for painted in ("1 in trouble", "silent for 12 min", "soft", "0 of 3 ended within 60 s"):
+            assert painted in shown
         rows = [row.id for row in console.grid("guardian").rows]
         assert rows[:2] == ["cart", "docs"]
         assert "fallback" in shown
@@ -76,7 +76,7 @@ async def test_a_question_needs_only_a_yes_and_a_name_in_the_command_will_do(
         assert isinstance(asked, inputs.RecoverStream)
         assert (asked.stream, asked.remedy) == ("lint", "soft")
         await console.command("recover nobody hard")
-        assert any("no stream 'nobody'" in told for told in console.toasts())
+        assert any("no stream 'nobody'" in shown for shown in console.toasts())
         await console.command("recover lint gently")
         assert "there is no remedy 'gently'; there are soft, hard, fallback" in console.toasts()
         assert console.app.screen is console.screen
@@ -104,8 +104,8 @@ async def test_the_points_show_who_has_come_and_who_is_waited_for(
     async with open_console(demo_source(tmp_path)) as console:
         await console.press("8")
         shown = console.shown()
-        for told in ("3/13", "barrier", "has arrived, waits", "is waited for", "left: exit 1"):
-            assert told in shown
+        for painted in ("3/13", "barrier", "has arrived, waits", "is waited for", "left: exit 1"):
+            assert painted in shown
 
 
 @pytest.fixture

@@ -128,7 +128,7 @@ def test_states_are_told_apart_with_any_colour_vision(loss: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "words"),
     [
         ("[colors", "Expected"),
         ("tilte = 'x'", "unknown key 'tilte'; did you mean 'title'?"),
@@ -140,7 +140,7 @@ def test_states_are_told_apart_with_any_colour_vision(loss: str) -> None:
     ],
 )
 def test_a_theme_of_the_users_that_is_wrong_is_left_out_with_the_reason(
-    text: str, told: str, tmp_path: Path
+    text: str, words: str, tmp_path: Path
 ) -> None:
     """The file and what was expected are named; all other themes are there."""
     (tmp_path / "odd.toml").write_text(text)
@@ -153,7 +153,7 @@ def test_a_theme_of_the_users_that_is_wrong_is_left_out_with_the_reason(
     delta, odd = themes.problems
     assert "delta.toml: there is a theme delta already" in delta
     assert "odd.toml" in odd
-    assert told in odd
+    assert words in odd
 
 
 async def test_a_users_theme_is_taken_up_while_the_console_runs(

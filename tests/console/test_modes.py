@@ -124,7 +124,7 @@ async def test_a_command_opens_what_it_names(verb: str, open_console: OpenConsol
         assert console.screen.home.cursor == "unit"
 
 
-TOLD = {
+SHOWN = {
     "2": ("db/schema.sql", "fence"),
     "3": ("schema/version", "The whole state"),
     "4": ("dead letter", "Thread cart"),
@@ -162,14 +162,14 @@ async def test_every_pane_works_in_every_size(
 ) -> None:
     """The rows, the details after enter, full, and back with escape."""
     async with open_console(source, size) as console:
-        for key, (told, detail) in TOLD.items():
+        for key, (shown, detail) in SHOWN.items():
             await console.press(key)
-            assert told in console.shown()
+            assert shown in console.shown()
             await console.press("enter", "f")
             assert detail in console.shown()
             await console.press("escape", "escape")
             assert console.screen.pane.grid.has_focus
-            assert told in console.shown()
+            assert shown in console.shown()
             assert all(len(line) <= size[0] for line in console.shown().splitlines())
 
 
@@ -183,8 +183,8 @@ async def test_the_locks_tell_who_waits_for_whom(
     async with open_console(source) as console:
         await console.press("2")
         shown = console.shown()
-        for told in ("● schema#1", "42s", "└─ ● billing-tax#1", "waits for gpu, held by types"):
-            assert told in shown
+        for painted in ("● schema#1", "42s", "└─ ● billing-tax#1", "waits for gpu, held by types"):
+            assert painted in shown
         assert "1 found and broken" in shown
         assert "docs wrote" in shown
         await console.press("slash")
@@ -212,7 +212,7 @@ async def test_a_lock_is_taken_away(open_console: OpenConsole, source: ScriptedS
         await console.press("y")
         assert "pyproject.toml" not in console.source.state.locks.entries
         await console.command("revoke no/such/path")
-        assert any("nobody holds no/such/path" in told for told in console.toasts())
+        assert any("nobody holds no/such/path" in shown for shown in console.toasts())
 
 
 async def test_violations_are_allowed(open_console: OpenConsole, source: ScriptedSource) -> None:
@@ -225,7 +225,7 @@ async def test_violations_are_allowed(open_console: OpenConsole, source: Scripte
         await console.frame()
         assert "all allowed" in console.shown()
         await console.command("allow")
-        assert any("no violation left" in told for told in console.toasts())
+        assert any("no violation left" in shown for shown in console.toasts())
 
 
 async def test_messages_are_sent(open_console: OpenConsole, source: ScriptedSource) -> None:
@@ -248,7 +248,7 @@ async def test_messages_are_sent(open_console: OpenConsole, source: ScriptedSour
         assert len({c.request for c in sent if isinstance(c, calls.Call)}) == 2
         await console.frame()
         assert "well [b]done" in console.shown()
-        assert any("no stream 'unit'" in told for told in console.toasts())
+        assert any("no stream 'unit'" in shown for shown in console.toasts())
 
 
 async def test_a_dead_letter_is_sent_again_or_why_not(
@@ -261,15 +261,17 @@ async def test_a_dead_letter_is_sent_again_or_why_not(
         assert isinstance(asked, calls.Requeue)
         assert console.toasts()
         await console.press("j", "r")
-        assert any("no dead letter is chosen" in told for told in console.toasts())
+        assert any("no dead letter is chosen" in shown for shown in console.toasts())
         await console.command("requeue 999999")
-        assert any("there is no dead letter 999999" in told for told in console.toasts())
+        assert any("there is no dead letter 999999" in shown for shown in console.toasts())
         for verb in ("requeue", "acknowledge", "version", "travel", "travel event"):
             await console.command(f"{verb} {'9' * 4400}")
-        for told in console.toasts()[-5:]:
-            assert len(told) < 500, "a sentence is read, not scrolled"
+        for shown in console.toasts()[-5:]:
+            assert len(shown) < 500, "a sentence is read, not scrolled"
             assert (
-                "not the number of a message" in told or "not a moment" in told or "version" in told
+                "not the number of a message" in shown
+                or "not a moment" in shown
+                or "version" in shown
             )
         assert len(console.source.commands) == 2, "what is no number is not asked for"
 
@@ -335,8 +337,14 @@ async def test_resources_show_grants_and_real_use(
     async with open_console(source) as console:
         await console.press("5")
         shown = console.shown()
-        for told in ("8 of 8 granted", "2.8G", "1 gpu short of 1", "pressure", "4.3 really used"):
-            assert told in shown
+        for painted in (
+            "8 of 8 granted",
+            "2.8G",
+            "1 gpu short of 1",
+            "pressure",
+            "4.3 really used",
+        ):
+            assert painted in shown
         await console.press("j", "x", "s", "y")
         (stopped,) = console.source.commands
         assert isinstance(stopped, inputs.StopStream)
@@ -351,7 +359,7 @@ async def test_hostile_text_stays_text(open_console: OpenConsole, tmp_path: Path
     call(source, calls.StateSet, "lint", key=f"k{evil}", value={evil: [evil]})
     call(source, calls.Send, "lint", to="cart", body=evil)
     async with open_console(source) as console:
-        for key in TOLD:
+        for key in SHOWN:
             await console.press(key)
             rows = console.grid(console.screen.mode).rows
             for _ in rows:
@@ -373,7 +381,7 @@ async def test_an_unchanged_tick_paints_nothing(
 ) -> None:
     """Neither the pane that is seen nor one that is hidden."""
     async with open_console(source) as console:
-        for key in TOLD:
+        for key in SHOWN:
             await console.press(key)
             await _quiet(console, painted)
             for _ in range(5):

@@ -225,8 +225,8 @@ async def test_an_error_in_a_verb_is_told_and_kept(
         monkeypatch.undo()
         await console.press("j", "2")
         assert "Locks" in console.shown()
-        (told,) = [t for t in console.toasts() if "should not have happened" in t]
-        assert "RuntimeError: nobody [red]foresaw[/] this" in told
+        (shown,) = [t for t in console.toasts() if "should not have happened" in t]
+        assert "RuntimeError: nobody [red]foresaw[/] this" in shown
         (kept,) = (tmp_path / "state" / "anabranch" / "faults").iterdir()
         assert "Traceback" in kept.read_text("utf-8")
         console.expects_faults = True

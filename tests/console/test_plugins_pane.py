@@ -39,8 +39,8 @@ async def test_it_shows_calls_time_faults_and_what_the_plan_has_it_for(
         rows = {row.strategy: row for row in console.grid("plugins").rows}
         assert {"barrier", "progressive", "longest-first", "retry", "sequential"} <= set(rows)
         shown = console.shown()
-        for told in ("in use", "4 calls, 0.50 ms each", "final", "1 set aside"):
-            assert told in shown
+        for painted in ("in use", "4 calls, 0.50 ms each", "final", "1 set aside"):
+            assert painted in shown
         await choose(console, "retry")
         assert "3 times; the last" in console.shown()
 
@@ -112,9 +112,9 @@ async def test_what_the_store_refuses_is_told_with_the_reason(
     async with open_console(source) as console:
         await console.press("9")
         await console.command(f"install {tmp_path / 'nothing-here'}")
-        await until(console, lambda: any("nothing-here" in told for told in console.toasts()))
+        await until(console, lambda: any("nothing-here" in shown for shown in console.toasts()))
         await console.command("disable-plugin anabranch")
-        assert any("built in" in told for told in console.toasts())
+        assert any("built in" in shown for shown in console.toasts())
 
 
 async def test_however_often_it_is_visited_what_is_installed_is_read_once_at_a_time(

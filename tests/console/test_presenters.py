@@ -78,8 +78,8 @@ def test_times_are_short(seconds: float | None, clock: str) -> None:
 
 def test_memory_is_short() -> None:
     """Memory is told in mebibytes or gibibytes, nothing as a dash."""
-    told = [wording.memory(n) for n in (None, 0, 1, 96 << 20, 999 << 20, 3 << 30)]
-    assert told == ["—", "—", "1M", "96M", "999M", "3.0G"]
+    found = [wording.memory(n) for n in (None, 0, 1, 96 << 20, 999 << 20, 3 << 30)]
+    assert found == ["—", "—", "1M", "96M", "999M", "3.0G"]
 
 
 def test_text_is_fitted_by_cells() -> None:
@@ -120,11 +120,11 @@ def test_columns_come_back_with_the_width() -> None:
 
 def test_a_row_says_why_a_stream_waits(model: RunModel) -> None:
     """The last column has the last line of output, the missing streams, or the failure."""
-    told = {str(row.id): row.now for row in model.rows.values()}
-    assert told["unit"] == "rerunning 1 failed test (1 of 3)"
-    assert told["cart"] == "waits for billing-tax"
-    assert told["types"].startswith("exit 1: src/cart/model.py:39")
-    assert told["lint"] == "exit 0, 2 files changed"
+    record = {str(row.id): row.now for row in model.rows.values()}
+    assert record["unit"] == "rerunning 1 failed test (1 of 3)"
+    assert record["cart"] == "waits for billing-tax"
+    assert record["types"].startswith("exit 1: src/cart/model.py:39")
+    assert record["lint"] == "exit 0, 2 files changed"
 
 
 def test_a_row_of_a_stream_that_waits_follows_those_it_waits_for(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_a_figure_of_files_that_is_an_estimate_is_marked(tmp_path: Path) -> None
     shown = next(c for c in COLUMNS if c.id == "files").show
     model, a = RunModel(source), StreamId("a")
 
-    def told() -> str:
+    def words() -> str:
         model.pull()
         found = shown(model.rows[a])
         assert isinstance(found, Span)
@@ -179,12 +179,12 @@ def test_a_figure_of_files_that_is_an_estimate_is_marked(tmp_path: Path) -> None
 
     for files, is_estimate, wanted in ((3, True, "~3"), (4, False, "4"), (0, True, "~0")):
         source.speak("a", files_changed=files, files_are_estimated=is_estimate)
-        assert told() == wanted
+        assert words() == wanted
     source.speak("a", files_changed=0)
-    assert told() == ""
+    assert words() == ""
     source.speak("a", files_changed=9, files_are_estimated=True)
     source.finish("a", files=2)
-    assert told() == "2"
+    assert words() == "2"
 
 
 def test_a_line_that_is_too_long_is_cut_with_a_mark() -> None:
@@ -194,8 +194,8 @@ def test_a_line_that_is_too_long_is_cut_with_a_mark() -> None:
     assert cut(line, len(whole)) == line
     assert cut((*line, Span("   ")), len(whole)) == (*line, Span("   "))
     for cells in range(1, len(whole)):
-        told = plain(cut(line, cells))
-        assert told == whole[: cells - 1] + "…"
+        shown = plain(cut(line, cells))
+        assert shown == whole[: cells - 1] + "…"
     assert [plain(piece) for piece in hang((Span("how  "), Span("one two three")), 13)] == [
         "how  one two",
         "     three",
@@ -231,13 +231,13 @@ def test_the_header_fits_every_width(model: RunModel) -> None:
     for cells in (50, 60, 80, 100, 120, 160, 220):
         rows = list(model.rows.values())
         line = header_line(model.state, rows, 151.0, model.overhead, "elsewhere", UNICODE, cells)
-        told = plain(line)
-        assert len(told) == cells
-        assert "● running" in told
-        assert "elsewhere" in told
-    assert "20261121-140211-k3f" in told
-    assert "3/13 arrived" in told
-    assert "overhead 1.2 %" in told
+        shown = plain(line)
+        assert len(shown) == cells
+        assert "● running" in shown
+        assert "elsewhere" in shown
+    assert "20261121-140211-k3f" in shown
+    assert "3/13 arrived" in shown
+    assert "overhead 1.2 %" in shown
 
 
 def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: Path) -> None:
@@ -246,7 +246,7 @@ def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: P
     source.finish("a")
     source.finish("b", code=1)
 
-    def told() -> tuple[str, str]:
+    def both() -> tuple[str, str]:
         model = RunModel(source)
         model.pull()
         rows = list(model.rows.values())
@@ -254,12 +254,12 @@ def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: P
         look = PointLook(model.state, 9.0, UNICODE)
         return plain(line), text(point_detail(look, model.state.points[FINAL_POINT], 60))
 
-    header, detail = told()
+    header, detail = both()
     assert "1/2 merged" in header
     assert "merged     1 in " in detail
     again = RetryStream(stream=StreamId("b"), reason="by hand")
     assert source.submit(again).result() is None
-    header, detail = told()
+    header, detail = both()
     assert "1/2 arrived" in header
     assert "merged  " not in detail
     assert "until it has merged again" in detail
@@ -293,12 +293,12 @@ def test_a_wait_that_ends_by_itself_tells_how_long_still(tmp_path: Path) -> None
     a = source.state.streams[StreamId("a")]
     assert a.phase is Phase.RETRYING
 
-    def told(now: float) -> str:
+    def words(now: float) -> str:
         return text(fact_lines(source.state, a, None, now, 60))
 
     end = a.not_before
-    assert f"waits     its next attempt, for 0s, {int(end - a.since)}s to go" in told(a.since)
-    assert "0s to go" in told(end + 9.0)
+    assert f"waits     its next attempt, for 0s, {int(end - a.since)}s to go" in words(a.since)
+    assert "0s to go" in words(end + 9.0)
 
 
 def test_the_plan_tab_shows_the_command(model: RunModel) -> None:
@@ -311,10 +311,10 @@ def test_the_plan_tab_shows_the_command(model: RunModel) -> None:
 def test_the_story_names_causes(model: RunModel) -> None:
     """A stream that could start because another one ended says so."""
     records = model.story("unit")
-    told = text(story_lines(model.state, "unit", records, model.event, UNICODE))
-    assert "because run started" in told
-    assert "because lint" in told
-    assert told.index("queued") < told.index("· started")
+    shown = text(story_lines(model.state, "unit", records, model.event, UNICODE))
+    assert "because run started" in shown
+    assert "because lint" in shown
+    assert shown.index("queued") < shown.index("· started")
 
 
 def test_every_event_has_words() -> None:
@@ -367,20 +367,20 @@ def test_the_banner_of_a_converged_run(tmp_path: Path) -> None:
     source = ScriptedSource(plan_of([stream("a"), stream("b", "a")]), tmp_path)
     assert ending_lines(source.state, UNICODE, 116) == []
     finish_everything(source)
-    told = text(ending_lines(source.state, UNICODE, 116))
-    assert "✓ Converged" in told
-    assert "2 streams merged into anabranch/20261121-140211-k3f" in told
-    assert "A brings it to your branch" in told
-    assert "anabranch report" in told
+    shown = text(ending_lines(source.state, UNICODE, 116))
+    assert "✓ Converged" in shown
+    assert "2 streams merged into anabranch/20261121-140211-k3f" in shown
+    assert "A brings it to your branch" in shown
+    assert "anabranch report" in shown
 
 
 def test_the_banner_says_what_fits(tmp_path: Path) -> None:
     """The first step always stands there; further ones where there is room."""
     source = ScriptedSource(plan_of([stream("a")]), tmp_path)
     finish_everything(source)
-    told = text(ending_lines(source.state, UNICODE, 40))
-    assert "A brings it to your branch" in told
-    assert "anabranch report" not in told
+    shown = text(ending_lines(source.state, UNICODE, 40))
+    assert "A brings it to your branch" in shown
+    assert "anabranch report" not in shown
 
 
 def test_the_banner_of_a_refused_approval_tells_it_whole(tmp_path: Path) -> None:
@@ -389,13 +389,13 @@ def test_the_banner_of_a_refused_approval_tells_it_whole(tmp_path: Path) -> None
     finish_everything(source)
     reason, hint = "your checkout has uncommitted changes: a.txt", "put them away, then try again"
     refused = replace(source.state, approval=Approval(message=reason, hint=hint))
-    told = " ".join(text(ending_lines(refused, UNICODE, 40)).split())
-    assert f"not approved: {reason}; {hint} A tries it again" in told
+    words = " ".join(text(ending_lines(refused, UNICODE, 40)).split())
+    assert f"not approved: {reason}; {hint} A tries it again" in words
     sensitive = Approval(message="it changes AGENTS.md", hint="anabranch approve", kind="sensitive")
-    told = text(ending_lines(replace(source.state, approval=sensitive), UNICODE, 80))
-    assert "not approved: it changes AGENTS.md" in told
-    assert "A asks about that" in told
-    assert "anabranch approve" not in told
+    words = text(ending_lines(replace(source.state, approval=sensitive), UNICODE, 80))
+    assert "not approved: it changes AGENTS.md" in words
+    assert "A asks about that" in words
+    assert "anabranch approve" not in words
 
 
 def test_a_plain_folder_is_not_told_of_branches(tmp_path: Path) -> None:
@@ -404,9 +404,9 @@ def test_a_plain_folder_is_not_told_of_branches(tmp_path: Path) -> None:
     finish_everything(source)
     assert source.state.base is not None
     state = replace(source.state, base=replace(source.state.base, head=None, branch=None))
-    told = text(ending_lines(state, UNICODE, 116))
-    assert "1 stream merged after" in told
-    assert "A brings it to your folder" in told
+    shown = text(ending_lines(state, UNICODE, 116))
+    assert "1 stream merged after" in shown
+    assert "A brings it to your folder" in shown
     asked = text(list(consequences.of_approving(state).lines))
     assert "the changed files into your folder" in asked
     assert "the branch" not in asked
@@ -417,36 +417,36 @@ def test_the_banner_of_a_conflict(tmp_path: Path) -> None:
     source = ScriptedSource(plan_of([stream("a"), stream("b")]), tmp_path)
     source.conflict = conflict_between("a", "b", "src/cart.py")
     finish_everything(source)
-    told = text(ending_lines(source.state, ASCII, 116))
+    shown = text(ending_lines(source.state, ASCII, 116))
     assert source.state.phase is RunPhase.NEEDS_OPERATOR
-    assert "B Needs you" in told
-    assert "a and b conflict in src/cart.py" in told
-    assert "6 shows both sides and settles it here" in told
+    assert "B Needs you" in shown
+    assert "a and b conflict in src/cart.py" in shown
+    assert "6 shows both sides and settles it here" in shown
 
 
 def test_stopping_what_has_not_begun_ends_and_keeps_nothing(tmp_path: Path) -> None:
     source = ScriptedSource(plan_of([stream("a"), stream("b", "a")]), tmp_path)
-    told = text(list(consequences.of_stopping(source.state, [StreamId("b")], 1.0).lines))
-    assert "nothing that runs; it will not start" in told
-    assert "killed" not in told
-    assert "keeps" not in told
+    shown = text(list(consequences.of_stopping(source.state, [StreamId("b")], 1.0).lines))
+    assert "nothing that runs; it will not start" in shown
+    assert "killed" not in shown
+    assert "keeps" not in shown
 
 
 def test_the_consequences_of_stopping(model: RunModel) -> None:
     """What ends, what is kept, and who is skipped because of it."""
     asked = consequences.of_stopping(model.state, [StreamId("unit")], 151.0)
-    told = text(list(asked.lines))
+    shown = text(list(asked.lines))
     assert asked.title == "Stop unit?"
-    assert "unit (pid 41009, 02:22)" in told
-    assert "integration, e2e: skipped" in told
-    assert "partial work" in told
+    assert "unit (pid 41009, 02:22)" in shown
+    assert "integration, e2e: skipped" in shown
+    assert "partial work" in shown
 
 
 def test_the_consequences_of_retrying(model: RunModel) -> None:
     """Which attempt it will be, and that earlier work stays."""
-    told = text(list(consequences.of_retrying(model.state, [StreamId("types")]).lines))
-    assert "types as attempt 2" in told
-    assert "no others" in told
+    shown = text(list(consequences.of_retrying(model.state, [StreamId("types")]).lines))
+    assert "types as attempt 2" in shown
+    assert "no others" in shown
 
 
 def test_all_that_comes_back_with_a_retry_is_foretold(tmp_path: Path) -> None:
@@ -457,10 +457,10 @@ def test_all_that_comes_back_with_a_retry_is_foretold(tmp_path: Path) -> None:
     streams = source.state.streams
     left_out = streams.insert(unit, replace(streams[unit], phase=Phase.QUARANTINED))
     for state in (source.state, replace(source.state, streams=left_out)):
-        told = text(list(consequences.of_retrying(state, [types]).lines))
-        assert "unit: tried again too" in told
-        told = text(list(consequences.of_retrying(state, [types, unit]).lines))
-        assert "no others" in told
+        shown = text(list(consequences.of_retrying(state, [types]).lines))
+        assert "unit: tried again too" in shown
+        shown = text(list(consequences.of_retrying(state, [types, unit]).lines))
+        assert "no others" in shown
 
 
 def test_what_a_stopped_stream_frees_for_others_is_foretold(tmp_path: Path) -> None:
@@ -468,10 +468,10 @@ def test_what_a_stopped_stream_frees_for_others_is_foretold(tmp_path: Path) -> N
     source = ScriptedSource(plan_of([stream("a"), stream("b"), stream("c")]), tmp_path)
     for name in ("a", "b", "c"):
         call(source, calls.Lock, name, path="src/")
-    told = text(list(consequences.of_stopping(source.state, [StreamId("a")], 1.0).lines))
-    assert "frees    src/ (b waits for it), src/ (c waits for it)" in told
-    told = text(list(consequences.of_stopping(source.state, [StreamId("b")], 1.0).lines))
-    assert "frees" not in told, "who has only asked before has nothing to give"
+    shown = text(list(consequences.of_stopping(source.state, [StreamId("a")], 1.0).lines))
+    assert "frees    src/ (b waits for it), src/ (c waits for it)" in shown
+    shown = text(list(consequences.of_stopping(source.state, [StreamId("b")], 1.0).lines))
+    assert "frees" not in shown, "who has only asked before has nothing to give"
     both = consequences.of_stopping(source.state, [StreamId("a"), StreamId("b")], 1.0)
     assert "frees    src/ (c waits for it)" in text(list(both.lines))
 
@@ -556,5 +556,5 @@ def test_an_age_grows_between_two_looks(tmp_path: Path) -> None:
     model.pull()
     a = StreamId("a")
     assert model.rows[a].age_seconds == 7
-    told = text(fact_lines(source.state, source.state.streams[a], model.vitals_of(a), 4.0, 60))
-    assert "output 7s ago, 2 processes" in told
+    shown = text(fact_lines(source.state, source.state.streams[a], model.vitals_of(a), 4.0, 60))
+    assert "output 7s ago, 2 processes" in shown

@@ -88,9 +88,9 @@ async def test_consequences_are_whole_on_a_narrow_screen(open_console: OpenConso
     async with open_console(size=(60, 24)) as console:
         await _choose(console, "unit")
         await console.press("x", "s")
-        told = " ".join(piece for line in console.shown().splitlines() for piece in _in_box(line))
-        assert "after 10 s the process tree is killed" in told
-        assert "y Stop" in told
+        text = " ".join(piece for line in console.shown().splitlines() for piece in _in_box(line))
+        assert "after 10 s the process tree is killed" in text
+        assert "y Stop" in text
     async with open_console(size=(60, 14)) as console:
         await _choose(console, "unit")
         await console.press("x", "s")
@@ -224,7 +224,7 @@ async def test_an_engine_that_fails_is_told(
 async def test_what_cannot_be_done_says_why(open_console: OpenConsole) -> None:
     """Stopping what has ended, retrying what runs, and streams that do not exist."""
     async with open_console() as console:
-        for command, told in (
+        for command, shown in (
             ("stop lint", "it has ended"),
             ("retry unit", "it has not ended; stop it first"),
             ("retry lint", "it has succeeded"),
@@ -232,7 +232,7 @@ async def test_what_cannot_be_done_says_why(open_console: OpenConsole) -> None:
             ("approve", "only a converged run can be approved"),
         ):
             await console.command(command)
-            assert told in console.toasts()[-1]
+            assert shown in console.toasts()[-1]
         assert console.source.commands == []
 
 

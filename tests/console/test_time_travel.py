@@ -187,11 +187,11 @@ async def test_an_event_can_be_travelled_to(
         await console.command("travel yesterday")
         await console.command("version 99")
         await console.command("live")
-        told = " ".join(console.toasts())
-        assert "there is no version 99 in this run" in told
-        assert "'yesterday' is not a moment" in told
-        assert "the newest is 7" in told
-        assert "this is live" in told
+        text = " ".join(console.toasts())
+        assert "there is no version 99 in this run" in text
+        assert "'yesterday' is not a moment" in text
+        assert "the newest is 7" in text
+        assert "this is live" in text
 
 
 async def test_nothing_is_steered_in_the_past(
@@ -204,6 +204,6 @@ async def test_nothing_is_steered_in_the_past(
         for line in ("stop lint", "send lint hello", "broadcast x", "revoke a", "stop-run"):
             await console.command(line)
         assert console.source.commands == []
-        assert all("viewing version 3" in told for told in console.toasts())
+        assert all("viewing version 3" in shown for shown in console.toasts())
         await console.press("q")
         assert "9 streams are running" in console.shown()

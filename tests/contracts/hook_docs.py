@@ -123,8 +123,8 @@ def _protocol(protocol: Any) -> list[str]:
             continue
         if isinstance(member, property):
             assert member.fget is not None
-            told = inspect.get_annotations(member.fget)["return"]
-            lines.append(f"{name}: {told}")
+            found = inspect.get_annotations(member.fget)["return"]
+            lines.append(f"{name}: {found}")
         elif inspect.isfunction(member):
             signature = str(inspect.signature(member)).replace("'", "")
             lines += [f"def {name}{signature}:", f'    """{_text(member)}"""']

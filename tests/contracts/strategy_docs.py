@@ -66,8 +66,8 @@ def _struct(kind: type[msgspec.Struct]) -> list[str]:
     for name, member in vars(kind).items():
         if isinstance(member, property):
             assert member.fget is not None
-            told = inspect.get_annotations(member.fget)["return"]
-            lines.append(f"| `{name}` | `{_plain(told)}` | {_text(member)} |")
+            found = inspect.get_annotations(member.fget)["return"]
+            lines.append(f"| `{name}` | `{_plain(found)}` | {_text(member)} |")
     return [*lines, ""]
 
 

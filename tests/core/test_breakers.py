@@ -97,11 +97,11 @@ def test_until_when_it_is_open_is_told_while_it_is() -> None:
     assert [b["breaker"] for b in status(run.state, True, None)["breakers"]] == [AGENT]
     assert status(seven().state, True, None)["breakers"] == []
     until = wall_time(run.state, run.clock() + 2.0)
-    told = ("state", "until", "probe", "holds_back")
+    found = ("state", "until", "probe", "holds_back")
     seen = []
     for moment in (lambda: run.at(run.clock() + 2.0), lambda: run.succeed("s5"), lambda: None):
         (line,) = breaker_status(run.state)
-        seen.append(tuple(line[key] for key in told))
+        seen.append(tuple(line[key] for key in found))
         moment()
     assert seen == [
         ("open", until, None, ["s5", "s6"]),

@@ -80,9 +80,9 @@ def test_a_stream_that_can_never_start_is_not_tried_again() -> None:
     run = given(stream("a", max_retries=5))
     run.ready("a")
     about = run.stream("a")
-    told = "working_dir 'x' is not a folder in the workspace"
-    run.give(inputs.EffectFailed(stream=about.id, attempt=1, reason=told, is_permanent=True))
-    assert (run.phase("a"), run.stream("a").reason) == ("failed", told)
+    text = "working_dir 'x' is not a folder in the workspace"
+    run.give(inputs.EffectFailed(stream=about.id, attempt=1, reason=text, is_permanent=True))
+    assert (run.phase("a"), run.stream("a").reason) == ("failed", text)
 
 
 def test_a_failure_names_what_its_dependencies_left_behind() -> None:

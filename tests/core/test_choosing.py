@@ -45,7 +45,7 @@ def test_it_outlives_a_snapshot() -> None:
 
 
 @pytest.mark.parametrize(
-    ("choice", "told"),
+    ("choice", "words"),
     [
         (inputs.ChooseStrategy(kind="colour", strategy="red"), "no choice of 'colour'"),
         (inputs.ChooseStrategy(kind="balancer", strategy="plan-ordr"), "not installed"),
@@ -57,11 +57,11 @@ def test_it_outlives_a_snapshot() -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_refused(choice: inputs.ChooseStrategy, told: str) -> None:
+def test_what_makes_no_sense_is_refused(choice: inputs.ChooseStrategy, words: str) -> None:
     run = begun(stream("a"))
     assert run.give(choice) == []
     assert run.refusal is not None
-    assert told in run.refusal.reason
+    assert words in run.refusal.reason
     assert run.refusal.hint
 
 

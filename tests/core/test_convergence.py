@@ -186,7 +186,7 @@ def test_retrying_what_was_left_out_retries_what_was_built_on_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("conflicts", "paths", "told"),
+    ("conflicts", "paths", "words"),
     [
         (1, 3, "a and b conflict in f0, f1, f2"),
         (1, 4, "a and b conflict in f0, f1, f2 and 1 more"),
@@ -195,14 +195,14 @@ def test_retrying_what_was_left_out_retries_what_was_built_on_it() -> None:
     ],
 )
 def test_of_many_conflicts_the_first_are_named_and_the_rest_is_counted(
-    conflicts: int, paths: int, told: str
+    conflicts: int, paths: int, words: str
 ) -> None:
     found = tuple(ev.ConflictedPath(path=f"f{n}", kind="contents") for n in range(paths))
     one = ev.Conflict(streams=(StreamId("a"), StreamId("b")), paths=found)
     fact = inputs.MergeFinished(
         point=P, commit="m", tree="t", branch=None, merged=(), conflicts=(one,) * conflicts, cause=1
     )
-    assert conflicts_in_words(fact) == told
+    assert conflicts_in_words(fact) == words
 
 
 def test_a_merge_that_cannot_be_done_waits_for_a_person_and_is_owed_again() -> None:

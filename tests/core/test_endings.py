@@ -155,10 +155,10 @@ def test_who_was_not_chosen_is_named_with_the_strategys_reason() -> None:
         behind_guard=True,
     )
     to_the_end(run, ("a", "b"), frozenset())
-    told = status(run.state, False, None)
+    found = status(run.state, False, None)
     reason = "says did not choose it: best"
-    assert told["convergence"][-1]["left_out"] == [{"stream": "b", "reason": reason}]
-    assert told["reason"] == "1 of 2 results merged; left out: b"
+    assert found["convergence"][-1]["left_out"] == [{"stream": "b", "reason": reason}]
+    assert found["reason"] == "1 of 2 results merged; left out: b"
 
 
 def test_who_comes_when_a_point_has_merged_is_named_there_and_merged_at_the_end() -> None:
@@ -188,7 +188,7 @@ def settled(run: ByHand, **facts: Any) -> str | None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "told"),
+    ("facts", "words"),
     [
         ({"phase": PointPhase.ABANDONED, "reason": "no"}, "final is abandoned and does not hold 2"),
         ({"phase": PointPhase.OPEN}, "final is open and does not hold 2 results"),
@@ -196,14 +196,14 @@ def settled(run: ByHand, **facts: Any) -> str | None:
         ({"tree": "another"}, "verify never passed on what final has merged"),
     ],
 )
-def test_nothing_that_is_not_proved_counts_as_converged(facts: Any, told: str) -> None:
+def test_nothing_that_is_not_proved_counts_as_converged(facts: Any, words: str) -> None:
     run = given(stream("a"), stream("b"), point("final", verify="make test"))
     run.succeed("a", "b")
     run.merged()
     verified(run)
     run.merged()
     assert run.state.phase == "converged"
-    assert told in str(settled(run, **facts))
+    assert words in str(settled(run, **facts))
 
 
 def verified(run: ByHand) -> None:
@@ -302,8 +302,8 @@ def test_a_time_that_is_not_to_come_waits_for_something_to_happen(
     assert again == (run.clock() + ahead if is_asked else None)
 
 
-@pytest.mark.parametrize(("reason", "told"), [("{:g}", 3), ("the same", 1)])
-def test_only_what_is_news_is_told_when_the_clock_alone_asks(reason: str, told: int) -> None:
+@pytest.mark.parametrize(("reason", "times"), [("{:g}", 3), ("the same", 1)])
+def test_only_what_is_news_is_told_when_the_clock_alone_asks(reason: str, times: int) -> None:
     """And that not more often than every ten seconds."""
     run = run_with(
         lambda view, now: WaitForMore(reason.format(now), now + 4.0),
@@ -314,7 +314,7 @@ def test_only_what_is_news_is_told_when_the_clock_alone_asks(reason: str, told: 
     for moment in range(4, 29, 4):
         run.at(float(moment))
     waits = [r.event for r in run.records if isinstance(r.event, ev.ConvergenceWaits)]
-    assert len(waits) == told
+    assert len(waits) == times
 
 
 def test_a_time_that_is_named_is_kept_even_if_a_sooner_one_was_named_before() -> None:
@@ -379,5 +379,5 @@ def test_of_many_that_did_not_succeed_the_first_are_named(size: int, more: list[
     run = started_run(*map(stream, names), max_parallel=size, keep_going=True)
     run.fail(*names)
     named = [f"{name}: attempt 1, exit 1, kept refs/{name}.1" for name in names[:3]]
-    told = ["no process runs any more", f"{size} failed", *named, *more, "final is abandoned"]
-    assert run.state.proof == "; ".join(told)
+    found = ["no process runs any more", f"{size} failed", *named, *more, "final is abandoned"]
+    assert run.state.proof == "; ".join(found)

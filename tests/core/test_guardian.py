@@ -79,15 +79,15 @@ class Ward(ByHand):
 
     def story(self, name: str) -> list[str]:
         """Return remedies and how they ended, of one stream."""
-        told = []
+        found = []
         for event in (r.event for r in self.records):
             if isinstance(event, ev.RecoveryStarted) and event.stream == name:
-                told.append(event.remedy)
+                found.append(event.remedy)
             elif isinstance(event, ev.RecoveryFinished) and event.stream == name:
-                told.append(f"{event.remedy} {event.outcome}")
+                found.append(f"{event.remedy} {event.outcome}")
             elif isinstance(event, ev.GuardianAlerted) and event.stream == name:
-                told.append("alert")
-        return told
+                found.append("alert")
+        return found
 
 
 def ward(*names: str, fallback: str = "sequential", **more: Any) -> Ward:

@@ -18,10 +18,10 @@ ANYTHING = st.recursive(
 
 @given(ANYTHING, st.sampled_from([0, 2]), st.booleans())
 def test_json_is_printable_and_means_the_same(value: object, indent: int, is_ascii: bool) -> None:
-    told = json_text(value, indent=indent, is_ascii=is_ascii)
-    assert json.loads(told) == value
-    assert all(char.isprintable() for line in told.split("\n") for char in line)
-    assert told.isascii() or not is_ascii
+    found = json_text(value, indent=indent, is_ascii=is_ascii)
+    assert json.loads(found) == value
+    assert all(char.isprintable() for line in found.split("\n") for char in line)
+    assert found.isascii() or not is_ascii
 
 
 def test_json_escapes_what_would_act_on_a_terminal() -> None:

@@ -151,18 +151,18 @@ BROKEN_SHARING = [
 ]
 
 
-@pytest.mark.parametrize(("breaks", "told"), BROKEN_SHARING)
-def test_a_broken_promise_about_what_is_shared_is_found_and_told(breaks: Any, told: str) -> None:
+@pytest.mark.parametrize(("breaks", "words"), BROKEN_SHARING)
+def test_a_broken_promise_about_what_is_shared_is_found_and_told(breaks: Any, words: str) -> None:
     state = _shared_out()
     assert broken_promises(state) == []
-    assert any(promise.startswith(told) for promise in broken_promises(breaks(state)))
+    assert any(promise.startswith(words) for promise in broken_promises(breaks(state)))
 
 
-@pytest.mark.parametrize(("breaks", "told"), BROKEN)
-def test_a_broken_promise_is_found_and_told(breaks: object, told: str) -> None:
+@pytest.mark.parametrize(("breaks", "words"), BROKEN)
+def test_a_broken_promise_is_found_and_told(breaks: object, words: str) -> None:
     """The checks themselves see what they are for."""
     assert callable(breaks)
-    assert any(promise.startswith(told) for promise in broken_promises(breaks(_converged())))
+    assert any(promise.startswith(words) for promise in broken_promises(breaks(_converged())))
 
 
 def test_a_sound_state_breaks_no_promise() -> None:

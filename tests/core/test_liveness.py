@@ -427,12 +427,12 @@ def test_the_machines_load_is_told_when_it_matters() -> None:
     crew.measures(cpu_cores=2, memory_mb=8000)
     free = [4000]
     watch = UsageWatch(lambda: MachineLoad(2, 0.0, free[0] << 20, 8000 << 20, 0.0))
-    told = []
+    found = []
     for free[0] in (4000, 3990, 3900, 3500, 450, 399, 398, 401):
         for fact in watch.look(crew.state, {}):
             crew._step(fact)
-            told.append(free[0])
-    assert told == [4000, 3500, 450, 399, 401]
+            found.append(free[0])
+    assert found == [4000, 3500, 450, 399, 401]
 
 
 def test_a_stream_above_its_grant_is_told_until_it_is_below() -> None:

@@ -241,10 +241,10 @@ def test_a_stale_attempt_changes_nothing(run: Run) -> None:
     for attempt in (7, 0):
         caller = Caller(run.caller("s0").stream, attempt)
         answer = run.call(Unlock, "s0", fence=fence, caller=caller)
-        told = (
+        text = (
             f"stale attempt: attempt {attempt} of s0 is over (attempt 1 of s0 is the current one)"
         )
-        assert answer.facts["reason"] == told
+        assert answer.facts["reason"] == text
     before = run.caller("s0")
     run.lose("s0")
     answer = run.lock("s0", "b", caller=before)
@@ -359,8 +359,8 @@ def test_a_write_on_a_held_path_keeps_the_result_from_the_merge() -> None:
     run.lock("s0", "src/a.py")
     for _ in range(2):
         run.give(_written(run, "s1", "src/a.py", "src/b.py", "docs/c.md"))
-    told = [(v["path"], v["holder"]) for v in locks_status(run.state)["violations"]]
-    assert told == [("docs/c.md", None), ("src/a.py", "s0")]
+    found = [(v["path"], v["holder"]) for v in locks_status(run.state)["violations"]]
+    assert found == [("docs/c.md", None), ("src/a.py", "s0")]
     for name in ("s0", "s1"):
         _succeed(run, name)
     point = run.state.points[run.state.plan.points[-1].id]
@@ -399,17 +399,17 @@ def _succeed(run: Run, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("strays", "told"), [(1, "x0"), (2, "x0; x1"), (3, "x0; x1; 1 more"), (5, "x0; x1; 3 more")]
+    ("strays", "expected"), [(1, "x0"), (2, "x0; x1"), (3, "x0; x1; 1 more"), (5, "x0; x1; 3 more")]
 )
 def test_of_many_violations_the_first_are_named_and_the_rest_is_counted(
-    strays: int, told: str
+    strays: int, expected: str
 ) -> None:
     run = Run(started(plan_of(stream("s0", writes=("src/",))), ["s0"]))
     run.give(_written(run, "s0", *(f"x{n}" for n in range(strays))))
     reason = why_not_merged(run.state, [StreamId("s0")]) or ""
     for words in ("s0 wrote ", ", outside the paths that its plan lets it write"):
         reason = reason.replace(words, "")
-    assert reason == f"not merged before you allow it: {told}"
+    assert reason == f"not merged before you allow it: {expected}"
     assert why_not_merged(run.state, []) is None
 
 
@@ -454,8 +454,8 @@ def test_another_attempt_begins_with_a_clean_slate() -> None:
     run.state = begun(run.state, "s0", run.now)
     assert run.caller("s0").attempt == 2
     run.give(_written(run, "s0", "y"))
-    told = [(v["attempt"], v["path"]) for v in locks_status(run.state)["violations"]]
-    assert told == [(2, "y")]
+    found = [(v["attempt"], v["path"]) for v in locks_status(run.state)["violations"]]
+    assert found == [(2, "y")]
     run.give(inputs.AllowViolation(stream=run.caller("s0").stream, path="y"))
     _succeed(run, "s0")
     assert run.state.points[run.state.plan.points[-1].id].phase is PointPhase.MERGING
@@ -525,14 +525,14 @@ def test_a_stream_waits_for_no_more_than_so_many_locks(run: Run) -> None:
         run.lock("s0", f"f{n}")
     for n in range(MOST_WAITING):
         run.lock("s1", f"f{n}")
-    told = run.lock("s1", f"f{MOST_WAITING}")
-    assert told.outcome == "refused"
-    assert f"waits for {MOST_WAITING} locks already" in told.facts["reason"]
+    found = run.lock("s1", f"f{MOST_WAITING}")
+    assert found.outcome == "refused"
+    assert f"waits for {MOST_WAITING} locks already" in found.facts["reason"]
     for n in range(MOST_WAITING_PATTERNS):
         assert run.lock("s2", f"f*{n}").outcome == "waiting"
-    told = run.lock("s2", "f*")
-    assert told.outcome == "refused"
-    assert "folders and globs already" in told.facts["reason"]
+    found = run.lock("s2", "f*")
+    assert found.outcome == "refused"
+    assert "folders and globs already" in found.facts["reason"]
 
 
 def test_what_a_grant_lets_pass_is_granted_with_it() -> None:

@@ -94,8 +94,8 @@ def test_the_operator_writes_and_reads() -> None:
     assert talk.acks(OPERATOR, answer["id"]).outcome == "done"
     talk.broadcasts("a", "to streams only")
     assert talk.reads(OPERATOR) == []
-    told = [(m["from"], m["to"]) for m in messages(talk.state)["messages"]]
-    assert told == [("operator", "a"), ("a", "operator"), ("a", "*")]
+    found = [(m["from"], m["to"]) for m in messages(talk.state)["messages"]]
+    assert found == [("operator", "a"), ("a", "operator"), ("a", "*")]
 
 
 def test_a_large_inbox_is_read_in_pieces_and_new_ones_come_first() -> None:

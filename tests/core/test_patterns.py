@@ -55,7 +55,7 @@ def test_no_pattern_can_make_a_search_long(pattern: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "words"),
     [
         ("(", "missing )"),
         ("(?=a)b", "look-around and back-references"),
@@ -65,10 +65,10 @@ def test_no_pattern_can_make_a_search_long(pattern: str, text: str) -> None:
         ("\ud800", "not Unicode"),
     ],
 )
-def test_what_cannot_be_a_pattern_is_refused_in_words(pattern: str, told: str) -> None:
+def test_what_cannot_be_a_pattern_is_refused_in_words(pattern: str, words: str) -> None:
     with pytest.raises(PatternRefused) as refused:
         compiled(pattern)
-    assert told in str(refused.value)
+    assert words in str(refused.value)
 
 
 def test_places_are_counted_in_characters() -> None:

@@ -162,8 +162,8 @@ def test_what_a_stream_was_brought_is_told_and_why_it_was_not() -> None:
     assert sync_status(run.state, run.stream("b")) is None
     declined: dict[str, Any] = {"stream": A, "attempt": 1, "point": FINAL, "number": 1, "cause": 1}
     run.give(inputs.SyncNotDone(reason="it changed the same files", **declined))
-    told = {"state": "declined", "reason": "it changed the same files", "since": None, **files}
-    assert sync_status(run.state, run.stream("a")) == told
+    record = {"state": "declined", "reason": "it changed the same files", "since": None, **files}
+    assert sync_status(run.state, run.stream("a")) == record
 
 
 def test_a_snapshot_that_fails_keeps_nobody_from_the_others() -> None:

@@ -50,7 +50,7 @@ def load(options: str, options_type: Any = Options) -> LoadedPlan | PlanErrors:
 
 
 @pytest.mark.parametrize(
-    ("options", "key", "told", "hint"),
+    ("options", "key", "words", "hint"),
     [
         ("{ kk = 3 }", "convergence.final.options.kk", "no such option", "`k`"),
         ("{ k = 'three' }", "convergence.final.options.k", "Expected `int`, got `str`", ""),
@@ -58,13 +58,13 @@ def load(options: str, options_type: Any = Options) -> LoadedPlan | PlanErrors:
     ],
 )
 def test_a_wrong_option_is_told_with_its_place(
-    options: str, key: str, told: str, hint: str
+    options: str, key: str, words: str, hint: str
 ) -> None:
     found = load(options)
     assert isinstance(found, PlanErrors)
     (error,) = found.errors
     assert (error.line, error.key) == (6, key)
-    assert told in error.message
+    assert words in error.message
     assert hint in error.hint
 
 

@@ -63,15 +63,15 @@ def test_a_row_tells_what_is_known_of_a_stream_and_null_for_the_rest() -> None:
     run.clock.advance(1.0)
     run.run("a")
     unknown = dict.fromkeys(("exit_code", "failure_class", "heartbeat", "sync", "ended", "commit"))
-    told = {"stream": "a", "attempt": 1, "started": "1970-01-01T00:00:01.000Z", "log": "l"}
+    record = {"stream": "a", "attempt": 1, "started": "1970-01-01T00:00:01.000Z", "log": "l"}
     row = projections.stream_status(run.state, run.stream("a"))
-    assert row.items() >= {**told, **unknown, "pid": 10, "workspace": "/w/a"}.items()
+    assert row.items() >= {**record, **unknown, "pid": 10, "workspace": "/w/a"}.items()
     run.clock.advance(1.0)
     run.exited("a", 75)
     run.kept("a")
     over = {"state": "failed", "exit_code": 75, "failure_class": "temporary failure", "pid": None}
     row = projections.stream_status(run.state, run.stream("a"))
-    assert row.items() >= {**told, **over, "ended": "1970-01-01T00:00:02.000Z"}.items()
+    assert row.items() >= {**record, **over, "ended": "1970-01-01T00:00:02.000Z"}.items()
     assert (row["partial"], row["commit"]) == (["refs/a.1"], None)
     untouched = projections.stream_status(run.state, run.stream("b"))
     assert untouched["state"] == "skipped"
@@ -209,9 +209,9 @@ def test_a_report_compares_with_what_was_possible() -> None:
 def test_a_report_tells_each_retry_and_its_reason() -> None:
     run = given(stream("a", max_retries=1))
     run.fail("a")
-    (told,) = accounting.recoveries(run.records)
-    assert (told["stream"], told["attempt"]) == (StreamId("a"), 1)
-    assert told["reason"].startswith("exit 1; retry 1 of 1")
+    (found,) = accounting.recoveries(run.records)
+    assert (found["stream"], found["attempt"]) == (StreamId("a"), 1)
+    assert found["reason"].startswith("exit 1; retry 1 of 1")
 
 
 def test_no_time_spent_is_no_overhead() -> None:
@@ -227,5 +227,5 @@ def test_a_quarantined_stream_stands_at_the_point_that_left_it_out() -> None:
     run.succeed("a", "b")
     run.succeed("on-b")
     run.merged("p", without=("b",))
-    told = projections.status(run.state, True, None)["convergence"]
-    assert {row["point"]: row["quarantined"] for row in told} == {"p": ["b"], "final": ["on-b"]}
+    found = projections.status(run.state, True, None)["convergence"]
+    assert {row["point"]: row["quarantined"] for row in found} == {"p": ["b"], "final": ["on-b"]}

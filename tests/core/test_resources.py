@@ -177,8 +177,8 @@ def test_nobody_gives_back_what_he_does_not_hold() -> None:
     """Neither more than he has, nor what another has, nor less than nothing; and he is told why."""
     crew = crew_of(2, 2)
     crew.asks("s0", db=1)
-    told = [crew.releases("s0", db=2), crew.releases("s1", db=1), crew.releases("s0", db=-1)]
-    assert [(a.outcome, a.facts["reason"], a.facts["hint"]) for a in told] == [
+    found = [crew.releases("s0", db=2), crew.releases("s1", db=1), crew.releases("s0", db=-1)]
+    assert [(a.outcome, a.facts["reason"], a.facts["hint"]) for a in found] == [
         ("refused", "s0 does not hold 1 db more of this", "it holds 1 db"),
         ("refused", "s1 does not hold 1 db more of this", "it holds nothing"),
         ("refused", "-1 is not an amount of db", "it holds 1 db"),
@@ -199,14 +199,14 @@ def test_a_wait_can_be_given_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("holders", "told"), [(4, "s0, s1, s2, s3"), (5, "s0, s1, s2, s3 and 1 more")]
+    ("holders", "words"), [(4, "s0, s1, s2, s3"), (5, "s0, s1, s2, s3 and 1 more")]
 )
-def test_the_holders_are_named_and_the_rest_of_many_is_counted(holders: int, told: str) -> None:
+def test_the_holders_are_named_and_the_rest_of_many_is_counted(holders: int, words: str) -> None:
     names = [f"s{n}" for n in range(holders)]
     members = [stream(name, resources={"db": 1}) for name in (*names, "late")]
     crew = Crew(plan=plan_of(*members, resources={"db": holders}, max_parallel=holders + 1))
     reason = reason_for(crew.state, crew.state.streams[StreamId("late")])
-    assert reason == f"ready; needs 1 db, 0 of {holders} free; held by {told}"
+    assert reason == f"ready; needs 1 db, 0 of {holders} free; held by {words}"
 
 
 def test_everything_is_released_when_the_process_is_gone() -> None:
@@ -402,8 +402,8 @@ def test_too_much_is_shown_then_told_then_ended(policy: str, responses: list[str
             crew.uses("a", 180)
             crew.passes(1)
     assert [e.response for e in crew.events(ev.ResourcesExceeded)] == responses
-    told = [m.body["text"] for m in crew.events(ev.MessageSent)]
-    assert told == ["it uses 180 memory_mb and was granted 100; use less, or request more"] * (
+    found = [m.body["text"] for m in crew.events(ev.MessageSent)]
+    assert found == ["it uses 180 memory_mb and was granted 100; use less, or request more"] * (
         "tell" in responses
     )
     assert crew.phase("a") == ("stopping" if policy == "stop" else "running")
@@ -418,8 +418,8 @@ def test_each_step_after_too_much_comes_in_its_own_time() -> None:
         crew.passes(seconds)
         crew.uses("a", 180)
         seen.append([e.response for e in crew.events(ev.ResourcesExceeded)])
-    shown, told = ["show"], ["show", "tell"]
-    assert seen == [shown, shown, told, told, [*told, "stop"]]
+    shown, found = ["show"], ["show", "tell"]
+    assert seen == [shown, shown, found, found, [*found, "stop"]]
 
 
 def test_a_stream_that_uses_less_again_begins_with_a_clean_slate() -> None:

@@ -103,8 +103,8 @@ def test_who_is_ready_may_be_behind_one_that_waits_for_whom_it_keeps_waiting() -
     assert victims(run) == []
     run.now = 31.0
     ends(run, "d")
-    told = [(w.name, w.holder) for w in waits_of(run.state, StreamId("c"))]
-    assert (victims(run), told) == (["a"], [("r", "b")])
+    found = [(w.name, w.holder) for w in waits_of(run.state, StreamId("c"))]
+    assert (victims(run), found) == (["a"], [("r", "b")])
 
 
 def test_two_requests_of_one_stream_that_never_fit_together_are_not_both_taken() -> None:

@@ -239,15 +239,15 @@ def test_a_clash_is_refused_with_both_sides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("clashing", "told"), [(4, "k0, k1, k2, k3"), (6, "k0, k1, k2, k3 and 2 more")]
+    ("clashing", "words"), [(4, "k0, k1, k2, k3"), (6, "k0, k1, k2, k3 and 2 more")]
 )
-def test_of_many_keys_that_clash_the_first_are_named(clashing: int, told: str) -> None:
+def test_of_many_keys_that_clash_the_first_are_named(clashing: int, words: str) -> None:
     """In the sentence; the facts name them all."""
     talk = Talk("a", "b")
     keys = [f"k{n}" for n in range(clashing)]
     talk.commits("a", 0, dict.fromkeys(keys, 1))
     answer = talk.commits("b", 0, dict.fromkeys(keys, 2))
-    assert answer.facts["reason"] == f"changed differently since version 0: {told}"
+    assert answer.facts["reason"] == f"changed differently since version 0: {words}"
     assert answer.facts["keys"] == keys
 
 
@@ -326,8 +326,8 @@ def test_what_the_state_let_go_is_read_from_the_journal() -> None:
         talk.sets("a", f"k{n % 2}", n)
     talk.sets("a", "k0", None)
     found = [value_in(talk.records, talk.state, "k0", version) for version in range(7)]
-    told = [(None, 0), (0, 1), (0, 1), (2, 3), (2, 3), (4, 5), (None, 0)]
-    assert found == [Reading("k0", value, version, 6) for value, version in told]
+    listed = [(None, 0), (0, 1), (0, 1), (2, 3), (2, 3), (4, 5), (None, 0)]
+    assert found == [Reading("k0", value, version, 6) for value, version in listed]
     assert found[4:] == [value_at(talk.state, "k0", version) for version in (4, 5, 6)]
     assert value_in(talk.records, talk.state, "k1") == Reading("k1", 3, 4, 6)
     for version in (-1, 7):

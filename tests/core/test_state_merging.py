@@ -45,25 +45,25 @@ def merged(base: State, current: State, yours: State) -> tuple[State, Merge]:
 @given(STATES, STATES)
 def test_merging_into_the_base_gives_what_was_proposed(base: State, yours: State) -> None:
     """Identity: without anybody else's change, the proposal is the result."""
-    result, told = merged(base, base, yours)
+    result, found = merged(base, base, yours)
     assert result == yours
-    assert not told.clashes
+    assert not found.clashes
 
 
 @given(STATES, STATES)
 def test_merging_no_change_changes_nothing(base: State, current: State) -> None:
     """Identity, the other way round."""
-    result, told = merged(base, current, base)
+    result, found = merged(base, current, base)
     assert result == current
-    assert told == Merge({}, ())
+    assert found == Merge({}, ())
 
 
 @given(STATES, STATES, STATES)
 def test_merging_twice_changes_nothing_more(base: State, current: State, yours: State) -> None:
     """Idempotence: a commit that is in already brings nothing."""
-    once, told = merged(base, current, yours)
+    once, found = merged(base, current, yours)
     twice = merge(lookup(base), lookup(once), change(base, yours))
-    if not told.clashes:
+    if not found.clashes:
         assert applied(once, twice.changes) == once
         assert not twice.clashes
 
@@ -71,11 +71,11 @@ def test_merging_twice_changes_nothing_more(base: State, current: State, yours: 
 @given(STATES, STATES, STATES)
 def test_both_orders_come_to_the_same(base: State, one: State, other: State) -> None:
     """Without a clash it does not matter who came first; a clash is one in either order."""
-    first, told = merged(base, one, other)
+    first, found = merged(base, one, other)
     second, told_too = merged(base, other, one)
-    assert bool(told.clashes) == bool(told_too.clashes)
-    assert {(c.key, c.path) for c in told.clashes} == {(c.key, c.path) for c in told_too.clashes}
-    if not told.clashes:
+    assert bool(found.clashes) == bool(told_too.clashes)
+    assert {(c.key, c.path) for c in found.clashes} == {(c.key, c.path) for c in told_too.clashes}
+    if not found.clashes:
         assert first == second
 
 
@@ -84,9 +84,9 @@ def test_disjoint_changes_never_clash(base: State, wanted: State, mine: set[str]
     """What is changed by one side only is taken, whatever it is."""
     one = applied(base, {k: v for k, v in change(base, wanted).items() if k in mine})
     other = applied(base, {k: v for k, v in change(base, wanted).items() if k not in mine})
-    result, told = merged(base, one, other)
+    result, found = merged(base, one, other)
     assert result == wanted
-    assert not told.clashes
+    assert not found.clashes
 
 
 def three_way(base: Any, current: Any, yours: Any) -> Any:
@@ -95,9 +95,9 @@ def three_way(base: Any, current: Any, yours: Any) -> Any:
     def state(value: Any) -> State:
         return {} if value is None else {"k": text_of(value)}
 
-    result, told = merged(state(base), state(current), state(yours))
-    if told.clashes:
-        return [clash.path for clash in told.clashes]
+    result, found = merged(state(base), state(current), state(yours))
+    if found.clashes:
+        return [clash.path for clash in found.clashes]
     return value_of(result["k"]) if "k" in result else None
 
 

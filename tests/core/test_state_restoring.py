@@ -123,11 +123,11 @@ def test_what_is_restored_is_foretold() -> None:
     run.sets("a", "k", "half-done")
     run.sets("a", "shared", 1)
     run.sets("b", "shared", 2)
-    told = forecast(run.state, A, "hard").steps
-    assert any("checkpoint 1 (good)" in step for step in told)
-    assert any('k goes back from "half-done" to "good"' in step for step in told)
-    assert any("stays: shared" in step for step in told)
-    assert any("anabranch state restore 4 --stream a" in step for step in told)
+    found = forecast(run.state, A, "hard").steps
+    assert any("checkpoint 1 (good)" in step for step in found)
+    assert any('k goes back from "half-done" to "good"' in step for step in found)
+    assert any("stays: shared" in step for step in found)
+    assert any("anabranch state restore 4 --stream a" in step for step in found)
 
 
 def test_a_restore_is_undone_by_restoring_the_version_before_it() -> None:

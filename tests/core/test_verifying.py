@@ -239,11 +239,11 @@ def test_what_is_not_reliable_on_the_base_alone_is_told_so() -> None:
     assert f"with {whom} it has passed once and failed once" in run.state.reason
 
 
-@pytest.mark.parametrize(("size", "told"), [(3, "a, b, c it"), (5, "a, b, c and 2 more it")])
-def test_of_many_that_a_check_cannot_tell_apart_the_first_are_named(size: int, told: str) -> None:
+@pytest.mark.parametrize(("size", "words"), [(3, "a, b, c it"), (5, "a, b, c and 2 more it")])
+def test_of_many_that_a_check_cannot_tell_apart_the_first_are_named(size: int, words: str) -> None:
     run = checked(*"abcde"[:size])
     run.goes_on(by_chance(1))
-    assert f"with {told} has passed once and failed once" in run.state.reason
+    assert f"with {words} has passed once and failed once" in run.state.reason
 
 
 def test_a_check_that_fails_by_chance_is_tried_again() -> None:

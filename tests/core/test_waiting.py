@@ -44,13 +44,13 @@ def test_a_folder_over_a_file_is_told_everywhere() -> None:
     run.now = 30.0
     s1 = run.state.streams[StreamId("s1")]
     assert waits_of(run.state, s1.id) == [Wait("lock", "src/m1.py", "s0", 5.0, None, "src/")]
-    told = "waits for the lock of src/m1.py, which s0 (src/) holds"
-    assert reason_for(run.state, s1) == told
+    text = "waits for the lock of src/m1.py, which s0 (src/) holds"
+    assert reason_for(run.state, s1) == text
     assert standing(run.state, s1) == "waits"
-    assert forecast(run.state, s1.id, "soft").evidence == told
+    assert forecast(run.state, s1.id, "soft").evidence == text
     assert forecast(run.state, s1.id, "soft").diagnosis == "waits"
     row = stream_status(run.state, s1)
-    assert row["reason"] == told
+    assert row["reason"] == text
     (wait,) = row["waits_for"]
     assert (wait["kind"], wait["name"], wait["holder"]) == ("lock", "src/m1.py", "s0")
     assert wait["since"] == "1970-01-01T00:00:05.000Z"
@@ -87,8 +87,8 @@ def test_who_has_it_is_told_apart_from_who_has_only_asked_before() -> None:
         run.call(calls.RequestResources, name, amounts={"db": 1.0})
         run.now += 60.0
     assert waiting_for(run.state, StreamId("two")) == "db, held by one"
-    told = "db, held by one, for which two has waited longer"
-    assert waiting_for(run.state, StreamId("three")) == told
+    text = "db, held by one, for which two has waited longer"
+    assert waiting_for(run.state, StreamId("three")) == text
     for name in NAMES:
         run.lock(name, "src/")
     assert waiting_for(run.state, StreamId("two")).startswith("the lock of src/, which one holds;")
@@ -125,7 +125,7 @@ def _wait(name: str, holder: str | None) -> Wait:
 
 
 @pytest.mark.parametrize(
-    ("waits", "told"),
+    ("waits", "words"),
     [
         ([("a", "one")], "one: a"),
         ([("a", "one"), ("b", "one")], "one: a, b"),
@@ -136,22 +136,22 @@ def _wait(name: str, holder: str | None) -> Wait:
     ],
 )
 def test_in_a_row_there_is_room_for_few_words(
-    waits: list[tuple[str, str | None]], told: str
+    waits: list[tuple[str, str | None]], words: str
 ) -> None:
-    assert in_short([_wait(name, holder) for name, holder in waits]) == told
+    assert in_short([_wait(name, holder) for name, holder in waits]) == words
 
 
 @pytest.mark.parametrize(
-    ("holders", "told"), [(3, "s0, s1, s2 hold"), (4, "s0, s1, s2 and 1 more hold")]
+    ("holders", "words"), [(3, "s0, s1, s2 hold"), (4, "s0, s1, s2 and 1 more hold")]
 )
 def test_of_many_holders_the_first_are_named_and_the_rest_is_counted(
-    holders: int, told: str
+    holders: int, words: str
 ) -> None:
     run = Run(running(holders + 1))
     for number in range(holders):
         run.lock(f"s{number}", "a", "read")
     run.lock(f"s{holders}", "a")
-    assert waiting_for(run.state, StreamId(f"s{holders}")) == f"the lock of a, which {told}"
+    assert waiting_for(run.state, StreamId(f"s{holders}")) == f"the lock of a, which {words}"
 
 
 def test_the_operator_has_a_name_as_a_holder() -> None:
@@ -183,12 +183,12 @@ def test_what_is_told_agrees_with_the_graph(seed: int) -> None:
 
 
 def _check(state: State, stream_id: StreamId) -> None:
-    told = {w.holder for w in waits_of(state, stream_id) if w.kind == "lock"}
+    found = {w.holder for w in waits_of(state, stream_id) if w.kind == "lock"}
     drawn = {e.holder for e in edges_from(state, stream_id, SOURCES) if e.kind == "lock"}
     really = {b.stream for a in asks_of(state.locks, stream_id) for b in blockers(state.locks, a)}
-    assert drawn <= told <= really
-    assert bool(told) == bool(list(asks_of(state.locks, stream_id)))
-    assert bool(waiting_for(state, stream_id)) == bool(told)
+    assert drawn <= found <= really
+    assert bool(found) == bool(list(asks_of(state.locks, stream_id)))
+    assert bool(waiting_for(state, stream_id)) == bool(found)
 
 
 def _check_locks(state: State) -> None:

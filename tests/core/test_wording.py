@@ -46,5 +46,5 @@ def test_what_is_too_many_to_name_is_counted() -> None:
 
 
 def test_a_number_has_its_noun() -> None:
-    told = [counted(1, "try", "tries"), counted(2, "try", "tries"), counted(3, "process")]
-    assert told == ["1 try", "2 tries", "3 processes"]
+    found = [counted(1, "try", "tries"), counted(2, "try", "tries"), counted(3, "process")]
+    assert found == ["1 try", "2 tries", "3 processes"]

@@ -26,7 +26,7 @@ def a_plan() -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "words"),
     [
         (Fault(FaultKind.KILL, (StreamId("aa"),)), "no stream 'aa'"),
         (Fault(FaultKind.CONFLICT, (A, A)), "itself"),
@@ -35,8 +35,8 @@ def a_plan() -> Plan:
         (Fault(FaultKind.CONFLICT, (C, B)), "c is built on b"),
     ],
 )
-def test_a_fault_that_cannot_be_is_refused_with_the_next_step(fault: Fault, told: str) -> None:
-    with pytest.raises(UsageError, match=told) as refused:
+def test_a_fault_that_cannot_be_is_refused_with_the_next_step(fault: Fault, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as refused:
         check_faults(a_plan(), [fault])
     assert refused.value.hint
 

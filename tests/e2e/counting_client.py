@@ -23,13 +23,13 @@ OPEN_KEY = "open"
 MOST_SWAPS = 4
 WAIT_SECONDS = 40
 
-Told = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 class Door(Protocol):
     """A way to ask the engine."""
 
-    def ask(self, verb: str, **given: Any) -> Told:
+    def ask(self, verb: str, **given: Any) -> JsonObject:
         """Ask, and return what it tells."""
 
 
@@ -40,7 +40,7 @@ class Notes:
         self.path = os.path.join(folder, STREAM + ".jsonl")
         self.place = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
 
-    def read(self) -> list[Told]:
+    def read(self) -> list[JsonObject]:
         """Return all of it, oldest first."""
         with open(self.path, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
@@ -51,7 +51,7 @@ class Notes:
         os.write(self.place, (json.dumps(entry) + "\n").encode())
 
 
-WORDS: dict[str, Callable[[Told], list[str]]] = {
+WORDS: dict[str, Callable[[JsonObject], list[str]]] = {
     "lock": lambda given: ["lock", given["path"], "--wait", str(given["wait_seconds"])],
     "unlock": lambda given: ["unlock", "--fence", str(given["fence"])],
     "state_get": lambda given: ["state", "get", given["key"]],
@@ -59,23 +59,23 @@ WORDS: dict[str, Callable[[Told], list[str]]] = {
 }
 
 
-def told_by(text: str | bytes) -> Told:
+def decoded(text: str | bytes) -> JsonObject:
     """Return the JSON object in a reply."""
-    found: Told = json.loads(text)
+    found: JsonObject = json.loads(text)
     return found
 
 
 class Shell:
     """The command ``ab-stream``, one process a call."""
 
-    def ask(self, verb: str, **given: Any) -> Told:
+    def ask(self, verb: str, **given: Any) -> JsonObject:
         """Ask, and return what it tells."""
         words = WORDS[verb](given)
         if "if_version" in given:
             words += ["--if-version", str(given["if_version"])]
         call = ["sh", "-c", 'exec ab-stream "$@"', "sh", *words]
         done = subprocess.run(call, stdout=subprocess.PIPE, check=False)
-        return told_by(done.stdout)
+        return decoded(done.stdout)
 
 
 class Python:
@@ -86,7 +86,7 @@ class Python:
 
         self.client = Client()
 
-    def ask(self, verb: str, **given: Any) -> Told:
+    def ask(self, verb: str, **given: Any) -> JsonObject:
         """Ask, and return what it tells."""
         return dict(getattr(self.client, verb)(**given))
 
@@ -100,17 +100,17 @@ class Raw:
         self.socket.connect(os.environ["ANABRANCH_SOCKET"])
         self.replies = self.socket.makefile("rb")
 
-    def ask(self, verb: str, **given: Any) -> Told:
+    def ask(self, verb: str, **given: Any) -> JsonObject:
         """Ask, and return what it tells."""
         frame = {"verb": verb, "token": self.token, **given}
         self.socket.sendall(json.dumps(frame).encode() + b"\n")
-        return told_by(self.replies.readline())
+        return decoded(self.replies.readline())
 
 
 class Spool:
     """Files in the spool folder: written under another name, then renamed."""
 
-    def ask(self, verb: str, **given: Any) -> Told:
+    def ask(self, verb: str, **given: Any) -> JsonObject:
         """Ask, and return what it tells."""
         frame = {"verb": verb, "token": os.environ["ANABRANCH_TOKEN"], **given}
         name = os.path.join(os.environ["ANABRANCH_SPOOL"], uuid.uuid4().hex)
@@ -120,7 +120,7 @@ class Spool:
         while not os.path.exists(name + ".answer"):
             time.sleep(0.01)
         with open(name + ".answer", encoding="utf-8") as file:
-            reply = told_by(file.read())
+            reply = decoded(file.read())
         os.unlink(name + ".answer")
         return reply
 
@@ -135,7 +135,7 @@ class Mcp:
         self.number = 0
         self.request("initialize", protocolVersion="2025-06-18", capabilities={})
 
-    def request(self, method: str, **params: Any) -> Told:
+    def request(self, method: str, **params: Any) -> JsonObject:
         """Send a request and return its result."""
         self.number += 1
         message = {"jsonrpc": "2.0", "id": self.number, "method": method, "params": params}
@@ -144,11 +144,11 @@ class Mcp:
         self.server.stdin.write(json.dumps(message).encode() + b"\n")
         self.server.stdin.flush()
         while True:
-            reply = told_by(self.server.stdout.readline())
+            reply = decoded(self.server.stdout.readline())
             if reply.get("id") == self.number:
                 return dict(reply["result"])
 
-    def ask(self, verb: str, **given: Any) -> Told:
+    def ask(self, verb: str, **given: Any) -> JsonObject:
         """Ask, and return what it tells."""
         return dict(self.request("tools/call", name=verb, arguments=given)["structuredContent"])
 
@@ -170,14 +170,14 @@ class Counter:
         self.door = door
         self.calls = 0
 
-    def get(self, key: str) -> Told:
+    def get(self, key: str) -> JsonObject:
         """Read a key."""
         name = self.begin("read", key=key)
         reply = self.door.ask("state_get", key=key)
         self.notes.note("answer", name=name, ok=reply["ok"], value=reply.get("value"))
         return reply
 
-    def set(self, key: str, value: Told, **condition: Any) -> Told:
+    def set(self, key: str, value: JsonObject, **condition: Any) -> JsonObject:
         """Write a key; with ``if_version`` and ``expected`` it is a swap."""
         kind = "swap" if condition else "write"
         name = self.begin(kind, key=key, value=value, expected=condition.pop("expected", None))
@@ -192,7 +192,7 @@ class Counter:
         self.notes.note("call", name=name, kind=kind, **more)
         return name
 
-    def next_value(self, before: Told | None) -> Told:
+    def next_value(self, before: JsonObject | None) -> JsonObject:
         """Return one more than there was; no two values of a run are the same."""
         self.calls += 1
         return {"n": (before or {"n": 0})["n"] + 1, "by": f"{STREAM}.{ATTEMPT}.{self.calls}"}
@@ -201,11 +201,11 @@ class Counter:
         """Wait for a lock, however long it takes, and return its fence."""
         self.notes.note("ask", path=path)
         while True:
-            told = self.door.ask("lock", path=path, wait_seconds=WAIT_SECONDS)
-            if told["outcome"] == "granted":
-                return int(told["fence"])
-            if told["outcome"] != "waiting":
-                self.notes.note("refused", told=told)
+            answer = self.door.ask("lock", path=path, wait_seconds=WAIT_SECONDS)
+            if answer["outcome"] == "granted":
+                return int(answer["fence"])
+            if answer["outcome"] != "waiting":
+                self.notes.note("refused", told=answer)
                 raise SystemExit(3)
 
     def count_locked(self, key: str) -> None:
@@ -233,17 +233,17 @@ class Counter:
     def speak_as_the_dead(self, token: str, fences: list[int]) -> None:
         """Try to act with what an attempt that was killed has left: its token and its fences."""
         dead = Raw(token=token)
-        tried: list[tuple[str, Told]] = [
+        tried: list[tuple[str, JsonObject]] = [
             ("state_set", {"key": "poison", "value": STREAM}),
             ("lock", {"path": "counters/left", "wait_seconds": 0}),
             *(("unlock", {"fence": fence}) for fence in fences),
         ]
         for verb, given in tried:
-            told = dead.ask(verb, **given)
-            self.notes.note("stale", how=f"{verb} by a dead attempt", ok=told["ok"], told=told)
+            answer = dead.ask(verb, **given)
+            self.notes.note("stale", how=f"{verb} by a dead attempt", ok=answer["ok"], told=answer)
         for fence in fences:
-            told = self.door.ask("unlock", fence=fence)
-            self.notes.note("stale", how="a dead attempt's fence", ok=told["ok"], told=told)
+            answer = self.door.ask("unlock", fence=fence)
+            self.notes.note("stale", how="a dead attempt's fence", ok=answer["ok"], told=answer)
 
 
 def main(transport: str, folder: str, rounds: int) -> None:

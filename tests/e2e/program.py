@@ -54,7 +54,7 @@ def _readable(folder: RunFolder) -> tuple[State, bool]:
 
 
 @dataclass(frozen=True)
-class Told:
+class Answer:
     """What a command said, and its exit code."""
 
     code: int
@@ -99,13 +99,13 @@ class Running:
         """Signal it. It is our unreaped child, so its number means it and nobody else."""
         self._process.send_signal(number)
 
-    def wait(self, seconds: float = DEADLINE_SECONDS) -> Told:
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> Answer:
         """Wait for its end and return what it said."""
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"it goes on after {seconds} s:\n{self.out}\n{self.err}") from None
-        return Told(code, self.out, self.err)
+        return Answer(code, self.out, self.err)
 
     def kill(self) -> None:
         """End it without a word, as ``kill -9`` does."""
@@ -163,19 +163,19 @@ class Program:
         self._begun.append(running)
         return running
 
-    def run(self, *arguments: str, cwd: str = "") -> Told:
+    def run(self, *arguments: str, cwd: str = "") -> Answer:
         """Run a command to its end, in the project or in another folder."""
         return self.begin(*arguments, cwd=cwd).wait()
 
-    def expect(self, code: int, *arguments: str, cwd: str = "") -> Told:
+    def expect(self, code: int, *arguments: str, cwd: str = "") -> Answer:
         """Run a command to its end, which must be this exit code and never a traceback."""
-        told = self.run(*arguments, cwd=cwd)
-        assert "Traceback" not in told.out + told.err, told.err
-        assert "should not have happened" not in told.out + told.err, told.err
-        assert told.code == code, f"{arguments}: {told}"
-        return told
+        answer = self.run(*arguments, cwd=cwd)
+        assert "Traceback" not in answer.out + answer.err, answer.err
+        assert "should not have happened" not in answer.out + answer.err, answer.err
+        assert answer.code == code, f"{arguments}: {answer}"
+        return answer
 
-    def ask(self, *arguments: str) -> Told:
+    def ask(self, *arguments: str) -> Answer:
         """Run a command inside this process, which is quicker; for those that host nothing."""
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
         before, place = dict(os.environ), Path.cwd()
@@ -194,15 +194,15 @@ class Program:
             stream.flush()
             stream.seek(0)
             said.append(stream.read())
-        return Told(int(ended.value.code or 0), *said)
+        return Answer(int(ended.value.code or 0), *said)
 
-    def asked(self, code: int, *arguments: str) -> Told:
+    def asked(self, code: int, *arguments: str) -> Answer:
         """The same, and it must end with this exit code and never with a traceback."""
-        told = self.ask(*arguments)
-        assert "Traceback" not in told.out + told.err, told.err
-        assert "should not have happened" not in told.out + told.err, told.err
-        assert told.code == code, f"{arguments}: {told}"
-        return told
+        answer = self.ask(*arguments)
+        assert "Traceback" not in answer.out + answer.err, answer.err
+        assert "should not have happened" not in answer.out + answer.err, answer.err
+        assert answer.code == code, f"{arguments}: {answer}"
+        return answer
 
     def plan(self, streams: Mapping[str, Any], *, name: str = "plan", **coordination: Any) -> Path:
         """Write the project's plan. ``convergence`` goes to its own table."""

@@ -29,8 +29,8 @@ def answers(text: str) -> list[dict[str, Any]]:
 def run_script(program: Program, script: str) -> str:
     """Run a script as the only stream of a plan, and return what it wrote."""
     program.plan({"one": script})
-    told = program.run("run", "--headless")
-    assert told.code == 0, (told, program.log("one"))
+    answer = program.run("run", "--headless")
+    assert answer.code == 0, (answer, program.log("one"))
     return program.log("one")
 
 
@@ -140,8 +140,8 @@ def test_two_streams_count_under_a_lock(program: Program) -> None:
     loop = f"for i in 1 2 3 4 5 6; do ab-stream lock counter -- sh -c '{body}' || exit 1; done"
     env = {"C": str(counter)}
     program.plan({name: {"command": loop, "env": env} for name in ("a", "b", "c")})
-    told = program.run("run", "--headless")
-    assert told.code == 0, told
+    answer = program.run("run", "--headless")
+    assert answer.code == 0, answer
     assert counter.read_text().strip() == "18"
 
 
@@ -174,14 +174,14 @@ def test_where_sockets_are_forbidden_the_spool_serves(program: Program) -> None:
     """
     found = answers(run_script(program, script))
     assert [answer["outcome"] for answer in found] == ["granted", "done", "done"]
-    told = subprocess.run(
+    report = subprocess.run(
         ["git", "-C", str(program.project), "log", "--all", "--name-only", "--format="],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert {"made", "more"} <= set(told.stdout.split())
-    assert ".anabranch" not in told.stdout
+    assert {"made", "more"} <= set(report.stdout.split())
+    assert ".anabranch" not in report.stdout
 
 
 def test_adopted_streams_keep_their_ways_in(program: Program) -> None:

@@ -35,26 +35,26 @@ def test_what_was_committed_to_the_results_branch_is_not_said_to_be_approved(
     git(program.project, "switch", "-q", branch)
     git(program.project, "commit", "-q", "--allow-empty", "-m", "by hand")
     git(program.project, "switch", "-q", "main")
-    told = program.expect(0, "approve")
-    assert f"git merge {branch}" in told.out + told.err
+    answer = program.expect(0, "approve")
+    assert f"git merge {branch}" in answer.out + answer.err
     git(program.project, "merge", "-q", "--ff-only", branch)
 
 
 def test_what_is_approved_is_the_run_that_began_last(program: Program) -> None:
     """Not the one whose name says a later hour, because it was somewhere further east."""
     for zone, text in (("Asia/Tokyo", "old"), ("UTC", "new")):
-        told = program.begin("run", "--headless", "--", f"echo {text} > r", TZ=zone).wait()
-        assert told.code == 0, told
-    told = program.begin("approve", TZ="UTC").wait()
-    assert told.code == 0, told
+        answer = program.begin("run", "--headless", "--", f"echo {text} > r", TZ=zone).wait()
+        assert answer.code == 0, answer
+    answer = program.begin("approve", TZ="UTC").wait()
+    assert answer.code == 0, answer
     assert (program.project / "r").read_text() == "new\n"
 
 
 def test_a_clean_checkout_is_brought_along(program: Program) -> None:
     """The branch stands on the result, the files are there, and the checkout is clean."""
     plan(program)
-    told = program.expect(0, "run", "--headless", "--approve")
-    assert "main has the result" in told.err
+    answer = program.expect(0, "run", "--headless", "--approve")
+    assert "main has the result" in answer.err
     project, status = program.project, program.status()
     assert status["approved"]
     assert git(project, "rev-parse", "main").strip() == status["commit"]
@@ -144,10 +144,10 @@ def test_what_would_lose_work_is_refused(program: Program, spoil: Spoil) -> None
     spoil(program)
     before = likeness(program.project)
     gate.touch()
-    told = host.wait()
-    assert told.code == 5, told
-    assert "not approved:" in told.err
-    assert "Traceback" not in told.err
+    answer = host.wait()
+    assert answer.code == 5, answer
+    assert "not approved:" in answer.err
+    assert "Traceback" not in answer.err
     assert likeness(program.project) == before
     status = program.status()
     assert status["state"] == "converged"
@@ -160,9 +160,9 @@ def test_a_run_that_began_on_no_branch_is_not_approved(program: Program) -> None
     plan(program)
     git(program.project, "checkout", "-q", "--detach")
     before = likeness(program.project)
-    told = program.run("run", "--headless", "--approve")
-    assert told.code == 5, told
-    assert "not approved:" in told.err
+    answer = program.run("run", "--headless", "--approve")
+    assert answer.code == 5, answer
+    assert "not approved:" in answer.err
     assert likeness(program.project) == before
     assert program.status()["commit"]
 
@@ -182,8 +182,8 @@ def test_a_change_in_the_second_of_the_commit_is_seen(program: Program) -> None:
         return int(path.stat().st_mtime) == int(index.stat().st_mtime)
 
     until(changed_at_once, "file and index are changed within one second")
-    told = program.run("run", "--headless", "--approve")
-    assert told.code == 5, told
+    answer = program.run("run", "--headless", "--approve")
+    assert answer.code == 5, answer
     assert path.read_text() == "xyz\n"
 
 
@@ -196,8 +196,8 @@ def test_a_refused_result_is_approved_after_tidying_up(program: Program) -> None
     assert "new.txt" in refused.err
     assert (program.project / "new.txt").read_text() == "in the way\n"
     (program.project / "new.txt").unlink()
-    told = program.expect(0, "approve")
-    assert "main has the result" in told.err
+    answer = program.expect(0, "approve")
+    assert "main has the result" in answer.err
     assert (program.project / "new.txt").read_text() == "new\n"
     assert git(program.project, "status", "--porcelain") == ""
     again = program.expect(2, "approve")
@@ -227,9 +227,9 @@ def test_a_plain_folder_gets_its_result_beside_it(plain: Program) -> None:
     assert not (result / "sub/b.txt").exists()
     assert (result / "link").is_symlink()
     for command in ("status", "report"):
-        told = plain.asked(0, command).out
-        assert str(result) in " ".join(told.split())
-        assert "branch anabranch/" not in told
+        answer = plain.asked(0, command).out
+        assert str(result) in " ".join(answer.split())
+        assert "branch anabranch/" not in answer
         assert plain.asked(0, command, "--json").json()["result_folder"] == str(result)
 
 
@@ -237,8 +237,8 @@ def test_a_plain_folder_can_be_approved(plain: Program) -> None:
     """File by file: changed, new and removed ones; what nobody touched keeps its time."""
     plain.plan({"s": "echo more >> a.txt; echo new > new.txt; rm sub/b.txt"})
     untouched = (plain.project / "ünï.txt").stat().st_mtime_ns
-    told = plain.expect(0, "run", "--headless", "--approve")
-    assert "has the result" in told.err
+    answer = plain.expect(0, "run", "--headless", "--approve")
+    assert "has the result" in answer.err
     assert (plain.project / "a.txt").read_text() == "a\nmore\n"
     assert (plain.project / "new.txt").read_text() == "new\n"
     assert not (plain.project / "sub/b.txt").exists()
@@ -254,8 +254,8 @@ def test_a_plain_folder_changed_meanwhile_is_refused(plain: Program) -> None:
     plain.await_log("s", "ready")
     write(plain.project, {"a.txt": "mine\n"})
     gate.touch()
-    told = host.wait()
-    assert told.code == 5, told
+    answer = host.wait()
+    assert answer.code == 5, answer
     assert (plain.project / "a.txt").read_text() == "mine\n"
 
 
@@ -310,10 +310,10 @@ def test_what_others_run_or_obey_is_named_before_it_is_taken_over(program: Progr
     git(program.project, "add", "-A")
     git(program.project, "commit", "-qm", "plan")
     before = likeness(program.project)
-    told = program.expect(4, "run", "--headless", "--approve").err
-    assert "changes what others run or obey: .github/workflows/ci.yml, deploy/run.sh" in told
-    assert "work changed what others run or obey: .github/workflows/ci.yml, package.json" in told
-    assert "--allow-sensitive" in told
+    answer = program.expect(4, "run", "--headless", "--approve").err
+    assert "changes what others run or obey: .github/workflows/ci.yml, deploy/run.sh" in answer
+    assert "work changed what others run or obey: .github/workflows/ci.yml, package.json" in answer
+    assert "--allow-sensitive" in answer
     assert likeness(program.project) == before
     program.expect(4, "approve")
     program.expect(0, "approve", "--allow-sensitive")

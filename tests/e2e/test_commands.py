@@ -92,11 +92,11 @@ REPORT: Shape = {
 }
 
 
-def assert_shape(told: dict[str, Any], shape: Shape) -> None:
+def assert_shape(found: dict[str, Any], shape: Shape) -> None:
     """Check that every promised key is there, with a value of its type."""
     for key, kinds in shape.items():
-        assert key in told, f"{key} is missing: {sorted(told)}"
-        assert isinstance(told[key], kinds), (key, told[key])
+        assert key in found, f"{key} is missing: {sorted(found)}"
+        assert isinstance(found[key], kinds), (key, found[key])
 
 
 def moment(text: str) -> datetime:
@@ -129,23 +129,23 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
 
 def test_check_tells_the_plan(finished: Program) -> None:
     """Names, waves, critical path and estimate of a valid plan; exit 0."""
-    told = finished.asked(0, "check", "--json").json()
-    assert told["schema"] == 1
-    assert told["name"] == "shapes"
-    assert told["streams"] == ["one", "two", "again", "bad"]
-    assert told["waves"] == [["one", "again", "bad"], ["two"]]
-    assert told["critical_path"]
-    assert set(told["critical_path"]) <= set(told["streams"])
-    assert isinstance(told["estimated_seconds"], int | float)
-    assert told["errors"] == []
-    assert all({"code", "message"} <= warning.keys() for warning in told["warnings"])
+    answer = finished.asked(0, "check", "--json").json()
+    assert answer["schema"] == 1
+    assert answer["name"] == "shapes"
+    assert answer["streams"] == ["one", "two", "again", "bad"]
+    assert answer["waves"] == [["one", "again", "bad"], ["two"]]
+    assert answer["critical_path"]
+    assert set(answer["critical_path"]) <= set(answer["streams"])
+    assert isinstance(answer["estimated_seconds"], int | float)
+    assert answer["errors"] == []
+    assert all({"code", "message"} <= warning.keys() for warning in answer["warnings"])
 
 
 def test_runs_tells_every_run_newest_first(finished: Program) -> None:
     """Run, plan, project, state, times and how many streams are in which state."""
-    told = finished.asked(0, "runs", "--json").json()
-    assert told["schema"] == 1
-    (run,) = told["runs"]
+    answer = finished.asked(0, "runs", "--json").json()
+    assert answer["schema"] == 1
+    (run,) = answer["runs"]
     assert run["plan"] == "shapes"
     assert run["project"] == str(finished.project)
     assert run["state"] in RUN_STATES
@@ -155,21 +155,21 @@ def test_runs_tells_every_run_newest_first(finished: Program) -> None:
 
 def test_status_has_the_promised_shape(finished: Program) -> None:
     """Every key of the contract, of the run, its streams and its points."""
-    told = finished.asked(0, "status", "--json").json()
-    assert_shape(told, STATUS)
-    assert told["state"] == "converged"
-    assert told["branch"] == f"anabranch/{told['run']}"
-    assert git(finished.project, "rev-parse", told["branch"]).strip() == told["commit"]
-    assert 0 <= told["overhead_share"] <= 1
-    for stream in told["streams"]:
+    answer = finished.asked(0, "status", "--json").json()
+    assert_shape(answer, STATUS)
+    assert answer["state"] == "converged"
+    assert answer["branch"] == f"anabranch/{answer['run']}"
+    assert git(finished.project, "rev-parse", answer["branch"]).strip() == answer["commit"]
+    assert 0 <= answer["overhead_share"] <= 1
+    for stream in answer["streams"]:
         assert_shape(stream, STREAM)
         assert stream["state"] in STREAM_STATES
         assert moment(stream["started"]) <= moment(stream["ended"])
         assert Path(stream["log"]).is_file()
         assert Path(stream["workspace"]).is_dir()
         assert stream["pid"] is None
-    assert [s["exit_code"] for s in told["streams"]] == [0, 0, 0, 3]
-    (point,) = told["convergence"]
+    assert [s["exit_code"] for s in answer["streams"]] == [0, 0, 0, 3]
+    (point,) = answer["convergence"]
     assert_shape(point, POINT)
     assert sorted(point["merged"]) == ["again", "one", "two"]
     assert point["waiting_for"] == []
@@ -177,11 +177,11 @@ def test_status_has_the_promised_shape(finished: Program) -> None:
 
 def test_streams_tells_the_same_streams(finished: Program) -> None:
     """``streams --json`` is the streams of ``status --json``, and more about each."""
-    told = finished.asked(0, "streams", "--json").json()
-    assert told["schema"] == 1
+    answer = finished.asked(0, "streams", "--json").json()
+    assert answer["schema"] == 1
     status = finished.asked(0, "status", "--json").json()["streams"]
-    assert [one["stream"] for one in told["streams"]] == [one["stream"] for one in status]
-    for more, one in zip(told["streams"], status, strict=True):
+    assert [one["stream"] for one in answer["streams"]] == [one["stream"] for one in status]
+    for more, one in zip(answer["streams"], status, strict=True):
         assert more.items() >= one.items()
         assert set(more) - set(one) == {"capabilities", "liveness"}
 
@@ -216,17 +216,17 @@ def test_events_are_numbered_without_gaps(finished: Program) -> None:
 
 def test_report_has_the_promised_shape(finished: Program) -> None:
     """As JSON every key of the contract; as text and Markdown the same facts."""
-    told = finished.asked(0, "report", "--format", "json").json()
-    assert_shape(told, REPORT)
-    assert told == finished.asked(0, "report", "--json").json()
-    assert told == json.loads(finished.folder().report.read_bytes())
-    assert told["critical_path"].keys() >= {"predicted", "actual"}
-    assert told["integrity"].keys() >= {"journal", "state", "events"}
-    assert told["integrity"]["journal"] == "ok"
-    assert all(isinstance(seconds, int | float) for seconds in told["overhead"].values())
-    assert len(told["recoveries"]) == 1
-    assert len(told["partial"]) == 1
-    assert git(finished.project, "show", f"{told['partial'][0]}:x.txt") == "x\n"
+    answer = finished.asked(0, "report", "--format", "json").json()
+    assert_shape(answer, REPORT)
+    assert answer == finished.asked(0, "report", "--json").json()
+    assert answer == json.loads(finished.folder().report.read_bytes())
+    assert answer["critical_path"].keys() >= {"predicted", "actual"}
+    assert answer["integrity"].keys() >= {"journal", "state", "events"}
+    assert answer["integrity"]["journal"] == "ok"
+    assert all(isinstance(seconds, int | float) for seconds in answer["overhead"].values())
+    assert len(answer["recoveries"]) == 1
+    assert len(answer["partial"]) == 1
+    assert git(finished.project, "show", f"{answer['partial'][0]}:x.txt") == "x\n"
     for form in ("text", "md"):
         text = finished.asked(0, "report", "--format", form).out
         assert all(name in text for name in ("one", "two", "again", "bad", "exit 3"))
@@ -245,9 +245,9 @@ def test_the_report_tells_also_what_came_after_the_end(program: Program) -> None
 
 def test_schema_is_a_json_schema_of_plans(finished: Program) -> None:
     """It names its dialect and knows the tables."""
-    told = finished.asked(0, "schema").json()
-    assert told["$schema"].startswith("https://json-schema.org/")
-    assert {"streams", "coordination", "convergence"} <= told["properties"].keys()
+    answer = finished.asked(0, "schema").json()
+    assert answer["$schema"].startswith("https://json-schema.org/")
+    assert {"streams", "coordination", "convergence"} <= answer["properties"].keys()
 
 
 def test_init_writes_a_plan_that_runs_and_never_overwrites(program: Program) -> None:
@@ -284,8 +284,8 @@ def waiting_plan(program: Program) -> None:
 def test_a_time_limit_stops_the_run(program: Program) -> None:
     """Exit 124; the streams were asked to end, and their work is kept."""
     waiting_plan(program)
-    told = program.expect(124, "run", "--headless", "--time-limit", "2s")
-    assert "time limit" in told.err
+    answer = program.expect(124, "run", "--headless", "--time-limit", "2s")
+    assert "time limit" in answer.err
     assert program.status()["state"] == "stopped"
     assert {s["state"] for s in program.status()["streams"]} == {"stopped"}
     program.await_quiet()
@@ -299,8 +299,8 @@ def test_stopping_a_hosted_run_is_done_by_its_host(program: Program) -> None:
     host = program.begin("run", "--headless")
     for name in ("a", "b"):
         program.await_log(name, "ready")
-    told = program.asked(0, "stop")
-    assert "is stopped" in told.err
+    answer = program.asked(0, "stop")
+    assert "is stopped" in answer.err
     assert program.status()["state"] == "stopped"
     assert host.wait().code == 1
     streams = program.streams()
@@ -332,21 +332,21 @@ def test_progress_without_a_terminal_is_plain_text(program: Program) -> None:
     """No colours, no cursor movements; the report on stdout, everything else on stderr."""
     program.plan({"s": "echo x > x.txt"}, name="plain")
     for name, value in (("TERM", "dumb"), ("CI", "1"), ("LC_ALL", "C")):
-        told = program.begin("run", **{name: value}).wait()
-        assert told.code == 0, told
-        assert "\x1b" not in told.out + told.err
-        assert "started, pid" in told.err
-        assert "plain converged" in told.out
-        assert "started, pid" not in told.out
+        answer = program.begin("run", **{name: value}).wait()
+        assert answer.code == 0, answer
+        assert "\x1b" not in answer.out + answer.err
+        assert "started, pid" in answer.err
+        assert "plain converged" in answer.out
+        assert "started, pid" not in answer.out
 
 
 def test_json_of_a_run_is_its_events_and_nothing_else(program: Program) -> None:
     """``run --json``: each line of stdout an event, the last one how it ended."""
     program.plan({"s": "echo x > x.txt; exit 1"}, recovery={"max_retries": 0})
-    told = program.run("run", "--json")
-    assert told.code == 1
-    assert told.json_lines() == program.events()
-    assert told.json_lines()[-1]["type"] == "run_failed"
+    answer = program.run("run", "--json")
+    assert answer.code == 1
+    assert answer.json_lines() == program.events()
+    assert answer.json_lines()[-1]["type"] == "run_failed"
 
 
 @pytest.mark.parametrize("env", [{"TERM": "dumb"}, {"CI": "true"}, {}])
@@ -413,10 +413,10 @@ def test_an_imported_plan_that_is_not_valid_is_told_with_the_lines_that_were_pri
         "coordination: {recovery: {max_retries: -1}}\nstreams: {a: no-such-program-anywhere}\n",
         "utf-8",
     )
-    told = program.asked(2, "import", "q.yaml")
-    (place,) = [line for line in told.err.splitlines() if "max_retries" in line]
+    answer = program.asked(2, "import", "q.yaml")
+    (place,) = [line for line in answer.err.splitlines() if "max_retries" in line]
     line = int(place.split(":")[1])
-    assert told.out.splitlines()[line - 1] == "max_retries = -1"
+    assert answer.out.splitlines()[line - 1] == "max_retries = -1"
     (program.project / "Procfile").write_text("a: no-such-program-anywhere\n", "utf-8")
     assert "missing-program" in program.asked(0, "import", "Procfile").err
 
@@ -435,6 +435,6 @@ def test_looking_at_a_run_that_is_over_changes_nothing(
     monkeypatch.setattr("anabranch_console.app.run_console", look)
     monkeypatch.setattr("anabranch_console.cli.console.why_no_console", lambda: None)
     before = finished.events()
-    told = finished.ask("console")
-    assert (told.code, hosting) == (0, ["nobody"])
+    answer = finished.ask("console")
+    assert (answer.code, hosting) == (0, ["nobody"])
     assert finished.events() == before

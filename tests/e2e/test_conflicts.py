@@ -43,8 +43,8 @@ def test_a_conflict_is_settled_by_a_choice(program: Program, choice: str, first:
     (conflict,) = program.ask("conflicts", "--json").json()["conflicts"]
     assert (conflict["streams"], conflict["halts"]) == (["left", "right"], None)
     assert [p["path"] for p in conflict["paths"]] == ["src/a.txt"]
-    told = program.expect(0, "resolve", "src/a.txt", choice)
-    assert "converged" in told.err
+    answer = program.expect(0, "resolve", "src/a.txt", choice)
+    assert "converged" in answer.err
     assert content(program, "src/a.txt").startswith(first)
     assert content(program, "more.txt") == "more\n"
     program.expect(0, "resume", "--headless")
@@ -76,11 +76,11 @@ def test_who_renamed_a_folder_is_named_where_another_one_has_written(program: Pr
 
 def test_both_sides_are_shown_line_by_line(program: Program) -> None:
     blocked(program)
-    told = program.asked(0, "conflicts", "--show", "src/a.txt").out
-    assert "+++ ours: left" in told
-    assert "+left\n" in told
-    assert "+++ theirs: right" in told
-    assert "+right\n" in told
+    answer = program.asked(0, "conflicts", "--show", "src/a.txt").out
+    assert "+++ ours: left" in answer
+    assert "+left\n" in answer
+    assert "+++ theirs: right" in answer
+    assert "+right\n" in answer
 
 
 def test_a_file_settles_a_conflict_unless_markers_are_left_in_it(program: Program) -> None:
@@ -88,10 +88,10 @@ def test_a_file_settles_a_conflict_unless_markers_are_left_in_it(program: Progra
     blocked(program)
     mine = program.project.parent / "mine.txt"
     mine.write_text("<<<<<<< a\nleft\n=======\nright\n>>>>>>> b\n")
-    told = program.asked(2, "resolve", "src/a.txt", "--file", str(mine))
-    assert "conflict markers are left" in told.err
-    told = program.asked(2, "resolve", "src/b.txt", "--ours")
-    assert "waits for no decision" in told.err
+    answer = program.asked(2, "resolve", "src/a.txt", "--file", str(mine))
+    assert "conflict markers are left" in answer.err
+    answer = program.asked(2, "resolve", "src/b.txt", "--ours")
+    assert "waits for no decision" in answer.err
     program.asked(2, "resolve", "src/a.txt")
     mine.write_text("left and right\n")
     program.expect(0, "resolve", "src/a.txt", "--file", str(mine))
@@ -101,8 +101,8 @@ def test_a_file_settles_a_conflict_unless_markers_are_left_in_it(program: Progra
 def test_a_command_settles_a_conflict_from_the_command_line(program: Program) -> None:
     """It finds markers in the file and each side beside it; a failing one decides nothing."""
     blocked(program)
-    told = program.expect(4, "resolve", "--command", "exit 3")
-    assert "settled nothing" in told.err
+    answer = program.expect(4, "resolve", "--command", "exit 3")
+    assert "settled nothing" in answer.err
     script = (
         'for side in "$ANABRANCH_OURS" "$ANABRANCH_THEIRS"; do head -n 1 "$side/src/a.txt"; done'
     )
@@ -118,10 +118,10 @@ def test_binary_files_and_deletions_are_settled_by_a_side(program: Program) -> N
         "right": "printf 'c\\0d' > bin.dat; echo edited >> src/a.txt",
     }
     blocked(program, streams)
-    told = program.asked(2, "resolve", "bin.dat", "--both")
-    assert "cannot be both" in told.err
-    told = program.expect(0, "resolve", "bin.dat", "--theirs")
-    assert "1 more to settle" in told.err
+    answer = program.asked(2, "resolve", "bin.dat", "--both")
+    assert "cannot be both" in answer.err
+    answer = program.expect(0, "resolve", "bin.dat", "--theirs")
+    assert "1 more to settle" in answer.err
     program.expect(0, "resolve", "src/a.txt", "--ours")
     assert content(program, "bin.dat") == "c\0d"
     assert "src/a.txt" not in git(program.project, "ls-tree", "-r", program.status()["commit"])
@@ -168,8 +168,8 @@ def test_a_path_that_is_no_utf8_can_be_in_a_conflict(program: Program) -> None:
     """The journal, the list and the decision name it; the file keeps its name."""
     name = os.fsdecode(b"caf\xe9.txt")
     blocked(program, {side: f"echo {side} > \"$(printf 'caf\\351.txt')\"" for side in ("l", "r")})
-    told = program.asked(0, "conflicts").out
-    assert "caf\\xe9.txt" in told
+    answer = program.asked(0, "conflicts").out
+    assert "caf\\xe9.txt" in answer
     program.expect(0, "resolve", name, "--ours")
     files = git(program.project, "ls-tree", "-z", "--name-only", program.status()["commit"])
     assert name in files.split("\0")
@@ -205,8 +205,8 @@ def test_the_demonstrations_conflict_is_settled_by_its_own_resolver(program: Pro
         {name: {"command": f"{mention} {name}", "env": env} for name in names},
         convergence={"final": plan["convergence"]["final"]},
     )
-    told = program.begin("run", "--headless", **env).wait()
-    assert told.code == 0, told
+    answer = program.begin("run", "--headless", **env).wait()
+    assert answer.code == 0, answer
     assert "Modules: budget, entries, totals\n" in content(program, "README.md")
 
 

@@ -365,5 +365,5 @@ def test_checkpoint_a_stream_that_is_never_at_rest_gets_the_others_work_too(
     synced = [e for e in events if e["type"] == "stream_synced" and e["files"]]
     assert synced[0]["was_held"]
     assert "got it" in program.log("restless")
-    told = program.streams()["restless"]["sync"]
-    assert (told["state"], told["files"]) == ("brought", 1)
+    answer = program.streams()["restless"]["sync"]
+    assert (answer["state"], answer["files"]) == ("brought", 1)

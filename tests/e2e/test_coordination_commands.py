@@ -67,7 +67,7 @@ def python(program: str) -> str:
     return f"{shlex.quote(sys.executable)} -c {shlex.quote(program)}"
 
 
-def told(program: Program, *arguments: str) -> Any:
+def as_json(program: Program, *arguments: str) -> Any:
     """Return what a command says as JSON, having seen that it names its schema and the run."""
     found = program.asked(0, *arguments, "--json").json()
     assert found["schema"] == 1
@@ -121,7 +121,7 @@ def tell_to_go(run: Program) -> None:
 
 
 def look_at_locks(run: Program) -> None:
-    found = told(run, "locks")
+    found = as_json(run, "locks")
     lock = next(lock for lock in found["locks"] if lock["path"] == "src/a.txt")
     (holder,), (waiting,) = lock["holders"], lock["waiting"]
     assert lock["mode"] == "write"
@@ -138,7 +138,7 @@ def look_at_locks(run: Program) -> None:
 
 
 def look_at_streams(run: Program) -> None:
-    streams = {s["stream"]: s for s in told(run, "streams")["streams"]}
+    streams = {s["stream"]: s for s in as_json(run, "streams")["streams"]}
     assert streams["holder"]["capabilities"] == ["holding"]
     assert streams["holder"]["liveness"]["status"] == "holding on"
     assert streams["holder"]["liveness"]["progress"] == 0.25
@@ -154,7 +154,7 @@ def look_at_streams(run: Program) -> None:
 
 
 def look_at_points(run: Program) -> None:
-    (final,) = told(run, "convergence")["convergence"]
+    (final,) = as_json(run, "convergence")["convergence"]
     assert (final["point"], final["type"], final["state"]) == ("final", "barrier", "waiting")
     assert {"holder", "waiter"} <= set(final["waiting_for"])
     (arrival,) = final["gathering"]
@@ -167,43 +167,43 @@ def look_at_points(run: Program) -> None:
 
 def look_at_early_messages(run: Program) -> None:
     def states() -> dict[str, str]:
-        return {m["body"]: m["state"] for m in told(run, "messages")["messages"]}
+        return {m["body"]: m["state"] for m in as_json(run, "messages")["messages"]}
 
     until(lambda: states().get("too late") in ("dead", "expired"), "its deadline has passed")
-    (first, *_) = told(run, "messages")["messages"]
+    (first, *_) = as_json(run, "messages")["messages"]
     assert (first["from"], first["to"]) == ("holder", "waiter")
     assert first["state"] == "queued"
     assert is_rfc3339(first["sent"])
-    dead = told(run, "messages", "--dead")["messages"]
+    dead = as_json(run, "messages", "--dead")["messages"]
     assert [m["body"] for m in dead] == ["too late"]
     assert "take care of a.txt" in run.asked(0, "messages", "--stream", "waiter").out
 
 
 def look_at_early_state(run: Program) -> None:
-    found = told(run, "state", "log")
+    found = as_json(run, "state", "log")
     assert [(c["version"], c["key"]) for c in found["changes"]] == [(1, "build"), (2, "notes")]
     assert (found["head"], found["faults"]) == (2, [])
-    assert told(run, "state", "restore", "2")["keys"] == [], "it is so already"
+    assert as_json(run, "state", "restore", "2")["keys"] == [], "it is so already"
 
 
 def look_back_at_locks(run: Program) -> None:
-    found = told(run, "locks")
+    found = as_json(run, "locks")
     assert found["locks"] == []
     assert [(c["stream"], c["outcome"]) for c in found["contentions"]] == [("waiter", "granted")]
     assert "no lock is held" in run.asked(0, "locks").out
 
 
 def look_back_at_state(run: Program) -> None:
-    changes = told(run, "state", "log", "--key", "build")["changes"]
+    changes = as_json(run, "state", "log", "--key", "build")["changes"]
     assert [(c["before"], c["after"], c["stream"]) for c in changes] == [
         (None, {"n": 1}, "holder"),
         ({"n": 1}, {"n": 2}, "waiter"),
     ]
     assert all(is_rfc3339(c["time"]) for c in changes)
-    assert [c["version"] for c in told(run, "state", "log", "--since", "2")["changes"]] == [3]
-    assert told(run, "state", "get", "build")["value"] == {"n": 2}
-    assert told(run, "state", "get", "build", "--version", "1")["value"] == {"n": 1}
-    assert told(run, "state", "get", "notes", "--version", "1")["value"] is None
+    assert [c["version"] for c in as_json(run, "state", "log", "--since", "2")["changes"]] == [3]
+    assert as_json(run, "state", "get", "build")["value"] == {"n": 2}
+    assert as_json(run, "state", "get", "build", "--version", "1")["value"] == {"n": 1}
+    assert as_json(run, "state", "get", "notes", "--version", "1")["value"] is None
     assert run.asked(1, "state", "get", "nothing").out == ""
     error = run.asked(2, "state", "get", "build", "--version", "9", "--json").json()["error"]
     assert "no version 9" in error["message"]
@@ -211,7 +211,7 @@ def look_back_at_state(run: Program) -> None:
 
 
 def look_back_at_messages(run: Program) -> None:
-    messages = {str(m["body"]): m for m in told(run, "messages")["messages"]}
+    messages = {str(m["body"]): m for m in as_json(run, "messages")["messages"]}
     assert messages["take care of a.txt"]["state"] == "acked"
     assert messages["go-now"]["from"] == "operator"
     assert any(m["to"] == "*" for m in messages.values())
@@ -258,16 +258,16 @@ def test_a_run_in_which_nobody_coordinated_has_nothing_to_tell(program: Program)
     """Empty answers keep their shape, and people are told so in words."""
     program.plan({"one": "true"})
     program.expect(0, "run", "--headless")
-    found = told(program, "locks")
+    found = as_json(program, "locks")
     assert {name: found[name] for name in ("locks", "contentions", "cycles", "violations")} == {
         "locks": [],
         "contentions": [],
         "cycles": [],
         "violations": [],
     }
-    log = told(program, "state", "log")
+    log = as_json(program, "state", "log")
     assert (log["changes"], log["head"]) == ([], 0)
-    assert told(program, "messages")["messages"] == []
+    assert as_json(program, "messages")["messages"] == []
     assert "no message" in program.asked(0, "messages").err
     assert "no change" in program.asked(0, "state", "log").err
     for name in (("locks",), ("messages",), ("convergence",), ("state", "log")):
@@ -302,6 +302,6 @@ def test_a_write_against_a_lock_right_before_the_end_is_no_secret(program: Progr
         "after": {"command": f"touch {done}", "depends_on": ["writer"]},
     })  # fmt: skip
     program.expect(4, "run", "--headless", "--max-parallel", "3")
-    (violation,) = told(program, "locks")["violations"]
+    (violation,) = as_json(program, "locks")["violations"]
     assert (violation["stream"], violation["path"]) == ("writer", "src/a.txt")
     program.expect(0, "allow", "writer")

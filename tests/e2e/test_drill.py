@@ -18,8 +18,8 @@ SHORT = "echo done > $ANABRANCH_STREAM.txt"
 
 
 def drilled(program: Program, code: int, *options: str) -> dict[str, Any]:
-    told: dict[str, Any] = program.expect(code, "drill", "--json", *options).json()
-    return told
+    record: dict[str, Any] = program.expect(code, "drill", "--json", *options).json()
+    return record
 
 
 def outcomes(report: dict[str, Any]) -> dict[str, str]:
@@ -128,10 +128,10 @@ def test_what_cannot_be_drilled_is_refused_and_leaves_nothing(
     program: Program, scratches: Path
 ) -> None:
     program.plan({"alpha": "true", "beta": "true"})
-    for options, told in (
+    for options, answer in (
         (("--kill", "alpa"), "did you mean 'alpha'?"),
         (("--conflict", "alpha"), "A,B"),
         (("--full-disk", "alpha", "--keep"), "--keep"),
     ):
-        assert told in program.expect(2, "drill", *options).err
+        assert answer in program.expect(2, "drill", *options).err
     assert os.listdir(scratches) == []

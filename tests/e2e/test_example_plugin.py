@@ -79,8 +79,8 @@ def test_a_treacherous_plugin_is_named_and_the_run_converges(
     wheel = write_wheel(tmp_path, "ab-treacherous", HOSTILE.format(deed=deed))
     program.asked(0, "plugins", "install", str(wheel), "--yes")
     program.plan({"the-moment-comes": "echo a > b.txt"}, convergence_type="treacherous")
-    told = program.run("run", "--headless")
-    assert told.code == 0, told
+    answer = program.run("run", "--headless")
+    assert answer.code == 0, answer
     faults = [e for e in program.events() if e["type"] == "strategy_faulted"]
     assert {(f["plugin"], f["strategy"]) for f in faults} == {("ab_treacherous", "treacherous")}
     program.asked(0, "plugins", "remove", "ab-treacherous")

@@ -69,11 +69,11 @@ def test_a_plugin_brings_all_five_and_each_works(program: Program) -> None:
     made = write_wheel(program.scratch, "anabranch-extras", SOURCE)
     program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
     (program.project / "x.lines").write_text("true\ntrue\n")
-    told = program.expect(0, "import", "x.lines")
-    assert 's2 = "true"' in told.out
-    assert "left out: all" in told.err
+    answer = program.expect(0, "import", "x.lines")
+    assert 's2 = "true"' in answer.out
+    assert "left out: all" in answer.err
     marked = '[streams.m]\ncommand = "true"\nexecutor = "marked"\n'
-    (program.project / "anabranch.toml").write_text(f"{told.out}\n{marked}")
+    (program.project / "anabranch.toml").write_text(f"{answer.out}\n{marked}")
     diary = program.scratch / "diary"
     running = program.begin("run", "--headless", DIARY=str(diary))
     assert running.wait().code == 0
@@ -84,8 +84,8 @@ def test_a_plugin_brings_all_five_and_each_works(program: Program) -> None:
     assert f"converged, {len(program.events())} events" in shown
     too_much = "version = 1\n[streams.a]\ncommand = 'true'\nresources = { seats = 3 }\n"
     (program.project / "anabranch.toml").write_text(too_much)
-    told = program.expect(2, "run", "--headless")  # known before anything starts
-    assert "needs 3 seats, and there are only 2" in told.err
+    answer = program.expect(2, "run", "--headless")  # known before anything starts
+    assert "needs 3 seats, and there are only 2" in answer.err
     one_more = {"command": "ab-stream request seats=1", "resources": {"seats": 1}}
     program.plan({"a": one_more})
     program.expect(0, "run", "--headless")  # as many as were measured, not as the plan asks for
@@ -96,8 +96,8 @@ def test_an_importer_that_fails_is_named(program: Program) -> None:
     made = write_wheel(program.scratch, "anabranch-extras", SOURCE)
     program.expect(0, "plugins", "install", str(made), "--no-index", "--yes")
     (program.project / "x.lines").write_text("boom\n")
-    told = program.expect(2, "import", "x.lines")
-    assert "as lines: ValueError: boom" in told.err
+    answer = program.expect(2, "import", "x.lines")
+    assert "as lines: ValueError: boom" in answer.err
 
 
 EXECUTORS = """
@@ -106,8 +106,8 @@ from anabranch.hookspecs import hookimpl
 class Wrapped:
     name = "wrapped"
     def command_line(self, launch):
-        told = f"{launch.stream} {launch.attempt}"
-        return ["/bin/sh", "-c", "echo by $0 > by.txt; exec \\"$@\\"", told, *launch.command]
+        words = f"{launch.stream} {launch.attempt}"
+        return ["/bin/sh", "-c", "echo by $0 > by.txt; exec \\"$@\\"", words, *launch.command]
 
 class Lost:
     name = "lost"

@@ -88,10 +88,10 @@ def test_a_stream_whose_holder_was_killed_is_tried_again(program: Program) -> No
     program.await_log("s1", "ready", attempt=2)
     assert start.pid not in program.processes()
     open_gate(program)
-    told = host.wait()
-    assert told.code == 0, told
+    answer = host.wait()
+    assert answer.code == 0, answer
     assert [attempts(program, f"s{n}") for n in range(3)] == [["1"], ["1", "2"], ["1"]]
-    assert "holder was killed" in told.err
+    assert "holder was killed" in answer.err
     program.await_quiet()
 
 
@@ -128,12 +128,12 @@ def test_a_reboot_loses_only_what_ran(program: Program) -> None:
     program.end_everything()
     pretend_reboot(program.folder().path)
     open_gate(program)
-    told = program.run("resume", "--headless")
-    assert told.code == 0, told
+    answer = program.run("resume", "--headless")
+    assert answer.code == 0, answer
     assert attempts(program, "done") == ["1"]
     assert attempts(program, "ran") == ["1", "2"]
     assert attempts(program, "next") == ["1"]
-    assert "the machine was restarted" in told.err
+    assert "the machine was restarted" in answer.err
     times = [event["time"] for event in program.events()]
     assert times == sorted(times)
 
@@ -154,10 +154,10 @@ def test_a_polite_end_leaves_the_streams_running(program: Program, number: signa
     """Ctrl-C and its like end the console with 130 and say how to go on; nothing else ends."""
     host = begin_gated(program)
     host.send(number)
-    told = host.wait()
-    assert told.code == 130, told
+    answer = host.wait()
+    assert answer.code == 130, answer
     run = program.folder().run
-    assert f"left: 4 streams run on. Go on with: anabranch resume {run}" in told.err
+    assert f"left: 4 streams run on. Go on with: anabranch resume {run}" in answer.err
     assert program.status()["state"] == "interrupted"
     assert start_of(program, "s0").pid in program.processes()
     open_gate(program)
@@ -254,10 +254,10 @@ def test_a_run_that_was_killed_before_its_first_event_is_not_in_the_way(program:
     (torn / "number").write_text("999\n")
     assert program.asked(0, "runs", "--json").json()["runs"][0]["state"] == "unreadable"
     for command in ("status", "streams", "events", "report", "resume", "stop"):
-        told = program.ask(command)
-        assert told.code in (2, 3), (command, told)
-        assert "Traceback" not in told.err
-        assert "should not have happened" not in told.err
+        answer = program.ask(command)
+        assert answer.code in (2, 3), (command, answer)
+        assert "Traceback" not in answer.err
+        assert "should not have happened" not in answer.err
     (torn / "journal.db").touch()
     program.asked(3, "status")
     assert program.run("run", "--headless").code == 0
@@ -287,8 +287,8 @@ def test_a_journal_that_somebody_removes_is_told_and_put_back(program: Program) 
     until(lambda: "going on" in host.err, "it is put back")
     assert len(program.streams()) == 4
     open_gate(program)
-    told = host.wait()
-    assert told.code == 0, told
+    answer = host.wait()
+    assert answer.code == 0, answer
     assert "run_converged" in follower.wait().out
     seqs = [event["seq"] for event in program.events()]
     assert seqs == list(range(1, len(seqs) + 1))
@@ -333,8 +333,8 @@ def test_more_streams_than_descriptors_are_held_back_and_none_fails(program: Pro
     program.plan(streams, max_parallel=40, recovery={"max_retries": 0})
     program.expect(0, "run", "--headless")
     assert all(attempts(program, name) == ["1"] for name in streams)
-    told = [e for e in program.events() if "descriptors are left" in json.dumps(e)]
-    assert told, "nobody was told what the streams waited for"
+    found = [e for e in program.events() if "descriptors are left" in json.dumps(e)]
+    assert found, "nobody was told what the streams waited for"
 
 
 def test_a_machine_that_starts_no_process_at_the_end_costs_no_work(program: Program) -> None:
@@ -354,8 +354,8 @@ exec {git} "$@"
     fake.chmod(0o700)
     program.plan({"s": noting(program, "echo work > work.txt")}, recovery={"max_retries": 2})
     path = f"{fake.parent}:{os.environ['PATH']}"
-    told = program.begin("run", "--headless", PATH=path).wait()
-    assert (told.code, attempts(program, "s")) == (0, ["1"]), told
+    answer = program.begin("run", "--headless", PATH=path).wait()
+    assert (answer.code, attempts(program, "s")) == (0, ["1"]), answer
     assert (program.scratch / "refusals.2").exists()
     assert "stream_delayed" in {e["type"] for e in program.events()}
 
@@ -378,8 +378,8 @@ exec {git} "$@"
     host = program.begin("run", "--headless", PATH=f"{fake.parent}:{os.environ['PATH']}")
     until(lambda: "! merging waits: no process or thread can be started" in host.err, "it is told")
     room.touch()
-    told = host.wait()
-    assert (told.code, "! going on" in told.err) == (0, True), told
+    answer = host.wait()
+    assert (answer.code, "! going on" in answer.err) == (0, True), answer
 
 
 def test_what_becomes_of_an_effect_is_heard_when_the_run_folder_is_gone(program: Program) -> None:
@@ -388,9 +388,9 @@ def test_what_becomes_of_an_effect_is_heard_when_the_run_folder_is_gone(program:
         {"s": f"sleep 1; rm -rf {program.state_home}/anabranch/projects/*/runs/*; echo x > x"},
         recovery={"max_retries": 0},
     )
-    told = program.run("run", "--headless")
-    assert told.code != 0, told
-    assert "Traceback" not in told.err, told
+    answer = program.run("run", "--headless")
+    assert answer.code != 0, answer
+    assert "Traceback" not in answer.err, answer
 
 
 def test_a_machine_without_proc_is_refused_at_the_start(program: Program) -> None:
@@ -399,8 +399,8 @@ def test_a_machine_without_proc_is_refused_at_the_start(program: Program) -> Non
     if program.run("--version").code != 0:
         pytest.skip("mounts cannot be changed here")
     program.plan({"s": "true"})
-    told = program.expect(3, "run", "--headless")
-    assert "/proc is not there" in told.err
+    answer = program.expect(3, "run", "--headless")
+    assert "/proc is not there" in answer.err
     assert program.run_folders() == []
 
 
@@ -416,9 +416,9 @@ exec {shutil.which("git")} "$@"
     )
     old.chmod(0o700)
     program.plan({"s": "true"})
-    told = program.begin("run", "--headless", PATH=f"{old.parent}:{os.environ['PATH']}").wait()
-    assert told.code == 3, told
-    assert "git version 2.34.1 is too old" in told.err
+    answer = program.begin("run", "--headless", PATH=f"{old.parent}:{os.environ['PATH']}").wait()
+    assert answer.code == 3, answer
+    assert "git version 2.34.1 is too old" in answer.err
     assert program.run_folders() == []
 
 
@@ -432,9 +432,9 @@ def test_doctor_repairs_a_damaged_journal_and_the_run_goes_on(program: Program) 
     database.execute("UPDATE event SET body = x'ff' WHERE seq > 7")
     database.close()
     assert "cannot be read" in program.asked(3, "doctor").out
-    told = program.asked(0, "doctor", "--repair").out
-    assert "7 events saved" in told
-    assert "the damaged journal is kept" in told
+    answer = program.asked(0, "doctor", "--repair").out
+    assert "7 events saved" in answer
+    assert "the damaged journal is kept" in answer
     assert program.asked(0, "doctor", "--repair", "--json").json()["repaired"] == []
     program.expect(0, "resume", "--headless")
     assert program.status()["state"] == "converged"

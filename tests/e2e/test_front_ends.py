@@ -32,9 +32,9 @@ def test_in_the_background_of_a_terminal_it_is_told_as_text(program: Program) ->
 
 def test_without_a_command_one_looks_at_the_latest_run(program: Program) -> None:
     """On a terminal and where there is one; else the help, which is no error."""
-    told = program.expect(0)
-    assert "Usage: anabranch" in told.out
-    assert not told.err
+    answer = program.expect(0)
+    assert "Usage: anabranch" in answer.out
+    assert not answer.err
     program.expect(0, "run", "--headless", "--", "echo x > x")
     before = program.events()
     code, painted = on_terminal(program, once=("converged", "q"))
@@ -45,10 +45,10 @@ def test_without_a_command_one_looks_at_the_latest_run(program: Program) -> None
 def test_a_group_of_commands_alone_is_told_as_help(program: Program) -> None:
     """Nothing is wrong, so there is no complaint around it and no way to the help that it is."""
     for group in ("state", "plugins"):
-        told = program.asked(2, group)
-        assert told.err.startswith(f"Usage: anabranch {group} [OPTIONS] COMMAND")
-        assert "see: anabranch" not in told.err
-        assert told.out == ""
+        answer = program.asked(2, group)
+        assert answer.err.startswith(f"Usage: anabranch {group} [OPTIONS] COMMAND")
+        assert "see: anabranch" not in answer.err
+        assert answer.out == ""
         error = program.asked(2, group, "--json").json()["error"]
         assert error["code"] == "usage"
 
@@ -57,9 +57,11 @@ def test_a_slip_in_what_to_stop_names_runs_and_streams(program: Program) -> None
     """A first word may be either, so both are told."""
     program.plan({"api": "true"})
     program.expect(0, "run", "--headless")
-    told = program.asked(2, "stop", "apj").err
-    assert "there is no run and no stream 'apj'" in told
-    assert f"the latest here: {program.folder().run}; its streams that have not ended: none" in told
+    answer = program.asked(2, "stop", "apj").err
+    assert "there is no run and no stream 'apj'" in answer
+    assert (
+        f"the latest here: {program.folder().run}; its streams that have not ended: none" in answer
+    )
 
 
 def test_a_console_that_cannot_be_shown_says_why(program: Program) -> None:
@@ -89,12 +91,12 @@ def test_what_an_interruption_does_to_the_streams(
     running = program.begin("run", "--headless", *arguments, **env)
     program.await_log("s", "ready")
     running.send(signal.SIGTERM)
-    told = running.wait()
-    assert told.code == 130
+    answer = running.wait()
+    assert answer.code == 130
     assert program.status()["state"] == ("stopped" if is_stopped else "interrupted")
     if is_stopped:
         program.await_quiet()
-    assert ("CI is set" in told.err) == (bool(env) and env["CI"] == "true" and not arguments)
+    assert ("CI is set" in answer.err) == (bool(env) and env["CI"] == "true" and not arguments)
 
 
 def test_an_interruption_means_the_same_under_a_console(program: Program) -> None:

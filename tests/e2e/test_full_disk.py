@@ -150,9 +150,9 @@ def test_a_run_waits_for_room_and_goes_on_by_itself(program: Program, disk: Disk
     assert not host.has_ended
     assert program.asked(0, "status").out
     disk.make_room()
-    told = host.wait()
-    assert told.code == 0, told
-    assert "Traceback" not in told.err
+    answer = host.wait()
+    assert answer.code == 0, answer
+    assert "Traceback" not in answer.err
     assert_result(program)
     program.events()
 
@@ -167,9 +167,9 @@ def test_what_was_told_as_an_event_is_in_the_journal(program: Program, disk: Dis
     open_gate(program)
     until(lambda: "disk is full" in host.err, "the full disk is told")
     disk.make_room()
-    told = host.wait()
-    assert told.code == 0, told
-    assert told.json_lines() == program.events()
+    answer = host.wait()
+    assert answer.code == 0, answer
+    assert answer.json_lines() == program.events()
     assert_result(program)
 
 
@@ -191,8 +191,8 @@ def test_a_console_that_dies_on_a_full_disk_can_be_followed_by_another(
     assert "full" in refused.err, refused
     assert "Traceback" not in refused.err
     disk.make_room()
-    told = program.run("resume", "--headless")
-    assert told.code == 0, told
+    answer = program.run("resume", "--headless")
+    assert answer.code == 0, answer
     assert program.events()[: len(acknowledged)] == acknowledged
     assert_result(program)
 
@@ -217,8 +217,8 @@ def test_a_run_that_cannot_begin_for_want_of_room_leaves_nothing(
     """No room for even the journal: exit 3 with words and a hint, and no half a run in the way."""
     program.plan({"s": "true"})
     disk.fill()
-    told = program.expect(3, "run", "--headless")
-    assert "full" in told.err or "No space left" in told.err
+    answer = program.expect(3, "run", "--headless")
+    assert "full" in answer.err or "No space left" in answer.err
     disk.make_room()
     assert program.run_folders() == []
     assert program.asked(0, "runs", "--json").json()["runs"] == []
@@ -252,8 +252,8 @@ def test_a_project_on_a_full_disk_waits_for_room(disk: Disk, tmp_path: Path) -> 
         until(lambda: "disk is full" in host.err, "the full disk is told")
         assert any("full" in s["reason"] for s in program.status()["streams"])
         disk.make_room()
-        told = host.wait()
-        assert told.code == 0, told
+        answer = host.wait()
+        assert answer.code == 0, answer
         assert_result(program)
         assert git(project, "status", "--porcelain") == "?? anabranch.toml\n"
     finally:
@@ -301,9 +301,9 @@ def test_a_stop_needs_no_room_when_nobody_hosts_the_run(
     host.send(signal.SIGKILL)
     host.wait()
     fill(disk)
-    told = program.asked(3, "stop").err
-    assert "the disk is full" in told
-    assert "being ended all the same" in told
+    answer = program.asked(3, "stop").err
+    assert "the disk is full" in answer
+    assert "being ended all the same" in answer
     until(lambda: not is_alive(pid), "the stream has ended")
     disk.make_room()
     program.asked(0, "stop")
@@ -323,10 +323,10 @@ def test_a_project_on_a_disk_that_takes_nothing_is_waited_for(disk: Disk, tmp_pa
         open_gate(program)
         until(lambda: "mounted read-only" in host.err, "it is told")
         disk.mount_anew(read_only=False)
-        told = host.wait()
-        assert told.code == 0, told
+        answer = host.wait()
+        assert answer.code == 0, answer
         assert_result(program)
-        assert "could not be captured" not in told.err
+        assert "could not be captured" not in answer.err
     finally:
         program.end_everything()
 
@@ -362,9 +362,9 @@ def test_who_fills_the_disk_is_held_first_and_the_others_get_on(
     assert "MB are free" in held["reason"]
     open_gate(program)
     disk.make_room()
-    told = host.wait()
-    assert told.code == 0, told
-    assert "disk is full" not in told.err
+    answer = host.wait()
+    assert answer.code == 0, answer
+    assert "disk is full" not in answer.err
     kinds = [event["type"] for event in program.events()]
     assert "stream_stalled" not in kinds
     assert kinds.count("stream_held") == kinds.count("stream_let_go") >= 1

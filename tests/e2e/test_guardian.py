@@ -140,8 +140,8 @@ def test_a_retry_goes_on_from_the_last_checkpoint(program: Program) -> None:
     assert {"one.txt", "two.txt"} <= set(merged)
     assert not {"README.md", "broken.txt"} & set(merged)
     assert program.expect(0, "state", "get", "k", "--json").json()["value"] == "good"
-    (told,) = [e for e in program.events() if e["type"] == "state_restored"]
-    back = program.expect(0, "state", "restore", str(told["was"]), "--stream", "s", "--json")
+    (answer,) = [e for e in program.events() if e["type"] == "state_restored"]
+    back = program.expect(0, "state", "restore", str(answer["was"]), "--stream", "s", "--json")
     assert back.json()["keys"] == ["k"]
     assert program.expect(0, "state", "get", "k", "--json").json()["value"] == "half-done"
 
@@ -261,8 +261,8 @@ def test_what_fails_for_everybody_is_held_back_until_it_goes_again(program: Prog
     assert running.wait().code == 0
     streams = program.streams()
     assert sum(s["attempt"] == 1 for s in streams.values()) >= 2
-    told = program.expect(0, "breakers", "--json").json()["breakers"]
-    assert [row["state"] for row in told if row["breaker"] == "capability llm"] == ["closed"]
+    answer = program.expect(0, "breakers", "--json").json()["breakers"]
+    assert [row["state"] for row in answer if row["breaker"] == "capability llm"] == ["closed"]
 
 
 def test_a_failure_of_a_permanent_kind_is_not_tried_again(program: Program) -> None:
@@ -305,8 +305,8 @@ def test_who_is_beyond_help_needs_a_person_and_is_recovered_by_hand(program: Pro
         {"stuck": {"command": script, "heartbeat": {"timeout": 1}}},
         recovery={"soft_grace": 0.3, "max_retries": 0, "fallback": "sequential"},
     )
-    told = program.expect(4, "run", "--headless")
-    assert "anabranch recover stuck hard" in told.out + told.err
+    answer = program.expect(4, "run", "--headless")
+    assert "anabranch recover stuck hard" in answer.out + answer.err
     dry = program.expect(0, "recover", "stuck", "hard", "--dry-run")
     assert "attempt 3 of stuck starts" in dry.out
     assert program.expect(0, "recover", "stuck", "hard", "--dry-run", "--json").json()["steps"]

@@ -118,8 +118,8 @@ def test_thirty_hostile_plugins_at_once_stop_no_run(program: Program, hostile: P
     faulty = {e["strategy"]: e["plugin"] for e in faults if e["plugin"]}
     assert set(faulty) == set(ASKED)
     assert all(plugin.startswith("evil_") for plugin in faulty.values())
-    for told in (program.begin("status").wait(), program.begin("report").wait()):
-        assert [name for name in LOADED if f"plugin {name}: " not in told.out] == []
+    for answer in (program.begin("status").wait(), program.begin("report").wait()):
+        assert [name for name in LOADED if f"plugin {name}: " not in answer.out] == []
     states = {s["state"] for s in program.streams().values()}
     assert states == {"succeeded"}
     listed = program.begin("plugins", "list", PYTHONPATH=path).wait()
@@ -149,8 +149,8 @@ def test_an_installed_one_that_turned_evil_is_removed(program: Program) -> None:
     assert faults
     assert "now you see me" in faults[0]["fault"]
     program.expect(0, "plugins", "remove", "anabranch-turncoat")
-    told = program.expect(2, "run", "--headless")
-    assert "`turncoat` is not installed" in told.err
+    answer = program.expect(2, "run", "--headless")
+    assert "`turncoat` is not installed" in answer.err
 
 
 def test_a_type_that_gives_results_up_is_overruled_and_one_that_chooses_is_told(
@@ -178,8 +178,8 @@ def test_a_type_that_gives_results_up_is_overruled_and_one_that_chooses_is_told(
             (fault,) = program.status()["plugins"]
             assert (fault["plugin"], fault["instead"]) == ("evil_quits", "the core's own is asked")
             for command in ("status", "report"):
-                told = program.expect(0, command)
-                assert "quits (evil_quits): it abandons the point though" in told.out
+                answer = program.expect(0, command)
+                assert "quits (evil_quits): it abandons the point though" in answer.out
         else:
             assert [out["stream"] for out in point["left_out"]] == ["b"]
             assert "b at final: chooses did not choose it: the best" in ended.out
@@ -218,14 +218,14 @@ def test_no_importer_passes_for_a_success_and_none_speaks_for_the_command(progra
     write_plugin(program.scratch, "importers", HEAD + IMPORTERS)
     for name in ("prints", "exits", "ends", "interrupts", "speaks", "nests", "counts"):
         (program.project / f"x.{name}").write_text("x")
-        told = program.begin("import", f"x.{name}", PYTHONPATH=str(program.scratch)).wait()
+        answer = program.begin("import", f"x.{name}", PYTHONPATH=str(program.scratch)).wait()
         if name == "prints":
-            assert (told.code, told.out.splitlines()[1]) == (0, "version = 1")
-            assert "it printed 'and one morea word of mine'" in told.err
-            assert "it changed the current folder" in told.err
+            assert (answer.code, answer.out.splitlines()[1]) == (0, "version = 1")
+            assert "it printed 'and one morea word of mine'" in answer.err
+            assert "it changed the current folder" in answer.err
         else:
-            assert (told.code, told.out) == (2, ""), name
-            assert name in told.err
+            assert (answer.code, answer.out) == (2, ""), name
+            assert name in answer.err
 
 
 def test_no_report_format_passes_for_a_success(program: Program) -> None:
@@ -235,10 +235,10 @@ def test_no_report_format_passes_for_a_success(program: Program) -> None:
     program.expect(0, "run", "--headless")
     for name in ("prints", "exits", "ends", "interrupts", "speaks"):
         path = str(program.scratch)
-        told = program.begin("report", "--format", name, PYTHONPATH=path).wait()
+        answer = program.begin("report", "--format", name, PYTHONPATH=path).wait()
         if name == "prints":
-            assert (told.code, told.out) == (0, "told")
-            assert "a word of mine" in told.err
+            assert (answer.code, answer.out) == (0, "told")
+            assert "a word of mine" in answer.err
         else:
-            assert (told.code, told.out) == (1, ""), name
-            assert f"{name} made no report" in told.err
+            assert (answer.code, answer.out) == (1, ""), name
+            assert f"{name} made no report" in answer.err

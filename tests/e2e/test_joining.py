@@ -21,8 +21,8 @@ def test_values_brought_to_a_point_are_reduced_and_handed_to_everybody(program: 
         convergence={"meet": {"options": {"reduce": "sum"}}},
     )
     program.expect(0, "run", "--headless")
-    told = [json.loads(program.log(stream)) for stream in ("a", "b")]
-    assert [(one["outcome"], one["state"]) for one in told] == [("done", 7), ("done", 7)]
+    found = [json.loads(program.log(stream)) for stream in ("a", "b")]
+    assert [(one["outcome"], one["state"]) for one in found] == [("done", 7), ("done", 7)]
 
 
 def test_an_outsider_that_joins_brings_the_capability_that_was_missing(program: Program) -> None:
@@ -39,7 +39,7 @@ def test_an_outsider_that_joins_brings_the_capability_that_was_missing(program: 
     run = program.begin("run", "--headless")
     until(lambda: _is_running(program, "busy"), "busy runs")
     folder = program.folder()
-    told = _from_outside(
+    answer = _from_outside(
         program,
         """
         eval "$(anabranch env)"
@@ -50,9 +50,9 @@ def test_an_outsider_that_joins_brings_the_capability_that_was_missing(program: 
         anabranch env --as busy; echo $?
         """,
     )
-    assert told == ["outsider", str(folder.path / "joined" / "outsider"), "2"]
+    assert answer == ["outsider", str(folder.path / "joined" / "outsider"), "2"]
     until(lambda: program.streams()["review"]["state"] == "succeeded", "review runs")
-    told = _from_outside(
+    answer = _from_outside(
         program,
         """
         eval "$(anabranch env --as outsider)"
@@ -60,7 +60,7 @@ def test_an_outsider_that_joins_brings_the_capability_that_was_missing(program: 
         anabranch env --as outsider
         """,
     )
-    assert told == ["0"]
+    assert answer == ["0"]
     (folder.workspaces / "go").touch()
     assert run.wait().code == 0
     assert json.loads(program.log("busy"))["outcome"] == "refused"

@@ -65,8 +65,8 @@ def test_attempts_are_told_apart(finished: Program) -> None:
 def test_a_stream_that_is_not_there_is_no_empty_answer(
     finished: Program, arguments: list[str]
 ) -> None:
-    told = finished.asked(2, *arguments, "onne")
-    assert "did you mean 'one'?" in told.err
+    answer = finished.asked(2, *arguments, "onne")
+    assert "did you mean 'one'?" in answer.err
 
 
 def test_a_failure_is_told_with_its_last_words(finished: Program) -> None:
@@ -90,8 +90,8 @@ def test_following_prints_what_comes_until_the_end(program: Program) -> None:
     until(lambda: "begun" in following.out, "what was there is printed")
     assert not following.has_ended
     (program.folder().workspaces / "go").touch()
-    told = following.wait()
-    assert (told.code, told.out) == (0, "s | begun\ns | over\n")
+    answer = following.wait()
+    assert (answer.code, answer.out) == (0, "s | begun\ns | over\n")
     assert running.wait().code == 0
 
 

@@ -32,11 +32,11 @@ def assert_position(text: str) -> None:
     assert re.search(r"^\d+ errors?$", text, re.MULTILINE), text
 
 
-def assert_errors(told: dict[str, Any]) -> None:
+def assert_errors(found: dict[str, Any]) -> None:
     """Check that the errors are in the contract's shape."""
-    assert told["schema"] == 1
-    assert told["errors"]
-    for error in told["errors"]:
+    assert found["schema"] == 1
+    assert found["errors"]
+    for error in found["errors"]:
         assert error.keys() >= ERROR_KEYS
         assert isinstance(error["line"], int)
         assert error["line"] >= 1
@@ -61,10 +61,10 @@ def test_a_malformed_plan_is_explained_and_creates_nothing(folder: Program, plan
     put(folder, plan)
     before = everything(folder)
     for command in ("run", "check"):
-        told = folder.asked(2, command)
-        assert told.out == ""
-        assert_position(told.err)
-        assert "\x1b" not in told.err
+        answer = folder.asked(2, command)
+        assert answer.out == ""
+        assert_position(answer.err)
+        assert "\x1b" not in answer.err
         assert_errors(folder.asked(2, command, "--json").json())
     assert everything(folder) == before
 
@@ -74,9 +74,9 @@ def test_the_real_program_says_the_same(program: Program, plan: Path) -> None:
     """As a process of its own: exit 2, position on stderr, nothing created."""
     put(program, plan)
     before = everything(program)
-    told = program.expect(2, "run", "--headless")
-    assert_position(told.err)
-    assert told.out == ""
+    answer = program.expect(2, "run", "--headless")
+    assert_position(answer.err)
+    assert answer.out == ""
     assert everything(program) == before
 
 
@@ -110,9 +110,9 @@ def test_what_makes_no_sense_is_refused_with_words(
 ) -> None:
     """Exit 2, a sentence on stderr, an object on stdout under ``--json``, and nothing created."""
     before = everything(program)
-    told = program.asked(2, *arguments)
-    assert words in told.err
-    assert told.out == ""
+    answer = program.asked(2, *arguments)
+    assert words in answer.err
+    assert answer.out == ""
     assert everything(program) == before
 
 

@@ -164,12 +164,12 @@ async def test_every_tool_can_be_called(client: Client) -> None:
     for tool in mcp_tools.TOOLS:
         name = str(tool["name"])
         result = await client.call(name, **ARGUMENTS.get(name, {}))
-        told = result["structuredContent"]
-        assert "not served" not in str(told.get("reason")), name
-        assert result["isError"] is not told["ok"], name
+        answer = result["structuredContent"]
+        assert "not served" not in str(answer.get("reason")), name
+        assert result["isError"] is not answer["ok"], name
         assert result["content"][0]["text"], name
-        assert told["ok"] or name in REFUSED_HERE, (name, told)
-        assert "engine_fault" not in str(told), name
+        assert answer["ok"] or name in REFUSED_HERE, (name, answer)
+        assert "engine_fault" not in str(answer), name
 
 
 async def test_a_refused_lock_tells_a_model_what_to_do(bench: Bench, client: Client) -> None:
@@ -215,9 +215,9 @@ def test_progress_is_told_to_those_who_want_it() -> None:
     server._tell_progress(call, 20.0)
     os.close(write)
     with open(read) as said:
-        told = [json.loads(line) for line in said]
-    assert [t["method"] for t in told] == ["notifications/progress"]
-    assert (told[0]["params"]["progressToken"], told[0]["params"]["progress"]) == ("t", 20.0)
+        found = [json.loads(line) for line in said]
+    assert [t["method"] for t in found] == ["notifications/progress"]
+    assert (found[0]["params"]["progressToken"], found[0]["params"]["progress"]) == ("t", 20.0)
 
 
 async def test_what_is_wrong_is_told_by_the_protocols_codes(client: Client) -> None:
@@ -253,8 +253,8 @@ async def test_what_is_wrong_is_told_by_the_protocols_codes(client: Client) -> N
 )
 async def test_no_request_ends_the_session(client: Client, params: Any, code: int | None) -> None:
     """Whatever a client says, it gets an answer, and so does the next request."""
-    told = await client.ask("tools/call", **params)
-    assert told.get("error", {}).get("code") == code
+    answer = await client.ask("tools/call", **params)
+    assert answer.get("error", {}).get("code") == code
     assert (await client.ask("ping"))["result"] == {}
 
 
@@ -302,10 +302,10 @@ async def test_the_program_serves_the_same(bench: Bench) -> None:
 def test_without_anybody_to_serve_it_says_so(closed: str) -> None:
     """Started with its streams closed it ends in words, not in a traceback."""
     run = f'echo "{{}}" | "$0" -c "from anabranch_console.start import main; main()" mcp {closed}'
-    told = subprocess.run(["sh", "-c", run, sys.executable], capture_output=True, text=True)
+    answer = subprocess.run(["sh", "-c", run, sys.executable], capture_output=True, text=True)
     expected = "" if "2>" in closed else "anabranch mcp: there is no client on stdin and stdout"
-    assert (told.returncode, "Traceback" in told.stderr) == (3, False), told
-    assert told.stderr.startswith(expected)
+    assert (answer.returncode, "Traceback" in answer.stderr) == (3, False), answer
+    assert answer.stderr.startswith(expected)
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

@@ -180,8 +180,8 @@ def notes(program: Program) -> Notes:
     program.plan(streams, max_parallel=CLIENTS, recovery=recovery)
     running = program.begin("run", "--headless")
     Killer(program, notes).work(KILLS, lambda: running.has_ended)
-    told = running.wait(SECONDS)
-    assert told.code == 0, told
+    answer = running.wait(SECONDS)
+    assert answer.code == 0, answer
     return notes
 
 

@@ -68,8 +68,8 @@ def test_a_project_whose_name_is_no_text_is_refused_and_nothing_is_made(
     in_folder: Callable[[str], Program],
 ) -> None:
     program = in_folder(os.fsdecode(b"caf\xe9"))
-    told = program.expect(2, "run", "--headless", "--", "true")
-    assert "caf\\xe9 is not UTF-8" in told.err
+    answer = program.expect(2, "run", "--headless", "--", "true")
+    assert "caf\\xe9 is not UTF-8" in answer.err
     assert not program.run_folders()
 
 
@@ -82,9 +82,9 @@ def test_names_are_the_same_files_in_every_locale(
     program.plan(PLAN, name="é → plan")
     settings = locale_settings(tmp_path, name)
     for arguments in (["run", "--headless", "--approve"], ["events"], ["logs"]):
-        told = program.begin(*arguments, **settings).wait()
-        assert told.code == 0, (arguments, told)
-        assert "Traceback" not in told.err
+        answer = program.begin(*arguments, **settings).wait()
+        assert answer.code == 0, (arguments, answer)
+        assert "Traceback" not in answer.err
     listed = git(program.project, "-c", "core.quotePath=false", "ls-files")
     assert "中 é.txt" in listed.split("\n")
     assert program.expect(0, "state", "get", "k").out == '"中"\n'

@@ -57,8 +57,8 @@ def test_the_first_plugin_in_five_minutes(program: Program) -> None:
 @pytest.mark.parametrize("kind", ["convergence", "recovery", "balancer", "remedy", "classifier"])
 def test_a_new_plugin_passes_its_own_tests_and_the_check(program: Program, kind: str) -> None:
     """What is written is complete: typed, tested, and it conforms."""
-    told = program.asked(0, "plugins", "new", "own-way", "--kind", kind, "--json").json()
-    folder = Path(told["folder"])
+    answer = program.asked(0, "plugins", "new", "own-way", "--kind", kind, "--json").json()
+    folder = Path(answer["folder"])
     assert folder == program.project / "anabranch-own-way"
     checked = program.asked(0, "plugins", "check", str(folder), "--json").json()
     assert (checked["ok"], checked["checked"], checked["faults"]) == (True, 1, [])
@@ -80,8 +80,8 @@ def test_a_new_plugin_passes_its_own_tests_and_the_check(program: Program, kind:
 )
 def test_a_name_that_cannot_be_one_is_refused(program: Program, name: str) -> None:
     before = sorted(program.project.iterdir())
-    told = program.asked(2, "plugins", "new", "--", name)
-    assert told.err.startswith("anabranch: ")
+    answer = program.asked(2, "plugins", "new", "--", name)
+    assert answer.err.startswith("anabranch: ")
     assert sorted(program.project.iterdir()) == before
 
 
@@ -91,9 +91,9 @@ def test_a_broken_plugin_is_shown_its_smallest_example(program: Program) -> None
     strategy = program.project / "anabranch-own-way/src/anabranch_own_way/strategy.py"
     text = strategy.read_text("utf-8")
     strategy.write_text(text.replace("if not view.arrived:", "if False:"), "utf-8")
-    told = program.asked(1, "plugins", "check", "anabranch-own-way")
-    assert "own-way: it converges on nothing" in told.out
-    assert "asked: PointView(" in told.out
+    answer = program.asked(1, "plugins", "check", "anabranch-own-way")
+    assert "own-way: it converges on nothing" in answer.out
+    assert "asked: PointView(" in answer.out
     refused = program.asked(1, "plugins", "install", "./anabranch-own-way", "--yes", "--json")
     assert refused.json()["error"]["code"] == "plugin_refused"
     assert names_of(program) == {"anabranch": "ok"}
@@ -102,15 +102,15 @@ def test_a_broken_plugin_is_shown_its_smallest_example(program: Program) -> None
 def test_order_of_sets_is_found_out(program: Program, tmp_path: Path) -> None:
     """It decides alike within a process, and differently in the next: only two of them show it."""
     source = QUORUM.replace("tuple(view.arrived)", "tuple({*view.arrived})")
-    told = program.asked(1, "plugins", "check", str(write_wheel(tmp_path, "ab-sets", source)))
-    assert "hashes strings differently" in told.out
+    answer = program.asked(1, "plugins", "check", str(write_wheel(tmp_path, "ab-sets", source)))
+    assert "hashes strings differently" in answer.out
 
 
 def test_nobody_installs_without_being_asked(program: Program, tmp_path: Path) -> None:
     wheel = str(write_wheel(tmp_path, "ab-quorum"))
-    told = program.expect(2, "plugins", "install", wheel)
-    assert "its code runs with your permissions" in told.err
-    assert "--yes" in told.err
+    answer = program.expect(2, "plugins", "install", wheel)
+    assert "its code runs with your permissions" in answer.err
+    assert "--yes" in answer.err
     assert names_of(program) == {"anabranch": "ok"}
 
 
@@ -118,8 +118,8 @@ def test_everything_works_while_a_plugin_is_broken(program: Program, tmp_path: P
     """It went bad after it was installed, as by an upgrade: named, and removed like any other."""
     program.plan({"a": "true"})
     wheel = str(write_wheel(tmp_path, "ab-quorum"))
-    told = program.asked(0, "plugins", "install", wheel, "--yes", "--json").json()
-    assert told["installed"]["name"] == "ab-quorum"
+    answer = program.asked(0, "plugins", "install", wheel, "--yes", "--json").json()
+    assert answer["installed"]["name"] == "ab-quorum"
     (module,) = places_of(program).packages.glob("*/ab_quorum.py")
     module.write_text("raise SystemExit(3)")
     assert names_of(program)["ab-quorum"] == "ok"
@@ -128,7 +128,7 @@ def test_everything_works_while_a_plugin_is_broken(program: Program, tmp_path: P
     assert "SystemExit" in run.err
     checked = program.asked(1, "plugins", "check", "ab-quorum", "--json").json()
     assert not checked["ok"]
-    told = program.asked(0, "plugins", "disable", "ab-quorum")
+    answer = program.asked(0, "plugins", "disable", "ab-quorum")
     assert program.asked(0, "plugins", "info", "ab-quorum", "--json").json()["state"] == "disabled"
     assert "SystemExit" not in program.expect(0, "run", "--headless").err
     program.asked(0, "plugins", "enable", "ab-quorum")
@@ -171,8 +171,8 @@ def test_a_full_disk_is_told_and_changes_nothing(
     assert program.begin("plugins", "install", wheel, "--yes", **home).wait().code == 0
     other = str(write_wheel(tmp_path, "ab-two", files={"ab_two_more.txt": "x" * 100_000}))
     disk.fill()
-    told = program.begin("plugins", "install", other, "--yes", "--json", **home).wait()
-    assert (told.code, told.json()["error"]["code"]) == (3, "disk_full")
+    answer = program.begin("plugins", "install", other, "--yes", "--json", **home).wait()
+    assert (answer.code, answer.json()["error"]["code"]) == (3, "disk_full")
     disk.make_room()
     listed = program.begin("plugins", "list", "--json", **home).wait().json()
     assert [p["name"] for p in listed["plugins"]] == ["anabranch", "ab-one"]

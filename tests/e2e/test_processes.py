@@ -430,8 +430,8 @@ async def test_a_flood_is_bounded_and_told(crew: Crew) -> None:
     """What writes without end takes no more room than a log may, and somebody hears of it."""
     await crew.start("flood", "/bin/sh", "-c", "echo begins; yes | head -c 200000000; echo ends")
     assert (await crew.exited("flood")).exit_code == 0
-    (told, *_) = [r for r in crew.of("flood") if isinstance(r, inputs.OutputLeftOut)]
-    assert told.left_out_bytes > 1_000_000
+    (answer, *_) = [r for r in crew.of("flood") if isinstance(r, inputs.OutputLeftOut)]
+    assert answer.left_out_bytes > 1_000_000
     log = crew.log("flood")
     assert len(log) < 70_000_000
     assert log.startswith("begins\n")

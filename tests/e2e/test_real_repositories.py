@@ -113,8 +113,8 @@ def test_twenty_streams_bring_what_one_after_the_other_brings(
     program.plan(streams, max_parallel=6, recovery={"max_retries": 0})
     before = likeness(project)
     (tmp_path / "hooks-ran").unlink(missing_ok=True)
-    told = program.run("run", "--headless")
-    assert told.code == 0, told
+    answer = program.run("run", "--headless")
+    assert answer.code == 0, answer
     assert listed(project, program.status()["commit"]) == listed(tmp_path / "sequence", expected)
     assert likeness(project) == before
     ran = tmp_path / "hooks-ran"

@@ -121,13 +121,13 @@ class Bench:
         is_early = self.chance.random() < 0.7
         delay = self.chance.uniform(0, 0.3) if is_early else self.chance.uniform(0.3, 2.0)
         try:
-            told = host.wait(delay)
+            answer = host.wait(delay)
         except AssertionError:
             if self.chance.random() < 0.25:
                 self._kill_zygotes()
             host.kill()
             return True
-        assert told.code == 0, told
+        assert answer.code == 0, answer
         return False
 
     def _kill_zygotes(self) -> None:
@@ -152,10 +152,10 @@ class Bench:
         self.program.await_quiet()
         streams = self.program.streams()
         for work in self.work:
-            told = streams[work.name]
+            answer = streams[work.name]
             state = "failed" if work.ending.startswith("signal") else "succeeded"
-            assert (told["state"], told["attempt"]) == (state, 1), told
-            assert told["exit_code"] == work.exit_code, told
+            assert (answer["state"], answer["attempt"]) == (state, 1), answer
+            assert answer["exit_code"] == work.exit_code, answer
             words = [line.split()[:2] for line in self._diary(work)]
             assert words == [["begin", "1"], ["end", "1"]], (work.name, words)
             assert self.program.log(work.name).replace("\r\n", "\n") == work.output()
@@ -213,8 +213,8 @@ def test_a_console_that_is_killed_again_and_again_loses_nothing(benches: list[Be
     for bench in benches:
         for _ in range(KILLS_A_RUN):
             kills += bench.kill_once()
-        told = bench.program.run(*(("resume",) if bench.has_begun() else ("run",)), "--headless")
-        assert told.code == 0, told
+        answer = bench.program.run(*(("resume",) if bench.has_begun() else ("run",)), "--headless")
+        assert answer.code == 0, answer
         bench.verify()
     assert kills >= KILLS * 0.6, f"only {kills} of {KILLS} kills met a run that was not over"
 

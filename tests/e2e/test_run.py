@@ -17,8 +17,8 @@ from tests.engine.repositories import git, write
 
 def converged(program: Program, *arguments: str) -> str:
     """Run the plan, which must converge; return the result's commit."""
-    told = program.expect(0, "run", "--headless", *arguments)
-    assert "converged" in told.out
+    answer = program.expect(0, "run", "--headless", *arguments)
+    assert "converged" in answer.out
     commit = program.status()["commit"]
     assert isinstance(commit, str)
     return commit
@@ -190,8 +190,8 @@ def test_a_failure_skips_what_depends_on_it_and_fails_the_run(program: Program) 
             "good": "echo good > good.txt",
         }
     )
-    told = program.expect(1, "run", "--headless", "--keep-going")
-    assert "bad" in told.err
+    answer = program.expect(1, "run", "--headless", "--keep-going")
+    assert "bad" in answer.err
     streams = program.streams()
     assert {name: s["state"] for name, s in streams.items()} == {
         "bad": "failed",
@@ -200,7 +200,7 @@ def test_a_failure_skips_what_depends_on_it_and_fails_the_run(program: Program) 
         "good": "succeeded",
     }
     assert "bad" in streams["needs-bad"]["reason"]
-    assert f"anabranch resume {program.folder().run}" in told.err
+    assert f"anabranch resume {program.folder().run}" in answer.err
 
 
 def test_a_failed_run_goes_on_after_mending(program: Program) -> None:
@@ -281,14 +281,14 @@ def test_output_of_any_kind_is_kept_byte_by_byte_and_shown_harmlessly(program: P
             "name": {"command": ["no-such-\x1b[2J-program"], "optional": True},
         }
     )
-    told = program.expect(0, "run", "--headless")
+    report = program.expect(0, "run", "--headless")
     assert program.log("long") == "x" * 1_000_000 + "\n"
     folder = program.folder().path
     kept = (folder / "logs" / "binary.1.log").read_bytes()
     result = program.status()["commit"]
     assert git(program.project, "cat-file", "-s", f"{result}:out.bin").strip() == "100000"
     assert len(kept) == 100_000
-    shown = [told.out, told.err]
+    shown = [report.out, report.err]
     for command in ("status", "streams", "events", "report", "runs"):
         answer = program.asked(0, command)
         shown += [answer.out, answer.err]
@@ -308,8 +308,8 @@ def test_two_streams_that_disagree_need_the_operator(program: Program) -> None:
             "other": "echo other > other.txt",
         }
     )
-    told = program.expect(4, "run", "--headless")
-    assert "src/a.txt" in told.err + told.out
+    answer = program.expect(4, "run", "--headless")
+    assert "src/a.txt" in answer.err + answer.out
     status = program.status()
     assert status["state"] == "needs_operator"
     (final,) = status["convergence"]
@@ -368,8 +368,8 @@ def test_a_conflicting_stream_can_be_left_out(
         },
         convergence={"point": {"on_conflict": policy}},
     )
-    told = program.expect(code, "run", "--headless")
-    assert "same.txt" in told.err
+    answer = program.expect(code, "run", "--headless")
+    assert "same.txt" in answer.err
     commit = program.status()["commit"]
     assert content(program, commit, "same.txt") == "left\n"
     assert content(program, commit, "other.txt") == "other\n"
@@ -387,8 +387,8 @@ def test_dependencies_that_disagree_stop_who_needs_both(program: Program) -> Non
             "both": {"command": "cat same.txt", "depends_on": ["left", "right"]},
         }
     )
-    told = program.expect(4, "run", "--headless")
-    assert "same.txt" in told.err
+    answer = program.expect(4, "run", "--headless")
+    assert "same.txt" in answer.err
     assert program.streams()["both"]["attempt"] <= 1
     assert program.log("both") == ""
 
@@ -468,8 +468,8 @@ def test_a_project_that_moved_is_told_so(program: Program) -> None:
     program.expect(1, "run", "--headless")
     run = program.folder().run
     program.project.rename(program.project.with_name("moved"))
-    told = program.expect(2, "resume", run, "--headless", cwd=str(program.scratch))
-    assert "project" in told.err
+    answer = program.expect(2, "resume", run, "--headless", cwd=str(program.scratch))
+    assert "project" in answer.err
     program.project.with_name("moved").rename(program.project)
 
 
@@ -512,9 +512,9 @@ def test_what_is_impossible_here_is_refused_before_anything_starts(program: Prog
         "streams.large.resources.cpu_cores",
         "streams.secret.env_file[0]",
     }
-    told = program.asked(2, "run", "--headless")
-    assert "it needs 9999 cpu_cores" in told.err
-    assert "env_file '.env' is not there" in told.err
+    answer = program.asked(2, "run", "--headless")
+    assert "it needs 9999 cpu_cores" in answer.err
+    assert "env_file '.env' is not there" in answer.err
     assert not program.run_folders()
 
 
@@ -528,8 +528,8 @@ def test_a_capture_that_fails_runs_nothing_again(program: Program) -> None:
     program.plan({"work": "echo x > x.f; echo y > y.txt"})
     git(program.project, "add", "-A")
     git(program.project, "commit", "-qm", "filter")
-    told = program.expect(1, "run", "--headless")
-    assert "its work could not be captured" in told.out + told.err
+    answer = program.expect(1, "run", "--headless")
+    assert "its work could not be captured" in answer.out + answer.err
     (stream,) = program.status()["streams"]
     assert stream["attempt"] == 1
     (ref,) = stream["partial"]

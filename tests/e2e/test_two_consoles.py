@@ -48,10 +48,10 @@ def open_gate(program: Program) -> None:
 
 def test_a_second_host_is_refused_with_words(program: Program, host: Running) -> None:
     """``resume`` of a hosted run says who hosts it and what to do instead, and changes nothing."""
-    told = program.expect(2, "resume", "--headless")
+    report = program.expect(2, "resume", "--headless")
     run = program.folder().run
-    assert f"run {run} is hosted by process {host.pid}" in told.err
-    assert f"anabranch console {run}" in told.err
+    assert f"run {run} is hosted by process {host.pid}" in report.err
+    assert f"anabranch console {run}" in report.err
     answer = program.asked(2, "resume", "--json").json()
     assert answer["error"]["code"] == "already_hosted"
     assert answer["error"]["hint"]
@@ -145,9 +145,9 @@ def test_the_reading_commands_work_beside_a_running_console(
     program: Program, host: Running
 ) -> None:
     """Status, streams, runs, events and report tell of the run while it runs."""
-    told = program.status()
-    assert told["state"] == "running"
-    assert {s["stream"]: s["state"] for s in told["streams"]} == {
+    answer = program.status()
+    assert answer["state"] == "running"
+    assert {s["stream"]: s["state"] for s in answer["streams"]} == {
         "first": "running",
         "second": "waiting",
     }
@@ -170,9 +170,9 @@ def test_following_events_tells_each_once_and_ends_with_the_run(
     hosted = host.wait()
     assert hosted.code == 0
     for follower in followers:
-        told = follower.wait()
-        assert told.code == 0
-        assert told.json_lines() == hosted.json_lines() == program.events()
+        answer = follower.wait()
+        assert answer.code == 0
+        assert answer.json_lines() == hosted.json_lines() == program.events()
 
 
 def test_many_readers_never_keep_a_host_from_starting(program: Program, host: Running) -> None:
@@ -201,8 +201,8 @@ def test_a_second_run_beside_the_first_is_a_run_of_its_own(program: Program, hos
     """Two runs of one project at once do not disturb each other, in processes or in git."""
     first = program.folder().run
     program.plan({"other": "echo other > other.txt"})
-    told = program.expect(0, "run", "--headless", "--json")
-    second = json.loads(told.out.splitlines()[0])["run"]
+    answer = program.expect(0, "run", "--headless", "--json")
+    second = json.loads(answer.out.splitlines()[0])["run"]
     assert first != second
     open_gate(program)
     assert host.wait().code == 0

@@ -55,8 +55,8 @@ def test_the_result_is_checked_before_it_counts(program: Program) -> None:
 def test_the_guilty_stream_is_left_out_and_its_work_is_kept(program: Program) -> None:
     """Found in few runs; the others are the result, and the run says whose work fails and why."""
     plan(program, "! test -e f.txt")
-    told = program.expect(1, "run", "--headless")
-    assert "verify fails with f" in told.out + told.err
+    answer = program.expect(1, "run", "--headless")
+    assert "verify fails with f" in answer.out + answer.err
     streams = program.streams()
     assert [n for n in NAMES if streams[n]["state"] == "quarantined"] == ["f"]
     (point,) = program.status()["convergence"]
@@ -89,15 +89,15 @@ def test_a_pair_that_fails_only_together_is_named(program: Program) -> None:
 def test_a_plan_can_stop_instead_and_a_bad_command_blames_nobody(program: Program) -> None:
     """Exit 1 with everything kept; a command that fails on the base needs a person, exit 4."""
     plan(program, "! test -e f.txt", on_failure="stop")
-    told = program.expect(1, "run", "--headless")
-    assert "verify fails with f" in told.out + told.err
+    answer = program.expect(1, "run", "--headless")
+    assert "verify fails with f" in answer.out + answer.err
     assert program.streams()["f"]["state"] == "succeeded"
     plan(program, "./no-such-command")
-    told = program.expect(4, "run", "--headless")
-    assert "nobody is to blame" in told.out + told.err
+    answer = program.expect(4, "run", "--headless")
+    assert "nobody is to blame" in answer.out + answer.err
     plan(program, "no-such-command")
-    told = program.expect(2, "run", "--headless")
-    assert "there is no program `no-such-command`" in told.err
+    answer = program.expect(2, "run", "--headless")
+    assert "there is no program `no-such-command`" in answer.err
 
 
 def test_a_killed_console_checks_again_and_nothing_twice(program: Program) -> None:

@@ -24,14 +24,14 @@ def test_a_run_begun_by_a_hook_works_in_its_own_workspaces(
     hook = repository / ".git" / "hooks" / "post-commit"
     hook.parent.mkdir(exist_ok=True)
     work = "echo w > w.txt; git add w.txt; git -c user.name=S -c user.email=s@s commit -qm w"
-    told = program.scratch / "told"
+    file = program.scratch / "told"
     words = " ".join(f"'{word}'" for word in [*PROGRAM, "run", "--headless", "--", work])
-    clean = f"env XDG_STATE_HOME='{program.state_home}' {words} > '{told}' 2>&1 < /dev/null"
-    hook.write_text(f"#!/bin/sh\n{clean}\necho \"exit $?\" >> '{told}'\n")
+    clean = f"env XDG_STATE_HOME='{program.state_home}' {words} > '{file}' 2>&1 < /dev/null"
+    hook.write_text(f"#!/bin/sh\n{clean}\necho \"exit $?\" >> '{file}'\n")
     hook.chmod(0o755)
     index = (repository / ".git" / "index").read_bytes()
     git(repository, "commit", "--allow-empty", "-qm", "by the user")
-    assert told.read_text().endswith("exit 0\n"), told.read_text()
+    assert file.read_text().endswith("exit 0\n"), file.read_text()
     (branch,) = git(repository, "branch", "--list", "anabranch/*", "--format=%(refname)").split()
     assert git(repository, "show", f"{branch}:w.txt") == "w\n"
     assert "S <s@s>" in git(repository, "log", "--format=%an <%ae>", branch)
@@ -69,11 +69,11 @@ def test_a_filter_planted_by_one_run_is_named_by_the_next_and_not_started(
     change = "echo '*.txt filter=e' > .gitattributes; echo changed > a.txt"
     program.expect(0, "run", "--headless", "--", plant)
     assert "filter.e.clean" in " ".join(program.streams()["git"]["warnings"])
-    told = program.expect(0, "run", "--headless", "--", change)
-    assert "filter.e.clean" in told.out + told.err
+    answer = program.expect(0, "run", "--headless", "--", change)
+    assert "filter.e.clean" in answer.out + answer.err
     assert not mark.exists()
-    told = program.expect(0, "run", "--headless", "--trust", "--", change)
-    assert "accepted as they are now: filter.e.clean" in told.err
+    answer = program.expect(0, "run", "--headless", "--trust", "--", change)
+    assert "accepted as they are now: filter.e.clean" in answer.err
     assert mark.exists()
 
 
@@ -87,11 +87,11 @@ def test_settings_that_git_does_not_take_spoil_nothing_for_later(
     broken = tmp_path / "broken"
     broken.write_text("[core]\n\tcommentChar = many\n")
     work = ("run", "--headless", "--", "echo new > new.txt")
-    told = program.begin(*work, GIT_CONFIG_GLOBAL=str(broken)).wait()
-    assert told.code != 0
-    assert "commentchar" in (told.out + told.err).lower()
-    told = program.begin("gc", GIT_CONFIG_GLOBAL=str(broken)).wait()
-    assert "should not have happened" not in told.err
+    answer = program.begin(*work, GIT_CONFIG_GLOBAL=str(broken)).wait()
+    assert answer.code != 0
+    assert "commentchar" in (answer.out + answer.err).lower()
+    answer = program.begin("gc", GIT_CONFIG_GLOBAL=str(broken)).wait()
+    assert "should not have happened" not in answer.err
     has_begun = kind == "a plain folder"  # in a repository nothing can be asked of git at all
     program.expect(0, *(("resume", "--headless") if has_begun else work))
     program.expect(0, "approve")
@@ -110,8 +110,8 @@ def test_a_checkout_that_is_removed_while_a_run_goes_on_costs_no_result(
     until(began.exists, "the stream has begun")
     git(repository, "worktree", "remove", "--force", str(linked))
     gate.touch()
-    told = run.wait()
-    assert told.code == 0, told
+    answer = run.wait()
+    assert answer.code == 0, answer
     (branch,) = git(repository, "branch", "--list", "anabranch/*", "--format=%(refname)").split()
     assert git(repository, "show", f"{branch}:new.txt") == "new\n"
 
@@ -124,14 +124,14 @@ def test_a_run_of_another_repository_that_lay_here_claims_nothing(
     assert program.asked(0, "status", "--json").json()["result_missing"] is False
     shutil.move(repository, repository.with_name("before"))
     make_repository(repository, {"a.txt": "another\n"})
-    told = program.asked(0, "status")
-    assert "not in the repository that is here now" in told.err
-    told = program.expect(5, "approve")
-    assert "not in" in told.err
-    told = program.ask("doctor")
-    assert "belongs to another repository" in told.out
-    told = program.expect(0, "gc")
-    assert "belongs to another repository" in told.out + told.err
+    answer = program.asked(0, "status")
+    assert "not in the repository that is here now" in answer.err
+    answer = program.expect(5, "approve")
+    assert "not in" in answer.err
+    answer = program.ask("doctor")
+    assert "belongs to another repository" in answer.out
+    answer = program.expect(0, "gc")
+    assert "belongs to another repository" in answer.out + answer.err
     assert git(repository, "for-each-ref", "refs/anabranch/rescue") == ""
 
 
@@ -141,13 +141,13 @@ def test_a_project_that_was_moved_is_told_of_its_runs(program: Program, reposito
     there = repository.with_name("there")
     shutil.move(repository, there)
     program.project = there
-    told = program.asked(0, "runs")
-    assert "1 run from where it lay before" in told.err
-    told = program.asked(0, "runs", "--all")
-    assert f"{repository} (gone)" in told.out
-    told = program.ask("doctor")
-    assert "git branch --list 'anabranch/*'" in told.out
-    assert str(repository) in told.out
+    answer = program.asked(0, "runs")
+    assert "1 run from where it lay before" in answer.err
+    answer = program.asked(0, "runs", "--all")
+    assert f"{repository} (gone)" in answer.out
+    answer = program.ask("doctor")
+    assert "git branch --list 'anabranch/*'" in answer.out
+    assert str(repository) in answer.out
 
 
 def test_what_a_failed_attempt_made_of_its_git_is_told_too(
@@ -157,7 +157,7 @@ def test_what_a_failed_attempt_made_of_its_git_is_told_too(
     work = "git branch mine; echo half > a.txt; git stash; exit 3"
     program.expect(1, "run", "--headless", "--", work)
     (stream,) = program.streams().values()
-    told = " ".join(stream["warnings"])
-    assert "a stash, branch mine" in told
-    prefix = told.rpartition(" ")[2]
+    text = " ".join(stream["warnings"])
+    assert "a stash, branch mine" in text
+    prefix = text.rpartition(" ")[2]
     assert git(repository, "show", f"{prefix}/stash/0:a.txt") == "half\n"

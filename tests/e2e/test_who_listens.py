@@ -136,10 +136,10 @@ def test_a_slow_reader_gets_everything(ran: Program) -> None:
 
 
 def test_signs_that_a_locale_does_not_have_are_written_plainly(ran: Program) -> None:
-    (code, events), (_, told) = listened_to(ran, "ascii_only", ["events"], ["status", "--json"])
+    (code, events), (_, answer) = listened_to(ran, "ascii_only", ["events"], ["status", "--json"])
     assert code == 0
     assert "<-" in events
-    assert json.loads(told)["streams"][1]["state"] == "failed"
+    assert json.loads(answer)["streams"][1]["state"] == "failed"
 
 
 def test_a_reader_that_sleeps_is_not_waited_for_for_ever(

@@ -15,7 +15,7 @@ from anabranch.core import inputs
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.model.state import State
 from anabranch.engine.engine import Engine
-from anabranch.engine.gateway.endpoint import Reply as Told
+from anabranch.engine.gateway.endpoint import Reply as SendReply
 from anabranch.engine.gateway.front import Gateway
 from anabranch.paths import RunFolder
 from anabranch.plugins import load_plugins
@@ -33,7 +33,7 @@ class Bench:
         (folder / "run").mkdir(mode=0o700)
         self.streams = [StreamId(name) for name in streams]
         self.engine = Engine(MemoryStore(), load_plugins().strategies, self.now)
-        self._mailbox: deque[tuple[inputs.Input, Told | None]] = deque()
+        self._mailbox: deque[tuple[inputs.Input, SendReply | None]] = deque()
         self._woken = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._serving: asyncio.Task[None] | None = None
@@ -57,7 +57,7 @@ class Bench:
     def now(self) -> float:
         return self._loop.time()
 
-    def post(self, given: inputs.Input, reply: Told | None = None) -> None:
+    def post(self, given: inputs.Input, reply: SendReply | None = None) -> None:
         """Put something into the engine's mailbox."""
         self._mailbox.append((given, reply))
         self._woken.set()

@@ -312,8 +312,8 @@ def import_streams(
             *_operations(start, tree),
             b"\n",
         ]
-    told = b"".join(out).decode("utf-8", "surrogateescape")
-    git(repository, "fast-import", "--quiet", "--force", stdin=told)
+    found = b"".join(out).decode("utf-8", "surrogateescape")
+    git(repository, "fast-import", "--quiet", "--force", stdin=found)
     return trees
 
 

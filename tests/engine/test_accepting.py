@@ -56,7 +56,7 @@ class Runs:
         result = capture_result(repo, self.run, stream, 1, made, "w", result_ref(self.run, stream))
         return git(self.user, "show", f"{result.commit}:a.txt")
 
-    def told(self) -> str:
+    def warnings(self) -> str:
         return " ".join(not_followed(self.repo(), self.run))
 
 
@@ -74,7 +74,7 @@ def test_a_program_that_a_stream_planted_is_not_started_by_the_next_run(
     if place == "config.worktree":
         git(runs.user, "config", "extensions.worktreeConfig", "true")
     runs.work(runs.begin())
-    assert runs.told() == ""
+    assert runs.warnings() == ""
     mark = tmp_path / "ran"
     program = f"touch {mark}; cat; echo planted"
     scope = "--worktree" if place == "config.worktree" else "--local"
@@ -88,11 +88,11 @@ def test_a_program_that_a_stream_planted_is_not_started_by_the_next_run(
     for _ in range(2):
         assert runs.work(runs.begin(include_uncommitted=True)) == f"work of {runs.number}\n"
         assert not mark.exists()
-        assert "filter.e.clean" in runs.told()
-        assert "--trust" in runs.told()
+        assert "filter.e.clean" in runs.warnings()
+        assert "--trust" in runs.warnings()
     accept_settings(runs.repo())
     assert runs.work(runs.begin()) == f"work of {runs.number}\nplanted\n"
-    assert runs.told() == ""
+    assert runs.warnings() == ""
 
 
 def test_what_was_accepted_is_followed_whatever_became_of_it(runs: Runs) -> None:
@@ -103,7 +103,7 @@ def test_what_was_accepted_is_followed_whatever_became_of_it(runs: Runs) -> None
     assert runs.work(runs.begin()).endswith("wanted\n")
     git(runs.user, "config", "--unset", "filter.e.clean")
     assert runs.work(runs.begin()).endswith("wanted\n")
-    assert "filter.e.clean" in runs.told()
+    assert "filter.e.clean" in runs.warnings()
 
 
 def test_attributes_hooks_and_excludes_are_named(runs: Runs) -> None:
@@ -119,7 +119,7 @@ def test_attributes_hooks_and_excludes_are_named(runs: Runs) -> None:
     names = {name.removeprefix(".git/") for name in planted}
     assert names <= set(changed_settings(runs.repo(), runs.run))
     assert runs.work(runs.begin()) == "work of 2\n"
-    assert all(name in runs.told() for name in names)
+    assert all(name in runs.warnings() for name in names)
     assert set(accept_settings(runs.repo())) == names
     assert runs.work(runs.begin()) == "work of 3\nx\n"
 
@@ -133,7 +133,7 @@ def test_a_folder_that_becomes_a_repository_has_settings_of_its_own(tmp_path: Pa
     make_repository(user, FILES)
     git(user, "config", "filter.e.clean", "cat; echo wanted")
     assert runs.work(runs.begin()).endswith("wanted\n")
-    assert runs.told() == ""
+    assert runs.warnings() == ""
 
 
 def test_everyday_settings_are_nobodys_concern(runs: Runs) -> None:
@@ -145,7 +145,7 @@ def test_everyday_settings_are_nobodys_concern(runs: Runs) -> None:
     git(runs.user, "config", "lfs.https://example.org/x.access", "basic")
     git(runs.user, "config", "merge.conflictStyle", "diff3")
     runs.work(runs.begin())
-    assert runs.told() == ""
+    assert runs.warnings() == ""
 
 
 def test_whom_commits_are_by_is_told_where_it_changes_during_a_run(runs: Runs) -> None:

@@ -39,10 +39,10 @@ def test_a_flood_keeps_its_beginning_and_its_end(run: int, tmp_path: Path, chunk
     for number in range(0, total, chunk):
         log.write(lines(number, min(total, number + chunk)))
         assert path.stat().st_size < MOST + len(lines(0, chunk))
-    told = path.read_text()
-    (note,) = re.findall(r"\n\[anabranch: +(\d+) bytes of output are left out here\]\n", told)
+    found = path.read_text()
+    (note,) = re.findall(r"\n\[anabranch: +(\d+) bytes of output are left out here\]\n", found)
     assert int(note) == log.left_out
-    kept = [line for line in told.splitlines() if line.startswith("line ")]
+    kept = [line for line in found.splitlines() if line.startswith("line ")]
     assert (kept[0], kept[-1]) == ("line 000000000", f"line {total - 1:09d}")
     assert len(kept) * len(lines(0, 1)) + log.left_out == total * len(lines(0, 1))
     numbers = [int(line.split()[1]) for line in kept]

@@ -78,6 +78,6 @@ def test_another_mode_is_work(project: Project) -> None:
 
 def test_such_files_are_named_when_a_workspace_is_made(project: Project) -> None:
     """And only where git would really change them."""
-    told = " ".join(project.workspace("one").warnings)
-    assert "line ends of files that nobody touches: w.txt" in told
-    assert "plain" not in told
+    text = " ".join(project.workspace("one").warnings)
+    assert "line ends of files that nobody touches: w.txt" in text
+    assert "plain" not in text

@@ -131,16 +131,16 @@ def test_a_tool_call_that_waits_finds_the_next_engine(engine: DyingEngine) -> No
     """An agent's session and its call go on when a console dies and comes back."""
     call = {"name": "lock", "arguments": {"path": "x", "wait_seconds": 30}}
     meta = {"io.modelcontextprotocol/protocolVersion": mcp.MODERN[0]}
-    told = _session("tools/call", {**call, "_meta": meta})
-    assert told["result"]["structuredContent"]["outcome"] == "granted"
+    found = _session("tools/call", {**call, "_meta": meta})
+    assert found["result"]["structuredContent"]["outcome"] == "granted"
     assert_asked_again(engine, 30)
 
 
 def test_a_tool_call_that_does_not_wait_is_told_at_once(engine: DyingEngine) -> None:
     """With what an agent can do now."""
     meta = {"io.modelcontextprotocol/protocolVersion": mcp.MODERN[0]}
-    told = _session("tools/call", {"name": "heartbeat", "arguments": {}, "_meta": meta})
-    assert told["result"]["structuredContent"]["error"] == "unreachable"
+    found = _session("tools/call", {"name": "heartbeat", "arguments": {}, "_meta": meta})
+    assert found["result"]["structuredContent"]["error"] == "unreachable"
     assert len(engine.frames) == 1
 
 
@@ -159,6 +159,6 @@ def _session(method: str, params: dict[str, Any]) -> dict[str, Any]:
         request = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
         process.stdin.write(json.dumps(request) + "\n")
         process.stdin.flush()
-        told: dict[str, Any] = json.loads(process.stdout.readline())
+        record: dict[str, Any] = json.loads(process.stdout.readline())
         process.stdin.close()
-    return told
+    return record

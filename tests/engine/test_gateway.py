@@ -95,8 +95,8 @@ async def test_a_request_stands_for_one_question(bench: Bench, first: Any, then:
     """Another question under the same name is not answered with what the first came to."""
     (verb, arguments), (other_verb, others) = first, then
     assert (await bench.ask("a", verb, request="r", **arguments)).ok
-    told = await bench.ask("a", other_verb, request="r", **others)
-    assert (told["error"], told.outcome) == ("request_reused", "refused")
+    found = await bench.ask("a", other_verb, request="r", **others)
+    assert (found["error"], found.outcome) == ("request_reused", "refused")
     assert (await bench.ask("a", verb, request="r", **arguments)).ok, "the first still stands"
     another = await bench.ask("c", other_verb, request="r", **others)
     assert another.get("error") != "request_reused", "names are a caller's own"
@@ -117,8 +117,8 @@ async def test_what_only_reads_is_answered(bench: Bench) -> None:
     assert (await bench.ask("b", "state_get", key="k"))["value"] == [1]
     assert [c["key"] for c in (await bench.ask("b", "state_log"))["changes"]] == ["k"]
     assert [lock["path"] for lock in (await bench.ask("b", "locks"))["locks"]] == ["x"]
-    told = (await bench.ask("b", "streams"))["streams"]
-    assert sorted((s["stream"], s["state"]) for s in told) == [
+    found = (await bench.ask("b", "streams"))["streams"]
+    assert sorted((s["stream"], s["state"]) for s in found) == [
         ("a", "running"),
         ("b", "running"),
         ("c", "running"),
@@ -624,9 +624,9 @@ async def test_who_asks_for_too_much_is_refused_for_a_while_and_nobody_else(benc
     """What its calls have cost counts against a stream, whatever it asked for."""
     call = calls.Lock(caller=Caller(StreamId("a"), 1), request="dear", path="x")
     bench.gateway.spent([call], {0: 30.0})
-    told = await bench.ask("a", "state_get", key="k")
-    assert (told["error"], told.outcome) == ("too_much", "refused")
-    assert "longer than its share" in told["reason"]
+    found = await bench.ask("a", "state_get", key="k")
+    assert (found["error"], found.outcome) == ("too_much", "refused")
+    assert "longer than its share" in found["reason"]
     assert (await bench.ask("b", "state_get", key="k")).ok
 
 

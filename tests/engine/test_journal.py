@@ -426,14 +426,14 @@ try:
 except MachineShort as error:
     print(error.message)
 """
-    told = subprocess.run(
+    found = subprocess.run(
         [sys.executable, "-c", code, str(path)],
         capture_output=True,
         text=True,
         check=True,
         timeout=60,
     )
-    assert "the disk does not take the journal" in told.stdout
+    assert "the disk does not take the journal" in found.stdout
 
 
 # --- names that scripts rely on ------------------------------------------------------------------

@@ -31,11 +31,11 @@ def _environment(project: Path, **plan: Any) -> dict[str, str]:
 
 def test_a_stream_is_told_how_often_to_report(tmp_path: Path) -> None:
     """As often as its plan says, and always before its silence would count as a stall."""
-    for interval, timeout, told in ((5.0, 60.0, "5"), (60.0, 600.0, "60"), (60.0, 30.0, "15")):
+    for interval, timeout, seen in ((5.0, 60.0, "5"), (60.0, 600.0, "60"), (60.0, 30.0, "15")):
         found = _environment(
             tmp_path, heartbeat_interval_seconds=interval, heartbeat_timeout_seconds=timeout
         )
-        assert found["ANABRANCH_HEARTBEAT_SECONDS"] == told
+        assert found["ANABRANCH_HEARTBEAT_SECONDS"] == seen
 
 
 def test_env_goes_before_files_and_later_files_before_earlier_ones(tmp_path: Path) -> None:

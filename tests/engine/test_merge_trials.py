@@ -160,12 +160,12 @@ def _descendants(streams: list[Stream], number: int) -> set[int]:
 
 def disagreement(place: Place, streams: list[Stream], ours: Ours, theirs: Verdict) -> str | None:
     """Return how our verdicts and tree differ from git's, None if they do not."""
-    told = {
+    record = {
         number: frozenset(p.path for p in conflict.paths if p.base or p.ours or p.theirs)
         for number, conflict in ours.conflicts.items()
     }
-    if told != theirs.conflicts:
-        return f"conflicts: ours {told}, git's {theirs.conflicts}"
+    if record != theirs.conflicts:
+        return f"conflicts: ours {record}, git's {theirs.conflicts}"
     if ours.outcome.tree != theirs.tree:
         differing = git(
             place.user, "diff-tree", "-r", "--no-renames", ours.outcome.tree, theirs.tree

@@ -28,35 +28,35 @@ DEADLINE_SECONDS = 30.0
 UNTIL_GO = "until ab-stream inbox --wait 40 | grep -q go-now; do :; done"
 INSIDE = """
 import json, os, anabranch
-told = {}
+found = {}
 with anabranch.lock_manager.acquire_file_lock("src/inside.py") as lock:
     anabranch.AtomicFileOperations.atomic_write("inside.py", "whole")
-    told["fence"] = lock.fence
+    found["fence"] = lock.fence
 absolute = os.path.join(os.environ["ANABRANCH_WORKSPACE"], "src/")
 with anabranch.lock_manager.acquire_file_lock(absolute, mode="read") as lock:
-    told["path"] = lock.path
-told["contentions"] = anabranch.lock_manager.show_contentions()
-told["version"] = anabranch.state_manager.update_state("inside", 1, "three")
-told["next"] = anabranch.state_manager.create_new_version(
+    found["path"] = lock.path
+found["contentions"] = anabranch.lock_manager.show_contentions()
+found["version"] = anabranch.state_manager.update_state("inside", 1, "three")
+found["next"] = anabranch.state_manager.create_new_version(
     lambda values: {**values, "inside": values["inside"] + 1}, "three"
 ).version
-told["log"] = anabranch.state_manager.get_change_log(key="inside")
-told["message"] = anabranch.coordinator.send_message("three", "operator", {"hello": 1})
-told["active"] = [s["stream"] for s in anabranch.coordinator.list_active_streams()]
-told["points"] = [p["point"] for p in anabranch.coordinator.convergence_status()]
-told["folder"] = str(anabranch.allocate_stream_directory("three"))
-told["beat"] = anabranch.send_heartbeat("three", {"status": "busy", "progress": 0.5})["ok"]
-told["granted"] = anabranch.request_resources("three", {"db": 1}).outcome
-told["registered"] = anabranch.register_stream({"id": "three"}).ok
+found["log"] = anabranch.state_manager.get_change_log(key="inside")
+found["message"] = anabranch.coordinator.send_message("three", "operator", {"hello": 1})
+found["active"] = [s["stream"] for s in anabranch.coordinator.list_active_streams()]
+found["points"] = [p["point"] for p in anabranch.coordinator.convergence_status()]
+found["folder"] = str(anabranch.allocate_stream_directory("three"))
+found["beat"] = anabranch.send_heartbeat("three", {"status": "busy", "progress": 0.5})["ok"]
+found["granted"] = anabranch.request_resources("three", {"db": 1}).outcome
+found["registered"] = anabranch.register_stream({"id": "three"}).ok
 try:
     anabranch.coordinator.send_message("one", "two", "as somebody else")
 except anabranch.Refused as error:
-    told["refused"] = [error.reason, error.hint]
+    found["refused"] = [error.reason, error.hint]
 try:
     anabranch.register_stream({"id": "stranger"})
 except anabranch.Refused as error:
-    told["not allowed"] = error.reason
-print("TOLD " + json.dumps(told), flush=True)
+    found["not allowed"] = error.reason
+print("TOLD " + json.dumps(found), flush=True)
 """
 
 
@@ -299,11 +299,11 @@ def test_workspaces_heartbeats_and_resources(hosted: RunHost) -> None:
 
 def test_a_stream_registered_here_can_be_acted_as(hosted: RunHost) -> None:
     """What joins from outside is a stream like the others."""
-    told = anabranch.register_stream({"id": "guest", "capabilities": ["analysis"]}).expect()
+    found = anabranch.register_stream({"id": "guest", "capabilities": ["analysis"]}).expect()
     assert anabranch.send_heartbeat("guest", {"status": "looking"}).ok
     own = anabranch.allocate_stream_directory("guest")
     assert own == hosted.folder / "joined" / "guest"
-    assert str(own) == told["directory"] == told["environment"]["ANABRANCH_WORKSPACE"]
+    assert str(own) == found["directory"] == found["environment"]["ANABRANCH_WORKSPACE"]
     assert own.is_dir()
     active = {s["stream"]: s["state"] for s in anabranch.coordinator.list_active_streams()}
     assert active["guest"] == "joined"
@@ -352,21 +352,21 @@ def test_inside_a_stream_all_of_them_work(host: RunHost) -> None:
     """The same names, through the socket that the environment names; as nobody but itself."""
     log = Path(host.state.streams[StreamId("three")].log or "").read_text("utf-8")
     assert "TOLD " in log, log
-    told = json.loads(log.partition("TOLD ")[2].splitlines()[0])
-    assert told["fence"] > 0
-    assert told["path"] == "src/"
-    assert told["contentions"] == []
-    assert told["next"] > told["version"]
-    assert [(c["before"], c["after"]) for c in told["log"]] == [(None, 1), (1, 2)]
-    assert told["message"] > 0
-    assert "three" in told["active"]
-    assert told["points"] == ["final"]
-    assert told["folder"] == str(host.folder / "workspaces" / "three")
-    assert told["beat"]
-    assert told["registered"]
-    assert told["granted"] == "granted"
-    assert told["refused"] == [
+    found = json.loads(log.partition("TOLD ")[2].splitlines()[0])
+    assert found["fence"] > 0
+    assert found["path"] == "src/"
+    assert found["contentions"] == []
+    assert found["next"] > found["version"]
+    assert [(c["before"], c["after"]) for c in found["log"]] == [(None, 1), (1, 2)]
+    assert found["message"] > 0
+    assert "three" in found["active"]
+    assert found["points"] == ["final"]
+    assert found["folder"] == str(host.folder / "workspaces" / "three")
+    assert found["beat"]
+    assert found["registered"]
+    assert found["granted"] == "granted"
+    assert found["refused"] == [
         "this process is stream three and cannot act as one",
         "use 'three'",
     ]
-    assert "operator" in told["not allowed"]
+    assert "operator" in found["not allowed"]

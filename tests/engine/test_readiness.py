@@ -90,8 +90,8 @@ def test_a_detached_head_is_told_where_it_matters(project: Project) -> None:
     """The result stands on its own branch, so the run is not in vain: it is told, not refused."""
     detached(project.user)
     assert require_ready(project.repo, NEXT, plan(), False) == ()
-    (told,) = require_ready(project.repo, NEXT, plan(), True)
-    assert "HEAD is detached" in told
+    (found,) = require_ready(project.repo, NEXT, plan(), True)
+    assert "HEAD is detached" in found
 
 
 def elsewhere(user: Path) -> None:
@@ -154,8 +154,8 @@ def test_what_an_approval_would_fail_of_is_seen_before_anything_runs(
         require_ready(project.repo, NEXT, plan(), True)
     assert words in caught.value.message
     assert caught.value.hint
-    told = " ".join(require_ready(project.repo, NEXT, plan(), False))
-    assert (words in told) is ("uncommitted" not in words)
+    text = " ".join(require_ready(project.repo, NEXT, plan(), False))
+    assert (words in text) is ("uncommitted" not in words)
     assert likeness(project.user) == before
 
 

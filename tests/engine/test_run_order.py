@@ -98,8 +98,10 @@ def test_numbers_go_on_when_something_is_lost(project: ProjectFolder, spoil: str
 
 def report(home: RunFolder, plan: str, command: str | None, seconds: float) -> None:
     """Write what a run of a stream ``build`` would leave."""
-    told = {"plan": plan, "seconds": {"build": seconds}}
-    home.report.write_text(json.dumps(told | ({"commands": {"build": command}} if command else {})))
+    record = {"plan": plan, "seconds": {"build": seconds}}
+    home.report.write_text(
+        json.dumps(record | ({"commands": {"build": command}} if command else {}))
+    )
 
 
 def test_durations_are_known_of_a_plan_a_name_and_a_command(project: ProjectFolder) -> None:

@@ -209,9 +209,9 @@ def test_what_a_stream_makes_is_kept_and_told(kind: WorkspaceKind, project: Proj
         git(one.path, "stash")
     result = project.capture(one)
     assert result.commit == project.base.commit
-    (told,) = keep_own_refs(project.repo, one)
+    (found,) = keep_own_refs(project.repo, one)
     for words in ("branch feature/x", "tag v9", "2 stashes"):
-        assert words in told
+        assert words in found
     reclaim_workspace(project.repo, RUN, one)
     git(project.user, "gc", "-q", "--prune=now")
     prefix = made_prefix(RUN, StreamId("one"), 1)

@@ -22,8 +22,8 @@ def by_finder(place: Path, root: Path) -> None:
 
 
 def by_record(place: Path, root: Path) -> None:
-    told = {"url": f"file://{root}", "dir_info": {"editable": True}}
-    write(place, {"pkg-1.0.dist-info/direct_url.json": json.dumps(told)})
+    record = {"url": f"file://{root}", "dir_info": {"editable": True}}
+    write(place, {"pkg-1.0.dist-info/direct_url.json": json.dumps(record)})
 
 
 def by_link(place: Path, root: Path) -> None:
@@ -46,9 +46,9 @@ def test_an_editable_install_is_named(installed: object, root: Path) -> None:
     """However the installer has written it down; the way out is the search path."""
     assert callable(installed)
     installed(packages(root), root)
-    (told,) = leads_into_checkout(root, {})
-    assert told.startswith("pkg is installed from your checkout")
-    assert 'PYTHONPATH = "src"' in told
+    (found,) = leads_into_checkout(root, {})
+    assert found.startswith("pkg is installed from your checkout")
+    assert 'PYTHONPATH = "src"' in found
 
 
 def test_the_python_that_streams_will_find_is_looked_at(root: Path, tmp_path: Path) -> None:
@@ -58,8 +58,8 @@ def test_the_python_that_streams_will_find_is_looked_at(root: Path, tmp_path: Pa
     write(other, {"bin/python3": "#!/bin/sh\n"})
     (other / "bin/python3").chmod(0o755)
     for environment in ({"VIRTUAL_ENV": str(other)}, {"PATH": str(other / "bin")}):
-        (told,) = leads_into_checkout(root, environment)
-        assert str(other) in told
+        (found,) = leads_into_checkout(root, environment)
+        assert str(other) in found
 
 
 def test_installs_from_elsewhere_are_nobodys_concern(root: Path, tmp_path: Path) -> None:
@@ -72,5 +72,5 @@ def test_installs_from_elsewhere_are_nobodys_concern(root: Path, tmp_path: Path)
 def test_search_paths_into_the_checkout_are_named(root: Path) -> None:
     """Relative entries are relative to the workspace, so they are fine."""
     environment = {"PYTHONPATH": f"/usr/lib/x:{root}/src", "NODE_PATH": "node_modules", "PATH": ""}
-    (told,) = leads_into_checkout(root, environment)
-    assert told.startswith(f"PYTHONPATH names {root}/src in your checkout")
+    (found,) = leads_into_checkout(root, environment)
+    assert found.startswith(f"PYTHONPATH names {root}/src in your checkout")

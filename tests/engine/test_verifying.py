@@ -187,12 +187,12 @@ def test_what_git_takes_without_a_word_is_told(project: Project) -> None:
     assert git(nested, "rev-parse", "HEAD")
     two = project.capture(workspace)
     outcome = merged(project, one, two)
-    told = "\n".join(look(project, outcome, one, two).warnings)
-    assert "differ only in case were merged: " in told
-    assert "Notes.txt" in told
-    assert "nested repositories only a commit's name was merged: nested" in told
-    assert "not in this repository: nested" in told
-    assert "one changed what others run or obey: sub/.github/x.yml" in told
+    text = "\n".join(look(project, outcome, one, two).warnings)
+    assert "differ only in case were merged: " in text
+    assert "Notes.txt" in text
+    assert "nested repositories only a commit's name was merged: nested" in text
+    assert "not in this repository: nested" in text
+    assert "one changed what others run or obey: sub/.github/x.yml" in text
 
 
 def test_markers_that_a_stream_left_are_told_of_the_merge_too(project: Project) -> None:

@@ -99,6 +99,6 @@ def test_words_are_certain_when_the_machine_bears_them_out(tmp_path: Path) -> No
 )
 def test_a_command_tells_a_shortage_from_a_refusal(number: int, kind: type[WorldError]) -> None:
     """Trying again helps, or it does not."""
-    with pytest.raises(WorldError) as told, machine_errors():
+    with pytest.raises(WorldError) as found, machine_errors():
         raise from_the_machine(number)
-    assert type(told.value) is kind
+    assert type(found.value) is kind

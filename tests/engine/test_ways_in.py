@@ -212,10 +212,10 @@ async def test_every_way_in_gives_the_same_answer(bench: Bench, who: str) -> Non
     """Asked over each way in turn, as a stream and as the operator."""
     async with _Ways(bench, who) as ways:
         for verb in wire.VERBS:
-            told = {way: _gist(verb, await ask(verb)) for way, ask in ways.all().items()}
-            assert len(set(told.values())) == 1, (verb, told)
-            error = told["socket"][0]
-            assert error in ("None", "not_allowed", "not_a_stream"), (verb, told)
+            record = {way: _gist(verb, await ask(verb)) for way, ask in ways.all().items()}
+            assert len(set(record.values())) == 1, (verb, record)
+            error = record["socket"][0]
+            assert error in ("None", "not_allowed", "not_a_stream"), (verb, record)
 
 
 def _gist(verb: str, reply: Reply) -> tuple[str, ...]:
@@ -230,8 +230,8 @@ class _Ways:
     def __init__(self, bench: Bench, who: str) -> None:
         self._bench = bench
         self._who = who
-        told = bench.environment("a")
-        self._env = {**os.environ, **told, "ANABRANCH_TOKEN": bench.token(who)}
+        found = bench.environment("a")
+        self._env = {**os.environ, **found, "ANABRANCH_TOKEN": bench.token(who)}
         self._client = Client(bench.socket_path, bench.token(who))
         self._aio = AsyncClient(bench.socket_path, bench.token(who))
         self._mcp: asyncio.subprocess.Process | None = None

@@ -290,12 +290,12 @@ WRONG = [
 
 
 @pytest.mark.parametrize("with_hypothesis", [False, True], ids=["by seed", "by hypothesis"])
-@pytest.mark.parametrize(("told", "strategy"), WRONG, ids=[told for told, _ in WRONG])
-def test_each_way_to_be_wrong_is_found(told: str, strategy: Any, with_hypothesis: bool) -> None:
+@pytest.mark.parametrize(("words", "strategy"), WRONG, ids=[words for words, _ in WRONG])
+def test_each_way_to_be_wrong_is_found(words: str, strategy: Any, with_hypothesis: bool) -> None:
     """What hypothesis draws depends on the modules that are loaded, so it is given time."""
     faults = find_faults(strategy, examples=400, with_hypothesis=with_hypothesis)
     assert len(faults) == 1, faults
-    assert told in faults[0].message
+    assert words in faults[0].message
     assert faults[0].strategy == "made"
 
 

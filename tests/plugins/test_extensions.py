@@ -139,9 +139,9 @@ def test_junit_tells_failures_and_skips_and_is_sound_xml() -> None:
 def test_junit_can_be_shown_on_a_terminal() -> None:
     report, events = a_report()
     report["streams"][1]["reason"] = "\x9b2J \u202e é"
-    told = FORMATS["junit"].render(report, events)
-    assert all(char.isprintable() for line in told.splitlines() for char in line)
-    failure = ElementTree.fromstring(told).find("testcase/failure")
+    found = FORMATS["junit"].render(report, events)
+    assert all(char.isprintable() for line in found.splitlines() for char in line)
+    failure = ElementTree.fromstring(found).find("testcase/failure")
     assert failure is not None
     assert failure.get("message") == "\x9b2J \u202e é"
 
@@ -211,9 +211,9 @@ def test_an_observer_that_is_behind_is_named_while_the_run_goes_on() -> None:
     observing = Observing({"slow": Observer(lambda event: clock.advance(1.5))}, guard, clock)
     observing.tell(run.state, run.records)
     observing.close()
-    (told,) = guard.news()
-    assert "behind" in told.fault
-    assert (told.strategy, told.is_set_aside) == ("observer slow", False)
+    (found,) = guard.news()
+    assert "behind" in found.fault
+    assert (found.strategy, found.is_set_aside) == ("observer slow", False)
 
 
 class Probe:

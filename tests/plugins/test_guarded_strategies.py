@@ -310,10 +310,10 @@ def test_what_a_plugin_prints_is_kept_and_told_once() -> None:
         for _ in range(MOST_FAULTS + 1)
     ]
     assert ranks == [(7.0,)] * (MOST_FAULTS + 1)
-    (told,) = guard.news()
-    assert "hello from a plugin" in told.fault
-    assert "\x1b" not in told.fault
-    assert (told.is_heeded, told.is_set_aside) == (True, False)
+    (found,) = guard.news()
+    assert "hello from a plugin" in found.fault
+    assert "\x1b" not in found.fault
+    assert (found.is_heeded, found.is_set_aside) == (True, False)
 
 
 def test_a_strategy_that_is_not_there_has_a_stand_in() -> None:

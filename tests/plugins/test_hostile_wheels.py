@@ -49,16 +49,16 @@ AIMED_ELSEWHERE = [
 ]
 
 
-@pytest.mark.parametrize(("wheel", "told"), AIMED_ELSEWHERE)
+@pytest.mark.parametrize(("wheel", "words"), AIMED_ELSEWHERE)
 def test_a_wheel_that_aims_elsewhere_is_refused_by_name(
-    store: PluginStore, tmp_path: Path, wheel: dict[str, object], told: str
+    store: PluginStore, tmp_path: Path, wheel: dict[str, object], words: str
 ) -> None:
     """Nothing of it is written anywhere, and what was installed still is."""
     path = write_wheel(tmp_path / "bad", "ab-bad", **wheel)  # type: ignore[arg-type]
     before = everything_in(tmp_path)
     with pytest.raises((PluginRefused, UsageError)) as refused:
         store.install(str(path), agree)
-    assert told in refused.value.message
+    assert words in refused.value.message
     assert everything_in(tmp_path) == before
     assert not Path("/tmp/ab-absolute.py").exists()
 
@@ -139,19 +139,19 @@ UNTRUE_RECORDS = [
 ]
 
 
-@pytest.mark.parametrize(("change", "told"), UNTRUE_RECORDS)
+@pytest.mark.parametrize(("change", "words"), UNTRUE_RECORDS)
 def test_a_wheel_that_is_not_what_its_record_says_is_refused(
     store: PluginStore,
     tmp_path: Path,
     change: Callable[[str, bytes], bytes | None],
-    told: str,
+    words: str,
 ) -> None:
     """It was damaged, or changed after it was built: usage, and nothing of it is left behind."""
     path = rewritten(write_wheel(tmp_path / "bad", "ab-bad"), change)
     before = everything_in(tmp_path)
     with pytest.raises(UsageError) as refused:
         store.install(str(path), agree)
-    assert told in refused.value.message
+    assert words in refused.value.message
     assert str(tmp_path) not in refused.value.message
     assert everything_in(tmp_path) == before
 
@@ -222,17 +222,17 @@ def test_a_plugin_that_fails_its_trial_is_not_installed(
     store: PluginStore, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it does happens in another process; the culprit is named, nothing has changed."""
-    source, told = FAIL_THEIR_TRIAL[name]
+    source, found = FAIL_THEIR_TRIAL[name]
 
     def briefly(assignment: Assignment, staging: Path) -> Probed:
-        return probe(assignment, staging, seconds=2.5 if told == ENDLESS else 20.0)
+        return probe(assignment, staging, seconds=2.5 if found == ENDLESS else 20.0)
 
     monkeypatch.setattr(stores, "probe", briefly)
     path = write_wheel(tmp_path, "ab-bad", source)
     before = current_generation(store.places)
     with pytest.raises(PluginRefused) as refused:
         store.install(str(path), agree)
-    assert told in refused.value.message
+    assert found in refused.value.message
     assert "ab-bad 1.0 failed its trial" in refused.value.message
     assert current_generation(store.places) == before
     assert not list(store.places.root.glob("staging-*"))

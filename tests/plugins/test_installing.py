@@ -136,12 +136,12 @@ UNFIT = [
 ]
 
 
-@pytest.mark.parametrize(("wheel", "told"), UNFIT)
+@pytest.mark.parametrize(("wheel", "words"), UNFIT)
 def test_what_does_not_fit_is_told_before_anything_changes(
-    store: PluginStore, tmp_path: Path, wheel: dict[str, object], told: str
+    store: PluginStore, tmp_path: Path, wheel: dict[str, object], words: str
 ) -> None:
     path = write_wheel(tmp_path, "ab-unfit", **wheel)  # type: ignore[arg-type]
-    with pytest.raises((PluginRefused, UsageError), match=told.replace("(", r"\(")):
+    with pytest.raises((PluginRefused, UsageError), match=words.replace("(", r"\(")):
         store.install(str(path), agree, index=CLOSED)
     assert installed(store) == {}
 
@@ -296,11 +296,11 @@ def test_what_a_plugin_brings_besides_strategies_is_tried_too(
     store: PluginStore, tmp_path: Path, name: str
 ) -> None:
     """By its check and by its trial: names, arguments, and one call of each."""
-    hook, body, told = BROKEN_EXTENSIONS[name]
+    hook, body, found = BROKEN_EXTENSIONS[name]
     wheel = write_wheel(tmp_path, "ab-odd", extension(hook, body))
     with pytest.raises(PluginRefused) as refused:
         store.install(str(wheel), agree, index=CLOSED)
-    assert told in refused.value.message
+    assert found in refused.value.message
 
 
 def test_what_needs_the_world_may_fail_where_it_is_tried(
@@ -342,8 +342,8 @@ def test_names_that_two_plugins_share_are_told(store: PluginStore, tmp_path: Pat
     """Both stay usable, by their full names; the nearest of a wrong name is told too."""
     for name in ("ab-one", "ab-two"):
         store.install(str(write_wheel(tmp_path, name)), agree, index=CLOSED)
-    told = shared_names("ab-two", list_plugins(store.places))
-    assert any("in a plan write ab-two:quorum" in line for line in told)
+    found = shared_names("ab-two", list_plugins(store.places))
+    assert any("in a plan write ab-two:quorum" in line for line in found)
     with pytest.raises(UsageError) as refused:
         store.remove("one")
     assert refused.value.hint == "did you mean 'ab-one'?"

@@ -146,7 +146,7 @@ def test_a_broken_plugin_is_set_aside_and_the_others_stay(
         assert {"longest-first", "plan-order"} <= set(loaded.strategies.balancers)
         assert "retry" in loaded.strategies.recovery
         if reason:
-            assert any(reason in told for told in reasons(loaded)), reasons(loaded)
+            assert any(reason in found for found in reasons(loaded)), reasons(loaded)
             assert {aside.plugin for aside in loaded.set_aside} == {broken.name}
 
 

@@ -90,10 +90,10 @@ def faults(
 
 def hangs(state: State) -> None:
     """Raise Wrong: the run should have come to its end."""
-    told = {
+    record = {
         s: f"{found.phase}: {in_words(waits_of(state, s))}" for s, found in state.streams.items()
     }
-    raise Wrong(f"the run hangs: {told}")
+    raise Wrong(f"the run hangs: {record}")
 
 
 def _folded(before: State | None, decision: Decision) -> Iterator[str]:
@@ -149,9 +149,9 @@ def _foretold(
     revoked = given.path if isinstance(given, calls.Unlock) and given.caller.is_operator else None
     if revoked is not None and decision.events:
         actual = [r.event for r in decision.events if isinstance(r.event, ev.LockGranted)]
-        told = granted_by_revoking(before, revoked, now)
-        if [(e.stream, e.path) for e in told] != [(e.stream, e.path) for e in actual]:
-            yield f"foretold {told}, and then {actual}"
+        found = granted_by_revoking(before, revoked, now)
+        if [(e.stream, e.path) for e in found] != [(e.stream, e.path) for e in actual]:
+            yield f"foretold {found}, and then {actual}"
     if isinstance(given, inputs.StopStream):
         actual_ = {r.event.stream for r in decision.events if isinstance(r.event, ev.StreamSkipped)}
         runs_on = any(s.is_active for s in decision.state.streams.values())
@@ -180,9 +180,9 @@ def _told(state: State) -> Iterator[str]:
             yield f"{stream} is {planned.phase}, and waits for nothing as is told"
         for ask in asks_of(state.locks, stream):
             actual = {shown(b.stream) for b in blockers(state.locks, ask)}
-            told = {w.holder for w in waits if w.kind == "lock" and w.name == ask.path}
-            if not told or not told <= actual | {shown(s) for s in state.locks.holders}:
-                yield f"{stream} is told to wait for {told}, and waits for {actual}"
+            found = {w.holder for w in waits if w.kind == "lock" and w.name == ask.path}
+            if not found or not found <= actual | {shown(s) for s in state.locks.holders}:
+                yield f"{stream} is told to wait for {found}, and waits for {actual}"
         if planned is not None:
             for remedy in by_hand.REMEDIES:
                 by_hand.in_words(by_hand.forecast(state, stream, remedy))
@@ -246,8 +246,8 @@ def deadlocks(state: State, now: float) -> Iterator[str]:
         waiting -= freed
     calling = [s for s in waiting if called_waits(state, s)]
     if calling:
-        told = {s: in_words(waits_of(state, s)) for s in sorted(waiting)}
-        yield f"they wait for each other, and nobody is told: {told}"
+        record = {s: in_words(waits_of(state, s)) for s in sorted(waiting)}
+        yield f"they wait for each other, and nobody is told: {record}"
 
 
 def _can_end(state: State, stream: StreamId, waiting: set[StreamId], now: float) -> bool:

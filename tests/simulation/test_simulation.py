@@ -121,8 +121,8 @@ def simulate(seeds: Iterable[int], strategies: Strategies) -> tuple[Counter[str]
         try:
             simulation.run()
         except Exception as error:
-            told = str(error) if isinstance(error, PromiseBroken) else crashed(simulation, error)
-            failures.append(Failure(len(simulation.store.records), seed, told))
+            text = str(error) if isinstance(error, PromiseBroken) else crashed(simulation, error)
+            failures.append(Failure(len(simulation.store.records), seed, text))
             if len(failures) == ENOUGH_FAILURES:
                 break
         seen += simulation.sometimes
@@ -186,10 +186,10 @@ def test_a_broken_promise_is_told_as_a_story(
         "anabranch.testing.promises.broken_promises", lambda state: ["two and two are five"]
     )
     _, failures = simulate([7], strategies)
-    told = smallest(failures)
-    assert "seed 7: two and two are five" in told
-    assert "run_started" in told
-    assert "ANABRANCH_FIRST_SEED=7" in told
+    found = smallest(failures)
+    assert "seed 7: two and two are five" in found
+    assert "run_started" in found
+    assert "ANABRANCH_FIRST_SEED=7" in found
 
 
 def test_faults_are_likelihoods() -> None:
