@@ -53,7 +53,7 @@ def project_folder(project: Path) -> Path:
 
 @lru_cache(maxsize=1024)
 def capitals_count(folder: Path) -> bool:
-    """Whether the file system that a folder lies in, or will, keeps ``A`` and ``a`` apart."""
+    """Say whether the file system that a folder lies in, or will, keeps ``A`` and ``a`` apart."""
     while folder != folder.parent and not (any(map(str.isalpha, folder.name)) and folder.exists()):
         folder = folder.parent
     try:

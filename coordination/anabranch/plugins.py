@@ -183,7 +183,7 @@ def _names_to_show(points: Iterable[EntryPoint]) -> dict[str, str]:
 
 
 def is_built_in(point: EntryPoint) -> bool:
-    """Whether an entry point is one of ours, whatever it calls itself."""
+    """Return whether an entry point is one of ours, whatever it calls itself."""
     return point.module.partition(".")[0] == _OUR_MODULES
 
 

@@ -151,7 +151,7 @@ def _mode(mode: str) -> Mode:
 
 
 def _is_taken(reply: Reply) -> bool:
-    """Whether a refusal only says that the lock is not free, to somebody who does not wait."""
+    """Say whether a refusal only says that the lock is not free, to somebody who does not wait."""
     return ("holder" in reply or "holders" in reply) and "cycle" not in reply
 
 

@@ -8,7 +8,7 @@ SAFE_MODE_VARIABLE = "ANABRANCH_SAFE_MODE"
 
 
 def is_safe_mode() -> bool:
-    """Whether this process was told to do without plugins."""
+    """Return whether this process was told to do without plugins."""
     return bool(os.environ.get(SAFE_MODE_VARIABLE))
 
 

@@ -52,7 +52,7 @@ def in_words(number: int) -> str:
 
 
 def is_short(number: int | None) -> bool:
-    """Whether an error number means that the machine is short of something."""
+    """Return whether an error number means that the machine is short of something."""
     return number in _SHORT_OF
 
 
@@ -67,7 +67,7 @@ def shortage_of(error: BaseException) -> str | None:
 
 
 def is_full(place: Path) -> bool:
-    """Whether there is no room, for bytes or for files, on the disk that a folder lies on."""
+    """Say whether there is no room, for bytes or for files, on the disk that a folder lies on."""
     try:
         found = os.statvfs(place)
     except OSError:

@@ -97,7 +97,7 @@ def _converted(
 
 
 def _is_whole(found: object) -> bool:
-    """Whether an answer is what it has to be, in its parts too."""
+    """Return whether an answer is what it has to be, in its parts too."""
     return (
         isinstance(found, Imported)
         and isinstance(found.plan, Mapping)

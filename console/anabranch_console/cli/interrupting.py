@@ -35,7 +35,7 @@ class Interrupts:
         self.count += 1
 
     def news(self) -> bool:
-        """Whether it was asked again since the last call."""
+        """Return whether it was asked again since the last call."""
         seen, self._seen = self._seen, self.count
         return self.count > seen
 

@@ -51,7 +51,7 @@ class Wanted(msgspec.Struct, frozen=True):
         return found
 
     def is_complete(self, state: State) -> bool:
-        """Whether nothing more is to come."""
+        """Return whether nothing more is to come."""
         return state.has_ended or all(state.streams[s].has_ended for s in self.streams)
 
 

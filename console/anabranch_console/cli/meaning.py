@@ -99,7 +99,7 @@ def meant(word: str, commands: Iterable[str], table: Mapping[str, str] = _MEANT)
 
 
 def _is_slip(word: str, name: str) -> bool:
-    """Whether a word is a name with one letter too many or too few, or with two swapped."""
+    """Return whether a word is a name with one letter too many or too few, or with two swapped."""
     if word[:1] != name[:1] or word == name or len(name) < SHORTEST_WITH_SLIPS:
         return False
     longer, shorter = sorted((word, name), key=len, reverse=True)

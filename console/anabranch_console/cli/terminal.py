@@ -12,12 +12,12 @@ _OFF = ("", "0", "false", "no")
 
 
 def is_in_ci(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether this is a job of continuous integration, which nobody looks at."""
+    """Return whether this is a job of continuous integration, which nobody looks at."""
     return environ.get("CI", "").lower() not in _OFF
 
 
 def can_show_console(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a full-screen console is to be shown without being asked for by name."""
+    """Return whether a full-screen console is to be shown without being asked for by name."""
     return why_no_console(environ) is None and not is_in_ci(environ)
 
 
@@ -36,7 +36,7 @@ def why_no_console(environ: Mapping[str, str] = os.environ) -> str | None:
 
 
 def is_in_foreground() -> bool:
-    """Whether the terminal is ours to use: who uses it from the background is stopped by it."""
+    """Say whether the terminal is ours to use: who uses it from the background is stopped by it."""
     try:
         return os.tcgetpgrp(0) == os.getpgrp()
     except OSError:
@@ -44,7 +44,7 @@ def is_in_foreground() -> bool:
 
 
 def wants_colour(stream: Any = None, environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a stream (stdout by default) is to be coloured.
+    """Return whether a stream (stdout by default) is to be coloured.
 
     NO_COLOR comes first, then FORCE_COLOR and CLICOLOR_FORCE, then CLICOLOR and what the stream is.
     """
@@ -61,12 +61,12 @@ def wants_colour(stream: Any = None, environ: Mapping[str, str] = os.environ) ->
 
 
 def is_screen(stream: Any = None) -> bool:
-    """Whether a stream (stdout by default) is a terminal rather than a file or a pipe."""
+    """Return whether a stream (stdout by default) is a terminal rather than a file or a pipe."""
     return _is_terminal(sys.stdout if stream is None else stream)
 
 
 def speaks_utf8(stream: Any = None) -> bool:
-    """Whether whoever reads a stream (stdout by default) takes every sign."""
+    """Return whether whoever reads a stream (stdout by default) takes every sign."""
     text = sys.stdout if stream is None else stream
     encoding = getattr(getattr(text, "buffer", None), "spoken", text.encoding)
     return codecs.lookup(encoding or "utf-8").name == "utf-8"

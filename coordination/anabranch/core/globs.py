@@ -75,12 +75,12 @@ def _refuse_hostile(pattern: str) -> None:
 
 
 def is_literal(path: str) -> bool:
-    """Whether a normalised pattern covers exactly one path, itself."""
+    """Return whether a normalised pattern covers exactly one path, itself."""
     return not path.endswith("/") and _WILD.isdisjoint(path)
 
 
 def overlap(one: str, other: str) -> bool:
-    """Whether two normalised patterns cover a common path."""
+    """Return whether two normalised patterns cover a common path."""
     if one == other:
         return True
     if not _begin_alike(one, other) or (is_literal(one) and is_literal(other)):
@@ -89,7 +89,7 @@ def overlap(one: str, other: str) -> bool:
 
 
 def _begin_alike(one: str, other: str) -> bool:
-    """Whether two patterns agree as far as both are without wildcards; most do not."""
+    """Return whether two patterns agree as far as both are without wildcards; most do not."""
     length = min(_fixed_length(one), _fixed_length(other))
     return one[:length] == other[:length]
 
@@ -109,7 +109,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def covered_by_any(path: str, patterns: Sequence[str]) -> bool:
-    """Whether one literal path is covered by one of some normalised patterns."""
+    """Return whether one literal path is covered by one of some normalised patterns."""
     return any(overlap(path, pattern) for pattern in patterns)
 
 
@@ -189,7 +189,7 @@ class _Chain:
 
 
 def _meet(one: _Chain, other: _Chain) -> bool:
-    """Whether some word fits both chains; ``reach`` has a bit for each position in ``other``."""
+    """Say whether some word fits both chains; ``reach`` has a bit for each place in ``other``."""
     end = 1 << len(other.links)
     stars = other.stars
     known: dict[Hashable, int] = {}

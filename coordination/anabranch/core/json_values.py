@@ -51,7 +51,9 @@ def checked_text(value: Json) -> str | NotJson:
     except UnicodeEncodeError:
         return NotJson("it holds text that is not valid Unicode", "send text as UTF-8")
     except (TypeError, ValueError, OverflowError) as error:
-        return NotJson(f"it is no JSON: {error}", "use null, true, false, numbers, text, [] and {}")
+        return NotJson(
+            f"it is not JSON: {error}", "use null, true, false, numbers, text, [] and {}"
+        )
     if len(encoded) > MOST_BYTES:
         reason = f"it has {len(encoded)} bytes as JSON; {MOST_BYTES} are the most"
         return NotJson(reason, "keep the content in a file and pass its path")

@@ -15,6 +15,6 @@ _CACHE_FILES = (".pyc", ".pyo", ".log", ".tmp", ".swp", ".tsbuildinfo")
 
 
 def is_worth_naming(path: str) -> bool:
-    """Whether an ignored path (a folder with a slash at its end) may be missed by others."""
+    """Return whether an ignored path (a folder with a slash at its end) may be missed by others."""
     parts = path.rstrip("/").split("/")
     return not CACHES.intersection(parts) and not parts[-1].endswith(_CACHE_FILES)

@@ -30,7 +30,7 @@ class Pattern:
         self._compiled = compiled
 
     def is_in(self, text: str) -> bool:
-        """Whether the pattern is found in a text."""
+        """Return whether the pattern is found in a text."""
         return self._compiled.search(_lookable(text)) is not None
 
     def places_in(self, text: str) -> Iterator[tuple[int, int]]:

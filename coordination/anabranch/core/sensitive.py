@@ -37,12 +37,12 @@ BUILDING = ("Makefile", "package.json", "setup.py")
 
 
 def is_sensitive(path: str, more: Iterable[str] = ()) -> bool:
-    """Whether a path is one that others run or obey, or one of a plan's own patterns."""
+    """Return whether a path is one that others run or obey, or one of a plan's own patterns."""
     return _is_one_of(path, SENSITIVE) or covered_by_any(path, patterns_of(more))
 
 
 def is_worth_a_word(path: str) -> bool:
-    """Whether a change of a path is told when it is merged."""
+    """Return whether a change of a path is told when it is merged."""
     return _is_one_of(path, SENSITIVE) or _is_one_of(path, BUILDING)
 
 
@@ -59,7 +59,7 @@ def _normalised(pattern: str) -> str:
 
 
 def _is_one_of(path: str, names: Iterable[str]) -> bool:
-    """Whether a path is one of some; large and small letters count alike, as on some disks."""
+    """Say whether a path is one of some; large and small letters count alike, as on some disks."""
     whole = f"/{path}/".casefold()
     return any(
         f"/{name}" in whole if name.endswith("/") else whole.endswith(f"/{name}/")

@@ -167,7 +167,7 @@ def _of_full_disk(injection: Injection, after: Sequence[ev.Recorded], state: Sta
 def _of_patience(
     injection: Injection, after: Sequence[ev.Recorded], struck: Set[StreamId]
 ) -> Finding:
-    """A slow start and a clock that jumps are no reason to end anybody; a question does no harm."""
+    """A slow start and a clock that jumps must end nobody; a question does no harm."""
     is_jump = injection.fault.kind is FaultKind.CLOCK_JUMP
     assert injection.at is not None
     until = injection.at + SETTLE_SECONDS

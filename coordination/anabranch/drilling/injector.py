@@ -134,7 +134,7 @@ class Injector:
     # --- moments ---------------------------------------------------------------------------------
 
     def _is_at_work(self, stream: Stream) -> bool:
-        """Whether it runs and has something to lose, or has run long enough to be struck anyway."""
+        """Say whether it runs and has something to lose, or ran long enough to be struck anyway."""
         if stream.phase is not Phase.RUNNING or stream.started_at is None:
             return False
         ran = self._host.now() - stream.started_at

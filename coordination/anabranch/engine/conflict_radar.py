@@ -205,5 +205,5 @@ class ConflictRadar:
 
 
 def _is_built_on(state: State, one: Stream, other: Stream) -> bool:
-    """Whether one of two started from the other's work: then it cannot be in its way."""
+    """Return whether one of two started from the other's work: then it cannot be in its way."""
     return one.id in works_below(state, other.id) or other.id in works_below(state, one.id)

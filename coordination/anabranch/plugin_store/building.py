@@ -142,7 +142,7 @@ def _built(out: Path, folder: Path) -> Path:
 
 
 def is_plain(project: dict[str, Any], source: Path) -> bool:
-    """Whether a project can be packed without its backend: static metadata, packages in ``src``."""
+    """Say whether a project can be packed without its backend: static data, packages in ``src``."""
     about = project.get("project", {})
     backends = set(project.get("tool", {})) & {"hatch", "setuptools", "poetry", "flit", "pdm"}
     has_facts = isinstance(about.get("name"), str) and isinstance(about.get("version"), str)

@@ -25,7 +25,7 @@ class Choices(msgspec.Struct, frozen=True):
     disabled: tuple[str, ...] = ()
 
     def allows(self, point: EntryPoint) -> bool:
-        """Whether an entry point is to be loaded."""
+        """Return whether an entry point is to be loaded."""
         names = {canonical(name) for name in self.disabled}
         distribution = canonical(point.dist.name) if point.dist else ""
         return distribution not in names and f"{distribution}:{point.name}" not in names

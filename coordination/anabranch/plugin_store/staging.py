@@ -147,6 +147,6 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 def is_local(source: str) -> bool:
-    """Whether what a user named is a file or a folder rather than a package."""
+    """Return whether what a user named is a file or a folder rather than a package."""
     is_path = os.sep in source or source.endswith(".whl") or source in (".", "..")
     return is_path or Path(source).is_dir()

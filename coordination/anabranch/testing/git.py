@@ -113,5 +113,5 @@ class FakeGit:
 
 
 def _clash(base: Tree, ours: Tree, edits: Mapping[str, str | None], path: str) -> bool:
-    """Whether both sides changed a path, and differently."""
+    """Return whether both sides changed a path, and differently."""
     return ours.get(path) not in (base.get(path), edits[path])

@@ -171,7 +171,7 @@ def _may_wait_to_meet(
     earlier: int,
     own: set[str],
 ) -> bool:
-    """Whether a stream may wait for an earlier one to have met the others at all of its points."""
+    """Say whether a stream may wait until an earlier one has met the others at all its points."""
     points = {blocks[earlier], *also[earlier]}
     if "final" in points:
         return points == {"final"} and types["final"] in EARLY

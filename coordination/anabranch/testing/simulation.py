@@ -259,7 +259,7 @@ class Simulation:
                     del self._under_way[effect]
 
     def _is_settled(self, effect: fx.Effect) -> bool:
-        """Whether later inputs of the same turn have made an effect pointless."""
+        """Return whether later inputs of the same turn have made an effect pointless."""
         return isinstance(effect, fx.StopProcess) and effect not in self.engine.owed()
 
     @property

@@ -31,5 +31,5 @@ def as_table(value: object, what: str) -> dict[str, Any]:
 
 
 def is_true(value: object) -> bool:
-    """Whether a value that was read as text says yes."""
+    """Return whether a value that was read as text says yes."""
     return value is True or (isinstance(value, str) and value.lower() in ("true", "yes", "on"))

@@ -110,7 +110,7 @@ def _fault_of_options(taken: Any, state: State, point: PointId) -> str | None:
 
 
 def _waits_for_itself(state: State, point: PointId) -> bool:
-    """Whether a stream of the point depends on a merge of the same point."""
+    """Return whether a stream of the point depends on a merge of the same point."""
     members = {s.id for s in state.plan.streams if point in s.points}
     return any(
         dependency.condition == "converged" and members.intersection(dependency.streams)

@@ -21,7 +21,7 @@ Handler = Callable[["Draft", Any], None]
 
 
 def is_live(state: State, stream: StreamId, attempt: Attempt) -> bool:
-    """Whether this attempt is the stream's current one and its process may still be there."""
+    """Say whether this attempt is the stream's current one and its process may still be there."""
     joined = state.registry.live(stream)
     if joined is not None:
         return joined.attempt == attempt

@@ -194,7 +194,7 @@ def providers(state: State, capability: str) -> list[JoinedStream]:
 
 
 def is_met(state: State, dependency: Dependency) -> bool:
-    """Whether an outside stream meets a dependency on its capability."""
+    """Return whether an outside stream meets a dependency on its capability."""
     for joined in providers(state, dependency.capability):
         match dependency.condition:
             case "started":
@@ -210,7 +210,7 @@ def is_met(state: State, dependency: Dependency) -> bool:
 
 
 def may_still_meet(state: State, dependency: Dependency) -> bool:
-    """Whether an outside stream may yet meet a dependency on a capability."""
+    """Return whether an outside stream may yet meet a dependency on a capability."""
     found = providers(state, dependency.capability)
     if any(joined.is_live for joined in found) or is_met(state, dependency):
         return True
@@ -225,7 +225,7 @@ def who_can_meet(state: State, dependency: Dependency) -> list[StreamId]:
 
 
 def somebody_may_join_for(state: State, stream: Stream, now: float) -> bool:
-    """Whether a waiting stream may still hope for an outside stream with a capability."""
+    """Return whether a waiting stream may still hope for an outside stream with a capability."""
     waits_for = [d for d in state.stream_plan(stream.id).depends_on if d.capability]
     if any(j.is_live for d in waits_for for j in providers(state, d.capability)):
         return True
@@ -233,7 +233,7 @@ def somebody_may_join_for(state: State, stream: Stream, now: float) -> bool:
 
 
 def hopes_in_vain(state: State, stream: Stream, now: float) -> bool:
-    """Whether a waiting stream needs what nobody is capable of, and nobody is expected any more."""
+    """Say whether a waiting stream needs a capability that nobody has, or will come to have."""
     if not 0.0 < hoped_until(state, stream) <= now:
         return False
     return any(

@@ -105,7 +105,7 @@ def _merge_values(
 
 
 def _same(one: _Found, other: _Found) -> bool:
-    """Whether two values are the same JSON: unlike in Python, 1, 1.0 and true are not."""
+    """Return whether two values are the same JSON: unlike in Python, 1, 1.0 and true are not."""
     if one is _ABSENT or other is _ABSENT:
         return one is other
     return bool(one == other) and text_of(one) == text_of(other)

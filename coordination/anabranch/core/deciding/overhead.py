@@ -19,7 +19,7 @@ LEAST_SECONDS = 2.0
 
 
 def is_too_much(share: float, by_category: Mapping[str, float]) -> bool:
-    """Whether an overhead is worth an alert."""
+    """Return whether an overhead is worth an alert."""
     return share > MOST_SHARE and sum(by_category.values()) >= LEAST_SECONDS
 
 

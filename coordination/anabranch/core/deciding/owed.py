@@ -154,7 +154,7 @@ def deadline_of(state: State, stream: Stream) -> float | None:
 
 
 def exited_well(state: State, stream: Stream) -> bool:
-    """Whether the process ended with an exit code that the plan calls success."""
+    """Return whether the process ended with an exit code that the plan calls success."""
     exit_ = stream.exit
     if exit_ is None or exit_.lost or exit_.error:
         return False
@@ -162,7 +162,7 @@ def exited_well(state: State, stream: Stream) -> bool:
 
 
 def is_partial(state: State, stream: Stream) -> bool:
-    """Whether what is being captured is partial work rather than a result."""
+    """Return whether what is being captured is partial work rather than a result."""
     return bool(stream.stop) or not exited_well(state, stream)
 
 

@@ -238,13 +238,13 @@ def strategy_faulted(draft: Draft, fact: inputs.StrategyFault) -> None:
 
 
 def is_being_approved(state: State) -> bool:
-    """Whether the result is being brought to the user's branch right now."""
+    """Return whether the result is being brought to the user's branch right now."""
     wanted = state.approval.is_requested and not state.approval.is_done
     return wanted and state.phase is RunPhase.CONVERGED
 
 
 def is_at_rest(state: State) -> bool:
-    """Whether nothing runs, nothing is queued or delayed, and nothing is being merged."""
+    """Return whether nothing runs, nothing is queued or delayed, and nothing is being merged."""
     counts = state.counts
     return (
         not counts.active
@@ -304,7 +304,7 @@ def _given_up(state: State) -> StreamId | None:
 
 
 def _somebody_may_join(draft: Draft) -> bool:
-    """Whether a waiting stream may hope for an outside stream with a capability."""
+    """Return whether a waiting stream may hope for an outside stream with a capability."""
     state = draft.state
     return any(
         joined.somebody_may_join_for(state, stream, draft.now)

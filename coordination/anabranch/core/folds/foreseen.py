@@ -24,7 +24,7 @@ def _cleared(state: State, record: ev.Recorded, event: ev.ConflictCleared) -> St
     return replace(state, foreseen=state.foreseen.remove(event.streams))
 
 
-def _told(state: State, record: ev.Recorded, event: ev.ConflictTold) -> State:
+def _both_know(state: State, record: ev.Recorded, event: ev.ConflictTold) -> State:
     known = state.foreseen.get(event.streams)
     if known is None:
         return state
@@ -35,5 +35,5 @@ def _told(state: State, record: ev.Recorded, event: ev.ConflictTold) -> State:
 FOLDS: dict[type[ev.Event], Any] = {
     ev.ConflictForeseen: _foreseen,
     ev.ConflictCleared: _cleared,
-    ev.ConflictTold: _told,
+    ev.ConflictTold: _both_know,
 }

@@ -46,7 +46,7 @@ def _finished(s: Stream, record: ev.Recorded, event: ev.RecoveryFinished, spent:
 
 
 def _has_promised(s: Stream) -> bool:
-    """Whether the sign was a heartbeat."""
+    """Return whether the sign was a heartbeat."""
     beat_at = s.liveness.status_at
     return beat_at is not None and beat_at >= s.care.since
 

@@ -50,7 +50,7 @@ def in_checkpoint(
 
 
 def still_stands(state: State, point: PointId) -> bool:
-    """Whether all the work in a point's last checkpoint is of attempts that are not given up."""
+    """Say whether all the work in a point's last checkpoint is of attempts not given up."""
     made = state.points[point].checkpoint
     return bool(made.commit) and all(
         state.streams[s].attempt == work.attempt and state.streams[s].phase in _GOOD

@@ -34,7 +34,7 @@ def undecided(state: State, conflict: ev.Conflict) -> tuple[ev.ConflictedPath, .
 
 
 def awaits_decision(state: State, point: PointId, conflict: ev.Conflict) -> bool:
-    """Whether a conflict keeps its point, or the stream that it halts, from going on."""
+    """Return whether a conflict keeps its point, or the stream that it halts, from going on."""
     from anabranch.core.model.lifecycle import Phase  # the state imports this module
     from anabranch.core.model.state import PointPhase
 
@@ -55,7 +55,7 @@ def open_conflicts(state: State) -> list[tuple[PointId, ev.Conflict]]:
 
 
 def resolver_is_due(state: State, point: PointId, conflict: ev.Conflict) -> bool:
-    """Whether the plan names a resolver for a point that was not asked about this conflict yet."""
+    """Say whether a point has a resolver that was not asked about this conflict yet."""
     if not state.point_plan(point).resolver or state.stop_reason:
         return False
     tried = state.points[point].resolver_tried

@@ -23,7 +23,7 @@ def has_passed(state: State, command: str, tree: str, is_again: bool = False) ->
 
 
 def needs_check(state: State, point: PointId, tree: str) -> bool:
-    """Whether a merged tree has to be checked before it counts."""
+    """Return whether a merged tree has to be checked before it counts."""
     command = state.point_plan(point).verify
     return bool(command) and not has_passed(state, command, tree)
 

@@ -128,7 +128,7 @@ class LockTable(msgspec.Struct, frozen=True):
 
 
 def conflict(one: Grant | Ask, other: Grant | Ask) -> bool:
-    """Whether two of different streams exclude each other."""
+    """Return whether two of different streams exclude each other."""
     return (
         one.stream != other.stream
         and (one.mode == "write" or other.mode == "write")
@@ -196,7 +196,7 @@ def _asks_before(table: LockTable, entry: Entry, ask: Ask) -> Iterator[Ask]:
 
 
 def waits_for_stream(table: LockTable, ask: Ask, stream: StreamId) -> bool:
-    """Whether an ask is kept waiting by a grant of a stream."""
+    """Return whether an ask is kept waiting by a grant of a stream."""
     holder = table.holders.get(stream)
     if holder is None or not len(holder.held):
         return False

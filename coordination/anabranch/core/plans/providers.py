@@ -49,7 +49,7 @@ def _filled_in(
 def _waits_for(
     edges: Mapping[StreamId, Iterable[StreamId]], one: StreamId, other: StreamId
 ) -> bool:
-    """Whether ``one`` waits for ``other``, directly or through others."""
+    """Return whether ``one`` waits for ``other``, directly or through others."""
     seen: set[StreamId] = set()
     unseen = [one]
     while unseen:

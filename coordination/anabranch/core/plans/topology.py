@@ -83,7 +83,7 @@ class Topology:
 
 
 def hopes_to_meet(plan: StreamPlan) -> bool:
-    """Whether a stream needs a capability that no stream of the plan provides."""
+    """Return whether a stream needs a capability that no stream of the plan provides."""
     return any(d.capability and not d.providers for d in plan.depends_on)
 
 

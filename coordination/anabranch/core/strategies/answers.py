@@ -120,5 +120,5 @@ def _text(found: Any, what: str) -> str:
 
 
 def _is_number(value: object) -> bool:
-    """Whether something is a plain number: the journal could not read any other one again."""
+    """Say whether something is a plain number: the journal could not read any other one again."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

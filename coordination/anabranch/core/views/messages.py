@@ -23,7 +23,7 @@ def waiting_for(state: State, stream: StreamId) -> int:
 
 
 def has_new_for(state: State, stream: StreamId) -> bool:
-    """Whether something waits that was not delivered yet: then a waiting read can be answered."""
+    """Say whether something waits that was not delivered yet, for a waiting read to get."""
     return bool(state.messages.new(stream))
 
 
@@ -69,8 +69,8 @@ def message_line(state: State, message: Message) -> dict[str, Any]:
 def delivery_counts(message: Message) -> dict[str, int]:
     """Return how many recipients of a broadcast are in which state; states nobody is in are out."""
     counts: Counter[str] = Counter(d.state for d in message.deliveries.values())
-    untold: DeliveryState = "expired" if message.has_expired else "queued"
-    counts[untold] += message.recipients - counts.total()
+    unheard: DeliveryState = "expired" if message.has_expired else "queued"
+    counts[unheard] += message.recipients - counts.total()
     return {state: count for state, count in counts.items() if count > 0}
 
 

@@ -214,7 +214,7 @@ def point_status(state: State, point: Point) -> dict[str, Any]:
 
 
 def _is_quarantined_at(state: State, point: PointId, stream: Stream) -> bool:
-    """Whether a stream was left out at this point; it is missing at later ones, and not twice."""
+    """Say whether a stream was left out at this point; at later ones it is missing, not twice."""
     where = stream.quarantined_at or state.stream_plan(stream.id).converge
     return stream.phase is Phase.QUARANTINED and where == point
 
@@ -311,7 +311,7 @@ def status(
 
 
 def is_plain_folder(state: State) -> bool:
-    """Whether the project is not a git repository; one without commits still has a branch."""
+    """Say whether the project is not a git repository; one without commits still has a branch."""
     return state.base is not None and state.base.head is None and state.base.branch is None
 
 

@@ -15,7 +15,7 @@ from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.performers.workspaces import working_directory
 from anabranch.env_files import read_env_files
 
-MOST_PATHS_TOLD = 100
+MOST_PATHS_NAMED = 100
 
 
 def launch_spec(
@@ -97,7 +97,7 @@ def conflict_in_json(given: HandedBack) -> str:
     """Return the conflict that an attempt does its work again for, short enough for a variable."""
     facts = {
         "streams": list(given.conflict.streams),
-        "paths": [p.path for p in given.conflict.paths[:MOST_PATHS_TOLD]],
+        "paths": [p.path for p in given.conflict.paths[:MOST_PATHS_NAMED]],
         "before": given.commit,
     }
     return msgspec.json.encode(facts).decode()

@@ -130,5 +130,5 @@ def identity_of(name: str) -> tuple[StreamId, Attempt]:
 
 
 def _may_live(start: StartRecord | None) -> bool:
-    """Whether a holder whose lock says nothing may live."""
+    """Return whether a holder whose lock says nothing may live."""
     return start is None or records.lives(start.holder_pid, start.holder_starttime) is not False

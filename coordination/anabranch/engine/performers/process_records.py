@@ -115,7 +115,7 @@ def _of_process(pid: int, name: str, most_bytes: int) -> bytes | None:
 
 
 def lives(pid: int, starttime: int) -> bool | None:
-    """Whether the process named by number and start time lives; None if that is not known."""
+    """Say whether the process named by number and start time lives; None if that is not known."""
     try:
         handle = os.pidfd_open(pid)
     except (ProcessLookupError, ValueError, OverflowError):
@@ -188,7 +188,7 @@ def _is_there(path: str) -> bool:
 
 
 def _is_locked(path: str) -> bool | None:
-    """Whether somebody holds a lock; None if there is something else. Raises OSError if short."""
+    """Say whether somebody holds a lock; None if it is something else. Raises OSError if short."""
     try:
         lock = open_plain(path)
     except (FileNotFoundError, NotADirectoryError):

@@ -106,7 +106,7 @@ class PrunedEmitter(EventEmitter):
     def poll(self) -> None:
         """Find out what the kernel did not tell, if there may be such.
 
-        A workspace that is gone reports nothing: its removal is no work of the stream.
+        A workspace that is gone reports nothing: its removal is not the work of the stream.
         """
         self._work = 0
         if self.mode == "poll":

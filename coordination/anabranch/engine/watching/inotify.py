@@ -71,7 +71,7 @@ class Inotify:
             return None
 
     def unwatch(self, watch: int) -> None:
-        """Stop watching; a watch that ended by itself is no error."""
+        """Stop watching; a watch that ended by itself is not an error."""
         self._libc.inotify_rm_watch(self.descriptor, watch)
 
     def read(self) -> list[Notice]:

@@ -38,13 +38,13 @@ _HARMLESS_IN_CORE = FOUND_ON_DISK | frozenset((
 ))  # fmt: skip
 _OF_REMOTES = (".uploadpack", ".receivepack", ".vcs", ".proxy")
 _OF_LARGE_FILES = ("customtransfer.", "extension.", "standalonetransferagent", "url", "storage")
-_TOLD = ("info/attributes", "info/exclude", "config.worktree")
+_NAMED = ("info/attributes", "info/exclude", "config.worktree")
 
 
 class Accepted(msgspec.Struct, frozen=True):
     """What may be followed: settings that start programs, and the attributes in ``info/``.
 
-    ``files`` are the digests of what is only told about.
+    ``files`` are the digests of what is only named.
     """
 
     settings: Listed
@@ -62,7 +62,7 @@ class Followed(msgspec.Struct, frozen=True):
 
 
 def starts_programs(key: str) -> bool:
-    """Whether a setting can name a program, or where one reads or sends something."""
+    """Return whether a setting can name a program, or where one reads or sends something."""
     section, _, rest = key.partition(".")
     match section:
         case "core":
@@ -113,7 +113,7 @@ def shared_files(repo: Repository) -> dict[str, str]:
     found: dict[str, str] = {}
     hooks = repo.git_dir / "hooks"
     names = [f"hooks/{n}" for n in _listed(hooks) if not n.endswith(".sample")]
-    for name in (*names, *_TOLD):
+    for name in (*names, *_NAMED):
         path = repo.git_dir / name
         with suppress(NotPlain, FileNotFoundError, NotADirectoryError):
             is_link = path.is_symlink()

@@ -181,7 +181,7 @@ def _index_lock(index: Path) -> Iterator[Path]:
 
 
 def _brought_along(git: Git, tree: str) -> bool:
-    """Whether an approval was cut off after the files and before the branch."""
+    """Return whether an approval was cut off after the files and before the branch."""
     answer = git.run("write-tree", accept=(0, 128))
     return answer.exit_code == 0 and answer.text == tree and not _dirty_files(git)
 

@@ -71,7 +71,7 @@ class Account:
         return (merged.after_mode, merged.after) if merged.after else None
 
     def _holds_both(self, path: str, theirs: Change, ours: Change) -> bool:
-        """Whether a path that both have changed is there, or has gone with a rename."""
+        """Return whether a path that both have changed is there, or has gone with a rename."""
         if theirs.after and ours.after:
             return self._here(path, theirs) is not None
         if theirs.after or ours.after:
@@ -95,7 +95,7 @@ class Account:
         yield from sorted(added, key=likelihood)
 
     def _holds_one(self, path: str, change: Change, side: Changes, other: Changes) -> bool:
-        """Whether what ``side`` alone has made of a path is there, or was carried elsewhere."""
+        """Say whether what ``side`` alone has made of a path is there, or was carried elsewhere."""
         here = self._here(path, change)
         if here == ((change.after_mode, change.after) if change.after else None):
             return True
@@ -109,7 +109,7 @@ class Account:
         return False
 
     def _has_moved(self, path: str, change: Change, side: Changes, other: Changes) -> bool:
-        """Whether a new file is in a folder that the other side has renamed."""
+        """Return whether a new file is in a folder that the other side has renamed."""
         name = path.rpartition("/")[2]
         for target, merged in self.merged.items():
             is_new = merged.before is None and target not in side and target not in other
@@ -124,7 +124,7 @@ class Account:
         return False
 
     def _is_carried(self, kept: Change, new: Change, path: str) -> bool:
-        """Whether ``path`` holds the change of a file that was renamed, beside the renamer's own.
+        """Say whether ``path`` holds the change of a renamed file, beside the renamer's own.
 
         ``kept`` is that change under the old name, ``new`` what the renamer has at the new one.
         """

@@ -56,7 +56,7 @@ def converted_by_git(git: Git, tree: str) -> tuple[str, ...]:
 
 
 def _is_converted(facts: Sequence[str]) -> bool:
-    """Whether ``ls-files --eol`` tells of CRLF in the index that a text attribute takes out."""
+    """Say whether ``ls-files --eol`` tells of CRLF in the index that a text attribute takes out."""
     inside, attribute = facts[0], next((f for f in facts if f.startswith("attr/")), "")
     return inside in ("i/crlf", "i/mixed") and attribute == "attr/text"
 

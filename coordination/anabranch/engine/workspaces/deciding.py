@@ -122,11 +122,11 @@ class Sides:
 
 
 def is_binary(content: bytes) -> bool:
-    """Whether git would call a content binary."""
+    """Return whether git would call a content binary."""
     return b"\0" in content[:_BINARY_LOOK_BYTES]
 
 
 def has_markers(content: bytes) -> bool:
-    """Whether conflict markers are left in a text."""
+    """Return whether conflict markers are left in a text."""
     text = b"\n" + content
     return b"\n<<<<<<< " in text and b"\n>>>>>>> " in text and b"\n=======" in text

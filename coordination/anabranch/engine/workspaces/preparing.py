@@ -238,7 +238,7 @@ def _clear_leftovers(repo: Repository, run: RunId, folder: Path, start: Standing
 
 
 def _holds_nothing_new(repo: Repository, run: RunId, folder: Path, start: Standing) -> bool:
-    """Whether each file in the folder is one that the start has too, byte for byte."""
+    """Return whether each file in the folder is one that the start has too, byte for byte."""
     entries = [entry for entry in folder.iterdir() if entry.name != ".git"]
     if not entries:
         return not (folder / ".git").is_dir()

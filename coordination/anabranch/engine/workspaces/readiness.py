@@ -115,7 +115,7 @@ def missing_folders(
 
 
 def _has_files(repo: Repository, folder: str) -> bool:
-    """Whether a folder of the checkout holds what git knows or would add."""
+    """Return whether a folder of the checkout holds what git knows or would add."""
     root, place = repo.root.resolve(), (repo.root / folder).resolve()
     if place == root or not place.is_relative_to(root):
         return True
@@ -128,7 +128,7 @@ def _has_files(repo: Repository, folder: str) -> bool:
 
 
 def _is_in_commit(repo: Repository, folder: str) -> bool:
-    """Whether HEAD has a folder, through links and all, or may have it (in a submodule)."""
+    """Return whether HEAD has a folder, through links and all, or may have it (in a submodule)."""
     head = resolve_head(Git(git_dir=repo.checkout_dir, cwd=repo.root))
     tree = f"{head}^{{tree}}" if head else empty_tree(repo)
     view = live_view(repo)
@@ -209,7 +209,7 @@ def _empty_tree(repo: Repository) -> str:
 
 
 def want_of_room(repo: Repository) -> Refusal | None:
-    """Whether the disk has no room for as much as one workspace."""
+    """Return whether the disk has no room for as much as one workspace."""
     free = shutil.disk_usage(_existing(repo.store)).free
     if free > PLENTY_BYTES:
         return None

@@ -72,7 +72,7 @@ def _read(path: Path) -> PreparedWorkspace | None:
 def claimed_by_other(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt, folder: Path
 ) -> bool:
-    """Whether a record says that a folder belongs to another attempt, or to another stream."""
+    """Say whether a record says that a folder belongs to another attempt, or to another stream."""
     for note in (run_folder(repo, run) / "prepared").glob("*.json"):
         noted = _read(note)
         is_ours = noted is not None and (noted.stream, noted.attempt) == (stream, attempt)

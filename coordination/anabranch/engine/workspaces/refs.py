@@ -37,7 +37,7 @@ def read_commit(repo: Repository, ref: str) -> tuple[str, str] | None:
 
 
 def has_commits(repo: Repository, names: Collection[str]) -> bool:
-    """Whether all these objects are in the repository that is there now. Raises GitError."""
+    """Return whether all these objects are in the repository that is there now. Raises GitError."""
     return len(existing(live_view(repo), set(names))) == len(set(names))
 
 

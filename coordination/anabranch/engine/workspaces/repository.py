@@ -271,13 +271,13 @@ def changed_settings(repo: Repository, run: RunId) -> tuple[str, ...]:
         return ()
     settings, files = _shared_then(repo, run)
     now, files_now = _shared_now(repo)
-    changed = {key for _, key, _ in set(settings) ^ set(now) if _is_told(key)}
+    changed = {key for _, key, _ in set(settings) ^ set(now) if _is_named(key)}
     if files is not None:
         changed |= {name for name, _ in files.items() ^ files_now.items()}
     return tuple(sorted(changed))
 
 
-def _is_told(key: str) -> bool:
+def _is_named(key: str) -> bool:
     return starts_programs(key) or key.startswith(("user.", "author.", "committer."))
 
 

@@ -41,7 +41,7 @@ _PACK_NAME = re.compile(r"pack-[0-9a-f]+\.(?:pack|idx|rev)\Z")
 
 
 def is_linked(repo: Repository, workspace: PreparedWorkspace) -> bool:
-    """Whether a workspace is a worktree of the project's, as runs of earlier versions had them."""
+    """Say whether a workspace is a worktree of the project, as runs of earlier versions had."""
     git_dir = workspace.git_dir
     return git_dir is not None and repo.git_dir / "worktrees" in git_dir.parents
 

@@ -100,7 +100,7 @@ class Trials:
         return Side(stream.id, tree, workspace.start_commit, workspace.start_tree, objects)
 
     def merge(self, one: Side, other: Side) -> Trial | tuple[ConflictedPath, ...]:
-        """Whether two streams' work merges, or the paths on which it does not."""
+        """Return whether two streams' work merges, or the paths on which it does not."""
         known = self._answers.get((one, other))
         if known is not None:
             self._answers.move_to_end((one, other))

@@ -52,7 +52,7 @@ class Extent:
                 self._remember(change.path, before, after)
 
     def unites_with(self, changed: Iterable[Change]) -> bool:
-        """Whether git's merge of both sides is certain to be the union of their changes."""
+        """Return whether git's merge of both sides is certain to be the union of their changes."""
         other = Extent(changed)
         if other._touches(self._paths, self._folders):
             return False

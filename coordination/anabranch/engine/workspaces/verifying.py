@@ -117,7 +117,7 @@ def _is_decided(path: str, files: Collection[str], decided: Collection[str]) -> 
 
 
 def _stands(carried: Carried | None, files: Mapping[str, Entry]) -> bool:
-    """Whether what went along with a rename is where it was carried to, unless changed since."""
+    """Say whether what went along with a rename is where it was carried, unless changed since."""
     return carried is None or files.get(carried.path) == (carried.mode, carried.blob)
 
 

@@ -92,7 +92,7 @@ def pair_of(one: StreamId, other: StreamId) -> Pair:
 
 
 def have_met(state: State, pair: Pair) -> bool:
-    """Whether two streams have been merged, or are in a conflict that is more than foreseen."""
+    """Say whether two streams have been merged, or are in a conflict that is more than foreseen."""
     points = state.points.values()
     return any(
         {*pair} <= {*p.merged} or any({*pair} <= {*c.streams} for c in p.conflicts) for p in points

@@ -16,7 +16,7 @@ MOST_LINES = 20_000
 
 
 def reverts(before: bytes | None, after: bytes | None, now: bytes | None) -> bool:
-    """Whether ``now`` takes back what a sync changed from ``before`` to ``after``, or a part of it.
+    """Say whether ``now`` takes back, wholly or in part, what a sync changed.
 
     None stands for no file. Lines that ``now`` changes again, to something new, are not reverted.
     """
@@ -48,7 +48,7 @@ def _takes_back_a_part(before: list[bytes], after: list[bytes], now: list[bytes]
 
 
 def _resemble(brought: Collection[bytes], fresh: Sequence[bytes]) -> bool:
-    """Whether one of the lines brought in lives on in a line that was written since."""
+    """Return whether one of the lines brought in lives on in a line that was written since."""
     if len(brought) * len(fresh) > MOST_COMPARED:
         return False
     texts = [line.decode("utf-8", "replace") for line in fresh]

@@ -49,7 +49,7 @@ def surely_failing(failures: int, outcomes: int) -> float:
 
 
 def should_open(breaker: Breaker) -> bool:
-    """Whether clearly more fails than is usual, and not with one stream only."""
+    """Return whether clearly more fails than is usual, and not with one stream only."""
     failing = {outcome.stream for outcome in breaker.recent if outcome.has_failed}
     if len(failing) < LEAST_STREAMS or not breaker.recent[-1].has_failed:
         return False
@@ -119,7 +119,7 @@ def _close(draft: Draft, breaker: Breaker, reason: str, by: str) -> None:
 
 
 def _trips(state: State, breaker: Breaker) -> bool:
-    """Whether a closed breaker opens; it does not if nobody is left whom that would help."""
+    """Return whether a closed breaker opens; it does not if nobody is left whom that would help."""
     if breaker.phase is not BreakerPhase.CLOSED or not should_open(breaker):
         return False
     return any(

@@ -42,7 +42,7 @@ def diagnosis_of_failure(stream: Stream) -> str:
 
 
 def exceeds(state: State, stream: StreamId) -> bool:
-    """Whether a stream uses more of something than it was granted."""
+    """Return whether a stream uses more of something than it was granted."""
     return any(key.startswith(excess_key(stream, "")) for key in state.resources.exceeded)
 
 

@@ -46,7 +46,7 @@ def seen(draft: Draft, fact: inputs.LivenessSeen) -> None:
 
 
 def has_to_answer(stream: Stream) -> bool:
-    """Whether a sign of a stream is news: it stands still, was asked, or may wait for a person."""
+    """Say whether a sign is news of a stream: it stands still, was asked, or may await a person."""
     care = stream.care
     return bool(stream.liveness.verdict) or care.remedy == SOFT or care.is_unclear
 

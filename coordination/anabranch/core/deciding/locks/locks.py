@@ -103,7 +103,7 @@ CALLS: dict[type[Call], Handler] = {
 
 
 def may_close_ring(state: State, event: ev.LockGranted | ev.LockReleased) -> bool:
-    """Whether a stream got or gave back something, which changes who waits for whom.
+    """Return whether a stream got or gave back something, which changes who waits for whom.
 
     A grant keeps others waiting, whatever its stream itself waits for, a lock or anything else;
     what was given back no longer lets its stream pass others by.

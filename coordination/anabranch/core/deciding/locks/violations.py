@@ -93,7 +93,7 @@ def strays_kept(draft: Draft, stream: StreamId, attempt: int, strays: Iterable[s
 
 
 def removes_nearly_all(removed: int, before: int, left: int) -> bool:
-    """Whether so few of ``before`` files remain that a person should say that this was meant."""
+    """Say whether so few of ``before`` files remain that a person should say it was meant."""
     if not left:
         return removed > 0
     return before >= FEWEST_FILES and removed >= before * NEARLY_ALL

@@ -90,7 +90,7 @@ def _why_no_value(state: State, call: calls.Arrive) -> tuple[str, str] | None:
     try:
         size = len(msgspec.json.encode(call.value))
     except (TypeError, ValueError, RecursionError):
-        return "the value is no JSON", "bring null, numbers, strings, arrays or objects"
+        return "the value is not JSON", "bring null, numbers, strings, arrays or objects"
     if size > LARGEST_VALUE_BYTES:
         hint = "write it to a file in the workspace and bring its name"
         return f"the value is {size} bytes long, the most is {LARGEST_VALUE_BYTES}", hint

@@ -31,7 +31,7 @@ LEAST_PATIENCE_SECONDS = 5.0
 
 
 def is_under_way(state: State, point: Point) -> bool:
-    """Whether a checkpoint of the point is being made, or offered to somebody."""
+    """Return whether a checkpoint of the point is being made, or offered to somebody."""
     if point.checkpoint.takes:
         return True
     works = point.checkpoint.works
@@ -219,7 +219,7 @@ def sync_not_done(draft: Draft, fact: inputs.SyncNotDone) -> None:
 
 
 def _is_open(draft: Draft, fact: inputs.SyncDone | inputs.SyncNotDone | inputs.SyncDelayed) -> bool:
-    """Whether just this was offered. What came in as the stream ended still counts."""
+    """Return whether just this was offered. What came in as the stream ended still counts."""
     offer = draft.stream(fact.stream).offer
     return offer is not None and (offer.point, offer.number) == (fact.point, fact.number)
 

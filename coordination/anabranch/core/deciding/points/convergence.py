@@ -395,7 +395,7 @@ def merge_failed(draft: Draft, fact: inputs.MergeFailed) -> None:
 
 
 def _is_awaited(draft: Draft, fact: inputs.MergeFinished | inputs.MergeFailed) -> bool:
-    """Whether a point waits for just this merge, and not for one after it was opened again."""
+    """Say whether a point waits for just this merge, and not for one after it was opened again."""
     point = draft.point(fact.point)
     return point.phase is PointPhase.MERGING and fact.cause in (None, point.cause)
 

@@ -82,7 +82,7 @@ def verify_finished(draft: Draft, fact: inputs.VerifyFinished) -> None:
 
 
 def _may_try_again(draft: Draft, point: Point, fact: inputs.VerifyFinished) -> bool:
-    """Whether a failure may be chance; that work does not merge, or was known to fail, is not."""
+    """Say whether a failure may be chance; work that does not merge or is known to fail is not."""
     most = draft.state.point_plan(point.id).verify_retries
     return bool(fact.tree) and not fact.is_remembered and point.probe_failures < most
 

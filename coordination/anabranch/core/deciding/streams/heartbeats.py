@@ -89,7 +89,7 @@ def last_said(state: State, stream: StreamId) -> JoinedStream | Liveness | None:
 def says_the_same(
     known: JoinedStream | Liveness, said: ev.StreamHeartbeat | inputs.HeartbeatHeard
 ) -> bool:
-    """Whether a heartbeat says nothing new."""
+    """Return whether a heartbeat says nothing new."""
     return (said.status, said.progress, said.info) == (known.status, known.progress, known.info)
 
 
@@ -122,7 +122,7 @@ def _hear(
 
 
 def _is_due(draft: Draft, known: JoinedStream | Liveness, said: ev.StreamHeartbeat) -> bool:
-    """Whether a heartbeat is written down; an answer to a question always is."""
+    """Return whether a heartbeat is written down; an answer to a question always is."""
     stream = draft.state.streams.get(said.stream)
     if known.status_at is None or (stream and stream.care.remedy == SOFT):
         return True

@@ -46,7 +46,7 @@ def reconsider(draft: Draft, stream_id: StreamId) -> None:
 
 
 def is_met(state: State, dependency: Dependency) -> bool:
-    """Whether a dependency's condition holds now."""
+    """Return whether a dependency's condition holds now."""
     condition = dependency.condition
     if any(_is_met_by(state, other, condition) for other in dependency.streams):
         return True
@@ -147,7 +147,7 @@ def admit(draft: Draft) -> None:
 def _is_kept_waiting(
     draft: Draft, stream: Stream, reserved: Iterable[resources.Reservation]
 ) -> bool:
-    """Whether a breaker or the machine has no room for a stream; skip it if it never will have."""
+    """Say whether a breaker or the machine has no room for a stream; skip it if it never will."""
     never = resources.why_never(
         draft.state, stream.id, draft.state.stream_plan(stream.id).resources
     )

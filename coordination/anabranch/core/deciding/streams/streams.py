@@ -32,7 +32,7 @@ from anabranch.core.wording import counted
 
 
 def is_current(draft: Draft, fact: inputs.AttemptObservation) -> bool:
-    """Whether a fact is about the attempt that the state knows; a late one has no consequence."""
+    """Say whether a fact is about the attempt that the state knows; a late one changes nothing."""
     stream = draft.state.streams.get(fact.stream)
     return stream is not None and stream.attempt == fact.attempt
 

@@ -37,7 +37,7 @@ class PointWaits:
                 )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whether a stream has not come, or one that has not begun depends on it.
+        """Return whether a stream has not come, or one that has not begun depends on it.
 
         That one may be awaited at a point that the stream itself never comes to.
         """

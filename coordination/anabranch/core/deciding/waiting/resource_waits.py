@@ -45,7 +45,7 @@ class Shortfall(msgspec.Struct, frozen=True):
     ticket: Seq
 
     def is_met_by(self, back: float) -> bool:
-        """Whether so much is enough; sums of fractions may fall a little short."""
+        """Return whether so much is enough; sums of fractions may fall a little short."""
         return back >= self.amount - _ROUNDING
 
 
@@ -130,7 +130,7 @@ class ReservationWaits:
                     )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whether it may go before others: it is queued too, or ready but for resources."""
+        """Return whether it may go before others: it is queued too, or ready but for resources."""
         return bool(state.resources.queue)
 
     def give_up(
@@ -161,7 +161,7 @@ class TurnWaits(PlannedWaits):
             )
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whether a ready stream has waited for so long that others have to let it go before.
+        """Say whether a ready stream has waited for so long that others have to let it go before.
 
         Requests that others are ready behind are those of :class:`ReservationWaits`.
         """
@@ -191,7 +191,7 @@ class AdmissionWaits(PlannedWaits, CountedWaits):
         yield from _shortfalls(state, stream, amounts, since, found.cause)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whether it holds a slot, as all that are active do, or joined and may hold resources."""
+        """Say whether it holds a slot, as all active ones do, or joined and may hold resources."""
         found = state.streams.get(stream)
         has_slot = found is not None and found.phase in ACTIVE
         return bool(state.ready) and (has_slot or stream in state.resources.held)

@@ -130,7 +130,7 @@ class CapabilityWaits(PlannedWaits, CountedWaits):
                     yield Shortfall(dependency.words, 1.0, able, found.since, found.cause)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whether it joined: unlike a stream of the plan, it may itself depend on others."""
+        """Return whether it joined: unlike a stream of the plan, it may itself depend on others."""
         outside = state.registry.live(stream)
         return outside is not None and bool(outside.capabilities)
 

@@ -41,7 +41,7 @@ class WaitSource(Protocol):
         """Yield whom a stream waits for, in an order that depends on the state only."""
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
-        """Whether somebody may wait for a stream; True if that is not cheap to say."""
+        """Return whether somebody may wait for a stream; True if that is not cheap to say."""
 
     def give_up(
         self, draft: Draft, edge: Edge, reason: str, hint: str, cycle: tuple[Edge, ...]
