@@ -17,6 +17,7 @@ import msgspec
 import pluggy
 
 from anabranch.bounded_call import in_words
+from anabranch.hostile_text import escape_for_terminal
 from anabranch.plugins import SetAside, gather
 from anabranch_console.lines import Align
 
@@ -245,7 +246,7 @@ def load_console_plugins(points: Iterable[EntryPoint] | None = None) -> ConsoleP
                 if kind == "themes":
                     found[kind][one.name] = str(one.strategy.toml)
                     continue
-                titles[f"{kind} {one.name}"] = str(one.strategy.title)
+                titles[f"{kind} {one.name}"] = escape_for_terminal(str(one.strategy.title))
                 if kind == "columns":
                     widths[one.name] = min(WIDEST, max(NARROWEST, int(one.strategy.width)))
                 if kind == "panes":
@@ -268,6 +269,8 @@ def shape_of(pane: PluginPane | PluginTable) -> PaneShape:
     columns = tuple(getattr(pane, "columns", ()))
     if not columns or not all(isinstance(column, PaneColumn) for column in columns):
         raise TypeError("columns is not a list of PaneColumn with at least one")
+    for column in columns:
+        _hold_to_types(column)
     return PaneShape(columns, _verbs_of(pane))
 
 
@@ -278,8 +281,16 @@ def _verbs_of(pane: object) -> tuple[PaneVerb, ...]:
     if verbs and not callable(getattr(pane, "do", None)):
         raise TypeError("it has verbs, but no method do that does them")
     for verb in verbs:
+        _hold_to_types(verb)
         if not _NAME.fullmatch(verb.name):
             raise ValueError(f"the verb {verb.name!r} is not named by small letters and dashes")
         if verb.key and not (verb.key.isascii() and verb.key.isalpha() and len(verb.key) == 1):
             raise ValueError(f"the key {verb.key!r} of {verb.name} is not one letter")
+    if len({verb.name for verb in verbs}) != len(verbs):
+        raise ValueError("two verbs have the same name")
     return verbs
+
+
+def _hold_to_types(found: PaneColumn | PaneVerb) -> None:
+    """Raise ValidationError if a plugin has filled a field with something else than it is for."""
+    msgspec.convert(msgspec.structs.asdict(found), type(found))

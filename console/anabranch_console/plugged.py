@@ -175,7 +175,9 @@ def _done(
     pane: PluginTable, verb: str, row: str, argument: str, run: Mapping[str, object]
 ) -> str | RunCommand:
     found = pane.do(verb, row, argument, run)
-    return found if isinstance(found, RunCommand) else _text(found)
+    if isinstance(found, RunCommand) and isinstance(found.line, str):
+        return found
+    return _text(found)
 
 
 def _acted(action: PluginAction, run: Mapping[str, object], stream: str | None) -> str:

@@ -59,7 +59,8 @@ class Registry:
 
     def in_footer(self, owners: Sequence[str]) -> list[Verb[Any]]:
         """Return what the footer names while these owners' keys work, in their order."""
-        return [verb for owner in owners for verb in self.of_owner(owner) if verb.footer]
+        found = [verb for owner in owners for verb in self.of_owner(owner)]
+        return [verb for verb in found if verb.footer and verb.keys]
 
     # --- the language of the command bar ---------------------------------------------------------
 

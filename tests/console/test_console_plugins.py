@@ -20,7 +20,7 @@ from anabranch_console.console_hooks import (
 )
 
 class Owners:
-    name, title = "owners", "Who owns what"
+    name, title = "owners", "Who owns \x1b[2Jwhat"
     def lines(self, status):
         return [f"{s['stream']} is of \\x1b[31mteam {i}" for i, s in enumerate(status["streams"])]
 
@@ -30,7 +30,7 @@ class Reviews:
     verbs = (
         PaneVerb("ask", "Ask for a review", "r", args="[WHO]", completes="rows", footer="Ask"),
         PaneVerb("end", "Stop it", "s", steers=True),
-        PaneVerb("mark", "Mark it", "f"),
+        PaneVerb("mark", "Mark it", "f", footer="Mark"),
         PaneVerb("crash", "Crash"),
     )
     def rows(self, status):
@@ -45,6 +45,7 @@ class Reviews:
     def do(self, verb, row, argument, status):
         if verb == "crash": raise SystemExit(2)
         if verb == "end": return RunCommand(f"stop {row}")
+        if verb == "mark": return RunCommand(7)
         return f"{verb} {row} of {argument or 'nobody'} in {status['run'] != ''}"
 
 class Ticket:
@@ -66,6 +67,15 @@ class Unnamed(Reviews):
 
 class LongKey(Reviews):
     verbs = (PaneVerb("it", "It", "ctrl+x"),)
+
+class Numbered(Reviews):
+    verbs = (PaneVerb("it", 5),)
+
+class Twice(Reviews):
+    verbs = (PaneVerb("it", "It"), PaneVerb("it", "It too"))
+
+class Wide(Reviews):
+    columns = (PaneColumn("A", "wide"),)
 
 class Idle(Reviews):
     do = None
@@ -132,6 +142,7 @@ async def test_panes_columns_actions_and_themes_work_and_the_broken_are_told(
         assert "T-aut" in console.shown()
         await console.press("0")
         assert "Which pane?" in console.shown()
+        assert "\x1b" not in console.shown()
         await console.press("1")
         app.plugged.show("owners")
         app.plugged.ask_all()
@@ -171,6 +182,7 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
         for seen in ("STREAM", "STATE", "OWNER", "succeeded", "team", "first", "r Ask"):
             assert seen in shown, seen
         assert "\x1b" not in shown
+        assert " Mark" not in shown.splitlines()[-1], "it has no key that the footer could name"
         assert "reviews.ask unit" in console.screen.registry.completions(
             "reviews.ask un", console.screen.completable()
         )
@@ -190,6 +202,9 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
         await console.press("f")
         await console.command("reviews.crash")
         await toasted(console, "crash has failed")
+        console.grid("pane reviews").put_cursor(1)
+        await console.command("reviews.mark")
+        await toasted(console, "mark has failed")
         await console.command("filter team nobody")
         assert "nothing matches" in console.shown()
         await console.press("escape", "question_mark")
@@ -242,6 +257,9 @@ def test_a_pane_that_is_not_shown_is_not_asked(points: list[EntryPoint], tmp_pat
         ("panes(): return [Odd()]", "not a list of PaneRow"),
         ("panes(): return [Unnamed()]", "'Two Words' is not named by small letters"),
         ("panes(): return [LongKey()]", "the key 'ctrl+x' of it is not one letter"),
+        ("panes(): return [Numbered()]", "Expected `str`, got `int` - at `$.title`"),
+        ("panes(): return [Twice()]", "two verbs have the same name"),
+        ("panes(): return [Wide()]", "Expected `int`, got `str` - at `$.width`"),
         ("panes(): return [Idle()]", "it has verbs, but no method do"),
         ("panes(): return [Bare()]", "columns is not a list of PaneColumn"),
         ("columns(): return [Ticket()]", ""),

@@ -47,7 +47,7 @@ class PluginPane(GridPane[PaneRow]):
         self._plugged, self._pane, self._command = plugged, pane, command
         shape = shape_of_pane(plugged, pane)
         self.name_of = self.of_pane = f"{PLUGIN_PANE}{pane}"
-        self.title = self.where = safe(plugged.plugins.title("panes", pane))
+        self.title = self.where = plugged.plugins.title("panes", pane)
         self.verbs = tuple(_verb(pane, verb, ()) for verb in shape.verbs)
         columns = shape.columns or (PaneColumn(self.title),)
         place = f"plugin-{list(plugged.plugins.panes).index(pane)}"
@@ -118,7 +118,7 @@ def known_of_plugins(plugged: Plugged, taken: Collection[str]) -> list[Known]:
         Known(
             _verb(pane, verb, taken),
             f"{PLUGIN_PANE}{pane}",
-            safe(plugged.plugins.title("panes", pane)),
+            plugged.plugins.title("panes", pane),
             f"{PLUGIN_PANE}{pane}",
         )
         for pane in plugged.plugins.panes

@@ -11,7 +11,7 @@ from anabranch_console.lines import Span
 from anabranch_console.plugged import Plugged
 from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.stream_row import StreamRow
-from anabranch_console.presenters.wording import NOTHING, clock, memory, percent, safe
+from anabranch_console.presenters.wording import NOTHING, clock, memory, percent
 
 StreamColumn = Column[StreamRow]
 PLUGIN_COLUMN_PRIORITY = 50
@@ -65,7 +65,7 @@ def plugin_columns(plugged: Plugged) -> list[StreamColumn]:
         return _column(f"plugin {name}", width, PLUGIN_COLUMN_PRIORITY, show, text, title)
 
     return [
-        column(name, safe(plugged.plugins.title("columns", name)).upper(), width)
+        column(name, plugged.plugins.title("columns", name).upper(), width)
         for name, width in plugged.plugins.widths.items()
         if name in plugged.plugins.columns
     ]
