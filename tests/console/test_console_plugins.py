@@ -31,7 +31,7 @@ class Reviews:
         PaneVerb("ask", "Ask for a review", "r", args="[WHO]", completes="rows", footer="Ask"),
         PaneVerb("end", "Stop it", "s", steers=True),
         PaneVerb("mark", "Mark it", "f", footer="Mark"),
-        PaneVerb("crash", "Crash"),
+        PaneVerb("crash", "Crash", "k"),
     )
     def rows(self, status):
         return [
@@ -194,7 +194,9 @@ async def test_a_plugins_pane_does_all_that_our_own_do(
         assert "Actions in reviews" in console.shown()
         await console.press("f")
         assert "it is marked" in console.toasts()[-1]
-        await console.press("escape")
+        assert " k  Crash" not in console.shown(), "k is a move in the menu"
+        await console.press("1")
+        await toasted(console, "crash has failed")
         await console.command("reviews.mark")
         assert console.toasts()[-1] == "Mark it: it is marked"
         await console.press("f")  # it is ours everywhere: the plugin's own is left to its menu

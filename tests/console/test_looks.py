@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from anabranch_console.app import ConsoleApp
 from anabranch_console.glyphs import SETS
 from anabranch_console.lines import text_cells
 from anabranch_console.theme_files import load_themes, own_themes, parse_palette
 from anabranch_console.theming import _STYLES, COLOURS, Palette, default_theme
-from tests.console.conftest import OpenConsole
+from tests.console.conftest import Console, OpenConsole, settle
+from tests.console.scripted_source import demo_source
 
 READABLE = 4.5
 """The contrast that WCAG 2 asks of text at level AA."""
@@ -194,6 +196,19 @@ async def test_ascii_only(open_console: OpenConsole) -> None:
             shown = console.shown()
             assert shown.isascii(), [c for c in shown if not c.isascii()]
         assert "R 5 running" in shown
+
+
+async def test_what_is_told_is_framed_in_ascii_too(tmp_path: Path) -> None:
+    """A note in the corner has no line that the terminal cannot draw."""
+    source = demo_source(tmp_path)
+    app = ConsoleApp(source, is_paced=False, environ={"ANABRANCH_GLYPHS": "ascii"})
+    async with app.run_test(size=(100, 30), notifications=True) as pilot:
+        console = Console(app, source, pilot)
+        await console.frame()
+        app.notify("something is told")
+        await settle(pilot)
+        assert "something is told" in console.shown()
+        assert console.shown().isascii()
 
 
 async def test_no_colour(open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch) -> None:

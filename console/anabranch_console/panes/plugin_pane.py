@@ -14,6 +14,7 @@ from anabranch_console.presenters.grid_columns import Column
 from anabranch_console.presenters.wording import safe
 from anabranch_console.registry import Known
 from anabranch_console.run_model import RunModel
+from anabranch_console.screens.dialogs import OWN_LETTERS
 from anabranch_console.steering import Steering
 from anabranch_console.verbs import Verb
 
@@ -146,7 +147,7 @@ def _rows_of(pane: str) -> str:
 
 
 def _letter(verb: Verb[PluginPane]) -> str:
-    return verb.keys[0] if verb.keys else ""
+    return verb.keys[0] if verb.keys and verb.keys[0] not in OWN_LETTERS else ""
 
 
 def _column(column: PaneColumn, index: int) -> Column[PaneRow]:

@@ -28,6 +28,9 @@ class Choice(NamedTuple):
     why_not: str | None = None
 
 
+OWN_LETTERS = "jkq"
+"""The letters that move through a list of choices, or leave it: no choice has one of them."""
+
 _WIDTH, _HEIGHT = 0.96, 0.9
 _FRAME_CELLS, _FRAME_LINES = 6, 4
 """How much of the screen a box may have, and what its border and padding take of that."""

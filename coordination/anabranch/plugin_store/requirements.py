@@ -67,7 +67,7 @@ def check_wheel_name(file_name: str) -> None:
     try:
         _, _, _, tags = parse_wheel_filename(file_name)
     except (InvalidWheelFilename, InvalidVersion) as error:
-        raise UsageError(f"{file_name} has no name of a wheel: {error}") from None
+        raise UsageError(f"{file_name} is not named as a wheel is: {error}") from None
     if tags.isdisjoint(sys_tags()):
         built_for = ", ".join(sorted(map(str, tags))[:3])
         raise UsageError(f"{file_name} is for another Python or machine ({built_for})")
