@@ -31,7 +31,7 @@ FILES: dict[str, str | bytes | None] = {"a.txt": "a\n", "d/b.txt": "b\n", ".giti
 KINDS: tuple[WorkspaceKind, ...] = ("isolated", "clone")
 
 
-def furnish(user: Path) -> None:
+def fill(user: Path) -> None:
     """Give a repository one of everything that git shares between worktrees."""
     git(user, "branch", "side")
     git(user, "tag", "v1")
@@ -65,7 +65,7 @@ def shared(user: Path) -> tuple[str, ...]:
 def project(tmp_path: Path) -> Project:
     """A small repository that has everything git shares, opened."""
     user = make_repository(tmp_path / "user", FILES)
-    furnish(user)
+    fill(user)
     return open_project(user, tmp_path / "out")
 
 

@@ -150,7 +150,7 @@ class MessagesPane(GridPane[Message]):
         return None if waits else "no message that waits for you is chosen"
 
     def _number(self, argument: str) -> int | None:
-        """Return the number that was given, or that of the chosen message; tell if it is none."""
+        """Return the number that was given, or the chosen message's; say so if it is not one."""
         row = self.chosen
         given = argument.strip() or (str(row.id) if row else "")
         number = whole_number(given)

@@ -47,7 +47,7 @@ def is_worth_a_word(path: str) -> bool:
 
 
 def patterns_of(patterns: Iterable[str]) -> Sequence[str]:
-    """Return patterns as they are compared; one that is none stands for the path of that name."""
+    """Return patterns as they are compared; one that is not valid stands for a path."""
     return [_normalised(pattern) for pattern in patterns]
 
 

@@ -47,6 +47,6 @@ def load(text: str, *, as_text: bool) -> Any:
         return yaml.load(text, _AsWritten if as_text else _OnceOnly)
     except yaml.YAMLError as error:
         raise NotThisFormat(f"this is not YAML: {' '.join(str(error).split())}") from None
-    except (RecursionError, ValueError) as error:  # a date that is none, a number without end
+    except (RecursionError, ValueError) as error:  # a date that is not one, a number without end
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise NotThisFormat(reason) from None

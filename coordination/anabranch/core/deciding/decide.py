@@ -99,7 +99,7 @@ _ABOUT_POINTS = (
 def _settle(draft: Draft, is_start: bool) -> None:
     """Work off everything that follows, until nothing does."""
     if is_start:
-        with draft.because_of_the_latest():
+        with draft.because_of_last_event():
             _settle_everyone(draft)
     seen = 0
     while True:
@@ -108,7 +108,7 @@ def _settle(draft: Draft, is_start: bool) -> None:
         for record in fresh:
             with draft.because_of(record.seq):
                 _follow(draft, record.event)
-        with draft.because_of_the_latest():
+        with draft.because_of_last_event():
             resources.serve_queue(draft)
             scheduling.admit(draft)
             if len(draft.events) == seen:

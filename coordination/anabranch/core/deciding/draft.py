@@ -63,7 +63,7 @@ class Draft:
             self.touched_streams.update(dict.fromkeys(self._state.topology.streams))
         return seq
 
-    def because_of_the_latest(self) -> AbstractContextManager[None]:
+    def because_of_last_event(self) -> AbstractContextManager[None]:
         """Let what is emitted inside follow from the latest event of this decision, if any."""
         return self.because_of(self.events[-1].seq) if self.events else nullcontext()
 

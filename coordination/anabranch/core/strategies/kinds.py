@@ -44,7 +44,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     ``field`` of ``Strategies`` holds those that are installed, ``hook`` brings them. One is an
     ``interface``, whose ``method`` is asked about a ``view`` and answers with one of ``decisions``;
     ``checked`` holds an answer to that (:mod:`anabranch.core.strategies.answers`), and where there
-    is none that may be followed, ``instead`` is asked, the core's own.
+    is none that may be followed, the core's own is asked ``instead``.
 
     A plan names one under ``plan_keys``, ``usual`` if it does not say, and none of ``not_named``;
     ``task`` says what for. ``choice`` is what a person calls the kind who chooses another one while

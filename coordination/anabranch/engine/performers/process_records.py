@@ -5,7 +5,7 @@ holder; the lock says whether the holder lives, and nothing else does. Output co
 ``exit``: whoever has read ``exit`` can read the log to its end.
 
 A reading has three values. What is there and what is not there are facts; what the machine cannot
-tell just now (no descriptor left, no memory) is none, and whoever asked looks again later.
+tell just now (no descriptor left, no memory) is not, and whoever asked looks again later.
 """
 
 from __future__ import annotations
@@ -161,7 +161,7 @@ Record = TypeVar("Record")
 
 
 def _read_record(path: str, decode: Callable[[bytes], Record]) -> Record | None:
-    """Read one record; what nobody can read (a power cut can leave an empty one) is none.
+    """Read one record; None if nobody can read it (a power cut can leave an empty one).
 
     Raises OSError if the machine is short of something.
     """

@@ -105,7 +105,7 @@ def _hard(draft: Draft, stream: Stream, reason: str) -> None:
     ladder.finish(draft, stream, "escalated", reason)
     diagnosis = _diagnosis(draft, stream)
     ladder.begin_hard(draft, draft.stream(stream.id), diagnosis, reason, PERSON)
-    with draft.because_of_the_latest():
+    with draft.because_of_last_event():
         _end_or_begin(draft, draft.stream(stream.id), reason)
 
 
@@ -113,7 +113,7 @@ def _fallback(draft: Draft, stream: Stream, reason: str) -> None:
     ladder.finish(draft, stream, "escalated", reason)
     diagnosis = _diagnosis(draft, stream)
     decision = ladder.begin_fallback(draft, draft.stream(stream.id), diagnosis, reason, PERSON)
-    with draft.because_of_the_latest():
+    with draft.because_of_last_event():
         stream = draft.stream(stream.id)
         if isinstance(decision, GiveUp) and not stream.is_active:
             draft.emit(ev.StreamStopped(stream.id, reason=decision.reason))

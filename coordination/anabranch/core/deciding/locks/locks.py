@@ -70,7 +70,7 @@ def lock(draft: Draft, call: calls.Lock) -> None:
         return
     elif _is_free(draft, ask):
         _grant(draft, ask)
-        with draft.because_of_the_latest():  # what it holds now may let its waiting asks pass
+        with draft.because_of_last_event():  # what it holds now may let its waiting asks pass
             _serve_stream(draft, ask.stream)
     elif call.wait:
         _queue(draft, ask)
@@ -351,7 +351,7 @@ def _release(
         if upgrade is not None and upgrade.upgrades == g.fence:
             withdraw_ask(draft, upgrade, "the lock that it upgrades was given up", "ask anew")
     if held:
-        with draft.because_of_the_latest():
+        with draft.because_of_last_event():
             reconsider(draft, [g.path for g in held])
 
 

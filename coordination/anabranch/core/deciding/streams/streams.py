@@ -57,7 +57,7 @@ def workspace_ready(draft: Draft, fact: inputs.WorkspaceReady) -> None:
             restored=fact.restored,
         )
     )
-    with draft.because_of_the_latest():
+    with draft.because_of_last_event():
         follow_retry(draft, draft.stream(stream.id), stream.last_started_at, fact.restored)
 
 
