@@ -15,6 +15,13 @@ LONGEST_FUNCTION_LINES = 70
 LONGEST_MODULE_LINES = 500
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "manager", "misc", "common", "data"}
 LEFT_BEHIND = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+SAYS_NOTHING = re.compile(r"(^|_)(told|TOLD)$|[a-z]Told$")
+JOURNALLED = {"is_told", "ConflictTold"}
+IS_NO = re.compile(
+    r"(?<!there )\b(is|are|was|were|be) no "
+    r"(?!longer\b|more\b|less\b|older\b|later\b|better\b|other\b)\w+",
+    re.IGNORECASE,
+)
 HOST = re.compile(r"https?://[^\s\"']*/simple\b|https?://\S+\.(whl|tar\.gz)\b")
 
 
@@ -106,9 +113,9 @@ def test_nobody_takes_msgspecs_own_errors_for_all_that_reading_can_end_with(
         for path, (_, tree) in modules.items()
         for handler in ast.walk(tree)
         if isinstance(handler, ast.ExceptHandler) and handler.type is not None
-        for told in [ast.unparse(handler.type)]
-        if re.search(r"msgspec\.(MsgspecError|DecodeError)", told)
-        and "UnicodeDecodeError" not in told
+        for caught in [ast.unparse(handler.type)]
+        if re.search(r"msgspec\.(MsgspecError|DecodeError)", caught)
+        and "UnicodeDecodeError" not in caught
     ]
     assert not narrow
 
@@ -117,6 +124,53 @@ def test_every_module_says_what_it_is(modules: Modules) -> None:
     """Each module opens with a docstring."""
     silent = [str(p.relative_to(ROOT)) for p, (_, tree) in modules.items() if not _doc(tree)]
     assert not silent
+
+
+def test_a_name_says_what_it_is_of(modules: Modules) -> None:
+    """A text, a reason, a record: ``told`` says none of it. (It stood here 500 times.)"""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {name}"
+        for path, (_, tree) in modules.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name | ast.arg | ast.Attribute | _DEFINITION)
+        for name in [_name(node)]
+        if SAYS_NOTHING.search(name) and name not in JOURNALLED
+    ]
+    assert not found
+
+
+def test_what_is_not_a_number_is_not_called_no_number(modules: Modules) -> None:
+    """Sentences say that something is not a number, as people do, not that it "is no" number."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {match[0]}"
+        for path, (_, tree) in modules.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for match in IS_NO.finditer(node.value)
+    ]
+    assert not found
+
+
+def test_a_docstring_says_what_to_do(modules: Modules) -> None:
+    """A function is asked to return something; only a property is described."""
+    other_moods = re.compile(r"(Whether|Returns|Gives|Takes|Makes|Says|Tells|Yields|Raises)\b")
+    found = [
+        f"{path.relative_to(ROOT)}:{f.lineno} {f.name}"
+        for path, (_, tree) in modules.items()
+        for f in functions(tree)
+        if not any("property" in ast.unparse(d) for d in f.decorator_list)
+        and other_moods.match(ast.get_docstring(f) or "")
+    ]
+    assert not found
+
+
+def test_the_glossary_holds_words_that_are_used(modules: Modules) -> None:
+    """A word that no module uses any more is taken out."""
+    rows = re.findall(r"^\| (\*\*.+?) \|", (ROOT / "docs/glossary.md").read_text("utf-8"), re.M)
+    terms = {t for row in rows for b in re.findall(r"\*\*(.+?)\*\*", row) for t in b.split(" / ")}
+    everything = re.sub(r"[\s_]+", " ", " ".join(text for text, _ in modules.values()).lower())
+    assert len(terms) > 40
+    assert not [term for term in terms if term not in everything]
 
 
 def test_every_function_is_annotated(modules: Modules) -> None:
@@ -169,6 +223,21 @@ def test_the_command_line_speaks_by_one_way(modules: Modules) -> None:
         if around.search(line)
     ]
     assert not ways, "use click.echo, and say and print_json of cli/output.py"
+
+
+_DEFINITION = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def _name(node: ast.Name | ast.arg | ast.Attribute | _DEFINITION) -> str:
+    match node:
+        case ast.Name():
+            return node.id
+        case ast.arg():
+            return node.arg
+        case ast.Attribute():
+            return node.attr
+        case _:
+            return node.name
 
 
 def _doc(tree: ast.Module) -> bool:

@@ -31,7 +31,7 @@ def limit_seconds() -> float:
     except ValueError:
         seconds = 0.0
     if not 1.0 <= seconds <= 86_400.0:
-        raise ValueError(f"{SETTING} is {text!r}; give it a number of seconds, as 600")
+        raise ValueError(f"{SETTING} is {text!r}; give it a number of seconds, such as 600")
     return seconds
 
 

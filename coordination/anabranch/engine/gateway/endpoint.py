@@ -64,7 +64,7 @@ class Exchange:
         self.listener: Listener | None = None
 
     def abandon(self) -> None:
-        """Whoever asked is gone; what was asked for is still done."""
+        """Forget whoever asked, who is gone; what was asked for is still done."""
         self.is_abandoned = True
         if self.listener is not None:
             self.listener.leave()
@@ -145,7 +145,7 @@ class Endpoint:
                         self._tickets.start_grace(wait)
 
     def turned(self, records: Sequence[Recorded]) -> None:
-        """The engine took a turn: tell those who waited for what came of it."""
+        """Tell those who waited what came of a turn of the engine."""
         state = self._state()
         for record in records:
             event = record.event
@@ -179,7 +179,7 @@ class Endpoint:
             self._bucket(caller).charge(seconds)
 
     def forget(self, stream: StreamId) -> None:
-        """An attempt of a stream is over: what is kept for its calls can go."""
+        """Drop what is kept for the calls of an attempt that is over."""
         self._buckets = {c: b for c, b in self._buckets.items() if c.stream != stream}
         self._names = {c: n for c, n in self._names.items() if c.stream != stream}
         self._late = {c: s for c, s in self._late.items() if c.stream != stream}
@@ -257,7 +257,7 @@ class Endpoint:
         self._post(call, partial(self._answered, exchange, call))
 
     def _answered(self, exchange: Exchange, call: Call, outcome: Refusal | Answer | None) -> None:
-        """The engine has answered; a call that waits may go on waiting."""
+        """Take an answer of the engine; a call that waits may go on waiting."""
         if not isinstance(outcome, Answer):
             refusal = outcome or Refusal("the engine did not answer", "ask again")
             self._reply(exchange, refused(refusal.reason, refusal.hint))
@@ -343,7 +343,7 @@ class Endpoint:
         return None
 
     def _give_up(self, wait: Wait) -> None:
-        """Nobody asks for a queued call any more, or has ever heard that it was granted."""
+        """Give up a wait that nobody asks for any more, and give back what it was granted."""
         caller, facts = wait.caller, wait.answer.facts
         if not wait.is_settled:
             self._withdraw(caller, wait.ticket)

@@ -86,7 +86,7 @@ class Gateway:
                 self.endpoint.charge(asked.caller, cost)
 
     def turned(self, records: Sequence[Recorded]) -> None:
-        """The engine took a turn that was published; nothing here may keep it from the next."""
+        """Take up a turn that was published; nothing here may keep the engine from the next."""
         try:
             self._turned(records)
         except Exception:

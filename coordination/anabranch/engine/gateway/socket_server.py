@@ -116,7 +116,7 @@ class Connection(asyncio.Protocol):
         self._work_off()
 
     def eof_received(self) -> bool:
-        """The client says no more; unless it is gone, it still gets what it waits for."""
+        """Note that the client says no more; unless it is gone, it gets what it waits for."""
         self._is_ended = True
         return bool(self._under_way) and not _has_hung_up(self._transport)
 

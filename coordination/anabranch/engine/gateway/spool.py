@@ -79,7 +79,7 @@ class Spool:
             self._seen_ns = changed_ns
 
     def close(self) -> None:
-        """Nobody reads answers here any more."""
+        """Answer nobody here any more."""
         for exchange in self._under_way.values():
             exchange.abandon()
         self._under_way.clear()

@@ -40,7 +40,7 @@ class Listener:
             deliver(answer)
 
     def leave(self) -> None:
-        """It is not there any more."""
+        """Note that it has gone."""
         self._deliver = None
         self.finish(Answer("waiting"))
         self.wait.without(self)
@@ -67,7 +67,7 @@ class Wait:
         return not is_waiting(self.answer)
 
     def without(self, listener: Listener) -> None:
-        """A listener has left; the last one starts the grace."""
+        """Take a listener out; the last one starts the grace."""
         if listener in self.listeners:
             self.listeners.remove(listener)
         if not self.listeners:
@@ -127,7 +127,7 @@ class Tickets:
         return listener
 
     def settle(self, key: Key, answer: Answer) -> None:
-        """A call has a new answer: if that is no longer to wait, everybody who waits gets it."""
+        """Note the new answer to a call: unless that is to wait, everybody who waits gets it."""
         wait = self._by_key.get(key)
         if wait is None:
             return
@@ -141,7 +141,7 @@ class Tickets:
         self.start_grace(wait)
 
     def claim(self, caller: Caller, answer: Answer) -> None:
-        """A caller got a grant by another request than the one that waited for it."""
+        """Note that a caller got a grant by another request than the one that waited for it."""
         fence = answer.facts.get("fence")
         for wait in self._by_key.values() if fence is not None else ():
             if wait.caller == caller and wait.answer.facts.get("fence") == fence:
