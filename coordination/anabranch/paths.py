@@ -178,6 +178,10 @@ class RunFolder(msgspec.Struct, frozen=True):
         """Where streams that joined from outside have a folder each."""
         return self.path / "joined"
 
+    def handlers(self, stream: StreamId) -> Path:
+        """What is kept of a stream's handlers, over all its attempts."""
+        return self.path / "handlers" / self._written(stream)
+
     @property
     def attempts(self) -> Path:
         return self.path / "attempts"

@@ -87,8 +87,8 @@ def test_what_is_not_needed_is_not_loaded(statement: str, forbidden: set[str]) -
 
 
 def test_the_holder_needs_only_the_standard_library() -> None:
-    """What keeps streams alive imports nothing of ours and nothing installed."""
-    folder = ROOT / "coordination/anabranch/holder"
-    for path in folder.glob("*.py"):
+    """What keeps streams and handlers alive imports nothing of ours and nothing installed."""
+    package = ROOT / "coordination/anabranch"
+    for path in (*package.glob("holder/*.py"), *package.glob("handlers/*.py")):
         for line in path.read_text("utf-8").splitlines():
             assert not line.strip().startswith(("import anabranch", "from anabranch")), path

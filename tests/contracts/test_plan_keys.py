@@ -108,6 +108,21 @@ EFFECTS = {
     "streams.*.executor": f"{E2E}extensions.py"
     "::test_an_executor_says_how_a_stream_is_run_and_without_it_nothing_runs",
     "streams.*.after": f"{E2E}run.py::test_conditions_and_windows",
+    "streams.*.each": f"{E2E}handlers.py"
+    "::test_results_are_read_by_dependents_in_the_order_of_the_items",
+    "streams.*.each.glob": f"{E2E}handlers.py::test_a_codemod_over_files_changes_each_once",
+    "streams.*.each.lines_of": f"{E2E}handlers.py::test_lines_of_a_command_are_items",
+    "streams.*.each.matrix": f"{E2E}handlers.py"
+    "::test_a_matrix_runs_each_combination_and_names_those_that_fail",
+    "streams.*.each.exclude": f"{E2E}handlers.py"
+    "::test_a_matrix_runs_each_combination_and_names_those_that_fail",
+    "streams.*.each.graph": f"{E2E}handlers.py::test_a_recorded_workflow_runs_in_its_order",
+    "streams.*.max_parallel": "tests/handlers/test_crowd.py"
+    "::test_no_more_than_the_width_run_at_a_time",
+    "streams.*.max_failures": f"{E2E}handlers.py"
+    "::test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended",
+    "streams.*.handler_timeout": f"{E2E}handlers.py"
+    "::test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended",
     "convergence.*.type": f"{E2E}convergence_types.py"
     "::test_a_stream_meets_others_at_two_points_of_different_types",
     "convergence.*.streams": f"{E2E}convergence_types.py"

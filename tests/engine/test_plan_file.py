@@ -625,11 +625,19 @@ def test_a_stream_cannot_have_the_name_of_who_operates_the_run() -> None:
 
 def test_a_key_without_effect_is_named_with_its_line_if_the_user_wrote_it() -> None:
     """Defaults are not the user's words and give no warning."""
-    text = 'version = 1\n[streams.a]\ncommand = "x"\nmax_parallel = 2\n'
+    text = 'version = 1\n[streams.a]\ncommand = "x"\ntty = true\n'
     assert loaded('version = 1\n[streams]\na = "x"\n').warnings == ()
     (warning,) = loaded(text).warnings
     assert (warning.code, warning.stream) == ("no-effect-yet", "a")
-    assert "`streams.a.max_parallel` (line 4)" in warning.message
+    assert "`streams.a.tty` (line 4)" in warning.message
+
+
+def test_what_is_said_of_handlers_where_there_are_none_has_no_effect() -> None:
+    text = 'version = 1\n[streams.a]\ncommand = "x"\nmax_parallel = 2\nhandler_timeout = 3\n'
+    found = loaded(text).warnings
+    assert {warning.code for warning in found} == {"no-effect-here"}
+    assert [warning.path[-1] for warning in found] == ["handler_timeout", "max_parallel"]
+    assert all("has no `each`" in warning.message for warning in found)
 
 
 def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
@@ -644,10 +652,9 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
         "coordination.isolation.confinement",
         "coordination.state_management.sync_interval",
         "streams.unit.tty",
-        "streams.unit.max_parallel",
     ]
     refusing = [row.key[-1] for row in NOT_YET if row.answer == "refuse"]
-    assert refusing == ["each", "confinement"]
+    assert refusing == ["handler_workspace", "confinement"]
 
 
 def test_writes_that_overlap_are_named_unless_one_stream_ends_before_the_other() -> None:
@@ -892,6 +899,7 @@ def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
             {"point": "tests", "type": "barrier", "options": {"quorum": 2}},
             {"point": "final", "type": "barrier", "options": {}},
         ],
+        "handlers": [],
         "errors": [],
         "runnable": True,
     }
@@ -913,7 +921,7 @@ def test_the_report_for_people_names_waves_path_slack_and_warnings() -> None:
     assert "  1  lint  integration\n  2  unit\n" in shown
     assert "Critical path, 2m40s: lint -> unit" in shown
     assert "  integration may slip by 2m39s" in shown
-    assert "no-effect-yet: `streams.unit.max_parallel` (line " in shown
+    assert "no-effect-yet: `streams.unit.tty` (line " in shown
     assert "\x1b" not in shown
 
 

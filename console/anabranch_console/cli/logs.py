@@ -15,7 +15,7 @@ from anabranch.engine.follower import RunFollower
 from anabranch.engine.log_reading import LONGEST_LINE, TAIL_BYTES_LIMIT, LogTail, read_tail
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
-from anabranch_console.cli.output import json_option, print_json_line, say
+from anabranch_console.cli.output import json_option, print_json_line, say, shown
 from anabranch_console.cli.reading import found_run, known_streams
 from anabranch_console.cli.terminal import is_screen
 from anabranch_console.lines import fit, text_cells
@@ -61,6 +61,9 @@ class Wanted(msgspec.Struct, frozen=True):
 @click.option("--follow", "-f", is_flag=True, help="Go on until they have ended.")
 @click.option("--all", "every_attempt", is_flag=True, help="Every attempt, not only the newest.")
 @click.option("--attempt", type=click.IntRange(min=1), metavar="N", help="Only this attempt.")
+@click.option(
+    "--handler", type=click.IntRange(min=0), metavar="I", help="Only of item I of STREAM."
+)
 @click.option("--lines", "-n", type=click.IntRange(min=1), metavar="N", help="Only the last N.")
 @json_option
 def command(
@@ -69,6 +72,7 @@ def command(
     follow: bool,
     every_attempt: bool,
     attempt: int | None,
+    handler: int | None,
     lines: int | None,
     as_json: bool,
 ) -> None:
@@ -84,6 +88,9 @@ def command(
     for stream in named:
         if stream not in state.streams:
             raise UsageError(f"{stream} joined from outside", "who started it has its output")
+    if handler is not None:
+        _print_handler(found.folder, state, named, handler)
+        return
     planned = [plan.id for plan in state.plan.streams]
     wanted = Wanted(named or planned, attempt, every_attempt)
     if attempt is not None:
@@ -98,6 +105,22 @@ def command(
             printer.line(part, line)
     if not printer.has_printed and not as_json:
         say("nothing has been written" if parts else "no such stream has started yet")
+
+
+def _print_handler(
+    folder: RunFolder, state: State, streams: Sequence[StreamId], place: int
+) -> None:
+    """Print what one handler of one stream has written."""
+    from anabranch.engine.handlers import handler_at, output_of
+
+    if len(streams) != 1 or state.stream_plan(streams[0]).fan is None:
+        hint = "anabranch logs STREAM --handler I, where the plan gives STREAM an `each`"
+        raise UsageError("a handler is one of a stream that fans out", hint)
+    found = handler_at(folder, streams[0], place)
+    if found is None:
+        raise UsageError(f"{streams[0]} has started no handler {place}", "they count from 0")
+    for line in output_of(folder, streams[0], found):
+        click.echo(shown(line, LONGEST_LINE))
 
 
 def _refuse_unknown(state: State, streams: Sequence[StreamId], attempt: int) -> None:

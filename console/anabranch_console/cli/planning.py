@@ -52,13 +52,18 @@ def read_plan(
     commands: Sequence[str],
     strategies: Strategies,
     extensions: Extensions = NO_EXTENSIONS,
+    each: Sequence[str] = (),
 ) -> LoadedPlan | PlanErrors:
-    """Return the plan of a file, or of commands if there are any."""
+    """Return the plan of a file, or of commands if there are any: each for every item, if given."""
     project = ProjectFolder(project_folder(project_root(here())))
     known = StrategyNames.of(strategies, extensions.executors)
     if commands:
         return plan_from_commands(
-            commands, known=known, auto_parallel=auto_parallel(), estimates=estimates(project)
+            commands,
+            known=known,
+            auto_parallel=auto_parallel(),
+            estimates=estimates(project),
+            each=each,
         )
     if path is None:
         _look_above()

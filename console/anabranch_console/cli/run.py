@@ -30,16 +30,34 @@ class PlanOrCommands(click.Command):
             own, commands = args[:cut], args[cut + 1 :]
             if not commands:
                 raise click.UsageError("give at least one command after --", ctx)
+        own, each = _without_items(own)
+        if each and not commands:
+            raise click.UsageError("give the command for the items after --", ctx)
         rest = super().parse_args(ctx, own)
         ctx.params["commands"] = tuple(commands)
+        ctx.params["each"] = each
         return rest
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage(ctx.command_path, "[OPTIONS] [PLAN]\n[OPTIONS] -- COMMAND ...")
+        usage = "[OPTIONS] [PLAN]\n[OPTIONS] -- COMMAND ...\n--each ITEM ... -- 'COMMAND {item}'"
+        formatter.write_usage(ctx.command_path, usage)
+
+
+def _without_items(args: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """Take ``--each ITEM …`` out of the arguments; items end where an option begins."""
+    if "--each" not in args:
+        return args, ()
+    at = args.index("--each")
+    end = next((i for i in range(at + 1, len(args)) if args[i].startswith("-")), len(args))
+    items = tuple(args[at + 1 : end])
+    if not items:
+        raise click.UsageError("--each needs at least one item")
+    return [*args[:at], *args[end:]], items
 
 
 @click.command(cls=PlanOrCommands)
 @click.argument("plan", required=False)
+@click.option("--each", multiple=True, metavar="ITEM ...", help="Items for {item} in COMMAND.")
 @click.option("--headless", is_flag=True, help="No console, even on a terminal.")
 @click.option("--keep-going", is_flag=True, help="After a failure, run what does not need it.")
 @click.option("--approve", is_flag=True, help="Bring the result to your branch when it converged.")
@@ -54,6 +72,7 @@ class PlanOrCommands(click.Command):
 def command(
     plan: str | None,
     commands: tuple[str, ...],
+    each: tuple[str, ...],
     headless: bool,
     keep_going: bool,
     approve: bool,
@@ -66,13 +85,15 @@ def command(
 ) -> None:
     """Run PLAN (anabranch.toml), or the commands given after --.
 
-    Each stream works in its own workspace. The result stands on the branch anabranch/RUN until you
+    Each stream works in its own workspace. With --each ITEM ... a command is run for every item,
+    which stands for {item} in it. The result stands on the branch anabranch/RUN until you
     take it. With a terminal this opens the console.
     """
     if plan and commands:
         raise click.UsageError("give either a plan or commands after --, not both")
     found = installed()
-    loaded = valid_plan(read_plan(plan, commands, found.strategies, found.extensions), as_json)
+    read = read_plan(plan, commands, found.strategies, found.extensions, each)
+    loaded = valid_plan(read, as_json)
     if trust and (names := accept_project(here())):
         say(f"accepted as they are now: {', '.join(map(shown, names))}")
     host = start_run(

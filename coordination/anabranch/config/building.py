@@ -7,16 +7,25 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
-from anabranch.config.model import AskTable, PlanFile, PointTable, StreamTable
+from anabranch.config.model import (
+    OWN_COMMANDS,
+    AskTable,
+    EachTable,
+    PlanFile,
+    PointTable,
+    StreamTable,
+)
 from anabranch.config.strategy_names import StrategyNames
 from anabranch.config.values import signal_number
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plans.plan import (
     AskPlan,
     Dependency,
+    FanPlan,
     Plan,
     PointPlan,
     SharedStatePlan,
@@ -132,7 +141,31 @@ def _stream(
         resources=dict(table.resources),
         writes=tuple(table.writes),
         executor=table.executor or "",
+        fan=_fan(table),
     )
+
+
+def _fan(table: StreamTable) -> FanPlan | None:
+    each = table.each
+    if each is None:
+        return None
+    command = table.command if isinstance(table.command, str) else tuple(table.command)
+    is_graph = isinstance(each, EachTable) and each.graph is not None
+    most = table.max_failures
+    return FanPlan(
+        source={"items": each} if isinstance(each, list) else _source(each),
+        command=None if is_graph and command == OWN_COMMANDS else command,
+        max_parallel=table.max_parallel,
+        most_failures=most if isinstance(most, int) else None,
+        most_failed_share=float(most.rstrip("%")) / 100 if isinstance(most, str) else None,
+        timeout_seconds=table.handler_timeout,
+    )
+
+
+def _source(each: EachTable) -> dict[str, Any]:
+    written = {key: getattr(each, key) for key in ("glob", "lines_of", "matrix", "graph")}
+    source = {key: value for key, value in written.items() if value is not None}
+    return source | ({"exclude": each.exclude} if each.exclude else {})
 
 
 def _estimated(stream: StreamPlan, plan: str, context: PlanContext) -> StreamPlan:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
+
+from anabranch.config.fans import fan_lines, fans_of
 from anabranch.config.loading import LoadedPlan, PlanErrors
 from anabranch.config.options import filled_in
 from anabranch.config.problems import PlanError, PlanWarning, printable
@@ -27,6 +30,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
             "critical_path": [],
             "estimated_seconds": 0.0,
             "points": [],
+            "handlers": [],
             "warnings": [],
             "runnable": False,
             "errors": [_error(error) for error in loaded.errors],
@@ -40,6 +44,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
         "critical_path": critical_path(plan)[0],
         "estimated_seconds": round(estimated_seconds(plan, plan.max_parallel), 3),
         "points": [_point(loaded, point) for point in plan.points],
+        "handlers": msgspec.to_builtins(fans_of(plan, loaded.folder)),
         "warnings": [_warning(warning) for warning in loaded.warnings],
         "errors": [],
         "runnable": not loaded.impossible,
@@ -95,6 +100,9 @@ def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
     yield f"Critical path, {duration(length)}: {' -> '.join(path)}"
     yield from _slack_lines(plan)
     yield f"Estimated time: {duration(estimate)}"
+    fans = list(fan_lines(plan, loaded.folder))
+    if fans:
+        yield from ("", "Handlers", *fans)
     yield ""
     yield "Convergence"
     yield from _point_lines(loaded)

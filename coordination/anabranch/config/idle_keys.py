@@ -18,6 +18,7 @@ def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[
         _warning(path, why)
         for path, why in (
             *_with_shared_files(file),
+            *_without_items(file),
             *_in_the_users_folder(file),
             *_without_heartbeats(file),
             *_without_checkpoints(plan, file),
@@ -25,6 +26,16 @@ def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[
             *_without_capacity(plan, machine),
         )
     ]
+
+
+_OF_HANDLERS = {"max_parallel", "max_failures", "handler_timeout", "handler_workspace"}
+
+
+def _without_items(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    for name, table in _tables(file):
+        if table.each is None:
+            for key in sorted(table.model_fields_set & _OF_HANDLERS):
+                yield ("streams", name, key), "it has no `each`, and so no handlers"
 
 
 def _with_shared_files(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:

@@ -55,6 +55,7 @@ class LoadedPlan:
     file: str
     warnings: tuple[PlanWarning, ...] = ()
     known: StrategyNames = field(default_factory=StrategyNames)
+    folder: Path | None = None
 
     @property
     def impossible(self) -> tuple[PlanWarning, ...]:
@@ -141,10 +142,15 @@ def plan_from_commands(
     auto_parallel: int = 4,
     estimates: Mapping[Work, float] | None = None,
     machine: Mapping[str, float] | None = None,
+    each: Sequence[str] = (),
 ) -> LoadedPlan | PlanErrors:
-    """Make a plan of independent streams, each named after the first word of its command."""
+    """Make a plan of independent streams, each named after the first word of its command.
+
+    With items (``each``) every command is run for every item.
+    """
     context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
-    streams = dict(zip(_unique_names(map(_first_word, commands)), commands, strict=True))
+    bodies = [{"command": c, "each": list(each)} for c in commands] if each else commands
+    streams = dict(zip(_unique_names(map(_first_word, commands)), bodies, strict=True))
     document = {"version": 1, "name": name, "streams": streams}
     return _load_document(document, COMMAND_LINE, name, context, dict)
 
@@ -253,7 +259,7 @@ def _load_document(
     warnings += cannot_be_here(plan, context.machine, context.folder)
     places = positions() if any(warning.path for warning in warnings) else {}
     placed = tuple(_placed(warning, places) for warning in warnings)
-    return LoadedPlan(plan, file, placed, context.known)
+    return LoadedPlan(plan, file, placed, context.known, context.folder)
 
 
 def _placed(warning: PlanWarning, positions: dict[KeyPath, Position]) -> PlanWarning:

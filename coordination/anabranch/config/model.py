@@ -25,6 +25,7 @@ from anabranch.config.values import (
     Command,
     Condition,
     Duration,
+    EachItem,
     Item,
     Name,
     Pattern,
@@ -38,6 +39,7 @@ from anabranch.config.values import (
     Width,
     fault,
     known_version,
+    number_or_share,
     one_of,
     plain_name,
     sound_environment,
@@ -45,6 +47,7 @@ from anabranch.config.values import (
     sound_options,
 )
 from anabranch.core.ids import STREAM_ID_PATTERN
+from anabranch.handlers.placeholders import BadCommand, parse
 
 _NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
 
@@ -250,22 +253,35 @@ class AskTable(Table):
         return self
 
 
+OWN_COMMANDS = ":"
+"""Stands for the command of a stream whose graph has a command for each task."""
+
+
 class EachTable(Table):
     """Where the items of a stream of many handlers come from."""
 
     glob: Text | None = Field(default=None, description="One handler per file that matches.")
-    lines_of: Text | None = Field(
+    lines_of: ShellCommand | None = Field(
         default=None,
         description="One handler per line the command prints.",
     )
     matrix: dict[str, list[Item]] | None = Field(
         default=None, description="One handler per combination of values."
     )
+    exclude: list[dict[str, Item]] = Field(
+        default=[], description="Combinations of the matrix that are left out."
+    )
+    graph: ProjectPath | None = Field(
+        default=None, description="A file of tasks that wait for each other, one handler each."
+    )
 
     @model_validator(mode="after")
     def _has_one_source(self) -> EachTable:
-        if len([value for value in (self.glob, self.lines_of, self.matrix) if value]) != 1:
-            raise fault("needs exactly one of `glob`, `lines_of` and `matrix`")
+        sources = (self.glob, self.lines_of, self.matrix, self.graph)
+        if len([value for value in sources if value]) != 1:
+            raise fault("needs exactly one of `glob`, `lines_of`, `matrix` and `graph`")
+        if self.exclude and not self.matrix:
+            raise fault("`exclude` leaves combinations of a `matrix` out, and there is none")
         return self
 
 
@@ -353,15 +369,49 @@ class StreamTable(Table):
 
     each: (
         Annotated[
-            Annotated[list[Item], Tag("<array>")] | Annotated[EachTable, Tag("<table>")],
+            Annotated[list[EachItem], Tag("<array>")] | Annotated[EachTable, Tag("<table>")],
             one_of("an array or a table"),
         ]
         | None
     ) = Field(default=None, description="The items of a stream of many handlers.")
     max_parallel: Width | None = Field(
         default=None,
-        description="How many of its handlers run at a time.",
+        description="How many of its handlers run at a time; default: one a processor.",
     )
+    max_failures: Annotated[int | str, AfterValidator(number_or_share)] | None = Field(
+        default=None,
+        description='More failed handlers than that (or a share, as "5%") and no more are started.',
+    )
+    handler_timeout: PositiveDuration | None = Field(
+        default=None, description="A handler is ended after this long."
+    )
+    handler_workspace: Literal["stream", "each"] = Field(
+        default="stream", description="Where handlers work: all in that of the stream."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_leave_the_command_to_its_graph(cls, data: Any) -> Any:
+        each = data.get("each") if isinstance(data, dict) else None
+        if isinstance(each, dict) and "graph" in each and "command" not in data:
+            return {**data, "command": OWN_COMMANDS}
+        return data
+
+    @model_validator(mode="after")
+    def _has_known_placeholders(self) -> StreamTable:
+        if self.each is not None:
+            try:
+                parse(self.command)
+            except BadCommand as error:
+                where = f"`command`, at character {error.at + 1}"
+                raise fault(f"{where}: {error}", error.hint) from None
+        return self
+
+    @model_validator(mode="after")
+    def _keeps_handlers_apart(self) -> StreamTable:
+        if self.each is not None and self.tty:
+            raise fault("handlers have no terminal", "take `tty` away, or `each`")
+        return self
 
 
 class PointTable(Table):

@@ -25,7 +25,7 @@ class NotYet(NamedTuple):
 
 
 NOT_YET = (
-    NotYet(("streams", "*", "each"), "refuse"),
+    NotYet(("streams", "*", "handler_workspace"), "refuse", ("each",)),
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
     NotYet(
         ("coordination", "isolation", "confinement"),
@@ -46,7 +46,6 @@ NOT_YET = (
         values=(True,),
         instead="it runs on a terminal, but nobody can attach to it",
     ),
-    NotYet(("streams", "*", "max_parallel")),
 )
 
 
@@ -73,7 +72,7 @@ def refusals(document: dict[str, Any]) -> list[Problem]:
 
 def _way_out(document: dict[str, Any], path: KeyPath) -> str:
     ways = {
-        "each": "write one stream for each item",
+        "handler_workspace": "handlers share the workspace of their stream",
         "confinement": 'use "none" or "guard"',
     }
     return ways.get(str(path[-1]), "leave it out")

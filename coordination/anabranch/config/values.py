@@ -85,6 +85,28 @@ def _scalar(value: object) -> object:
     return value
 
 
+def _scalar_or_table(value: object) -> object:
+    """Take an item: a scalar, or a table of scalars."""
+    if not isinstance(value, dict):
+        return _scalar(value)
+    for key, inner in value.items():
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", key):
+            raise fault(f"the key {key!r} cannot stand in a placeholder", "use letters and digits")
+        _scalar(inner)
+    return value
+
+
+def number_or_share(value: int | str) -> int | str:
+    """Take a number of handlers, or a share of them such as ``5%``."""
+    if isinstance(value, bool) or (isinstance(value, int) and value < 0):
+        raise fault("expected a number of handlers, or a share such as `5%`")
+    if isinstance(value, str):
+        share = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", value)
+        if share is None or float(share[1]) > 100:
+            raise fault(f"{value[:40]!r} is not a share", 'write a number, or a share such as "5%"')
+    return value
+
+
 def _sound_text(value: str) -> str:
     if "\0" in value:
         raise fault("must not contain a NUL character")
@@ -201,6 +223,11 @@ SignalName = Annotated[Text, AfterValidator(_known_signal)]
 Pattern = Annotated[Text, AfterValidator(_sound_pattern)]
 Item = Annotated[
     Any, AfterValidator(_scalar), WithJsonSchema({"type": ["string", "number", "boolean"]})
+]
+EachItem = Annotated[
+    Any,
+    AfterValidator(_scalar_or_table),
+    WithJsonSchema({"type": ["string", "number", "boolean", "object"]}),
 ]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=10_000)]

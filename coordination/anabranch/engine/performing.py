@@ -32,6 +32,7 @@ from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
+from anabranch.engine.performers.fanning import fanned_out, results_in_env
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.offering import Offering
@@ -81,7 +82,7 @@ class Performing:
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
-        self._captures = CaptureEffects(workspaces.repository, clock.now)
+        self._captures = CaptureEffects(workspaces.repository, folder, clock.now)
         self._clock = clock
         self._environment = environment
         self._state = state
@@ -322,6 +323,9 @@ class Performing:
             self._variables,
         )
         plan = state.stream_plan(effect.stream)
+        spec.env.update(results_in_env(state, effect.stream, self._folder))
+        if plan.fan is not None:
+            spec = await asyncio.to_thread(fanned_out, plan, plan.fan, spec, self._folder)
         if plan.executor:
             spec = await asyncio.to_thread(self._executing.applied, plan, spec)
         await self.processes.start(spec)

@@ -73,6 +73,23 @@ class AskPlan(msgspec.Struct, frozen=True):
         return f"the line {self.line!r}" if self.line else self.command
 
 
+class FanPlan(msgspec.Struct, frozen=True):
+    """How a stream fans out into handlers (:mod:`anabranch.handlers`).
+
+    ``source`` says where items come from, by one key of ``items``, ``glob``, ``lines_of``,
+    ``matrix`` (with ``exclude``) and ``graph``. ``command`` is as it was written, placeholders and
+    all; None if the tasks of a graph have their own. Without ``max_parallel`` as many handlers run
+    at a time as there are processors. ``most_failures`` is a number, ``most_failed_share`` 0 to 1.
+    """
+
+    source: dict[str, Any]
+    command: str | tuple[str, ...] | None
+    max_parallel: int | None = None
+    most_failures: int | None = None
+    most_failed_share: float | None = None
+    timeout_seconds: float | None = None
+
+
 class StreamPlan(msgspec.Struct, frozen=True):
     """What the plan says about one stream.
 
@@ -108,6 +125,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     writes: tuple[str, ...] = ()
     estimate_seconds: float = 1.0
     executor: str = ""
+    fan: FanPlan | None = None
 
     @property
     def points(self) -> tuple[PointId, ...]:

@@ -20,8 +20,10 @@ from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.log_reading import read_tail
+from anabranch.engine.performers.fanning import note_captured
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import utf8_text
+from anabranch.paths import RunFolder
 
 LOG_TAIL_LINES = 20
 LONGEST_LINE = 400
@@ -30,8 +32,10 @@ LONGEST_LINE = 400
 class CaptureEffects:
     """Performs the captures of one run; ``now`` is the run clock, in seconds."""
 
-    def __init__(self, repository: ws.Repository, now: Callable[[], float]) -> None:
-        self._repo, self._now = repository, now
+    def __init__(
+        self, repository: ws.Repository, folder: RunFolder, now: Callable[[], float]
+    ) -> None:
+        self._repo, self._folder, self._now = repository, folder, now
 
     def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
         """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
@@ -64,6 +68,8 @@ class CaptureEffects:
             return self._history_only(effect, workspace, error.reason, tail)
         own = ws.keep_own_refs(self._repo, workspace)
         has_nothing = result.commit == at.start_commit and not own
+        if effect.is_partial and state.stream_plan(effect.stream).fan is not None:
+            note_captured(self._folder, effect.stream, effect.attempt, has_nothing=has_nothing)
         if effect.is_partial and has_nothing:
             ws.drop_ref(self._repo, ref)
             return replace(nothing_captured(effect), log_tail=tail)

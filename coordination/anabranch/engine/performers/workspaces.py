@@ -18,13 +18,14 @@ from anabranch.core.deciding.streams.restoring import to_restore
 from anabranch.core.folds.inheritance import Inheritance, held_by, inherited_by, inherited_from
 from anabranch.core.folds.resolutions import resolver_is_due
 from anabranch.core.folds.verifying import needs_check
-from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.ids import FINAL_POINT, Attempt, PointId, StreamId
 from anabranch.core.model.checkpoints import Taken
 from anabranch.core.model.state import Base, Result, State
 from anabranch.core.wording import listing
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
+from anabranch.engine.performers.fanning import captured, note_going_on
 from anabranch.engine.performers.screening import Screened, screen
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
@@ -98,6 +99,10 @@ class WorkspaceEffects:
         inheritance = inherited_by(state, effect.stream)
         taken = to_restore(state, effect.stream)
         checkpoint = _checkpoint(taken) if taken else None
+        before = Attempt(effect.attempt - 1)
+        left = captured(self._folder, effect.stream, before) if plan.fan is not None else None
+        if left == "work":
+            checkpoint = ws.partial_work(self._repo, state.run, effect.stream, before)
         outcome = ws.prepare_workspace(
             self._repo,
             state.run,
@@ -117,6 +122,8 @@ class WorkspaceEffects:
                 attempt=effect.attempt,
                 cause=effect.cause,
             )
+        if left == "nothing" or (left == "work" and outcome.is_restored):
+            note_going_on(self._folder, effect.stream, effect.attempt)
         return inputs.WorkspaceReady(
             path=str(outcome.path),
             start_commit=outcome.start_commit,

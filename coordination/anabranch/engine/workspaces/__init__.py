@@ -71,6 +71,7 @@ from anabranch.engine.workspaces.refs import (
     read_ref,
 )
 from anabranch.engine.workspaces.repository import changed_settings, open_repository
+from anabranch.engine.workspaces.unfinished import partial_work
 from anabranch.engine.workspaces.values import (
     Approved,
     Captured,
@@ -146,6 +147,7 @@ __all__ = [
     "open_repository",
     "overlaid",
     "partial_ref",
+    "partial_work",
     "paths_between",
     "point_checkpoint_ref",
     "prepare_workspace",

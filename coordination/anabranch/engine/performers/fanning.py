@@ -1,0 +1,105 @@
+"""Starting a stream of many handlers: one program in the place of its command runs them all.
+
+What to do is written down in the folder that is kept of the stream's handlers, over all attempts:
+a later attempt runs only what none before it has done (:mod:`anabranch.handlers`).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import msgspec
+from msgspec.structs import replace
+
+from anabranch import handlers
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.model.state import State
+from anabranch.core.plans.plan import FanPlan, StreamPlan
+from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.files import replace_whole
+from anabranch.handlers.crowd import Job
+from anabranch.paths import RunFolder
+from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
+from anabranch.undecodable import UNDECODABLE
+
+CROWD_PROGRAM = Path(handlers.__file__).with_name("crowd.py")
+RESULTS_VARIABLE = "ANABRANCH_RESULTS"
+GOES_ON, CAPTURED = "goes_on", "captured"
+
+
+def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder) -> ProcessSpec:
+    """Return what to run for an attempt that fans out, having written down its job.
+
+    Raises OSError if that cannot be written.
+    """
+    folder = run.handlers(spec.stream)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    job = Job(
+        source=fan.source,
+        command=fan.command,
+        folder=spec.cwd,
+        attempt=spec.attempt,
+        width=fan.max_parallel or os.cpu_count() or 1,
+        timeout_seconds=fan.timeout_seconds,
+        most_failures=fan.most_failures,
+        most_failed_share=fan.most_failed_share,
+        success_exit_codes=plan.success_exit_codes,
+        trusts_book=plan.workspace == "shared"
+        or _noted(folder, GOES_ON).get("attempt") == spec.attempt,
+    )
+    path = folder / "job"
+    replace_whole(path, msgspec.json.encode(job._asdict()))
+    argv = (sys.executable, "-I", "-S", str(CROWD_PROGRAM), str(path))
+    return replace(spec, argv=argv)
+
+
+Left = Literal["work", "nothing"]
+"""What an attempt that did not succeed had left in its workspace, all of it kept."""
+
+
+def note_captured(run: RunFolder, stream: StreamId, attempt: Attempt, *, has_nothing: bool) -> None:
+    """Note that all of an attempt's work is kept, or that there was none."""
+    _note(run, stream, CAPTURED, {"attempt": attempt, "left": "nothing" if has_nothing else "work"})
+
+
+def captured(run: RunFolder, stream: StreamId, attempt: Attempt) -> Left | None:
+    """Return what an attempt had left, None if not all of it is known to be kept."""
+    noted = _noted(run.handlers(stream), CAPTURED)
+    left = noted.get("left")
+    return left if noted.get("attempt") == attempt and left in get_args(Left) else None
+
+
+def note_going_on(run: RunFolder, stream: StreamId, attempt: Attempt) -> None:
+    """Note that an attempt's workspace has what the attempt before it did."""
+    _note(run, stream, GOES_ON, {"attempt": attempt})
+
+
+def _note(run: RunFolder, stream: StreamId, name: str, facts: Mapping[str, Any]) -> None:
+    folder = run.handlers(stream)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_whole(folder / name, msgspec.json.encode(facts))
+
+
+def _noted(folder: Path, name: str) -> dict[str, Any]:
+    """Return what was noted, nothing if that is not to be had: then nothing counts as done."""
+    try:
+        return msgspec.json.decode(read_plain(folder / name, SMALL_FILE_BYTES), type=dict[str, Any])
+    except (OSError, *UNDECODABLE):
+        return {}
+
+
+def results_in_env(state: State, stream: StreamId, run: RunFolder) -> dict[str, str]:
+    """Return where a stream finds the results of the handlers it depends on, if there are any."""
+    paths = [str(run.handlers(name) / "results.jsonl") for name in _fanned_before(state, stream)]
+    return {RESULTS_VARIABLE: os.pathsep.join(paths)} if paths else {}
+
+
+def _fanned_before(state: State, stream: StreamId) -> Iterator[StreamId]:
+    for dependency in state.stream_plan(stream).depends_on:
+        for name in dependency.streams:
+            if state.stream_plan(name).fan is not None:
+                yield name

@@ -1,0 +1,150 @@
+"""The book of a stream's handlers: what was begun, how each ended, and where its output lies.
+
+Theory of operation. The book is a file of lines, each a JSON array, to which one program appends.
+``["b", index, key, attempt, at, slot]`` says that a handler begins, before it does;
+``["e", index, key, attempt, seconds, code, signal, why, offset, length, result]`` how it ended;
+``["s", index, key, attempt]`` that an attempt leaves one out, as it is done. A
+line is whole or it does not count: what a killed writer left half-written is cut off when the next
+one opens the book. A handler that was begun and has no end is in doubt, and is named.
+
+``key`` is what an item is known by over attempts: a hash of the item and of the command it gets.
+So a retry, or a resumed run, goes on wherever the last one was, whatever the order of the ends.
+
+Outputs lie behind each other in a pack; a line says where. Results likewise.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any, NamedTuple
+
+BEGUN, ENDED, SKIPPED = "b", "e", "s"
+KEY_BYTES = 9
+
+
+class Ended(NamedTuple):
+    """How a handler ended: by ``code`` or by ``signal``; ``why`` if we ended it."""
+
+    place: int
+    key: str
+    attempt: int
+    seconds: float
+    code: int | None
+    signal: int | None
+    why: str
+    offset: int
+    length: int
+    result: tuple[int, int] | None
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether the item is done."""
+        return self.code == 0 and not self.why
+
+
+def key_of(value: Any, argv: list[str]) -> str:
+    """Return what an item with its command is known by."""
+    text = json.dumps([value, argv], sort_keys=True, ensure_ascii=False)
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).hexdigest()
+
+
+def begun_line(place: int, key: str, attempt: int, at: float, slot: int) -> str:
+    """Return the line that says that a handler begins."""
+    return f'["{BEGUN}",{place},"{key}",{attempt},{at:.3f},{slot}]\n'
+
+
+def skipped_line(place: int, key: str, attempt: int) -> str:
+    """Return the line that says that an attempt leaves out what is done."""
+    return f'["{SKIPPED}",{place},"{key}",{attempt}]\n'
+
+
+def ended_line(ended: Ended) -> str:
+    """Return the line that says how a handler ended."""
+    return json.dumps([ENDED, *ended], separators=(",", ":")) + "\n"
+
+
+def lines(path: str) -> Iterator[list[Any]]:
+    """Yield the whole lines of a book, none if there is no book; what makes no sense is skipped."""
+    with contextlib.suppress(FileNotFoundError), open(path, "rb") as book:
+        for line in book:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                found = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(found, list) and found and found[0] in (BEGUN, ENDED, SKIPPED):
+                yield found
+
+
+def ended_of(line: list[Any]) -> Ended:
+    """Return what an ended line says."""
+    result = tuple(line[10]) if line[10] else None
+    return Ended._make([*line[1:10], result])
+
+
+def done_keys(path: str) -> dict[str, Ended]:
+    """Return the handlers that have succeeded, by their keys."""
+    done: dict[str, Ended] = {}
+    for line in lines(path):
+        if line[0] == ENDED:
+            ended = ended_of(line)
+            if ended.has_succeeded:
+                done[ended.key] = ended
+    return done
+
+
+def in_doubt(path: str) -> dict[str, int]:
+    """Return the items that were begun and have no end, by key: nobody knows how far they came."""
+    open_ones: dict[str, int] = {}
+    for line in lines(path):
+        if line[0] == BEGUN:
+            open_ones[line[2]] = line[1]
+        elif line[0] == ENDED:
+            open_ones.pop(line[2], None)
+    return open_ones
+
+
+def of_attempt(path: str, attempt: int) -> dict[int, Ended]:
+    """Return what is done by the end of an attempt, what it left out too, by place.
+
+    What the source has no more, or an earlier attempt did in a workspace that is gone, is not.
+    """
+    by_key: dict[str, Ended] = {}
+    found: dict[int, Ended] = {}
+    for line in lines(path):
+        if line[0] == SKIPPED and line[3] == attempt and line[2] in by_key:
+            found[line[1]] = by_key[line[2]]
+        elif line[0] == ENDED:
+            ended = ended_of(line)
+            if ended.has_succeeded:
+                by_key[ended.key] = ended
+                if ended.attempt == attempt:
+                    found[ended.place] = ended
+    return found
+
+
+def cut_half_line(path: str) -> None:
+    """Take away what a killed writer left half-written at the end of a book."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        end = at = os.fstat(descriptor).st_size
+        while at > 0:
+            begin = max(0, at - 4096)
+            chunk = os.pread(descriptor, at - begin, begin)
+            newline = chunk.rfind(b"\n")
+            if newline >= 0:
+                at = begin + newline + 1
+                break
+            at = begin
+        if at < end:
+            os.ftruncate(descriptor, at)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,124 @@
+"""Where handlers' outputs and results go, and the writing of the book."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import stat
+import threading
+import time
+
+from . import book
+
+SYNC_SECONDS = 0.05
+MOST_RESULT_BYTES = 4 * 1024 * 1024
+COPY_BYTES = 1024 * 1024
+
+
+class Slot:
+    """A place for one handler at a time: the file its output goes to, and that of its result."""
+
+    def __init__(self, folder: str, number: int) -> None:
+        self.number = number
+        self.result = f"{folder}/result.{number}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC
+        self.output = os.open(f"{folder}/slot.{number}", flags, 0o600)
+
+
+class Packs:
+    """Where outputs and results lie behind each other."""
+
+    def __init__(self, folder: str) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._output = os.open(f"{folder}/output.pack", flags, 0o600)
+        self._results = os.open(f"{folder}/results.pack", flags, 0o600)
+        self._output_end = os.fstat(self._output).st_size
+        self._results_end = os.fstat(self._results).st_size
+
+    def take_output(self, slot: Slot) -> tuple[int, int]:
+        """Move a slot's output into the pack; return where it lies there and how long it is."""
+        offset, length = self._output_end, 0
+        while data := os.pread(slot.output, COPY_BYTES, length):
+            _write_all(self._output, data)
+            length += len(data)
+        if length:
+            os.ftruncate(slot.output, 0)
+            self._output_end += length
+        return offset, length
+
+    def take_result(self, slot: Slot) -> tuple[int, int] | str | None:
+        """Move a result into the pack; return where it lies, or why it cannot be taken."""
+        try:
+            data = _read_plain(slot.result, MOST_RESULT_BYTES + 1)
+            os.unlink(slot.result)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return f"its result cannot be read: {error.strerror}"
+        if len(data) > MOST_RESULT_BYTES:
+            return f"its result has more than {MOST_RESULT_BYTES} bytes"
+        try:
+            text = json.dumps(json.loads(data), separators=(",", ":")).encode()
+        except (ValueError, RecursionError) as error:
+            return f"its result is not JSON: {error}"
+        offset = self._results_end
+        _write_all(self._results, text)
+        self._results_end += len(text)
+        return offset, len(text)
+
+
+class Ledger:
+    """Writes the book: a round's lines at once, durable a moment later."""
+
+    def __init__(self, path: str) -> None:
+        book.cut_half_line(path)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._book = os.open(path, flags, 0o600)
+        self._lines: list[str] = []
+        self._is_dirty = threading.Event()
+        threading.Thread(target=self._sync_forever, daemon=True).start()
+
+    def note(self, line: str) -> None:
+        """Have a line written with this round."""
+        self._lines.append(line)
+
+    def write(self) -> None:
+        """Write what was noted."""
+        if self._lines:
+            _write_all(self._book, "".join(self._lines).encode())
+            self._lines.clear()
+            self._is_dirty.set()
+
+    def close(self) -> None:
+        """Write and make durable what is left."""
+        self.write()
+        os.fdatasync(self._book)
+
+    def _sync_forever(self) -> None:
+        while True:
+            self._is_dirty.wait()
+            self._is_dirty.clear()
+            os.fdatasync(self._book)
+            time.sleep(SYNC_SECONDS)
+
+
+def _read_plain(path: str, most_bytes: int) -> bytes:
+    """Return what a file holds that a handler may have swapped for a link, a pipe or a folder.
+
+    Raises OSError if it is not a plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a plain file")
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most_bytes)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

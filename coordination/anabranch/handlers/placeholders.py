@@ -1,0 +1,223 @@
+"""Placeholders in a handler's command, and how an item takes their place.
+
+``{item}``, ``{item.key}``, ``{index}``, ``{name}``, ``{stem}`` and ``{dir}``; ``{{`` is a brace,
+and so is one that is not closed behind a word, as in ``{ print; }`` or ``{"key": 1}``. In
+an argument vector a value is taken whole. In a command for the shell it is quoted for the place it
+stands in: the shell sees one word, or a part of one, and never a sign of its own.
+
+Where that cannot be promised (backticks, here-documents, comments) the command is refused.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+Value = Any
+"""What stands in an item: a text, a number, a truth, or a table of them."""
+
+ItemValue = Value
+Command = str | Sequence[str]
+"""As it is written: for the shell, or an argument vector."""
+
+_BRACED = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
+_OF_A_PATH = ("name", "stem", "dir")
+_PLAIN, _SINGLE, _DOUBLE, _INNER, _ARITHMETIC = "plain", "single", "double", "$(", "$(("
+_BRACKETED = (_INNER, _ARITHMETIC)
+_IN_DOUBLE_QUOTES = re.compile(r'([$`"\\])')
+
+
+class BadCommand(ValueError):
+    """A command with a placeholder that cannot be filled; says where, and what would do."""
+
+    def __init__(self, message: str, at: int, hint: str = "") -> None:
+        super().__init__(message)
+        self.at, self.hint = at, hint
+
+
+class Part(NamedTuple):
+    """A piece of a command: text as it is, or the value of a placeholder in quotes of some kind."""
+
+    text: str
+    field: str = ""
+    quotes: str = ""
+
+
+class Template(NamedTuple):
+    """A command with its placeholders found: words of a vector, or one text for the shell."""
+
+    words: tuple[tuple[Part, ...], ...]
+    is_shell: bool
+
+    @property
+    def fields(self) -> set[str]:
+        """The placeholders in it."""
+        return {part.field for word in self.words for part in word if part.field}
+
+    def argv(self, value: ItemValue, index: int) -> list[str]:
+        """Return the argument vector for an item. Raises BadCommand if it lacks a key."""
+        words = ["".join(_filled(part, value, index) for part in word) for word in self.words]
+        return ["/bin/sh", "-c", *words] if self.is_shell else words
+
+
+def parse(command: Command) -> Template:
+    """Find the placeholders of a command.
+
+    Raises:
+        BadCommand: one is unknown, or stands where a value cannot be quoted.
+    """
+    if isinstance(command, str):
+        return Template((tuple(_shell_parts(command)),), is_shell=True)
+    return Template(tuple(tuple(_parts(word)) for word in command), is_shell=False)
+
+
+def text_of(value: Value) -> str:
+    """Return a value as a command sees it: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+# --- finding them --------------------------------------------------------------------------------
+
+
+def _parts(word: str) -> list[Part]:
+    """Split a word at its placeholders."""
+    found: list[Part] = []
+    at = 0
+    while at < len(word):
+        part, at = _next(word, at)
+        found.append(part)
+    return found
+
+
+def _next(text: str, at: int) -> tuple[Part, int]:
+    """Return the part that begins at a place, and where it ends; text comes sign by sign."""
+    sign = text[at]
+    if text.startswith("{{", at):
+        return Part("{"), at + 2
+    if text.startswith("}}", at):
+        return Part("}"), at + 2
+    if sign != "{":
+        return Part(sign), at + 1
+    found = _BRACED.match(text, at)
+    if found is None:
+        return Part(sign), at + 1
+    return Part("", _known(found[1], at)), found.end()
+
+
+def _known(name: str, at: int) -> str:
+    is_of_item = name == "item" or name.startswith("item.")
+    if is_of_item or name == "index" or name in _OF_A_PATH:
+        return name
+    known = "{item}, {item.key}, {index}, {name}, {stem}, {dir}"
+    raise BadCommand(f"unknown placeholder {{{name}}}", at, f"there are {known}; {{{{ is a brace")
+
+
+def _shell_parts(command: str) -> list[Part]:
+    """Split a command for the shell, knowing in which quotes each placeholder stands."""
+    found: list[Part] = []
+    within = [_PLAIN]
+    at = 0
+    while at < len(command):
+        start = at
+        if command[at] == "\\" and within[-1] != _SINGLE and at + 1 < len(command):
+            escaped, at = _next(command, at + 1)
+            if escaped.field:
+                raise BadCommand("a placeholder after a backslash", start, "take the \\ away")
+            found += [Part("\\"), escaped]
+            continue
+        part, at = _next(command, at)
+        if part.field:
+            found.append(part._replace(quotes=_kind(within, command, start)))
+        else:
+            found.append(part)
+            _follow(within, command, start)
+    return found
+
+
+def _kind(within: list[str], command: str, at: int) -> str:
+    if command[at - 1 : at] == "$" and within[-1] != _SINGLE:
+        raise BadCommand("a placeholder after $", at, "write ${{NAME}} for a variable")
+    if _ARITHMETIC in within:
+        raise BadCommand("a placeholder within $((…))", at, "put it into a variable before")
+    if "`" in within:
+        raise BadCommand("a placeholder within backticks", at, "write $(…) instead")
+    if "#" in within:
+        raise BadCommand("a placeholder in a comment", at, "it would have no effect")
+    if "<<" in command[:at]:
+        raise BadCommand("a placeholder after <<", at, "use $ANABRANCH_ITEM in a here-document")
+    return within[-1]
+
+
+def _follow(within: list[str], command: str, at: int) -> None:
+    """Keep track of the quotes and substitutions that are open behind a sign."""
+    sign, inmost = command[at], within[-1]
+    if inmost == "#":
+        if sign == "\n":
+            within.pop()
+    elif inmost == _SINGLE:
+        if sign == "'":
+            within.pop()
+    elif sign == "`":
+        _toggle(within, "`")
+    elif sign == '"':
+        _toggle(within, _DOUBLE)
+    elif command.startswith("$((", at):
+        within.append(_ARITHMETIC)
+    elif command.startswith("$(", at):
+        within.append(_INNER)
+    elif sign == "(" and inmost in _BRACKETED and command[at - 1 : at] != "$":
+        within.append(inmost)
+    elif sign == ")" and inmost in _BRACKETED:
+        within.pop()
+    elif sign == "'" and inmost != _DOUBLE:
+        within.append(_SINGLE)
+    elif sign == "#" and inmost != _DOUBLE and (at == 0 or command[at - 1] in " \t\n;&|("):
+        within.append("#")
+
+
+def _toggle(within: list[str], kind: str) -> None:
+    if within[-1] == kind:
+        within.pop()
+    else:
+        within.append(kind)
+
+
+# --- filling them --------------------------------------------------------------------------------
+
+
+def _filled(part: Part, value: ItemValue, index: int) -> str:
+    if not part.field:
+        return part.text
+    text = _value_of(part.field, value, index)
+    if part.quotes == _SINGLE:
+        return text.replace("'", "'\\''")
+    if part.quotes == _DOUBLE:
+        return _IN_DOUBLE_QUOTES.sub(r"\\\1", text)
+    return shlex.quote(text) if part.quotes else text
+
+
+def _value_of(field: str, value: ItemValue, index: int) -> str:
+    if field == "index":
+        return str(index)
+    if field.startswith("item."):
+        return text_of(_under(value, field.split(".")[1:]))
+    text = text_of(value)
+    if field == "item":
+        return text
+    name = os.path.basename(text.rstrip("/"))
+    if field == "name":
+        return name
+    return os.path.splitext(name)[0] if field == "stem" else os.path.dirname(text) or "."
+
+
+def _under(value: Value, keys: Sequence[str]) -> Value:
+    for key in keys:
+        if not isinstance(value, Mapping) or key not in value:
+            has = ", ".join(value) if isinstance(value, Mapping) else "no keys"
+            raise BadCommand(f"an item without {key!r}", 0, f"this one has {has}")
+        value = value[key]
+    return value

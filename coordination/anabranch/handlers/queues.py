@@ -1,0 +1,183 @@
+"""What is to be done next: the items of a source in their order, or the tasks of a graph."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from . import book
+from .ahead import Ahead, NotYet
+from .placeholders import Command, ItemValue, Template, parse
+from .sources import BadSource, Task, items_of, read_tasks, rest_seconds
+
+
+class Work(NamedTuple):
+    """One item to handle, and what is run for it."""
+
+    place: int
+    key: str
+    value: ItemValue
+    argv: list[str]
+
+
+Skip = Callable[[Work], None]
+"""Notes what is left out, as it is done."""
+
+
+class Queue:
+    """The items one after the other, but those that are done already."""
+
+    def __init__(
+        self,
+        source: Mapping[str, Any],
+        command: Command | None,
+        folder: str,
+        done: Mapping[str, book.Ended],
+        skip: Skip,
+        wake: Callable[[], None],
+    ) -> None:
+        assert command is not None, "only a graph has commands of its own"
+        self._template = parse(command)
+        items = items_of(source, folder)
+        self._items: Iterator[ItemValue] = Ahead(items, wake) if "lines_of" in source else items
+        self._done, self._skip = done, skip
+        self.total = _total(source)
+        self.seen = 0
+        self.skipped = 0
+        self.problem = ""
+        self._is_empty = False
+
+    @property
+    def may_have_more(self) -> bool:
+        """Whether more may come though there is nothing now."""
+        return not self._is_empty
+
+    def next(self) -> Work | None:
+        """Return what is to be done next, None if there is nothing (now, or any more)."""
+        while not self._is_empty:
+            try:
+                value = next(self._items)
+            except NotYet:
+                return None
+            except StopIteration:
+                self._is_empty = True
+                return None
+            except BadSource as error:
+                self.problem, self._is_empty = str(error), True
+                return None
+            work = _work(self._template, self.seen, value)
+            self.seen += 1
+            if work.key not in self._done:
+                return work
+            self.skipped += 1
+            self._skip(work)
+        return None
+
+    def ended(self, work: Work, has_succeeded: bool) -> None:
+        """Hear that something is done."""
+
+
+class Graph:
+    """Tasks that wait for each other; the one with the longest way to the end goes first."""
+
+    def __init__(
+        self,
+        source: Mapping[str, Any],
+        command: Command | None,
+        folder: str,
+        done: Mapping[str, book.Ended],
+        skip: Skip,
+        wake: Callable[[], None],
+    ) -> None:
+        tasks = read_tasks(os.path.join(folder, source["graph"]))
+        left = rest_seconds(tasks)
+        template = parse(command) if command is not None else None
+        self.seen = self.total = len(tasks)
+        self.skipped, self.problem = 0, ""
+        self._done, self._skip = done, skip
+        self._followers: dict[str, list[str]] = {task.id: [] for task in tasks}
+        self._open = {task.id: len(task.after) for task in tasks}
+        self._work: dict[str, Work] = {}
+        self._order: dict[str, tuple[float, int, str]] = {}
+        self._ready: list[tuple[float, int, str]] = []
+        self._left = len(tasks)
+        for index, task in enumerate(tasks):
+            for before in task.after:
+                self._followers[before].append(task.id)
+            self._work[task.id] = _work_of_task(template, index, task)
+            self._order[task.id] = (-left[task.id], index, task.id)
+        for task in tasks:
+            if not task.after:
+                self._make_ready(task.id)
+
+    may_have_more = False
+    """Whether more may come of itself: only ends of tasks make others ready."""
+
+    def next(self) -> Work | None:
+        """Return what is to be done next, None if there is nothing now."""
+        return self._work[heapq.heappop(self._ready)[2]] if self._ready else None
+
+    def ended(self, work: Work, has_succeeded: bool) -> None:
+        """Hear that something is done; what waited for it may start."""
+        self._left -= 1
+        if has_succeeded:
+            self._release(work.value["id"])
+
+    @property
+    def unreached(self) -> int:
+        """How many tasks were not started yet."""
+        return self._left
+
+    def _make_ready(self, name: str) -> None:
+        """Have a task started in its turn; one that is done already lets others go at once."""
+        names = [name]
+        while names:
+            name = names.pop()
+            if self._work[name].key not in self._done:
+                heapq.heappush(self._ready, self._order[name])
+                continue
+            self.skipped += 1
+            self._left -= 1
+            self._skip(self._work[name])
+            names += self._freed_by(name)
+
+    def _release(self, name: str) -> None:
+        for later in self._freed_by(name):
+            self._make_ready(later)
+
+    def _freed_by(self, name: str) -> list[str]:
+        for later in self._followers[name]:
+            self._open[later] -= 1
+        return [later for later in self._followers[name] if not self._open[later]]
+
+
+def _total(source: Mapping[str, Any]) -> int | None:
+    """Return how many items there are, None if only going through them says."""
+    if "items" in source:
+        return len(source["items"])
+    if "matrix" in source and not source.get("exclude"):
+        return math.prod(len(values) for values in source["matrix"].values())
+    return None
+
+
+def _work(template: Template, index: int, value: ItemValue) -> Work:
+    argv = template.argv(value, index)
+    return Work(index, book.key_of(value, argv), value, argv)
+
+
+def _work_of_task(template: Template | None, index: int, task: Task) -> Work:
+    value: dict[str, Any] = {"id": task.id, "command": task.command, "seconds": task.seconds}
+    if template is not None:
+        return _work(template, index, value)
+    argv = own_argv(task)
+    return Work(index, book.key_of(task.id, argv), value, argv)
+
+
+def own_argv(task: Task) -> list[str]:
+    """Return the argument vector of a task's own command."""
+    if isinstance(task.command, str):
+        return ["/bin/sh", "-c", task.command]
+    return list(task.command)

@@ -1,0 +1,253 @@
+"""Streams that fan out over items, from the plan to the result: real runs, real kills."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from anabranch.core.ids import StreamId
+from tests.e2e.program import Program, until
+from tests.e2e.test_run import content, converged
+from tests.engine.repositories import git, write
+
+DOCUMENT = Path(__file__).parents[2] / "docs/handlers.md"
+
+
+def test_a_codemod_over_files_changes_each_once(program: Program) -> None:
+    """The work of all handlers is one result; what failed goes on in the workspace as it was."""
+    names = [f"docs/{n}.md" for n in ("a", "b c", "d'e", "deep/f")]
+    write(program.project, dict.fromkeys(names, "old\n"))
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "docs")
+    command = "sed -i s/old/new/ {item}; echo {name} >> done; test {stem} != 'b c' -o -e again"
+    command += " || { touch again; exit 3; }"
+    program.plan({"mod": {"each": {"glob": "docs/**/*.md"}, "command": command, "max_parallel": 2}})
+    commit = converged(program)
+    assert [content(program, commit, name) for name in names] == ["new\n"] * 4
+    done = Counter(content(program, commit, "done").splitlines())
+    assert done == {"a.md": 1, "b c.md": 2, "d'e.md": 1, "f.md": 1}
+    assert "4 of 4 handlers succeeded (3 of them before)" in program.log("mod", 2)
+    counts = {"total": 4, "succeeded": 4, "failed": 0, "running": 0}
+    (stream,) = program.expect(0, "status", "--json").json()["streams"]
+    assert stream["handlers"] == counts
+
+
+def test_a_matrix_runs_each_combination_and_names_those_that_fail(program: Program) -> None:
+    program.plan(
+        {
+            "test": {
+                "each": {"matrix": {"os": ["a", "b"], "py": [1, 2]}, "exclude": [{"os": "a"}]},
+                "command": ["sh", "-c", "echo $1-$2; test $2 != 2", "x", "{item.os}", "{item.py}"],
+                "retries": 0,
+            }
+        }
+    )
+    told = program.expect(1, "run", "--headless")
+    assert 'failed: {"os": "b", "py": 2}: exit 1' in told.err
+    assert program.expect(0, "logs", "test", "--handler", "1").out == "b-2\n"
+    program.expect(2, "logs", "test", "--handler", "7")
+    program.expect(2, "logs", "--handler", "0")
+
+
+def test_results_are_read_by_dependents_in_the_order_of_the_items(program: Program) -> None:
+    program.plan(
+        {
+            "map": {
+                "each": [3, 1, 2],
+                "command": "sleep 0.0{item}; echo {item}0 > $ANABRANCH_RESULT",
+            },
+            "reduce": {"command": "cp $ANABRANCH_RESULTS sums", "depends_on": ["map"]},
+        }
+    )
+    lines = content(program, converged(program), "sums").splitlines()
+    assert [json.loads(line)["result"] for line in lines] == [30, 10, 20]
+
+
+def test_lines_of_a_command_are_items(program: Program) -> None:
+    program.plan({"each": {"each": {"lines_of": "ls src"}, "command": "echo {item} >> names"}})
+    commit = converged(program)
+    expected = git(program.project, "ls-tree", "--name-only", "HEAD:src").split()
+    assert sorted(content(program, commit, "names").split()) == sorted(expected)
+
+
+def test_a_recorded_workflow_runs_in_its_order(program: Program) -> None:
+    tasks = [
+        {"id": "fetch", "command": "echo fetch >> order"},
+        {"id": "sum", "command": "echo sum >> order", "after": ["fetch"]},
+    ]
+    write(program.project, {"tasks.json": json.dumps({"tasks": tasks})})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "graph")
+    program.plan({"flow": {"each": {"graph": "tasks.json"}}})
+    assert content(program, converged(program), "order").split() == ["fetch", "sum"]
+
+
+def test_items_on_the_command_line(program: Program) -> None:
+    commit = converged(program, "--each", "a", "b c", "--", "echo {index} > {item}")
+    assert content(program, commit, "b c") == "1\n"
+    program.expect(2, "run", "--each", "--", "echo {item}")
+    told = program.expect(2, "run", "--each", "a", "--", "echo {itme}")
+    assert "unknown placeholder {itme}" in told.err
+
+
+def test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended(program: Program) -> None:
+    program.plan(
+        {
+            "few": {"each": list(range(50)), "command": "exit 1", "max_failures": 2, "retries": 0},
+            "share": {
+                "each": list(range(50)),
+                "command": "exit 1",
+                "max_failures": "10%",
+                "max_parallel": 1,
+                "retries": 0,
+            },
+            "hang": {
+                "each": ["0", "60"],
+                "command": "sleep {item}",
+                "handler_timeout": 0.5,
+                "retries": 0,
+            },
+        }
+    )
+    program.expect(1, "run", "--headless", "--keep-going")
+    assert "stopped: more than 2 handlers have failed" in program.log("few")
+    assert "stopped: more than 5 handlers have failed" in program.log("share")
+    assert "failed: 60: it took longer than 0.5 s" in program.log("hang")
+
+
+def test_the_consoles_death_is_nothing_to_handlers(program: Program, tmp_path: Path) -> None:
+    """They go on, all by themselves; whoever comes back finds them done, each once."""
+    go = tmp_path / "go"
+    command = (
+        f"test {{index}} != 2 || until test -e {go}; do sleep 0.01; done; echo {{item}} >> done"
+    )
+    program.plan({"fan": {"each": list(range(12)), "command": command, "max_parallel": 1}})
+    console = program.begin("run", "--headless")
+    until(lambda: program.run_folders(), "a run")
+    book = program.folder().path / "handlers" / "fan" / "book"
+    until(lambda: book.exists() and book.read_text().count('["e"') == 2, "two handlers")
+    console.send(signal.SIGKILL)
+    console.wait()
+    go.touch()
+    until(lambda: book.read_text().count('["e"') == 12, "the others")
+    program.expect(0, "resume", "--headless")
+    done = Counter(content(program, str(program.status()["commit"]), "done").split())
+    assert done == {str(number): 1 for number in range(12)}
+
+
+def test_killed_with_all_it_runs_the_next_attempt_goes_on_where_it_was(
+    program: Program, tmp_path: Path
+) -> None:
+    """What was proven done stays done, with its work; what was in doubt is run again."""
+    go = tmp_path / "go"
+    command = f"echo {{item}} >> done; test {{index}} -lt 4 -o -e {go} || sleep 60"
+    program.plan({"fan": {"each": list(range(8)), "command": command, "max_parallel": 1}})
+    running = program.begin("run", "--headless")
+    until(lambda: program.run_folders(), "a run")
+    book = program.folder().path / "handlers" / "fan" / "book"
+    until(lambda: book.exists() and book.read_text().count('["b"') == 5, "the fifth handler")
+    go.touch()
+    pid = program.state().streams[StreamId("fan")].pid
+    assert pid is not None
+    program.kill(pid)
+    assert running.wait().code == 0
+    done = Counter(content(program, str(program.status()["commit"]), "done").split())
+    assert done == {**{str(n): 1 for n in range(8)}, "4": 2}
+    assert "8 of 8 handlers succeeded (4 of them before)" in program.log("fan", 2)
+
+
+def test_handlers_that_change_nothing_are_done_too(program: Program) -> None:
+    """A retry of a matrix of tests runs only those that failed."""
+    command = "test {item} != b -o $ANABRANCH_ATTEMPT = 2"
+    program.plan({"fan": {"each": ["a", "b", "c"], "command": command, "retries": 1}})
+    converged(program)
+    assert "3 of 3 handlers succeeded (2 of them before)" in program.log("fan", 2)
+
+
+def test_check_counts_handlers_and_shows_the_first(program: Program) -> None:
+    program.plan(
+        {
+            "src": {"each": {"glob": "src/*"}, "command": "wc {item}"},
+            "many": {"each": list(range(9)), "command": ["echo", "{item}", "a b"]},
+            "some": {"each": {"lines_of": "exit 1"}, "command": "echo {item}"},
+            "bad": {"each": {"graph": "no.json"}},
+        }
+    )
+    shown = program.expect(0, "check").out
+    assert "many: 9\n    echo 0 'a b'\n    echo 1 'a b'\n    echo 2 'a b'\n    and 6 more" in shown
+    assert "some: as many as there are items" in shown
+    assert "bad: " in shown
+    assert "no.json cannot be read" in shown
+    fans = {fan["stream"]: fan for fan in program.expect(0, "check", "--json").json()["handlers"]}
+    assert (fans["many"]["handlers"], fans["some"]["handlers"]) == (9, None)
+    assert fans["src"]["first"][0].startswith("wc src/")
+
+
+@pytest.mark.parametrize(
+    ("stream", "reason"),
+    [
+        ({"each": ["a"], "command": "echo {itme}"}, "unknown placeholder {itme}"),
+        ({"each": ["a"], "command": "echo `{item}`"}, "within backticks"),
+        ({"each": ["a"]}, "`command` is missing"),
+        ({"each": {"glob": "a", "lines_of": "b"}, "command": "x"}, "exactly one of"),
+        ({"each": {"exclude": [{"a": 1}], "glob": "b"}, "command": "x"}, "there is none"),
+        ({"each": [["a"]], "command": "x"}, "expected a string"),
+        ({"each": [{"a b": 1}], "command": "x"}, "cannot stand in a placeholder"),
+        ({"each": ["a"], "command": "x", "max_failures": "5"}, "is not a share"),
+        ({"each": ["a"], "command": "x", "max_failures": "500%"}, "is not a share"),
+        ({"each": ["a"], "command": "x", "max_failures": -1}, "expected a number of handlers"),
+        ({"each": ["a"], "command": "x", "tty": True}, "no terminal"),
+        ({"each": ["a"], "command": "x", "handler_workspace": "each"}, "not supported"),
+        ({"each": {"graph": "../x.json"}}, "must not lead out of the project"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    program: Program, stream: dict[str, object], reason: str
+) -> None:
+    program.plan({"fan": stream})
+    assert reason in program.expect(2, "check").err
+
+
+RECIPES = dict(
+    re.findall(r"```toml\n# recipe: ([^\n]*)\n(.*?)```", DOCUMENT.read_text("utf-8"), re.DOTALL)
+)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "path", "wanted"),
+    [
+        ("codemod", "src/main.txt", "goodbye\n"),
+        ("matrix", "", ""),
+        ("map and reduce", "total", "12\n"),
+        ("workflow", "order", "one\ntwo\n"),
+    ],
+)
+def test_the_recipes_do_what_the_page_says(
+    program: Program, recipe: str, path: str, wanted: str
+) -> None:
+    """As they are written there."""
+    tasks = [
+        {"id": "b", "cmd": "echo two >> order", "after": ["a"]},
+        {"id": "a", "cmd": "echo one >> order"},
+    ]
+    git(program.project, "rm", "-rqf", "src")
+    files = {"src/main.txt": "hello\n", "src/other.txt": "hello\n"}
+    write(program.project, {**files, "tasks.json": json.dumps({"tasks": tasks})})
+    (program.project / "anabranch.toml").write_text(RECIPES[recipe])
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", recipe)
+    told = program.expect(0, "run", "--headless")
+    if path:
+        commit = str(program.expect(0, "status", "--json").json()["commit"])
+        assert content(program, commit, path) == wanted
+    else:
+        assert "3 of 3 handlers succeeded" in program.log("test"), told.err
+
+
+def test_every_recipe_of_the_page_is_tried() -> None:
+    assert set(RECIPES) == {"codemod", "matrix", "map and reduce", "workflow"}

@@ -1,0 +1,64 @@
+"""What an attempt of a stream with handlers is told of the attempts before it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.plans.plan import FanPlan, StreamPlan
+from anabranch.engine.performers.fanning import (
+    captured,
+    fanned_out,
+    note_captured,
+    note_going_on,
+)
+from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.paths import RunFolder
+
+FAN = StreamId("fan")
+PLAN = StreamPlan(FAN, ("/bin/sh", "-c", "x"), "x", fan=FanPlan({"items": ["a"]}, "x {item}"))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+def trusts(run: RunFolder, attempt: int, plan: StreamPlan = PLAN) -> bool:
+    assert plan.fan is not None
+    spec = ProcessSpec(FAN, Attempt(attempt), ("x",), "/", {})
+    path = fanned_out(plan, plan.fan, spec, run).argv[-1]
+    return bool(json.loads(Path(path).read_text())["trusts_book"])
+
+
+def test_the_book_counts_only_where_the_workspace_has_what_it_tells_of(run: RunFolder) -> None:
+    assert not trusts(run, 1)
+    note_going_on(run, FAN, Attempt(2))
+    assert trusts(run, 2)
+    assert not trusts(run, 3), "the next one has to be noted itself"
+
+
+def test_in_the_users_own_folder_it_always_counts(run: RunFolder) -> None:
+    assert trusts(run, 7, replace(PLAN, workspace="shared"))
+
+
+def test_what_is_not_known_to_be_kept_whole_is_not_gone_on_from(run: RunFolder) -> None:
+    assert captured(run, FAN, Attempt(1)) is None
+    note_captured(run, FAN, Attempt(1), has_nothing=True)
+    assert captured(run, FAN, Attempt(1)) == "nothing"
+    note_captured(run, FAN, Attempt(2), has_nothing=False)
+    assert captured(run, FAN, Attempt(2)) == "work"
+    assert captured(run, FAN, Attempt(1)) is None
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", '{"attempt": 2}', "\x00" * 9])
+def test_a_note_that_makes_no_sense_is_none(run: RunFolder, text: str) -> None:
+    run.handlers(FAN).mkdir(parents=True)
+    for name in ("captured", "goes_on"):
+        (run.handlers(FAN) / name).write_text(text)
+    assert captured(run, FAN, Attempt(2)) is None
+    assert trusts(run, 2) is (text == '{"attempt": 2}')

@@ -1,0 +1,341 @@
+"""The program that runs the handlers of a stream: real processes, real signals, a real book."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from anabranch.handlers import book, crowd
+
+PROGRAM = Path(crowd.__file__)
+PATIENCE_SECONDS = 60.0
+
+
+class Fan:
+    """A folder to work in, one for what is kept, and the program."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.work, self.state = tmp_path / "work", tmp_path / "state"
+        self.work.mkdir()
+        self.state.mkdir()
+        self.attempt = 0
+
+    def start(self, command: Any, items: Any, **more: Any) -> subprocess.Popen[str]:
+        source = items if isinstance(items, dict) else {"items": list(items)}
+        self.attempt += 1
+        job = {
+            "source": source,
+            "command": command,
+            "folder": str(self.work),
+            "attempt": self.attempt,
+            "width": 3,
+            "trusts_book": True,
+            **more,
+        }
+        (self.state / "job").write_text(json.dumps(job))
+        return subprocess.Popen(
+            [sys.executable, "-I", "-S", str(PROGRAM), str(self.state / "job")],
+            cwd=self.work,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, command: Any, items: Any, **more: Any) -> tuple[int, str]:
+        running = self.start(command, items, **more)
+        out, _ = running.communicate(timeout=PATIENCE_SECONDS)
+        return running.returncode, out
+
+    def ended(self) -> list[book.Ended]:
+        lines = book.lines(str(self.state / "book"))
+        return [book.ended_of(line) for line in lines if line[0] == book.ENDED]
+
+    def output(self, ended: book.Ended) -> str:
+        with (self.state / "output.pack").open("rb") as pack:
+            pack.seek(ended.offset)
+            return pack.read(ended.length).decode()
+
+    def results(self) -> list[dict[str, Any]]:
+        text = (self.state / "results.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+    def done(self, name: str = "done") -> Counter[str]:
+        path = self.work / name
+        return Counter(path.read_text().split()) if path.exists() else Counter()
+
+
+@pytest.fixture
+def fan(tmp_path: Path) -> Fan:
+    return Fan(tmp_path)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        os.sched_yield()
+
+
+# --- each once -----------------------------------------------------------------------------------
+
+
+def test_each_item_is_handled_once_and_its_output_is_its_own(fan: Fan) -> None:
+    items = [f"item {i}" for i in range(40)]
+    code, out = fan.run("echo one {item}; echo {index} >&2", items)
+    assert code == 0
+    assert "40 of 40 handlers succeeded, 0 failed" in out
+    ended = sorted(fan.ended())
+    assert [e.place for e in ended] == list(range(40))
+    assert [fan.output(e) for e in ended] == [f"one item {i}\n{i}\n" for i in range(40)]
+    assert len(list(fan.state.iterdir())) < 12, "a handful of files, however many handlers"
+
+
+def test_a_handler_knows_its_item_and_its_number(fan: Fan) -> None:
+    code, _ = fan.run('printf "%s=%s\\n" "$ANABRANCH_INDEX" "$ANABRANCH_ITEM"', ["a b", {"k": 1}])
+    assert code == 0
+    assert [fan.output(e) for e in sorted(fan.ended())] == ["0=a b\n", '1={"k": 1}\n']
+
+
+def test_no_more_than_the_width_run_at_a_time(fan: Fan) -> None:
+    command = "mkdir now.{index}; ls -d now.* | wc -l >> most; sleep 0.02; rmdir now.{index}"
+    fan.run(command, range(30), width=4)
+    assert max(map(int, fan.done("most"))) <= 4
+
+
+def test_results_are_collected_in_the_order_of_the_items(fan: Fan) -> None:
+    command = 'test {index} -lt 3 && sleep 0.1; echo "{{\\"n\\": {index}}" > "$ANABRANCH_RESULT"'
+    code, _ = fan.run(command, range(12))
+    assert code == 0
+    assert fan.results() == [{"index": i, "result": {"n": i}} for i in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        ("echo nonsense > $ANABRANCH_RESULT", "not JSON"),
+        ("ln -s /etc/passwd $ANABRANCH_RESULT", "cannot be read"),
+        ("mkfifo $ANABRANCH_RESULT", "cannot be read"),
+        ("mkdir $ANABRANCH_RESULT", "cannot be read"),
+        ("yes 1 | head -c 5000000 > $ANABRANCH_RESULT", "more than"),
+    ],
+)
+def test_what_is_not_a_result_fails_its_handler(fan: Fan, command: str, reason: str) -> None:
+    code, out = fan.run(command, ["x"])
+    assert code == 1
+    assert reason in out
+    assert fan.results() == []
+
+
+def test_what_a_handler_leaves_behind_writes_into_no_other_output(fan: Fan) -> None:
+    left = "(while :; do echo late; sleep 0.01; done) &"
+    fan.run(
+        f"test {{index}} != 0 || {left} test {{index}} = 0 || sleep 0.1; echo {{item}}",
+        "abc",
+        width=1,
+    )
+    _, *others = sorted(fan.ended())
+    assert [fan.output(ended) for ended in others] == ["b\n", "c\n"]
+
+
+def test_a_source_that_goes_on_for_ever_delays_nobody(fan: Fan) -> None:
+    """The second line only comes when the first handler has run."""
+    lines = "echo one; until test -e go; do sleep 0.01; done; echo two"
+    code, out = fan.run("test {item} = two || touch go", {"lines_of": lines})
+    assert code == 0, out
+    assert len(fan.ended()) == 2
+
+
+def test_a_program_that_is_not_there_is_said(fan: Fan) -> None:
+    code, out = fan.run(["no-such-program-anywhere", "{item}"], ["a"])
+    assert code == 1
+    assert "a: it cannot be started" in out
+
+
+# --- again ---------------------------------------------------------------------------------------
+
+
+def test_only_what_failed_is_done_again(fan: Fan) -> None:
+    command = "echo {item} >> done; test {item} != 3 -o -e mended"
+    code, out = fan.run(command, range(6))
+    assert code == 1
+    assert "failed: 3: exit 1" in out
+    (fan.work / "mended").touch()
+    code, out = fan.run(command, range(6))
+    assert code == 0
+    assert "6 of 6 handlers succeeded (5 of them before), 0 failed" in out
+    assert fan.done() == Counter({"3": 2, "0": 1, "1": 1, "2": 1, "4": 1, "5": 1})
+
+
+def test_what_was_done_elsewhere_counts_for_nothing(fan: Fan) -> None:
+    fan.run("echo {item} >> done", range(3))
+    fan.run("echo {item} >> done", range(3), trusts_book=False)
+    assert set(fan.done().values()) == {2}
+
+
+def test_another_command_is_another_item(fan: Fan) -> None:
+    fan.run("echo a >> done", ["x"])
+    fan.run("echo b >> done", ["x"])
+    assert fan.done() == Counter("ab")
+
+
+def test_results_of_earlier_attempts_are_kept_and_of_vanished_items_are_not(fan: Fan) -> None:
+    command = 'test {item} != b -o -e mended && echo "\\"{item}\\"" > $ANABRANCH_RESULT'
+    fan.run(command, ["a", "b", "c"])
+    (fan.work / "mended").touch()
+    fan.run(command, ["b", "c"])
+    assert fan.results() == [{"index": 0, "result": "b"}, {"index": 1, "result": "c"}]
+
+
+def test_killed_again_and_again_each_item_that_was_done_is_done_once(fan: Fan) -> None:
+    """What has no end in the book is in doubt, is named, and is the only thing done again."""
+    command = "echo {item} >> done; sleep 0.01"
+    items = [f"i{n}" for n in range(60)]
+    for kills in range(1, 9):
+        before = len(fan.ended())
+        running = fan.start(command, items)
+        until(lambda b=before, r=running: len(fan.ended()) > b + 3 or r.poll() is not None)  # type: ignore[misc]
+        os.kill(running.pid, signal.SIGKILL)
+        running.wait(timeout=PATIENCE_SECONDS)
+        assert running.stdout is not None
+        running.stdout.close()
+        assert len(book.in_doubt(str(fan.state / "book"))) <= 3 * kills
+    code, out = fan.run(command, items)
+    assert code == 0, out
+    assert set(fan.done()) == set(items)
+    proven = Counter(e.key for e in fan.ended())
+    assert set(proven.values()) == {1}, "nothing that was proven done was done again"
+    assert sum(fan.done().values()) - len(items) <= 3 * 8
+
+
+def test_half_a_line_does_not_count(fan: Fan) -> None:
+    fan.run("echo {item} >> done", ["a", "b"])
+    path = fan.state / "book"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    code, _ = fan.run("echo {item} >> done", ["a", "b"])
+    assert code == 0
+    assert sorted(fan.done().values()) == [1, 2]
+    assert all(line.endswith(b"]") for line in path.read_bytes().splitlines())
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+def test_all_are_run_and_all_failures_told(fan: Fan) -> None:
+    code, out = fan.run("exit {item}", [0, 1, 0, 2])
+    assert code == 1
+    assert "2 of 4 handlers succeeded, 2 failed" in out
+    assert "failed: 1: exit 1" in out
+    assert "failed: 2: exit 2" in out
+
+
+def test_too_many_failures_stop_it(fan: Fan) -> None:
+    code, out = fan.run("exit 1", range(100), most_failures=4, width=1)
+    assert code == 1
+    assert "stopped: more than 4 handlers have failed" in out
+    assert len(fan.ended()) == 5
+
+
+def test_a_share_of_failures_may_stop_it_too(fan: Fan) -> None:
+    command = "case {index} in *0) exit 1;; esac"
+    code, out = fan.run(command, range(100), most_failed_share=0.2, width=1)
+    assert code == 1
+    assert "stopped" not in out
+    code, out = fan.run("exit 1", range(100), most_failed_share=0.2, width=1)
+    assert "stopped: more than" in out
+
+
+def test_exit_codes_of_success_are_the_plans(fan: Fan) -> None:
+    assert fan.run("exit {item}", [0, 7], success_exit_codes=[0, 7])[0] == 0
+
+
+def test_one_that_hangs_is_ended_with_all_it_started_and_the_others_go_on(fan: Fan) -> None:
+    command = (
+        "test {item} != hangs && exit; trap '' TERM; sleep 60 & echo $! > child; wait; sleep 60"
+    )
+    code, out = fan.run(command, ["a", "hangs", "b"], timeout_seconds=0.3)
+    assert code == 1
+    assert "failed: hangs: it took longer than 0.3 s" in out
+    assert "2 of 3 handlers succeeded" in out
+    child = int((fan.work / "child").read_text())
+    until(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_told_to_stop_it_ends_what_runs_and_writes_down_what_was_done(fan: Fan) -> None:
+    running = fan.start("echo {item} >> done; test {item} = 0 || sleep 60", range(9))
+    until(lambda: any(e.place == 0 for e in fan.ended()) and len(fan.done()) >= 3)
+    running.terminate()
+    out, _ = running.communicate(timeout=PATIENCE_SECONDS)
+    assert running.returncode == 1
+    assert "stopped: it was told to stop" in out
+    assert {e.place for e in fan.ended() if e.has_succeeded} == {0}
+
+
+def test_it_tells_how_far_it_is_and_is_silent_while_nothing_ends(fan: Fan) -> None:
+    """A handler that hangs makes the stream silent, so that the guardian notices."""
+    code, out = fan.run("sleep {item}", ["0", "0", "3.2"])
+    assert code == 0
+    told = [line for line in out.splitlines() if " done" in line]
+    assert len(told) == 1
+    assert told[0].startswith("2 of 3 done, ")
+    assert told[0].endswith(" s left")
+
+
+# --- graphs --------------------------------------------------------------------------------------
+
+
+def graph(fan: Fan, *tasks: dict[str, Any]) -> dict[str, str]:
+    (fan.work / "tasks.json").write_text(json.dumps({"tasks": list(tasks)}))
+    return {"graph": "tasks.json"}
+
+
+def test_tasks_wait_for_each_other_and_the_longest_way_goes_first(fan: Fan) -> None:
+    source = graph(
+        fan,
+        {"id": "short", "command": "echo short >> order"},
+        {"id": "first", "command": "echo first >> order", "seconds": 1},
+        {"id": "last", "command": ["sh", "-c", "echo last >> order"], "after": ["first", "mid"]},
+        {"id": "mid", "command": "echo mid >> order", "after": ["first"], "seconds": 5},
+    )
+    code, _ = fan.run(None, source, width=1)
+    assert code == 0
+    assert (fan.work / "order").read_text().split() == ["first", "mid", "short", "last"]
+
+
+def test_what_comes_after_a_failure_is_not_started_until_it_is_mended(fan: Fan) -> None:
+    source = graph(
+        fan,
+        {"id": "a", "command": "echo a >> done; test -e mended"},
+        {"id": "b", "command": "echo b >> done", "after": ["a"]},
+        {"id": "c", "command": "echo c >> done"},
+    )
+    code, out = fan.run(None, source)
+    assert code == 1
+    assert "1 tasks were not started" in out
+    assert fan.done() == Counter("ac")
+    (fan.work / "mended").touch()
+    code, _ = fan.run(None, source)
+    assert code == 0
+    assert fan.done() == Counter("aacb")
+
+
+def test_a_command_beside_a_graph_gets_its_tasks(fan: Fan) -> None:
+    source = graph(fan, {"id": "a", "command": "echo", "seconds": 2})
+    fan.run(["echo", "{item.id}", "{item.command}", "{item.seconds}"], source)
+    assert fan.output(fan.ended()[0]) == "a echo 2.0\n"
+
+
+def test_a_graph_that_makes_no_sense_is_said_and_nothing_is_run(fan: Fan) -> None:
+    code, out = fan.run(None, graph(fan, {"id": "a", "command": "x", "after": ["a"]}))
+    assert code == 1
+    assert "circle" in out
+    assert fan.ended() == []
