@@ -115,6 +115,10 @@ async def test_what_the_store_refuses_is_told_with_the_reason(
         await until(console, lambda: any("nothing-here" in shown for shown in console.toasts()))
         await console.command("disable-plugin anabranch")
         assert any("built in" in shown for shown in console.toasts())
+        await console.command("remove-plugin no\x1b[2Jthing")
+        assert "Remove nothing?" in console.shown(), (
+            "a question has no signs that act on a terminal"
+        )
 
 
 async def test_however_often_it_is_visited_what_is_installed_is_read_once_at_a_time(

@@ -139,6 +139,9 @@ async def test_filtering_live(open_console: OpenConsole) -> None:
         assert "no stream matches" in console.shown()
         assert "no stream is chosen" in console.shown(), "nothing is told of a stream not shown"
         assert "unit ●" not in console.shown()
+        await console.command("filter re:\x1b[2J(\u202e")
+        assert "\x1b" not in console.shown()
+        assert "\u202e" not in console.shown()
 
 
 async def test_a_filter_follows_the_streams(open_console: OpenConsole) -> None:

@@ -18,6 +18,7 @@ from anabranch_console.containing import Contained
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Span
 from anabranch_console.presenters.grid_columns import Column
+from anabranch_console.presenters.wording import safe
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.steering import Steering
 from anabranch_console.verbs import VerbOwner
@@ -187,9 +188,9 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
             spans.append(Span(f" {self.total}", "muted"))
         else:
             spans += [Span(f" {shown} of {self.total}", "text"), Span(dot, "muted")]
-            spans.append(Span(f"/{wanted.text}", "accent"))
+            spans.append(Span(f"/{safe(wanted.text)}", "accent"))
             if wanted.problem:
-                spans.append(Span(f"{dot}{wanted.problem}", "level.warning"))
+                spans.append(Span(f"{dot}{safe(wanted.problem)}", "level.warning"))
         self.set_title(grid, "title", (*spans, *self.standing()))
         last = min(grid.top + grid.visible_lines, shown)
         place = f"{grid.top + 1}-{last} of {shown}" if shown > grid.visible_lines else ""

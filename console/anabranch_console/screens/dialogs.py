@@ -14,6 +14,7 @@ from textual.events import Click, Key
 
 from anabranch_console.lines import Line, Span, hang, line_cells
 from anabranch_console.presenters.consequences import Consequences
+from anabranch_console.presenters.wording import safe
 from anabranch_console.screens.asked import AskedOnce
 from anabranch_console.widgets.line_view import TextLines
 
@@ -55,7 +56,7 @@ class Dialog(AskedOnce[str | None]):
 
     def __init__(self, title: str, hint: str) -> None:
         super().__init__()
-        self._title, self._hint = title, hint
+        self._title, self._hint = safe(title), hint
         self.body = TextLines(id="dialog-lines")
 
     def compose(self) -> ComposeResult:
