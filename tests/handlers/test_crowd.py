@@ -276,7 +276,7 @@ def test_told_to_stop_it_ends_what_runs_and_writes_down_what_was_done(fan: Fan) 
     running.terminate()
     out, _ = running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode == 1
-    assert "stopped: it was told to stop" in out
+    assert "stopped: it was asked to stop" in out
     assert {e.place for e in fan.ended() if e.has_succeeded} == {0}
 
 

@@ -4,7 +4,7 @@ It stands in the place of the stream's command, below its holder. The engine wri
 (:class:`Job`) and starts it; nothing else is said to it. A handler is started by ``posix_spawn`` in
 a process group of its own, its output goes by descriptor into a file of its slot, and from there
 into the pack when it has ended. What was begun and ended in one round is one write; it is made
-durable twenty times a second by a thread of its own, and before anybody is told that all is done.
+durable twenty times a second by a thread of its own, and before it says that all is done.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class Crowd:
         self._succeeded = self._failed = 0
         self._failures: list[str] = []
         self._why_no_more = ""
-        self._started = self._told_at = time.monotonic()
-        self._told_ended = 0
+        self._started = self._said_at = time.monotonic()
+        self._said_ended = 0
         _catch_signals(self._waker, self._stop)
 
     def _wake_up(self) -> None:
@@ -162,7 +162,7 @@ class Crowd:
 
     def _wait(self) -> None:
         """Wait until something has ended, a handler is overdue, or progress is to be told."""
-        until = self._told_at + PROGRESS_SECONDS
+        until = self._said_at + PROGRESS_SECONDS
         if self._deadlines:
             until = min(until, self._deadlines[0][0])
         patience = max(0.0, until - time.monotonic())
@@ -260,9 +260,9 @@ class Crowd:
 
     def _stop(self) -> None:
         """Start nothing more, and ask all that run to end; the holder kills who does not."""
-        self._why_no_more = "it was told to stop"
+        self._why_no_more = "it was asked to stop"
         for pid in list(self._running):
-            self._killed.setdefault(pid, "it was told to stop")
+            self._killed.setdefault(pid, "it was asked to stop")
             _signal_group(pid, signal.SIGTERM)
 
     # --- telling --------------------------------------------------------------------------------
@@ -270,12 +270,12 @@ class Crowd:
     def _tell_progress(self) -> None:
         """Say how far it is, once a second while anything ends: what stands still is silent."""
         now = time.monotonic()
-        if now - self._told_at < PROGRESS_SECONDS:
+        if now - self._said_at < PROGRESS_SECONDS:
             return
-        self._told_at = now
+        self._said_at = now
         ended = self._succeeded + self._failed
-        if ended != self._told_ended:
-            self._told_ended = ended
+        if ended != self._said_ended:
+            self._said_ended = ended
             _say(self._progress(ended / max(now - self._started, 0.001)))
         self._write_counts()
 
