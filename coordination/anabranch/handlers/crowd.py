@@ -90,7 +90,8 @@ class Crowd:
         self._why_no_more = ""
         self._started = self._said_at = time.monotonic()
         self._said_ended = 0
-        _catch_signals(self._waker, self._stop)
+        self._must_stop = False
+        _catch_signals(self._waker, self._take_stop)
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is full: somebody is woken already
@@ -102,6 +103,8 @@ class Crowd:
     def run(self) -> int:
         """Run all handlers, and return the exit code of the whole."""
         while True:
+            if self._must_stop:
+                self._stop()
             self._start_some()
             self._ledger.write()
             if not self._running and (self._why_no_more or not self._queue.may_have_more):
@@ -258,8 +261,13 @@ class Crowd:
             _signal_group(pid, signal.SIGTERM)
             heapq.heappush(self._deadlines, (now + GRACE_SECONDS, pid, index))
 
+    def _take_stop(self) -> None:
+        """Note that it is to stop: a signal may come between a start and what is noted of it."""
+        self._must_stop = True
+
     def _stop(self) -> None:
         """Start nothing more, and ask all that run to end; the holder kills who does not."""
+        self._must_stop = False
         self._why_no_more = "it was asked to stop"
         for pid in list(self._running):
             self._killed.setdefault(pid, "it was asked to stop")
