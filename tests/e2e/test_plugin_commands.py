@@ -99,6 +99,24 @@ def test_a_broken_plugin_is_shown_its_smallest_example(program: Program) -> None
     assert names_of(program) == {"anabranch": "ok"}
 
 
+def test_the_check_of_what_is_only_for_the_console_speaks_of_no_strategies(
+    program: Program, tmp_path: Path
+) -> None:
+    source = """
+from anabranch_console.console_hooks import hookimpl
+
+class Page:
+    name, title = "page", "Page"
+    def run(self, status, stream): return "done"
+
+@hookimpl
+def anabranch_console_actions(): return [Page()]
+"""
+    made = write_wheel(tmp_path, "ab-page", source, group="anabranch.console")
+    answer = program.asked(0, "plugins", "check", str(made))
+    assert answer.out == "what it brings to the console is as the hooks say\n"
+
+
 def test_order_of_sets_is_found_out(program: Program, tmp_path: Path) -> None:
     """It decides alike within a process, and differently in the next: only two of them show it."""
     source = QUORUM.replace("tuple(view.arrived)", "tuple({*view.arrived})")

@@ -226,11 +226,13 @@ def _tell_check(found: Probed) -> None:
         for line in fault_in_words(fault).splitlines():
             click.echo(escape_for_terminal(line))
     if not found.faults:
-        if found.checked or not found.others:
+        if found.checked:
             click.echo(counted(found.checked, "strategy conforms", "strategies conform"))
         if found.others:
             others = counted(found.others, "thing besides works", "things besides work")
             click.echo(f"{others} as the hooks say")
+        if not (found.checked or found.others):  # who brings nothing at all has a fault
+            click.echo("what it brings to the console is as the hooks say")
 
 
 def _tell_faults(listing: Listing) -> None:
