@@ -231,6 +231,14 @@ def test_hostile_text_is_shown_and_does_nothing(cells: int) -> None:
     assert all(line_cells(line) <= cells for line in lines[4:])
 
 
+@pytest.mark.parametrize(("is_told", "hint"), [(False, "m tells both"), (True, "both know of it")])
+def test_who_was_told_of_a_foreseen_conflict_need_not_be_told(is_told: bool, hint: str) -> None:
+    path = ConflictedPath(path="a.txt", kind="contents", base="0", ours="1", theirs="2")
+    row = ConflictRow((StreamId("a"), StreamId("b")), path, is_told=is_told)
+    shown = "\n".join(plain(line) for line in conflict_detail(row, None, 80))
+    assert f"would not merge as they are now; {hint}" in shown
+
+
 def test_a_difference_tells_what_cannot_be_compared() -> None:
     """Binary files, missing ones and very long ones are told of, not shown."""
     assert next(diff_texts(b"a", None)).text == "too large to be shown"

@@ -183,7 +183,8 @@ def _standing(row: ConflictRow, cells: int) -> list[Line]:
     if row.resolution is not None:
         return [(Span(f"decided: {row.resolution.choice}", "state.succeeded"),)]
     if not row.waits:
-        text = f"{row.ours} and {row.theirs} would not merge as they are now; m tells both"
+        hint = "both know of it" if row.is_told else "m tells both"
+        text = f"{row.ours} and {row.theirs} would not merge as they are now; {hint}"
         return [(Span(piece, "level.warning"),) for piece in wrap(safe(text), cells)]
     halts = row.conflict.halts if row.conflict else ""
     text = (
