@@ -197,6 +197,27 @@ def test_the_sequential_fallback_gives_one_more_try_with_the_machine_to_itself()
     assert (run.refusal, run.phase("a")) == (None, "preparing")
 
 
+def test_a_last_resort_whose_attempt_cannot_even_begin_is_over() -> None:
+    """It is one more try, not one for ever: the guardian gives up."""
+    run = climbed("sequential", "b")
+    run.exited("b")
+    run.kept("b")
+    assert run.phase("a") == "preparing"
+    run.failed("a")
+    assert run.phase("a") == "failed"
+    assert run.story("a")[-1] == "sequential gave_up"
+
+
+def test_what_a_person_recovers_and_cannot_begin_is_not_tried_for_ever() -> None:
+    run = ward("a")
+    run.recovers("a", "hard")
+    run.is_ended("a")
+    run.passes(0.0)
+    assert run.phase("a") == "preparing"
+    run.failed("a")
+    assert run.phase("a") == "failed"
+
+
 def test_the_degrade_fallback_goes_on_without_the_stream() -> None:
     """Even without --keep-going nothing else is called off."""
     run = climbed("degrade", "b")

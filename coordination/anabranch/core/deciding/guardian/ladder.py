@@ -232,8 +232,9 @@ def after_attempt(
 ) -> RecoveryDecision:
     """Return what follows an attempt without success, ``why`` it had none being known.
 
-    A person's remedy is not a failure of the stream, so it needs no retry left. When the guardian's
-    own are used up, the plan's fallback is next.
+    A person's remedy is not a failure of the stream, so it needs no retry left; like the last
+    resort it is one more try, and over if that cannot even begin. When the guardian's own are used
+    up, the plan's fallback is next.
     """
     care = stream.care
     if not care.remedy or care.remedy == SOFT:
@@ -241,6 +242,8 @@ def after_attempt(
     if care.is_dropped:
         return GiveUp("dropped")
     if care.by == PERSON or care.is_last_resort:
+        if stream.stop is None and stream.phase in (Phase.PREPARING, Phase.STARTING):
+            return GiveUp(f"the attempt after the {care.remedy} recovery could not begin")
         return Retry(0.0, f"{care.remedy} recovery")
     if isinstance(decision, Retry):
         return decision
