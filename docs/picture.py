@@ -15,7 +15,7 @@ from pathlib import Path
 from anabranch.config import LoadedPlan, load_plan
 from anabranch.core.ids import StreamId
 from anabranch.engine.host import RunHost
-from anabranch.engine.hosting import start_run
+from anabranch.engine.starting import start_run
 from anabranch.plugins import load_plugins
 from anabranch_console import demo
 from anabranch_console.app import ConsoleApp

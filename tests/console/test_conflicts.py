@@ -17,8 +17,8 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.state import RunPhase
 from anabranch.core.plans.plan import PointPlan, StreamPlan
 from anabranch.engine.host import RunHost
-from anabranch.engine.hosting import start_run
 from anabranch.engine.settling import SideTexts
+from anabranch.engine.starting import start_run
 from anabranch_console.glyphs import ASCII
 from anabranch_console.lines import line_cells, plain
 from anabranch_console.panes import deciding

@@ -9,7 +9,7 @@ import pytest
 
 from anabranch.core.inputs import ApproveRun, Command, RetryStream, StopRun, StopStream
 from anabranch.core.model.outcome import Refusal
-from anabranch.engine.hosting import AlreadyHosted
+from anabranch.engine.resuming import AlreadyHosted
 from anabranch_console.app import ConsoleExit
 from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.scripted_source import (

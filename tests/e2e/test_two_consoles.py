@@ -15,7 +15,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RetryStream, StopStream
 from anabranch.core.model.state import RunPhase
 from anabranch.engine.follower import RunFollower
-from anabranch.engine.hosting import resume_run
+from anabranch.engine.resuming import resume_run
 from anabranch.plugins import load_plugins
 from tests.e2e.program import DEADLINE_SECONDS, Program, Running, until
 from tests.engine.repositories import git

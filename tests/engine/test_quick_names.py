@@ -19,7 +19,7 @@ from anabranch.acting import client
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from anabranch.engine.host import RunHost
-from anabranch.engine.hosting import start_run
+from anabranch.engine.starting import start_run
 from anabranch.plugins import load_plugins
 from anabranch.testing.plans import plan_of, stream
 from tests.engine.repositories import make_repository

@@ -8,7 +8,7 @@ import click
 
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.host import RunHost
-from anabranch.engine.hosting import AlreadyHosted, resume_run
+from anabranch.engine.resuming import AlreadyHosted, resume_run
 from anabranch.engine.runs import find_run, read_run
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder

@@ -11,7 +11,7 @@ import click
 from anabranch import exit_codes
 from anabranch.config import LoadedPlan, StrategyNames, load_plan
 from anabranch.core.model.state import RunPhase
-from anabranch.engine.hosting import start_run
+from anabranch.engine.starting import start_run
 from anabranch_console import demo
 from anabranch_console.cli.hosting import Wishes, exit_code, finish, host_run, interrupt_option
 from anabranch_console.cli.installed import installed

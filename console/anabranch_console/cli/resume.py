@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from anabranch.engine.hosting import resume_run
+from anabranch.engine.resuming import resume_run
 from anabranch.engine.runs import find_run
 from anabranch_console.cli.hosting import (
     Wishes,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from anabranch.engine.hosting import accept_project, start_run
+from anabranch.engine.starting import accept_project, start_run
 from anabranch_console.cli.hosting import (
     Wishes,
     finish,

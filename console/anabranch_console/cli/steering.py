@@ -9,7 +9,7 @@ from anabranch.core.inputs import Command
 from anabranch.core.model.state import State
 from anabranch.engine import requests
 from anabranch.engine.host import RunHost
-from anabranch.engine.hosting import AlreadyHosted, resume_run, stop_unhosted
+from anabranch.engine.resuming import AlreadyHosted, resume_run, stop_unhosted
 from anabranch.engine.runs import read_run
 from anabranch.errors import AnabranchError, DiskFull, MachineShort, UsageError, WorldError
 from anabranch.paths import RunFolder

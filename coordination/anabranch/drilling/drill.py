@@ -25,9 +25,9 @@ from anabranch.drilling.rehearsal import CONFLICT_FILE, held_by
 from anabranch.drilling.scratch import Scratch
 from anabranch.engine.git import Git
 from anabranch.engine.host import RunHost
-from anabranch.engine.hosting import start_run
 from anabranch.engine.journal import Journal
 from anabranch.engine.settling import repository_of, settled_by_choice
+from anabranch.engine.starting import start_run
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.paths import RunFolder
 

@@ -77,7 +77,7 @@ Answer = Future[Refusal | None]
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a host is made of; :mod:`anabranch.engine.hosting` puts it together."""
+    """What a host is made of, as :mod:`.starting` or :mod:`.resuming` puts it together."""
 
     folder: RunFolder
     lock: RunLock

@@ -1,4 +1,4 @@
-"""Starting and resuming runs: where a host's parts come together."""
+"""Starting runs: where the parts of a new run's host come together."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from datetime import datetime
 from pathlib import Path
 
 from anabranch.core import inputs
-from anabranch.core.deciding.owed import stops_asked_for
-from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.clock import RunClock
@@ -20,10 +18,9 @@ from anabranch.engine.git_variables import without_git_variables
 from anabranch.engine.host import Parts, RunHost
 from anabranch.engine.journal import Journal
 from anabranch.engine.opening import git_errors, open_project
-from anabranch.engine.performers.process_records import send_control
 from anabranch.engine.preflight import require_ready
 from anabranch.engine.requirements import require_machine
-from anabranch.engine.run_lock import RunLock, holder_of
+from anabranch.engine.run_lock import RunLock
 from anabranch.engine.run_numbers import next_number, note_number
 from anabranch.engine.runs import runs_in
 from anabranch.engine.workspaces import (
@@ -31,7 +28,7 @@ from anabranch.engine.workspaces import (
     Repository,
     accept_settings,
 )
-from anabranch.errors import AnabranchError, DiskFull, UsageError, WorldError, machine_errors
+from anabranch.errors import UsageError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import (
@@ -40,12 +37,6 @@ from anabranch.paths import (
     new_run_id,
     run_counter,
 )
-
-
-class AlreadyHosted(UsageError):
-    """Another process hosts the run."""
-
-    code = "already_hosted"
 
 
 @machine_errors()
@@ -103,20 +94,6 @@ def start_run(
         raise
 
 
-def stop_unhosted(home: RunFolder, state: State, command: inputs.Command) -> bool:
-    """Send the signals of a stop that nobody can host or note just now.
-
-    Their holders end the processes, and what those did stays where it is. Returns False if the
-    command is not a stop.
-    """
-    stops = stops_asked_for(state, command)
-    for stop in stops:
-        folder = home.attempts / home.attempt_name(stop.stream, stop.attempt)
-        with suppress(OSError):  # it has ended
-            send_control(folder, {"op": "stop", "grace_seconds": stop.grace_seconds})
-    return bool(stops)
-
-
 @machine_errors()
 def _new_home(project: ProjectFolder) -> RunFolder:
     """Make a folder for a run, under a name that no other has. Raises WorldError."""
@@ -145,51 +122,5 @@ def _host_new(
     journal = Journal.create(home.journal, facts | clock.facts())
     world = (home, lock, journal, clock, repository, strategies, environment)
     host = RunHost(Parts(*world, None, command, extensions))
-    host.open()
-    return host
-
-
-@machine_errors()
-def resume_run(
-    home: RunFolder,
-    strategies: Strategies,
-    *,
-    reason: str,
-    retry_failed: bool,
-    environment: Mapping[str, str] | None = None,
-    extensions: Extensions = NO_EXTENSIONS,
-) -> RunHost:
-    """Take a run over: adopt what lives, settle what ended, go on with what is left.
-
-    With ``retry_failed`` a run that ended without converging is opened again. Raises AlreadyHosted,
-    WorldError.
-    """
-    require_machine()
-    lock = RunLock.acquire(home.lock)
-    if lock is None:
-        pid = holder_of(home.lock)
-        raise AlreadyHosted(
-            f"run {home.run} is hosted by {f'process {pid}' if pid else 'another process'}",
-            f"follow it with: anabranch console {home.run}",
-        )
-    try:
-        journal = Journal.open(home.journal, "write")
-        state = journal.load()
-        if state is None:
-            raise WorldError(f"run {home.run} has no events", "it can be deleted")
-        clock = RunClock.of_journal(journal, state)
-        if retry_failed or not state.has_ended:  # who only looks writes nothing
-            journal.set_meta(**clock.facts())
-        repository, _ = open_project(Path(journal.meta("folder") or state.project))
-    except DiskFull as error:
-        lock.release()
-        raise DiskFull(error.message, f"make room, then: anabranch resume {home.run}") from error
-    except AnabranchError:
-        lock.release()
-        raise
-    command = inputs.ResumeRun(reason=reason, adopted=0, retry_failed=retry_failed)
-    env = without_git_variables(os.environ if environment is None else environment)
-    world = (home, lock, journal, clock, repository, strategies, env)
-    host = RunHost(Parts(*world, state, command, extensions))
     host.open()
     return host
