@@ -14,8 +14,11 @@ from anabranch.core.calls import OPERATOR, Broadcast
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RetryStream, StopStream
 from anabranch.core.model.state import RunPhase
+from anabranch.engine import follower as follower_module
 from anabranch.engine.follower import RunFollower
+from anabranch.engine.journal import Journal
 from anabranch.engine.resuming import resume_run
+from anabranch.errors import MachineShort
 from anabranch.plugins import load_plugins
 from tests.e2e.program import DEADLINE_SECONDS, Program, Running, until
 from tests.engine.repositories import git
@@ -113,6 +116,34 @@ def test_a_follower_sees_the_run_live_and_acts_through_its_host(
             assert frame.missed == 0
         assert seen == list(range(1, len(seen) + 1))
         assert follower.state.phase is RunPhase.CONVERGED
+    finally:
+        follower.close()
+    assert host.wait().code == 0
+
+
+def test_a_journal_that_fails_for_a_moment_ends_nobody_who_follows(
+    program: Program, host: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while its host puts it back in its place; one that goes on failing is told."""
+    follower = RunFollower(program.folder())
+    changes, failures = Journal.changes, [1] * 3
+
+    def failing(journal: Journal) -> int:
+        if failures:
+            failures.pop()
+            raise MachineShort("the disk does not take the journal: disk I/O error")
+        return changes(journal)
+
+    try:
+        before = follower.state
+        monkeypatch.setattr(Journal, "changes", failing)
+        assert [follower.state for _ in range(3)] == [before] * 3
+        open_gate(program)
+        until(lambda: follower.state.has_ended, "it reads on to the end")
+        monkeypatch.setattr(follower_module, "JOURNAL_PATIENCE_SECONDS", -1.0)
+        failures.append(1)
+        with pytest.raises(MachineShort, match="I/O error"):
+            assert follower.state
     finally:
         follower.close()
     assert host.wait().code == 0

@@ -32,11 +32,13 @@ from anabranch.engine.run_lock import holder_of, silent_since
 from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler, watched_streams
 from anabranch.engine.watching import WorkspaceWatcher
-from anabranch.errors import AnabranchError, UsageError, WorldError
+from anabranch.errors import AnabranchError, MachineShort, UsageError, WorldError
 from anabranch.paths import RunFolder
 
 ANSWER_SECONDS = 10.0
 LOOK_AT_HOST_SECONDS = 1.0
+JOURNAL_PATIENCE_SECONDS = 5.0
+"""How long a journal may fail that somebody removed, and that its host is putting back."""
 
 
 class RunFollower:
@@ -65,6 +67,7 @@ class RunFollower:
         self._hosting: Hosting = "nobody"
         self._silent_since: float | None = None
         self._looked_until = 0.0
+        self._fails_since: float | None = None
 
     def close(self) -> None:
         """Stop following."""
@@ -161,18 +164,35 @@ class RunFollower:
             self._changes.look(self._feed.state)
 
     def _catch_up(self) -> None:
+        """Take up what the journal has new.
+
+        While it is being put back in its place it may fail for a moment: what was read stays.
+        Raises MachineShort if it goes on failing.
+        """
         with self._lock:
-            if not self._journal.is_in_place():
+            try:
+                self._read_on()
+            except MachineShort:
+                now = time.monotonic()
+                self._fails_since = self._fails_since or now
+                if now - self._fails_since > JOURNAL_PATIENCE_SECONDS:
+                    raise
                 self._open_anew()
-            changes = self._journal.changes()
-            if changes == self._written:
-                return
-            self._written = changes
-            state = self._feed.state
-            records = list(self._journal.read(state.seq))
-            for record in records:
-                state = evolve(state, record)
-            self._feed.publish(state, records)
+            else:
+                self._fails_since = None
+
+    def _read_on(self) -> None:
+        if not self._journal.is_in_place():
+            self._open_anew()
+        changes = self._journal.changes()
+        if changes == self._written:
+            return
+        state = self._feed.state
+        records = list(self._journal.read(state.seq))
+        for record in records:
+            state = evolve(state, record)
+        self._written = changes
+        self._feed.publish(state, records)
 
     def _open_anew(self) -> None:
         """Read on in the journal that its engine has put in the place of a removed one."""
