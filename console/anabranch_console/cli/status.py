@@ -8,7 +8,6 @@ import click
 
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import is_plain_folder, status
-from anabranch.engine.handlers import with_counts
 from anabranch_console.cli.output import (
     glyph,
     json_option,
@@ -37,7 +36,10 @@ def command(run: str | None, as_json: bool) -> None:
     report = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
     report["result_missing"] = bool(report["commit"]) and _is_missing(state)
     report["result_folder"] = str(found.folder.result) if _is_in_folder(report, state) else None
-    with_counts(report["streams"], state, found.folder)
+    if any(stream.fan for stream in state.plan.streams):
+        from anabranch.engine.handlers import with_counts  # few runs have handlers
+
+        with_counts(report["streams"], state, found.folder)
     if as_json:
         print_json(report)
         return

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
 from typing import Any, NamedTuple
@@ -122,6 +121,8 @@ def _entries(path: str) -> list[os.DirEntry[str]]:
 
 def lines_of(command: str, folder: str) -> Iterator[str]:
     """Yield the lines that a command prints, as it prints them; taken slowly, it waits."""
+    import subprocess  # only such a source starts a program
+
     with subprocess.Popen(
         ["/bin/sh", "-c", command], cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
     ) as running:
