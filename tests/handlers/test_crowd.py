@@ -154,6 +154,15 @@ def test_a_source_that_goes_on_for_ever_delays_nobody(fan: Fan) -> None:
     assert len(fan.ended()) == 2
 
 
+def test_items_that_are_not_text_are_handled_and_named(fan: Fan) -> None:
+    """A file name is bytes: it arrives as it is, and is told with escapes."""
+    lines = {"lines_of": "printf 'a\\377b\\n'"}
+    code, out = fan.run("printf %s {item} | od -An -tx1; exit 3", lines)
+    assert code == 1
+    assert "failed: a\\udcffb: exit 3" in out
+    assert fan.output(fan.ended()[0]).split() == ["61", "ff", "62"]
+
+
 def test_a_program_that_is_not_there_is_said(fan: Fan) -> None:
     code, out = fan.run(["no-such-program-anywhere", "{item}"], ["a"])
     assert code == 1

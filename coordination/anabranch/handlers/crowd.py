@@ -364,8 +364,8 @@ def _signal_group(pid: int, number: int) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    """Say something in the stream's log; an item may hold bytes that are not text."""
+    os.write(1, f"{text}\n".encode("utf-8", "backslashreplace"))
 
 
 def _short(text: str) -> str:
