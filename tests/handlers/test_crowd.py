@@ -154,6 +154,14 @@ def test_a_source_that_goes_on_for_ever_delays_nobody(fan: Fan) -> None:
     assert len(fan.ended()) == 2
 
 
+def test_a_source_that_fails_fails_its_stream(fan: Fan) -> None:
+    """Also while handlers end at the same time: what was not listed was not done."""
+    code, out = fan.run("sleep 0.1", {"lines_of": "seq 9; sleep 0.2; exit 4"})
+    assert code == 1
+    assert "stopped: the command of lines_of ended with 4" in out
+    assert "9 of 9 handlers succeeded" in out
+
+
 def test_items_that_are_not_text_are_handled_and_named(fan: Fan) -> None:
     """A file name is bytes: it arrives as it is, and is told with escapes."""
     lines = {"lines_of": "printf 'a\\377b\\n'"}
@@ -216,13 +224,31 @@ def test_killed_again_and_again_each_item_that_was_done_is_done_once(fan: Fan) -
         running.wait(timeout=PATIENCE_SECONDS)
         assert running.stdout is not None
         running.stdout.close()
-        assert len(book.in_doubt(str(fan.state / "book"))) <= 3 * kills
+        assert len(book.in_doubt(str(fan.state / "book"))) <= 3, kills
     code, out = fan.run(command, items)
     assert code == 0, out
     assert set(fan.done()) == set(items)
-    proven = Counter(e.key for e in fan.ended())
+    proven = Counter(e.key for e in fan.ended() if e.has_succeeded)
     assert set(proven.values()) == {1}, "nothing that was proven done was done again"
     assert sum(fan.done().values()) - len(items) <= 3 * 8
+
+
+def test_what_was_in_doubt_is_accounted_for_and_leaves_nothing_to_others(fan: Fan) -> None:
+    """Its output is kept, and neither that nor its result becomes another handler's."""
+    command = "echo said {item}; test -e go || { echo 7 > $ANABRANCH_RESULT; touch up; sleep 60; }"
+    running = fan.start(command, ["a"], width=1)
+    until(lambda: (fan.work / "up").exists())
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate(timeout=PATIENCE_SECONDS)
+    (fan.work / "go").touch()
+    code, _ = fan.run(command, ["b", "a"], width=1)
+    assert code == 0
+    doubt, *others = fan.ended()
+    assert (doubt.has_succeeded, fan.output(doubt)) == (False, "said a\n")
+    assert "in doubt" in doubt.why
+    assert [fan.output(ended) for ended in others] == ["said b\n", "said a\n"]
+    assert fan.results() == []
+    assert book.in_doubt(str(fan.state / "book")) == {}
 
 
 def test_half_a_line_does_not_count(fan: Fan) -> None:

@@ -98,12 +98,21 @@ def done_keys(path: str) -> dict[str, Ended]:
     return done
 
 
-def in_doubt(path: str) -> dict[str, int]:
+class Begun(NamedTuple):
+    """A handler that was begun: of which item, in which attempt and slot."""
+
+    place: int
+    key: str
+    attempt: int
+    slot: int
+
+
+def in_doubt(path: str) -> dict[str, Begun]:
     """Return the items that were begun and have no end, by key: nobody knows how far they came."""
-    open_ones: dict[str, int] = {}
+    open_ones: dict[str, Begun] = {}
     for line in lines(path):
         if line[0] == BEGUN:
-            open_ones[line[2]] = line[1]
+            open_ones[line[2]] = Begun(line[1], line[2], line[3], line[5])
         elif line[0] == ENDED:
             open_ones.pop(line[2], None)
     return open_ones

@@ -33,6 +33,7 @@ from .sources import BadSource
 PROGRESS_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 MOST_FAILURES_NAMED = 10
+IN_DOUBT = "killed with the program that ran it: how far it came is in doubt"
 FEWEST_FOR_A_SHARE = 20
 """Of how many a share of failures is taken at least, while nobody knows how many there are."""
 
@@ -84,6 +85,7 @@ class Crowd:
         self._deadlines: list[tuple[float, int, int]] = []
         self._killed: dict[int, str] = {}
         self._slots: dict[int, Slot] = {slot.number: slot for slot in self._free}
+        self._settle_doubts()
         self._env = dict(os.environ)
         self._succeeded = self._failed = 0
         self._failures: list[str] = []
@@ -92,6 +94,29 @@ class Crowd:
         self._said_ended = 0
         self._must_stop = False
         _catch_signals(self._waker, self._take_stop)
+
+    def _settle_doubts(self) -> None:
+        """Write down of each handler that was begun and has no end what it had written by then."""
+        for doubt in book.in_doubt(f"{self._state}/book").values():
+            slot = Slot(self._state, doubt.slot)
+            offset, length = self._packs.take_output(slot)
+            slot.close()
+            ended = book.Ended(
+                doubt.place,
+                doubt.key,
+                doubt.attempt,
+                0.0,
+                None,
+                None,
+                IN_DOUBT,
+                offset,
+                length,
+                None,
+            )
+            self._ledger.note(book.ended_line(ended))
+        self._ledger.write()
+        for slot in self._slots.values():
+            slot.clear()
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is full: somebody is woken already
@@ -173,18 +198,16 @@ class Crowd:
             os.read(self._wake, 4096)
 
     def _reap(self) -> None:
-        while self._running:
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        for pid in list(self._running):  # by name: the command of a source is waited for elsewhere
+            found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if found is None:
-                return
-            pid = found.si_pid
+                continue
             with contextlib.suppress(OSError):  # what it left behind would write into others' slots
                 os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            running = self._running.pop(pid, None)
-            if running is not None:
-                has_exited = found.si_code == os.CLD_EXITED
-                self._take_end(pid, running, found.si_status, has_exited=has_exited)
+            running = self._running.pop(pid)
+            has_exited = found.si_code == os.CLD_EXITED
+            self._take_end(pid, running, found.si_status, has_exited=has_exited)
 
     def _take_end(self, pid: int, running: Running, status: int, *, has_exited: bool) -> None:
         slot = self._slots[running.slot]
@@ -378,7 +401,7 @@ def main(path: str) -> int:
         job = Job(**json.load(file))
     try:
         return Crowd(job, os.path.dirname(path)).run()
-    except (BadSource, BadCommand) as error:
+    except (BadSource, BadCommand, OSError) as error:
         _say(f"stopped: {error}")
         return 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -22,8 +23,18 @@ class Slot:
     def __init__(self, folder: str, number: int) -> None:
         self.number = number
         self.result = f"{folder}/result.{number}"
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self.output = os.open(f"{folder}/slot.{number}", flags, 0o600)
+
+    def clear(self) -> None:
+        """Take away what the last program left: nothing of it is the next handler's."""
+        os.ftruncate(self.output, 0)
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            os.unlink(self.result)
+
+    def close(self) -> None:
+        """Let its file go."""
+        os.close(self.output)
 
 
 class Packs:
