@@ -155,11 +155,17 @@ def test_a_source_that_goes_on_for_ever_delays_nobody(fan: Fan) -> None:
 
 
 def test_a_source_that_fails_fails_its_stream(fan: Fan) -> None:
-    """Also while handlers end at the same time: what was not listed was not done."""
-    code, out = fan.run("sleep 0.1", {"lines_of": "seq 9; sleep 0.2; exit 4"})
+    """Also when it ends while a handler runs, and its pipe is held open by what it left behind."""
+    source = (
+        "mkfifo started held; echo $$ > source; echo a;"
+        " { read _ < held; } & read _ < started; exit 4"
+    )
+    until_it_ended = "until grep -q Z /proc/$(cat source)/stat || ! test -e /proc/$(cat source)"
+    handler = f"echo > started; {until_it_ended}; do :; done; echo > held"
+    code, out = fan.run(handler, {"lines_of": source})
     assert code == 1
     assert "stopped: the command of lines_of ended with 4" in out
-    assert "9 of 9 handlers succeeded" in out
+    assert "1 of 1 handlers succeeded" in out
 
 
 def test_items_that_are_not_text_are_handled_and_named(fan: Fan) -> None:
