@@ -18,6 +18,7 @@ from anabranch.engine import follower as follower_module
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.journal import Journal
 from anabranch.engine.resuming import resume_run
+from anabranch.engine.run_lock import RunLock
 from anabranch.errors import MachineShort
 from anabranch.plugins import load_plugins
 from tests.e2e.program import DEADLINE_SECONDS, Program, Running, until
@@ -242,3 +243,20 @@ def test_a_second_run_beside_the_first_is_a_run_of_its_own(program: Program, hos
     files = git(program.project, "ls-tree", "--name-only", f"anabranch/{first}").split()
     assert "1.txt" in files
     assert "other.txt" not in files
+
+
+def test_a_stop_that_a_leaving_host_does_not_hear_is_done_all_the_same(
+    program: Program, host: Running
+) -> None:
+    """The host goes between being asked and hearing: who asked takes over, and is not kept."""
+    host.kill()
+    lock = RunLock.acquire(program.folder().lock)
+    assert lock is not None
+    stop = program.begin("stop")
+    requests = program.folder().requests
+    until(lambda: list(requests.glob("*.request")), "the host is asked")
+    lock.release()
+    answer = stop.wait()
+    assert answer.code == 0, answer
+    assert program.status()["state"] == "stopped"
+    assert list(requests.glob("*.request")) == []

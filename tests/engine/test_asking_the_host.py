@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
 
@@ -35,15 +35,20 @@ from anabranch.core.inputs import (
     StopStream,
     TellConflict,
 )
-from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.outcome import Refusal, Unheard
+from anabranch.engine import requests
 from anabranch.engine.requests import (
     STEERING,
+    answer,
     ask_host,
     await_answer,
     leave,
     pending,
     submit_pending,
 )
+from anabranch.engine.run_lock import RunLock
+from anabranch.paths import RunFolder
+from tests.e2e.program import until
 
 A, B = StreamId("a"), StreamId("b")
 OURS = Resolution(path="p", base=None, ours="1", theirs="2", choice="ours", blob="b")
@@ -118,9 +123,9 @@ def test_every_command_that_may_be_asked_for_is_tried_here_and_has_words() -> No
 
 def test_what_only_streams_say_is_not_asked_for(tmp_path: Path) -> None:
     """A sign of life is a stream's own, and nothing is left for the host to find."""
-    refusal = ask_host(tmp_path, Heartbeat(OPERATOR, "h"), 1.0)
-    assert refusal is not None
-    assert "only the console that hosts the run" in refusal.reason
+    answer = ask_host(RunFolder(tmp_path), Heartbeat(OPERATOR, "h"), 1.0)
+    assert answer is not None
+    assert "only the console that hosts the run" in str(answer.reason)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,3 +167,69 @@ def test_a_request_that_cannot_be_read_is_answered_and_the_next_one_heard(
     assert answer is not None
     assert answer.reason
     assert not (tmp_path / "00.request").exists()
+
+
+STOP = StopRun(reason="r")
+PATIENCE_SECONDS = 60.0
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> RunFolder:
+    """Give the folder of a run."""
+    return RunFolder(tmp_path)
+
+
+def hosted(home: RunFolder) -> RunLock:
+    lock = RunLock.acquire(home.lock)
+    assert lock is not None
+    return lock
+
+
+def asking(home: RunFolder, pool: ThreadPoolExecutor) -> Future[requests.Answer | None]:
+    """Ask the host in another thread; returns once the request is there."""
+    asked = pool.submit(ask_host, home, STOP, PATIENCE_SECONDS)
+    until(lambda: home.requests.exists() and list(pending(home.requests)), "it is asked")
+    return asked
+
+
+def test_a_host_that_leaves_without_hearing_is_not_waited_for(home: RunFolder) -> None:
+    """Who asked does it another way; and the next host does not do it once more."""
+    lock = hosted(home)
+    with ThreadPoolExecutor() as pool:
+        asked = asking(home, pool)
+        lock.release()
+        assert asked.result() is None
+    assert list(pending(home.requests)) == []
+
+
+def test_what_a_host_does_not_come_to_is_not_answered(home: RunFolder) -> None:
+    """It was handed on and left lying: that is no refusal, whoever hosts next can do it."""
+    lock = hosted(home)
+    with ThreadPoolExecutor() as pool:
+        asked = asking(home, pool)
+        waits: Future[Refusal | None] = Future()
+        submit_pending(home.requests, set(), lambda _: waits)
+        waits.set_result(Unheard("the engine has stopped", "resume"))
+        lock.release()
+        assert asked.result() is None
+
+
+def test_a_host_that_answers_last_and_leaves_has_answered(home: RunFolder) -> None:
+    """The answer counts, however soon after it the host is gone."""
+    lock = hosted(home)
+    with ThreadPoolExecutor() as pool:
+        asked = asking(home, pool)
+        for path, _ in pending(home.requests):
+            answer(path, Refusal("no", "why"))
+        lock.release()
+        assert asked.result() == requests.Answer("no", "why")
+
+
+def test_a_host_that_hangs_is_not_waited_for_without_end(home: RunFolder) -> None:
+    """It still hosts: the request stands, and who asked is told."""
+    lock = hosted(home)
+    said = ask_host(home, STOP, 0.01)
+    assert said is not None
+    assert said.is_postponed
+    assert [asked for _, asked in pending(home.requests)] == [STOP]
+    lock.release()

@@ -11,7 +11,7 @@ from anabranch.engine import requests
 from anabranch.engine.host import RunHost
 from anabranch.engine.resuming import AlreadyHosted, resume_run, stop_unhosted
 from anabranch.engine.runs import read_run
-from anabranch.errors import AnabranchError, DiskFull, MachineShort, UsageError, WorldError
+from anabranch.errors import MachineShort, UsageError, WorldError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.installed import installed
 
@@ -48,7 +48,8 @@ def steer(
             extensions=loaded.extensions,
         )
     except AlreadyHosted:
-        _ask_the_host(home, command)
+        if not _is_done_by_the_host(home, command):
+            return steer(home, command, reason, is_done)
         return state_of(home)
     except MachineShort as error:
         if not stop_unhosted(home, state_of(home), command):
@@ -83,20 +84,13 @@ def _steer_here(host: RunHost, command: Command, is_done: Callable[[State], bool
     return host.state
 
 
-def _ask_the_host(home: RunFolder, command: Command) -> None:
-    place = requests.leave(home.requests, command)
-    if requests.STOP_BY_NAME in place.name:
-        raise DiskFull(
-            "the disk is full: the run is being stopped all the same",
-            "it says so itself once there is room",
-        )
-    answer = requests.await_answer(place, ANSWER_SECONDS)
+def _is_done_by_the_host(home: RunFolder, command: Command) -> bool:
+    """Have whoever hosts a run do it; False if it left without having heard."""
+    answer = requests.ask_host(home, command, ANSWER_SECONDS)
     if answer is None:
-        raise AnabranchError(
-            "the console that hosts the run does not answer",
-            "it will do so when it wakes up; is it suspended?",
-        )
+        return False
     if answer.is_postponed:
         raise WorldError(answer.reason or "", answer.hint)
     if answer.reason is not None:
         raise UsageError(answer.reason, answer.hint)
+    return True

@@ -9,7 +9,7 @@ import click
 
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import StopRun, StopStream
-from anabranch.core.model.state import State
+from anabranch.core.model.state import RunPhase, State
 from anabranch.engine.runs import find_run, run_folders
 from anabranch.errors import AnabranchError, UsageError
 from anabranch.paths import RunFolder
@@ -65,12 +65,17 @@ def _stop_run(home: RunFolder) -> None:
     try:
         steer(home, StopRun(reason=REASON), REASON)
     except UsageError:
-        if state_of(home).stop_reason is None:
+        now = state_of(home)
+        if now.stop_reason is None and not now.has_ended:
             raise  # else somebody was quicker, and its end is waited for as well
-    if not await_state(home, lambda s: s.has_ended, _patience(state)).has_ended:
+    after = await_state(home, lambda s: s.has_ended, _patience(state))
+    if not after.has_ended:
         hint = f"see: anabranch status {home.run}"
         raise AnabranchError(f"run {home.run} is still stopping", hint)
-    say(f"run {home.run} is stopped; what its streams did is kept")
+    if after.phase is not RunPhase.STOPPED:
+        say(f"run {home.run} has ended before it was stopped: {after.phase}")
+    else:
+        say(f"run {home.run} is stopped; what its streams did is kept")
 
 
 def _stop_streams(home: RunFolder, streams: Sequence[StreamId]) -> None:

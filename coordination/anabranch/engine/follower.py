@@ -154,10 +154,13 @@ class RunFollower:
             answer.set_exception(error)
 
     def _asked(self, command: Command) -> Refusal | None:
-        if holder_of(self._folder.lock) is None:
+        answer = None
+        if holder_of(self._folder.lock) is not None:
+            answer = requests.ask_host(self._folder, command, ANSWER_SECONDS)
+        if answer is None:
             hint = f"anabranch resume {self.run} goes on with it"
             return Refusal("nobody hosts the run now", hint)
-        return requests.ask_host(self._folder.requests, command, ANSWER_SECONDS)
+        return Refusal(answer.reason, answer.hint) if answer.reason is not None else None
 
     def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
         if self._changes is not None:

@@ -27,7 +27,7 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.deciding.hearing import is_live
 from anabranch.core.ids import RunId, Seq, StreamId
-from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.outcome import Refusal, Unheard
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.core.views import accounting
@@ -473,7 +473,7 @@ class RunHost:
     def _fail_waiting(self) -> None:
         for _, reply in self._mailbox:
             if reply is not None:
-                reply_with(reply, Refusal("the engine has stopped", "anabranch resume goes on"))
+                reply_with(reply, Unheard("the engine has stopped", "anabranch resume goes on"))
 
 
 def _settle(answer: Answer, outcome: Refusal | calls.Answer | None) -> None:

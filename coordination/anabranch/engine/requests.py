@@ -44,9 +44,11 @@ from anabranch.core.inputs import (
     StopStream,
     TellConflict,
 )
-from anabranch.core.model.outcome import Postponed, Refusal
+from anabranch.core.model.outcome import Postponed, Refusal, Unheard
+from anabranch.engine.run_lock import RunLock, holder_of
 from anabranch.errors import machine_errors
 from anabranch.files import replace_whole, take_lock
+from anabranch.paths import RunFolder
 from anabranch.plain_files import NotPlain, read_if_there, read_plain
 from anabranch.undecodable import UNDECODABLE
 
@@ -56,6 +58,7 @@ LARGEST_ANSWER_BYTES = 64 * 1024
 MOST_ENTRIES = 8_192
 NUMBER_DIGITS = 20
 PATIENCE_SECONDS = 2.0
+LOOK_FOR_HOST_SECONDS = 0.25
 
 STEERING = (
     StopRun
@@ -89,19 +92,54 @@ class Answer(msgspec.Struct, frozen=True):
     is_postponed: bool = False
 
 
-def ask_host(folder: Path, command: Command, timeout_seconds: float) -> Refusal | None:
-    """Ask whoever hosts a run, and return the refusal if there is one. Raises WorldError."""
+STOPPED_ALL_THE_SAME = Answer(
+    "the disk is full: the run is being stopped all the same",
+    "it says so itself once there is room",
+    is_postponed=True,
+)
+NOT_ANSWERED = Answer(
+    "whoever hosts the run does not answer",
+    "it will do so when it wakes up; is it suspended?",
+    is_postponed=True,
+)
+
+
+def ask_host(home: RunFolder, command: Command, timeout_seconds: float) -> Answer | None:
+    """Ask whoever hosts a run; None if it left without having heard, and nothing was done.
+
+    Raises WorldError.
+    """
     if not isinstance(command, STEERING):
-        return Refusal("only the console that hosts the run can do that", "do it there")
+        return Answer("only the console that hosts the run can do that", "do it there")
     if len(msgspec.json.encode(command)) > LARGEST_REQUEST_BYTES:
-        return Refusal("that is too much to ask for at once", "do it in parts")
-    answer = await_answer(leave(folder, command), timeout_seconds)
-    if answer is None:
-        return Refusal(
-            "whoever hosts the run does not answer",
-            "it will do so when it wakes up; is it suspended?",
-        )
-    return Refusal(answer.reason, answer.hint) if answer.reason is not None else None
+        return Answer("that is too much to ask for at once", "do it in parts")
+    place = leave(home.requests, command)
+    if STOP_BY_NAME in place.name:
+        return STOPPED_ALL_THE_SAME
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        answer = await_answer(place, LOOK_FOR_HOST_SECONDS)
+        if answer is not None:
+            return answer
+        if _is_withdrawn(home, place):
+            return None
+    return NOT_ANSWERED
+
+
+def _is_withdrawn(home: RunFolder, place: Path) -> bool:
+    """Take a request back if nobody hosts the run; under its lock, so that no host hears it."""
+    if holder_of(home.lock) is not None:
+        return False
+    lock = RunLock.acquire(home.lock)
+    if lock is None:
+        return False
+    try:
+        place.with_suffix(".request").unlink()
+    except OSError:
+        return False  # it was answered at the last moment
+    finally:
+        lock.release()
+    return True
 
 
 @machine_errors()
@@ -206,7 +244,8 @@ def submit_pending(
 
 
 def _pass_on(path: Path, done: Future[Refusal | None]) -> None:
-    if not done.cancelled():
+    """Answer with what came of it; what a host leaves unheard stays for the next one."""
+    if not done.cancelled() and not isinstance(done.result(), Unheard):
         answer(path, done.result())
 
 

@@ -31,3 +31,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 class Postponed(Refusal, frozen=True):
     """It is being done, and cannot be noted yet: the machine is short of something."""
+
+
+class Unheard(Refusal, frozen=True):
+    """Nothing was done: the host left first, and whoever hosts the run next can do it."""
