@@ -7,23 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
-from anabranch.handlers import book
+from anabranch.engine.handler_book import Handler, read_whole
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
 
 MOST_OUTPUT_BYTES = 16 * 1024 * 1024
-
-
-class HandlerFound(msgspec.Struct, frozen=True):
-    """A handler, as the book has it last: ``ended`` is None while it runs, or is in doubt."""
-
-    place: int
-    slot: int
-    ended: book.Ended | None = None
 
 
 def counts_of(run: RunFolder, stream: StreamId) -> dict[str, int] | None:
@@ -44,20 +34,12 @@ def with_counts(entries: list[dict[str, Any]], state: State, run: RunFolder) -> 
             entry["handlers"] = counts_of(run, stream)
 
 
-def handler_at(run: RunFolder, stream: StreamId, place: int) -> HandlerFound | None:
+def handler_at(run: RunFolder, stream: StreamId, place: int) -> Handler | None:
     """Return what is known of a handler by the place of its item; None if it never ran."""
-    found: HandlerFound | None = None
-    for line in book.lines(str(run.handlers(stream) / "book")):
-        if line[1] != place:
-            continue
-        if line[0] == book.BEGUN:
-            found = HandlerFound(place, line[5])
-        elif line[0] == book.ENDED:
-            found = HandlerFound(place, found.slot if found else 0, book.ended_of(line))
-    return found
+    return read_whole(run.handlers(stream) / "book").handlers.get(place)
 
 
-def output_of(run: RunFolder, stream: StreamId, handler: HandlerFound) -> Iterator[str]:
+def output_of(run: RunFolder, stream: StreamId, handler: Handler) -> Iterator[str]:
     """Yield the lines that a handler wrote; of one that runs, as far as it has come."""
     folder = run.handlers(stream)
     if handler.ended is None:

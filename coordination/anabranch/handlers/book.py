@@ -1,7 +1,7 @@
 """The book of a stream's handlers: what was begun, how each ended, and where its output lies.
 
 Theory of operation. The book is a file of lines, each a JSON array, to which one program appends.
-``["b", index, key, attempt, at, slot]`` says that a handler begins, before it does;
+``["b", index, key, attempt, at, slot, text]`` says that a handler begins, before it does;
 ``["e", index, key, attempt, seconds, code, signal, why, offset, length, result]`` how it ended;
 ``["s", index, key, attempt]`` that an attempt leaves one out, as it is done. A
 line is whole or it does not count: what a killed writer left half-written is cut off when the next
@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 BEGUN, ENDED, SKIPPED = "b", "e", "s"
 KEY_BYTES = 9
+LONGEST_TEXT = 200
 
 
 class Ended(NamedTuple):
@@ -52,9 +53,10 @@ def key_of(value: Any, argv: list[str]) -> str:
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).hexdigest()
 
 
-def begun_line(place: int, key: str, attempt: int, at: float, slot: int) -> str:
-    """Return the line that says that a handler begins."""
-    return f'["{BEGUN}",{place},"{key}",{attempt},{at:.3f},{slot}]\n'
+def begun_line(place: int, key: str, attempt: int, at: float, slot: int, text: str) -> str:
+    """Return the line that says that a handler begins, at a wall time, and what its item is."""
+    shown = json.dumps(text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…")
+    return f'["{BEGUN}",{place},"{key}",{attempt},{at:.3f},{slot},{shown}]\n'
 
 
 def skipped_line(place: int, key: str, attempt: int) -> str:

@@ -156,11 +156,13 @@ class Crowd:
     def _start(self, work: Work) -> None:
         slot = self._free.pop()
         began = time.monotonic()
-        line = book.begun_line(work.place, work.key, self._job.attempt, time.time(), slot.number)
-        self._ledger.note(line)
+        text = text_of(work.value)
+        self._ledger.note(
+            book.begun_line(work.place, work.key, self._job.attempt, time.time(), slot.number, text)
+        )
         self._ledger.write()  # before it runs: what was begun is known to have been
         env = self._env
-        env["ANABRANCH_ITEM"] = text_of(work.value).replace("\0", "")
+        env["ANABRANCH_ITEM"] = text.replace("\0", "")
         env["ANABRANCH_INDEX"] = str(work.place)
         env["ANABRANCH_RESULT"] = slot.result
         try:

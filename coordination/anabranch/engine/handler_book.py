@@ -1,0 +1,138 @@
+"""The book of a stream's handlers as somebody reads it who does not write it: while it grows.
+
+Theory of operation. The book is read on from where the last look ended, whole lines only, so that
+a look costs what is new. At each place stands what was said of it last: what a newer attempt left
+out, as it was done before, as it ended then.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from anabranch.handlers.book import BEGUN, ENDED, SKIPPED, Ended, ended_of
+from anabranch.plain_files import open_plain
+from anabranch.undecodable import UNDECODABLE
+
+LOOK_BYTES = 8 * 1024 * 1024
+_NO_SLOT = -1
+
+
+class HandlerState(StrEnum):
+    """How far a handler is. What ended in doubt has failed: nobody knows how far it came."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Handler(NamedTuple):
+    """A handler as the book has it last.
+
+    ``began_at`` is a wall time in seconds since 1970; ``tries`` counts how often it was begun, over
+    all attempts; ``slot`` is where a running one writes.
+    """
+
+    place: int
+    key: str
+    text: str
+    attempt: int
+    began_at: float
+    tries: int
+    slot: int
+    ended: Ended | None = None
+
+    @property
+    def state(self) -> HandlerState:
+        if self.ended is None:
+            return HandlerState.RUNNING
+        return HandlerState.SUCCEEDED if self.ended.has_succeeded else HandlerState.FAILED
+
+    def seconds(self, wall: float) -> float:
+        """Return how long it took, or has taken by a wall time."""
+        return max(0.0, wall - self.began_at) if self.ended is None else self.ended.seconds
+
+
+class HandlerBook:
+    """Every handler of a stream, by the place of its item, as of the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.offset = 0
+        self.attempt = 0
+        self.handlers: dict[int, Handler] = {}
+        self._done: dict[str, Handler] = {}
+        self._tries: dict[str, int] = {}
+
+    def look(self, most_bytes: int = LOOK_BYTES) -> list[int]:
+        """Read on, and return the places of what has changed, in order; empty if nothing has.
+
+        A book of many megabytes takes several looks. Raises OSError if it cannot be read.
+        """
+        data = self._read_on(most_bytes)
+        changed: dict[int, None] = {}
+        for line in data.split(b"\n"):
+            place = self._take(_decoded(line))
+            if place is not None:
+                changed[place] = None
+        return list(changed)
+
+    def _read_on(self, most_bytes: int) -> bytes:
+        try:
+            with open(open_plain(self._path), "rb") as file:
+                file.seek(self.offset)
+                data = file.read(most_bytes)
+        except FileNotFoundError:
+            return b""
+        whole = data[: data.rfind(b"\n") + 1]
+        self.offset += len(whole)
+        return whole
+
+    def _take(self, line: Any) -> int | None:
+        try:
+            kind, place, key, attempt = line[:4]
+            self.attempt = max(self.attempt, attempt)
+            if kind == BEGUN:
+                self._begin(place, key, attempt, *line[4:7])
+            elif kind == SKIPPED and key in self._done:
+                self.handlers[place] = self._done[key]._replace(place=place)
+            elif kind == ENDED:
+                self._end(ended_of(line))
+        except (TypeError, ValueError, IndexError):
+            return None  # a line that makes no sense, or one of another version
+        return int(place)
+
+    def _begin(
+        self, place: int, key: str, attempt: int, at: float, slot: int, text: str = ""
+    ) -> None:
+        tries = self._tries[key] = self._tries.get(key, 0) + 1
+        self.handlers[place] = Handler(place, key, text, attempt, at, tries, slot)
+
+    def _end(self, ended: Ended) -> None:
+        begun = self.handlers.get(ended.place)
+        if begun is None or begun.key != ended.key:
+            begun = Handler(ended.place, ended.key, "", ended.attempt, 0.0, 0, _NO_SLOT)
+        handler = begun._replace(ended=ended, slot=_NO_SLOT)
+        self.handlers[ended.place] = handler
+        if ended.has_succeeded:
+            self._done[ended.key] = handler
+
+
+def read_whole(path: Path) -> HandlerBook:
+    """Return a book as it stands. Raises OSError if it cannot be read."""
+    found = HandlerBook(path)
+    before = -1
+    while found.offset != before:
+        before = found.offset
+        found.look()
+    return found
+
+
+def _decoded(line: bytes) -> Any:
+    try:
+        return msgspec.json.decode(line)
+    except UNDECODABLE:
+        return None
