@@ -178,6 +178,11 @@ class RunFolder(msgspec.Struct, frozen=True):
         """Where streams that joined from outside have a folder each."""
         return self.path / "joined"
 
+    @property
+    def items(self) -> Path:
+        """The items that came on stdin, for all streams of the run."""
+        return self.path / "items"
+
     def handlers(self, stream: StreamId) -> Path:
         """What is kept of a stream's handlers, over all its attempts."""
         return self.path / "handlers" / self._written(stream)

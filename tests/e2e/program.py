@@ -123,6 +123,7 @@ class Program:
         self.mark = f"{MARK}={secrets.token_hex(8)}"
         self._begun: list[Running] = []
         self.through: tuple[str, ...] = ()
+        self.stdin = subprocess.DEVNULL
         scratch.mkdir(parents=True, exist_ok=True)
 
     # --- using it --------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ class Program:
                 [*self.through, *PROGRAM, *arguments],
                 cwd=self.project / cwd,
                 env=self.environment(**env),
-                stdin=subprocess.DEVNULL,
+                stdin=self.stdin,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -93,6 +95,60 @@ def test_items_on_the_command_line(program: Program) -> None:
     program.expect(2, "run", "--each", "--", "echo {item}")
     told = program.expect(2, "run", "--each", "a", "--", "echo {itme}")
     assert "unknown placeholder {itme}" in told.err
+
+
+def test_items_come_on_stdin_and_the_first_is_handled_while_they_flow(program: Program) -> None:
+    """All commands get them, and what has no end of line is an item too."""
+    source, sink = os.pipe()
+    program.stdin = source
+    commands = ("echo {index} > {item}", "test -n {item}")
+    running = program.begin("run", "--headless", "--each", "-", "--", *commands)
+    os.close(source)
+    os.write(sink, b"a\n\n")
+    until(lambda: program.run_folders(), "a run")
+    book = program.folder().path / "handlers" / "echo" / "book"
+    until(lambda: book.exists() and '["e"' in book.read_text(), "the first handler has ended")
+    os.write(sink, b"b c")
+    os.close(sink)
+    assert running.wait().code == 0
+    assert content(program, str(program.status()["commit"]), "b c") == "1\n"
+    assert "2 of 2 handlers succeeded" in program.log("test")
+
+
+def test_no_items_on_stdin_is_said(program: Program) -> None:
+    told = program.expect(2, "run", "--each", "-", "--", "echo {item}")
+    assert "no items on stdin" in told.err
+    terminal, other = os.openpty()
+    program.stdin = other
+    assert "a terminal" in program.expect(2, "run", "--each", "-", "--", "echo {item}").err
+    os.close(terminal)
+    os.close(other)
+    assert not program.run_folders()
+
+
+def test_items_end_early_with_the_console_that_read_them(program: Program) -> None:
+    """What had come is handled, each once; that it was not all is said, and is a failure."""
+    source, sink = os.pipe()
+    program.stdin = source
+    running = program.begin("run", "--headless", "--each", "-", "--", "echo {item} >> done")
+    os.close(source)
+    os.write(sink, b"a\nb\nc and so")
+    until(lambda: program.run_folders(), "a run")
+    book = program.folder().path / "handlers" / "echo" / "book"
+    until(lambda: book.exists() and book.read_text().count('["e"') == 2, "two handlers")
+    running.kill()
+    with pytest.raises(BrokenPipeError):  # nobody else has it
+        os.write(sink, b" on\n")
+    os.close(sink)
+    program.stdin = subprocess.DEVNULL
+    program.expect(1, "resume", "--headless")
+    early = "stopped: the items on stdin ended early"
+    assert early in program.log("echo")
+    assert "there were 2, and the beginning of one more" in program.log("echo")
+    counts = {"total": 2, "succeeded": 2, "failed": 0, "running": 0}
+    (stream,) = program.expect(0, "status", "--json").json()["streams"]
+    assert stream["handlers"] == counts
+    assert len([line for line in book.read_text().splitlines() if line.startswith('["b"')]) == 2
 
 
 def test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended(program: Program) -> None:

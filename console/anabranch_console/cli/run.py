@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
+from anabranch.config import ON_STDIN
 from anabranch.engine.starting import accept_project, start_run
+from anabranch.errors import UsageError
 from anabranch_console.cli.hosting import (
     Wishes,
     finish,
@@ -40,19 +43,50 @@ class PlanOrCommands(click.Command):
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         usage = "[OPTIONS] [PLAN]\n[OPTIONS] -- COMMAND ...\n--each ITEM ... -- 'COMMAND {item}'"
+        usage += "\n--each - -- 'COMMAND {item}'"
         formatter.write_usage(ctx.command_path, usage)
 
 
 def _without_items(args: list[str]) -> tuple[list[str], tuple[str, ...]]:
     """Take ``--each ITEM …`` out of the arguments; items end where an option begins."""
+    args = [word for arg in args for word in _words_of_each(arg)]
     if "--each" not in args:
         return args, ()
     at = args.index("--each")
+    if tuple(args[at + 1 : at + 2]) == ON_STDIN:
+        return [*args[:at], *args[at + 2 :]], ON_STDIN
     end = next((i for i in range(at + 1, len(args)) if args[i].startswith("-")), len(args))
     items = tuple(args[at + 1 : end])
     if not items:
         raise click.UsageError("--each needs at least one item")
     return [*args[:at], *args[end:]], items
+
+
+def _words_of_each(arg: str) -> tuple[str, ...]:
+    """Return ``--each=ITEM`` as the two words that it stands for, anything else as it is."""
+    name, equals, item = arg.partition("=")
+    return (name, item) if name == "--each" and equals else (arg,)
+
+
+def _take_stdin() -> int:
+    """Return what items are read from; no program that we start gets it.
+
+    Raises UsageError if nothing can come from there.
+    """
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    try:
+        if os.isatty(0):
+            raise UsageError("there are no items on stdin: it is a terminal", _PIPE)
+        if os.path.samestat(os.fstat(0), os.fstat(nothing)):  # which it also is if it was closed
+            raise UsageError(f"there are no items on stdin: it is {os.devnull}", _PIPE)
+        source = os.dup(0)
+        os.dup2(nothing, 0)
+        return source
+    finally:
+        os.close(nothing)
+
+
+_PIPE = "pipe them in, a line each: ls | anabranch run --each - -- 'wc {item}'"
 
 
 @click.command(cls=PlanOrCommands)
@@ -86,14 +120,15 @@ def command(
     """Run PLAN (anabranch.toml), or the commands given after --.
 
     Each stream works in its own workspace. With --each ITEM ... a command is run for every item,
-    which stands for {item} in it. The result stands on the branch anabranch/RUN until you
-    take it. With a terminal this opens the console.
+    which stands for {item} in it; --each - reads items from stdin, a line each. The result stands
+    on the branch anabranch/RUN until you take it. With a terminal this opens the console.
     """
     if plan and commands:
         raise click.UsageError("give either a plan or commands after --, not both")
     found = installed()
     read = read_plan(plan, commands, found.strategies, found.extensions, each)
     loaded = valid_plan(read, as_json)
+    items = _take_stdin() if each == ON_STDIN else None
     if trust and (names := accept_project(here())):
         say(f"accepted as they are now: {', '.join(map(shown, names))}")
     host = start_run(
@@ -104,5 +139,6 @@ def command(
         approve=approve,
         allow_sensitive=allow_sensitive,
         extensions=found.extensions,
+        items=items,
     )
     finish(host_run(host, Wishes(headless, as_json, time_limit, on_interrupt)))

@@ -3,6 +3,7 @@
 from anabranch.config.building import PlanContext
 from anabranch.config.checking import check_report, check_text
 from anabranch.config.loading import (
+    ON_STDIN,
     LoadedPlan,
     PlanErrors,
     as_runnable,
@@ -17,6 +18,7 @@ from anabranch.config.strategy_names import StrategyNames
 from anabranch.config.writing import SCHEMA_FILE, initial_plan
 
 __all__ = [
+    "ON_STDIN",
     "SCHEMA_FILE",
     "LoadedPlan",
     "PlanContext",

@@ -13,7 +13,7 @@ from anabranch.config.problems import printable
 from anabranch.core.plans.plan import FanPlan, Plan
 from anabranch.handlers.placeholders import BadCommand, parse
 from anabranch.handlers.queues import own_argv
-from anabranch.handlers.sources import BadSource, items_of, read_tasks
+from anabranch.handlers.sources import LETS_WAIT, BadSource, items_of, read_tasks
 
 FIRST_SHOWN = 3
 MOST_COUNTED = 100_000
@@ -40,7 +40,9 @@ def fans_of(plan: Plan, folder: Path | None) -> list[Fan]:
 
 
 def _fan(stream: str, fan: FanPlan, folder: Path | None) -> Fan:
-    if "lines_of" in fan.source or (folder is None and not fan.source.keys() & {"items", "matrix"}):
+    if fan.source.keys() & LETS_WAIT or (
+        folder is None and not fan.source.keys() & {"items", "matrix"}
+    ):
         return Fan(stream, None, ())
     try:
         found = list(islice(_commands(fan, str(folder or ".")), MOST_COUNTED + 1))

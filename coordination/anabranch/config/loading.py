@@ -16,6 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 from anabranch.config.advice import plan_warnings
 from anabranch.config.building import PlanContext, build_plan
 from anabranch.config.idle_keys import idle_keys
@@ -40,6 +42,8 @@ from anabranch.core.plans.plan import Plan, Work
 
 MAX_PLAN_BYTES = 4 * 1024 * 1024
 COMMAND_LINE = "<command line>"
+ON_STDIN = ("-",)
+"""Stands for items that come on stdin; they are kept in the run's folder as ``items``."""
 
 _TOML_PLACE = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)\Z")
 _QUOTED = r"'([^']*)'"
@@ -146,13 +150,26 @@ def plan_from_commands(
 ) -> LoadedPlan | PlanErrors:
     """Make a plan of independent streams, each named after the first word of its command.
 
-    With items (``each``) every command is run for every item.
+    With items (``each``) every command is run for every item; see also :data:`ON_STDIN`.
     """
     context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
     bodies = [{"command": c, "each": list(each)} for c in commands] if each else commands
     streams = dict(zip(_unique_names(map(_first_word, commands)), bodies, strict=True))
     document = {"version": 1, "name": name, "streams": streams}
-    return _load_document(document, COMMAND_LINE, name, context, dict)
+    loaded = _load_document(document, COMMAND_LINE, name, context, dict)
+    if isinstance(loaded, LoadedPlan) and tuple(each) == ON_STDIN:
+        return replace(loaded, plan=_with_kept_items(loaded.plan))
+    return loaded
+
+
+def _with_kept_items(plan: Plan) -> Plan:
+    """Return a plan whose handlers get the items that are kept in the run's folder."""
+    streams = [
+        structs.replace(stream, fan=structs.replace(stream.fan, source={"kept": "items"}))
+        for stream in plan.streams
+        if stream.fan is not None
+    ]
+    return structs.replace(plan, streams=tuple(streams))
 
 
 # ------------------------------------------------------------------ from bytes to a document

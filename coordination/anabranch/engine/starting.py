@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -30,6 +31,7 @@ from anabranch.engine.workspaces import (
 )
 from anabranch.errors import UsageError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
+from anabranch.handlers.kept_items import Keeper
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import (
     ProjectFolder,
@@ -62,12 +64,14 @@ def start_run(
     allow_sensitive: bool = False,
     environment: Mapping[str, str] | None = None,
     extensions: Extensions = NO_EXTENSIONS,
+    items: int | None = None,
 ) -> RunHost:
     """Begin a new run of a plan in a project and host it.
 
     ``folder`` is where the plan lies; streams work in the same place inside their workspaces.
     With ``approve`` the result is brought to the user's branch, with ``allow_sensitive`` also what
-    others run or obey. Raises AnabranchError if the project or the machine does not allow it; then
+    others run or obey. From the descriptor ``items`` the plan's kept items are read while
+    the run goes on. Raises AnabranchError if the project or the machine does not allow it; then
     nothing is left behind.
     """
     require_machine()
@@ -88,10 +92,18 @@ def start_run(
             wall=time.time(),
         )
         with machine_errors():
+            if items is not None:
+                _keep_items(items, home)
             return _host_new(home, repository, folder, strategies, env, command, extensions)
     except Exception:
         shutil.rmtree(home.path, ignore_errors=True)  # it has not begun
         raise
+
+
+def _keep_items(source: int, home: RunFolder) -> None:
+    """Keep what comes on a descriptor in the run's folder, from now on until its end."""
+    keeper = Keeper(source, str(home.items))
+    threading.Thread(target=keeper.keep_all, name="items", daemon=True).start()
 
 
 @machine_errors()

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from . import book
 from .ahead import Ahead, NotYet
 from .placeholders import Command, ItemValue, Template, parse
-from .sources import BadSource, Task, items_of, read_tasks, rest_seconds
+from .sources import LETS_WAIT, BadSource, Task, items_of, read_tasks, rest_seconds
 
 
 class Work(NamedTuple):
@@ -42,7 +42,9 @@ class Queue:
         assert command is not None, "only a graph has commands of its own"
         self._template = parse(command)
         items = items_of(source, folder)
-        self._items: Iterator[ItemValue] = Ahead(items, wake) if "lines_of" in source else items
+        self._items: Iterator[ItemValue] = (
+            Ahead(items, wake) if LETS_WAIT & source.keys() else items
+        )
         self._done, self._skip = done, skip
         self.total = _total(source)
         self.seen = 0

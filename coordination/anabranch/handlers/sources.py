@@ -1,4 +1,4 @@
-"""Where items come from: a list, files, the lines of a command, a matrix, or a graph of tasks.
+"""Where items come from: a list, files, the lines of a command or of stdin, a matrix, or a graph.
 
 All but a graph are read as they are needed: a source of a million items fills no memory, and its
 first handler starts when the first item is there.
@@ -14,10 +14,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
 from typing import Any, NamedTuple
 
+from .kept_items import LONGEST_LINE_BYTES, EndedEarly, kept_items
 from .placeholders import ItemValue
 
-LONGEST_LINE_BYTES = 128 * 1024 - 1
-"""The most that one argument of a program may have."""
+LETS_WAIT = frozenset({"lines_of", "kept"})
+"""Sources whose next item may take its time."""
 
 
 class BadSource(Exception):
@@ -46,6 +47,8 @@ def items_of(source: Mapping[str, Any], folder: str) -> Iterator[ItemValue]:
         yield from files_matching(value, folder)
     elif kind == "lines_of":
         yield from lines_of(value, folder)
+    elif kind == "kept":
+        yield from _kept(value)
     elif kind == "matrix":
         yield from combinations(value, source.get("exclude", ()))
     else:
@@ -135,6 +138,13 @@ def lines_of(command: str, folder: str) -> Iterator[str]:
                 yield text
     if running.returncode != 0:
         raise BadSource(f"the command of lines_of ended with {running.returncode}")
+
+
+def _kept(path: str) -> Iterator[str]:
+    try:
+        yield from kept_items(path)
+    except EndedEarly as error:
+        raise BadSource(str(error)) from None
 
 
 def combinations(

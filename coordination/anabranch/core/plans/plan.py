@@ -77,9 +77,11 @@ class FanPlan(msgspec.Struct, frozen=True):
     """How a stream fans out into handlers (:mod:`anabranch.handlers`).
 
     ``source`` says where items come from, by one key of ``items``, ``glob``, ``lines_of``,
-    ``matrix`` (with ``exclude``) and ``graph``. ``command`` is as it was written, placeholders and
-    all; None if the tasks of a graph have their own. Without ``max_parallel`` as many handlers run
-    at a time as there are processors. ``most_failures`` is a number, ``most_failed_share`` 0 to 1.
+    ``matrix`` (with ``exclude``), ``graph`` and ``kept``: in the run's folder, where they are
+    written down while they come (:mod:`anabranch.handlers.kept_items`). ``command`` is as it was
+    written, placeholders and all; None if the tasks of a graph have their own. Without
+    ``max_parallel`` as many handlers run at a time as there are processors. ``most_failures`` is a
+    number, ``most_failed_share`` 0 to 1.
     """
 
     source: dict[str, Any]

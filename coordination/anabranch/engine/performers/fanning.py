@@ -39,7 +39,7 @@ def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder
     folder = run.handlers(spec.stream)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     job = Job(
-        source=fan.source,
+        source=_where_it_is(fan.source, run),
         command=fan.command,
         folder=spec.cwd,
         attempt=spec.attempt,
@@ -55,6 +55,11 @@ def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder
     replace_whole(path, msgspec.json.encode(job._asdict()))
     argv = (sys.executable, "-I", "-S", str(CROWD_PROGRAM), str(path))
     return replace(spec, argv=argv)
+
+
+def _where_it_is(source: dict[str, Any], run: RunFolder) -> dict[str, Any]:
+    """Return a source with the place of what is kept in the run's folder."""
+    return {"kept": str(run.items)} if "kept" in source else source
 
 
 Left = Literal["work", "nothing"]
