@@ -18,6 +18,7 @@ from anabranch_console.presenters.stream_row import StreamRow, stream_row
 from anabranch_console.time_travel import TimeSource
 
 if TYPE_CHECKING:
+    from anabranch.engine.handlers import HandlerTally
     from anabranch.engine.source import Frame, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
@@ -69,6 +70,8 @@ class RunModel:
         self._by_subject: dict[str, deque[Recorded]] = {}
         self._vitals: Mapping[StreamId, Vitals] = {}
         self._vitals_seen: dict[StreamId, float] = {}
+        self._tallies: dict[StreamId, HandlerTally] = {}
+        self._tallied: set[StreamId] = set()
         self._cursor: Seq = 0
         self._second = -1
         self._problem: str | None = None
@@ -103,6 +106,15 @@ class RunModel:
         age = vitals.progress_age_seconds + max(0.0, self.now - seen)
         return replace(vitals, progress_age_seconds=age)
 
+    def tally_of(self, stream: StreamId) -> HandlerTally | None:
+        """Return how far a stream's handlers are; None in the past, of which nobody knows it."""
+        return None if self.time.past is not None else self._tallies.get(stream)
+
+    def take_tallies(self, found: Mapping[StreamId, HandlerTally]) -> None:
+        """Take how far the handlers of some streams are; the next pull tells what changed."""
+        self._tallied |= {s for s, tally in found.items() if self._tallies.get(s) != tally}
+        self._tallies.update(found)
+
     def event(self, seq: Seq | None) -> Recorded | None:
         """Return an event by its number, if it is still kept."""
         return None if seq is None else self._by_seq.get(seq)
@@ -125,6 +137,8 @@ class RunModel:
         dirty |= fresh
         if is_new_second:
             dirty |= {s for s, row in self.rows.items() if row.elapsed_seconds is not None}
+        dirty |= self._tallied
+        self._tallied = set()
         dirty |= self._whose_waits_are_old(frame, is_new_second)
         is_other_time = self.time.past is not self._shown
         if is_other_time:
@@ -158,7 +172,8 @@ class RunModel:
             stream = self.state.streams.get(stream_id)
             if stream is None:
                 continue
-            row = stream_row(self.state, stream, self.vitals_of(stream_id), self.now)
+            vitals, tally = self.vitals_of(stream_id), self.tally_of(stream_id)
+            row = stream_row(self.state, stream, vitals, self.now, tally)
             if self.rows.get(stream_id) != row:
                 self.rows[stream_id] = row
                 changed.add(stream_id)

@@ -14,6 +14,7 @@ import pytest
 
 from anabranch.core.ids import StreamId
 from tests.e2e.program import Program, until
+from tests.e2e.terminals import on_terminal
 from tests.e2e.test_run import content, converged
 from tests.engine.repositories import git, write
 
@@ -215,6 +216,28 @@ def test_killed_with_all_it_runs_the_next_attempt_goes_on_where_it_was(
     done = Counter(content(program, str(program.status()["commit"]), "done").split())
     assert done == {**{str(n): 1 for n in range(8)}, "4": 2}
     assert "8 of 8 handlers succeeded (4 of them before)" in program.log("fan", 2)
+
+
+def test_how_far_handlers_are_is_told_where_no_console_is(program: Program) -> None:
+    """In one line that is written anew on a terminal, by milestones elsewhere; what they say of
+    themselves each second floods neither, nor the last words of a failure."""
+    command = "sleep 0.3; test {item} != 5"
+    program.plan(
+        {"fan": {"each": list(range(8)), "command": command, "max_parallel": 1, "retries": 0}}
+    )
+    code, said = on_terminal(program, "run", "--headless", CI="")
+    assert code == 1
+    assert re.search(r"\r\x1b\[Kfan [1-7]/8, \S+/(s|min), \d+ s left", said)
+    assert said.index("\r\x1b[Kfan") < said.index("7 of 8 done, 1 failed")
+    told = program.expect(1, "run", "--headless").err
+    assert "\x1b" not in told
+    assert "\r" not in told
+    milestones = re.findall(r"fan +\d of 8 done, 1 running; .* left", told)
+    assert 1 <= len(milestones) <= 8
+    assert "fan" in told
+    assert "exit 1; 7 of 8 done, 1 failed" in told
+    assert "| failed: 5: exit 1" in told
+    assert "a second" not in told
 
 
 def test_handlers_that_change_nothing_are_done_too(program: Program) -> None:

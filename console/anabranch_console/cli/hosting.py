@@ -30,6 +30,12 @@ from anabranch.errors import AnabranchError
 from anabranch.paths import RunFolder
 from anabranch_console.cli import progress
 from anabranch_console.cli.durations import Duration
+from anabranch_console.cli.handler_progress import (
+    BottomLine,
+    Milestones,
+    can_rewrite_lines,
+    running_tallies,
+)
 from anabranch_console.cli.interrupting import Interrupts, TimeLimit, interruptible
 from anabranch_console.cli.output import print_json_line, say, shown
 from anabranch_console.cli.terminal import can_show_console, is_in_ci
@@ -150,8 +156,10 @@ def _host_as_text(host: RunHost, wishes: Wishes, outside: Outside) -> int:
         telling.tell(frame)
         if ended and host.state.seq == cursor:
             break
-        if outside.interrupts.news() and _is_left(host, outside):
-            return exit_codes.INTERRUPTED
+        if outside.interrupts.news():
+            telling.make_room()
+            if _is_left(host, outside):
+                return exit_codes.INTERRUPTED
     telling.tell_outcome()
     if outside.limit.was_reached:
         return exit_codes.TIME_LIMIT
@@ -175,16 +183,23 @@ class _Telling:
         self._host = host
         self._progress: progress.Progress | None = None
         self._trouble = progress.Trouble()
+        self._bottom = BottomLine() if can_rewrite_lines() else None
+        self._milestones = Milestones()
         if not wishes.as_json:
             self._progress = progress.Progress(host.state, RunFolder(host.folder))
             if wishes.stops_when_interrupted and wishes.on_interrupt is None:
                 say("CI is set: an interruption stops the streams (--on-interrupt leave does not)")
 
     def tell(self, frame: Frame) -> None:
-        """Tell what happened."""
+        """Tell what happened, and how far handlers are."""
+        trouble = self._host.trouble
+        if frame.events or self._trouble.is_news(trouble):
+            self.make_room()
         for record in frame.events:
             _safely(self._tell_one, frame.state, record)
-        self._trouble.tell(self._host.trouble)
+        self._trouble.tell(trouble)
+        if self._progress is not None:
+            _safely(self._tell_handlers, self._progress, frame.state)
 
     def _tell_one(self, state: State, record: ev.Recorded) -> None:
         if self._progress is None:
@@ -192,8 +207,22 @@ class _Telling:
         else:
             self._progress.tell(state, record)
 
+    def _tell_handlers(self, told: progress.Progress, state: State) -> None:
+        tallies, now = running_tallies(state, RunFolder(self._host.folder)), self._host.now()
+        if self._bottom is not None:
+            self._bottom.show(tallies)
+            return
+        for stream in self._milestones.passed(tallies, now):
+            told.tell_handlers(now, stream, tallies[stream])
+
+    def make_room(self) -> None:
+        """Take away the line that is written anew, as others are printed now."""
+        if self._bottom is not None:
+            self._bottom.erase()
+
     def tell_outcome(self) -> None:
         """Show how it ended."""
+        self.make_room()
         if self._progress is not None:
             _safely(progress.tell_outcome, self._host)
 

@@ -7,10 +7,11 @@ import sys
 import click
 
 from anabranch.core import events as ev
-from anabranch.core.ids import FINAL_POINT
+from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.views.plugin_faults import fault_of
 from anabranch.core.wording import counted, duration, flood
+from anabranch.engine.handlers import HandlerTally, tally_of, without_progress
 from anabranch.engine.host import RunHost
 from anabranch.engine.log_reading import read_tail
 from anabranch.hostile_text import escape_for_terminal
@@ -21,10 +22,12 @@ from anabranch_console.presenters import (
     conflict_events,
     coordination_events,
     guardian_events,
+    handler_words,
 )
 
 NAME_WIDTH_MAX = 24
 LAST_WORDS_LINES = 20
+_ENDS_OF_ATTEMPTS = ev.StreamSucceeded | ev.StreamFailed | ev.RetryScheduled
 LAST_WORDS_INDENT = " " * 11
 
 
@@ -53,21 +56,40 @@ class Progress:
         if words is None:
             return
         subject, public, text = words
-        sign = paint(glyph(public, sys.stderr), public, sys.stderr)
-        said = shown(text, stream=sys.stderr)
-        say(f"{_clock(record.at)}  {sign} {subject:<{self._width}}  {said}")
+        self._print(record.at, subject, public, text + self._of_handlers(state, record.event))
         for warning in getattr(record.event, "warnings", ()):
             mark = paint(glyph("stalled", sys.stderr), "stalled", sys.stderr)
             say(f"{'':9}  {mark} {shown(warning, stream=sys.stderr)}")
         if isinstance(record.event, ev.StreamFailed | ev.RetryScheduled):
-            self._tell_last_words(record.event)
+            self._tell_last_words(state, record.event)
 
-    def _tell_last_words(self, event: ev.StreamFailed | ev.RetryScheduled) -> None:
+    def _of_handlers(self, state: State, event: ev.Event) -> str:
+        """Return how far the handlers of a stream came whose attempt is over."""
+        if self._folder is None or not isinstance(event, _ENDS_OF_ATTEMPTS):
+            return ""
+        is_fanned = state.stream_plan(event.stream).fan is not None
+        tally = tally_of(self._folder, event.stream) if is_fanned else None
+        return f"; {handler_words.counts_in_words(tally)}" if tally is not None else ""
+
+    def tell_handlers(self, at: float, stream: StreamId, tally: HandlerTally) -> None:
+        """Print how far the handlers of a stream are, at a time of the run."""
+        counts, pace = handler_words.counts_in_words(tally), handler_words.pace_in_words(tally)
+        self._print(at, stream, "running", f"{counts}; {pace}")
+
+    def _print(self, at: float, subject: str, public: str, text: str) -> None:
+        sign = paint(glyph(public, sys.stderr), public, sys.stderr)
+        said = shown(text, stream=sys.stderr)
+        say(f"{_clock(at)}  {sign} {subject:<{self._width}}  {said}")
+
+    def _tell_last_words(self, state: State, event: ev.StreamFailed | ev.RetryScheduled) -> None:
         """Show the end of what an attempt that failed has written, and where the rest is."""
         if self._folder is None or not event.attempt:
             return
         log = self._folder.log(event.stream, event.attempt)
-        for line in read_tail(log, LAST_WORDS_LINES):
+        words = read_tail(log, LAST_WORDS_LINES)
+        if state.stream_plan(event.stream).fan is not None:
+            words = without_progress(words)
+        for line in words:
             say(f"{LAST_WORDS_INDENT}| {line}")
         if isinstance(event, ev.StreamFailed) and log.exists():
             say(f"{LAST_WORDS_INDENT}log: {escape_for_terminal(str(log))}")
@@ -165,9 +187,13 @@ class Trouble:
     def __init__(self) -> None:
         self._last_reason: str | None = None
 
+    def is_news(self, reason: str | None) -> bool:
+        """Return whether what is wrong now was not said yet, None if all is well."""
+        return reason != self._last_reason
+
     def tell(self, reason: str | None) -> None:
         """Take what is wrong now; None if all is well."""
-        if reason == self._last_reason:
+        if not self.is_news(reason):
             return
         self._last_reason = reason
         say(f"         ! {reason}; it is tried again" if reason else "         ! going on")

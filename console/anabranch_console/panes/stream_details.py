@@ -84,7 +84,8 @@ class StreamDetails(Contained, Vertical, VerbOwner):
         model, glyphs = self._model, self.log_view.looks.glyphs
         width = max(self.facts.content_size.width, LEAST_CELLS)
         vitals = model.vitals_of(stream.id)
-        self.facts.show(fact_lines(model.state, stream, vitals, model.now, width))
+        tally = model.tally_of(stream.id)
+        self.facts.show(fact_lines(model.state, stream, vitals, model.now, width, tally))
         name = stream.public_state
         attempt = f"  attempt {stream.attempt}" if stream.attempt > 1 else ""
         title = (

@@ -20,10 +20,12 @@ from anabranch.core.views.waiting import (
     waits_of,
 )
 from anabranch_console.lines import Line, Span, cut_left, wrap
+from anabranch_console.presenters import handler_words
 from anabranch_console.presenters.stream_row import elapsed
 from anabranch_console.presenters.wording import clock, safe
 
 if TYPE_CHECKING:
+    from anabranch.engine.handlers import HandlerTally
     from anabranch.engine.vitals import Vitals
 
 LABEL_CELLS = 10
@@ -31,12 +33,17 @@ MOST_WAITS = 3
 
 
 def fact_lines(
-    state: State, stream: Stream, vitals: Vitals | None, now: float, cells: int
+    state: State,
+    stream: Stream,
+    vitals: Vitals | None,
+    now: float,
+    cells: int,
+    tally: HandlerTally | None = None,
 ) -> list[Line]:
     """Return the facts, one or more lines each, cut for a panel ``cells`` wide."""
     room = max(cells - LABEL_CELLS, 8)
     lines: list[Line] = []
-    for label, value, style in _facts(state, stream, vitals, now):
+    for label, value, style in _facts(state, stream, vitals, now, tally):
         if label in ("workspace", "log", "kept"):
             lines.append(_fact(label, cut_left(value, room), style))
             continue
@@ -51,7 +58,7 @@ def _fact(label: str, value: str, style: str) -> Line:
 
 
 def _facts(
-    state: State, stream: Stream, vitals: Vitals | None, now: float
+    state: State, stream: Stream, vitals: Vitals | None, now: float, tally: HandlerTally | None
 ) -> list[tuple[str, str, str]]:
     style = f"state.{stream.public_state}"
     facts = [("why", safe(reason_for(state, stream)), style)]
@@ -59,6 +66,7 @@ def _facts(
     facts += [
         ("keeps", safe(words), "level.warning") for words in _kept_waiting(state, stream, now)
     ]
+    facts += _handler_facts(stream, tally) if tally is not None else []
     facts += _live_facts(stream, vitals)
     facts += _heartbeat_facts(stream, now)
     facts += _graph_facts(state, stream)
@@ -94,6 +102,14 @@ def _kept_waiting(state: State, stream: Stream, now: float) -> list[str]:
     found = keeps_waiting(state, stream.id)
     parts = [f"{who} waits {wording.age(now - w.since)} for {w.name}" for who, w in found]
     return [wording.listing(parts, 3)] if parts else []
+
+
+def _handler_facts(stream: Stream, tally: HandlerTally) -> list[tuple[str, str, str]]:
+    style = "level.warning" if tally.failed else "text"
+    facts = [("handlers", handler_words.counts_in_words(tally), style)]
+    if stream.phase is Phase.RUNNING:
+        facts.append(("pace", handler_words.pace_in_words(tally), "text"))
+    return facts
 
 
 def _live_facts(stream: Stream, vitals: Vitals | None) -> list[tuple[str, str, str]]:

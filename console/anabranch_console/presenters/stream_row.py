@@ -17,9 +17,11 @@ from anabranch.core.views.conflicts import foreseen_with
 from anabranch.core.views.projections import files_changed_by
 from anabranch.core.views.waiting import called_waits, in_short, reason_for
 from anabranch.core.wording import listing
+from anabranch_console.presenters import handler_words
 from anabranch_console.presenters.wording import safe
 
 if TYPE_CHECKING:
+    from anabranch.engine.handlers import HandlerTally
     from anabranch.engine.vitals import Vitals
 
 _MEBIBYTE = 2**20
@@ -67,8 +69,14 @@ class StreamRow:
         return URGENCY.index(self.state) if self.state in URGENCY else len(URGENCY)
 
 
-def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) -> StreamRow:
-    """Return the row of one stream at run time ``now``."""
+def stream_row(
+    state: State,
+    stream: Stream,
+    vitals: Vitals | None,
+    now: float,
+    tally: HandlerTally | None = None,
+) -> StreamRow:
+    """Return the row of one stream at run time ``now``; ``tally`` is of its handlers."""
     current = vitals if _is_current(stream, vitals) else None
     live = current if stream.is_active else None
     captured = files_changed_by(stream)
@@ -79,7 +87,7 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
         position=state.topology.position[stream.id],
         state=stream.public_state,
         attempt=stream.attempt,
-        now=what_now(state, stream, current, now),
+        now=what_now(state, stream, current, now, tally),
         age_seconds=None if live is None else _whole(live.progress_age_seconds),
         files=counted or None,
         files_are_estimated=is_estimate,
@@ -91,24 +99,36 @@ def stream_row(state: State, stream: Stream, vitals: Vitals | None, now: float) 
     )
 
 
-def what_now(state: State, stream: Stream, vitals: Vitals | None, now: float) -> str:
+def what_now(
+    state: State,
+    stream: Stream,
+    vitals: Vitals | None,
+    now: float,
+    tally: HandlerTally | None = None,
+) -> str:
     """Return what the stream says while it runs, and else why it is where it is.
 
-    What it says of itself, in a heartbeat, goes before the last line that it wrote.
-    What it waits for from others comes first, then a conflict that is foreseen.
+    What it says of itself, in a heartbeat, goes before the last line that it wrote; how far its
+    handlers are before both. What it waits for from others comes first, then a conflict that is
+    foreseen.
     """
-    said = _said(state, stream, vitals, now)
+    said = _said(state, stream, vitals, now, tally)
     if not len(state.foreseen) or stream.has_ended or called_waits(state, stream.id):
         return said
     others = [str(other) for other in foreseen_with(state, stream.id)]
     return f"would conflict with {safe(listing(others, 2))}; {said}" if others else said
 
 
-def _said(state: State, stream: Stream, vitals: Vitals | None, now: float) -> str:
+def _said(
+    state: State, stream: Stream, vitals: Vitals | None, now: float, tally: HandlerTally | None
+) -> str:
     waits = called_waits(state, stream.id) if stream.phase is Phase.RUNNING else []
     if waits:
         age = wording.age(now - min(w.since for w in waits))
         return safe(f"waits {age} for {in_short(waits)}")
+    if tally is not None and (stream.has_ended or stream.phase is Phase.RUNNING):
+        how_far = handler_words.in_short(tally, is_running=not stream.has_ended)
+        return f"{safe(reason_for(state, stream))}: {how_far}" if stream.has_ended else how_far
     status = safe(stream.liveness.status).strip()
     if stream.phase is Phase.RUNNING and status:
         progress = stream.liveness.progress

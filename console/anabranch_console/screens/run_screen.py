@@ -41,6 +41,7 @@ from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.screens.anywhere import Anywhere, EveryList, EveryTable
 from anabranch_console.steering import Steering
 from anabranch_console.taking_over import TakingOver
+from anabranch_console.tallies import Tallies
 from anabranch_console.the_run import TheRun
 from anabranch_console.time_travel import Moment
 from anabranch_console.travel import Travel
@@ -90,6 +91,7 @@ class RunScreen(Contained, Screen[None]):
         self.mode = HOME
         self.travel = Travel(model, self.steering, self._chosen_moment, self.advance)
         self.the_run = TheRun(model, self.steering, lambda: self.app.bell())
+        self._tallies = Tallies(model, self.steering)
         self._owners = self._make_owners()
         self._titles: dict[tuple[str, str], Line] = {}
         self._rows_seen, self._live_seen = self.plugged.rows, model.live_state
@@ -299,6 +301,7 @@ class RunScreen(Contained, Screen[None]):
         if self.pane.is_mounted:
             self.pane.apply(changes)
         self.the_run.apply(changes)
+        self._tallies.apply(changes)
 
     def _add_events(self, changes: Changes) -> None:
         self.events_pane.state = self.model.state

@@ -2,28 +2,77 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
 from anabranch.engine.handler_book import Handler, read_whole
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
+from anabranch.undecodable import UNDECODABLE
 
 MOST_OUTPUT_BYTES = 16 * 1024 * 1024
+_PROGRESS = re.compile(
+    r"\d+( of \d+)? done(, \d+ failed)?, [\d.]+ a second(, about \d+ s left)?", re.ASCII
+)
+"""What the handlers' program writes into the stream's log once a second."""
+
+
+class HandlerTally(msgspec.Struct, frozen=True):
+    """How many handlers of a stream have come how far, as it was said last, about once a second.
+
+    ``total`` counts the items there are, or those seen so far while its source has not ended.
+    ``succeeded`` counts those of earlier attempts too, ``failed`` those of this one; ``rate`` is
+    how many of this attempt have ended a second.
+    """
+
+    total: int
+    succeeded: int
+    failed: int
+    running: int
+    is_total_known: bool = False
+    rate: float = 0.0
+
+    @property
+    def ended(self) -> int:
+        """How many are not to be run any more, unless there is another attempt."""
+        return self.succeeded + self.failed
+
+    @property
+    def left_seconds(self) -> float | None:
+        """How long the rest takes at this rate; None if nobody can say."""
+        if not self.is_total_known or self.rate <= 0:
+            return None
+        return max(0, self.total - self.ended) / self.rate
+
+
+_DECODER = msgspec.json.Decoder(HandlerTally)
+
+
+def tally_of(run: RunFolder, stream: StreamId) -> HandlerTally | None:
+    """Return how far the handlers of a stream are; None if that was never said."""
+    try:
+        return _DECODER.decode(read_plain(run.handlers(stream) / "counts", SMALL_FILE_BYTES))
+    except (OSError, *UNDECODABLE):
+        return None
+
+
+def without_progress(lines: Iterable[str]) -> list[str]:
+    """Return the lines of a log of handlers but those that say how far they were."""
+    return [line for line in lines if not _PROGRESS.fullmatch(line)]
 
 
 def counts_of(run: RunFolder, stream: StreamId) -> dict[str, int] | None:
     """Return how many handlers of a stream have come how far, None if none ever began."""
-    try:
-        data = read_plain(run.handlers(stream) / "counts", SMALL_FILE_BYTES)
-        found: dict[str, int] = json.loads(data)
-    except (OSError, ValueError):
+    found = tally_of(run, stream)
+    if found is None:
         return None
-    return {key: int(found.get(key, 0)) for key in ("total", "succeeded", "failed", "running")}
+    return {key: getattr(found, key) for key in ("total", "succeeded", "failed", "running")}
 
 
 def with_counts(entries: list[dict[str, Any]], state: State, run: RunFolder) -> None:

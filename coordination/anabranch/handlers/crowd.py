@@ -321,11 +321,14 @@ class Crowd:
         return f"{done} of {total} done{failed}, {rate:.1f} a second, about {left:.0f} s left"
 
     def _write_counts(self) -> None:
+        queue, ended = self._queue, self._succeeded + self._failed
         counts = {
-            "total": self._queue.seen,
-            "succeeded": self._succeeded + self._queue.skipped,
+            "total": queue.seen if queue.total is None else queue.total,
+            "is_total_known": queue.total is not None or not queue.may_have_more,
+            "succeeded": self._succeeded + queue.skipped,
             "failed": self._failed,
             "running": len(self._running),
+            "rate": round(ended / max(time.monotonic() - self._started, 0.001), 3),
         }
         beside = f"{self._state}/counts.new"
         with open(beside, "w", encoding="utf-8") as file:
