@@ -89,15 +89,11 @@ def ended_of(line: list[Any]) -> Ended:
     return Ended._make([*line[1:10], result])
 
 
-def done_keys(path: str) -> dict[str, Ended]:
-    """Return the handlers that have succeeded, by their keys."""
-    done: dict[str, Ended] = {}
-    for line in lines(path):
-        if line[0] == ENDED:
-            ended = ended_of(line)
-            if ended.has_succeeded:
-                done[ended.key] = ended
-    return done
+def done_keys(path: str) -> frozenset[str]:
+    """Return the keys of the handlers that have succeeded."""
+    return frozenset(
+        line[2] for line in lines(path) if line[0] == ENDED and ended_of(line).has_succeeded
+    )
 
 
 class Begun(NamedTuple):
@@ -120,22 +116,23 @@ def in_doubt(path: str) -> dict[str, Begun]:
     return open_ones
 
 
-def of_attempt(path: str, attempt: int) -> dict[int, Ended]:
-    """Return what is done by the end of an attempt, what it left out too, by place.
+def results_of_attempt(path: str, attempt: int) -> dict[int, tuple[int, int]]:
+    """Return where the results lie of what is done by the end of an attempt, by place.
 
-    What the source has no more, or an earlier attempt did in a workspace that is gone, is not.
+    Those that it left out, as they were done before, are among them; what the source has no more,
+    or an earlier attempt did in a workspace that is gone, is not.
     """
-    by_key: dict[str, Ended] = {}
-    found: dict[int, Ended] = {}
+    by_key: dict[str, tuple[int, int]] = {}
+    found: dict[int, tuple[int, int]] = {}
     for line in lines(path):
         if line[0] == SKIPPED and line[3] == attempt and line[2] in by_key:
             found[line[1]] = by_key[line[2]]
-        elif line[0] == ENDED:
+        elif line[0] == ENDED and line[10]:
             ended = ended_of(line)
-            if ended.has_succeeded:
-                by_key[ended.key] = ended
+            if ended.has_succeeded and ended.result is not None:
+                by_key[ended.key] = ended.result
                 if ended.attempt == attempt:
-                    found[ended.place] = ended
+                    found[ended.place] = ended.result
     return found
 
 

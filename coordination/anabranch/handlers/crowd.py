@@ -1,10 +1,11 @@
 """The program that runs the handlers of a stream, so many at a time, and keeps account of them.
 
 It stands in the place of the stream's command, below its holder. The engine writes down what to do
-(:class:`Job`) and starts it; nothing else is said to it. A handler is started by ``posix_spawn`` in
-a process group of its own, its output goes by descriptor into a file of its slot, and from there
-into the pack when it has ended. What was begun and ended in one round is one write; it is made
-durable twenty times a second by a thread of its own, and before it says that all is done.
+(:class:`Job`) and starts it; what a person wants of single handlers comes by a file, see
+:mod:`.asked`. A handler is started by ``posix_spawn`` in a process group of its own, its output
+goes by descriptor into a file of its slot, and from there into the pack when it has ended. What
+ended and what begins in one round is one write, before any of it runs; it is made durable twenty
+times a second by a thread of its own, and before it says that all is done.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 if not __package__:  # run as a program: relative imports begin at the folder above this one
@@ -25,21 +26,34 @@ if not __package__:  # run as a program: relative imports begin at the folder ab
     __package__ = "handlers"
 
 from . import book
+from .again import Again, Cause
+from .asked import Asked
 from .keeping import Ledger, Packs, Slot
+from .memory import MemoryKills
 from .placeholders import BadCommand, Command, text_of
 from .queues import Graph, Queue, Work
+from .silence import Silence
 from .sources import BadSource
+from .starting import Starter
+from .tally import Tally, in_words, short
 
+TICK_SECONDS = 0.5
 PROGRESS_SECONDS = 1.0
 GRACE_SECONDS = 2.0
-MOST_FAILURES_NAMED = 10
+MOST_FAILED_KEPT = 10_000
+"""So many that have failed a person may have tried again while the others run."""
 IN_DOUBT = "killed with the program that ran it: how far it came is in doubt"
 FEWEST_FOR_A_SHARE = 20
 """Of how many a share of failures is taken at least, while nobody knows how many there are."""
 
 
 class Job(NamedTuple):
-    """What to do: the items, the command, how many at a time, and when to give up."""
+    """What to do: the items, the command, how many at a time, and when to give up.
+
+    ``trusts_book``: the workspace has what earlier attempts did, which need not be done again.
+    ``silent_seconds``: how long a handler may do nothing; ``hang_tries``: how often one that hung
+    is tried again within the attempt.
+    """
 
     source: dict[str, Any]
     command: Command | None
@@ -51,15 +65,25 @@ class Job(NamedTuple):
     most_failed_share: float | None = None
     success_exit_codes: tuple[int, ...] = (0,)
     trusts_book: bool = False
-    """Whether the workspace has what earlier attempts did, so that it need not be done again."""
+    silent_seconds: float | None = None
+    hang_tries: int = 0
 
 
 class Running(NamedTuple):
     """A handler that runs, in one of the slots."""
 
     work: Work
-    slot: int
+    slot: Slot
     began: float
+
+
+class End(NamedTuple):
+    """How a process ended: by ``code`` or by ``signal``; ``why`` and ``cause`` if it was ended."""
+
+    code: int | None
+    signal: int | None
+    why: str = ""
+    cause: Cause = Cause.ITSELF
 
 
 class Crowd:
@@ -73,7 +97,7 @@ class Crowd:
             state: the folder for what is kept of the stream's handlers, over all its attempts.
         """
         self._job, self._state = job, state
-        done = book.done_keys(f"{state}/book") if job.trusts_book else {}
+        done = book.done_keys(f"{state}/book") if job.trusts_book else frozenset()
         self._ledger, self._packs = Ledger(f"{state}/book"), Packs(state)
         self._wake, self._waker = _wake_pipe()
         kind = Graph if "graph" in job.source else Queue
@@ -81,41 +105,35 @@ class Crowd:
             job.source, job.command, job.folder, done, self._note_skipped, self._wake_up
         )
         self._free = [Slot(state, number) for number in range(job.width - 1, -1, -1)]
-        self._running: dict[int, Running] = {}
-        self._deadlines: list[tuple[float, int, int]] = []
-        self._killed: dict[int, str] = {}
-        self._slots: dict[int, Slot] = {slot.number: slot for slot in self._free}
         self._settle_doubts()
-        self._env = dict(os.environ)
-        self._succeeded = self._failed = 0
-        self._failures: list[str] = []
+        self._starter, self._again = Starter(), Again(job.hang_tries)
+        self._running: dict[int, Running] = {}
+        self._ending: dict[int, tuple[str, Cause]] = {}
+        self._deadlines: list[tuple[float, int, int]] = []
+        self._failed_works: dict[int, Work] = {}
+        self._runs_alone = False
+        self._reaps_any = "lines_of" not in job.source  # else the command there is a child as well
+        self._memory_kills = MemoryKills()
+        self._silence = Silence(job.silent_seconds) if job.silent_seconds else None
+        self._asked = Asked(state, job.attempt)
         self._why_no_more = ""
-        self._started = self._said_at = time.monotonic()
-        self._said_ended = 0
         self._must_stop = False
+        now = time.monotonic()
+        self._tally = Tally(self._queue, now)
+        self._tick_at, self._say_at, self._look_at = now + TICK_SECONDS, now + PROGRESS_SECONDS, now
         _catch_signals(self._waker, self._take_stop)
 
     def _settle_doubts(self) -> None:
         """Write down of each handler that was begun and has no end what it had written by then."""
         for doubt in book.in_doubt(f"{self._state}/book").values():
             slot = Slot(self._state, doubt.slot)
-            offset, length = self._packs.take_output(slot)
+            output = self._packs.take_output(slot)
             slot.close()
-            ended = book.Ended(
-                doubt.place,
-                doubt.key,
-                doubt.attempt,
-                0.0,
-                None,
-                None,
-                IN_DOUBT,
-                offset,
-                length,
-                None,
-            )
+            begun = (doubt.place, doubt.key, doubt.attempt)
+            ended = book.Ended(*begun, 0.0, None, None, IN_DOUBT, *output, None)
             self._ledger.note(book.ended_line(ended))
         self._ledger.write()
-        for slot in self._slots.values():
+        for slot in self._free:
             slot.clear()
 
     def _wake_up(self) -> None:
@@ -131,160 +149,186 @@ class Crowd:
             if self._must_stop:
                 self._stop()
             self._start_some()
-            self._ledger.write()
             if not self._running and (self._why_no_more or not self._queue.may_have_more):
                 break
             self._wait()
             self._reap()
             self._end_overdue()
-            self._tell_progress()
+            self._end_silent()
+            self._tick()
         self._ledger.close()
         self._write_results()
         return self._conclude()
 
-    def _start_some(self) -> None:
-        while self._free and not self._why_no_more:
-            try:
-                work = self._queue.next()
-            except BadCommand as error:
-                self._why_no_more = f"{error}: {error.hint}" if error.hint else str(error)
-                return
-            if work is None:
-                return
-            self._start(work)
+    # --- starts ---------------------------------------------------------------------------------
 
-    def _start(self, work: Work) -> None:
-        slot = self._free.pop()
-        began = time.monotonic()
-        text = text_of(work.value)
-        self._ledger.note(
-            book.begun_line(work.place, work.key, self._job.attempt, time.time(), slot.number, text)
-        )
-        self._ledger.write()  # before it runs: what was begun is known to have been
-        env = self._env
-        env["ANABRANCH_ITEM"] = text.replace("\0", "")
-        env["ANABRANCH_INDEX"] = str(work.place)
-        env["ANABRANCH_RESULT"] = slot.result
+    def _start_some(self) -> None:
+        """Start what there is room for; all that begins is in the book before any of it runs."""
+        while begun := self._begin_some():
+            self._ledger.write()
+            for work, slot in begun:
+                self._start(work, slot)
+        self._ledger.write()
+
+    def _begin_some(self) -> list[tuple[Work, Slot]]:
+        begun = []
+        while self._free and not self._runs_alone and not self._why_no_more:
+            work = self._next()
+            if work is None:
+                break
+            slot = self._free.pop()
+            begun.append((work, slot))
+            text = text_of(work.value)
+            which = (work.place, work.key, self._job.attempt)
+            self._ledger.note(book.begun_line(*which, time.time(), slot.number, text))
+        return begun
+
+    def _next(self) -> Work | None:
+        """Return what is to be started next, None if there is nothing now."""
         try:
-            pid = os.posix_spawnp(
-                work.argv[0],
-                work.argv,
-                env,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, slot.output, 1),
-                    (os.POSIX_SPAWN_DUP2, slot.output, 2),
-                ],
-                setpgroup=0,
-                setsigmask=(),
-                setsigdef=_OWN_SIGNALS,
-            )
+            work = self._again.next_soon() or self._queue.next()
+        except BadCommand as error:
+            self._why_no_more = f"{error}: {error.hint}" if error.hint else str(error)
+            return None
+        is_idle = len(self._free) == self._job.width
+        if work is None and is_idle and not self._queue.may_have_more:
+            work = self._again.next_alone()
+            self._runs_alone = work is not None
+        return work
+
+    def _start(self, work: Work, slot: Slot) -> None:
+        began = time.monotonic()
+        running = Running(work, slot, began)
+        try:
+            pid = self._starter.start(work.argv, slot, work.place, text_of(work.value))
         except (OSError, ValueError) as error:
-            self._free.append(slot)
-            reason = f"it cannot be started: {error}"
-            self._note_end(work, slot, began, code=127, signal_number=None, why=reason)
+            self._take_end(running, End(127, None, f"it cannot be started: {error}"))
             return
-        self._running[pid] = Running(work, slot.number, began)
+        self._running[pid] = running
         if self._job.timeout_seconds is not None:
             heapq.heappush(self._deadlines, (began + self._job.timeout_seconds, pid, work.place))
 
     # --- ends -----------------------------------------------------------------------------------
 
     def _wait(self) -> None:
-        """Wait until something has ended, a handler is overdue, or progress is to be told."""
-        until = self._said_at + PROGRESS_SECONDS
+        """Wait until something has ended, a handler is overdue, or it is time to look around."""
+        until = self._tick_at
         if self._deadlines:
             until = min(until, self._deadlines[0][0])
+        if self._silence is not None:
+            until = min(until, self._look_at)
         patience = max(0.0, until - time.monotonic())
         if select.select([self._wake], [], [], patience)[0]:
             os.read(self._wake, 4096)
 
     def _reap(self) -> None:
-        for pid in list(self._running):  # by name: the command of a source is waited for elsewhere
-            found = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if found is None:
-                continue
+        for pid, found in self._ended():
             with contextlib.suppress(OSError):  # what it left behind would write into others' slots
                 os.killpg(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            running = self._running.pop(pid)
             has_exited = found.si_code == os.CLD_EXITED
-            self._take_end(pid, running, found.si_status, has_exited=has_exited)
+            code, number = (found.si_status, None) if has_exited else (None, found.si_status)
+            self._take_end(self._running.pop(pid), self._judged(pid, code, number))
 
-    def _take_end(self, pid: int, running: Running, status: int, *, has_exited: bool) -> None:
-        slot = self._slots[running.slot]
-        self._note_end(
-            running.work,
-            slot,
-            running.began,
-            code=status if has_exited else None,
-            signal_number=None if has_exited else status,
-            why=self._killed.pop(pid, ""),
-        )
-        self._free.append(slot)
+    def _ended(self) -> Iterator[tuple[int, Any]]:
+        """Yield each handler whose process has ended, before its number can be another's."""
+        how = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        while self._reaps_any and self._running:
+            found = os.waitid(os.P_ALL, 0, how)
+            if found is None:
+                return
+            if found.si_pid not in self._running:
+                self._reaps_any = False  # somebody else waits for that one
+                break
+            yield found.si_pid, found
+        for pid in list(self._running):
+            found = os.waitid(os.P_PID, pid, how)
+            if found is not None:
+                yield pid, found
 
-    def _note_end(
-        self,
-        work: Work,
-        slot: Slot,
-        began: float,
-        *,
-        code: int | None,
-        signal_number: int | None,
-        why: str,
-    ) -> None:
-        offset, length = self._packs.take_output(slot)
+    def _judged(self, pid: int, code: int | None, number: int | None) -> End:
+        """Return how a process ended, with what is known of why."""
+        if pid in self._ending:
+            return End(code, number, *self._ending.pop(pid))
+        if number == signal.SIGKILL:
+            return End(code, number, self._memory_kills.words(), Cause.MEMORY)
+        return End(code, number)
+
+    def _take_end(self, running: Running, end: End) -> None:
+        """Account for a handler that has ended; it may have another chance."""
+        work, slot, began = running
+        output = self._packs.take_output(slot)
         found = self._packs.take_result(slot)
-        result = None if isinstance(found, str) else found
-        if isinstance(found, str):
-            why = why or found
-        if code in self._job.success_exit_codes:
-            code = 0
+        self._free.append(slot)
+        self._runs_alone = False
+        why = end.why or (found if isinstance(found, str) else "")
+        is_tried_again = not self._why_no_more and self._again.takes(work, end.cause)
+        if is_tried_again:
+            why += "; it is tried again" + (", alone" if end.cause is Cause.MEMORY else "")
         ended = book.Ended(
-            work.place,
-            work.key,
-            self._job.attempt,
+            *(work.place, work.key, self._job.attempt),
             round(time.monotonic() - began, 4),
-            code,
-            signal_number,
+            0 if end.code in self._job.success_exit_codes else end.code,
+            end.signal,
             why,
-            offset,
-            length,
-            result,
+            *output,
+            found if isinstance(found, tuple) else None,
         )
         self._ledger.note(book.ended_line(ended))
+        if not is_tried_again:
+            self._settle(work, ended)
+
+    def _settle(self, work: Work, ended: book.Ended) -> None:
         self._queue.ended(work, ended.has_succeeded)
         if ended.has_succeeded:
-            self._succeeded += 1
-        else:
-            self._count_failure(work, ended)
-
-    def _count_failure(self, work: Work, ended: book.Ended) -> None:
-        self._failed += 1
-        if len(self._failures) < MOST_FAILURES_NAMED:
-            self._failures.append(f"{_short(text_of(work.value))}: {in_words(ended)}")
-        most = self._job.most_failures
-        if self._job.most_failed_share is not None:
-            total = self._queue.total or max(self._queue.seen, FEWEST_FOR_A_SHARE)
-            most = int(self._job.most_failed_share * total)
-        if most is not None and self._failed > most and not self._why_no_more:
+            self._tally.succeeded()
+            return
+        self._tally.failed_for(work, in_words(ended))
+        if len(self._failed_works) < MOST_FAILED_KEPT:
+            self._failed_works[work.place] = work
+        most = self._most_failures()
+        if most is not None and self._tally.failed > most and not self._why_no_more:
             self._why_no_more = f"more than {most} handlers have failed"
 
+    def _most_failures(self) -> int | None:
+        if self._job.most_failed_share is None:
+            return self._job.most_failures
+        total = self._queue.total or max(self._queue.seen, FEWEST_FOR_A_SHARE)
+        return int(self._job.most_failed_share * total)
+
     # --- ending them ----------------------------------------------------------------------------
+
+    def _end(self, pid: int, why: str, cause: Cause) -> None:
+        """Ask a handler and all it has started to end; after a grace it is made to."""
+        self._ending.setdefault(pid, (why, cause))
+        _signal_group(pid, signal.SIGTERM)
+        at = time.monotonic() + GRACE_SECONDS
+        heapq.heappush(self._deadlines, (at, pid, self._running[pid].work.place))
 
     def _end_overdue(self) -> None:
         now = time.monotonic()
         while self._deadlines and self._deadlines[0][0] <= now:
-            _, pid, index = heapq.heappop(self._deadlines)
+            _, pid, place = heapq.heappop(self._deadlines)
             running = self._running.get(pid)
-            if running is None or running.work.place != index:
+            if running is None or running.work.place != place:
                 continue
-            if pid in self._killed:
+            if pid in self._ending:
                 _signal_group(pid, signal.SIGKILL)
-                continue
-            self._killed[pid] = f"it took longer than {self._job.timeout_seconds:g} s"
-            _signal_group(pid, signal.SIGTERM)
-            heapq.heappush(self._deadlines, (now + GRACE_SECONDS, pid, index))
+            else:
+                self._end(pid, f"it took longer than {self._job.timeout_seconds:g} s", Cause.HUNG)
+
+    def _end_silent(self) -> None:
+        """End the handlers that have done nothing for too long."""
+        now = time.monotonic()
+        if self._silence is None or now < self._look_at:
+            return
+        self._look_at = now + self._silence.look_seconds
+        written = {pid: running.slot.written_bytes for pid, running in self._running.items()}
+        for pid in self._silence.look(written, now):
+            if pid not in self._ending:
+                why = f"it did nothing for {self._silence.limit_seconds:g} s"
+                _say(f"{short(self._running[pid].work)}: {why}, and is ended")
+                self._end(pid, why, Cause.HUNG)
 
     def _take_stop(self) -> None:
         """Note that it is to stop: a signal may come between a start and what is noted of it."""
@@ -294,84 +338,65 @@ class Crowd:
         """Start nothing more, and ask all that run to end; the holder kills who does not."""
         self._must_stop = False
         self._why_no_more = "it was asked to stop"
-        for pid in list(self._running):
-            self._killed.setdefault(pid, "it was asked to stop")
+        for pid in self._running:
+            self._ending.setdefault(pid, ("it was asked to stop", Cause.ITSELF))
             _signal_group(pid, signal.SIGTERM)
+
+    # --- what a person asks for -----------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Have those tried again of which a person wants it; what has succeeded is left alone."""
+        for place in self._asked.news():
+            pids = [pid for pid, r in self._running.items() if r.work.place == place]
+            for pid in pids:
+                _say(f"{short(self._running[pid].work)}: ended and tried again, as you asked")
+                self._end(pid, "you had it ended", Cause.ASKED)
+            work = self._failed_works.pop(place, None)
+            if work is not None and not self._why_no_more:
+                _say(f"{short(work)}: tried again, as you asked")
+                self._tally.reopened(work)
+                self._queue.reopened(work)
+                self._again.takes(work, Cause.ASKED)
 
     # --- telling --------------------------------------------------------------------------------
 
-    def _tell_progress(self) -> None:
-        """Say how far it is, once a second while anything ends: what stands still is silent."""
+    def _tick(self) -> None:
+        """Look at what is asked for, and once a second say how far it is: idle, it is silent."""
         now = time.monotonic()
-        if now - self._said_at < PROGRESS_SECONDS:
+        if now < self._tick_at:
             return
-        self._said_at = now
-        ended = self._succeeded + self._failed
-        if ended != self._said_ended:
-            self._said_ended = ended
-            _say(self._progress(ended / max(now - self._started, 0.001)))
-        self._write_counts()
-
-    def _progress(self, rate: float) -> str:
-        done, total = self._succeeded + self._queue.skipped, self._queue.total
-        failed = f", {self._failed} failed" if self._failed else ""
-        if total is None:
-            return f"{done} done{failed}, {rate:.1f} a second"
-        left = (total - done - self._failed) / max(rate, 0.001)
-        return f"{done} of {total} done{failed}, {rate:.1f} a second, about {left:.0f} s left"
-
-    def _write_counts(self) -> None:
-        queue, ended = self._queue, self._succeeded + self._failed
-        counts = {
-            "total": queue.seen if queue.total is None else queue.total,
-            "is_total_known": queue.total is not None or not queue.may_have_more,
-            "succeeded": self._succeeded + queue.skipped,
-            "failed": self._failed,
-            "running": len(self._running),
-            "rate": round(ended / max(time.monotonic() - self._started, 0.001), 3),
-        }
-        beside = f"{self._state}/counts.new"
-        with open(beside, "w", encoding="utf-8") as file:
-            json.dump(counts, file)
-        os.replace(beside, f"{self._state}/counts")
+        self._tick_at = now + TICK_SECONDS
+        self._hear()
+        self._tally.write(self._state, len(self._running), now)
+        if now >= self._say_at:
+            self._say_at = now + PROGRESS_SECONDS
+            if said := self._tally.progress(now):
+                _say(said)
 
     def _write_results(self) -> None:
         """Write the results in the order of the items, a JSON line each."""
-        done = book.of_attempt(f"{self._state}/book", self._job.attempt)
+        found = book.results_of_attempt(f"{self._state}/book", self._job.attempt)
         beside = f"{self._state}/results.new"
         with open(beside, "wb") as out, open(f"{self._state}/results.pack", "rb") as pack:
-            for place, ended in sorted(done.items()):
-                if ended.result is not None:
-                    offset, length = ended.result
-                    pack.seek(offset)
-                    out.write(b'{"index":%d,"result":%s}\n' % (place, pack.read(length)))
+            for place, (offset, length) in sorted(found.items()):
+                pack.seek(offset)
+                out.write(b'{"index":%d,"result":%s}\n' % (place, pack.read(length)))
         os.replace(beside, f"{self._state}/results.jsonl")
 
     def _conclude(self) -> int:
-        self._write_counts()
-        done = self._succeeded + self._queue.skipped
-        before = f" ({self._queue.skipped} of them before)" if self._queue.skipped else ""
-        _say(f"{done} of {self._queue.seen} handlers succeeded{before}, {self._failed} failed")
-        for failure in self._failures:
-            _say(f"failed: {failure}")
+        for work in self._again.left():
+            self._tally.failed_for(work, "it was to be tried again")
+        self._tally.write(self._state, 0, time.monotonic())
+        for line in self._tally.conclusion():
+            _say(line)
         for problem in (self._why_no_more, self._queue.problem):
             if problem:
                 _say(f"stopped: {problem}")
         unreached = self._queue.unreached if isinstance(self._queue, Graph) else 0
         if unreached:
             _say(f"{unreached} tasks were not started: what goes before them has failed")
-        is_well = not (self._failed or self._why_no_more or self._queue.problem or unreached)
+        is_well = not (self._tally.failed or self._why_no_more or self._queue.problem or unreached)
         return 0 if is_well else 1
-
-
-_OWN_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
-
-
-def in_words(ended: book.Ended) -> str:
-    """Return how a handler has ended, for people."""
-    if ended.why:
-        return ended.why
-    return f"exit {ended.code}" if ended.signal is None else f"signal {ended.signal}"
 
 
 def _wake_pipe() -> tuple[int, int]:
@@ -394,10 +419,6 @@ def _signal_group(pid: int, number: int) -> None:
 def _say(text: str) -> None:
     """Say something in the stream's log; an item may hold bytes that are not text."""
     os.write(1, f"{text}\n".encode("utf-8", "backslashreplace"))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def main(path: str) -> int:

@@ -23,8 +23,19 @@ class Slot:
     def __init__(self, folder: str, number: int) -> None:
         self.number = number
         self.result = f"{folder}/result.{number}"
+        self.result_name = os.fsencode(self.result)
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self.output = os.open(f"{folder}/slot.{number}", flags, 0o600)
+        self.file_actions = (
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, self.output, 1),
+            (os.POSIX_SPAWN_DUP2, self.output, 2),
+        )
+
+    @property
+    def written_bytes(self) -> int:
+        """How much the handler that has it has written."""
+        return os.fstat(self.output).st_size
 
     def clear(self) -> None:
         """Take away what the last program left: nothing of it is the next handler's."""

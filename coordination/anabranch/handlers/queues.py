@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from . import book
@@ -35,7 +35,7 @@ class Queue:
         source: Mapping[str, Any],
         command: Command | None,
         folder: str,
-        done: Mapping[str, book.Ended],
+        done: Collection[str],
         skip: Skip,
         wake: Callable[[], None],
     ) -> None:
@@ -81,6 +81,9 @@ class Queue:
     def ended(self, work: Work, has_succeeded: bool) -> None:
         """Hear that something is done."""
 
+    def reopened(self, work: Work) -> None:
+        """Hear that something which had failed is tried again."""
+
 
 class Graph:
     """Tasks that wait for each other; the one with the longest way to the end goes first."""
@@ -90,7 +93,7 @@ class Graph:
         source: Mapping[str, Any],
         command: Command | None,
         folder: str,
-        done: Mapping[str, book.Ended],
+        done: Collection[str],
         skip: Skip,
         wake: Callable[[], None],
     ) -> None:
@@ -127,6 +130,10 @@ class Graph:
         self._left -= 1
         if has_succeeded:
             self._release(work.value["id"])
+
+    def reopened(self, work: Work) -> None:
+        """Hear that something which had failed is tried again."""
+        self._left += 1
 
     @property
     def unreached(self) -> int:

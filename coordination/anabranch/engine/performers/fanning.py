@@ -29,6 +29,10 @@ from anabranch.undecodable import UNDECODABLE
 CROWD_PROGRAM = Path(handlers.__file__).with_name("crowd.py")
 RESULTS_VARIABLE = "ANABRANCH_RESULTS"
 GOES_ON, CAPTURED = "goes_on", "captured"
+NOTICED_AFTER = 0.85
+"""A handler that does nothing is ended after so much of the time that its stream may be silent:
+before anybody judges the stream by it."""
+HANG_TRIES = 1
 
 
 def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder) -> ProcessSpec:
@@ -50,6 +54,8 @@ def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder
         success_exit_codes=plan.success_exit_codes,
         trusts_book=plan.workspace == "shared"
         or _noted(folder, GOES_ON).get("attempt") == spec.attempt,
+        silent_seconds=NOTICED_AFTER * plan.heartbeat_timeout_seconds,
+        hang_tries=min(plan.max_retries, HANG_TRIES),
     )
     path = folder / "job"
     replace_whole(path, msgspec.json.encode(job._asdict()))

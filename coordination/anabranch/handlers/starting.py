@@ -1,0 +1,51 @@
+"""Starting a handler: one ``posix_spawn``, with all that is the same for every one made once."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from .keeping import Slot
+
+_OWN_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
+
+
+class Starter:
+    """Starts handlers, each in a process group of its own and with its output into its slot."""
+
+    def __init__(self) -> None:
+        self._env = {os.fsencode(name): os.fsencode(value) for name, value in os.environ.items()}
+        self._folders = os.get_exec_path()
+        self._programs: dict[str, str] = {}
+
+    def start(self, argv: list[str], slot: Slot, index: int, item: str) -> int:
+        """Return the process that was started. Raises OSError or ValueError if it cannot be."""
+        env = self._env
+        env[b"ANABRANCH_ITEM"] = item.replace("\0", "").encode("utf-8", "surrogateescape")
+        env[b"ANABRANCH_INDEX"] = b"%d" % index
+        env[b"ANABRANCH_RESULT"] = slot.result_name
+        return os.posix_spawn(
+            self._program(argv[0]),
+            argv,
+            env,
+            file_actions=slot.file_actions,
+            setpgroup=0,
+            setsigmask=(),
+            setsigdef=_OWN_SIGNALS,
+        )
+
+    def _program(self, name: str) -> str:
+        """Return where a program is: looked for once, and not by each child that is started."""
+        if "/" in name:
+            return name
+        path = self._programs.get(name)
+        if path is None or not os.access(path, os.X_OK):
+            path = self._programs[name] = self._found(name)
+        return path
+
+    def _found(self, name: str) -> str:
+        for folder in self._folders:
+            path = os.path.join(folder, name)
+            if os.path.isfile(path) and os.access(path, os.X_OK):
+                return path
+        return name  # nobody has it: the start says so
