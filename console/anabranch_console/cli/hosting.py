@@ -207,13 +207,13 @@ class _Telling:
         else:
             self._progress.tell(state, record)
 
-    def _tell_handlers(self, told: progress.Progress, state: State) -> None:
+    def _tell_handlers(self, printed: progress.Progress, state: State) -> None:
         tallies, now = running_tallies(state, RunFolder(self._host.folder)), self._host.now()
         if self._bottom is not None:
             self._bottom.show(tallies)
             return
         for stream in self._milestones.passed(tallies, now):
-            told.tell_handlers(now, stream, tallies[stream])
+            printed.tell_handlers(now, stream, tallies[stream])
 
     def make_room(self) -> None:
         """Take away the line that is written anew, as others are printed now."""
