@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...] [--json FILE] [--workload FILE]``."""
+"""``python -m benchmarks [NAME ...] [--json FILE] [--workload FILE ...] [--handlers NUMBER]``."""
 
 from __future__ import annotations
 
@@ -12,8 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from benchmarks import coordination, idle, journal, plans, plugins, spawning, startup, workspaces
-from benchmarks.machine import Machine, described
+from benchmarks import (
+    coordination,
+    handlers,
+    idle,
+    journal,
+    plans,
+    plugins,
+    spawning,
+    startup,
+    workspaces,
+)
+from benchmarks.machine import MANY_HANDLERS, Machine, described
 from benchmarks.measuring import BenchmarkFailed, Table, as_data, drawn
 
 BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
@@ -21,6 +31,7 @@ BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "plans": plans.tables,
     "workload": plans.workload,
     "spawning": spawning.tables,
+    "handlers": handlers.tables,
     "workspaces": workspaces.tables,
     "journal": journal.tables,
     "coordination": coordination.tables,
@@ -39,7 +50,8 @@ def main() -> int:
     print(f"{described()}\nours ÷ peer: below 1 is less than the peer. Medians of taken turns.")
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="anabranch-bench-") as scratch:
-        machine = Machine(Path(os.path.realpath(scratch)), arguments.workload)
+        place = Path(os.path.realpath(scratch))
+        machine = Machine(place, tuple(arguments.workload), arguments.handlers)
         found, failed = _run(machine, arguments.names or list(BENCHES), began + MOST_SECONDS)
     print(f"\n{time.perf_counter() - began:.0f} s. {described()}")
     if arguments.json is not None:
@@ -70,13 +82,21 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*BENCHES, []], metavar="NAME")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
-    given = os.environ.get(WORKLOAD_VARIABLE)
+    given = os.environ.get(WORKLOAD_VARIABLE, "").split(os.pathsep)
     parser.add_argument(
         "--workload",
         type=Path,
+        nargs="+",
         metavar="FILE",
-        default=Path(given) if given else None,
-        help=f"a task graph to run besides the synthetic ones (or set {WORKLOAD_VARIABLE})",
+        default=[Path(path) for path in given if path],
+        help=f"task graphs to run besides the synthetic ones (or set {WORKLOAD_VARIABLE})",
+    )
+    parser.add_argument(
+        "--handlers",
+        type=int,
+        metavar="NUMBER",
+        default=MANY_HANDLERS,
+        help=f"how many handlers a large run has (default {MANY_HANDLERS})",
     )
     return parser.parse_args()
 

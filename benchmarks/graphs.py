@@ -56,6 +56,23 @@ def layered(layers: int, width: int, argv: tuple[str, ...]) -> Graph:
     return Graph(f"layered-{layers}x{width}", tuple(tasks))
 
 
+def diamond(width: int, argv: tuple[str, ...]) -> Graph:
+    """Return one task, many that wait for it, and one that waits for them."""
+    middle = tuple(Task(f"t{n}", argv, ("first",)) for n in range(width))
+    last = Task("last", argv, tuple(task.id for task in middle))
+    return Graph(f"diamond-{width}", (Task("first", argv), *middle, last))
+
+
+def short_tasks(count: int, mean_seconds: float, spin: str) -> Graph:
+    """Return tasks that burn processor time, none longer than twice the mean."""
+    chosen = random.Random(24)
+    drawn = [chosen.random() for _ in range(count)]
+    scale = mean_seconds * count / sum(drawn)
+    times = (round(one * scale, 5) for one in drawn)
+    tasks = (Task(f"t{n}", (spin, str(s)), (), s) for n, s in enumerate(times))
+    return Graph(f"short-{count}", tuple(tasks))
+
+
 def read_workload(path: Path, spin: str) -> Graph:
     """Return the task graph of a file: ``{"name", "tasks": [{"id", "cmd", "after", "seconds"}]}``.
 
@@ -107,6 +124,30 @@ def as_ninja(graph: Graph) -> str:
 def as_list(graph: Graph) -> str:
     """Return a graph as the bare spawner reads it."""
     return json.dumps([[task.id, task.argv, task.after] for task in graph.tasks])
+
+
+def as_tasks(graph: Graph, *, as_texts: bool = False) -> str:
+    """Return a graph as our handlers read it, its commands as vectors or as texts for a shell."""
+    tasks = [
+        {
+            "id": task.id,
+            "command": " ".join(task.argv) if as_texts else task.argv,
+            "after": task.after,
+            "seconds": task.seconds,
+        }
+        for task in graph.tasks
+    ]
+    return json.dumps({"tasks": tasks})
+
+
+def as_lines(graph: Graph) -> str:
+    """Return a graph as ``runner.c`` reads it."""
+    numbers = {task.id: number for number, task in enumerate(graph.tasks)}
+    lines = []
+    for task in graph.tasks:
+        after = ",".join(str(numbers[name]) for name in task.after)
+        lines.append("\t".join((str(task.seconds), after, *task.argv)) + "\n")
+    return "".join(lines)
 
 
 FORMS: dict[str, Callable[[Graph], str]] = {

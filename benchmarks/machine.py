@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.measuring import timed
 
+MANY_HANDLERS = 20_000
 _NOT_INHERITED = ("GIT_", "MAKE", "XDG_", "PYTHON")
 _PACKAGES = {"ninja": "ninja-build", "cc": "gcc"}
 _SPIN = """
@@ -31,10 +32,14 @@ int main(int count, char **words) {
 
 @dataclass(frozen=True)
 class Machine:
-    """Where benchmarks work and what they can use; ``workload`` is a task graph given by path."""
+    """Where benchmarks work and what they can use.
+
+    ``workloads`` are task graphs given by path; ``handlers`` is how many a large run has.
+    """
 
     scratch: Path
-    workload: Path | None = None
+    workloads: tuple[Path, ...] = ()
+    handlers: int = MANY_HANDLERS
 
     def folder(self, name: str) -> Path:
         """Return an empty folder of that name in the scratch folder."""
@@ -97,7 +102,7 @@ class Machine:
         if not target.exists():
             text = target.with_suffix(".c")
             text.write_text(source)
-            subprocess.run([compiler, "-O2", "-o", str(target), str(text)], check=True)
+            subprocess.run([compiler, "-O2", "-pthread", "-o", str(target), str(text)], check=True)
         return str(target)
 
     def git(self, folder: Path, *arguments: str, stdin: bytes = b"") -> str:

@@ -36,17 +36,25 @@ def tables(machine: Machine) -> Iterator[Table]:
 
 
 def workload(machine: Machine) -> Iterator[Table]:
-    """Yield a recorded workload, if one was given; its tasks burn processor time."""
-    if machine.workload is None:
-        return
-    spin = machine.spin
-    if spin is None:
-        raise BenchmarkFailed("a recorded workload needs a C compiler for its tasks")
-    graph = read_workload(machine.workload, spin)
-    samples = _measured(machine, graph)
-    bound = graph.work_seconds / SLOTS
-    note = f"{graph.work_seconds:.1f} s of work; {SLOTS} slots cannot be faster than {bound:.1f} s"
-    yield _table(f"Workload {graph.name}, {SLOTS} slots", samples, {}, len(graph.tasks), (note,))
+    """Yield the recorded workloads that were given; their tasks burn processor time."""
+    for graph in recorded(machine):
+        samples = _measured(machine, graph)
+        title = f"Workload {graph.name}, {SLOTS} slots"
+        yield _table(title, samples, {}, len(graph.tasks), (bound_note(graph),))
+
+
+def recorded(machine: Machine) -> Iterator[Graph]:
+    """Yield the task graphs that were given; raises BenchmarkFailed without a C compiler."""
+    for path in machine.workloads:
+        if machine.spin is None:
+            raise BenchmarkFailed("a recorded workload needs a C compiler for its tasks")
+        yield read_workload(path, machine.spin)
+
+
+def bound_note(graph: Graph) -> str:
+    """Return how fast a graph can be at the best, in words."""
+    work = graph.work_seconds
+    return f"{work:.1f} s of work; {SLOTS} slots cannot be faster than {work / SLOTS:.1f} s"
 
 
 def _measured(machine: Machine, graph: Graph, repeats: int = REPEATS) -> Samples:
