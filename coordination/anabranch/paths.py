@@ -94,6 +94,10 @@ class ProjectFolder(msgspec.Struct, frozen=True):
         """Serialises what git cannot do twice at once in one repository."""
         return self.path / "git.lock"
 
+    def program(self, name: str) -> Path:
+        """Return what is kept of a program's handlers under a name (:mod:`.in_process`)."""
+        return self.path / "programs" / in_path(name, capitals_count(self.path))
+
     def run(self, run: RunId) -> RunFolder:
         return RunFolder(self.runs / run)
 

@@ -30,6 +30,18 @@ def test_a_reading_command_imports_nothing_heavy(name: str) -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_program_that_maps_handlers_loads_no_engine() -> None:
+    """The names are there with the package; what they need is loaded when they are asked for."""
+    program = (
+        "import sys, anabranch; before = 'asyncio' in sys.modules; anabranch.map_handlers;"
+        "print([before, *(m for m in ('apsw', 'psutil', 'pluggy') if m in sys.modules)])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.strip() == "[False]"
+
+
 def test_garbage_is_collected_again_once_a_command_is_loaded() -> None:
     """Nobody looks for garbage while modules load; a run that is hosted for days makes some."""
     program = (

@@ -9,11 +9,12 @@ from msgspec.structs import replace
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
-from anabranch.core.deciding.guardian.breakers import should_open, surely_failing
+from anabranch.core.deciding.guardian.breakers import should_open
 from anabranch.core.deciding.waiting.reasons import waits_of
 from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import Breaker, BreakerPhase, Outcome, breakers_of
+from anabranch.core.strategies.breaking import surely_failing
 from anabranch.core.views.projections import breaker_status, status, wall_time
 from anabranch.testing import ByHand, stream
 from tests.core.given import given

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 BEGUN, ENDED, SKIPPED = "b", "e", "s"
 KEY_BYTES = 9
 LONGEST_TEXT = 200
+IN_DOUBT = "killed with the program that ran it: how far it came is in doubt"
 
 
 class Ended(NamedTuple):
@@ -94,6 +95,17 @@ def done_keys(path: str) -> frozenset[str]:
     return frozenset(
         line[2] for line in lines(path) if line[0] == ENDED and ended_of(line).has_succeeded
     )
+
+
+def results_by_key(path: str, attempt: int | None = None) -> dict[str, tuple[int, int]]:
+    """Return where the results lie of what has succeeded and left one, of one attempt or of all."""
+    found: dict[str, tuple[int, int]] = {}
+    for line in lines(path):
+        if line[0] == ENDED and line[10] and attempt in (None, line[3]):
+            ended = ended_of(line)
+            if ended.has_succeeded and ended.result is not None:
+                found[ended.key] = ended.result
+    return found
 
 
 class Begun(NamedTuple):

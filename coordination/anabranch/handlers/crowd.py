@@ -42,7 +42,6 @@ PROGRESS_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 MOST_FAILED_KEPT = 10_000
 """So many that have failed a person may have tried again while the others run."""
-IN_DOUBT = "killed with the program that ran it: how far it came is in doubt"
 FEWEST_FOR_A_SHARE = 20
 """Of how many a share of failures is taken at least, while nobody knows how many there are."""
 
@@ -130,7 +129,7 @@ class Crowd:
             output = self._packs.take_output(slot)
             slot.close()
             begun = (doubt.place, doubt.key, doubt.attempt)
-            ended = book.Ended(*begun, 0.0, None, None, IN_DOUBT, *output, None)
+            ended = book.Ended(*begun, 0.0, None, None, book.IN_DOUBT, *output, None)
             self._ledger.note(book.ended_line(ended))
         self._ledger.write()
         for slot in self._free:

@@ -8,7 +8,6 @@ import json
 import os
 import stat
 import threading
-import time
 
 from . import book
 
@@ -84,10 +83,26 @@ class Packs:
             text = json.dumps(json.loads(data), separators=(",", ":")).encode()
         except (ValueError, RecursionError) as error:
             return f"its result is not JSON: {error}"
+        return self.keep_result(text)
+
+    def keep_output(self, data: bytes) -> tuple[int, int]:
+        """Add an output to the pack; return where it lies there and how long it is."""
+        offset = self._output_end
+        _write_all(self._output, data)
+        self._output_end += len(data)
+        return offset, len(data)
+
+    def keep_result(self, text: bytes) -> tuple[int, int]:
+        """Add a result, JSON, to the pack; return where it lies there and how long it is."""
         offset = self._results_end
         _write_all(self._results, text)
         self._results_end += len(text)
         return offset, len(text)
+
+    def close(self) -> None:
+        """Let the files go."""
+        os.close(self._output)
+        os.close(self._results)
 
 
 class Ledger:
@@ -98,8 +113,9 @@ class Ledger:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._book = os.open(path, flags, 0o600)
         self._lines: list[str] = []
-        self._is_dirty = threading.Event()
-        threading.Thread(target=self._sync_forever, daemon=True).start()
+        self._is_dirty, self._is_closing = threading.Event(), threading.Event()
+        self._syncing = threading.Thread(target=self._sync_till_closed, daemon=True)
+        self._syncing.start()
 
     def note(self, line: str) -> None:
         """Have a line written with this round."""
@@ -113,16 +129,20 @@ class Ledger:
             self._is_dirty.set()
 
     def close(self) -> None:
-        """Write and make durable what is left."""
+        """Write and make durable what is left, and let the file go."""
         self.write()
+        self._is_closing.set()
+        self._is_dirty.set()
+        self._syncing.join()
         os.fdatasync(self._book)
+        os.close(self._book)
 
-    def _sync_forever(self) -> None:
-        while True:
+    def _sync_till_closed(self) -> None:
+        while not self._is_closing.is_set():
             self._is_dirty.wait()
             self._is_dirty.clear()
             os.fdatasync(self._book)
-            time.sleep(SYNC_SECONDS)
+            self._is_closing.wait(SYNC_SECONDS)
 
 
 def _read_plain(path: str, most_bytes: int) -> bytes:

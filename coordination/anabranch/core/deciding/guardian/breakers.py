@@ -2,14 +2,12 @@
 
 What fails for everybody does not get better by starting more of it: the service is away, the key
 has run out, a tool is broken. So a breaker opens when clearly more fails than is usual. *Clearly*
-is the lower bound of the failure rate in the window, with 95 % confidence (Wilson 1927); *usual* is
-what the breaker has learned in this run, so that a flaky suite does not trip it. Nobody loses
-anything: a stream that is held back waits, holds no slot, and says why.
+and *how long* are said in :mod:`anabranch.core.strategies.breaking`; *usual* is what the breaker
+has learned in this run, so that a flaky suite does not trip it. Nobody loses anything: a stream
+that is held back waits, holds no slot, and says why.
 """
 
 from __future__ import annotations
-
-import math
 
 from msgspec.structs import replace
 
@@ -20,41 +18,22 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import Breaker, BreakerPhase, breakers_of
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State, Stream
+from anabranch.core.strategies.breaking import (
+    LEAST_FAILING,
+    MOST_OPENINGS,
+    is_clearly_more,
+    seconds_open,
+)
 from anabranch.core.strategies.failures import UNKNOWN
 from anabranch.core.wording import counted
-
-FIRST_SECONDS, LONGEST_SECONDS = 2.0, 60.0
-"""How long a breaker stays open: twice as long each time, up to the longest."""
-
-MOST_OPENINGS = 3
-"""After so many in a row, failures of no known class are how the command is: it may fail."""
-
-LEAST_RATE = 0.4
-"""However low the usual rate, a breaker stays closed while less than this share surely fails."""
-
-LEAST_STREAMS = 2
-"""One stream that fails alone is the retry strategy's business."""
-
-_CONFIDENCE = 1.96
-
-
-def surely_failing(failures: int, outcomes: int) -> float:
-    """Return the share of failures (0..1) that there is at least, with 95 % confidence."""
-    if not failures:
-        return 0.0
-    z2, share = _CONFIDENCE**2, failures / outcomes
-    middle = share + z2 / (2 * outcomes)
-    spread = _CONFIDENCE * math.sqrt((share * (1 - share) + z2 / (4 * outcomes)) / outcomes)
-    return max(0.0, (middle - spread) / (1 + z2 / outcomes))
 
 
 def should_open(breaker: Breaker) -> bool:
     """Return whether clearly more fails than is usual, and not with one stream only."""
     failing = {outcome.stream for outcome in breaker.recent if outcome.has_failed}
-    if len(failing) < LEAST_STREAMS or not breaker.recent[-1].has_failed:
+    if len(failing) < LEAST_FAILING or not breaker.recent[-1].has_failed:
         return False
-    usual = usual_before(breaker)
-    return surely_failing(breaker.failures, len(breaker.recent)) > max(LEAST_RATE, usual)
+    return is_clearly_more(breaker.failures, len(breaker.recent), usual_before(breaker))
 
 
 def usual_before(breaker: Breaker) -> float:
@@ -99,7 +78,7 @@ def _judge(
 
 
 def _open(draft: Draft, breaker: Breaker, reason: str) -> None:
-    seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0**breaker.openings)
+    seconds = seconds_open(breaker.openings)
     draft.emit(
         ev.BreakerOpened(
             breaker=breaker.name,
