@@ -17,11 +17,13 @@ from anabranch.core.ids import Attempt, StreamId
 class Imported(msgspec.Struct, frozen=True):
     """A plan in another tool's words: ``plan`` as the plan file's tables, what stayed behind.
 
-    ``left_out`` names each thing of the source that no plan can say, and why.
+    ``left_out`` names each thing of the source that no plan can say, and why. ``files`` go beside
+    the plan, by their names, as a graph of tasks does.
     """
 
     plan: dict[str, Any]
     left_out: tuple[str, ...] = ()
+    files: Mapping[str, str] = {}
 
 
 class NotThisFormat(Exception):

@@ -25,9 +25,7 @@ _TAKEN = frozenset(
 )
 _AT_TOP = frozenset({"processes", "environment", "version", "name"})
 _RETRIES_WITHOUT_LIMIT = 3
-_OF_BASH = re.compile(
-    r"\[\[|<\(|<<<|&>|\bsource\b|\bpipefail\b|\$'|=\(|\{\d+\.\.|\bdeclare\b|\$\{!"
-)
+OF_BASH = re.compile(r"\[\[|<\(|<<<|&>|\bsource\b|\bpipefail\b|\$'|=\(|\{\d+\.\.|\bdeclare\b|\$\{!")
 
 Entry = dict[str, Any]
 
@@ -92,7 +90,7 @@ def _command(name: str, entry: Entry, left: list[str]) -> str | list[str]:
     """Return the command; an entry point counts only where there is none, there as here."""
     if str(entry.get("command") or "").strip():
         command = str(entry["command"]).replace("$$", "$")
-        if found := _OF_BASH.search(command):
+        if found := OF_BASH.search(command):
             left.append(f"{name}.command: `{found[0]}` is for bash, and a plan's commands go to sh")
         return command
     run, wanted = command_of([_entry_point(name, entry)])
