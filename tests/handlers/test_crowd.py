@@ -105,6 +105,15 @@ def test_a_handler_knows_its_item_and_its_number(fan: Fan) -> None:
     assert [fan.output(e) for e in sorted(fan.ended())] == ["0=a b\n", '1={"k": 1}\n']
 
 
+def test_a_script_that_does_not_say_for_whom_is_for_the_shell(fan: Fan) -> None:
+    """As it is where a shell starts it, though none does here."""
+    script = fan.work / "script"
+    script.write_text("echo $0 $1 >> done\n")
+    script.chmod(0o700)
+    assert fan.run("./script {item}", ["a"])[0] == 0
+    assert fan.done() == {"./script": 1, "a": 1}
+
+
 def test_no_more_than_the_width_run_at_a_time(fan: Fan) -> None:
     command = "mkdir now.{index}; ls -d now.* | wc -l >> most; sleep 0.02; rmdir now.{index}"
     fan.run(command, range(30), width=4)

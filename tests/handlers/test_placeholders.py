@@ -60,6 +60,45 @@ def test_a_vector_takes_values_whole() -> None:
     assert template.fields == {"item", "index", "name", "stem", "dir"}
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat {item}",
+        "cat -n  ./{item}.txt",
+        "make -j2 {name}",
+        "python3 -m a.b:c --x {index},{stem}",
+    ],
+)
+def test_plain_words_need_no_shell(command: str) -> None:
+    """And the program gets what it would get from one."""
+    by_shell = parse(f"printf '%s\\n' {command}").argv("it's", 3)
+    words = subprocess.run(by_shell, capture_output=True, check=True, text=True).stdout
+    assert parse(command).argv("it's", 3) == words.splitlines()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(
+            "true",
+            "cd x",
+            "echo {item}",
+            "exec ls",
+            ". x",
+            "{item} a",
+            "",
+            "A=1 ls",
+            "ls *",
+            "ls a?",
+        ),
+        *("ls ~", "ls a;b", "ls {a,b}", "ls {{item}}", "ls 'a'", "a|b", "ls [a]", "! ls", "ls #x"),
+        *("ls\nid", "ls\tx", "ls \u2026", "ls $x", "ls >x", "ls &", "(ls)", "ls a\\ b", "ls a=b"),
+    ],
+)
+def test_all_else_is_for_the_shell(command: str) -> None:
+    assert parse(command).argv("x", 0)[:2] == ["/bin/sh", "-c"]
+
+
 def test_a_table_is_taken_by_its_keys() -> None:
     item = {"os": "linux", "py": 3.12, "deep": {"a": True}}
     argv = parse(["{item.os}", "{item.py}", "{item.deep.a}", "{item}"]).argv(item, 0)
@@ -75,7 +114,7 @@ def test_a_table_is_taken_by_its_keys() -> None:
 )
 def test_a_brace_that_names_nothing_is_a_brace(text: str) -> None:
     assert parse([text]).argv("x", 0) == [text]
-    assert parse(text).argv("x", 0)[2] == text
+    assert parse(text).argv("x", 0) == ["/bin/sh", "-c", text]
 
 
 def test_two_braces_are_one() -> None:
@@ -86,6 +125,7 @@ def test_two_braces_are_one() -> None:
     ("command", "at", "reason"),
     [
         ("echo {itme}", 5, "unknown placeholder {itme}"),
+        ("ls  {itme}", 4, "unknown placeholder {itme}"),
         ("echo {HOME}", 5, "unknown placeholder {HOME}"),
         ("echo ${item}", 6, "after \\$"),
         ("echo \\{item}", 5, "after a backslash"),

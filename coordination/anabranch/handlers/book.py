@@ -26,6 +26,8 @@ BEGUN, ENDED, SKIPPED = "b", "e", "s"
 KEY_BYTES = 9
 LONGEST_TEXT = 200
 IN_DOUBT = "killed with the program that ran it: how far it came is in doubt"
+_AS_LINE = json.JSONEncoder(separators=(",", ":"))
+_AS_TEXT = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 
 
 class Ended(NamedTuple):
@@ -50,7 +52,7 @@ class Ended(NamedTuple):
 
 def key_of(value: Any, argv: list[str]) -> str:
     """Return what an item with its command is known by."""
-    text = json.dumps([value, argv], sort_keys=True, ensure_ascii=False)
+    text = _AS_TEXT.encode([value, argv])
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).hexdigest()
 
 
@@ -67,7 +69,7 @@ def skipped_line(place: int, key: str, attempt: int) -> str:
 
 def ended_line(ended: Ended) -> str:
     """Return the line that says how a handler ended."""
-    return json.dumps([ENDED, *ended], separators=(",", ":")) + "\n"
+    return f"{_AS_LINE.encode((ENDED, *ended))}\n"
 
 
 def lines(path: str) -> Iterator[list[Any]]:

@@ -11,6 +11,7 @@ times a second by a thread of its own, and before it says that all is done.
 from __future__ import annotations
 
 import contextlib
+import gc
 import heapq
 import json
 import os
@@ -144,6 +145,7 @@ class Crowd:
 
     def run(self) -> int:
         """Run all handlers, and return the exit code of the whole."""
+        gc.freeze()  # what there is by now stays: nobody need look through it again and again
         while True:
             if self._must_stop:
                 self._stop()
@@ -374,7 +376,9 @@ class Crowd:
 
     def _write_results(self) -> None:
         """Write the results in the order of the items, a JSON line each."""
-        found = book.results_of_attempt(f"{self._state}/book", self._job.attempt)
+        found: dict[int, tuple[int, int]] = {}
+        if self._packs.has_results:
+            found = book.results_of_attempt(f"{self._state}/book", self._job.attempt)
         beside = f"{self._state}/results.new"
         with open(beside, "wb") as out, open(f"{self._state}/results.pack", "rb") as pack:
             for place, (offset, length) in sorted(found.items()):

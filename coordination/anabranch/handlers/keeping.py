@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import stat
@@ -16,6 +17,12 @@ MOST_RESULT_BYTES = 4 * 1024 * 1024
 COPY_BYTES = 1024 * 1024
 
 
+@functools.cache
+def nothing() -> int:
+    """Return where handlers read that there is nothing to read: opened once for all of them."""
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
 class Slot:
     """A place for one handler at a time: the file its output goes to, and that of its result."""
 
@@ -26,7 +33,7 @@ class Slot:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
         self.output = os.open(f"{folder}/slot.{number}", flags, 0o600)
         self.file_actions = (
-            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, nothing(), 0),
             (os.POSIX_SPAWN_DUP2, self.output, 1),
             (os.POSIX_SPAWN_DUP2, self.output, 2),
         )
@@ -56,6 +63,11 @@ class Packs:
         self._results = os.open(f"{folder}/results.pack", flags, 0o600)
         self._output_end = os.fstat(self._output).st_size
         self._results_end = os.fstat(self._results).st_size
+
+    @property
+    def has_results(self) -> bool:
+        """Whether any handler has ever had a result."""
+        return self._results_end > 0
 
     def take_output(self, slot: Slot) -> tuple[int, int]:
         """Move a slot's output into the pack; return where it lies there and how long it is."""

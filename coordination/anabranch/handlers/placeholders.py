@@ -31,6 +31,20 @@ _BRACKETED = (_INNER, _ARITHMETIC)
 _IN_DOUBLE_QUOTES = re.compile(r'([$`"\\])')
 
 
+_PLAIN_WORDS = re.compile(r"[\w%+,./:@ -]*", re.ASCII)
+"""Signs that a shell reads as parts of words, wherever they stand."""
+_OF_THE_SHELL = frozenset(
+    re.findall(
+        r"\S+",
+        """. : alias bg break builtin case cd chdir command continue declare do done echo elif else
+        esac eval exec exit export false fc fg fi for function getopts hash history if in jobs kill
+        let local printf pwd read readonly return select set shift source test then time times trap
+        true type typeset ulimit umask unalias unset until wait while""",
+    )
+)
+"""What a shell does by itself, or reads as a word of its language."""
+
+
 class BadCommand(ValueError):
     """A command with a placeholder that cannot be filled; says where, and what would do."""
 
@@ -71,8 +85,19 @@ def parse(command: Command) -> Template:
         BadCommand: one is unknown, or stands where a value cannot be quoted.
     """
     if isinstance(command, str):
-        return Template((tuple(_shell_parts(command)),), is_shell=True)
-    return Template(tuple(tuple(_parts(word)) for word in command), is_shell=False)
+        parts = _joined(_shell_parts(command))
+        return parse(command.split()) if is_plain(command) else Template((parts,), is_shell=True)
+    return Template(tuple(_joined(_parts(word)) for word in command), is_shell=False)
+
+
+def is_plain(command: str) -> bool:
+    """Return whether a command is one program with plain words, and needs no shell to be run.
+
+    The shell would read them just so. That is an exec less for each handler, as ``make`` does it.
+    """
+    program = command.partition(" ")[0]
+    is_a_program = bool(program) and "{" not in program and program not in _OF_THE_SHELL
+    return is_a_program and _PLAIN_WORDS.fullmatch(_BRACED.sub("", command)) is not None
 
 
 def text_of(value: Value) -> str:
@@ -81,6 +106,17 @@ def text_of(value: Value) -> str:
 
 
 # --- finding them --------------------------------------------------------------------------------
+
+
+def _joined(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """Return parts with the texts that stand side by side made one."""
+    found: list[Part] = []
+    for part in parts:
+        if found and not part.field and not found[-1].field:
+            found[-1] = Part(found[-1].text + part.text)
+        else:
+            found.append(part)
+    return tuple(found)
 
 
 def _parts(word: str) -> list[Part]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from . import book
 from .ahead import Ahead, NotYet
-from .placeholders import Command, ItemValue, Template, parse
+from .placeholders import Command, ItemValue, Template, is_plain, parse
 from .sources import LETS_WAIT, BadSource, Task, items_of, read_tasks, rest_seconds
 
 
@@ -187,6 +187,8 @@ def _work_of_task(template: Template | None, index: int, task: Task) -> Work:
 
 def own_argv(task: Task) -> list[str]:
     """Return the argument vector of a task's own command."""
-    if isinstance(task.command, str):
-        return ["/bin/sh", "-c", task.command]
-    return list(task.command)
+    if not isinstance(task.command, str):
+        return list(task.command)
+    if "{" not in task.command and is_plain(task.command):
+        return task.command.split()
+    return ["/bin/sh", "-c", task.command]

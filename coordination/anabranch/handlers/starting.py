@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 
@@ -19,15 +20,26 @@ class Starter:
         self._programs: dict[str, str] = {}
 
     def start(self, argv: list[str], slot: Slot, index: int, item: str) -> int:
-        """Return the process that was started. Raises OSError or ValueError if it cannot be."""
+        """Return the process that was started. Raises OSError or ValueError if it cannot be.
+
+        What is executable and no program is a script for the shell, as it is for a shell.
+        """
         env = self._env
         env[b"ANABRANCH_ITEM"] = item.replace("\0", "").encode("utf-8", "surrogateescape")
         env[b"ANABRANCH_INDEX"] = b"%d" % index
         env[b"ANABRANCH_RESULT"] = slot.result_name
+        try:
+            return self._spawn(self._program(argv[0]), argv, slot)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            return self._spawn("/bin/sh", ["/bin/sh", self._program(argv[0]), *argv[1:]], slot)
+
+    def _spawn(self, program: str, argv: list[str], slot: Slot) -> int:
         return os.posix_spawn(
-            self._program(argv[0]),
+            program,
             argv,
-            env,
+            self._env,
             file_actions=slot.file_actions,
             setpgroup=0,
             setsigmask=(),
