@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from anabranch.core.events import ConflictResolved, Recorded
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.state import State
+from anabranch_console.presenters.handler_events import is_noise
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
 from anabranch_console.time_travel import TimeSource
 
@@ -150,10 +151,11 @@ class RunModel:
         self._second = second
         self._problem = None
         self.missed += frame.missed
-        for record in frame.events:
+        events = tuple(record for record in frame.events if not is_noise(record.event))
+        for record in events:
             self._keep(record)
         rows = self._refreshed(dirty)
-        return Changes(rows, frame.events, frame.missed, is_new_second, is_other_time)
+        return Changes(rows, events, frame.missed, is_new_second, is_other_time)
 
     def _whose_waits_are_old(self, frame: Frame, is_new_second: bool) -> set[StreamId]:
         """Return the streams that have not begun, once a second in which anything has happened.

@@ -21,6 +21,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
         ),
     ),
     "streams": ("lifecycle", "streams", "at_work", "inheritance", "known_trees"),
+    "handlers": ("handlers",),
     "checkpoints": ("checkpoints", "point_checkpoints", "undoing"),
     "points": ("points", "gathering", "verifying"),
     "conflicts": ("foreseen", "resolutions", "conflicts"),

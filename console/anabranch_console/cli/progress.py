@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
+from collections.abc import Iterator
 
 import click
 
@@ -22,6 +24,7 @@ from anabranch_console.presenters import (
     conflict_events,
     coordination_events,
     guardian_events,
+    handler_events,
     handler_words,
 )
 
@@ -29,6 +32,8 @@ NAME_WIDTH_MAX = 24
 LAST_WORDS_LINES = 20
 _ENDS_OF_ATTEMPTS = ev.StreamSucceeded | ev.StreamFailed | ev.RetryScheduled
 LAST_WORDS_INDENT = " " * 11
+MOST_HANDLERS_NAMED = 3
+"""So many handlers of an attempt that fail are named; the others are counted at its end."""
 
 
 class Progress:
@@ -41,6 +46,7 @@ class Progress:
 
     def __init__(self, state: State, folder: RunFolder | None = None) -> None:
         self._folder = folder
+        self._failed_handlers: Counter[StreamId] = Counter()
         names = [len(p.id) for p in state.plan.streams]
         self._width = min(NAME_WIDTH_MAX, max([*names, len("converge")]))
         streams = counted(len(state.plan.streams), "stream")
@@ -52,6 +58,8 @@ class Progress:
 
     def tell(self, state: State, record: ev.Recorded) -> None:
         """Print one event, if it is worth a line."""
+        for of_handler in self._handler_words(record.event):
+            self._print(record.at, *of_handler)
         words = self._words(state, record.event)
         if words is None:
             return
@@ -93,6 +101,16 @@ class Progress:
             say(f"{LAST_WORDS_INDENT}| {line}")
         if isinstance(event, ev.StreamFailed) and log.exists():
             say(f"{LAST_WORDS_INDENT}log: {escape_for_terminal(str(log))}")
+
+    def _handler_words(self, event: ev.Event) -> Iterator[tuple[str, str, str]]:
+        """Yield the first handlers of an attempt that fail; how many did is said at its end."""
+        match event:
+            case ev.HandlerFinished(outcome="failed"):
+                self._failed_handlers[event.stream] += 1
+                if self._failed_handlers[event.stream] <= MOST_HANDLERS_NAMED:
+                    yield event.stream, "failed", handler_events.in_words(event)
+            case ev.StreamSucceeded() | ev.StreamFailed() | ev.RetryScheduled():
+                self._failed_handlers.pop(event.stream, None)
 
     def _words(self, state: State, event: ev.Event) -> tuple[str, str, str] | None:
         match event:

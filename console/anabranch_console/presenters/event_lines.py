@@ -18,6 +18,7 @@ from anabranch_console.presenters import (
     conflict_events,
     coordination_events,
     guardian_events,
+    handler_events,
 )
 from anabranch_console.presenters.wording import safe, wall_clock
 
@@ -78,6 +79,8 @@ def level_of(event: ev.Event) -> str:
         return "warning"
     if isinstance(event, ev.StreamExited):
         return "info" if event.exit_code == 0 else "warning"
+    if isinstance(event, ev.HandlerFinished):
+        return "info" if event.outcome == "succeeded" else "warning"
     return "good" if isinstance(event, _GOOD) else "info"
 
 
@@ -151,6 +154,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     **coordination_events.DETAILS,
     **conflict_events.DETAILS,
     **guardian_events.DETAILS,
+    **handler_events.DETAILS,
     ev.RunStarted: lambda e: (
         f"{e.plan.name}: {wording.counted(len(e.plan.streams), 'stream')}, "
         f"{e.plan.max_parallel} at a time"

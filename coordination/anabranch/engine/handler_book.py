@@ -7,6 +7,7 @@ out, as it was done before, as it ended then.
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,7 +76,7 @@ class HandlerBook:
         data = self._read_on(most_bytes)
         changed: dict[int, None] = {}
         for line in data.split(b"\n"):
-            place = self._take(_decoded(line))
+            place = self._take(decoded_line(line))
             if place is not None:
                 changed[place] = None
         return list(changed)
@@ -131,8 +132,25 @@ def read_whole(path: Path) -> HandlerBook:
     return found
 
 
-def _decoded(line: bytes) -> Any:
+def decoded_line(line: bytes) -> Any:
+    """Return what a line of a book holds, None if that makes no sense.
+
+    Items and reasons may hold bytes that are not text; those are shown as the stream's log does.
+    """
     try:
         return msgspec.json.decode(line)
     except UNDECODABLE:
+        return _with_bytes_shown(line)
+
+
+def _with_bytes_shown(line: bytes) -> Any:
+    try:
+        found = json.loads(line)
+    except UNDECODABLE:
         return None
+    return [_shown(part) for part in found] if isinstance(found, list) else None
+
+
+def _shown(part: Any) -> Any:
+    is_text = isinstance(part, str)
+    return part.encode("utf-8", "backslashreplace").decode() if is_text else part

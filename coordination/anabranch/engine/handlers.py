@@ -11,6 +11,7 @@ import msgspec
 
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
+from anabranch.core.views.handlers import handler_counts
 from anabranch.engine.handler_book import Handler, read_whole
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
@@ -67,12 +68,11 @@ def without_progress(lines: Iterable[str]) -> list[str]:
     return [line for line in lines if not _PROGRESS.fullmatch(line)]
 
 
-def counts_of(run: RunFolder, stream: StreamId) -> dict[str, int] | None:
-    """Return how many handlers of a stream have come how far, None if none ever began."""
-    found = tally_of(run, stream)
-    if found is None:
-        return None
-    return {key: getattr(found, key) for key in ("total", "succeeded", "failed", "running")}
+def counts_of(state: State, run: RunFolder, stream: StreamId) -> dict[str, int]:
+    """Return how many handlers of a stream have come how far."""
+    said = tally_of(run, stream)
+    total, running = (said.total, said.running) if said else (0, 0)
+    return handler_counts(state, stream, total, running)
 
 
 def with_counts(entries: list[dict[str, Any]], state: State, run: RunFolder) -> None:
@@ -80,7 +80,7 @@ def with_counts(entries: list[dict[str, Any]], state: State, run: RunFolder) -> 
     for entry in entries:
         stream = StreamId(entry["stream"])
         if stream in state.streams and state.stream_plan(stream).fan is not None:
-            entry["handlers"] = counts_of(run, stream)
+            entry["handlers"] = counts_of(state, run, stream)
 
 
 def handler_at(run: RunFolder, stream: StreamId, place: int) -> Handler | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import resource
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,11 +42,12 @@ from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.gateway.endpoint import Reply
 from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
+from anabranch.engine.handler_watch import HandlerWatch
 from anabranch.engine.interference import Interference
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.journal_place import JournalPlace
 from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
-from anabranch.engine.machine_room import shortage_ahead
+from anabranch.engine.machine_room import raise_descriptor_limit, shortage_ahead
 from anabranch.engine.observing import Observing
 from anabranch.engine.overhead_watch import OverheadWatch
 from anabranch.engine.performers.workspaces import WorkspaceEffects
@@ -153,7 +153,7 @@ class RunHost:
 
     def open(self) -> None:
         """Start hosting; returns once the first turn is durable. Raises AnabranchError."""
-        _raise_file_limit()
+        raise_descriptor_limit()
         self._engine_log = open_engine_log(self._parts.folder.engine_log)
         self._thread.start()
         self._ready.wait()
@@ -297,8 +297,10 @@ class RunHost:
 
     async def _host(self) -> None:
         parts = self._parts
-        gateway = Gateway(parts.folder, lambda: self.state, self._post, parts.clock.now)
-        self._gateway = gateway
+        self._gateway = gateway = Gateway(
+            parts.folder, lambda: self.state, self._post, parts.clock.now
+        )
+        handler_watch = HandlerWatch(parts.folder, self._state, self._post)
         self._performing = performing = Performing(
             parts.folder,
             self._workspaces,
@@ -311,6 +313,7 @@ class RunHost:
             self._watcher,
             Executing(parts.extensions.executors, self._guard),
             self._interference,
+            handler_watch.hear,
         )
         disk_hold = DiskHold(
             parts.folder, self._workspaces.places, self._state, self._post, self._interference
@@ -330,6 +333,7 @@ class RunHost:
                 self._loop.create_task(self._poll_requests()),
                 self._loop.create_task(self._sync_forever()),
                 self._loop.create_task(disk_hold.watch()),
+                self._loop.create_task(handler_watch.watch()),
             ]
             await self._serve(performing)
         finally:
@@ -488,10 +492,3 @@ def _still_running(found: list[inputs.Input]) -> int:
     began = {(f.stream, f.attempt) for f in found if isinstance(f, inputs.ProcessStarted)}
     ends = (inputs.ProcessExited, inputs.ProcessLost)
     return len(began - {(f.stream, f.attempt) for f in found if isinstance(f, ends)})
-
-
-def _raise_file_limit() -> None:
-    """Raise the limit on descriptors: each stream needs some, and many systems start with 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

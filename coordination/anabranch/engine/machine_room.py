@@ -101,3 +101,10 @@ def _on_disk(place: Path) -> Iterator[str]:
     inodes = min(KEPT_INODES, found.f_files // DISK_SHARE_AT_MOST)
     if found.f_favail < inodes:
         yield f"only {found.f_favail} new files fit on the disk; nothing starts below {inodes}"
+
+
+def raise_descriptor_limit() -> None:
+    """Raise the limit on descriptors: each stream needs some, and many systems start with 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

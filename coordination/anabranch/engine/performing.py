@@ -14,7 +14,7 @@ import errno
 import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
@@ -79,6 +79,7 @@ class Performing:
         watcher: WorkspaceWatcher,
         executing: Executing,
         interference: Interference,
+        hear_handlers: Callable[[StreamId], Awaitable[None]],
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
@@ -110,6 +111,7 @@ class Performing:
         )
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
         self._interference = interference
+        self._hear_handlers = hear_handlers
         observations = Observations(folder, clock, self._cause)
         self.processes = Processes(folder, post, observations, interference)
 
@@ -229,8 +231,10 @@ class Performing:
         """Capture a stream's work; where that fails it is tried again, and the work is not.
 
         What passes (a filter that needs the network, a permission) has passed by then, or it takes
-        a person, who finds what could be captured.
+        a person, who finds what could be captured. How its handlers have ended is heard before.
         """
+        if self._state().stream_plan(effect.stream).fan is not None:
+            await self._hear_handlers(effect.stream)
         for pause_seconds in (*CAPTURE_AGAIN_SECONDS, None):
             try:
                 await self._in_thread(effect, self._captures.capture, self._alone_in(effect.stream))

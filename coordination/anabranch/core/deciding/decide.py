@@ -15,6 +15,7 @@ from anabranch.core import inputs
 from anabranch.core.calls import Call
 from anabranch.core.deciding import (
     choosing,
+    handlers,
     joined,
     messages,
     overhead,
@@ -360,6 +361,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ApprovalNotDone: runs.approval_not_done,
     inputs.MachineSeen: resources.machine_seen,
     inputs.MachineLoad: resources.load_seen,
+    inputs.HandlersSeen: handlers.seen,
     inputs.OverheadSeen: overhead.seen,
     inputs.UsageSeen: resources.usage_seen,
     inputs.LivenessSeen: liveness.seen,

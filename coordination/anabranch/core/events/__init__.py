@@ -55,6 +55,7 @@ from anabranch.core.events.guardian import (
     RecoveryStarted,
     StreamAsked,
 )
+from anabranch.core.events.handlers import HandlerFinished, HandlersSkipped
 from anabranch.core.events.liveness import (
     StreamHeartbeat,
     StreamJoined,
@@ -216,6 +217,8 @@ __all__ = [
     "Event",
     "GuardianAlerted",
     "GuiltyFound",
+    "HandlerFinished",
+    "HandlersSkipped",
     "LeaseDoubted",
     "LeaseRenewed",
     "LockExpired",

@@ -22,6 +22,7 @@ from anabranch.core.folds import (
     foreseen,
     gathering,
     guardian,
+    handlers,
     joined,
     liveness,
     locks,
@@ -202,6 +203,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **breakers.FOLDS,
     **choices.FOLDS,
     **plugin_faults.FOLDS,
+    **handlers.FOLDS,
 }
 
 

@@ -16,6 +16,7 @@ from anabranch.core.model.breakers import Breaker
 from anabranch.core.model.checkpoints import StreamCheckpoints
 from anabranch.core.model.foreseen import Foreseen
 from anabranch.core.model.guardian import Guardian
+from anabranch.core.model.handlers import Handled
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.state import Approval, Base, Counts, Point, RunPhase, State, Stream
 from anabranch.core.plans.plan import Plan
@@ -94,4 +95,5 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "breakers": lambda value: breakers.restored(restore_map(value["by_name"], str, Breaker)),
     "guardian": lambda value: msgspec.convert(value, Guardian),
     "answers": lambda value: restore_map(value, str, Remembered),
+    "handlers": lambda value: restore_map(value, str, Handled),
 }

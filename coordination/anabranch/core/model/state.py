@@ -20,6 +20,7 @@ from anabranch.core.model.checkpoints import StreamCheckpoints
 from anabranch.core.model.foreseen import Foreseen, Pair
 from anabranch.core.model.gathering import Gathering
 from anabranch.core.model.guardian import Care, Guardian
+from anabranch.core.model.handlers import Handled
 from anabranch.core.model.joined import Registry
 from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.model.locks import LockTable
@@ -375,6 +376,7 @@ class State(msgspec.Struct, frozen=True):
     plugin_faults: HashTrieMap[str, PluginFault] = HashTrieMap()
     breakers: Breakers = Breakers()
     costs_too_much: bool = False
+    handlers: HashTrieMap[StreamId, Handled] = HashTrieMap()
     warnings: tuple[str, ...] = ()
 
     @property

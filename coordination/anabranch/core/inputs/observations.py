@@ -1,169 +1,14 @@
-"""What comes in through the one door: commands, which may be refused, and observations, which are
-facts and never are. An observation that no longer matters is simply without consequence.
-"""
+"""What is so: the observations."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
-from anabranch.core.events import Conflict, ConflictedPath, Contribution, Resolution, wire_name
-from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
-from anabranch.core.plans.plan import Plan
-
-
-class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """Anything that reaches the core; ``cause`` is the event that led to it, if one did."""
-
-    cause: Seq | None = None
-
-
-class Command(Input, frozen=True, tag_field="verb", tag=wire_name, forbid_unknown_fields=True):
-    """Somebody wants something. As JSON it is its fields beside its ``verb``."""
-
-    in_words: ClassVar[str] = ""
-
-    @property
-    def words(self) -> str:
-        """The command as the operator reads it."""
-        return self.in_words.format(self) or type(self).__name__
-
-
-class Observation(Input, frozen=True):
-    """Something is so."""
-
-
-# --- commands ------------------------------------------------------------------------------------
-
-
-class StartRun(Command, frozen=True):
-    run: RunId
-    project: str
-    plan_path: str | None
-    plan: Plan
-    approve: bool
-    wall: float
-    allow_sensitive: bool = False
-    warnings: tuple[str, ...] = ()
-
-
-class ResumeRun(Command, frozen=True):
-    """Another engine takes the run over; ``adopted`` counts the processes that it found alive."""
-
-    reason: str
-    adopted: int
-    retry_failed: bool = False
-
-
-class StopRun(Command, frozen=True):
-    reason: str
-
-    in_words = "stop the run"
-
-
-class StopStream(Command, frozen=True):
-    stream: StreamId
-    reason: str
-
-    in_words = "stop {0.stream}"
-
-
-class RetryStream(Command, frozen=True):
-    stream: StreamId
-    reason: str
-
-    in_words = "retry {0.stream}"
-
-
-class RecoverStream(Command, frozen=True):
-    """A person wants a stream recovered; ``remedy``: soft, hard or fallback."""
-
-    stream: StreamId
-    remedy: str
-    reason: str = ""
-
-    in_words = "{0.remedy} recovery of {0.stream}"
-
-
-class ResetBreaker(Command, frozen=True):
-    """A person says that what a breaker holds back may start again."""
-
-    breaker: str
-    reason: str = "reset by the operator"
-
-    in_words = "close the breaker of {0.breaker}"
-
-
-class ChooseStrategy(Command, frozen=True):
-    """A person wants another strategy asked from now on; ``point`` is for convergence types."""
-
-    kind: str
-    strategy: str
-    point: PointId = PointId("")
-    reason: str = "chosen by the operator"
-
-    @property
-    def words(self) -> str:
-        where = f" at {self.point}" if self.kind == "convergence" else ""
-        return f"{self.strategy} as {self.kind}{where}"
-
-
-class ApproveRun(Command, frozen=True):
-    """A person takes the result; with ``allow_sensitive`` also what others run or obey.
-
-    ``onto`` is the branch to merge it onto as that is now ("": the one that the run began on);
-    None moves that branch, from where it was.
-    """
-
-    allow_sensitive: bool = False
-    onto: str | None = None
-
-    in_words = "approve the result"
-
-
-class AllowViolation(Command, frozen=True):
-    """Let what a stream wrote against the locks be merged; without a path, all of it."""
-
-    stream: StreamId
-    path: str | None = None
-    reason: str = "allowed by the operator"
-
-    in_words = "let the violations of {0.stream} be merged"
-
-
-class ResolveConflict(Command, frozen=True):
-    """Settle conflicted paths: what each of them shall be."""
-
-    resolutions: tuple[Resolution, ...]
-    reason: str = "the conflict was decided"
-
-    @property
-    def words(self) -> str:
-        if len(self.resolutions) == 1:
-            return f"{self.resolutions[0].path}: {self.resolutions[0].choice}"
-        return "settle the conflict"
-
-
-class HandBack(Command, frozen=True):
-    """Let a stream that is in a conflict do its work again, with the conflict as its message."""
-
-    stream: StreamId
-    note: str = ""
-    reason: str = "handed back by the operator"
-
-    in_words = "hand the conflict back to {0.stream}"
-
-
-class TellConflict(Command, frozen=True):
-    """Let both sides of a foreseen conflict know of it."""
-
-    streams: tuple[StreamId, StreamId]
-
-    in_words = "tell {0.streams[0]} and {0.streams[1]}"
-
-
-# --- observations --------------------------------------------------------------------------------
+from anabranch.core import events as ev
+from anabranch.core.ids import Attempt, PointId, StreamId
+from anabranch.core.inputs.base import AttemptObservation, Observation
 
 
 class BaseFound(Observation, frozen=True):
@@ -179,13 +24,6 @@ class BaseNotFound(Observation, frozen=True):
     reason: str
 
 
-class AttemptObservation(Observation, frozen=True):
-    """A fact about one attempt of one stream; facts about an older attempt are out of date."""
-
-    stream: StreamId
-    attempt: Attempt
-
-
 class WorkspaceReady(AttemptObservation, frozen=True):
     path: str
     start_commit: str
@@ -196,7 +34,7 @@ class WorkspaceReady(AttemptObservation, frozen=True):
 
 
 class WorkspaceConflicted(AttemptObservation, frozen=True):
-    conflict: Conflict
+    conflict: ev.Conflict
 
 
 class EffectFailed(AttemptObservation, frozen=True):
@@ -286,7 +124,7 @@ class MergeFinished(Observation, frozen=True):
     tree: str | None
     branch: str | None
     merged: tuple[StreamId, ...]
-    conflicts: tuple[Conflict, ...] = ()
+    conflicts: tuple[ev.Conflict, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -300,7 +138,7 @@ class ResolverFinished(Observation, frozen=True):
 
     point: PointId
     reason: str
-    resolutions: tuple[Resolution, ...] = ()
+    resolutions: tuple[ev.Resolution, ...] = ()
 
 
 class VerifyFinished(Observation, frozen=True):
@@ -322,7 +160,7 @@ class PairTested(Observation, frozen=True):
 
     streams: tuple[StreamId, StreamId]
     attempts: tuple[Attempt, Attempt]
-    paths: tuple[ConflictedPath, ...] = ()
+    paths: tuple[ev.ConflictedPath, ...] = ()
 
 
 class ApprovalDone(Observation, frozen=True):
@@ -373,9 +211,9 @@ class CheckpointMerged(Observation, frozen=True):
     commit: str
     tree: str
     ref: str
-    works: tuple[Contribution, ...]
-    conflicts: tuple[Conflict, ...] = ()
-    reverted: dict[StreamId, tuple[str, ...]] = {}
+    works: tuple[ev.Contribution, ...]
+    conflicts: tuple[ev.Conflict, ...] = ()
+    reverted: dict[StreamId, tuple[str, ...]] = msgspec.field(default_factory=dict)
 
 
 class CheckpointNotMerged(Observation, frozen=True):
@@ -432,6 +270,20 @@ class MachineLoad(Observation, frozen=True):
     memory_available_mb: float
     memory_pressure: float | None
     short_of: str = ""
+
+
+class HandlersSeen(Observation, frozen=True):
+    """What the book of a stream's handlers says from ``since`` up to ``book_offset``.
+
+    ``skipped`` counts the handlers that ``attempt`` left out, as they were done before.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    since: int
+    book_offset: int
+    ended: tuple[ev.HandlerFinished, ...]
+    skipped: int = 0
 
 
 class OverheadSeen(Observation, frozen=True):

@@ -1,0 +1,43 @@
+"""The ends of handlers in words: a failure is news, one success among thousands is none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from anabranch.core import events as ev
+from anabranch.core import wording
+
+_SHORT = 80
+
+
+def is_noise(event: ev.Event) -> bool:
+    """Say whether an event is shown where all are asked for, and only counted elsewhere."""
+    if isinstance(event, ev.HandlerFinished):
+        return event.outcome == "succeeded"
+    return isinstance(event, ev.HandlersSkipped)
+
+
+def in_words(event: ev.HandlerFinished) -> str:
+    """Return which handler has ended, and how."""
+    item = event.item if len(event.item) <= _SHORT else f"{event.item[: _SHORT - 1]}…"
+    again = f", try {event.tries}" if event.tries > 1 else ""
+    return f"handler {event.handler} ({item}){again}: {_how(event)}"
+
+
+def _how(event: ev.HandlerFinished) -> str:
+    if event.reason:
+        return event.reason
+    if event.signal is not None:
+        return f"ended by signal {event.signal}"
+    return f"exit {event.exit_code} after {wording.length(event.seconds, 1)}"
+
+
+def _skipped(event: ev.HandlersSkipped) -> str:
+    return f"{wording.counted(event.count, 'handler')} left out, done before"
+
+
+DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
+    ev.HandlerFinished: in_words,
+    ev.HandlersSkipped: _skipped,
+}

@@ -1,0 +1,30 @@
+"""Decisions about handlers: what a look at the book of a stream's handlers found is written down.
+
+A look is known by where in the book it began. One that does not begin where the last one ended,
+as it comes twice or too late, tells what is known: so each end is told once, whoever died between.
+"""
+
+from __future__ import annotations
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.deciding.draft import Draft
+from anabranch.core.model.handlers import Handled
+
+
+def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
+    """Record how handlers have ended, in the order of their ends."""
+    known = draft.state.handlers.get(fact.stream, Handled())
+    if fact.stream not in draft.state.streams or fact.since != known.book_offset:
+        return
+    for ended in fact.ended:
+        draft.emit(ended)
+    if fact.skipped:
+        draft.emit(
+            ev.HandlersSkipped(
+                stream=fact.stream,
+                attempt=fact.attempt,
+                count=fact.skipped,
+                book_offset=fact.book_offset,
+            )
+        )

@@ -1,0 +1,37 @@
+"""Events of handlers: how each run of a stream's command over one of its items has ended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from anabranch.core.events.base import Event
+from anabranch.core.ids import Attempt, StreamId
+
+
+class HandlerFinished(Event, frozen=True, kw_only=True):
+    """A handler of a stream has ended; it is known by the place of its item, counted from 0.
+
+    ``reason`` says why where neither code nor signal does; ``tries`` how often the attempt has run
+    it by now. ``book_offset`` is where its line ends in the book of the stream's handlers.
+    """
+
+    stream: StreamId
+    attempt: Attempt
+    handler: int
+    item: str
+    outcome: Literal["succeeded", "failed"]
+    exit_code: int | None
+    signal: int | None
+    reason: str
+    seconds: float
+    tries: int
+    book_offset: int
+
+
+class HandlersSkipped(Event, frozen=True, kw_only=True):
+    """An attempt has left handlers out, as they were done before: ``count`` more of them."""
+
+    stream: StreamId
+    attempt: Attempt
+    count: int
+    book_offset: int

@@ -1,0 +1,146 @@
+"""The ends of a stream's handlers as news for the engine: read from their book, each once.
+
+Theory of operation. The state says up to where in the book everything was told; a look goes on from
+there, whole lines only, so many at a time. What an end means depends on lines before it: of which
+item it is, and whether the attempt had tried it before. Of those only what is still open is kept
+in memory: the items of handlers that run, and how often each one that failed was tried. Whoever
+begins in the middle of a book, as after a resume, reads that from its beginning, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from anabranch.core.events import HandlerFinished
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.inputs import HandlersSeen
+from anabranch.engine.handler_book import decoded_line
+from anabranch.handlers.book import BEGUN, ENDED, SKIPPED, Ended, ended_of
+from anabranch.hostile_text import shortened
+from anabranch.plain_files import open_plain
+
+MOST_ENDS = 1_000
+"""How many ends are told at once: others wait no longer than for that."""
+LOOK_BYTES = 512 * 1024
+LONGEST_REASON = 500
+
+
+class HandlerEnds:
+    """Reads how the handlers of one stream have ended."""
+
+    def __init__(self, stream: StreamId, path: Path) -> None:
+        self._stream, self._path = stream, path
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self._offset = self._told = 0
+        self._attempt = Attempt(0)
+        self._items: dict[int, str] = {}
+        self._failures: dict[int, int] = {}
+
+    def look(self, told: int) -> HandlersSeen | None:
+        """Return what the book says beyond ``told`` bytes of it, None if it is nothing to tell.
+
+        There may be more when something is returned. Raises OSError if it cannot be read.
+        """
+        try:
+            book = open_plain(self._path)
+        except FileNotFoundError:
+            return None
+        with open(book, "rb") as file:
+            if told != self._told:
+                self._begin_anew()
+                self._read_up_to(file, told)
+            return self._read_on(file)
+
+    def _read_up_to(self, file: BinaryIO, told: int) -> None:
+        """Take note of what was told by somebody before us."""
+        while self._offset < told:
+            before = self._offset
+            for line, end in _lines(file, self._offset):
+                if end > told:
+                    break
+                self._take(line, end)
+            if self._offset == before:  # the book is shorter than it was
+                break
+        self._offset = self._told = told
+
+    def _read_on(self, file: BinaryIO) -> HandlersSeen | None:
+        since, ended, skipped = self._told, list[HandlerFinished](), 0
+        while not (ended or skipped):
+            before = self._offset
+            for line, end in _lines(file, self._offset):
+                found = self._take(line, end)
+                if isinstance(found, HandlerFinished):
+                    ended.append(found)
+                else:
+                    skipped += found
+                if len(ended) == MOST_ENDS:
+                    break
+            if self._offset == before:
+                return None
+        self._told = self._offset
+        return HandlersSeen(
+            stream=self._stream,
+            attempt=self._attempt,
+            since=since,
+            book_offset=self._offset,
+            ended=tuple(ended),
+            skipped=skipped,
+        )
+
+    def _take(self, data: bytes, end: int) -> HandlerFinished | int:
+        """Take one line; return the end it tells of, or how many handlers it says are left out."""
+        self._offset = end
+        line = decoded_line(data)
+        try:
+            kind, place, attempt = line[0], line[1], line[3]
+            if kind in (BEGUN, SKIPPED) and attempt > self._attempt:
+                self._attempt = attempt
+                self._failures.clear()
+            if kind == BEGUN:
+                self._items[place] = line[6]
+            elif kind == ENDED:
+                return self._finished(ended_of(line), end)
+        except (TypeError, ValueError, IndexError):
+            return 0  # a line that makes no sense, or one of another version
+        return int(kind == SKIPPED)
+
+    def _finished(self, ended: Ended, end: int) -> HandlerFinished:
+        self._attempt = max(self._attempt, ended.attempt)
+        tries = self._failures.get(ended.place, 0) + 1
+        if not ended.has_succeeded:
+            self._failures[ended.place] = tries
+        return HandlerFinished(
+            stream=self._stream,
+            attempt=ended.attempt,
+            handler=ended.place,
+            item=self._items.pop(ended.place, ""),
+            outcome="succeeded" if ended.has_succeeded else "failed",
+            exit_code=ended.code,
+            signal=ended.signal,
+            reason=shortened(ended.why, LONGEST_REASON),
+            seconds=ended.seconds,
+            tries=tries,
+            book_offset=end,
+        )
+
+
+def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, int]]:
+    """Yield some whole lines from an offset on, each with where it ends, and none at the end.
+
+    A line that is longer than a look is read whole.
+    """
+    most = LOOK_BYTES
+    while True:
+        file.seek(offset)
+        data = file.read(most)
+        whole = data.rfind(b"\n") + 1
+        if whole or len(data) < most:
+            break
+        most *= 2
+    for line in data[:whole].splitlines(keepends=True):
+        offset += len(line)
+        yield line, offset

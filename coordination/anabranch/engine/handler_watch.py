@@ -1,0 +1,116 @@
+"""Hears how the handlers of streams end, in batches, and has each batch written down.
+
+The program that runs a stream's handlers tells nobody anything: it writes a book. Here it is read
+while the stream runs, and to its end before the work of an attempt is captured, so that the end of
+every handler stands in the journal before that of its attempt. The next batch is read when the one
+before it is durable: whoever has much to tell keeps nobody waiting, and fills no memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from anabranch.core import calls, inputs
+from anabranch.core.ids import StreamId
+from anabranch.core.model.handlers import Handled
+from anabranch.core.model.lifecycle import LIVE
+from anabranch.core.model.outcome import Refusal
+from anabranch.core.model.state import State
+from anabranch.engine.gateway.endpoint import Reply
+from anabranch.engine.handler_ends import HandlerEnds
+from anabranch.paths import RunFolder
+from anabranch.shortage import is_short
+
+_log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.25
+
+Outcome = Refusal | calls.Answer | None
+
+
+class HandlerWatch:
+    """Reads the books of one run's streams. Lives in the engine's event loop."""
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        state: Callable[[], State],
+        post: Callable[[inputs.Input, Reply | None], None],
+    ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            folder: the run's folder.
+            state: returns the newest state.
+            post: hands an input to the engine; the reply is called when it is durable.
+        """
+        self._folder, self._state, self._post = folder, state, post
+        self._ends: dict[StreamId, HandlerEnds] = {}
+        self._alone: dict[StreamId, asyncio.Lock] = {}
+        self._seen_sizes: dict[StreamId, int] = {}
+
+    async def watch(self) -> None:
+        """Hear the streams that run, for ever; nobody, if none fans out."""
+        fans = [s.id for s in self._state().plan.streams if s.fan is not None]
+        while fans:
+            for stream in fans:
+                known = self._state().streams.get(stream)
+                if known is not None and known.phase in LIVE and self._has_grown(stream):
+                    with suppress(OSError, RuntimeError):  # it is heard the next time
+                        await self.hear(stream)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _has_grown(self, stream: StreamId) -> bool:
+        try:
+            size = os.stat(self._book(stream)).st_size
+        except OSError:
+            return False
+        return size != self._seen_sizes.get(stream)
+
+    async def hear(self, stream: StreamId) -> None:
+        """Have everything written down that the book of a stream says by now.
+
+        Raises OSError (or RuntimeError, for a thread) where the machine is short of something; a
+        book that cannot be read at all has nothing to say.
+        """
+        async with self._alone.setdefault(stream, asyncio.Lock()):
+            try:
+                while await self._hear_some(stream):
+                    pass
+            except OSError as error:
+                if is_short(error.errno):
+                    raise
+                _log.warning("the handlers of %s cannot be heard: %s", stream, error)
+
+    async def _hear_some(self, stream: StreamId) -> bool:
+        """Have one batch written down; False if there was none."""
+        book = self._book(stream)
+        ends = self._ends.setdefault(stream, HandlerEnds(stream, book))
+        known = self._state()
+        told = known.handlers.get(stream, Handled()).book_offset
+        with suppress(FileNotFoundError):
+            self._seen_sizes[stream] = book.stat().st_size
+        seen = await asyncio.to_thread(ends.look, told)
+        if seen is None:
+            return False
+        cause = known.streams[stream].cause
+        durable: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._post(replace(seen, cause=cause), partial(_settle, durable))
+        await durable
+        return True
+
+    def _book(self, stream: StreamId) -> Path:
+        return self._folder.handlers(stream) / "book"
+
+
+def _settle(durable: asyncio.Future[Outcome], outcome: Outcome) -> None:
+    if not durable.done():
+        durable.set_result(outcome)

@@ -1,0 +1,161 @@
+"""The ends of a stream's handlers in the core: each written down once, counts that are true."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.deciding.decide import decide
+from anabranch.core.folds.evolve import evolve
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.model.handlers import Handled
+from anabranch.core.model.outcome import Decision
+from anabranch.core.model.snapshots import decode_state, encode_state
+from anabranch.core.model.state import State
+from anabranch.core.views.handlers import handler_counts
+from anabranch.testing import stream
+from tests.core.given import STRATEGIES, given
+
+FAN = StreamId("fan")
+
+
+def running() -> State:
+    run = given(stream("fan"), stream("other"))
+    run.run("fan")
+    return run.state
+
+
+def finished(
+    place: int, offset: int, outcome: str = "succeeded", tries: int = 1, attempt: int = 1
+) -> ev.HandlerFinished:
+    return ev.HandlerFinished(
+        stream=FAN,
+        attempt=Attempt(attempt),
+        handler=place,
+        item=f"item {place}",
+        outcome="succeeded" if outcome == "succeeded" else "failed",
+        exit_code=0 if outcome == "succeeded" else 1,
+        signal=None,
+        reason="",
+        seconds=0.5,
+        tries=tries,
+        book_offset=offset,
+    )
+
+
+def look(since: int, *ended: ev.HandlerFinished, skipped: int = 0, to: int = 0) -> inputs.Input:
+    return inputs.HandlersSeen(
+        stream=FAN,
+        attempt=ended[-1].attempt if ended else Attempt(2),
+        since=since,
+        book_offset=to or ended[-1].book_offset,
+        ended=ended,
+        skipped=skipped,
+    )
+
+
+def after(state: State, seen: inputs.Input) -> tuple[State, list[ev.Event]]:
+    outcome = decide(state, seen, state.at + 1, STRATEGIES)
+    assert isinstance(outcome, Decision)
+    assert outcome.effects == ()
+    return outcome.state, [record.event for record in outcome.events]
+
+
+def test_a_look_is_one_decision_and_each_end_an_event_in_its_order() -> None:
+    ends = [finished(3, 10), finished(1, 20, "failed"), finished(2, 30)]
+    state, events = after(running(), look(0, *ends))
+    assert events == ends
+    assert state.handlers[FAN] == Handled(Attempt(1), 2, 1, 30)
+
+
+def test_a_look_that_comes_twice_or_too_late_tells_nothing() -> None:
+    first, second = look(0, finished(0, 10)), look(10, finished(1, 20))
+    state, _ = after(running(), first)
+    assert after(state, first) == (state, [])
+    state, events = after(state, second)
+    assert len(events) == 1
+    assert after(state, first) == (state, [])
+    assert after(state, second) == (state, [])
+
+
+def test_a_look_that_does_not_begin_where_the_last_one_ended_tells_nothing() -> None:
+    state = running()
+    assert after(state, look(5, finished(0, 10))) == (state, [])
+    nobody = inputs.HandlersSeen(
+        stream=StreamId("nobody"), attempt=Attempt(1), since=0, book_offset=1, ended=()
+    )
+    assert after(state, nobody) == (state, [])
+
+
+def test_what_is_tried_again_within_an_attempt_counts_once() -> None:
+    ends = [finished(0, 10, "failed"), finished(0, 20, "failed", tries=2)]
+    state, _ = after(running(), look(0, *ends))
+    assert state.handlers[FAN] == Handled(Attempt(1), 0, 1, 20)
+    state, _ = after(state, look(20, finished(0, 30, tries=3)))
+    assert state.handlers[FAN] == Handled(Attempt(1), 1, 0, 30)
+
+
+def test_counts_are_of_the_newest_attempt_with_what_it_left_out() -> None:
+    ends = [finished(0, 10), finished(1, 20, "failed")]
+    state, _ = after(running(), look(0, *ends))
+    late = finished(2, 25, "failed")  # in doubt, as the next attempt writes down when it begins
+    again = finished(1, 40, attempt=2)
+    state, events = after(state, look(20, late, again, skipped=1, to=50))
+    skips = ev.HandlersSkipped(stream=FAN, attempt=Attempt(2), count=1, book_offset=50)
+    assert events == [late, again, skips]
+    assert state.handlers[FAN] == Handled(Attempt(2), 2, 0, 50)
+    state, _ = after(state, look(50, finished(9, 60, "failed", attempt=1)))
+    assert state.handlers[FAN] == Handled(Attempt(2), 2, 0, 60)
+
+
+def test_what_is_shown_is_never_less_than_what_is_known() -> None:
+    state, _ = after(running(), look(0, finished(0, 10), finished(1, 20, "failed")))
+    known = {"succeeded": 1, "failed": 1}
+    assert handler_counts(state, FAN) == {"total": 2, **known, "running": 0}
+    assert handler_counts(state, FAN, 9, 2) == {"total": 9, **known, "running": 2}
+    assert handler_counts(state, FAN, 2, 2) == {"total": 4, **known, "running": 2}
+    run = given(stream("fan"))
+    run.succeed("fan")
+    assert handler_counts(run.state, FAN, 9, 2)["running"] == 0, "nothing runs after the end"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_comes_twice_late_or_never_each_end_is_told_once(seed: int) -> None:
+    """Looks are lost, come again, and engines die between; the book is told from end to end."""
+    rng, state, told = Random(seed), running(), list[ev.Event]()
+    book, tries, attempt = list[ev.HandlerFinished](), dict[int, int](), 1
+    for number in range(1, rng.randint(5, 60)):
+        if rng.random() < 0.05:
+            attempt += 1
+            tries.clear()
+        failed = [place for place, count in tries.items() if count > 0]
+        place = rng.choice(failed) if failed and rng.random() < 0.3 else number + 1000 * attempt
+        outcome = rng.choice(("succeeded", "succeeded", "failed"))
+        tries[place] = tries.get(place, 0) + 1
+        book.append(finished(place, number, outcome, tries[place], attempt))
+        if outcome == "succeeded":
+            tries[place] = 0
+    looks: list[inputs.Input] = []
+    while (offset := _offset(state)) < len(book):
+        looks.append(look(offset, *book[offset : offset + rng.randint(1, 7)]))
+        for given_ in rng.sample(looks, min(len(looks), 3)):
+            before = state
+            state, events = after(state, given_)
+            told += events
+            for seq, event in enumerate(events, before.seq + 1):
+                before = evolve(before, ev.Recorded(seq, state.at, None, event))
+            assert before == state
+        if rng.random() < 0.3:
+            state = decode_state(encode_state(state))
+    assert told == book
+    last = {e.handler: e.outcome for e in book if e.attempt == book[-1].attempt}
+    known = state.handlers[FAN]
+    assert known.succeeded == sum(outcome == "succeeded" for outcome in last.values())
+    assert known.failed == len(last) - known.succeeded
+
+
+def _offset(state: State) -> int:
+    return state.handlers.get(FAN, Handled()).book_offset

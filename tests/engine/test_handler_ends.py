@@ -1,0 +1,134 @@
+"""The ends of handlers as the engine hears them: each once, in order, whoever died between."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.inputs import HandlersSeen
+from anabranch.engine import handler_ends
+from anabranch.engine.handler_ends import HandlerEnds
+from anabranch.handlers.book import Ended, begun_line, ended_line, skipped_line
+
+FAN = StreamId("fan")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "book"
+
+
+def begun(place: int, attempt: int = 1, text: str = "") -> str:
+    return begun_line(place, f"k{place}", attempt, 100.0, 0, text or f"item {place}")
+
+
+def ended(place: int, attempt: int = 1, code: int | None = 0, why: str = "") -> str:
+    return ended_line(Ended(place, f"k{place}", attempt, 0.5, code, None, why, 0, 0, None))
+
+
+def skipped(place: int, attempt: int) -> str:
+    return skipped_line(place, f"k{place}", attempt)
+
+
+def append(path: Path, *lines: str) -> None:
+    with open(path, "a", encoding="utf-8") as book:
+        book.writelines(lines)
+
+
+def all_looks(path: Path, told: int = 0) -> list[HandlersSeen]:
+    """Return what somebody finds who looks for the first time, until there is no more."""
+    ends, found = HandlerEnds(FAN, path), list[HandlersSeen]()
+    while (seen := ends.look(told)) is not None:
+        found.append(seen)
+        told = seen.book_offset
+    return found
+
+
+def told(looks: list[HandlersSeen]) -> list[tuple[int, str, str, int, Attempt]]:
+    return [
+        (e.handler, e.item, e.outcome, e.tries, e.attempt) for look in looks for e in look.ended
+    ]
+
+
+def test_ends_are_told_in_their_order_with_their_items(path: Path) -> None:
+    ends = HandlerEnds(FAN, path)
+    assert ends.look(0) is None
+    append(path, begun(0), begun(1))
+    assert ends.look(0) is None, "nothing has ended"
+    append(path, ended(1, code=3), begun(2), ended(0))
+    seen = ends.look(0)
+    assert seen is not None
+    assert told([seen]) == [(1, "item 1", "failed", 1, 1), (0, "item 0", "succeeded", 1, 1)]
+    assert [e.exit_code for e in seen.ended] == [3, 0]
+    assert ends.look(seen.book_offset) is None
+    append(path, ended(2)[:-9])
+    assert ends.look(seen.book_offset) is None, "half a line is none"
+
+
+def test_what_was_not_written_down_is_told_again(path: Path) -> None:
+    """The state says what was: a look that got lost counts for nothing."""
+    append(path, begun(0), ended(0))
+    ends = HandlerEnds(FAN, path)
+    first = ends.look(0)
+    assert first == ends.look(0)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 1000])
+def test_wherever_a_batch_ends_and_somebody_else_goes_on_the_story_is_the_same(
+    path: Path, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(path, begun(0), begun(1), begun(2), ended(1, code=1), begun(1), ended(2))
+    append(path, ended(1, code=2), begun(1), ended(1))  # tried again within the attempt
+    append(path, ended(0, why="in doubt", code=None))
+    append(path, skipped(1, 2), skipped(2, 2), begun(0, 2), ended(0, 2))
+    whole = told(all_looks(path))
+    assert [(place, tries) for place, _, _, tries, _ in whole] == [
+        *[(1, 1), (2, 1), (1, 2), (1, 3), (0, 1)],
+        (0, 1),
+    ]
+    monkeypatch.setattr(handler_ends, "MOST_ENDS", most)
+    offset, piecewise, left_out = 0, list[HandlersSeen](), 0
+    while (seen := HandlerEnds(FAN, path).look(offset)) is not None:  # each time another engine
+        assert seen.since == offset
+        assert len(seen.ended) <= most
+        piecewise.append(seen)
+        left_out += seen.skipped
+        offset = seen.book_offset
+    assert told(piecewise) == whole
+    assert left_out == 2
+    assert offset == path.stat().st_size
+
+
+def test_bytes_that_are_not_text_lose_no_end(path: Path) -> None:
+    append(path, begun(0, text="caf\udce9\ud800"), ended(0, why="no file caf\udce9", code=127))
+    append(path, "nonsense\n", '["e",1]\n', '["x",1,2,3]\n', begun(1), ended(1))
+    looks = all_looks(path)
+    assert [item for _, item, *_ in told(looks)] == ["caf\\udce9\\ud800", "item 1"]
+    assert looks[0].ended[0].reason == "no file caf\\udce9"
+
+
+def test_a_line_longer_than_a_look_keeps_nobody_waiting(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler_ends, "LOOK_BYTES", 64)
+    append(path, begun(0), ended(0, why="x" * 5000, code=127), begun(1), ended(1))
+    looks = all_looks(path)
+    assert [place for place, *_ in told(looks)] == [0, 1]
+    assert len(looks[0].ended[0].reason) == handler_ends.LONGEST_REASON
+
+
+def test_a_book_that_is_shorter_than_it_was_has_nothing_to_say(path: Path) -> None:
+    append(path, begun(0), ended(0))
+    assert HandlerEnds(FAN, path).look(10_000) is None
+
+
+def test_what_it_remembers_is_flat_in_what_has_succeeded(path: Path) -> None:
+    append(path, *(line for n in range(2000) for line in (begun(n), ended(n))))
+    ends = HandlerEnds(FAN, path)
+    seen = ends.look(0)
+    while seen is not None:
+        seen = ends.look(seen.book_offset)
+    assert len(json.dumps([*ends._items, *ends._failures])) < 10
