@@ -125,7 +125,7 @@ def test_what_is_shown_is_never_less_than_what_is_known() -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_comes_twice_late_or_never_each_end_is_told_once(seed: int) -> None:
     """Looks are lost, come again, and engines die between; the book is told from end to end."""
-    rng, state, told = Random(seed), running(), list[ev.Event]()
+    rng, state, heard = Random(seed), running(), list[ev.Event]()
     book, tries, attempt = list[ev.HandlerFinished](), dict[int, int](), 1
     for number in range(1, rng.randint(5, 60)):
         if rng.random() < 0.05:
@@ -144,13 +144,13 @@ def test_whatever_comes_twice_late_or_never_each_end_is_told_once(seed: int) -> 
         for given_ in rng.sample(looks, min(len(looks), 3)):
             before = state
             state, events = after(state, given_)
-            told += events
+            heard += events
             for seq, event in enumerate(events, before.seq + 1):
                 before = evolve(before, ev.Recorded(seq, state.at, None, event))
             assert before == state
         if rng.random() < 0.3:
             state = decode_state(encode_state(state))
-    assert told == book
+    assert heard == book
     last = {e.handler: e.outcome for e in book if e.attempt == book[-1].attempt}
     known = state.handlers[FAN]
     assert known.succeeded == sum(outcome == "succeeded" for outcome in last.values())

@@ -55,9 +55,9 @@ def test_each_handler_is_an_event_before_the_end_of_its_attempt(program: Program
         "b": ("failed", 1, 1),
         "c\u202e\x1b[2J": ("failed", 1, 1),
     }
-    told = program.expect(0, "events").out
-    assert "\x1b[2J" not in told
-    assert "\u202e" not in told
+    heard = program.expect(0, "events").out
+    assert "\x1b[2J" not in heard
+    assert "\u202e" not in heard
     assert counts(program) == {"total": 3, "succeeded": 1, "failed": 2, "running": 0}
 
 
@@ -83,8 +83,8 @@ def test_a_console_killed_again_and_again_hears_each_end_once(
             console = program.begin("resume", "--headless")
             until(partial(is_resumed, program, killed + 1), "it is resumed")
     program.expect(1, "resume", "--headless")
-    told = Counter((e["handler"], e["tries"], e["outcome"]) for e in ends(program))
-    assert told == {(n, 1, "failed" if n == 7 else "succeeded"): 1 for n in range(20)}
+    heard = Counter((e["handler"], e["tries"], e["outcome"]) for e in ends(program))
+    assert heard == {(n, 1, "failed" if n == 7 else "succeeded"): 1 for n in range(20)}
     assert counts(program) == {"total": 20, "succeeded": 19, "failed": 1, "running": 0}
 
 
@@ -99,8 +99,8 @@ def test_what_people_read_names_a_few_failures_and_no_success(program: Program) 
             }
         }
     )
-    told = program.expect(1, "run", "--headless").err
-    named = [line.split("fan")[1] for line in told.splitlines() if "  handler " in line]
+    heard = program.expect(1, "run", "--headless").err
+    named = [line.split("fan")[1] for line in heard.splitlines() if "  handler " in line]
     assert [line.split(" after")[0].strip() for line in named] == [
         "handler 5 (5): exit 1",
         "handler 6 (6): exit 1",
@@ -119,8 +119,8 @@ def test_a_retry_tells_of_what_it_runs_and_counts_what_it_leaves_out(program: Pr
         }
     )
     program.expect(0, "run", "--headless")
-    told = [(e["attempt"], e["handler"], e["outcome"]) for e in ends(program)]
-    assert told == [
+    heard = [(e["attempt"], e["handler"], e["outcome"]) for e in ends(program)]
+    assert heard == [
         *[(1, 0, "succeeded"), (1, 1, "succeeded"), (1, 2, "failed"), (1, 3, "succeeded")],
         (2, 2, "succeeded"),
     ]

@@ -38,16 +38,16 @@ def append(path: Path, *lines: str) -> None:
         book.writelines(lines)
 
 
-def all_looks(path: Path, told: int = 0) -> list[HandlersSeen]:
+def all_looks(path: Path, heard: int = 0) -> list[HandlersSeen]:
     """Return what somebody finds who looks for the first time, until there is no more."""
     ends, found = HandlerEnds(FAN, path), list[HandlersSeen]()
-    while (seen := ends.look(told)) is not None:
+    while (seen := ends.look(heard)) is not None:
         found.append(seen)
-        told = seen.book_offset
+        heard = seen.book_offset
     return found
 
 
-def told(looks: list[HandlersSeen]) -> list[tuple[int, str, str, int, Attempt]]:
+def ends_in(looks: list[HandlersSeen]) -> list[tuple[int, str, str, int, Attempt]]:
     return [
         (e.handler, e.item, e.outcome, e.tries, e.attempt) for look in looks for e in look.ended
     ]
@@ -61,7 +61,7 @@ def test_ends_are_told_in_their_order_with_their_items(path: Path) -> None:
     append(path, ended(1, code=3), begun(2), ended(0))
     seen = ends.look(0)
     assert seen is not None
-    assert told([seen]) == [(1, "item 1", "failed", 1, 1), (0, "item 0", "succeeded", 1, 1)]
+    assert ends_in([seen]) == [(1, "item 1", "failed", 1, 1), (0, "item 0", "succeeded", 1, 1)]
     assert [e.exit_code for e in seen.ended] == [3, 0]
     assert ends.look(seen.book_offset) is None
     append(path, ended(2)[:-9])
@@ -84,7 +84,7 @@ def test_wherever_a_batch_ends_and_somebody_else_goes_on_the_story_is_the_same(
     append(path, ended(1, code=2), begun(1), ended(1))  # tried again within the attempt
     append(path, ended(0, why="in doubt", code=None))
     append(path, skipped(1, 2), skipped(2, 2), begun(0, 2), ended(0, 2))
-    whole = told(all_looks(path))
+    whole = ends_in(all_looks(path))
     assert [(place, tries) for place, _, _, tries, _ in whole] == [
         *[(1, 1), (2, 1), (1, 2), (1, 3), (0, 1)],
         (0, 1),
@@ -97,7 +97,7 @@ def test_wherever_a_batch_ends_and_somebody_else_goes_on_the_story_is_the_same(
         piecewise.append(seen)
         left_out += seen.skipped
         offset = seen.book_offset
-    assert told(piecewise) == whole
+    assert ends_in(piecewise) == whole
     assert left_out == 2
     assert offset == path.stat().st_size
 
@@ -106,7 +106,7 @@ def test_bytes_that_are_not_text_lose_no_end(path: Path) -> None:
     append(path, begun(0, text="caf\udce9\ud800"), ended(0, why="no file caf\udce9", code=127))
     append(path, "nonsense\n", '["e",1]\n', '["x",1,2,3]\n', begun(1), ended(1))
     looks = all_looks(path)
-    assert [item for _, item, *_ in told(looks)] == ["caf\\udce9\\ud800", "item 1"]
+    assert [item for _, item, *_ in ends_in(looks)] == ["caf\\udce9\\ud800", "item 1"]
     assert looks[0].ended[0].reason == "no file caf\\udce9"
 
 
@@ -116,7 +116,7 @@ def test_a_line_longer_than_a_look_keeps_nobody_waiting(
     monkeypatch.setattr(handler_ends, "LOOK_BYTES", 64)
     append(path, begun(0), ended(0, why="x" * 5000, code=127), begun(1), ended(1))
     looks = all_looks(path)
-    assert [place for place, *_ in told(looks)] == [0, 1]
+    assert [place for place, *_ in ends_in(looks)] == [0, 1]
     assert len(looks[0].ended[0].reason) == handler_ends.LONGEST_REASON
 
 

@@ -9,6 +9,7 @@ begins in the middle of a book, as after a resume, reads that from its beginning
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -35,13 +36,13 @@ class HandlerEnds:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._offset = self._told = 0
+        self._offset = self._heard = 0
         self._attempt = Attempt(0)
         self._items: dict[int, str] = {}
         self._failures: dict[int, int] = {}
 
-    def look(self, told: int) -> HandlersSeen | None:
-        """Return what the book says beyond ``told`` bytes of it, None if it is nothing to tell.
+    def look(self, heard: int) -> HandlersSeen | None:
+        """Return what the book says beyond ``heard`` bytes of it, None if it is nothing to tell.
 
         There may be more when something is returned. Raises OSError if it cannot be read.
         """
@@ -49,26 +50,26 @@ class HandlerEnds:
             book = open_plain(self._path)
         except FileNotFoundError:
             return None
-        with open(book, "rb") as file:
-            if told != self._told:
+        with os.fdopen(book, "rb") as file:
+            if heard != self._heard:
                 self._begin_anew()
-                self._read_up_to(file, told)
+                self._read_up_to(file, heard)
             return self._read_on(file)
 
-    def _read_up_to(self, file: BinaryIO, told: int) -> None:
+    def _read_up_to(self, file: BinaryIO, heard: int) -> None:
         """Take note of what was told by somebody before us."""
-        while self._offset < told:
+        while self._offset < heard:
             before = self._offset
             for line, end in _lines(file, self._offset):
-                if end > told:
+                if end > heard:
                     break
                 self._take(line, end)
             if self._offset == before:  # the book is shorter than it was
                 break
-        self._offset = self._told = told
+        self._offset = self._heard = heard
 
     def _read_on(self, file: BinaryIO) -> HandlersSeen | None:
-        since, ended, skipped = self._told, list[HandlerFinished](), 0
+        since, ended, skipped = self._heard, list[HandlerFinished](), 0
         while not (ended or skipped):
             before = self._offset
             for line, end in _lines(file, self._offset):
@@ -81,7 +82,7 @@ class HandlerEnds:
                     break
             if self._offset == before:
                 return None
-        self._told = self._offset
+        self._heard = self._offset
         return HandlersSeen(
             stream=self._stream,
             attempt=self._attempt,

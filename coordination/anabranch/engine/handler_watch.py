@@ -95,10 +95,10 @@ class HandlerWatch:
         book = self._book(stream)
         ends = self._ends.setdefault(stream, HandlerEnds(stream, book))
         known = self._state()
-        told = known.handlers.get(stream, Handled()).book_offset
+        heard = known.handlers.get(stream, Handled()).book_offset
         with suppress(FileNotFoundError):
             self._seen_sizes[stream] = book.stat().st_size
-        seen = await asyncio.to_thread(ends.look, told)
+        seen = await asyncio.to_thread(ends.look, heard)
         if seen is None:
             return False
         cause = known.streams[stream].cause
