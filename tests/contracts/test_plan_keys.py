@@ -119,6 +119,7 @@ EFFECTS = {
     "streams.*.each.graph": f"{E2E}handlers.py::test_a_recorded_workflow_runs_in_its_order",
     "streams.*.max_parallel": "tests/handlers/test_crowd.py"
     "::test_no_more_than_the_width_run_at_a_time",
+    "streams.*.inputs": "tests/handlers/test_crowd.py::test_what_has_other_inputs_is_done_again",
     "streams.*.max_failures": f"{E2E}handlers.py"
     "::test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended",
     "streams.*.handler_timeout": f"{E2E}handlers.py"

@@ -270,6 +270,8 @@ def test_check_counts_handlers_and_shows_the_first(program: Program) -> None:
     [
         ({"each": ["a"], "command": "echo {itme}"}, "unknown placeholder {itme}"),
         ({"each": ["a"], "command": "echo `{item}`"}, "within backticks"),
+        ({"each": ["a"], "command": "x", "inputs": ["{itme}"]}, "unknown placeholder {itme}"),
+        ({"each": ["a"], "command": "x", "inputs": ["../x"]}, "must not lead out of the project"),
         ({"each": ["a"]}, "`command` is missing"),
         ({"each": {"glob": "a", "lines_of": "b"}, "command": "x"}, "exactly one of"),
         ({"each": {"exclude": [{"a": 1}], "glob": "b"}, "command": "x"}, "there is none"),

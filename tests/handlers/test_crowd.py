@@ -219,6 +219,35 @@ def test_another_command_is_another_item(fan: Fan) -> None:
     assert fan.done() == Counter("ab")
 
 
+def test_what_has_other_inputs_is_done_again(fan: Fan) -> None:
+    """Those that were declared, as they are when it begins; of one that is not there, too."""
+    for name in "abc":
+        (fan.work / name).write_text(name)
+    job = {"items": ["a", "b", "c", "d"], "inputs": ["{item}", "all"]}
+    for changed, done in (("", 4), ("", 4), ("b", 5), ("d", 6), ("all", 10)):
+        if changed:
+            (fan.work / changed).write_text("other")
+        code, _ = fan.run("cat {item}; echo {item} >> done", **job)
+        assert code == 0
+        assert sum(fan.done().values()) == done, changed
+
+
+def test_inputs_of_a_task_are_what_those_before_it_have_left(fan: Fan) -> None:
+    tasks = [
+        {"id": "a", "command": "cp source middle; echo a >> done"},
+        {"id": "b", "command": "echo b >> done", "after": ["a"]},
+    ]
+    (fan.work / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+    (fan.work / "source").write_text("one")
+    job = {"items": {"graph": "tasks.json"}, "command": None, "inputs": ["source", "middle"]}
+    fan.run(**job)
+    assert fan.done() == {"a": 1, "b": 1}
+    fan.run(**job)
+    assert fan.done() == {"a": 2, "b": 1}, "the first had no middle when it began"
+    fan.run(**job)
+    assert fan.done() == {"a": 2, "b": 1}
+
+
 def test_results_of_earlier_attempts_are_kept_and_of_vanished_items_are_not(fan: Fan) -> None:
     command = 'test {item} != b -o -e mended && echo "\\"{item}\\"" > $ANABRANCH_RESULT'
     fan.run(command, ["a", "b", "c"])

@@ -159,6 +159,7 @@ def _fan(table: StreamTable) -> FanPlan | None:
         most_failures=most if isinstance(most, int) else None,
         most_failed_share=float(most.rstrip("%")) / 100 if isinstance(most, str) else None,
         timeout_seconds=table.handler_timeout,
+        inputs=tuple(table.inputs),
     )
 
 

@@ -28,7 +28,13 @@ def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[
     ]
 
 
-_OF_HANDLERS = {"max_parallel", "max_failures", "handler_timeout", "handler_workspace"}
+_OF_HANDLERS = {
+    "max_parallel",
+    "max_failures",
+    "handler_timeout",
+    "handler_workspace",
+    "inputs",
+}
 
 
 def _without_items(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:

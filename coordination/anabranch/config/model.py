@@ -285,6 +285,13 @@ class EachTable(Table):
         return self
 
 
+def _require_known_placeholders(key: str, command: Command) -> None:
+    try:
+        parse(command)
+    except BadCommand as error:
+        raise fault(f"`{key}`, at character {error.at + 1}: {error}", error.hint) from None
+
+
 class StreamTable(Table):
     """A named line of work with its own workspace."""
 
@@ -385,6 +392,10 @@ class StreamTable(Table):
     handler_timeout: PositiveDuration | None = Field(
         default=None, description="A handler is ended after this long."
     )
+    inputs: list[ProjectPath] = Field(
+        default=[],
+        description="Files that a handler works on, with placeholders: changed, it is done again.",
+    )
     handler_workspace: Literal["stream", "each"] = Field(
         default="stream", description="Where handlers work: all in that of the stream."
     )
@@ -400,11 +411,9 @@ class StreamTable(Table):
     @model_validator(mode="after")
     def _has_known_placeholders(self) -> StreamTable:
         if self.each is not None:
-            try:
-                parse(self.command)
-            except BadCommand as error:
-                where = f"`command`, at character {error.at + 1}"
-                raise fault(f"{where}: {error}", error.hint) from None
+            _require_known_placeholders("command", self.command)
+            for path in self.inputs:
+                _require_known_placeholders("inputs", [path])
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,8 @@ Theory of operation. The book is a file of lines, each a JSON array, to which on
 line is whole or it does not count: what a killed writer left half-written is cut off when the next
 one opens the book. A handler that was begun and has no end is in doubt, and is named.
 
-``key`` is what an item is known by over attempts: a hash of the item and of the command it gets.
+``key`` is what an item is known by over attempts: a hash of the item, of the command it gets, and
+of the contents of the inputs that were declared.
 So a retry, or a resumed run, goes on wherever the last one was, whatever the order of the ends.
 
 Outputs lie behind each other in a pack; a line says where. Results likewise.
@@ -50,9 +51,9 @@ class Ended(NamedTuple):
         return self.code == 0 and not self.why
 
 
-def key_of(value: Any, argv: list[str]) -> str:
-    """Return what an item with its command is known by."""
-    text = _AS_TEXT.encode([value, argv])
+def key_of(value: Any, argv: list[str], inputs: str = "") -> str:
+    """Return what an item with its command, and the contents of its inputs, is known by."""
+    text = _AS_TEXT.encode([value, argv, inputs] if inputs else [value, argv])
     return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).hexdigest()
 
 

@@ -29,6 +29,7 @@ if not __package__:  # run as a program: relative imports begin at the folder ab
 from . import book
 from .again import Again, Cause
 from .asked import Asked
+from .inputs import Inputs
 from .keeping import Ledger, Packs, Slot
 from .memory import MemoryKills
 from .placeholders import BadCommand, Command, text_of
@@ -52,7 +53,8 @@ class Job(NamedTuple):
 
     ``trusts_book``: the workspace has what earlier attempts did, which need not be done again.
     ``silent_seconds``: how long a handler may do nothing; ``hang_tries``: how often one that hung
-    is tried again within the attempt.
+    is tried again within the attempt; ``inputs``: the files that a handler works on, with
+    placeholders.
     """
 
     source: dict[str, Any]
@@ -67,6 +69,7 @@ class Job(NamedTuple):
     trusts_book: bool = False
     silent_seconds: float | None = None
     hang_tries: int = 0
+    inputs: tuple[str, ...] = ()
 
 
 class Running(NamedTuple):
@@ -102,7 +105,13 @@ class Crowd:
         self._wake, self._waker = _wake_pipe()
         kind = Graph if "graph" in job.source else Queue
         self._queue: Graph | Queue = kind(
-            job.source, job.command, job.folder, done, self._note_skipped, self._wake_up
+            job.source,
+            job.command,
+            job.folder,
+            done,
+            self._note_skipped,
+            self._wake_up,
+            Inputs(job.inputs, job.folder),
         )
         self._free = [Slot(state, number) for number in range(job.width - 1, -1, -1)]
         self._settle_doubts()

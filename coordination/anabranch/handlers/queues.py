@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from . import book
 from .ahead import Ahead, NotYet
+from .inputs import Inputs
 from .placeholders import Command, ItemValue, Template, is_plain, parse
 from .sources import LETS_WAIT, BadSource, Task, items_of, read_tasks, rest_seconds
 
@@ -38,9 +39,10 @@ class Queue:
         done: Collection[str],
         skip: Skip,
         wake: Callable[[], None],
+        inputs: Inputs,
     ) -> None:
         assert command is not None, "only a graph has commands of its own"
-        self._template = parse(command)
+        self._template, self._inputs = parse(command), inputs
         items = items_of(source, folder)
         self._items: Iterator[ItemValue] = (
             Ahead(items, wake) if LETS_WAIT & source.keys() else items
@@ -70,7 +72,7 @@ class Queue:
             except BadSource as error:
                 self.problem, self._is_empty = str(error), True
                 return None
-            work = _work(self._template, self.seen, value)
+            work = _with_inputs(_work(self._template, self.seen, value), self._inputs)
             self.seen += 1
             if work.key not in self._done:
                 return work
@@ -96,13 +98,14 @@ class Graph:
         done: Collection[str],
         skip: Skip,
         wake: Callable[[], None],
+        inputs: Inputs,
     ) -> None:
         tasks = read_tasks(os.path.join(folder, source["graph"]))
         left = rest_seconds(tasks)
         template = parse(command) if command is not None else None
         self.seen = self.total = len(tasks)
         self.skipped, self.problem = 0, ""
-        self._done, self._skip = done, skip
+        self._done, self._skip, self._inputs = done, skip, inputs
         self._followers: dict[str, list[str]] = {task.id: [] for task in tasks}
         self._open = {task.id: len(task.after) for task in tasks}
         self._work: dict[str, Work] = {}
@@ -145,6 +148,7 @@ class Graph:
         names = [name]
         while names:
             name = names.pop()
+            self._work[name] = _with_inputs(self._work[name], self._inputs)
             if self._work[name].key not in self._done:
                 heapq.heappush(self._ready, self._order[name])
                 continue
@@ -175,6 +179,12 @@ def _total(source: Mapping[str, Any]) -> int | None:
 def _work(template: Template, index: int, value: ItemValue) -> Work:
     argv = template.argv(value, index)
     return Work(index, book.key_of(value, argv), value, argv)
+
+
+def _with_inputs(work: Work, inputs: Inputs) -> Work:
+    """Return work as it is known with what its inputs hold now, when it may start."""
+    digest = inputs.digest(work.value, work.place)
+    return work._replace(key=book.key_of(work.key, work.argv, digest)) if digest else work
 
 
 def _work_of_task(template: Template | None, index: int, task: Task) -> Work:

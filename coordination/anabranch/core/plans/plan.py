@@ -82,6 +82,7 @@ class FanPlan(msgspec.Struct, frozen=True):
     written, placeholders and all; None if the tasks of a graph have their own. Without
     ``max_parallel`` as many handlers run at a time as there are processors. ``most_failures`` is a
     number, ``most_failed_share`` 0 to 1.
+    ``inputs`` are the files whose contents are a part of what an item is known by.
     """
 
     source: dict[str, Any]
@@ -90,6 +91,7 @@ class FanPlan(msgspec.Struct, frozen=True):
     most_failures: int | None = None
     most_failed_share: float | None = None
     timeout_seconds: float | None = None
+    inputs: tuple[str, ...] = ()
 
 
 class StreamPlan(msgspec.Struct, frozen=True):

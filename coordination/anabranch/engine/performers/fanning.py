@@ -55,6 +55,7 @@ def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder
         trusts_book=plan.workspace == "shared"
         or _noted(folder, GOES_ON).get("attempt") == spec.attempt,
         silent_seconds=NOTICED_AFTER * plan.heartbeat_timeout_seconds,
+        inputs=fan.inputs,
         hang_tries=min(plan.max_retries, HANG_TRIES),
     )
     path = folder / "job"
