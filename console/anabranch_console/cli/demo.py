@@ -22,10 +22,11 @@ from anabranch_console.cli.output import say
 @click.option("--headless", is_flag=True, help="No console, even on a terminal.")
 @interrupt_option
 def command(headless: bool, on_interrupt: str | None) -> None:
-    """Run eight streams on a small Python project in a scratch repository; needs no network.
+    """Run nine streams on a small Python project in a scratch repository; needs no network.
 
-    They write code, tests and documentation side by side; one fails once and is tried again, one
-    hangs and is recovered, two conflict; the result is merged, taken over, and its tests are run.
+    They write code, tests and documentation side by side; one fans out over all files, one fails
+    once and is tried again, one hangs and is recovered, two conflict; the result is merged, taken
+    over, and its tests are run.
     """
     folder = demo.make_project()
     say(f"a scratch repository: {folder}")

@@ -30,7 +30,7 @@ from anabranch_console.faults import keep_fault, last_words
 from anabranch_console.loading import loading
 
 COMMANDS = {
-    "demo": "A show on a scratch repository: eight streams, one result.",
+    "demo": "A show on a scratch repository: nine streams, one result.",
     "init": "Write a small commented plan to begin with.",
     "import": "Print the plan that another tool's file stands for.",
     "check": "Check a plan: its waves, its critical path, what is wrong with it.",

@@ -1,7 +1,8 @@
-"""The bundled demonstration: a small Python project, and eight streams that work on it.
+"""The bundled demonstration: a small Python project, and nine streams that work on it.
 
 The streams are ordinary commands (``work/``) and do what they say: they write code and tests
-(``additions/``) into their workspaces, change code, write documentation, and run the tests.
+(``additions/``) into their workspaces, change code, measure each file in a handler of its own,
+write documentation, and run the tests.
 """
 
 from __future__ import annotations

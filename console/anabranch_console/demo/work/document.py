@@ -1,6 +1,8 @@
-"""Write docs/api.md from the docstrings of the library."""
+"""Write docs/api.md from the docstrings of the library, with what another stream has measured."""
 
 import ast
+import json
+import os
 import time
 from pathlib import Path
 
@@ -8,10 +10,12 @@ PAUSE_SECONDS = 0.3
 
 
 def main() -> None:
+    sizes = measured()
     lines = ["# The library", ""]
     for path in sorted(Path("ledger").glob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         lines += [f"## {path.stem}", "", ast.get_docstring(tree) or "", ""]
+        lines += [f"Lines: {sizes[str(path)]}", ""]
         for node in tree.body:
             if isinstance(node, ast.FunctionDef):
                 time.sleep(PAUSE_SECONDS)
@@ -21,6 +25,13 @@ def main() -> None:
         lines.append("")
     Path("docs").mkdir(exist_ok=True)
     Path("docs/api.md").write_text("\n".join(lines), "utf-8")
+
+
+def measured() -> dict[str, int]:
+    """Return how many lines each file has: the results of the handlers before this stream."""
+    results = Path(os.environ["ANABRANCH_RESULTS"]).read_text("utf-8").splitlines()
+    found = [json.loads(line)["result"] for line in results]
+    return {one["file"]: one["lines"] for one in found}
 
 
 if __name__ == "__main__":
