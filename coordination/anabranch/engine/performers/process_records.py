@@ -11,6 +11,7 @@ tell just now (no descriptor left, no memory) is not, and whoever asked looks ag
 from __future__ import annotations
 
 import base64
+import errno
 import json
 import os
 import select
@@ -29,6 +30,8 @@ from anabranch.undecodable import UNDECODABLE
 
 MOST_ENVIRONMENT_BYTES = 8 * 1024 * 1024
 INPUT_BYTES_PER_MESSAGE = 32_768
+_NUMBER_OF_A_THREAD = (errno.ENOENT, errno.EINVAL)
+"""What newer and older kernels say when a process is asked for by the number of a thread."""
 
 Message = dict[str, str | int | float]
 """One order to a holder, as it goes over its control socket."""
@@ -117,17 +120,33 @@ def _of_process(pid: int, name: str, most_bytes: int) -> bytes | None:
 def lives(pid: int, starttime: int) -> bool | None:
     """Say whether the process named by number and start time lives; None if that is not known."""
     try:
-        handle = os.pidfd_open(pid)
-    except (ProcessLookupError, ValueError, OverflowError):
-        return False
+        handle = _opened(pid)
     except OSError:
         return None
+    if handle is None:
+        return False
     try:
         return start_ticks(pid) == starttime and not _has_ended(handle)
     except OSError:
         return None
     finally:
         os.close(handle)
+
+
+def _opened(pid: int) -> int | None:
+    """Open a descriptor of the process that has a number, if there is one.
+
+    The number of one that is gone may be a thread's by now. Raises OSError if the machine cannot
+    tell.
+    """
+    try:
+        return os.pidfd_open(pid)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return None
+    except OSError as error:
+        if error.errno in _NUMBER_OF_A_THREAD:
+            return None
+        raise
 
 
 def _has_ended(handle: int) -> bool:
@@ -268,9 +287,8 @@ def open_process(pid: int, starttime: int) -> int | None:
 
     Raises OSError if the machine cannot tell.
     """
-    try:
-        handle = os.pidfd_open(pid)
-    except (ProcessLookupError, ValueError, OverflowError):
+    handle = _opened(pid)
+    if handle is None:
         return None
     try:
         if start_ticks(pid) == starttime:
