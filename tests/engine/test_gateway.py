@@ -19,11 +19,11 @@ from anabranch.core import calls
 from anabranch.core.calls import OPERATOR, Caller
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.locks import grant_at
-from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import socket_server, wire
 from anabranch.engine.gateway.addresses import socket_folder
 from anabranch.engine.gateway.rates import LONGEST_OVERDRAFT_SECONDS, SHARE, Bucket
 from anabranch.engine.gateway.tokens import Tokens
+from anabranch.engine.stopwatch import NOTABLE_SECONDS
 from anabranch.errors import WorldError
 from anabranch.paths import RunFolder
 from tests.engine.knocking import DEADLINE_SECONDS, Bench, Knock, plain_socket
@@ -618,6 +618,25 @@ async def test_daemons_are_heard_as_they_speak_to_systemd(bench: Bench) -> None:
 
 
 # --- what calls cost -----------------------------------------------------------------------------
+
+
+def test_a_token_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every call carries one; what is not genuine is looked at each time."""
+    tokens = Tokens(b"secret")
+    genuine, forged = tokens.of_attempt(StreamId("a"), 1), "a.1.forged"
+    assert tokens.bearer(genuine) == Caller(StreamId("a"), 1)
+    assert tokens.bearer(forged) is None
+    worked_out: list[str] = []
+
+    def note(self: Tokens, subject: str) -> str:
+        worked_out.append(subject)
+        return ""
+
+    monkeypatch.setattr(Tokens, "_hash", note)
+    assert tokens.bearer(genuine) == Caller(StreamId("a"), 1)
+    assert worked_out == []
+    assert tokens.bearer(forged) is None
+    assert worked_out == ["a/1"]
 
 
 async def test_who_asks_for_too_much_is_refused_for_a_while_and_nobody_else(bench: Bench) -> None:

@@ -30,7 +30,7 @@ Number = Annotated[int, Meta(ge=0)]
 Amounts = Annotated[dict[Name, Annotated[float, Meta(gt=0)]], Meta(min_length=1, max_length=64)]
 
 
-class Caller(msgspec.Struct, frozen=True):
+class Caller(msgspec.Struct, frozen=True, gc=False):
     """Who asks: an attempt of a stream, or the operator (then ``stream`` is empty).
 
     ``attempt`` is the fencing token: what an attempt that is over asks for is refused.
@@ -257,7 +257,7 @@ class Leave(Call, frozen=True):
     reason: Text = ""
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What a call is answered: ``outcome`` is done, granted, waiting, offer, queued or refused.
 
     ``facts`` go onto the wire beside it, word for word.

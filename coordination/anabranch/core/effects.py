@@ -11,7 +11,7 @@ import msgspec
 from anabranch.core.ids import Attempt, PointId, Seq, StreamId
 
 
-class Effect(msgspec.Struct, frozen=True, kw_only=True):
+class Effect(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Something the state owes to the world; ``cause`` is the event that made it so."""
 
     cause: Seq

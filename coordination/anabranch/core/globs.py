@@ -37,6 +37,7 @@ class PatternRefused(ValueError):
     """A pattern that is not a path inside a workspace; the message says why."""
 
 
+@lru_cache(maxsize=1 << 12)
 def normalised(pattern: str) -> str:
     """Return the one spelling of a pattern. Raises PatternRefused."""
     _refuse_hostile(pattern)

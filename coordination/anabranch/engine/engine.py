@@ -22,9 +22,7 @@ from anabranch.core.inputs import Input
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
-
-NOTABLE_SECONDS = 0.0005
-"""A decision that took longer is counted against whoever asked for it."""
+from anabranch.engine.stopwatch import Stopwatch
 
 
 class EventStore(Protocol):
@@ -98,12 +96,12 @@ class Engine:
         answers: dict[int, Answer] = {}
         seconds: dict[int, float] = {}
         waiting = deque(enumerate(inputs))
+        stopwatch = Stopwatch()
         while waiting:
             position, given = waiting.popleft()
-            asked = time.thread_time()
             outcome = decide(state, given, self._now(), self._strategies)
-            took = time.thread_time() - asked
-            if took > NOTABLE_SECONDS:
+            took = stopwatch.lap()
+            if took:
                 seconds[position] = seconds.get(position, 0.0) + took
             if isinstance(outcome, Refusal):
                 refusals[position] = outcome

@@ -6,8 +6,8 @@ build on each other's events without folding twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import cast
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
@@ -23,12 +23,13 @@ class Draft:
 
     ``answer`` is what a call is answered, once its handler (or the event it emitted) says so.
     ``wakes`` are later times to look at what is overdue already, so that no event has to say so.
+    ``state`` is there from a run's first event on.
     """
 
     def __init__(
         self, state: State | None, now: float, strategies: Strategies, cause: Seq | None
     ) -> None:
-        self._state = state
+        self.state = cast(State, state)
         self.now = now
         self.strategies = strategies
         self.cause = cause
@@ -38,11 +39,6 @@ class Draft:
         self.touched_streams: dict[StreamId, None] = {}
         self.touched_points: dict[PointId, None] = {}
 
-    @property
-    def state(self) -> State:
-        assert self._state is not None, "the first input of a run is StartRun"
-        return self._state
-
     def stream(self, stream: StreamId) -> Stream:
         return self.state.streams[stream]
 
@@ -51,27 +47,38 @@ class Draft:
 
     def emit(self, event: ev.Event) -> Seq:
         """Add an event, fold it, and return its number."""
-        seq = (self._state.seq if self._state else 0) + 1
+        before: State | None = self.state
+        seq = before.seq + 1 if before else 1
         record = ev.Recorded(seq, self.now, self.cause, event)
-        self._state = evolve(self._state, record) if self._state else first_state(record)
+        self.state = evolve(before, record) if before else first_state(record)
         self.events.append(record)
         if isinstance(event, ev.StreamEvent | ev.CallEvent):
             self.touched_streams[event.stream] = None
         elif isinstance(event, ev.PointEvent):
             self.touched_points[event.point] = None
         elif isinstance(event, ev.RunResumed):  # the guardian's questions begin again
-            self.touched_streams.update(dict.fromkeys(self._state.topology.streams))
+            self.touched_streams.update(dict.fromkeys(self.state.topology.streams))
         return seq
 
     def because_of_last_event(self) -> AbstractContextManager[None]:
         """Let what is emitted inside follow from the latest event of this decision, if any."""
         return self.because_of(self.events[-1].seq) if self.events else nullcontext()
 
-    @contextmanager
-    def because_of(self, seq: Seq) -> Iterator[None]:
+    def because_of(self, seq: Seq) -> AbstractContextManager[None]:
         """Let events emitted inside be caused by event ``seq``."""
-        before, self.cause = self.cause, seq
-        try:
-            yield
-        finally:
-            self.cause = before
+        return _BecauseOf(self, seq)
+
+
+class _BecauseOf:
+    """A class, because every decision enters some, and a generator costs four times as much."""
+
+    __slots__ = ("_before", "_draft", "_seq")
+
+    def __init__(self, draft: Draft, seq: Seq) -> None:
+        self._draft, self._seq = draft, seq
+
+    def __enter__(self) -> None:
+        self._before, self._draft.cause = self._draft.cause, self._seq
+
+    def __exit__(self, *error: object) -> None:
+        self._draft.cause = self._before

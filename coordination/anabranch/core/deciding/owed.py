@@ -35,8 +35,11 @@ def newly_owed(
     if before is after:
         return ()
     streams, points = list(streams), list(points)
-    already = set(_owed_for(before, streams, points)) if before else set()
-    return tuple(e for e in _owed_for(after, streams, points) if e not in already)
+    now = tuple(_owed_for(after, streams, points))
+    if not now or before is None:
+        return now
+    already = set(_owed_for(before, streams, points))
+    return tuple(effect for effect in now if effect not in already)
 
 
 def _owed_for(

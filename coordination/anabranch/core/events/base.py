@@ -17,7 +17,7 @@ def wire_name(class_name: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", class_name).lower()
 
 
-class Event(msgspec.Struct, frozen=True, tag_field="type", tag=wire_name):
+class Event(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=wire_name):
     """A fact about a run."""
 
 
@@ -53,7 +53,7 @@ class WaitBegan(CallEvent, frozen=True):
     """A call has to wait: a new edge in the wait-for graph, which may have closed a cycle."""
 
 
-class Edge(msgspec.Struct, frozen=True, kw_only=True):
+class Edge(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """``waiter`` cannot go on before ``holder`` gives ``what`` up or brings it.
 
     ``since`` is when the wait began (run seconds), ``ticket`` the event that began it; ``kind``
@@ -68,7 +68,7 @@ class Edge(msgspec.Struct, frozen=True, kw_only=True):
     ticket: Seq = 0
 
 
-class ConflictedPath(msgspec.Struct, frozen=True, kw_only=True):
+class ConflictedPath(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One path that two sides changed differently; a missing side is None.
 
     ``kind`` is the merge's word for it: contents, add/add, modify/delete, binary and so on.
@@ -83,7 +83,7 @@ class ConflictedPath(msgspec.Struct, frozen=True, kw_only=True):
     theirs_mode: str = ""
 
 
-class Conflict(msgspec.Struct, frozen=True, kw_only=True):
+class Conflict(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Two or more streams whose results do not merge; the last of ``streams`` came too late.
 
     ``tree`` is the merge as far as it went; ``halts`` is the stream that should have started from
@@ -106,7 +106,7 @@ class Conflict(msgspec.Struct, frozen=True, kw_only=True):
         return self.streams[-1]
 
 
-class Recorded(msgspec.Struct, frozen=True):
+class Recorded(msgspec.Struct, frozen=True, gc=False):
     """An event with its place: number, run clock in seconds, and the number that caused it."""
 
     seq: Seq

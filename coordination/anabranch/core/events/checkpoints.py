@@ -8,7 +8,7 @@ from anabranch.core.events.base import Conflict, PointEvent, StreamEvent
 from anabranch.core.ids import Attempt, PointId, StreamId
 
 
-class Contribution(msgspec.Struct, frozen=True, kw_only=True):
+class Contribution(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One stream's part in a point's checkpoint: ``commit`` and ``tree`` are its snapshot.
 
     ``known_tree`` is what the point knows of the workspace from now on: what the stream changes

@@ -12,7 +12,7 @@ from anabranch.core.ids import Attempt, PointId, StreamId
 Choice = Literal["ours", "theirs", "both", "file", "command"]
 
 
-class Resolution(msgspec.Struct, frozen=True, kw_only=True):
+class Resolution(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What one conflicted path shall be: a blob with a mode, or (None) nothing.
 
     It holds wherever the same three blobs meet at that path again; ``choice`` says how it was made.

@@ -10,7 +10,7 @@ from anabranch.core import events as ev
 from anabranch.core.ids import Attempt, Seq, StreamId
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True):
+class Input(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Anything that reaches the core; ``cause`` is the event that led to it, if one did."""
 
     cause: Seq | None = None

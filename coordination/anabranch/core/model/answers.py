@@ -10,7 +10,7 @@ from anabranch.core.calls import Answer
 from anabranch.core.ids import Attempt
 
 
-class Remembered(msgspec.Struct, frozen=True):
+class Remembered(msgspec.Struct, frozen=True, gc=False):
     """The newest answers of one caller, oldest first, each beside its request."""
 
     attempt: Attempt

@@ -28,14 +28,14 @@ class BreakerPhase(StrEnum):
     HALF_OPEN = "half_open"
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How one attempt of a stream ended."""
 
     stream: StreamId
     has_failed: bool
 
 
-class Breaker(msgspec.Struct, frozen=True):
+class Breaker(msgspec.Struct, frozen=True, gc=False):
     """One breaker; ``usual_rate`` is the share of failures (0..1) that it has seen so far.
 
     ``probe`` is the stream that tries whether it goes again, ``has_passed`` how that ended;
@@ -58,7 +58,7 @@ class Breaker(msgspec.Struct, frozen=True):
         return sum(outcome.has_failed for outcome in self.recent)
 
 
-class Breakers(msgspec.Struct, frozen=True):
+class Breakers(msgspec.Struct, frozen=True, gc=False):
     """All breakers of a run; ``tripped`` are those that are not closed, the oldest first."""
 
     by_name: HashTrieMap[str, Breaker] = HashTrieMap()

@@ -12,7 +12,7 @@ import msgspec
 from anabranch.core.ids import Attempt, Seq
 
 
-class Wanted(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """A checkpoint that is being taken, of the shared state too: of its newest version then."""
 
     number: int
@@ -23,7 +23,7 @@ class Wanted(msgspec.Struct, frozen=True):
     state_version: int | None = None
 
 
-class Taken(msgspec.Struct, frozen=True):
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """A checkpoint that a ref keeps; ``start_tree`` is what the engine had put there by then.
 
     ``state_version`` is the shared state that goes with it; older journals do not say.
@@ -41,7 +41,7 @@ class Taken(msgspec.Struct, frozen=True):
     state_version: int | None = None
 
 
-class StreamCheckpoints(msgspec.Struct, frozen=True):
+class StreamCheckpoints(msgspec.Struct, frozen=True, gc=False):
     """The checkpoints of one stream; ``last`` is the newest number that was given."""
 
     last: int = 0

@@ -10,7 +10,7 @@ from anabranch.core.ids import Attempt, StreamId
 Pair = tuple[StreamId, StreamId]
 
 
-class Foreseen(msgspec.Struct, frozen=True):
+class Foreseen(msgspec.Struct, frozen=True, gc=False):
     """A conflict between two streams as they are now; ``is_told``: both were sent a message."""
 
     streams: Pair

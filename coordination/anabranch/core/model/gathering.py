@@ -16,7 +16,7 @@ AGGREGATED = "aggregated"
 """The outcome that stands for a round's value where answers are kept; nobody hears it as such."""
 
 
-class Arrival(msgspec.Struct, frozen=True):
+class Arrival(msgspec.Struct, frozen=True, gc=False):
     """One stream at the point; ``waits`` if it goes on only when the others have come."""
 
     ticket: Seq
@@ -28,7 +28,7 @@ class Arrival(msgspec.Struct, frozen=True):
     waits: bool
 
 
-class Gathering(msgspec.Struct, frozen=True):
+class Gathering(msgspec.Struct, frozen=True, gc=False):
     """The round that is open, and what the one before it came to."""
 
     round: int = 1

@@ -15,7 +15,7 @@ ANSWER_SECONDS = 10.0
 GUARDIAN, PERSON = "guardian", "operator"
 
 
-class Care(msgspec.Struct, frozen=True):
+class Care(msgspec.Struct, frozen=True, gc=False):
     """A stream in the guardian's care; without a ``remedy`` nothing is under way.
 
     ``deadline`` is when it acts next, ``cause`` the event that set it; ``hard_recoveries`` counts
@@ -73,7 +73,7 @@ class Care(msgspec.Struct, frozen=True):
         return self.remedy not in ("", SOFT, HARD)
 
 
-class Guardian(msgspec.Struct, frozen=True):
+class Guardian(msgspec.Struct, frozen=True, gc=False):
     """What the guardian knows of the run: when it ended streams, and how many run at a time now."""
 
     hard_at: tuple[float, ...] = ()

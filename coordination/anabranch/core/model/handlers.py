@@ -7,7 +7,7 @@ import msgspec
 from anabranch.core.ids import Attempt
 
 
-class Handled(msgspec.Struct, frozen=True):
+class Handled(msgspec.Struct, frozen=True, gc=False):
     """How the handlers of a stream's newest attempt have ended, and how far its book was read.
 
     What the attempt left out, as it was done before, has succeeded. The book is over all attempts.

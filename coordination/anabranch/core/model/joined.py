@@ -17,7 +17,7 @@ BEATS_KEPT = 10
 """The times of so many heartbeats of a stream are kept."""
 
 
-class JoinedStream(msgspec.Struct, frozen=True):
+class JoinedStream(msgspec.Struct, frozen=True, gc=False):
     """Everything known about a stream that joined; ``attempt`` counts how often it has."""
 
     id: StreamId
@@ -44,7 +44,7 @@ class JoinedStream(msgspec.Struct, frozen=True):
         return not self.has_left
 
 
-class Registry(msgspec.Struct, frozen=True):
+class Registry(msgspec.Struct, frozen=True, gc=False):
     """The joined streams, those that left included."""
 
     joined: HashTrieMap[StreamId, JoinedStream] = HashTrieMap()

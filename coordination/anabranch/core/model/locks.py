@@ -30,7 +30,7 @@ from anabranch.core.ids import Attempt, LockMode, Seq, StreamId
 CONTENTION_SECONDS = 60.0
 
 
-class Grant(msgspec.Struct, frozen=True):
+class Grant(msgspec.Struct, frozen=True, gc=False):
     """One lease on one path; ``waited`` is how many seconds ``request`` took to get it."""
 
     fence: Seq
@@ -43,7 +43,7 @@ class Grant(msgspec.Struct, frozen=True):
     request: str = ""
 
 
-class Ask(msgspec.Struct, frozen=True):
+class Ask(msgspec.Struct, frozen=True, gc=False):
     """A wish for a lock; one that waits has a ticket. ``holder`` is who kept it waiting first."""
 
     stream: StreamId
@@ -62,7 +62,7 @@ class Ask(msgspec.Struct, frozen=True):
         return (self.upgrades is None, self.ticket)
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One path that somebody holds or wants; ``asks`` in order of rank."""
 
     path: str
@@ -70,7 +70,7 @@ class Entry(msgspec.Struct, frozen=True):
     asks: tuple[Ask, ...] = ()
 
 
-class Holder(msgspec.Struct, frozen=True):
+class Holder(msgspec.Struct, frozen=True, gc=False):
     """What one stream holds (fence to path) and waits for (ticket to path), under one lease.
 
     ``until`` is when the lease runs out (run seconds); ``doubted_by`` is the event that says that
@@ -84,7 +84,7 @@ class Holder(msgspec.Struct, frozen=True):
     asked: HashTrieMap[Seq, str] = HashTrieMap()
 
 
-class Contention(msgspec.Struct, frozen=True):
+class Contention(msgspec.Struct, frozen=True, gc=False):
     """A wait that is over."""
 
     path: str
@@ -96,7 +96,7 @@ class Contention(msgspec.Struct, frozen=True):
     outcome: str
 
 
-class Deadlock(msgspec.Struct, frozen=True):
+class Deadlock(msgspec.Struct, frozen=True, gc=False):
     """A cycle that was found and broken."""
 
     at: float
@@ -104,7 +104,7 @@ class Deadlock(msgspec.Struct, frozen=True):
     cycle: tuple[Edge, ...]
 
 
-class Violation(msgspec.Struct, frozen=True):
+class Violation(msgspec.Struct, frozen=True, gc=False):
     """A write against the locks, or outside what the plan lets a stream write."""
 
     stream: StreamId
@@ -116,7 +116,7 @@ class Violation(msgspec.Struct, frozen=True):
     is_allowed: bool = False
 
 
-class LockTable(msgspec.Struct, frozen=True):
+class LockTable(msgspec.Struct, frozen=True, gc=False):
     """All locks of a run. ``patterns`` names the paths that are not literal."""
 
     entries: HashTrieMap[str, Entry] = HashTrieMap()

@@ -31,7 +31,7 @@ OPERATOR_NAME = StreamId("operator")
 DeliveryState = Literal["queued", "delivered", "acked", "expired", "dead"]
 
 
-class Delivery(msgspec.Struct, frozen=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False):
     """What became of a message for one recipient, since when, and why if it died."""
 
     state: DeliveryState
@@ -47,7 +47,7 @@ class Delivery(msgspec.Struct, frozen=True):
         return self.state in ("expired", "dead")
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A message; without ``to`` it is a broadcast to ``recipients`` streams.
 
     ``deliveries`` names those to whom something has happened; to the others of a broadcast nothing
@@ -82,7 +82,7 @@ class Message(msgspec.Struct, frozen=True):
         return "expired" if self.has_expired or "expired" in found else "dead"
 
 
-class Inbox(msgspec.Struct, frozen=True):
+class Inbox(msgspec.Struct, frozen=True, gc=False):
     """What one recipient has still to acknowledge: by message, whether it has been delivered.
 
     Of the broadcasts, those up to ``seen`` have been read, or were not for it; those after
@@ -97,7 +97,7 @@ class Inbox(msgspec.Struct, frozen=True):
 _NOTHING = Inbox()
 
 
-class Mailboxes(msgspec.Struct, frozen=True):
+class Mailboxes(msgspec.Struct, frozen=True, gc=False):
     """All messages and inboxes. An inbox that is not listed is empty.
 
     ``live`` are the broadcasts that may still be unread somewhere, and ``own`` the same by sender;

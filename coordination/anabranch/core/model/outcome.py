@@ -10,7 +10,7 @@ from anabranch.core.events import Recorded
 from anabranch.core.model.state import State
 
 
-class Decision(msgspec.Struct, frozen=True):
+class Decision(msgspec.Struct, frozen=True, gc=False):
     """Events to append, effects newly owed, and the state after (so nobody folds twice).
 
     ``answer`` is what a call is answered.
@@ -22,7 +22,7 @@ class Decision(msgspec.Struct, frozen=True):
     answer: Answer | None = None
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """A command that was not obeyed; both texts are shown to the user word for word."""
 
     reason: str

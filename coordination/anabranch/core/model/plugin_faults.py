@@ -13,7 +13,7 @@ _INSTEAD = {
 """What follows when somebody besides the strategies fails, by the first word of the name."""
 
 
-class PluginFault(msgspec.Struct, frozen=True):
+class PluginFault(msgspec.Struct, frozen=True, gc=False):
     """The newest fault of one strategy, observer, probe or executor; ``count`` of them so far."""
 
     plugin: str

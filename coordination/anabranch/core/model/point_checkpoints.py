@@ -8,7 +8,7 @@ from anabranch.core import events as ev
 from anabranch.core.ids import PointId, Seq, StreamId
 
 
-class PointCheckpoints(msgspec.Struct, frozen=True):
+class PointCheckpoints(msgspec.Struct, frozen=True, gc=False):
     """The newest checkpoint of a point, and the one that is being made.
 
     ``takes`` are the numbers of the snapshots that the one in the making asked for; it has none
@@ -30,7 +30,7 @@ class PointCheckpoints(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
-class Offer(msgspec.Struct, frozen=True):
+class Offer(msgspec.Struct, frozen=True, gc=False):
     """A point's checkpoint that a stream has not been brought yet, and what that waits for."""
 
     point: PointId
@@ -40,7 +40,7 @@ class Offer(msgspec.Struct, frozen=True):
     waits_for: str = ""
 
 
-class Synced(msgspec.Struct, frozen=True):
+class Synced(msgspec.Struct, frozen=True, gc=False):
     """What a workspace was brought: all in all ``files``, the last from checkpoint ``number``."""
 
     point: PointId

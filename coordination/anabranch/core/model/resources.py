@@ -23,7 +23,7 @@ _DIGITS = 6
 """Amounts are kept to a millionth, so that sums of fractions come back to zero."""
 
 
-class Held(msgspec.Struct, frozen=True):
+class Held(msgspec.Struct, frozen=True, gc=False):
     """What one attempt holds.
 
     ``fresh_memory_mb`` was granted since the machine's load was last seen (reading ``load``): the
@@ -36,7 +36,7 @@ class Held(msgspec.Struct, frozen=True):
     load: int = 0
 
 
-class WaitingRequest(msgspec.Struct, frozen=True):
+class WaitingRequest(msgspec.Struct, frozen=True, gc=False):
     """A request in the queue; ``ticket`` is the number of the event that put it there."""
 
     ticket: Seq
@@ -47,7 +47,7 @@ class WaitingRequest(msgspec.Struct, frozen=True):
     request: str
 
 
-class Excess(msgspec.Struct, frozen=True):
+class Excess(msgspec.Struct, frozen=True, gc=False):
     """How far the answer to a stream that uses too much has gone."""
 
     attempt: Attempt
@@ -55,7 +55,7 @@ class Excess(msgspec.Struct, frozen=True):
     since: float
 
 
-class ResourceTable(msgspec.Struct, frozen=True):
+class ResourceTable(msgspec.Struct, frozen=True, gc=False):
     """All there is to know about resources; ``load`` counts the readings of the machine's load."""
 
     machine: Amounts = {}

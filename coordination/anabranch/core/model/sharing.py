@@ -37,7 +37,7 @@ _HASH_BYTES = 16
 _ENCODER = msgspec.json.Encoder()
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A key's value, as canonical JSON text, and the version that set it."""
 
     text: str
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, frozen=True):
 Values: TypeAlias = "HashTrieMap[str, Entry]"
 
 
-class Change(msgspec.Struct, frozen=True):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """Who changed what, when; values as canonical JSON text, None where there is none."""
 
     version: int
@@ -59,7 +59,7 @@ class Change(msgspec.Struct, frozen=True):
     hash: str
 
 
-class Version(msgspec.Struct, frozen=True):
+class Version(msgspec.Struct, frozen=True, gc=False):
     """A whole state, and the changes that led to it from the version before."""
 
     number: int
@@ -67,7 +67,7 @@ class Version(msgspec.Struct, frozen=True):
     changes: tuple[Change, ...] = ()
 
 
-class SharedState(msgspec.Struct, frozen=True):
+class SharedState(msgspec.Struct, frozen=True, gc=False):
     """All versions from ``floor`` to ``head``.
 
     ``hash`` is the chain's end and ``anchor`` the hash that the change after ``floor`` builds on.

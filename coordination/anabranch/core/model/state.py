@@ -60,7 +60,7 @@ class PointPhase(StrEnum):
     ABANDONED = "abandoned"
 
 
-class Base(msgspec.Struct, frozen=True):
+class Base(msgspec.Struct, frozen=True, gc=False):
     """The commit that streams start from, and where the user's branch stood then.
 
     ``branch`` is its full name, None when detached or for a plain folder; ``head`` is None where
@@ -73,7 +73,7 @@ class Base(msgspec.Struct, frozen=True):
     head: str | None = None
 
 
-class Workspace(msgspec.Struct, frozen=True):
+class Workspace(msgspec.Struct, frozen=True, gc=False):
     """A prepared workspace: ``start_tree`` is what the engine put there, syncs included."""
 
     path: str
@@ -81,7 +81,7 @@ class Workspace(msgspec.Struct, frozen=True):
     start_tree: str
 
 
-class Result(msgspec.Struct, frozen=True):
+class Result(msgspec.Struct, frozen=True, gc=False):
     """What a stream brought: a commit, and the tree it started from (its own merge base).
 
     One that ``is_mixed`` has others' unfinished work in its tree too, which it was brought while it
@@ -97,7 +97,7 @@ class Result(msgspec.Struct, frozen=True):
     is_mixed: bool = False
 
 
-class Inheritance(msgspec.Struct, frozen=True):
+class Inheritance(msgspec.Struct, frozen=True, gc=False):
     """What a workspace or a merge is made from: ``then`` merged, in this order, onto ``start``.
 
     ``start`` is the whole result of ``heir_of``, or what ``from_point`` has merged, which ``holds``
@@ -111,7 +111,7 @@ class Inheritance(msgspec.Struct, frozen=True):
     holds: tuple[tuple[StreamId, Result], ...] = ()
 
 
-class Exit(msgspec.Struct, frozen=True):
+class Exit(msgspec.Struct, frozen=True, gc=False):
     """How a process ended: a code or a signal, or an error that kept it from starting."""
 
     code: int | None = None
@@ -131,14 +131,14 @@ class Exit(msgspec.Struct, frozen=True):
         return 128 + self.signal if self.signal is not None else self.code
 
 
-class StopRequest(msgspec.Struct, frozen=True):
+class StopRequest(msgspec.Struct, frozen=True, gc=False):
     """Somebody wants the stream to end; ``then`` is the phase it ends in."""
 
     reason: str
     then: str
 
 
-class Spent(msgspec.Struct, frozen=True):
+class Spent(msgspec.Struct, frozen=True, gc=False):
     """Seconds of a stream's life, by what they were spent on, over all attempts."""
 
     preparing: float = 0.0
@@ -147,7 +147,7 @@ class Spent(msgspec.Struct, frozen=True):
     capturing: float = 0.0
 
 
-class Liveness(msgspec.Struct, frozen=True):
+class Liveness(msgspec.Struct, frozen=True, gc=False):
     """What is known of a running stream's progress; an empty verdict: nothing is wrong.
 
     ``status`` is what its heartbeat said last; ``status_at`` when, on the run clock; ``info`` is
@@ -164,7 +164,7 @@ class Liveness(msgspec.Struct, frozen=True):
     beats_at: tuple[float, ...] = ()
 
 
-class HandedBack(msgspec.Struct, frozen=True):
+class HandedBack(msgspec.Struct, frozen=True, gc=False):
     """A conflict that a stream is to do its work again for, on top of the work of ``builds_on``.
 
     ``attempt`` is the one whose result (``commit``) did not merge.
@@ -177,7 +177,7 @@ class HandedBack(msgspec.Struct, frozen=True):
     commit: str
 
 
-class Stream(msgspec.Struct, frozen=True):
+class Stream(msgspec.Struct, frozen=True, gc=False):
     """Everything known about one stream. ``since`` is when its phase began, in run seconds.
 
     ``inherits`` is what its newest attempt was given to start from; it is settled at admission, so
@@ -250,7 +250,7 @@ class Stream(msgspec.Struct, frozen=True):
         return self.phase in ENDED
 
 
-class Point(msgspec.Struct, frozen=True):
+class Point(msgspec.Struct, frozen=True, gc=False):
     """Everything known about one convergence point.
 
     ``merged`` is whose work its newest merge brought together, and ``holds`` the very results;
@@ -312,7 +312,7 @@ class Point(msgspec.Struct, frozen=True):
         return self.phase in (PointPhase.MERGING, PointPhase.VERIFYING)
 
 
-class Approval(msgspec.Struct, frozen=True):
+class Approval(msgspec.Struct, frozen=True, gc=False):
     """How far the way of the result to the user's branch has gone.
 
     ``kind`` is what kept it back, as the event that said so has it.
@@ -327,7 +327,7 @@ class Approval(msgspec.Struct, frozen=True):
     kind: str = ""
 
 
-class Counts(msgspec.Struct, frozen=True):
+class Counts(msgspec.Struct, frozen=True, gc=False):
     """Streams by what they do, kept up with every event so that no decision counts them."""
 
     active: int = 0
@@ -336,7 +336,7 @@ class Counts(msgspec.Struct, frozen=True):
     retrying: int = 0
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, gc=False):
     """A run at one instant. ``ready`` is the queue: (rank, position, stream), best first."""
 
     run: RunId

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import secrets
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
@@ -27,13 +26,13 @@ from anabranch.core.json_values import Json
 from anabranch.core.model.answers import refused
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
-from anabranch.engine.engine import NOTABLE_SECONDS
 from anabranch.engine.gateway import reads, wire
 from anabranch.engine.gateway.rates import Bucket
 from anabranch.engine.gateway.request_names import RequestNames
 from anabranch.engine.gateway.tickets import Listener, Tickets, Wait, is_waiting
 from anabranch.engine.gateway.tokens import Tokens
 from anabranch.engine.gateway.wire import BadFrame, Read, Request
+from anabranch.engine.stopwatch import Stopwatch
 
 _log = logging.getLogger(__name__)
 
@@ -118,13 +117,13 @@ class Endpoint:
             caller = exchange.caller = self._admit(exchange)
             if owner not in (None, caller):
                 raise BadFrame("not_yours", "this spool belongs to another attempt")
-            began = time.thread_time()
+            stopwatch = Stopwatch()
             name = request.name or name
             exchange.asked = asked = wire.asked(request, caller, name or self._new_name())
             if name and asked is not None and request.waiting.ticket is None:
                 self._names_of(caller).use(name, asked)
             self._serve(exchange)
-            self.charge(caller, time.thread_time() - began)
+            self.charge(caller, stopwatch.lap())
         except BadFrame as error:
             send(wire.encode(error.i if i is None else i, error.answer()))
         except Exception:  # whatever a stream sends, the engine goes on
@@ -175,7 +174,7 @@ class Endpoint:
 
     def charge(self, caller: Caller, seconds: float) -> None:
         """Count what a call has cost against its caller's share of the engine's time."""
-        if seconds > NOTABLE_SECONDS:
+        if seconds:
             self._bucket(caller).charge(seconds)
 
     def forget(self, stream: StreamId) -> None:

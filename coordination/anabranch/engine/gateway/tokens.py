@@ -30,6 +30,7 @@ class Tokens:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self._known: dict[str, Caller] = {}
 
     @classmethod
     def of_run(cls, folder: RunFolder) -> Tokens:
@@ -53,7 +54,16 @@ class Tokens:
         return f"{_OPERATOR}.{self._hash(_OPERATOR)}"
 
     def bearer(self, token: str) -> Caller | None:
-        """Return whom a token belongs to, living or not; None if it is not genuine."""
+        """Return whom a token belongs to, living or not; None if it is not genuine.
+
+        One that is genuine is worked out once: every call carries it.
+        """
+        caller = self._known.get(token) or self._worked_out(token)
+        if caller is not None:
+            self._known[token] = caller
+        return caller
+
+    def _worked_out(self, token: str) -> Caller | None:
         if len(token) > LONGEST_TOKEN or not token.isascii():
             return None
         name, _, _ = token.rpartition(".")
