@@ -6,7 +6,7 @@ change any more. So each look reads a small file for each that runs, and none wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from anabranch.core.ids import Attempt, StreamId
@@ -45,11 +45,11 @@ class Tallies:
             return
         self._is_due = False
         state = self._model.live_state
-        wanted = [s for s in fanned_out(state) if self._may_have_changed(state, s)]
+        run = RunFolder(self._model.source.folder)
+        wanted = [s for s in _with_handlers(state, run) if self._may_have_changed(state, s)]
         if wanted:
             self._is_reading = True
             ended = {s: state.streams[s].attempt for s in wanted if state.streams[s].has_ended}
-            run = RunFolder(self._model.source.folder)
             self._steering.in_thread(
                 lambda: _read(run, wanted), lambda found: self._take(found, ended), "tallies"
             )
@@ -66,9 +66,13 @@ class Tallies:
         self._look()  # what ended meanwhile is not told of again
 
 
-def fanned_out(state: State) -> list[StreamId]:
+def _with_handlers(state: State, run: RunFolder) -> Iterable[StreamId]:
     """Return the streams that have handlers."""
-    return [plan.id for plan in state.plan.streams if plan.fan is not None]
+    if not (run.of_handlers.exists() or any(plan.fan for plan in state.plan.streams)):
+        return ()
+    from anabranch.engine.handlers import have_handlers  # few runs have handlers
+
+    return sorted(have_handlers(state, run))
 
 
 def _read(run: RunFolder, streams: list[StreamId]) -> Found:

@@ -187,9 +187,14 @@ class RunFolder(msgspec.Struct, frozen=True):
         """The items that came on stdin, for all streams of the run."""
         return self.path / "items"
 
+    @property
+    def of_handlers(self) -> Path:
+        """Where streams with handlers have a folder each."""
+        return self.path / "handlers"
+
     def handlers(self, stream: StreamId) -> Path:
         """What is kept of a stream's handlers, over all its attempts."""
-        return self.path / "handlers" / self._written(stream)
+        return self.of_handlers / self._written(stream)
 
     @property
     def attempts(self) -> Path:

@@ -48,7 +48,7 @@ asyncio.run(main())
 
 @pytest.fixture(autouse=True)
 def outside_of_any_stream(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in ("ANABRANCH_HANDLERS", "ANABRANCH_ATTEMPT"):
+    for name in ("ANABRANCH_HANDLERS", "ANABRANCH_ATTEMPT", "ANABRANCH_GOES_ON"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
@@ -269,6 +269,45 @@ def test_another_program_at_work_on_a_run_is_told_of(tmp_path: Path) -> None:
         with pytest.raises(WorldError, match="another program is at work"):
             asyncio.run(map_handlers(double, [1], run=tmp_path))
     assert asyncio.run(map_handlers(double, [1], run=tmp_path)) == [2]
+
+
+async def test_programs_of_one_attempt_have_places_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads the book of a stream tells handlers of one attempt apart by their places."""
+    monkeypatch.setenv("ANABRANCH_HANDLERS", str(tmp_path))
+    for attempt, items in (("1", [1, 2]), ("1", [3]), ("2", [4])):
+        monkeypatch.setenv("ANABRANCH_ATTEMPT", attempt)
+        await map_handlers(double, items)
+    began = [line for line in book.lines(str(tmp_path / "book")) if line[0] == book.BEGUN]
+    assert [(line[3], line[1], line[6]) for line in began] == [
+        (1, 0, "1"),
+        (1, 1, "2"),
+        (1, 2, "3"),
+        (2, 0, "4"),
+    ]
+
+
+async def test_in_a_stream_what_is_done_is_trusted_only_where_the_work_is_still_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANABRANCH_HANDLERS", str(tmp_path))
+    for attempt, goes_on, times in (("1", "", 1), ("1", "", 1), ("2", "", 2), ("3", "1", 2)):
+        monkeypatch.setenv("ANABRANCH_ATTEMPT", attempt)
+        monkeypatch.setenv("ANABRANCH_GOES_ON", goes_on)
+        assert await map_handlers(double, [1], run="twice") == [2]
+        assert calls[1] == times
+
+
+async def test_in_a_stream_handlers_are_run_though_they_cannot_be_accounted_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ANABRANCH_HANDLERS", str(tmp_path / "file/handlers"))
+    assert await map_handlers(double, [1]) == [2]
+    assert "handlers are not accounted for" in capfd.readouterr().err
+    with pytest.raises(OSError, match="Not a directory"):
+        await map_handlers(double, [1], run="twice")
 
 
 async def test_a_result_that_is_not_whole_proves_nothing(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import click
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State
-from anabranch.engine.handlers import HandlerTally, tally_of
+from anabranch.engine.handlers import HandlerTally, have_handlers, tally_of
 from anabranch.paths import RunFolder
 from anabranch_console.cli.output import shown
 from anabranch_console.cli.terminal import is_in_ci, is_screen
@@ -36,9 +36,8 @@ def can_rewrite_lines() -> bool:
 
 def running_tallies(state: State, run: RunFolder) -> dict[StreamId, HandlerTally]:
     """Return how far the handlers of each stream are that runs."""
-    fanned = (p.id for p in state.plan.streams if p.fan is not None)
-    running = [s for s in fanned if state.streams[s].phase is Phase.RUNNING]
-    found = {stream: tally_of(run, stream) for stream in running}
+    running = [s for s in have_handlers(state, run) if state.streams[s].phase is Phase.RUNNING]
+    found = {stream: tally_of(run, stream) for stream in sorted(running)}
     return {stream: tally for stream, tally in found.items() if tally is not None}
 
 

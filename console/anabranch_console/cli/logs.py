@@ -111,9 +111,9 @@ def _print_handler(
     folder: RunFolder, state: State, streams: Sequence[StreamId], place: int
 ) -> None:
     """Print what one handler of one stream has written."""
-    from anabranch.engine.handlers import handler_at, output_of
+    from anabranch.engine.handlers import handler_at, have_handlers, output_of
 
-    if len(streams) != 1 or state.stream_plan(streams[0]).fan is None:
+    if len(streams) != 1 or streams[0] not in have_handlers(state, folder):
         hint = "anabranch logs STREAM --handler I, where the plan gives STREAM an `each`"
         raise UsageError("a handler is one of a stream that fans out", hint)
     found = handler_at(folder, streams[0], place)

@@ -13,7 +13,7 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.views.plugin_faults import fault_of
 from anabranch.core.wording import counted, duration, flood
-from anabranch.engine.handlers import HandlerTally, tally_of, without_progress
+from anabranch.engine.handlers import HandlerTally, have_handlers, tally_of, without_progress
 from anabranch.engine.host import RunHost
 from anabranch.engine.log_reading import read_tail
 from anabranch.hostile_text import escape_for_terminal
@@ -75,8 +75,8 @@ class Progress:
         """Return how far the handlers of a stream came whose attempt is over."""
         if self._folder is None or not isinstance(event, _ENDS_OF_ATTEMPTS):
             return ""
-        is_fanned = state.stream_plan(event.stream).fan is not None
-        tally = tally_of(self._folder, event.stream) if is_fanned else None
+        has_handlers = event.stream in have_handlers(state, self._folder)
+        tally = tally_of(self._folder, event.stream) if has_handlers else None
         return f"; {handler_words.counts_in_words(tally)}" if tally is not None else ""
 
     def tell_handlers(self, at: float, stream: StreamId, tally: HandlerTally) -> None:
@@ -95,7 +95,7 @@ class Progress:
             return
         log = self._folder.log(event.stream, event.attempt)
         words = read_tail(log, LAST_WORDS_LINES)
-        if state.stream_plan(event.stream).fan is not None:
+        if event.stream in have_handlers(state, self._folder):
             words = without_progress(words)
         for line in words:
             say(f"{LAST_WORDS_INDENT}| {line}")

@@ -36,7 +36,7 @@ def command(run: str | None, as_json: bool) -> None:
     report = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
     report["result_missing"] = bool(report["commit"]) and _is_missing(state)
     report["result_folder"] = str(found.folder.result) if _is_in_folder(report, state) else None
-    if any(stream.fan for stream in state.plan.streams):
+    if found.folder.of_handlers.exists() or any(stream.fan for stream in state.plan.streams):
         from anabranch.engine.handlers import with_counts  # few runs have handlers
 
         with_counts(report["streams"], state, found.folder)

@@ -26,12 +26,15 @@ from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.engine.gateway.endpoint import Reply
 from anabranch.engine.handler_ends import HandlerEnds
+from anabranch.engine.handlers import have_handlers
 from anabranch.paths import RunFolder
 from anabranch.shortage import is_short
 
 _log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.25
+IDLE_SECONDS = 1.0
+"""How often it looks whether any stream has handlers: its program may begin some at any time."""
 
 Outcome = Refusal | calls.Answer | None
 
@@ -58,15 +61,14 @@ class HandlerWatch:
         self._seen_sizes: dict[StreamId, int] = {}
 
     async def watch(self) -> None:
-        """Hear the streams that run, for ever; nobody, if none fans out."""
-        fans = [s.id for s in self._state().plan.streams if s.fan is not None]
-        while fans:
-            for stream in fans:
-                known = self._state().streams.get(stream)
-                if known is not None and known.phase in LIVE and self._has_grown(stream):
+        """Hear the streams that run and have handlers, for ever."""
+        while True:
+            have = have_handlers(self._state(), self._folder)
+            for stream in have:
+                if self._state().streams[stream].phase in LIVE and self._has_grown(stream):
                     with suppress(OSError, RuntimeError):  # it is heard the next time
                         await self.hear(stream)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if have else IDLE_SECONDS)
 
     def _has_grown(self, stream: StreamId) -> bool:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import msgspec
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views.handlers import handler_counts
+from anabranch.core.written_names import name_of
 from anabranch.engine.handler_book import Handler, read_whole
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
@@ -75,12 +77,22 @@ def counts_of(state: State, run: RunFolder, stream: StreamId) -> dict[str, int]:
     return handler_counts(state, stream, total, running)
 
 
+def have_handlers(state: State, run: RunFolder) -> frozenset[StreamId]:
+    """Return the streams that fan out, and those whose program has handlers of its own."""
+    try:
+        counted = [StreamId(name_of(name)) for name in os.listdir(run.of_handlers)]
+    except OSError:
+        counted = []
+    fanned = (plan.id for plan in state.plan.streams if plan.fan is not None)
+    return frozenset(stream for stream in counted if stream in state.streams).union(fanned)
+
+
 def with_counts(entries: list[dict[str, Any]], state: State, run: RunFolder) -> None:
     """Add to each entry of a stream with handlers how many there are, in which state."""
+    have = have_handlers(state, run)
     for entry in entries:
-        stream = StreamId(entry["stream"])
-        if stream in state.streams and state.stream_plan(stream).fan is not None:
-            entry["handlers"] = counts_of(state, run, stream)
+        if entry["stream"] in have:
+            entry["handlers"] = counts_of(state, run, StreamId(entry["stream"]))
 
 
 def handler_at(run: RunFolder, stream: StreamId, place: int) -> Handler | None:

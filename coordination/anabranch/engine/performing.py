@@ -32,7 +32,7 @@ from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
-from anabranch.engine.performers.fanning import fanned_out, results_in_env
+from anabranch.engine.performers.fanning import fanned_out, handlers_in_env
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.offering import Offering
@@ -233,7 +233,7 @@ class Performing:
         What passes (a filter that needs the network, a permission) has passed by then, or it takes
         a person, who finds what could be captured. How its handlers have ended is heard before.
         """
-        if self._state().stream_plan(effect.stream).fan is not None:
+        if self._folder.handlers(effect.stream).exists():
             await self._hear_handlers(effect.stream)
         for pause_seconds in (*CAPTURE_AGAIN_SECONDS, None):
             try:
@@ -327,7 +327,7 @@ class Performing:
             self._variables,
         )
         plan = state.stream_plan(effect.stream)
-        spec.env.update(results_in_env(state, effect.stream, self._folder))
+        spec.env.update(handlers_in_env(state, effect.stream, self._folder))
         if plan.fan is not None:
             spec = await asyncio.to_thread(fanned_out, plan, plan.fan, spec, self._folder)
         if plan.executor:

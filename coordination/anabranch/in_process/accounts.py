@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import reprlib
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import Any, NamedTuple
 
+from anabranch.errors import WorldError
 from anabranch.handlers import book
 from anabranch.in_process.identity import name_of, plain
 from anabranch.in_process.outcomes import Counts
@@ -128,7 +130,8 @@ async def open_account(
 ) -> Account:
     """Open the account of a call; the stack closes it.
 
-    Raises NotKnowable, WorldError if another process has the run, OSError.
+    Raises NotKnowable; WorldError if another process has the run, and OSError, unless nobody asked
+    for it: then what a stream's handlers do is not accounted for, and its log says so.
     """
     place = place_of(run)
     if place is None:
@@ -137,7 +140,13 @@ async def open_account(
     known_by = json.dumps([name_of(function), depends_on]) if place.keeps_results else ""
     files = ExitStack()
     stack.push_async_callback(_in_thread, threads, files.close)
-    record = await _in_thread(threads, lambda: files.enter_context(record_of(place)))
+    try:
+        record = await _in_thread(threads, lambda: files.enter_context(record_of(place)))
+    except (OSError, WorldError) as error:
+        if place.keeps_results:
+            raise
+        print(f"handlers are not accounted for: {error}", file=sys.stderr)
+        return Account()
     return Recorded(record, place, Call(known_by, key))
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from anabranch.paths import ProjectFolder, project_folder
-from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 
 Run = str | os.PathLike[str]
 
 HANDLERS_VARIABLE = "ANABRANCH_HANDLERS"
 """In a stream: the folder in which its handlers are kept account of."""
 
-GOES_ON = "goes_on"
-"""In that folder: which attempt has the work of those before it in its workspace."""
+GOES_ON_VARIABLE = "ANABRANCH_GOES_ON"
+"""In a stream: set if its workspace has what earlier attempts did."""
 
 
 class Place(NamedTuple):
@@ -47,25 +45,17 @@ def place_of(run: Run | None) -> Place | None:
     """
     if run is not None and (not isinstance(run, str) or os.sep in run):
         return Place(Path(run))
+    if run == "":
+        raise ValueError("run is empty: give a name, or a folder")
     own = os.environ.get(HANDLERS_VARIABLE, "")
     if own:
         return _of_stream(Path(own), run)
     if run is None:
         return None
-    if not run:
-        raise ValueError("run is empty: give a name, or a folder")
     return Place(ProjectFolder(project_folder(Path.cwd())).program(run), name=run)
 
 
 def _of_stream(folder: Path, run: str | None) -> Place:
     attempt = int(os.environ.get("ANABRANCH_ATTEMPT", "1"))
-    return Place(folder, attempt, run or "", run is not None, _goes_on(folder) == attempt)
-
-
-def _goes_on(folder: Path) -> int | None:
-    """Return which attempt goes on in the workspace of the one before it."""
-    try:
-        found = json.loads(read_plain(folder / GOES_ON, SMALL_FILE_BYTES))
-        return int(found["attempt"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    goes_on = bool(os.environ.get(GOES_ON_VARIABLE))
+    return Place(folder, attempt, run or "", run is not None, goes_on)

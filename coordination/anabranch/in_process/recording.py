@@ -54,11 +54,12 @@ class Record:
         self._folder = folder
         self._lock = _locked(folder)
         path = f"{folder}/book"
-        self.attempt = place.attempt or _last_attempt(path) + 1
+        last, places = _last_attempt(path)
+        self.attempt = place.attempt or last + 1
+        self._places = count(places if self.attempt == last else 0)
         self.done = book.results_by_key(path, None if place.trusts_earlier else self.attempt)
         self.accounts: list[Counts] = []
         self._began = time.monotonic()
-        self._places = count()
         doubts = list(book.in_doubt(path).values())
         self._ledger, self._packs = Ledger(path), Packs(str(folder))
         self._results = os.open(folder / "results.pack", os.O_RDONLY | os.O_CLOEXEC)
@@ -189,5 +190,12 @@ def _locked(folder: Path) -> int:
     )
 
 
-def _last_attempt(path: str) -> int:
-    return max((line[3] for line in book.lines(path)), default=0)
+def _last_attempt(path: str) -> tuple[int, int]:
+    """Return the newest attempt in a book, and how many places it has used."""
+    last = places = 0
+    for line in book.lines(path):
+        place, attempt = line[1], line[3]
+        if attempt >= last:
+            places = max(places if attempt == last else 0, place + 1)
+            last = attempt
+    return last, places

@@ -20,7 +20,7 @@ from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.log_reading import read_tail
-from anabranch.engine.performers.fanning import note_captured
+from anabranch.engine.performers.fanning import has_done_handlers, note_captured
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
@@ -68,7 +68,7 @@ class CaptureEffects:
             return self._history_only(effect, workspace, error.reason, tail)
         own = ws.keep_own_refs(self._repo, workspace)
         has_nothing = result.commit == at.start_commit and not own
-        if effect.is_partial and state.stream_plan(effect.stream).fan is not None:
+        if effect.is_partial and has_done_handlers(plan, self._folder):
             note_captured(self._folder, effect.stream, effect.attempt, has_nothing=has_nothing)
         if effect.is_partial and has_nothing:
             ws.drop_ref(self._repo, ref)

@@ -27,7 +27,9 @@ from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 from anabranch.undecodable import UNDECODABLE
 
 CROWD_PROGRAM = Path(handlers.__file__).with_name("crowd.py")
+RESULTS_PACK = "results.pack"
 RESULTS_VARIABLE = "ANABRANCH_RESULTS"
+HANDLERS_VARIABLE, GOES_ON_VARIABLE = "ANABRANCH_HANDLERS", "ANABRANCH_GOES_ON"
 GOES_ON, CAPTURED = "goes_on", "captured"
 NOTICED_AFTER = 0.85
 """A handler that does nothing is ended after so much of the time that its stream may be silent:
@@ -52,8 +54,7 @@ def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder
         most_failures=fan.most_failures,
         most_failed_share=fan.most_failed_share,
         success_exit_codes=plan.success_exit_codes,
-        trusts_book=plan.workspace == "shared"
-        or _noted(folder, GOES_ON).get("attempt") == spec.attempt,
+        trusts_book=goes_on(plan, spec.attempt, run),
         silent_seconds=NOTICED_AFTER * plan.heartbeat_timeout_seconds,
         inputs=fan.inputs,
         hang_tries=min(plan.max_retries, HANG_TRIES),
@@ -90,6 +91,26 @@ def note_going_on(run: RunFolder, stream: StreamId, attempt: Attempt) -> None:
     _note(run, stream, GOES_ON, {"attempt": attempt})
 
 
+def goes_on(plan: StreamPlan, attempt: Attempt, run: RunFolder) -> bool:
+    """Return whether an attempt works where those before it have, and has what they did."""
+    if plan.workspace == "shared":
+        return True
+    return attempt > 1 and _noted(run.handlers(plan.id), GOES_ON).get("attempt") == attempt
+
+
+def has_done_handlers(plan: StreamPlan, run: RunFolder) -> bool:
+    """Return whether a retry leaves out what is done: it then needs the work of what is.
+
+    That is so with handlers of commands, and with those in a program that keeps their results.
+    """
+    if plan.fan is not None:
+        return True
+    try:
+        return (run.handlers(plan.id) / RESULTS_PACK).stat().st_size > 0
+    except OSError:
+        return False
+
+
 def _note(run: RunFolder, stream: StreamId, name: str, facts: Mapping[str, Any]) -> None:
     folder = run.handlers(stream)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -104,10 +125,21 @@ def _noted(folder: Path, name: str) -> dict[str, Any]:
         return {}
 
 
-def results_in_env(state: State, stream: StreamId, run: RunFolder) -> dict[str, str]:
-    """Return where a stream finds the results of the handlers it depends on, if there are any."""
+def handlers_in_env(state: State, stream: StreamId, run: RunFolder) -> dict[str, str]:
+    """Return where a stream finds the results of the handlers it depends on, and keeps its own.
+
+    Its own are those of a program that is its command (:mod:`anabranch.in_process`). A command that
+    is run for many items has none: others write the book there. What a run inherits from a stream
+    that it is started in is never meant.
+    """
+    plan, at = state.stream_plan(stream), state.streams[stream]
     paths = [str(run.handlers(name) / "results.jsonl") for name in _fanned_before(state, stream)]
-    return {RESULTS_VARIABLE: os.pathsep.join(paths)} if paths else {}
+    found = {RESULTS_VARIABLE: os.pathsep.join(paths)} if paths else {}
+    if plan.fan is not None:
+        return {**found, HANDLERS_VARIABLE: "", GOES_ON_VARIABLE: ""}
+    own = str(run.handlers(stream))
+    is_going_on = goes_on(plan, at.attempt, run)
+    return {**found, HANDLERS_VARIABLE: own, GOES_ON_VARIABLE: "1" if is_going_on else ""}
 
 
 def _fanned_before(state: State, stream: StreamId) -> Iterator[StreamId]:

@@ -25,7 +25,7 @@ from anabranch.core.wording import listing
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
-from anabranch.engine.performers.fanning import captured, note_going_on
+from anabranch.engine.performers.fanning import captured, has_done_handlers, note_going_on
 from anabranch.engine.performers.screening import Screened, screen
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
@@ -100,7 +100,8 @@ class WorkspaceEffects:
         taken = to_restore(state, effect.stream)
         checkpoint = _checkpoint(taken) if taken else None
         before = Attempt(effect.attempt - 1)
-        left = captured(self._folder, effect.stream, before) if plan.fan is not None else None
+        has_done = before > 0 and has_done_handlers(plan, self._folder)
+        left = captured(self._folder, effect.stream, before) if has_done else None
         if left == "work":
             checkpoint = ws.partial_work(self._repo, state.run, effect.stream, before)
         outcome = ws.prepare_workspace(
