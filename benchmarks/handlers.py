@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from anabranch.engine.performers.fanning import CROWD_PROGRAM
-from anabranch.handlers.crowd import Job
+from anabranch.handlers.job import Job
 from benchmarks import handler_runs
 from benchmarks.graphs import (
     SLOTS,

@@ -122,6 +122,8 @@ EFFECTS = {
     "streams.*.inputs": "tests/handlers/test_crowd.py::test_what_has_other_inputs_is_done_again",
     "streams.*.max_failures": f"{E2E}handlers.py"
     "::test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended",
+    "streams.*.handler_workspace": f"{E2E}handler_workspaces.py"
+    "::test_handlers_that_would_be_in_each_others_way_work_side_by_side",
     "streams.*.handler_timeout": f"{E2E}handlers.py"
     "::test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended",
     "convergence.*.type": f"{E2E}convergence_types.py"

@@ -304,7 +304,7 @@ def test_check_counts_handlers_and_shows_the_first(program: Program) -> None:
         ({"each": ["a"], "command": "x", "max_failures": "500%"}, "is not a share"),
         ({"each": ["a"], "command": "x", "max_failures": -1}, "expected a number of handlers"),
         ({"each": ["a"], "command": "x", "tty": True}, "no terminal"),
-        ({"each": ["a"], "command": "x", "handler_workspace": "each"}, "not supported"),
+        ({"each": ["a"], "command": "x", "handler_workspace": "own"}, "is not one of stream, each"),
         ({"each": {"graph": "../x.json"}}, "must not lead out of the project"),
     ],
 )

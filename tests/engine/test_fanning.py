@@ -17,10 +17,14 @@ from anabranch.engine.performers.fanning import (
     note_going_on,
 )
 from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.engine.workspaces import Repository
 from anabranch.paths import RunFolder
 
 FAN = StreamId("fan")
 PLAN = StreamPlan(FAN, ("/bin/sh", "-c", "x"), "x", fan=FanPlan({"items": ["a"]}, "x {item}"))
+
+NOWHERE = Path("/nowhere")
+REPO = Repository("git", NOWHERE, NOWHERE, NOWHERE, "", NOWHERE, NOWHERE)
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def run(tmp_path: Path) -> RunFolder:
 def trusts(run: RunFolder, attempt: int, plan: StreamPlan = PLAN) -> bool:
     assert plan.fan is not None
     spec = ProcessSpec(FAN, Attempt(attempt), ("x",), "/", {})
-    path = fanned_out(plan, plan.fan, spec, run).argv[-1]
+    path = fanned_out(plan, plan.fan, spec, run, REPO).argv[-1]
     return bool(json.loads(Path(path).read_text())["trusts_book"])
 
 

@@ -160,6 +160,7 @@ def _fan(table: StreamTable) -> FanPlan | None:
         most_failed_share=float(most.rstrip("%")) / 100 if isinstance(most, str) else None,
         timeout_seconds=table.handler_timeout,
         inputs=tuple(table.inputs),
+        workspace=table.handler_workspace,
     )
 
 

@@ -397,7 +397,8 @@ class StreamTable(Table):
         description="Files that a handler works on, with placeholders: changed, it is done again.",
     )
     handler_workspace: Literal["stream", "each"] = Field(
-        default="stream", description="Where handlers work: all in that of the stream."
+        default="stream",
+        description="Where handlers work: all in that of the stream, or each in one of its own.",
     )
 
     @model_validator(mode="before")

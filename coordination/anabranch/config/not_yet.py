@@ -25,7 +25,6 @@ class NotYet(NamedTuple):
 
 
 NOT_YET = (
-    NotYet(("streams", "*", "handler_workspace"), "refuse", ("each",)),
     NotYet(("coordination", "isolation", "confinement"), "refuse", ("sandbox", "strict")),
     NotYet(
         ("coordination", "isolation", "confinement"),
@@ -72,7 +71,6 @@ def refusals(document: dict[str, Any]) -> list[Problem]:
 
 def _way_out(document: dict[str, Any], path: KeyPath) -> str:
     ways = {
-        "handler_workspace": "handlers share the workspace of their stream",
         "confinement": 'use "none" or "guard"',
     }
     return ways.get(str(path[-1]), "leave it out")

@@ -29,6 +29,7 @@ def reference_problems(document: dict[str, Any]) -> list[Problem]:
         *_cycles(streams),
         *_bad_points(streams, points),
         *_checks_of_nothing(document, points),
+        *_handlers_without_workspaces(document, streams),
         *_impossible_amounts(document, streams),
         *_impossible_writes(streams),
         *_bad_reducers(document, points),
@@ -121,6 +122,23 @@ def _checks_of_nothing(document: dict[str, Any], points: dict[str, object]) -> I
                 'there is no merged result to check: with `workspace = "shared"` every stream '
                 "works in your own folder",
                 "let a stream that depends on the others run the check, or isolate the streams",
+            )
+
+
+def _handlers_without_workspaces(
+    document: dict[str, Any], streams: dict[str, object]
+) -> Iterator[Problem]:
+    """Yield handlers apart in the user's own folder: their work would be merged into it."""
+    isolation = _table(_table(document.get("coordination")).get("isolation"))
+    if isolation.get("workspace") != "shared":
+        return
+    for name, entry in streams.items():
+        if _table(entry).get("handler_workspace") == "each":
+            yield Problem(
+                ("streams", name, "handler_workspace"),
+                'with `workspace = "shared"` the stream works in your own folder, and nothing is '
+                "merged there",
+                "isolate the streams, or let handlers work in that of their stream",
             )
 
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from urllib.parse import unquote
 
 _UNSAFE_IN_PATHS = re.compile(r"[^A-Za-z0-9._-]")
-_UNSAFE_IN_REFS = re.compile(r"[^A-Za-z0-9_-]")
+_UNSAFE_IN_REFS = re.compile(r"(?!(?<=[^@])@[0-9]+\Z)[^A-Za-z0-9_-]")
 _CAPITALS = "@u"
 _ATTEMPT = "@"
 
@@ -33,7 +33,8 @@ def in_path(name: str, capitals_count: bool) -> str:
 def in_ref(name: str, capitals_count: bool = False) -> str:
     """Return a name as one component of a ref, without any dot; `name_of` turns it back.
 
-    A repository may be moved to where capitals do not count, so they do not by default.
+    A repository may be moved to where capitals do not count, so they do not by default. The
+    ``@3`` at the end of a handler's name stays as it is.
     """
     written = _UNSAFE_IN_REFS.sub(_escaped, name)
     return written if capitals_count else written + _capitals(name)

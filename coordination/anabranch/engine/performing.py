@@ -329,7 +329,9 @@ class Performing:
         plan = state.stream_plan(effect.stream)
         spec.env.update(handlers_in_env(state, effect.stream, self._folder))
         if plan.fan is not None:
-            spec = await asyncio.to_thread(fanned_out, plan, plan.fan, spec, self._folder)
+            spec = await asyncio.to_thread(
+                fanned_out, plan, plan.fan, spec, self._folder, self._workspaces.repository
+            )
         if plan.executor:
             spec = await asyncio.to_thread(self._executing.applied, plan, spec)
         await self.processes.start(spec)

@@ -2,7 +2,8 @@
 
 One that hung, or that a person wants tried again, goes first. One that was killed for want of
 memory waits until nothing else runs, and then runs alone: in the same crowd it would be killed
-again. Each has a budget of its own; what fails by itself is left to the stream's own retries.
+again. So does one whose work did not merge with that of others. Each has a budget of its own; what
+fails by itself is left to the stream's own retries.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from .queues import Work
 MEMORY_TRIES = 2
 """How often a handler that was killed for want of memory is run again, alone."""
 
+CONFLICT_TRIES = 1
+"""The same for one whose work did not merge: alone, it starts from all that others have done."""
+
 
 class Cause(Enum):
     """Why a handler ended, as far as trying it again is concerned."""
@@ -22,7 +26,12 @@ class Cause(Enum):
     ITSELF = "itself"
     HUNG = "hung"
     MEMORY = "memory"
+    CONFLICT = "conflict"
     ASKED = "asked"
+
+
+ALONE = frozenset({Cause.MEMORY, Cause.CONFLICT})
+"""What goes better when nothing else runs."""
 
 
 class Again:
@@ -33,7 +42,11 @@ class Again:
     """
 
     def __init__(self, hang_tries: int) -> None:
-        self._budgets = {Cause.HUNG: hang_tries, Cause.MEMORY: MEMORY_TRIES}
+        self._budgets = {
+            Cause.HUNG: hang_tries,
+            Cause.MEMORY: MEMORY_TRIES,
+            Cause.CONFLICT: CONFLICT_TRIES,
+        }
         self._spent: Counter[tuple[str, Cause]] = Counter()
         self._soon: deque[Work] = deque()
         self._alone: deque[Work] = deque()
@@ -46,7 +59,7 @@ class Again:
             if self._spent[work.key, cause] >= self._budgets[cause]:
                 return False
             self._spent[work.key, cause] += 1
-        (self._alone if cause is Cause.MEMORY else self._soon).append(work)
+        (self._alone if cause in ALONE else self._soon).append(work)
         return True
 
     def next_soon(self) -> Work | None:

@@ -1,7 +1,7 @@
 """The program that runs the handlers of a stream, so many at a time, and keeps account of them.
 
 It stands in the place of the stream's command, below its holder. The engine writes down what to do
-(:class:`Job`) and starts it; what a person wants of single handlers comes by a file, see
+(:mod:`.job`) and starts it; what a person wants of single handlers comes by a file, see
 :mod:`.asked`. A handler is started by ``posix_spawn`` in a process group of its own, its output
 goes by descriptor into a file of its slot, and from there into the pack when it has ended. What
 ended and what begins in one round is one write, before any of it runs; it is made durable twenty
@@ -20,6 +20,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 if not __package__:  # run as a program: relative imports begin at the folder above this one
@@ -27,17 +28,19 @@ if not __package__:  # run as a program: relative imports begin at the folder ab
     __package__ = "handlers"
 
 from . import book
-from .again import Again, Cause
+from .again import ALONE, Again, Cause
 from .asked import Asked
+from .doubts import settle_doubts
 from .inputs import Inputs
-from .keeping import Ledger, Packs, Slot
+from .job import Job, workspaces_of
+from .keeping import Ledger, Packs, Slot, read_result
 from .memory import MemoryKills
-from .placeholders import BadCommand, Command, text_of
+from .placeholders import BadCommand, text_of
 from .queues import Graph, Queue, Work
 from .silence import Silence
 from .sources import BadSource
-from .starting import Starter
-from .tally import Tally, in_words, short
+from .starting import Place, Starter
+from .tally import Tally, exit_in_words, in_words, short
 
 TICK_SECONDS = 0.5
 PROGRESS_SECONDS = 1.0
@@ -48,45 +51,23 @@ FEWEST_FOR_A_SHARE = 20
 """Of how many a share of failures is taken at least, while nobody knows how many there are."""
 
 
-class Job(NamedTuple):
-    """What to do: the items, the command, how many at a time, and when to give up.
-
-    ``trusts_book``: the workspace has what earlier attempts did, which need not be done again.
-    ``silent_seconds``: how long a handler may do nothing; ``hang_tries``: how often one that hung
-    is tried again within the attempt; ``inputs``: the files that a handler works on, with
-    placeholders.
-    """
-
-    source: dict[str, Any]
-    command: Command | None
-    folder: str
-    attempt: int
-    width: int
-    timeout_seconds: float | None = None
-    most_failures: int | None = None
-    most_failed_share: float | None = None
-    success_exit_codes: tuple[int, ...] = (0,)
-    trusts_book: bool = False
-    silent_seconds: float | None = None
-    hang_tries: int = 0
-    inputs: tuple[str, ...] = ()
-
-
 class Running(NamedTuple):
     """A handler that runs, in one of the slots."""
 
     work: Work
     slot: Slot
     began: float
+    place: Place | None = None
 
 
 class End(NamedTuple):
-    """How a process ended: by ``code`` or by ``signal``; ``why`` and ``cause`` if it was ended."""
+    """How a process ended, and when: by ``code`` or ``signal``, and ``why`` if it was ended."""
 
     code: int | None
     signal: int | None
     why: str = ""
     cause: Cause = Cause.ITSELF
+    at: float = 0.0
 
 
 class Crowd:
@@ -100,9 +81,14 @@ class Crowd:
             state: the folder for what is kept of the stream's handlers, over all its attempts.
         """
         self._job, self._state = job, state
-        done = book.done_keys(f"{state}/book") if job.trusts_book else frozenset()
         self._ledger, self._packs = Ledger(f"{state}/book"), Packs(state)
         self._wake, self._waker = _wake_pipe()
+        self._free = [Slot(state, number) for number in range(job.width - 1, -1, -1)]
+        self._workspaces = workspaces_of(job)
+        settle_doubts(state, self._packs, self._ledger, self._workspaces, _say)
+        for slot in self._free:
+            slot.clear()
+        done = book.done_keys(f"{state}/book") if job.trusts_book else frozenset()
         kind = Graph if "graph" in job.source else Queue
         self._queue: Graph | Queue = kind(
             job.source,
@@ -113,8 +99,6 @@ class Crowd:
             self._wake_up,
             Inputs(job.inputs, job.folder),
         )
-        self._free = [Slot(state, number) for number in range(job.width - 1, -1, -1)]
-        self._settle_doubts()
         self._starter, self._again = Starter(), Again(job.hang_tries)
         self._running: dict[int, Running] = {}
         self._ending: dict[int, tuple[str, Cause]] = {}
@@ -126,24 +110,11 @@ class Crowd:
         self._silence = Silence(job.silent_seconds) if job.silent_seconds else None
         self._asked = Asked(state, job.attempt)
         self._why_no_more = ""
-        self._must_stop = False
+        self._must_stop = self._is_stopping = False
         now = time.monotonic()
         self._tally = Tally(self._queue, now)
         self._tick_at, self._say_at, self._look_at = now + TICK_SECONDS, now + PROGRESS_SECONDS, now
         _catch_signals(self._waker, self._take_stop)
-
-    def _settle_doubts(self) -> None:
-        """Write down of each handler that was begun and has no end what it had written by then."""
-        for doubt in book.in_doubt(f"{self._state}/book").values():
-            slot = Slot(self._state, doubt.slot)
-            output = self._packs.take_output(slot)
-            slot.close()
-            begun = (doubt.place, doubt.key, doubt.attempt)
-            ended = book.Ended(*begun, 0.0, None, None, book.IN_DOUBT, *output, None)
-            self._ledger.note(book.ended_line(ended))
-        self._ledger.write()
-        for slot in self._free:
-            slot.clear()
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is full: somebody is woken already
@@ -159,13 +130,16 @@ class Crowd:
             if self._must_stop:
                 self._stop()
             self._start_some()
-            if not self._running and (self._why_no_more or not self._queue.may_have_more):
+            is_idle = len(self._free) == self._job.width
+            if is_idle and (self._why_no_more or not self._queue.may_have_more):
                 break
             self._wait()
             self._reap()
             self._end_overdue()
             self._end_silent()
             self._tick()
+        for line in self._workspaces.close() if self._workspaces is not None else ():
+            _say(line)
         self._ledger.close()
         self._write_results()
         return self._conclude()
@@ -207,12 +181,30 @@ class Crowd:
         return work
 
     def _start(self, work: Work, slot: Slot) -> None:
-        began = time.monotonic()
-        running = Running(work, slot, began)
+        if self._workspaces is None:
+            self._spawn(Running(work, slot, time.monotonic()))
+        else:
+            self._workspaces.make(work.place, partial(self._start_apart, work, slot))
+
+    def _start_apart(self, work: Work, slot: Slot, made: dict[str, Any]) -> None:
+        """Start a handler in the workspace that was made for it."""
+        now = time.monotonic()
+        if "fault" in made:
+            why = f"it has no workspace: {made['fault']}"
+            self._take_end(Running(work, slot, now), End(None, None, why, at=now))
+            return
+        running = Running(work, slot, now, Place(made["number"], made["path"], made["cwd"]))
+        if self._is_stopping:
+            self._hand_in(running, End(None, None, "it was asked to stop", at=now))
+        else:
+            self._spawn(running)
+
+    def _spawn(self, running: Running) -> None:
+        work, slot, began, place = running
         try:
-            pid = self._starter.start(work.argv, slot, work.place, text_of(work.value))
+            pid = self._starter.start(work.argv, slot, work.place, text_of(work.value), place)
         except (OSError, ValueError) as error:
-            self._take_end(running, End(127, None, f"it cannot be started: {error}"))
+            self._hand_in(running, End(127, None, f"it cannot be started: {error}", at=began))
             return
         self._running[pid] = running
         if self._job.timeout_seconds is not None:
@@ -228,8 +220,13 @@ class Crowd:
         if self._silence is not None:
             until = min(until, self._look_at)
         patience = max(0.0, until - time.monotonic())
-        if select.select([self._wake], [], [], patience)[0]:
+        works = self._workspaces
+        answers = works.answers if works is not None else []
+        ready = select.select([self._wake, *answers], [], [], patience)[0]
+        if self._wake in ready:
             os.read(self._wake, 4096)
+        if works is not None and any(answer in ready for answer in answers):
+            works.hear()
 
     def _reap(self) -> None:
         for pid, found in self._ended():
@@ -238,7 +235,8 @@ class Crowd:
             os.waitpid(pid, 0)
             has_exited = found.si_code == os.CLD_EXITED
             code, number = (found.si_status, None) if has_exited else (None, found.si_status)
-            self._take_end(self._running.pop(pid), self._judged(pid, code, number))
+            end = self._judged(pid, code, number)._replace(at=time.monotonic())
+            self._hand_in(self._running.pop(pid), end)
 
     def _ended(self) -> Iterator[tuple[int, Any]]:
         """Yield each handler whose process has ended, before its number can be another's."""
@@ -264,9 +262,36 @@ class Crowd:
             return End(code, number, self._memory_kills.words(), Cause.MEMORY)
         return End(code, number)
 
+    def _hand_in(self, running: Running, end: End) -> None:
+        """Have the work of a handler merged or kept, if it has a workspace of its own.
+
+        Its output and its result stay where they are until then: whoever finds its work merged
+        after a crash finds them, too.
+        """
+        if self._workspaces is None or running.place is None:
+            self._take_end(running, end)
+            return
+        fault = read_result(running.slot)
+        if isinstance(fault, str):
+            end = end._replace(why=end.why or fault)
+        is_well = end.code in self._job.success_exit_codes and not end.why
+        hand_in = self._workspaces.take if is_well else self._workspaces.drop
+        then = partial(self._handed_in, running, end)
+        hand_in(running.work.place, running.place.number, then)
+
+    def _handed_in(self, running: Running, end: End, answer: dict[str, Any]) -> None:
+        """Account for a handler whose work is merged now, or kept."""
+        why, kept = end.why or answer.get("fault", ""), answer.get("kept", "")
+        if kept:
+            why = f"{why or exit_in_words(end)}; its work is kept by {kept}"
+        cause = Cause.CONFLICT if answer.get("is_conflict") else end.cause
+        if cause is Cause.CONFLICT:
+            _say(f"{short(running.work)}: {why}")
+        self._take_end(running, end._replace(why=why, cause=cause))
+
     def _take_end(self, running: Running, end: End) -> None:
         """Account for a handler that has ended; it may have another chance."""
-        work, slot, began = running
+        work, slot = running.work, running.slot
         output = self._packs.take_output(slot)
         found = self._packs.take_result(slot)
         self._free.append(slot)
@@ -274,10 +299,10 @@ class Crowd:
         why = end.why or (found if isinstance(found, str) else "")
         is_tried_again = not self._why_no_more and self._again.takes(work, end.cause)
         if is_tried_again:
-            why += "; it is tried again" + (", alone" if end.cause is Cause.MEMORY else "")
+            why += "; it is tried again" + (", alone" if end.cause in ALONE else "")
         ended = book.Ended(
             *(work.place, work.key, self._job.attempt),
-            round(time.monotonic() - began, 4),
+            round(end.at - running.began, 4),
             0 if end.code in self._job.success_exit_codes else end.code,
             end.signal,
             why,
@@ -346,7 +371,7 @@ class Crowd:
 
     def _stop(self) -> None:
         """Start nothing more, and ask all that run to end; the holder kills who does not."""
-        self._must_stop = False
+        self._must_stop, self._is_stopping = False, True
         self._why_no_more = "it was asked to stop"
         for pid in self._running:
             self._ending.setdefault(pid, ("it was asked to stop", Cause.ITSELF))
@@ -377,7 +402,7 @@ class Crowd:
             return
         self._tick_at = now + TICK_SECONDS
         self._hear()
-        self._tally.write(self._state, len(self._running), now)
+        self._tally.write(self._state, self._job.width - len(self._free), now)
         if now >= self._say_at:
             self._say_at = now + PROGRESS_SECONDS
             if said := self._tally.progress(now):

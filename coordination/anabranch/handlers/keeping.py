@@ -46,6 +46,10 @@ class Slot:
     def clear(self) -> None:
         """Take away what the last program left: nothing of it is the next handler's."""
         os.ftruncate(self.output, 0)
+        self.forget_result()
+
+    def forget_result(self) -> None:
+        """Take away the file of a result, if it is one."""
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             os.unlink(self.result)
 
@@ -82,19 +86,10 @@ class Packs:
 
     def take_result(self, slot: Slot) -> tuple[int, int] | str | None:
         """Move a result into the pack; return where it lies, or why it cannot be taken."""
-        try:
-            data = _read_plain(slot.result, MOST_RESULT_BYTES + 1)
-            os.unlink(slot.result)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            return f"its result cannot be read: {error.strerror}"
-        if len(data) > MOST_RESULT_BYTES:
-            return f"its result has more than {MOST_RESULT_BYTES} bytes"
-        try:
-            text = json.dumps(json.loads(data), separators=(",", ":")).encode()
-        except (ValueError, RecursionError) as error:
-            return f"its result is not JSON: {error}"
+        text = read_result(slot)
+        slot.forget_result()
+        if not isinstance(text, bytes):
+            return text
         return self.keep_result(text)
 
     def keep_output(self, data: bytes) -> tuple[int, int]:
@@ -115,6 +110,22 @@ class Packs:
         """Let the files go."""
         os.close(self._output)
         os.close(self._results)
+
+
+def read_result(slot: Slot) -> bytes | str | None:
+    """Return a result as JSON, None if there is none; or why it cannot be taken."""
+    try:
+        data = _read_plain(slot.result, MOST_RESULT_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return f"its result cannot be read: {error.strerror}"
+    if len(data) > MOST_RESULT_BYTES:
+        return f"its result has more than {MOST_RESULT_BYTES} bytes"
+    try:
+        return json.dumps(json.loads(data), separators=(",", ":")).encode()
+    except (ValueError, RecursionError) as error:
+        return f"its result is not JSON: {error}"
 
 
 class Ledger:

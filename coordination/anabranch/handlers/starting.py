@@ -5,10 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import signal
+from typing import NamedTuple
 
 from .keeping import Slot
 
 _OWN_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
+
+
+class Place(NamedTuple):
+    """The workspace of one handler: which try of it, where it lies, and where its command runs."""
+
+    number: int
+    path: str
+    cwd: str
 
 
 class Starter:
@@ -19,12 +28,18 @@ class Starter:
         self._folders = os.get_exec_path()
         self._programs: dict[str, str] = {}
 
-    def start(self, argv: list[str], slot: Slot, index: int, item: str) -> int:
-        """Return the process that was started. Raises OSError or ValueError if it cannot be.
+    def start(
+        self, argv: list[str], slot: Slot, index: int, item: str, place: Place | None = None
+    ) -> int:
+        """Return the process that was started, in a ``place`` of its own if it has one.
 
         What is executable and no program is a script for the shell, as it is for a shell.
+        Raises OSError or ValueError if it cannot be.
         """
         env = self._env
+        if place is not None:
+            os.chdir(place.cwd)  # a process begins where we are; nothing of ours depends on that
+            env[b"ANABRANCH_WORKSPACE"] = os.fsencode(place.path)
         env[b"ANABRANCH_ITEM"] = item.replace("\0", "").encode("utf-8", "surrogateescape")
         env[b"ANABRANCH_INDEX"] = b"%d" % index
         env[b"ANABRANCH_RESULT"] = slot.result_name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from typing import Protocol
 
 from .book import Ended
 from .placeholders import text_of
@@ -11,6 +12,15 @@ from .queues import Graph, Queue, Work
 
 MOST_FAILURES_NAMED = 10
 LONGEST_SHOWN = 80
+
+
+class Exit(Protocol):
+    """Whatever tells how a process ended: by an exit code, or by a signal."""
+
+    @property
+    def code(self) -> int | None: ...
+    @property
+    def signal(self) -> int | None: ...
 
 
 class Tally:
@@ -88,9 +98,12 @@ class Tally:
 
 def in_words(ended: Ended) -> str:
     """Return how a handler has ended, for people."""
-    if ended.why:
-        return ended.why
-    return f"exit {ended.code}" if ended.signal is None else f"signal {ended.signal}"
+    return ended.why or exit_in_words(ended)
+
+
+def exit_in_words(end: Exit) -> str:
+    """Return by what a process has ended, for people."""
+    return f"exit {end.code}" if end.signal is None else f"signal {end.signal}"
 
 
 def short(work: Work) -> str:

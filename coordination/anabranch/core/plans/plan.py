@@ -83,6 +83,7 @@ class FanPlan(msgspec.Struct, frozen=True):
     ``max_parallel`` as many handlers run at a time as there are processors. ``most_failures`` is a
     number, ``most_failed_share`` 0 to 1.
     ``inputs`` are the files whose contents are a part of what an item is known by.
+    Handlers share the ``workspace`` of the stream, or ``each`` has one of its own.
     """
 
     source: dict[str, Any]
@@ -92,6 +93,7 @@ class FanPlan(msgspec.Struct, frozen=True):
     most_failed_share: float | None = None
     timeout_seconds: float | None = None
     inputs: tuple[str, ...] = ()
+    workspace: Literal["stream", "each"] = "stream"
 
 
 class StreamPlan(msgspec.Struct, frozen=True):

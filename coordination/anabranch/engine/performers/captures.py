@@ -27,6 +27,7 @@ from anabranch.paths import RunFolder
 
 LOG_TAIL_LINES = 20
 LONGEST_LINE = 400
+SETTLING_PATIENCE_SECONDS = 10.0
 
 
 class CaptureEffects:
@@ -41,6 +42,7 @@ class CaptureEffects:
         """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
         stream, run = state.streams[effect.stream], state.run
         plan = state.stream_plan(effect.stream)
+        settled: tuple[str, ...] = ()
         at = stream.workspace
         if plan.workspace == "shared" or at is None:
             return nothing_captured(effect)
@@ -61,6 +63,8 @@ class CaptureEffects:
         try:
             ws.require_unreplaced(workspace.path, workspace.identity)
             in_workspace(workspace.path).remove()
+            if plan.fan is not None and plan.fan.workspace == "each":
+                settled = ws.settle_handlers(self._repo, workspace, SETTLING_PATIENCE_SECONDS)
             result = ws.capture_result(
                 self._repo, run, effect.stream, effect.attempt, workspace, text, ref
             )
@@ -72,7 +76,8 @@ class CaptureEffects:
             note_captured(self._folder, effect.stream, effect.attempt, has_nothing=has_nothing)
         if effect.is_partial and has_nothing:
             ws.drop_ref(self._repo, ref)
-            return replace(nothing_captured(effect), log_tail=tail)
+            warnings = tuple(map(utf8_text, settled))
+            return replace(nothing_captured(effect), log_tail=tail, warnings=warnings)
         return inputs.ResultReady(
             commit=result.commit,
             tree=result.tree,
@@ -81,7 +86,7 @@ class CaptureEffects:
             start_tree=workspace.start_tree,
             reverted=self._taken_back(state, result),
             warnings=tuple(
-                map(utf8_text, (*result.warnings, *own, *self._meddled_settings(state)))
+                map(utf8_text, (*result.warnings, *own, *settled, *self._meddled_settings(state)))
             ),
             strays=self._violations(state, result, workspace.path),
             log_tail=tail,

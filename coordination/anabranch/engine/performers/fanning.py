@@ -20,8 +20,10 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
 from anabranch.engine.performers.processes import ProcessSpec
+from anabranch.engine.workspaces import Repository
+from anabranch.engine.workspaces.handler_folders import Assignment
 from anabranch.files import replace_whole
-from anabranch.handlers.crowd import Job
+from anabranch.handlers.job import Job
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 from anabranch.undecodable import UNDECODABLE
@@ -30,6 +32,11 @@ CROWD_PROGRAM = Path(handlers.__file__).with_name("crowd.py")
 RESULTS_PACK = "results.pack"
 RESULTS_VARIABLE = "ANABRANCH_RESULTS"
 HANDLERS_VARIABLE, GOES_ON_VARIABLE = "ANABRANCH_HANDLERS", "ANABRANCH_GOES_ON"
+KEEPER = "anabranch.engine.handler_workspaces"
+_OUR_OWN = (
+    *("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "ANABRANCH_GIT_TIMEOUT"),
+    *("XDG_STATE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"),
+)
 GOES_ON, CAPTURED = "goes_on", "captured"
 NOTICED_AFTER = 0.85
 """A handler that does nothing is ended after so much of the time that its stream may be silent:
@@ -37,7 +44,9 @@ before anybody judges the stream by it."""
 HANG_TRIES = 1
 
 
-def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder) -> ProcessSpec:
+def fanned_out(
+    plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder, repo: Repository
+) -> ProcessSpec:
     """Return what to run for an attempt that fans out, having written down its job.
 
     Raises OSError if that cannot be written.
@@ -58,6 +67,7 @@ def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder
         silent_seconds=NOTICED_AFTER * plan.heartbeat_timeout_seconds,
         inputs=fan.inputs,
         hang_tries=min(plan.max_retries, HANG_TRIES),
+        workspaces=_apart(plan, spec, run, repo) if fan.workspace == "each" else None,
     )
     path = folder / "job"
     replace_whole(path, msgspec.json.encode(job._asdict()))
@@ -68,6 +78,28 @@ def fanned_out(plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder
 def _where_it_is(source: dict[str, Any], run: RunFolder) -> dict[str, Any]:
     """Return a source with the place of what is kept in the run's folder."""
     return {"kept": str(run.items)} if "kept" in source else source
+
+
+def _apart(plan: StreamPlan, spec: ProcessSpec, run: RunFolder, repo: Repository) -> dict[str, Any]:
+    """Write down what the program needs that keeps handlers' workspaces; return how to start it.
+
+    It gets to its files by our own environment: what the plan says is for commands.
+    """
+    folder = run.handlers(spec.stream)
+    given = Assignment(
+        repo,
+        run.run,
+        spec.stream,
+        spec.attempt,
+        plan.workspace,
+        folder / "workspaces",
+        repo.prefix,
+        plan.working_dir,
+    )
+    path = folder / "workspaces.job"
+    replace_whole(path, given.encoded())
+    env = {key: os.environ.get(key) for key in _OUR_OWN}
+    return {"argv": [sys.executable, "-I", "-m", KEEPER, str(path)], "env": env}
 
 
 Left = Literal["work", "nothing"]

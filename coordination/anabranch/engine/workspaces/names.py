@@ -21,6 +21,22 @@ def start_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
     return f"refs/anabranch/start/{run}/{component(stream)}.{attempt}"
 
 
+def handler_name(stream: StreamId, place: int) -> StreamId:
+    """Return what a handler's workspace and work are called; no stream has such a name."""
+    return StreamId(f"{stream}@{place}")
+
+
+def handler_of(name: StreamId) -> tuple[StreamId, int] | None:
+    """Return the stream and the place that a handler's name was made from, None if it is none."""
+    stream, _, place = name.rpartition("@")
+    return (StreamId(stream), int(place)) if stream and place.isdecimal() else None
+
+
+def handlers_ref(run: RunId, stream: StreamId, attempt: Attempt) -> str:
+    """Return the ref that keeps what an attempt's handlers have done, merged so far."""
+    return f"refs/anabranch/handlers/{run}/{component(stream)}.{attempt}"
+
+
 def result_ref(run: RunId, stream: StreamId) -> str:
     """Return the ref that keeps a stream's result."""
     return f"refs/anabranch/{run}/{component(stream)}"

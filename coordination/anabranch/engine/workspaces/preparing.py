@@ -102,16 +102,35 @@ def prepare_workspace(
         write_record(repo, workspace)
         return workspace
     keep_ref(repo, start_ref(run, stream, attempt), start.commit)
+    restored = _restored_tree(repo, run, start, (stream, checkpoint)) if checkpoint else None
+    warnings = _warnings(repo, run, start.tree)
+    return make_workspace(repo, run, stream, attempt, kind, folder, start, restored, warnings)
+
+
+def make_workspace(
+    repo: Repository,
+    run: RunId,
+    stream: StreamId,
+    attempt: Attempt,
+    kind: WorkspaceKind,
+    folder: Path,
+    start: Standing,
+    restored: str | None = None,
+    warnings: tuple[str, ...] = (),
+) -> PreparedWorkspace:
+    """Make the folder and its repository, with the files of a start that somebody keeps by a ref.
+
+    The files of ``restored``, if given, are there instead, as changes that are not committed.
+    Raises GitError when git or the disk refuses.
+    """
     folder = _unclaimed(repo, run, stream, attempt, folder)
     _clear_leftovers(repo, run, folder, start)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     _make_folder(repo, run, kind, folder, git_dir, start)
-    restored = _restored_tree(repo, run, start, (stream, checkpoint)) if checkpoint else None
     pointers = _write_files(repo, run, folder, git_dir / "index", start, restored)
     private = index_path(repo, run, stream, attempt)
     private.with_name(private.name + ".source").unlink(missing_ok=True)
     private.unlink(missing_ok=True)
-    warnings = (*_warnings(repo, run, start.tree), *pointers)
     workspace = PreparedWorkspace(
         run,
         stream,
@@ -121,7 +140,7 @@ def prepare_workspace(
         start.commit,
         start.tree,
         git_dir,
-        warnings,
+        (*warnings, *pointers),
         restored is not None,
         identity_of(folder),
     )

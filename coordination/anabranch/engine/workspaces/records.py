@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -69,16 +70,22 @@ def _read(path: Path) -> PreparedWorkspace | None:
         return None
 
 
+def all_records(repo: Repository, run: RunId) -> Iterator[PreparedWorkspace]:
+    """Yield the workspaces of a run that stand, or should: those of handlers too."""
+    for note in sorted((run_folder(repo, run) / "prepared").glob("*.json")):
+        noted = _read(note)
+        if noted is not None:
+            yield noted
+
+
 def claimed_by_other(
     repo: Repository, run: RunId, stream: StreamId, attempt: Attempt, folder: Path
 ) -> bool:
     """Say whether a record says that a folder belongs to another attempt, or to another stream."""
-    for note in (run_folder(repo, run) / "prepared").glob("*.json"):
-        noted = _read(note)
-        is_ours = noted is not None and (noted.stream, noted.attempt) == (stream, attempt)
-        if noted is not None and noted.path == folder and not is_ours:
-            return True
-    return False
+    return any(
+        noted.path == folder and (noted.stream, noted.attempt) != (stream, attempt)
+        for noted in all_records(repo, run)
+    )
 
 
 def _encode_path(value: object) -> str:

@@ -1,0 +1,186 @@
+"""The workspace of one handler: made from where the chain stands, captured, and given back.
+
+A handler with a workspace of its own is to all of this a stream called ``docs@3``; where a stream
+has attempts, it has tries, counted over all attempts of its stream. Its work is kept by the ref for
+partial work until it is merged; if it is never merged, it stays there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from anabranch.core.ids import Attempt, RunId, StreamId
+from anabranch.core.plans.plan import WorkspaceKind
+from anabranch.core.written_names import name_of
+from anabranch.engine.workspaces.capturing import (
+    capture_history,
+    capture_result,
+    capture_what_can_be,
+)
+from anabranch.engine.workspaces.handler_chain import Chain
+from anabranch.engine.workspaces.identity import WorkspaceReplaced
+from anabranch.engine.workspaces.names import (
+    handler_of,
+    made_prefix,
+    partial_ref,
+)
+from anabranch.engine.workspaces.own_refs import keep_own_refs
+from anabranch.engine.workspaces.preparing import make_workspace
+from anabranch.engine.workspaces.reclaiming import reclaim_untouched, reclaim_workspace
+from anabranch.engine.workspaces.records import all_records
+from anabranch.engine.workspaces.refs import drop_ref, list_refs, read_ref
+from anabranch.engine.workspaces.repository import live_view
+from anabranch.engine.workspaces.values import (
+    Captured,
+    PreparedWorkspace,
+    Repository,
+    Standing,
+)
+
+MOST_IGNORED_BYTES = 32 * 1024 * 1024
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """Whose handlers these are, and where their workspaces lie: ``folder``.
+
+    ``inside`` leads from the top of a workspace to where commands run.
+    """
+
+    repo: Repository
+    run: RunId
+    stream: StreamId
+    attempt: Attempt
+    kind: WorkspaceKind
+    folder: Path
+    prefix: str = ""
+    working_dir: str = "."
+
+    def encoded(self) -> bytes:
+        """Return this as JSON."""
+        return msgspec.json.encode(self, enc_hook=str)
+
+
+def assignment_of(data: bytes) -> Assignment:
+    """Return what was encoded. Raises msgspec.DecodeError."""
+    return msgspec.json.decode(data, type=Assignment, dec_hook=lambda kind, value: kind(value))
+
+
+class PutAway(msgspec.Struct, frozen=True):
+    """What became of a workspace whose work is not merged: ``ref`` keeps it, if there was any."""
+
+    ref: str | None
+    stays: bool = False
+
+
+def make_handler_workspace(
+    repo: Repository,
+    run: RunId,
+    handler: StreamId,
+    number: int,
+    kind: WorkspaceKind,
+    folder: Path,
+    start: Standing,
+) -> PreparedWorkspace:
+    """Make a workspace for a handler's try of this number. Raises GitError, OSError."""
+    return make_workspace(repo, run, handler, number, kind, folder, start)
+
+
+def capture_handler(repo: Repository, workspace: PreparedWorkspace) -> Captured:
+    """Capture what a handler that succeeded has done; a ref keeps it. Raises GitError, OSError."""
+    run, handler, number = workspace.run, workspace.stream, workspace.attempt
+    ref = partial_ref(run, handler, number)
+    result = capture_result(
+        repo, run, handler, number, workspace, f"{handler}: the work of a handler", ref
+    )
+    keep_own_refs(repo, workspace)
+    return result
+
+
+def give_back_merged(repo: Repository, workspace: PreparedWorkspace) -> bool:
+    """Remove the workspace of a handler whose work is merged; False if it has to stay.
+
+    What git ignores goes the way it goes with a stream: it is parked, and where there is much of it
+    the workspace stays.
+    """
+    run, handler, number = workspace.run, workspace.stream, workspace.attempt
+    is_gone = reclaim_untouched(repo, workspace)
+    if not is_gone:
+        reclaim_workspace(repo, run, workspace, MOST_IGNORED_BYTES)
+        is_gone = not workspace.path.exists()
+    ref = partial_ref(run, handler, number)
+    if read_ref(repo, ref) is not None:
+        drop_ref(repo, ref)
+    return is_gone
+
+
+def put_away(repo: Repository, workspace: PreparedWorkspace) -> PutAway:
+    """Keep what a handler has done that is not merged, and remove its workspace.
+
+    Raises GitError, OSError when it cannot be kept; the workspace stays as it is then.
+    """
+    run, handler, number = workspace.run, workspace.stream, workspace.attempt
+    ref = partial_ref(run, handler, number)
+    message = f"{handler}: what try {number} had done"
+    left: tuple[str, ...] = ()
+    try:
+        kept, left = capture_what_can_be(repo, run, workspace, message, ref)
+    except WorkspaceReplaced:
+        history = capture_history(repo, run, workspace, message, ref)
+        return PutAway(ref if history else None, stays=True)
+    own = keep_own_refs(repo, workspace)
+    has_nothing = kept.commit == workspace.start_commit
+    if has_nothing:
+        drop_ref(repo, ref)
+    if left:
+        return PutAway(None if has_nothing else ref, stays=True)
+    if not reclaim_untouched(repo, workspace):
+        reclaim_workspace(repo, run, workspace, MOST_IGNORED_BYTES)
+    where = made_prefix(run, handler, number)[:-1] if own else None
+    return PutAway(where if has_nothing else ref, stays=workspace.path.exists())
+
+
+def handler_workspaces(
+    repo: Repository, run: RunId, stream: StreamId
+) -> Iterator[PreparedWorkspace]:
+    """Yield the workspaces of a stream's handlers that have not been given back."""
+    for workspace in all_records(repo, run):
+        found = handler_of(workspace.stream)
+        if found is not None and found[0] == stream:
+            yield workspace
+
+
+def drop_merged_refs(repo: Repository, run: RunId, stream: StreamId, chain: Chain) -> None:
+    """Drop refs that keep nothing but what is merged, which a killed program has left."""
+    live = live_view(repo)
+    for ref, (place, _) in _tries_in_refs(repo, run, stream, "partial"):
+        is_in = ("merge-base", "--is-ancestor", ref, chain.commit)
+        if place in chain.places and live.run(*is_in, accept=(0, 1)).exit_code == 0:
+            drop_ref(repo, ref)
+
+
+def last_tries(repo: Repository, run: RunId, stream: StreamId) -> dict[int, int]:
+    """Return the highest number of a try of each handler of which anything is left, by place."""
+    tries: dict[int, int] = {}
+    for workspace in handler_workspaces(repo, run, stream):
+        found = handler_of(workspace.stream)
+        if found is not None:
+            tries[found[1]] = max(workspace.attempt, tries.get(found[1], 0))
+    for kind in ("partial", "rescue", "made"):
+        for _, (place, number) in _tries_in_refs(repo, run, stream, kind):
+            tries[place] = max(number, tries.get(place, 0))
+    return tries
+
+
+def _tries_in_refs(
+    repo: Repository, run: RunId, stream: StreamId, kind: str
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Yield the refs of a kind that keep something of a stream's handlers, each with whose try."""
+    prefix = f"refs/anabranch/{kind}/{run}/"
+    for ref in list_refs(live_view(repo), prefix):
+        name, _, number = ref.removeprefix(prefix).partition("/")[0].rpartition(".")
+        found = handler_of(StreamId(name_of(name)))
+        if found is not None and found[0] == stream and number.isdecimal():
+            yield ref, (found[1], int(number))
