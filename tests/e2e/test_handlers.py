@@ -148,7 +148,7 @@ def test_items_end_early_with_the_console_that_read_them(program: Program) -> No
     program.expect(1, "resume", "--headless")
     early = "stopped: the items on stdin ended early"
     assert early in program.log("echo")
-    assert "there were 2, and the beginning of one more" in program.log("echo")
+    assert "2 and the beginning of one more had come" in program.log("echo")
     counts = {"total": 2, "succeeded": 2, "failed": 0, "running": 0}
     (stream,) = program.expect(0, "status", "--json").json()["streams"]
     assert stream["handlers"] == counts

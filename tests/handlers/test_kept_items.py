@@ -96,9 +96,9 @@ def test_a_writer_that_is_killed_has_not_said_that_this_was_all(tmp_path: Path, 
             os.sched_yield()
         writer.send_signal(signal.SIGKILL)
         writer.wait()
-    with pytest.raises(EndedEarly, match=f"there were {whole}, and the beginning of one more"):
+    with pytest.raises(EndedEarly, match=f"; {whole} and the beginning of one more had come"):
         next(items)
-    with pytest.raises(EndedEarly, match="gone before all had come"):
+    with pytest.raises(EndedEarly, match="the console that read them is gone"):
         list(kept_items(str(path)))
 
 

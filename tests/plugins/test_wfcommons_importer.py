@@ -88,8 +88,9 @@ def test_the_earlier_shape_has_all_in_one_place_and_goes_by_names(key: str) -> N
     assert list(imported(document).plan["streams"]) == ["old"]
 
 
-def test_edges_are_those_of_parents_and_of_children() -> None:
-    found = newer([{"id": "a", "children": ["b", "b"]}, {"id": "b", "parents": ["a"]}], [])
+@pytest.mark.parametrize("parents", [["a"], []])
+def test_edges_are_those_of_parents_and_of_children(parents: list[str]) -> None:
+    found = newer([{"id": "a", "children": ["b", "b"]}, {"id": "b", "parents": parents}], [])
     assert [task.get("after") for task in tasks(found)] == [None, ["a"]]
 
 

@@ -86,9 +86,9 @@ def kept_items(path: str) -> Iterator[str]:
         raise EndedEarly(f"the items that were kept cannot be read: {error.strerror}") from None
     end = _noted_end(path)
     if end is None or end.problem:
-        why = end.problem if end else "whoever read them is gone before all had come"
-        cut = ", and the beginning of one more" if tail else ""
-        raise EndedEarly(f"the items on stdin ended early: {why}; there were {number}{cut}")
+        why = end.problem if end else "the console that read them is gone"
+        cut = " and the beginning of one more" if tail else ""
+        raise EndedEarly(f"the items on stdin ended early: {why}; {number}{cut} had come")
     if text := _text(tail):
         yield text
 
