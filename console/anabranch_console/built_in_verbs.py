@@ -12,14 +12,15 @@ from textual.binding import Binding
 from anabranch_console.panes.conflicts import ConflictsPane
 from anabranch_console.panes.convergence import ConvergencePane
 from anabranch_console.panes.guardian import GuardianPane
+from anabranch_console.panes.handlers import HandlersPane
 from anabranch_console.panes.history import HistoryPane
 from anabranch_console.panes.locks import LocksPane
+from anabranch_console.panes.log_verbs import LogVerbs
 from anabranch_console.panes.messages import MessagesPane
 from anabranch_console.panes.pane import Pane
 from anabranch_console.panes.plugins import PluginsPane
 from anabranch_console.panes.resources import ResourcesPane
 from anabranch_console.panes.stream_actions import StreamActions
-from anabranch_console.panes.stream_details import StreamDetails
 from anabranch_console.panes.streams import StreamsPane
 from anabranch_console.plugin_verbs import PluginVerbs
 from anabranch_console.registry import Known, Registry, known_of
@@ -46,7 +47,7 @@ OWNERS: tuple[type[VerbOwner], ...] = (
     PluginVerbs,
     EveryList,
     EveryTable,
-    *(StreamsPane, StreamActions, StreamDetails),
+    *(StreamsPane, StreamActions, HandlersPane, LogVerbs),
     *(LocksPane, HistoryPane, Travel, MessagesPane, ConflictsPane, GuardianPane, PluginsPane),
     TheRun,
 )
@@ -82,7 +83,7 @@ def bindings() -> list[Binding]:
     Lists bind their moves themselves, so that they move in dialogs too.
     """
     known = [one for one in BUILT_IN.known.values() if one.owner != _BOUND_BY_LISTS]
-    known.sort(key=lambda one: (one.owner != StreamDetails.name_of, not one.pane))
+    known.sort(key=lambda one: (one.owner != LogVerbs.name_of, not one.pane))
     return [
         Binding(
             ",".join(one.verb.direct_keys),
@@ -98,7 +99,8 @@ def bindings() -> list[Binding]:
 
 def taken_keys() -> set[str]:
     """Return the keys that mean something in every pane."""
-    everywhere = [one.verb for one in BUILT_IN.known.values() if not one.pane]
+    known = [one for one in BUILT_IN.known.values() if one.owner != LogVerbs.name_of]
+    everywhere = [one.verb for one in known if not one.pane]
     return {key for verb in everywhere for key in verb.keys}
 
 

@@ -111,6 +111,12 @@ class RunModel:
         """Return how far a stream's handlers are; None in the past, of which nobody knows it."""
         return None if self.time.past is not None else self._tallies.get(stream)
 
+    def has_handlers(self, stream: StreamId) -> bool:
+        """Return whether a stream fans out, or its program has handlers of its own."""
+        state = self.state
+        is_planned = stream in state.streams and state.stream_plan(stream).fan is not None
+        return is_planned or stream in self._tallies
+
     def take_tallies(self, found: Mapping[StreamId, HandlerTally]) -> None:
         """Take how far the handlers of some streams are; the next pull tells what changed."""
         self._tallied |= {s for s, tally in found.items() if self._tallies.get(s) != tally}

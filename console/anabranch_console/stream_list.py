@@ -11,11 +11,12 @@ from anabranch.core.ids import StreamId
 from anabranch_console.filtering import RowFilter, compile_filter
 from anabranch_console.presenters.stream_columns import StreamColumn
 from anabranch_console.presenters.stream_row import StreamRow
+from anabranch_console.sort_order import SortOrder
 
 PLAN_ORDER = "plan"
 
 
-class StreamList:
+class StreamList(SortOrder[StreamRow]):
     """The order, filter and marks of the streams.
 
     Args:
@@ -23,13 +24,10 @@ class StreamList:
     """
 
     def __init__(self, columns: Sequence[StreamColumn]) -> None:
-        self._columns = {column.id: column for column in columns}
-        self.sortable = (PLAN_ORDER, *self._columns)
+        super().__init__(columns, PLAN_ORDER)
         self.order: list[StreamId] = []
         self.total = 0
         self.filter: RowFilter = compile_filter("")
-        self.sort = PLAN_ORDER
-        self.is_reversed = False
         self.marked: set[StreamId] = set()
 
     def rearrange(self, rows: Mapping[StreamId, StreamRow]) -> None:
@@ -43,22 +41,6 @@ class StreamList:
             shown.reverse()
         self.order = [row.id for row in shown]
         self.total = len(rows)
-
-    def set_sort(self, column: str) -> None:
-        """Sort by a column; a second time turns the order round."""
-        if column == self.sort and column != PLAN_ORDER:
-            self.is_reversed = not self.is_reversed
-        else:
-            self._sort_first_by(column)
-
-    def step_sort(self, step: int) -> None:
-        """Sort by the column to the left or to the right of the present one."""
-        index = self.sortable.index(self.sort)
-        self._sort_first_by(self.sortable[(index + step) % len(self.sortable)])
-
-    def _sort_first_by(self, column: str) -> None:
-        self.sort = column
-        self.is_reversed = column in self._columns and self._columns[column].is_descending_first
 
     def toggle_mark(self, stream: StreamId) -> None:
         """Mark a stream, or take its mark away."""

@@ -6,19 +6,16 @@ change any more. So each look reads a small file for each that runs, and none wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import State
+from anabranch.engine.handlers import HandlerTally, have_handlers, tally_of
 from anabranch.paths import RunFolder
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.steering import Steering
 
-if TYPE_CHECKING:
-    from anabranch.engine.handlers import HandlerTally
-
-Found = dict[StreamId, "HandlerTally"]
+Found = dict[StreamId, HandlerTally]
 
 
 class Tallies:
@@ -46,7 +43,7 @@ class Tallies:
         self._is_due = False
         state = self._model.live_state
         run = RunFolder(self._model.source.folder)
-        wanted = [s for s in _with_handlers(state, run) if self._may_have_changed(state, s)]
+        wanted = [s for s in sorted(have_handlers(state, run)) if self._may_have_changed(state, s)]
         if wanted:
             self._is_reading = True
             ended = {s: state.streams[s].attempt for s in wanted if state.streams[s].has_ended}
@@ -66,17 +63,6 @@ class Tallies:
         self._look()  # what ended meanwhile is not told of again
 
 
-def _with_handlers(state: State, run: RunFolder) -> Iterable[StreamId]:
-    """Return the streams that have handlers."""
-    if not (run.of_handlers.exists() or any(plan.fan for plan in state.plan.streams)):
-        return ()
-    from anabranch.engine.handlers import have_handlers  # few runs have handlers
-
-    return sorted(have_handlers(state, run))
-
-
 def _read(run: RunFolder, streams: list[StreamId]) -> Found:
-    from anabranch.engine.handlers import tally_of  # few runs have handlers
-
     found = {stream: tally_of(run, stream) for stream in streams}
     return {stream: tally for stream, tally in found.items() if tally is not None}

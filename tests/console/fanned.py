@@ -75,3 +75,35 @@ class Scribe:
         with (self.folder / "book").open("a", encoding="utf-8") as file:
             file.writelines(self._lines)
         self._lines.clear()
+
+
+NAMES = ("intro", "install", "plans", "handlers", "locks", "messages", "recovery", "themes")
+
+
+def picturesque_source(folder: Path) -> ScriptedSource:
+    """Return a run in which a stream has been through half of its handlers."""
+    lint = stream("lint", command="ruff check .")
+    source = ScriptedSource(plan_of([fanning("docs"), lint], keep_going=True), folder)
+    scribe = Scribe(folder)
+    for place in range(200):
+        name = f"docs/{NAMES[place % len(NAMES)]}/{place:03}.md"
+        scribe.begin(place, name, try_=1)
+        said = f"$ codemod {name}\n" + "".join(
+            f"  line {12 * n + place % 7}: {n + 1} of 6 rewritten\n" for n in range(6)
+        )
+        match place % 50:
+            case 17:
+                scribe.end(place, seconds=0.8, code=3, said=f"{said}cannot parse line 40\n")
+            case 31:
+                scribe.end(place, seconds=60.0, code=None, why="it took longer than 60 s")
+            case _:
+                scribe.end(place, seconds=0.2 + place % 13 / 7, said=said)
+    for slot in range(4):
+        scribe.begin(200 + slot, f"docs/{NAMES[slot]}/{200 + slot}.md", slot=slot, at=58.0 + slot)
+        scribe.say(slot, "$ codemod\n  line 3: 1 of 6 rewritten\n")
+    scribe.write()
+    scribe.count(total=400, succeeded=192, failed=8, running=4, rate=3.2)
+    source.pass_time(63.0)
+    source.speak("docs", "192 of 400 done, 8 failed, 3.2 a second", cpu_percent=180.0)
+    source.speak("lint", "checking src", cpu_percent=88.0)
+    return source

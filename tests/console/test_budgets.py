@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
+import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from anabranch.engine.handler_book import HandlerBook
 from anabranch_console.frame_clock import (
     BLURRED_PERIOD_SECONDS,
     PERIOD_SECONDS,
@@ -17,11 +22,16 @@ from anabranch_console.frame_clock import (
     writes_waiting,
 )
 from anabranch_console.screens.run_screen import RunScreen
+from anabranch_console.text_filter import TextFilter
 from anabranch_console.widgets.line_view import LineView
 from tests.console.conftest import Console, OpenConsole
+from tests.console.fanned import Scribe, fanned_source
 from tests.console.scripted_source import ScriptedSource, plan_of, stream
 
 FULL_FRAME_BYTES_LIMIT = 24 * 1024
+HANDLERS = 100_000
+MOST_KEYS = 200
+"""How often the console's own thread may ask which handler a row is of: not once a row."""
 
 
 @pytest.fixture
@@ -105,6 +115,78 @@ async def test_a_key_paints_two_rows(open_console: OpenConsole, painted: Counter
         assert painted["streams-rows"] == 2
         assert painted["events"] == painted["header"] == 0
         assert painted["layout"] == 0
+
+
+async def test_a_hundred_thousand_handlers_cost_a_frame_what_is_in_sight(
+    open_console: OpenConsole,
+    painted: Counter[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are read, filtered and sorted by another thread; the console's own looks at no row that
+    nobody sees, neither when the book grows nor when a key is pressed."""
+    scribe = Scribe(tmp_path)
+    for place in range(HANDLERS):
+        scribe.begin(place, f"src/{place}.py")
+        scribe.end(place, code=int(place % 1000 == 999))
+    scribe.write()
+    looked_at: Counter[str] = Counter()
+    ours = threading.get_ident()
+
+    def count(owner: type, name: str) -> None:
+        original = getattr(owner, name)
+
+        def counted(*args: object) -> object:
+            looked_at[name if threading.get_ident() == ours else f"{name} elsewhere"] += 1
+            return original(*args)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    async with open_console(fanned_source(tmp_path)) as console:
+        await console.press("enter")
+        grid = console.grid("handlers")
+        await wait_until(console, lambda: len(grid.rows) == HANDLERS)
+        count(HandlerBook, "look")
+        count(TextFilter, "matches")
+        grid.key = counting(grid.key, looked_at)
+        await _settle(console, painted)
+        for number in range(3):
+            scribe.begin(HANDLERS + number, "another.py")
+            scribe.write()
+            console.source.pass_time(1.0)
+            await console.frame()
+            await console.app.workers.wait_for_complete()
+        assert painted["handlers-rows"] <= 3
+        assert painted["layout"] == 0
+        await console.command("filter failed")
+        await wait_until(console, lambda: len(grid.rows) == HANDLERS // 1000)
+        await console.command("filter src")
+        await console.command("sort-handlers seconds")
+        await wait_until(console, lambda: len(grid.rows) == HANDLERS)
+        await _settle(console, painted)
+        await console.press("n", "j", "G")
+        assert painted["handlers-rows"] <= 3 * grid.size.height
+    assert looked_at["look elsewhere"] >= 3
+    assert looked_at["look"] == looked_at["matches"] == 0
+    assert looked_at["key"] <= MOST_KEYS
+
+
+def counting(key: Callable[[Any], Any], counts: Counter[str]) -> Callable[[Any], Any]:
+    """Return a function that does the same and is counted."""
+
+    def counted(row: object) -> object:
+        counts["key"] += 1
+        return key(row)
+
+    return counted
+
+
+async def wait_until(console: Console, holds: Callable[[], bool]) -> None:
+    """Let frames go by until threads have brought what is waited for."""
+    async with asyncio.timeout(60):
+        while not holds():
+            await console.app.workers.wait_for_complete()
+            await console.frame()
 
 
 async def test_a_full_frame_is_small(open_console: OpenConsole) -> None:

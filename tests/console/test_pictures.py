@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 from anabranch_console.app import ConsoleApp
 from tests.console.conftest import settle
 from tests.console.coordination import coordinated_source
+from tests.console.fanned import picturesque_source
 from tests.console.scripted_source import demo_source, finish_everything
 
 Compare = Callable[..., bool]
@@ -87,3 +88,40 @@ def test_the_panes_look_as_they_did(
     environ = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
     app = ConsoleApp(coordinated_source(tmp_path), is_paced=False, environ=environ)
     assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "keys", "environ"),
+    [
+        ("row", (160, 45), (), {}),
+        ("dark", (120, 36), ("enter", "n"), {}),
+        ("light wide", (160, 45), ("enter", *("j",) * 5), {"ANABRANCH_THEME": "floodplain"}),
+        ("ascii", (120, 36), ("enter",), {"ANABRANCH_GLYPHS": "ascii"}),
+        ("narrow drawer", (80, 24), ("enter", "n", "enter"), {}),
+        ("small", (60, 16), ("enter", "o"), {}),
+    ],
+)
+def test_handlers_look_as_they_did(
+    name: str,
+    size: tuple[int, int],
+    keys: tuple[str, ...],
+    environ: dict[str, str],
+    snap_compare: Compare,
+    tmp_path: Path,
+) -> None:
+    """The row of a stream that fans out, and the pane of its handlers."""
+    environ = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
+    app = ConsoleApp(picturesque_source(tmp_path), is_paced=False, environ=environ)
+
+    async def press(pilot: Pilot[object]) -> None:
+        for key in ("", *keys):
+            if key:
+                await pilot.press(key)
+            for _ in range(2):  # what threads have read is there with the next frame
+                app.advance()
+                await app.workers.wait_for_complete()
+                await settle(pilot)
+        app.advance()
+        await settle(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=press)

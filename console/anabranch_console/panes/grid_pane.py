@@ -117,9 +117,9 @@ class GridPane(Pane[Row]):
         if cells:
             self.detail.show(self.detail_lines(self.chosen, cells))
 
-    def _another_is_chosen(self) -> None:
+    def another_is_chosen(self) -> None:
         self.detail.scroll_to_line(0)
-        super()._another_is_chosen()
+        super().another_is_chosen()
 
     @on(TextLines.Resized)
     def _other_width(self) -> None:

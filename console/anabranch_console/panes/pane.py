@@ -24,6 +24,7 @@ from anabranch_console.steering import Steering
 from anabranch_console.verbs import VerbOwner
 from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView, Looks
+from anabranch_console.widgets.log_view import LogView
 
 Row = TypeVar("Row")
 _ABOUT_A_STREAM = (("recover", "g"), ("stop", "s"), ("retry", "r"))
@@ -96,6 +97,17 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
         raise AssertionError
 
     @property
+    def log_view(self) -> LogView | None:
+        """The log that the pane has, if any."""
+        return None
+
+    def open_log(self) -> None:
+        """Bring that log into sight."""
+
+    def keep_reading(self) -> None:
+        """Take up what was written into a log that is in sight."""
+
+    @property
     def filter(self) -> Filter:
         """The filter that rows have to pass."""
         raise AssertionError
@@ -131,6 +143,9 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
 
     def arrived(self) -> None:
         """Take up that somebody has come here."""
+
+    def left(self) -> None:
+        """Let go of what is only needed while the pane is in sight."""
 
     def step_back(self) -> bool:
         """Undo what only this pane knows of; return whether there was anything."""
@@ -198,7 +213,11 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
         self.set_title(grid, "subtitle", (Span(below, "muted"),) if below else ())
 
     @on(Grid.CursorMoved)
-    def _another_is_chosen(self) -> None:
+    def _take_other_choice(self) -> None:
+        self.another_is_chosen()
+
+    def another_is_chosen(self) -> None:
+        """Tell about the row that is chosen now."""
         self.paint_titles()
         self.paint_detail()
 

@@ -44,7 +44,22 @@ class StreamActions(VerbOwner):
         """Show one of the tabs, of a stream that is named or of the chosen one."""
         if not argument or self._home.choose(argument):
             self._home.details.show_tab(tab)
-            self._home.open_details()
+            self._home.open_panel()
+
+    def handlers(self, argument: str) -> None:
+        """Show the handlers of a stream that is named, or of the chosen one."""
+        self._home.show_handlers(self._named(argument)[0])
+
+    def no_handlers(self, argument: str) -> str | None:
+        """Say so if it does not fan out."""
+        stream, state = next(iter(self._named(argument)), None), self._model.state
+        if stream is None or stream not in state.streams:
+            return self.none_chosen(argument) or f"there is no stream {argument!r} in this run"
+        return (
+            None
+            if self._model.has_handlers(stream)
+            else f"{stream} has none: its plan has no `each`"
+        )
 
     # --- steering --------------------------------------------------------------------------------
 
@@ -147,6 +162,15 @@ class StreamActions(VerbOwner):
             ("p",),
             lambda self, name: self.open_tab("plan", name),
             none_chosen,
+            args="[STREAM]",
+            completes="streams",
+        ),
+        Verb(
+            "handlers",
+            "The handlers of a stream that fans out",
+            ("h",),
+            handlers,
+            no_handlers,
             args="[STREAM]",
             completes="streams",
         ),

@@ -12,12 +12,10 @@ from textual.containers import Container, Vertical
 from anabranch.core.model.state import Stream
 from anabranch_console.containing import Contained
 from anabranch_console.lines import Line, Span
+from anabranch_console.panes.log_verbs import LogVerbs
 from anabranch_console.presenters.facts import fact_lines, plan_lines
 from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.run_model import RunModel
-from anabranch_console.steering import Steering
-from anabranch_console.verbs import Verb, VerbOwner
-from anabranch_console.widgets.command_bar import Purpose
 from anabranch_console.widgets.line_view import LineView, TextLines
 from anabranch_console.widgets.log_view import LogView
 
@@ -28,34 +26,28 @@ LEAST_CELLS = 20
 SetTitle = Callable[[LineView | Container, str, Line], None]
 
 
-class StreamDetails(Contained, Vertical, VerbOwner):
-    """Facts above, one of the tabs below; the log has verbs of its own.
+class StreamDetails(Contained, Vertical):
+    """Facts above, one of the tabs below.
 
     Args:
         model: the run.
-        steering: what its verbs act with.
         chosen: returns the stream it is about.
         set_title: sets a title in a border.
     """
 
-    name_of = "log"
-    where = "log"
-    of_pane = "streams"
-
     def __init__(
         self,
         model: RunModel,
-        steering: Steering,
         chosen: Callable[[], Stream | None],
         set_title: SetTitle,
     ) -> None:
         super().__init__(id="details", classes="detail")
-        self._model, self._steering = model, steering
+        self._model = model
         self._chosen, self._set_title = chosen, set_title
         self.facts = TextLines(id="facts", classes="panel")
         self.facts.can_focus = False
         self.log_view = LogView()
-        self.log_view.verbs_of = self.name_of
+        self.log_view.verbs_of = LogVerbs.name_of
         self.story = TextLines(id="story")
         self.plan = TextLines(id="plan")
         self.tabs = Container(self.log_view, self.story, self.plan, id="tabs", classes="panel")
@@ -156,36 +148,6 @@ class StreamDetails(Contained, Vertical, VerbOwner):
     def step_tab(self, step: int) -> None:
         """Open the tab to the right with 1, to the left with -1; they go round."""
         self.show_tab(TABS[(TABS.index(self.tab) + step) % len(TABS)])
-
-    # --- verbs of the log ------------------------------------------------------------------------
-
-    def find(self, argument: str) -> None:
-        """Find a text in the log, or ask which."""
-        if argument:
-            self.show_tab("log")
-            self.log_view.find(argument)
-        else:
-            self._steering.ask_in_bar(self.log_view.needle, Purpose.FIND)
-
-    verbs = (
-        Verb("find", "Find in the log", ("slash",), find, args="[TEXT]", footer="Find"),
-        Verb("find-next", "Next hit", ("n",), lambda self, _: self.log_view.step_hit(1)),
-        Verb("find-previous", "Previous hit", ("N",), lambda self, _: self.log_view.step_hit(-1)),
-        Verb(
-            "wrap",
-            "Wrap long lines",
-            ("w",),
-            lambda self, _: self.log_view.toggle_wrap(),
-            footer="Wrap",
-        ),
-        Verb(
-            "follow",
-            "Follow the log",
-            ("F",),
-            lambda self, _: self.log_view.follow(),
-            footer="Follow",
-        ),
-    )
 
 
 def _why_empty(stream: Stream) -> str:

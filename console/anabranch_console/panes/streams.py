@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from textual import on
 from textual.app import ComposeResult
@@ -11,24 +11,27 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.state import Stream
 from anabranch_console.filtering import compile_filter
 from anabranch_console.lines import Line, Span
-from anabranch_console.panes.pane import Filter, MenuItem, Pane
+from anabranch_console.panes.pane import Filter, MenuItem
+from anabranch_console.panes.sorted_pane import SortedPane, sorting_verbs
 from anabranch_console.panes.stream_details import StreamDetails
 from anabranch_console.plugged import Plugged
 from anabranch_console.presenters.stream_columns import plugin_columns, stream_columns, with_plugins
 from anabranch_console.presenters.stream_row import StreamRow
 from anabranch_console.run_model import Changes, RunModel
-from anabranch_console.screens.dialogs import Choice
 from anabranch_console.steering import Steering
-from anabranch_console.stream_list import PLAN_ORDER, StreamList
+from anabranch_console.stream_list import StreamList
 from anabranch_console.verbs import Verb
-from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView, TextLines
+from anabranch_console.widgets.log_view import LogView
 
 HOME = "streams"
 
 
-class StreamsPane(Pane[StreamRow]):
+class StreamsPane(SortedPane[StreamRow]):
     """One row a stream, in the order and by the filter of whoever looks."""
+
+    show_handlers: Callable[[StreamId], None]
+    """Shows the handlers of a stream; set by the screen."""
 
     name_of = HOME
     where = "streams"
@@ -46,7 +49,7 @@ class StreamsPane(Pane[StreamRow]):
         self.add_class("-current")
         self.grid.sign_of = self._sign
         self.grid.sorted_by = lambda: (self.listed.sort, self.listed.is_reversed)
-        self.details = StreamDetails(model, steering, lambda: self.chosen_stream, self.set_title)
+        self.details = StreamDetails(model, lambda: self.chosen_stream, self.set_title)
         self._plugged, self._cells_seen = plugged, plugged.cells
 
     def compose(self) -> ComposeResult:
@@ -64,6 +67,28 @@ class StreamsPane(Pane[StreamRow]):
     @property
     def detail_view(self) -> LineView:
         return self.details.tab_view
+
+    @property
+    def log_view(self) -> LogView:
+        return self.details.log_view
+
+    def open_log(self) -> None:
+        self.details.show_tab("log")
+
+    def keep_reading(self) -> None:
+        if self.details.tab == "log":
+            self.log_view.read_more()
+
+    def open_details(self) -> None:
+        """Go to the handlers of a stream that has some, else to the panel about it."""
+        if self.cursor is not None and self.model.has_handlers(self.cursor):
+            self.show_handlers(self.cursor)
+        else:
+            self.open_panel()
+
+    def open_panel(self) -> None:
+        """Go to the panel about the chosen stream, whatever it is."""
+        super().open_details()
 
     @property
     def cursor(self) -> StreamId | None:
@@ -144,12 +169,12 @@ class StreamsPane(Pane[StreamRow]):
         self.listed.filter = compile_filter(text)
         self.rearrange()
 
+    @property
+    def order(self) -> StreamList:
+        return self.listed
+
     def standing(self) -> Line:
-        listed, glyphs = self.listed, self.glyphs
-        if listed.sort == PLAN_ORDER and not listed.is_reversed:
-            return ()
-        arrow = glyphs.descending if listed.is_reversed else glyphs.ascending
-        return (Span(f" {glyphs.separator} by {listed.sort} {arrow}", "muted"),)
+        return self.order_in_words()
 
     def marks(self) -> str:
         marked = len(self.listed.marked)
@@ -163,10 +188,6 @@ class StreamsPane(Pane[StreamRow]):
         if self.is_in_sight:
             self.paint_titles()
             self.details.paint()
-
-    @on(Grid.SortAsked)
-    def _sort_by_title(self, message: Grid.SortAsked) -> None:
-        self._sort_by(message.column)
 
     def step_back(self) -> bool:
         log = self.details.log_view
@@ -192,36 +213,6 @@ class StreamsPane(Pane[StreamRow]):
         targets = self.chosen_streams()
         return f"{len(targets)} marked streams" if self.listed.marked else str(targets[0])
 
-    def sort(self, argument: str) -> None:
-        """Sort by a column, or ask which."""
-        if argument in self.listed.sortable:
-            self._sort_by(argument)
-        elif argument:
-            known = ", ".join(self.listed.sortable)
-            self.steering.tell("warning", f"no column {argument!r}; there are {known}")
-        else:
-            columns = enumerate(self.listed.sortable, 1)
-            choices = [Choice(c, str(i) if i < 10 else "0", c) for i, c in columns]
-            self.steering.choose("Sort by", choices, self._sort_by, self.listed.sort)
-
-    def _sort_by(self, column: str) -> None:
-        self.listed.set_sort(column)
-        self._resorted()
-
-    def step_sort(self, step: int) -> None:
-        """Sort by the column to the right with 1, to the left with -1."""
-        self.listed.step_sort(step)
-        self._resorted()
-
-    def reverse(self, argument: str) -> None:
-        """Turn the order round."""
-        self.listed.is_reversed = not self.listed.is_reversed
-        self._resorted()
-
-    def _resorted(self) -> None:
-        self.rearrange()
-        self.grid.refresh()
-
     def mark(self, argument: str) -> None:
         """Mark the stream under the cursor, and go to the next."""
         if self.cursor is not None:
@@ -237,28 +228,7 @@ class StreamsPane(Pane[StreamRow]):
         self.paint_titles()
 
     verbs = (
-        Verb(
-            "sort",
-            "Sort by…",
-            ("o",),
-            sort,
-            args="[COLUMN]",
-            completes="columns",
-            footer="Sort",
-        ),
-        Verb(
-            "sort-left",
-            "Sort by the column to the left",
-            ("less_than_sign",),
-            lambda self, _: self.step_sort(-1),
-        ),
-        Verb(
-            "sort-right",
-            "Sort by the column to the right",
-            ("greater_than_sign",),
-            lambda self, _: self.step_sort(1),
-        ),
-        Verb("reverse", "Reverse the order", ("O",), reverse),
+        *sorting_verbs("", "columns"),
         Verb("mark", "Mark for the next action", ("space",), mark, footer="Mark"),
         Verb("unmark", "Take all marks away", ("V",), unmark),
     )

@@ -65,9 +65,14 @@ def of_retrying(state: State, streams: Sequence[StreamId]) -> Consequences:
     revived = dict.fromkeys(str(o) for s in streams for o in comes_back_with(state, s))
     again = [s for s in revived if StreamId(s) not in streams]
     attempts = [f"{s} as attempt {state.streams[s].attempt + 1}" for s in streams]
-    lines = [
-        _line("runs", wording.listing(attempts, 3)),
-        _line("how", "in a fresh workspace, from what it depends on"),
+    has_handlers = [state.stream_plan(s).fan is not None for s in streams]
+    lines = [_line("runs", wording.listing(attempts, 3))]
+    if not all(has_handlers):
+        lines.append(_line("how", "in a fresh workspace, from what it depends on"))
+    if any(has_handlers):
+        lines.append(_line("handlers", "only the handlers that failed or did not end, where"))
+        lines.append(_line("", "the others' work was kept; else all of them"))
+    lines += [
         _line("keeps", "logs and kept work of earlier attempts"),
         _line("also", f"{wording.listing(again, 4)}: tried again too" if again else "no others"),
     ]

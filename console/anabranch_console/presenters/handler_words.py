@@ -12,13 +12,23 @@ if TYPE_CHECKING:
 
 def in_short(tally: HandlerTally, *, is_running: bool) -> str:
     """Return it for a row, what matters most first: ``12/2,000, 3 failed, 52/s, 15 s left``."""
+    if not is_running:
+        return _outcome(tally)
     parts = [done_in_short(tally)]
     if tally.failed:
         parts.append(f"{tally.failed:,} failed")
-    if is_running and tally.rate:
+    if tally.rate:
         parts.append(rate_in_words(tally.rate))
-    if is_running and tally.left_seconds is not None:
+    if tally.left_seconds is not None:
         parts.append(f"{wording.length(tally.left_seconds)} left")
+    return ", ".join(parts)
+
+
+def _outcome(tally: HandlerTally) -> str:
+    of = f" of {tally.total:,}" if tally.is_total_known else ""
+    missing = tally.total - tally.ended
+    parts = [f"{tally.failed:,}{of} failed" if tally.failed else f"{tally.succeeded:,}{of} done"]
+    parts += [f"{missing:,} not begun"] if tally.is_total_known and missing > 0 else []
     return ", ".join(parts)
 
 
@@ -47,6 +57,14 @@ def pace_in_words(tally: HandlerTally) -> str:
     else:
         left = f"about {wording.length(tally.left_seconds)} left"
     return f"{rate_in_words(tally.rate)}, {left}" if tally.rate else left
+
+
+def pace_in_short(tally: HandlerTally) -> str:
+    """Return how fast they go, and how long the rest takes if that is known."""
+    parts = [rate_in_words(tally.rate)] if tally.rate else ["none has ended yet"]
+    if tally.left_seconds is not None:
+        parts.append(f"{wording.length(tally.left_seconds)} left")
+    return ", ".join(parts)
 
 
 def rate_in_words(rate: float) -> str:

@@ -25,7 +25,9 @@ from anabranch_console.built_in_verbs import BUILT_IN, PANES, bindings, taken_ke
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.containing import Contained
 from anabranch_console.lines import Line, Span
+from anabranch_console.panes.handlers import HandlersPane
 from anabranch_console.panes.history import HistoryPane
+from anabranch_console.panes.log_verbs import LogVerbs
 from anabranch_console.panes.pane import Pane
 from anabranch_console.panes.plugin_pane import PLUGIN_PANE, PluginPane, known_of_plugins
 from anabranch_console.panes.stream_actions import StreamActions
@@ -51,10 +53,12 @@ from anabranch_console.widgets.command_bar import CommandBar, CommandRow, Purpos
 from anabranch_console.widgets.events_pane import EventsPane, Note
 from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView, Looks, TextLines
+from anabranch_console.widgets.log_view import LogView
 
 MODES = tuple(pane.name_of for pane in PANES)
+_MADE_ALIKE: tuple[type[Pane[Any]], ...] = (*PANES, HandlersPane)
 _PANE_OF: dict[str, Callable[[RunModel, Steering], Pane[Any]]] = {
-    pane.name_of: cast("Any", pane) for pane in PANES
+    pane.name_of: cast("Any", pane) for pane in _MADE_ALIKE
 }
 
 
@@ -87,6 +91,7 @@ class RunScreen(Contained, Screen[None]):
         )
         self.steering.offer_to_host = TakingOver(model, self.steering, self.advance).offer
         self.home = StreamsPane(model, self.steering, self.plugged)
+        self.home.show_handlers = self._show_handlers
         self.panes: dict[str, Pane[Any]] = {HOME: self.home}
         self.mode = HOME
         self.travel = Travel(model, self.steering, self._chosen_moment, self.advance)
@@ -119,7 +124,7 @@ class RunScreen(Contained, Screen[None]):
                 lambda: self.home.cursor,
             ),
             StreamActions(self.model, self.steering, self.home),
-            self.home.details,
+            LogVerbs(self.steering, self._log_meant, self._show_log),
             self.travel,
             self.the_run,
         ]
@@ -185,6 +190,7 @@ class RunScreen(Contained, Screen[None]):
         pane = self.pane_of(mode)
         if mode != self.mode:
             self.pane.remove_class("-current")
+            self.pane.left()
             self.mode = mode
             self.remove_class("-drawer")
             if mode == HOME:
@@ -212,6 +218,21 @@ class RunScreen(Contained, Screen[None]):
         here = self.pane.chosen_streams()
         return self.home.chosen_streams() if here is None else here
 
+    def _show_handlers(self, stream: StreamId) -> None:
+        pane = self.pane_of(HandlersPane.name_of)
+        if isinstance(pane, HandlersPane):
+            pane.show_those_of(stream)
+            self.go_to(HandlersPane.name_of)
+
+    def _log_meant(self) -> LogView:
+        """Return the log of the pane that is shown, or that of the chosen stream."""
+        return self.pane.log_view or self.home.log_view
+
+    def _show_log(self) -> None:
+        if self.pane.log_view is None:
+            self.go_to(HOME)
+        self.pane.open_log()
+
     def _chosen_moment(self) -> Moment | None:
         pane = self.panes.get(HistoryPane.name_of)
         row = pane.chosen if isinstance(pane, HistoryPane) else None
@@ -235,8 +256,8 @@ class RunScreen(Contained, Screen[None]):
         if action != "verb" or not parameters:
             return super().check_action(action, parameters)
         known = self.registry[str(parameters[0])]
-        if known.owner == self.home.details.name_of:
-            return self.focused is self.home.details.log_view
+        if known.owner == LogVerbs.name_of:
+            return isinstance(self.focused, LogView)
         return known.pane in ("", self.mode)
 
     def action_verb(self, verb: str, argument: str = "") -> None:
@@ -262,7 +283,7 @@ class RunScreen(Contained, Screen[None]):
 
     def completable(self) -> dict[str, Iterable[str]]:
         """Return what arguments of commands complete to."""
-        panes = {*MODES, *self.panes}
+        panes = {*_PANE_OF, *self.panes}
         owners = [*self._owners.values(), *(self.pane_of(mode) for mode in panes)]
         return {name: known for owner in owners for name, known in owner.completions().items()}
 
@@ -279,8 +300,7 @@ class RunScreen(Contained, Screen[None]):
         changes = self.model.pull()
         if not changes.is_nothing:
             self._apply(changes)
-        if self.pane is self.home and self.home.details.tab == "log":
-            self.home.details.log_view.read_more()
+        self.pane.keep_reading()
         self._hear_plugins()
         if self.model.time.past is not None and self.model.live_state is not self._live_seen:
             self._live_seen = self.model.live_state
@@ -379,11 +399,9 @@ class RunScreen(Contained, Screen[None]):
 
     def _places(self) -> Sequence[str]:
         """Return whose keys work here, the most particular last but those that work anywhere."""
-        log = self.home.details
-        if self.focused is log.log_view:
-            return (log.name_of, Anywhere.name_of)
+        if isinstance(self.focused, LogView):
+            return (LogVerbs.name_of, Anywhere.name_of)
         of_pane = {known.owner for known in self.registry.known.values() if known.pane == self.mode}
-        of_pane.discard(log.name_of)
         travel = (Travel.name_of,) if self.mode == HistoryPane.name_of else ()
         own = [place for place in self.registry.places() if place in of_pane]
         return (EveryTable.name_of, *own, *travel, Anywhere.name_of)
@@ -455,12 +473,11 @@ class RunScreen(Contained, Screen[None]):
         if purpose is Purpose.FILTER:
             self.pane.apply_filter(text)
         elif purpose is Purpose.FIND:
-            self.home.details.log_view.find(text)
+            self._log_meant().find(text)
 
     def _close_bar(self, purpose: Purpose) -> None:
         self.bar.close()
-        log = self.home.details.log_view
-        (log if purpose is Purpose.FIND else self.pane.grid).focus()
+        (self._log_meant() if purpose is Purpose.FIND else self.pane.grid).focus()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         self.paint_footer()

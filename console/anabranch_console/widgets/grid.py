@@ -78,10 +78,13 @@ class Grid(LineView, Generic[Row]):
         """The row under the cursor."""
         return self.rows[self.cursor_index] if self.cursor_index < len(self.rows) else None
 
-    def show(self, rows: Sequence[Row]) -> None:
-        """Show other rows, or the same ones with other facts."""
+    def show(self, rows: Sequence[Row], likely: int | None = None) -> None:
+        """Show other rows, or the same ones with other facts.
+
+        ``likely`` is where the row under the cursor stands now, if somebody has looked before.
+        """
         before, self.rows = len(self.rows), rows
-        self._place_cursor()
+        self._place_cursor(likely)
         if self.top > self.last_top:
             self.top = self.last_top
         if before != len(rows):
@@ -109,11 +112,13 @@ class Grid(LineView, Generic[Row]):
             return painted is not None
         return painted is None or painted[:2] != (self._line(index), self._is_cursor(index))
 
-    def _place_cursor(self) -> None:
+    def _place_cursor(self, likely: int | None) -> None:
         rows, at = self.rows, self.cursor_index
-        if self.cursor is not None and at < len(rows) and self.key(rows[at]) == self.cursor:
+        if self._has_cursor(at):
             return
-        found = self.index_of(self.cursor) if self.cursor is not None else None
+        found = likely if self._has_cursor(likely) else None
+        if found is None and self.cursor is not None:
+            found = self.index_of(self.cursor)
         if found is None:
             found = min(at, max(len(rows) - 1, 0))
         elif self.top:  # what is above has grown or shrunk: the eye stays where it was
@@ -121,6 +126,12 @@ class Grid(LineView, Generic[Row]):
         self.cursor_index = found
         self.cursor = self.key(rows[found]) if rows else None
         self.keep_cursor_in_sight()
+
+    def _has_cursor(self, index: int | None) -> bool:
+        """Return whether the row at an index is the one that the cursor is on."""
+        if self.cursor is None or index is None or index >= len(self.rows):
+            return False
+        return self.key(self.rows[index]) == self.cursor
 
     def index_of(self, key: Hashable) -> int | None:
         """Return where the row with a key stands."""

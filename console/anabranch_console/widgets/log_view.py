@@ -15,7 +15,7 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual import on
 from textual.binding import BindingType
@@ -40,8 +40,29 @@ FAR_BEHIND_BYTES = 1 << 20
 MOST_HITS = 100_000
 
 
+class Window(Protocol):
+    """Some of the lines of a log, and how much of it they are."""
+
+    lines: list[str]
+
+    @property
+    def begin(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def behind(self) -> int: ...
+    @property
+    def is_whole(self) -> bool: ...
+    def start_of(self, index: int) -> int: ...
+    def index_of(self, start: int) -> int | None: ...
+    def read_on(self) -> int | None: ...
+    def read_back(self) -> int: ...
+    def drop_first(self, count: int) -> None: ...
+    def drop_last(self, count: int) -> None: ...
+
+
 class LogView(LineView):
-    """Shows the log file of the chosen stream."""
+    """Shows a log, from its file or as it is handed over."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         ("left", "sideways(-1)"),
@@ -58,8 +79,8 @@ class LogView(LineView):
             super().__init__()
             self.pattern, self.starts, self.is_all = pattern, starts, is_all
 
-    def __init__(self) -> None:
-        super().__init__(id="log")
+    def __init__(self, id: str = "log") -> None:
+        super().__init__(id=id)
         self.path: Path | None = None
         self.is_following = True
         self.is_wrapped = False
@@ -67,7 +88,7 @@ class LogView(LineView):
         self.hits: list[int] = []
         self._everywhere: tuple[list[int], bool] | None = None
         self._pattern: Pattern | None = None
-        self._window: LogWindow | None = None
+        self._window: Window | None = None
         self._pieces: list[tuple[int, str]] = []
         self._left = 0
         self._strips: dict[int, Strip] = {}
@@ -84,7 +105,13 @@ class LogView(LineView):
         self._look_through(LogWindow.near_end(path) if path else None, follows=True)
         self._look_everywhere()
 
-    def _look_through(self, window: LogWindow | None, *, follows: bool) -> None:
+    def show_held(self, held: Window | None, *, follows: bool) -> None:
+        """Show lines that somebody else hands over; None for none."""
+        self.path = self._everywhere = None
+        self._left = 0
+        self._look_through(held, follows=follows)
+
+    def _look_through(self, window: Window | None, *, follows: bool) -> None:
         """Show the log through another window."""
         self._window, self._pieces, self.hits = window, [], []
         self.top, self.is_following = 0, follows
@@ -297,11 +324,11 @@ class LogView(LineView):
         """Look for the pattern in the whole log, if the window is not all of it."""
         self._everywhere = None
         window, pattern = self._window, self._pattern
-        if pattern is None or window is None or window.is_whole:
+        if pattern is None or window is None or window.is_whole or self.path is None:
             self.workers.cancel_group(self, "finding")
             return
         self._everywhere = ([], False)
-        looking = partial(self._find_everywhere, window.path, pattern)
+        looking = partial(self._find_everywhere, self.path, pattern)
         self.run_worker(looking, group="finding", exclusive=True, thread=True)
 
     def _find_everywhere(self, path: Path, pattern: Pattern) -> None:

@@ -20,6 +20,7 @@ from anabranch.undecodable import UNDECODABLE
 
 LOOK_BYTES = 8 * 1024 * 1024
 _NO_SLOT = -1
+_LINE = msgspec.json.Decoder()
 
 
 class HandlerState(StrEnum):
@@ -58,12 +59,16 @@ class Handler(NamedTuple):
 
 
 class HandlerBook:
-    """Every handler of a stream, by the place of its item, as of the last look."""
+    """Every handler of a stream, by the place of its item, as of the last look.
+
+    ``has_more`` says that the last look did not come to the end of what was there.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.offset = 0
         self.attempt = 0
+        self.has_more = True
         self.handlers: dict[int, Handler] = {}
         self._done: dict[str, Handler] = {}
         self._tries: dict[str, int] = {}
@@ -87,8 +92,10 @@ class HandlerBook:
                 file.seek(self.offset)
                 data = file.read(most_bytes)
         except FileNotFoundError:
+            self.has_more = False
             return b""
         whole = data[: data.rfind(b"\n") + 1]
+        self.has_more = len(data) == most_bytes and bool(whole)
         self.offset += len(whole)
         return whole
 
@@ -116,7 +123,8 @@ class HandlerBook:
         begun = self.handlers.get(ended.place)
         if begun is None or begun.key != ended.key:
             begun = Handler(ended.place, ended.key, "", ended.attempt, 0.0, 0, _NO_SLOT)
-        handler = begun._replace(ended=ended, slot=_NO_SLOT)
+        place, key, text, attempt, began_at, tries, *_ = begun
+        handler = Handler(place, key, text, attempt, began_at, tries, _NO_SLOT, ended)
         self.handlers[ended.place] = handler
         if ended.has_succeeded:
             self._done[ended.key] = handler
@@ -125,9 +133,7 @@ class HandlerBook:
 def read_whole(path: Path) -> HandlerBook:
     """Return a book as it stands. Raises OSError if it cannot be read."""
     found = HandlerBook(path)
-    before = -1
-    while found.offset != before:
-        before = found.offset
+    while found.has_more:
         found.look()
     return found
 
@@ -138,7 +144,7 @@ def decoded_line(line: bytes) -> Any:
     Items and reasons may hold bytes that are not text; those are shown as the stream's log does.
     """
     try:
-        return msgspec.json.decode(line)
+        return _LINE.decode(line)
     except UNDECODABLE:
         return _with_bytes_shown(line)
 

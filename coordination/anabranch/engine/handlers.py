@@ -15,11 +15,13 @@ from anabranch.core.model.state import State
 from anabranch.core.views.handlers import handler_counts
 from anabranch.core.written_names import name_of
 from anabranch.engine.handler_book import Handler, read_whole
+from anabranch.engine.log_reading import TAIL_BYTES_LIMIT, LineAssembler
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
 from anabranch.undecodable import UNDECODABLE
 
 MOST_OUTPUT_BYTES = 16 * 1024 * 1024
+MOST_SHOWN_LINES = 9_000
 _PROGRESS = re.compile(
     r"\d+( of \d+)? done(, \d+ failed)?, [\d.]+ a second(, about \d+ s left)?", re.ASCII
 )
@@ -107,6 +109,44 @@ def output_of(run: RunFolder, stream: StreamId, handler: Handler) -> Iterator[st
         yield from _lines(folder / f"slot.{handler.slot}", 0, MOST_OUTPUT_BYTES)
     elif handler.ended.length:
         yield from _lines(folder / "output.pack", handler.ended.offset, handler.ended.length)
+
+
+class OutputEnd(msgspec.Struct, frozen=True):
+    """The last lines of an output, safe to show: from which of its bytes on, of how many."""
+
+    lines: tuple[str, ...]
+    begin: int
+    size: int
+
+
+def end_of_output(folder: Path, handler: Handler) -> OutputEnd:
+    """Return the end of what a handler wrote, at most :data:`MOST_SHOWN_LINES` lines of it.
+
+    What the slot of a handler holds that is thought to run is its own only if the book, looked at
+    after this, still has it running: others come after it there.
+    """
+    if handler.ended is None:
+        return _end_of(folder / f"slot.{handler.slot}", 0, None)
+    return _end_of(folder / "output.pack", handler.ended.offset, handler.ended.length)
+
+
+def _end_of(path: Path, offset: int, length: int | None) -> OutputEnd:
+    try:
+        with open(open_plain(path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size - offset if length is None else length
+            skipped = max(0, size - TAIL_BYTES_LIMIT)
+            file.seek(offset + skipped)
+            data = file.read(size - skipped)
+    except OSError:
+        return OutputEnd((), 0, 0)
+    raw = data.split(b"\n")
+    first = max(1 if skipped else 0, len(raw) - MOST_SHOWN_LINES - 1)
+    begin = skipped + sum(len(line) + 1 for line in raw[:first])
+    assembler = LineAssembler()
+    lines = assembler.feed(b"\n".join(raw[first:]))
+    if assembler.unfinished:
+        lines.append(assembler.unfinished)
+    return OutputEnd(tuple(lines), begin, size)
 
 
 def _lines(path: Path, offset: int, length: int) -> Iterator[str]:
