@@ -72,6 +72,9 @@ def _run(machine: Machine, names: list[str], ends_at: float) -> tuple[Found, boo
             for table in BENCHES[name](machine):
                 print(drawn(table), flush=True)
                 tables.append(as_data(table))
+                if time.perf_counter() > ends_at:
+                    print(f"\n{MOST_SECONDS:g} s are over: more of {name} is left out")
+                    break
         except (BenchmarkFailed, subprocess.CalledProcessError, OSError) as error:
             failed = True
             print(f"\n{name}: {error}", file=sys.stderr)

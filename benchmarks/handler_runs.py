@@ -22,7 +22,8 @@ QUESTIONS = (("status",), ("report",), ("report", "--format", "junit"))
 REPEATS = 5
 BUDGET_SECONDS = 10.0
 LOOK_SECONDS = 0.02
-DEADLINE_SECONDS = 200.0
+PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS_EACH = 0.005
 ENGINE, CROWD = "the engine", "the program that runs handlers"
 
 
@@ -83,7 +84,8 @@ max_parallel = {SLOTS}
             argv, cwd=folder, env=dict(machine.environment), stdout=sink, stderr=sink
         )
         try:
-            peaks = _watch(machine, host, began + DEADLINE_SECONDS)
+            patience = PATIENCE_SECONDS + count * PATIENCE_SECONDS_EACH
+            peaks = _watch(machine, host, began + patience)
         finally:
             host.kill()
             host.wait()

@@ -33,9 +33,9 @@ from benchmarks.measuring import BenchmarkFailed, Contestant, Row, Table, in_tur
 from benchmarks.plans import bound_note, recorded
 
 REPEATS = 5
-BUDGET_SECONDS = 6.0
+BUDGET_SECONDS = 5.0
 FEW = 1000
-SHORT_TASKS, SHORT_SECONDS = 250, 0.024
+SHORT_TASKS, SHORT_SECONDS = 150, 0.024
 RUNNER_SOURCE = Path(__file__).with_name("runner.c")
 OURS, AS_TEXT, RUNNER = "anabranch handlers", "anabranch, commands as texts", "C that keeps as much"
 
