@@ -41,6 +41,8 @@ def finished(
         signal=None,
         reason="",
         seconds=0.5,
+        began_at=0.0,
+        slot=0,
         tries=tries,
         book_offset=offset,
     )

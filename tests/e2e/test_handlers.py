@@ -72,6 +72,9 @@ def test_results_are_read_by_dependents_in_the_order_of_the_items(program: Progr
     )
     lines = content(program, converged(program), "sums").splitlines()
     assert [json.loads(line)["result"] for line in lines] == [30, 10, 20]
+    (change,) = program.expect(0, "state", "log", "--json").json()["changes"]
+    assert (change["key"], change["stream"]) == ("results/map", "map")
+    assert change["after"] == [{"index": n, "result": r} for n, r in enumerate((30, 10, 20))]
 
 
 def test_lines_of_a_command_are_items(program: Program) -> None:

@@ -40,7 +40,7 @@ def append(path: Path, *lines: str) -> None:
 
 def all_looks(path: Path, heard: int = 0) -> list[HandlersSeen]:
     """Return what somebody finds who looks for the first time, until there is no more."""
-    ends, found = HandlerEnds(FAN, path), list[HandlersSeen]()
+    ends, found = HandlerEnds(FAN, path, 90.0), list[HandlersSeen]()
     while (seen := ends.look(heard)) is not None:
         found.append(seen)
         heard = seen.book_offset
@@ -54,7 +54,7 @@ def ends_in(looks: list[HandlersSeen]) -> list[tuple[int, str, str, int, Attempt
 
 
 def test_ends_are_told_in_their_order_with_their_items(path: Path) -> None:
-    ends = HandlerEnds(FAN, path)
+    ends = HandlerEnds(FAN, path, 90.0)
     assert ends.look(0) is None
     append(path, begun(0), begun(1))
     assert ends.look(0) is None, "nothing has ended"
@@ -63,6 +63,7 @@ def test_ends_are_told_in_their_order_with_their_items(path: Path) -> None:
     assert seen is not None
     assert ends_in([seen]) == [(1, "item 1", "failed", 1, 1), (0, "item 0", "succeeded", 1, 1)]
     assert [e.exit_code for e in seen.ended] == [3, 0]
+    assert [(e.began_at, e.slot) for e in seen.ended] == [(10.0, 0), (10.0, 0)]
     assert ends.look(seen.book_offset) is None
     append(path, ended(2)[:-9])
     assert ends.look(seen.book_offset) is None, "half a line is none"
@@ -71,7 +72,7 @@ def test_ends_are_told_in_their_order_with_their_items(path: Path) -> None:
 def test_what_was_not_written_down_is_told_again(path: Path) -> None:
     """The state says what was: a look that got lost counts for nothing."""
     append(path, begun(0), ended(0))
-    ends = HandlerEnds(FAN, path)
+    ends = HandlerEnds(FAN, path, 90.0)
     first = ends.look(0)
     assert first == ends.look(0)
 
@@ -91,7 +92,9 @@ def test_wherever_a_batch_ends_and_somebody_else_goes_on_the_story_is_the_same(
     ]
     monkeypatch.setattr(handler_ends, "MOST_ENDS", most)
     offset, piecewise, left_out = 0, list[HandlersSeen](), 0
-    while (seen := HandlerEnds(FAN, path).look(offset)) is not None:  # each time another engine
+    while (
+        seen := HandlerEnds(FAN, path, 90.0).look(offset)
+    ) is not None:  # each time another engine
         assert seen.since == offset
         assert len(seen.ended) <= most
         piecewise.append(seen)
@@ -122,13 +125,13 @@ def test_a_line_longer_than_a_look_keeps_nobody_waiting(
 
 def test_a_book_that_is_shorter_than_it_was_has_nothing_to_say(path: Path) -> None:
     append(path, begun(0), ended(0))
-    assert HandlerEnds(FAN, path).look(10_000) is None
+    assert HandlerEnds(FAN, path, 90.0).look(10_000) is None
 
 
 def test_what_it_remembers_is_flat_in_what_has_succeeded(path: Path) -> None:
     append(path, *(line for n in range(2000) for line in (begun(n), ended(n))))
-    ends = HandlerEnds(FAN, path)
+    ends = HandlerEnds(FAN, path, 90.0)
     seen = ends.look(0)
     while seen is not None:
         seen = ends.look(seen.book_offset)
-    assert len(json.dumps([*ends._items, *ends._failures])) < 10
+    assert len(json.dumps([*ends._begun, *ends._failures])) < 10

@@ -9,10 +9,9 @@ begins in the middle of a book, as after a resume, reads that from its beginning
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from anabranch.core.events import HandlerFinished
 from anabranch.core.ids import Attempt, StreamId
@@ -28,17 +27,33 @@ LOOK_BYTES = 512 * 1024
 LONGEST_REASON = 500
 
 
+class _Begun(NamedTuple):
+    item: str
+    at: float
+    slot: int
+
+
+_UNKNOWN = _Begun("", 0.0, 0)
+
+
 class HandlerEnds:
     """Reads how the handlers of one stream have ended."""
 
-    def __init__(self, stream: StreamId, path: Path) -> None:
-        self._stream, self._path = stream, path
+    def __init__(self, stream: StreamId, path: Path, started_wall: float) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            stream: whose handlers they are.
+            path: their book.
+            started_wall: when the run began, in seconds since 1970.
+        """
+        self._stream, self._path, self._started_wall = stream, path, started_wall
         self._begin_anew()
 
     def _begin_anew(self) -> None:
         self._offset = self._heard = 0
         self._attempt = Attempt(0)
-        self._items: dict[int, str] = {}
+        self._begun: dict[int, _Begun] = {}
         self._failures: dict[int, int] = {}
 
     def look(self, heard: int) -> HandlersSeen | None:
@@ -47,14 +62,13 @@ class HandlerEnds:
         There may be more when something is returned. Raises OSError if it cannot be read.
         """
         try:
-            book = open_plain(self._path)
+            with open(open_plain(self._path), "rb") as file:
+                if heard != self._heard:
+                    self._begin_anew()
+                    self._read_up_to(file, heard)
+                return self._read_on(file)
         except FileNotFoundError:
             return None
-        with os.fdopen(book, "rb") as file:
-            if heard != self._heard:
-                self._begin_anew()
-                self._read_up_to(file, heard)
-            return self._read_on(file)
 
     def _read_up_to(self, file: BinaryIO, heard: int) -> None:
         """Take note of what was told by somebody before us."""
@@ -102,7 +116,7 @@ class HandlerEnds:
                 self._attempt = attempt
                 self._failures.clear()
             if kind == BEGUN:
-                self._items[place] = line[6]
+                self._begun[place] = _Begun(line[6], line[4], line[5])
             elif kind == ENDED:
                 return self._finished(ended_of(line), end)
         except (TypeError, ValueError, IndexError):
@@ -114,16 +128,19 @@ class HandlerEnds:
         tries = self._failures.get(ended.place, 0) + 1
         if not ended.has_succeeded:
             self._failures[ended.place] = tries
+        begun = self._begun.pop(ended.place, _UNKNOWN)
         return HandlerFinished(
             stream=self._stream,
             attempt=ended.attempt,
             handler=ended.place,
-            item=self._items.pop(ended.place, ""),
+            item=begun.item,
             outcome="succeeded" if ended.has_succeeded else "failed",
             exit_code=ended.code,
             signal=ended.signal,
             reason=shortened(ended.why, LONGEST_REASON),
             seconds=ended.seconds,
+            began_at=round(max(0.0, begun.at - self._started_wall), 3),
+            slot=begun.slot,
             tries=tries,
             book_offset=end,
         )

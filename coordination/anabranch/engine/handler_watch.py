@@ -95,8 +95,8 @@ class HandlerWatch:
     async def _hear_some(self, stream: StreamId) -> bool:
         """Have one batch written down; False if there was none."""
         book = self._book(stream)
-        ends = self._ends.setdefault(stream, HandlerEnds(stream, book))
         known = self._state()
+        ends = self._ends.setdefault(stream, HandlerEnds(stream, book, known.started_wall))
         heard = known.handlers.get(stream, Handled()).book_offset
         with suppress(FileNotFoundError):
             self._seen_sizes[stream] = book.stat().st_size

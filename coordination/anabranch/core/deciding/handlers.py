@@ -9,7 +9,10 @@ from __future__ import annotations
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.model.handlers import Handled
+from anabranch.core.deciding.sharing import Author, record
+from anabranch.core.json_values import Json, NotJson, checked_text
+from anabranch.core.model.handlers import Handled, results_key
+from anabranch.core.model.state import Stream
 
 
 def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
@@ -28,3 +31,11 @@ def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
                 book_offset=fact.book_offset,
             )
         )
+
+
+def share_results(draft: Draft, stream: Stream, results: Json) -> None:
+    """Put what the handlers of a stream found into the shared state, if they found anything."""
+    text = None if results is None else checked_text(results)
+    if text is None or isinstance(text, NotJson):
+        return
+    record(draft, Author(stream.id, stream.attempt), {results_key(stream.id): text})

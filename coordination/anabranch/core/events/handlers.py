@@ -12,7 +12,8 @@ class HandlerFinished(Event, frozen=True, kw_only=True):
     """A handler of a stream has ended; it is known by the place of its item, counted from 0.
 
     ``reason`` says why where neither code nor signal does; ``tries`` how often the attempt has run
-    it by now. ``book_offset`` is where its line ends in the book of the stream's handlers.
+    it by now. It ran for ``seconds`` from ``began_at`` on (run seconds); no two run in one ``slot``
+    at a time. ``book_offset`` is where its line ends in the book of the stream's handlers.
     """
 
     stream: StreamId
@@ -24,6 +25,8 @@ class HandlerFinished(Event, frozen=True, kw_only=True):
     signal: int | None
     reason: str
     seconds: float
+    began_at: float
+    slot: int
     tries: int
     book_offset: int
 

@@ -96,7 +96,7 @@ class ResultReady(AttemptObservation, frozen=True):
     this is not the stream's whole work, so that it cannot count as a result; it
     ``may_be_captured_again`` when the cause is mended. ``files_removed`` of the ``files_before``
     that it started from are gone, ``files_left`` is how many there are now. ``ignored`` are files
-    and folders that git leaves out.
+    and folders that git leaves out. ``handler_results`` is what its handlers found, as JSON.
     """
 
     commit: str
@@ -114,6 +114,7 @@ class ResultReady(AttemptObservation, frozen=True):
     files_left: int = 0
     may_be_captured_again: bool = False
     ignored: tuple[str, ...] = ()
+    handler_results: Any = None
 
 
 class MergeFinished(Observation, frozen=True):

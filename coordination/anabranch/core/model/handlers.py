@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from anabranch.core.ids import Attempt
+from anabranch.core.ids import Attempt, StreamId
 
 
 class Handled(msgspec.Struct, frozen=True, gc=False):
@@ -17,3 +17,8 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
     succeeded: int = 0
     failed: int = 0
     book_offset: int = 0
+
+
+def results_key(stream: StreamId) -> str:
+    """Return the key of the shared state under which a stream's results are."""
+    return f"results/{stream}"

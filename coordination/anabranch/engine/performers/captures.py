@@ -19,6 +19,7 @@ from anabranch.core.deciding.locks.violations import against_locks, outside
 from anabranch.core.model.state import State
 from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
+from anabranch.engine.handler_results import shared_results
 from anabranch.engine.log_reading import read_tail
 from anabranch.engine.performers.fanning import has_done_handlers, note_captured
 from anabranch.engine.workspaces.records import read_record
@@ -40,6 +41,13 @@ class CaptureEffects:
 
     def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
         """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
+        kept = self._capture(state, effect)
+        is_fanned = state.stream_plan(effect.stream).fan is not None
+        if is_fanned and isinstance(kept, inputs.ResultReady) and not effect.is_partial:
+            return replace(kept, handler_results=shared_results(self._folder, effect.stream))
+        return kept
+
+    def _capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
         stream, run = state.streams[effect.stream], state.run
         plan = state.stream_plan(effect.stream)
         settled: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ from anabranch import handlers
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
+from anabranch.engine.handler_results import results_path
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.workspaces import Repository
 from anabranch.engine.workspaces.handler_folders import Assignment
@@ -165,7 +166,7 @@ def handlers_in_env(state: State, stream: StreamId, run: RunFolder) -> dict[str,
     that it is started in is never meant.
     """
     plan, at = state.stream_plan(stream), state.streams[stream]
-    paths = [str(run.handlers(name) / "results.jsonl") for name in _fanned_before(state, stream)]
+    paths = [str(results_path(run, name)) for name in _fanned_before(state, stream)]
     found = {RESULTS_VARIABLE: os.pathsep.join(paths)} if paths else {}
     if plan.fan is not None:
         return {**found, HANDLERS_VARIABLE: "", GOES_ON_VARIABLE: ""}

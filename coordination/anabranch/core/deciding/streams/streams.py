@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
+from anabranch.core.deciding.handlers import share_results
 from anabranch.core.deciding.locks.violations import removal_kept, strays_kept
 from anabranch.core.deciding.owed import deadline_of, exited_well
 from anabranch.core.deciding.points.checkpoints import lines_reverted
@@ -206,6 +207,7 @@ def result_ready(draft: Draft, fact: inputs.ResultReady) -> None:
 
 def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
     """Keep the result, unless what it was built on has been left out meanwhile."""
+    share_results(draft, stream, fact.handler_results)
     if not fact.commit:
         draft.emit(
             ev.StreamSucceeded(
