@@ -14,6 +14,7 @@ from anabranch.engine.follower import RunFollower
 from anabranch.engine.runs import records_of
 from anabranch_console.cli.output import print_json_line, run_argument, shown
 from anabranch_console.cli.reading import found_run, known_streams
+from anabranch_console.presenters import handler_events
 
 FOLLOW_SECONDS = 0.2
 
@@ -58,11 +59,16 @@ def _tell(state: State, record: Recorded, only: str | None, as_json: bool) -> No
         return
     subject = line.get("stream") or line.get("point") or " and ".join(line.get("streams") or ())
     cause = f" ←{record.cause}" if record.cause else ""
-    detail = line.get("reason") or line.get("message") or _brief(line)
+    of_handlers = handler_events.DETAILS.get(type(record.event))
+    detail = of_handlers(record.event) if of_handlers else _detail(line)
     click.echo(
         f"{duration(record.at):>7} {record.seq:>5}{cause:<6} {line['type']:<22} "
         f"{subject:<16} {shown(str(detail), 100)}".rstrip()
     )
+
+
+def _detail(line: dict[str, object]) -> object:
+    return line.get("reason") or line.get("message") or _brief(line)
 
 
 def _brief(line: dict[str, object]) -> str:

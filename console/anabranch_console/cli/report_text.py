@@ -7,6 +7,7 @@ from typing import Any
 
 from anabranch.core.wording import counted, duration
 from anabranch_console.cli.output import glyph, paint, shown
+from anabranch_console.cli.report_handlers import handler_figures
 
 Report = dict[str, Any]
 
@@ -99,6 +100,7 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         )
     if report["branch"]:
         yield "result", where_it_is(report)
+    yield from handler_figures(report.get("handlers", []))  # reports of others have none
     integrity = report["integrity"]
     yield "journal", f"{integrity['journal']}, {integrity['events']} events"
     if integrity["state"] != "ok":

@@ -30,7 +30,8 @@ def _how(event: ev.HandlerFinished) -> str:
         return event.reason
     if event.signal is not None:
         return f"ended by signal {event.signal}"
-    return f"exit {event.exit_code} after {wording.length(event.seconds, 1)}"
+    after = f" after {wording.length(event.seconds, 1)}" if event.seconds >= 0.1 else ""
+    return f"exit {event.exit_code}{after}"
 
 
 def _skipped(event: ev.HandlersSkipped) -> str:

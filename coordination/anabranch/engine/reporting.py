@@ -18,6 +18,7 @@ from anabranch.core.views.accounting import report
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.sharing import verify_history
 from anabranch.engine.journal import Journal
+from anabranch.errors import WorldError
 from anabranch.files import create_fresh, replacing
 from anabranch.paths import RunFolder
 from anabranch.plain_files import read_plain
@@ -39,6 +40,8 @@ def build_report(
     content = report(state, retries, now, engine_overhead)
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
     added: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
+    if any(plan.fan for plan in state.plan.streams):
+        added["handlers"] = _of_handlers(folder, state, streams)
     if content["branch"] and is_plain_folder(state):
         added["result_folder"] = str(folder.result)
     return {**content, **added}
@@ -88,6 +91,20 @@ def _prove(folder: RunFolder, state: State) -> tuple[list[Recorded], dict[str, A
         "events": reading.events,
         "gaps": reading.gaps,
     }
+
+
+def _of_handlers(
+    folder: RunFolder, state: State, streams: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return what the report tells of handlers, and add to each stream how many it has."""
+    from anabranch.engine.handler_report import handler_reports  # few runs have handlers
+    from anabranch.engine.handlers import with_counts
+
+    with_counts(streams, state, folder)
+    try:
+        return handler_reports(state, folder)
+    except OSError as error:
+        raise WorldError(f"a book of handlers cannot be read: {error}") from error
 
 
 def _with_last_words(folder: RunFolder, stream: dict[str, Any]) -> dict[str, Any]:

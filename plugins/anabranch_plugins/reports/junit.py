@@ -1,5 +1,7 @@
 """JUnit XML, as continuous integration reads it: a test suite a run, a test case a stream.
 
+Of a stream that fans out each handler is a case, too, named by its item; its last try counts.
+
 A stream that did not bring a result is a failure, with the end of what it has written as its
 output; one that never started is skipped. A point is a case only if it did not converge, the run
 only if it did not and nothing else says so. The format is the one that Jenkins, GitLab and GitHub
@@ -13,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape, quoteattr
 
 _SKIPPED = ("skipped", "waiting", "queued")
 _GOOD_STREAM = ("succeeded",)
@@ -37,19 +40,23 @@ class JUnit:
         if report["state"] != "converged" and not any(c.find("failure") is not None for c in cases):
             cases.append(_run_case(report))
         count = {tag: sum(case.find(tag) is not None for case in cases) for tag in _OUTCOMES}
+        handlers = _last_ends(events)
+        failed = sum(end["outcome"] == "failed" for end in handlers)
         suite = ElementTree.Element(
             "testsuite",
             name=_sound(report["plan"]),
             id=_sound(report["run"]),
-            tests=str(len(cases)),
-            failures=str(count["failure"]),
+            tests=str(len(cases) + len(handlers)),
+            failures=str(count["failure"] + failed),
             skipped=str(count["skipped"]),
             errors="0",
             time=f"{report['wall_seconds']:.3f}",
         )
         suite.extend(cases)
         ElementTree.indent(suite)
-        return _shown(ElementTree.tostring(suite, "unicode", xml_declaration=True) + "\n")
+        head, end, _ = ElementTree.tostring(suite, "unicode", xml_declaration=True).rpartition("</")
+        lines = [_handler_case(handler, report) for handler in handlers]
+        return _shown("".join([head, *lines, end, "testsuite>\n"]))
 
 
 _OUTCOMES = ("failure", "skipped")
@@ -69,6 +76,27 @@ def _stream_case(stream: Mapping[str, Any], report: Mapping[str, Any]) -> Elemen
             output = ElementTree.SubElement(case, "system-out")
             output.text = _sound("\n".join(stream["last_words"]))
     return case
+
+
+def _last_ends(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return how each handler ended last."""
+    found = {(e["stream"], e["handler"]): e for e in events if e["type"] == "handler_finished"}
+    return list(found.values())
+
+
+def _handler_case(end: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+    """Return the case of a handler as text: an element for each of 100,000 takes too long."""
+    stream, number = end["stream"], end["handler"]
+    place = quoteattr(_sound(f"{report['plan']}.streams.{stream}"))
+    name = quoteattr(_sound(end["item"] or str(number)))
+    case = f'  <testcase name={name} classname={place} time="{end["seconds"]:.3f}"'
+    if end["outcome"] == "succeeded":
+        return f"{case} />\n"
+    signal, code = end["signal"], end["exit_code"]
+    how = end["reason"] or (f"exit {code}" if signal is None else f"signal {signal}")
+    more = escape(_sound(f"anabranch logs {stream} --handler {number} --run {report['run']}"))
+    failure = f'<failure type="failed" message={quoteattr(_sound(how))}>{more}</failure>'
+    return f"{case}>\n    {failure}\n  </testcase>\n"
 
 
 def _run_case(report: Mapping[str, Any]) -> ElementTree.Element:
@@ -106,9 +134,11 @@ def _seconds(started: str | None, ended: str | None) -> float:
 
 def _shown(xml: str) -> str:
     """Write what would act on a terminal, or hide in it, as XML writes any character."""
-    return "".join(
-        char if char.isascii() or char.isprintable() else f"&#x{ord(char):x};" for char in xml
-    )
+    return re.sub("[^\\x00-\\x7f]", _visibly, xml)
+
+
+def _visibly(found: re.Match[str]) -> str:
+    return found[0] if found[0].isprintable() else f"&#x{ord(found[0]):x};"
 
 
 def _sound(text: str) -> str:

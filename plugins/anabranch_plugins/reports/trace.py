@@ -1,5 +1,7 @@
 """A trace for Chrome's and Perfetto's viewers: a row a stream, a slice an attempt.
 
+The handlers of a stream that fans out stand in a group of their own: a row a slot, a slice a try.
+
 The format is the Trace Event Format's JSON: complete events (``X``) with times in microseconds, and
 instant ones (``i``) for what a person would want to see between them.
 """
@@ -12,11 +14,13 @@ from datetime import datetime
 from typing import Any
 
 _RUN_ROW = 0
+_RUN_GROUP = 1
 _MOMENTS = frozenset(
     {"stream_stalled", "recovery_started", "retry_scheduled", "guardian_alerted", "conflict_found"}
     | {"conflict_foreseen", "convergence_merged", "checkpoint_merged", "deadlock_detected"}
     | {"breaker_opened", "breaker_closed", "strategy_faulted", "run_resumed", "run_needs_operator"}
 )
+_FACTS = ("handler", "attempt", "tries", "outcome", "exit_code", "signal", "reason")
 _ENDS = frozenset({"stream_exited", "stream_lost"})
 
 
@@ -33,10 +37,12 @@ class Trace:
             *_names(report, rows),
             *_attempts(events, rows, begin),
             *_moments(events, rows, begin),
+            *_handlers(events, rows),
         ]
         other = {"run": report["run"], "plan": report["plan"], "state": report["state"]}
-        whole = {"traceEvents": drawn, "displayTimeUnit": "ms", "otherData": other}
-        return json.dumps(whole, indent=1) + "\n"
+        lines = ",\n".join(map(json.dumps, drawn))
+        rest = f'"displayTimeUnit": "ms",\n"otherData": {json.dumps(other)}'
+        return f'{{"traceEvents": [\n{lines}\n],\n{rest}}}\n'
 
 
 def _names(report: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
@@ -46,8 +52,8 @@ def _names(report: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[dict[
         yield _named("thread_name", row, stream)
 
 
-def _named(what: str, row: int, name: str) -> dict[str, Any]:
-    return {"ph": "M", "pid": 1, "tid": row, "name": what, "args": {"name": name}}
+def _named(what: str, row: int, name: str, group: int = _RUN_GROUP) -> dict[str, Any]:
+    return {"ph": "M", "pid": group, "tid": row, "name": what, "args": {"name": name}}
 
 
 def _attempts(
@@ -106,6 +112,31 @@ def _moments(
                 "s": "t" if row else "g",
                 "args": facts,
             }
+
+
+def _handlers(
+    events: Sequence[Mapping[str, Any]], rows: Mapping[str, int]
+) -> Iterator[dict[str, Any]]:
+    """Yield a slice from each handler's beginning to its end, below the name of its slot."""
+    named: set[tuple[int, int]] = set()
+    for event in events:
+        if event["type"] != "handler_finished":
+            continue
+        slot, group = event["slot"], _RUN_GROUP + rows.get(event["stream"], _RUN_ROW)
+        if (group, slot) not in named:
+            named.add((group, slot))
+            yield _named("process_name", slot, f"handlers of {event['stream']}", group)
+            yield _named("thread_name", slot, f"slot {slot}", group)
+        yield {
+            "ph": "X",
+            "pid": group,
+            "tid": slot,
+            "name": event["item"] or str(event["handler"]),
+            "cat": "handler",
+            "ts": round(event["began_at"] * 1e6),
+            "dur": round(event["seconds"] * 1e6),
+            "args": {name: event[name] for name in _FACTS},
+        }
 
 
 def _microseconds(time: str) -> int:
