@@ -124,6 +124,28 @@ def test_what_is_shown_is_never_less_than_what_is_known() -> None:
     assert handler_counts(run.state, FAN, 9, 2)["running"] == 0, "nothing runs after the end"
 
 
+def test_what_they_found_is_shared_once_with_the_success_of_the_stream() -> None:
+    run = given(stream("fan"), stream("other"))
+    run.run("fan")
+    run.exited("fan")
+    ready = inputs.ResultReady(
+        stream=FAN,
+        attempt=Attempt(1),
+        commit="k",
+        tree="k",
+        files_changed=1,
+        ref="r",
+        handler_results=[{"index": 0, "result": 7}],
+    )
+    first = decide(run.state, ready, run.clock(), STRATEGIES)
+    assert isinstance(first, Decision)
+    assert first.state.shared.text("results/fan") == '[{"index":0,"result":7}]'
+    assert first.state.streams[FAN].phase == "succeeded"
+    again = decide(first.state, ready, run.clock(), STRATEGIES)
+    assert isinstance(again, Decision)
+    assert again.events == ()
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_comes_twice_late_or_never_each_end_is_told_once(seed: int) -> None:
     """Looks are lost, come again, and engines die between; the book is told from end to end."""

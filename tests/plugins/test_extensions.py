@@ -154,6 +154,47 @@ def test_the_trace_has_a_slice_an_attempt_and_the_moments_between() -> None:
     assert (moment["name"], moment["ts"]) == ("stream stalled", 432_000)
 
 
+def an_end(handler: int, item: str, outcome: str = "succeeded", **more: Any) -> dict[str, Any]:
+    facts = {"stream": "a", "attempt": 1, "tries": 1, "slot": handler % 2, "reason": ""}
+    code = 0 if outcome == "succeeded" else 3
+    times = {"seconds": 0.25, "began_at": 0.5, "exit_code": code, "signal": None}
+    about = {"type": "handler_finished", "handler": handler, "item": item, "outcome": outcome}
+    return {**about, **facts, **times, "time": "2026-11-28T08:40:27.000Z", **more}
+
+
+def test_junit_has_a_case_a_handler_and_its_last_try_counts() -> None:
+    report, events = a_report()
+    ends = [an_end(0, "x", "failed"), an_end(1, 'a"<&>\x1b\n', "failed", reason="it <hung>")]
+    found = FORMATS["junit"].render(report, [*events, *ends, an_end(0, "x", tries=2)])
+    suite = ElementTree.fromstring(found)
+    cases = [case for case in suite if case.get("classname") == "p.streams.a"]
+    assert (suite.get("tests"), suite.get("failures"), len(suite)) == ("6", "3", 6)
+    assert [(case.get("name"), case.get("time")) for case in cases] == [
+        ("x", "0.250"),
+        ('a"<&>\ufffd\n', "0.250"),
+    ]
+    assert cases[0].find("failure") is None
+    failure = cases[1].find("failure")
+    assert failure is not None
+    assert failure.get("message") == "it <hung>"
+    assert failure.text == "anabranch logs a --handler 1 --run r"
+
+
+def test_the_trace_has_a_slice_a_try_of_a_handler_in_the_row_of_its_slot() -> None:
+    report, events = a_report()
+    ends = [an_end(0, "x", "failed"), an_end(1, "y"), an_end(0, "x", tries=2, began_at=1.0)]
+    found = json.loads(FORMATS["trace"].render(report, [*events, *ends]))["traceEvents"]
+    slices = [e for e in found if e.get("cat") == "handler"]
+    assert [(e["name"], e["tid"], e["ts"], e["dur"]) for e in slices] == [
+        ("x", 0, 500_000, 250_000),
+        ("y", 1, 500_000, 250_000),
+        ("x", 0, 1_000_000, 250_000),
+    ]
+    (group,) = {e["pid"] for e in slices}
+    names = [e["args"]["name"] for e in found if e["ph"] == "M" and e["pid"] == group]
+    assert sorted(set(names)) == ["handlers of a", "slot 0", "slot 1"]
+
+
 # --- hostile ones --------------------------------------------------------------------------------
 
 

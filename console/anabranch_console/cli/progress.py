@@ -58,6 +58,8 @@ class Progress:
 
     def tell(self, state: State, record: ev.Recorded) -> None:
         """Print one event, if it is worth a line."""
+        if handler_events.is_noise(record.event):
+            return
         for of_handler in self._handler_words(record.event):
             self._print(record.at, *of_handler)
         words = self._words(state, record.event)

@@ -129,13 +129,12 @@ class Sink(io.RawIOBase):
 
     def _put(self, descriptor: int, data: bytes) -> bytes:
         """Write as much as is taken and return what is left."""
-        while data:
-            if not self._is_ready(descriptor):
-                return data
+        left = memoryview(data)  # a report has many megabytes, which are not copied for each piece
+        while left and self._is_ready(descriptor):
             with contextlib.suppress(BlockingIOError):
-                data = data[os.write(descriptor, data[:PIECE_BYTES]) :]
+                left = left[os.write(descriptor, left[:PIECE_BYTES]) :]
                 self._is_stuck = False
-        return data
+        return bytes(left)
 
     def _is_ready(self, descriptor: int) -> bool:
         """Wait until bytes are taken; False once patience is over."""

@@ -50,6 +50,11 @@ class HandlerEnds:
         self._stream, self._path, self._started_wall = stream, path, started_wall
         self._begin_anew()
 
+    @property
+    def open_count(self) -> int:
+        """How many handlers have begun and not ended, as of the last look."""
+        return len(self._begun)
+
     def _begin_anew(self) -> None:
         self._offset = self._heard = 0
         self._attempt = Attempt(0)
@@ -144,6 +149,14 @@ class HandlerEnds:
             tries=tries,
             book_offset=end,
         )
+
+
+def all_ends(ends: HandlerEnds) -> Iterator[HandlerFinished]:
+    """Yield every end that a book tells of. Raises OSError if it cannot be read."""
+    seen = ends.look(0)
+    while seen is not None:
+        yield from seen.ended
+        seen = ends.look(seen.book_offset)
 
 
 def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, int]]:

@@ -6,15 +6,18 @@ import heapq
 from collections.abc import Sequence
 from typing import Any
 
+from anabranch.core.events import HandlerFinished
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
-from anabranch.engine.handler_book import Handler, HandlerState, read_whole
+from anabranch.engine.handler_ends import HandlerEnds, all_ends
 from anabranch.engine.handler_results import shared_results
 from anabranch.engine.handlers import counts_of
 from anabranch.paths import RunFolder
 
 MOST_FAILURES = 20
+MOST_FAILURES_KEPT = 1_000
+"""Of so many the first are looked for: whoever has more to mend begins with any of them."""
 MOST_SLOWEST = 5
 
 
@@ -25,43 +28,56 @@ def handler_reports(state: State, run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:
-    found = read_whole(run.handlers(stream) / "book").handlers
-    ended = [handler for handler in found.values() if handler.ended is not None]
-    failed = sorted(handler.place for handler in ended if handler.state is HandlerState.FAILED)
+    found = _Reading(HandlerEnds(stream, run.handlers(stream) / "book", state.started_wall))
+    named = sorted(found.failures)[:MOST_FAILURES]
     is_over = state.streams[stream].phase not in LIVE
-    slowest = heapq.nlargest(MOST_SLOWEST, ended, key=_seconds)
     return {
         "stream": stream,
         **counts_of(state, run, stream),
-        "in_doubt": len(found) - len(ended) if is_over else 0,
-        "seconds": _spread(sorted(map(_seconds, ended))),
-        "failures": [_failure(found[place]) for place in failed[:MOST_FAILURES]],
-        "more_failures": max(0, len(failed) - MOST_FAILURES),
-        "slowest": [_which(handler) for handler in slowest],
+        "in_doubt": found.open_count if is_over else 0,
+        "seconds": _spread(sorted(found.seconds.values())),
+        "failures": [_failure(found.failures[place]) for place in named],
+        "more_failures": len(found.failed) - len(named),
+        "slowest": [_which(end) for _, _, end in sorted(found.slowest, reverse=True)],
         "results": shared_results(run, stream),
         "output": f"anabranch logs {stream} --handler N --run {state.run}",
     }
 
 
-def _seconds(handler: Handler) -> float:
-    return handler.seconds(0.0)
+class _Reading:
+    """One pass over a book: how each handler ended last, and next to nothing of those done."""
+
+    def __init__(self, ends: HandlerEnds) -> None:
+        self.seconds: dict[int, float] = {}
+        self.failed: set[int] = set()
+        self.failures: dict[int, HandlerFinished] = {}
+        self.slowest: list[tuple[float, int, HandlerFinished]] = []
+        for number, end in enumerate(all_ends(ends)):
+            self._take(number, end)
+        self.open_count = ends.open_count
+
+    def _take(self, number: int, end: HandlerFinished) -> None:
+        self.seconds[end.handler] = end.seconds
+        if end.outcome == "failed":
+            self.failed.add(end.handler)
+            if len(self.failures) < MOST_FAILURES_KEPT or end.handler in self.failures:
+                self.failures[end.handler] = end
+        elif self.failed:
+            self.failed.discard(end.handler)
+            self.failures.pop(end.handler, None)
+        if len(self.slowest) < MOST_SLOWEST:
+            heapq.heappush(self.slowest, (end.seconds, -number, end))
+        elif end.seconds > self.slowest[0][0]:
+            heapq.heapreplace(self.slowest, (end.seconds, -number, end))
 
 
-def _which(handler: Handler) -> dict[str, Any]:
-    return {"handler": handler.place, "item": handler.text, "seconds": _seconds(handler)}
+def _which(end: HandlerFinished) -> dict[str, Any]:
+    return {"handler": end.handler, "item": end.item, "seconds": end.seconds}
 
 
-def _failure(handler: Handler) -> dict[str, Any]:
-    ended = handler.ended
-    assert ended is not None, "it has failed"
-    return {
-        **_which(handler),
-        "attempt": handler.attempt,
-        "tries": handler.tries,
-        "exit_code": ended.code,
-        "signal": ended.signal,
-        "reason": ended.why,
-    }
+def _failure(end: HandlerFinished) -> dict[str, Any]:
+    more = ("attempt", "tries", "exit_code", "signal", "reason")
+    return {**_which(end), **{name: getattr(end, name) for name in more}}
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, float] | None:

@@ -1,0 +1,45 @@
+"""What a report tells of handlers: true of what their book says, and bounded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from anabranch.core.ids import StreamId
+from anabranch.core.plans.plan import FanPlan
+from anabranch.engine.handler_report import MOST_FAILURES, handler_reports
+from anabranch.handlers.book import Ended, begun_line, ended_line
+from anabranch.paths import RunFolder
+from anabranch.testing import stream
+from tests.core.given import given
+
+FAN = StreamId("fan")
+
+
+def lines(place: int, code: int, seconds: float) -> str:
+    ended = Ended(place, f"k{place}", 1, seconds, code, None, "", 0, 0, None)
+    return begun_line(place, f"k{place}", 1, 0.0, 0, f"item {place}") + ended_line(ended)
+
+
+def test_failures_are_in_the_order_of_the_items_and_only_the_first_are_named(
+    tmp_path: Path,
+) -> None:
+    run = given(stream("fan", fan=FanPlan({"items": []}, "x")), stream("plain"))
+    run.succeed("fan")
+    home = RunFolder(tmp_path)
+    home.handlers(FAN).mkdir(parents=True)
+    book = "".join(lines(n, n % 2, n / 100) for n in reversed(range(100)))
+    book += begun_line(100, "k100", 1, 0.0, 0, "item 100")
+    (home.handlers(FAN) / "book").write_text(book)
+    (entry,) = handler_reports(run.state, home)
+    assert [f["handler"] for f in entry["failures"]] == list(range(1, 2 * MOST_FAILURES, 2))
+    assert entry["more_failures"] == 50 - MOST_FAILURES
+    assert [s["handler"] for s in entry["slowest"]] == [99, 98, 97, 96, 95]
+    assert entry["seconds"] == {"median": 0.49, "p95": 0.94, "longest": 0.99, "all": 49.5}
+    assert entry["in_doubt"] == 1
+    assert entry["results"] is None
+
+
+def test_a_stream_whose_handlers_never_began_is_told_of_too(tmp_path: Path) -> None:
+    run = given(stream("fan", fan=FanPlan({"items": []}, "x")))
+    (entry,) = handler_reports(run.state, RunFolder(tmp_path))
+    assert (entry["total"], entry["seconds"], entry["failures"]) == (0, None, [])
