@@ -6,17 +6,20 @@ from random import Random
 
 import pytest
 
+from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.decide import decide
+from anabranch.core.deciding.owed import owed
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.handlers import Handled
 from anabranch.core.model.outcome import Decision
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import State
+from anabranch.core.plans.plan import FanPlan
 from anabranch.core.views.handlers import handler_counts
-from anabranch.testing import stream
+from anabranch.testing import ByHand, stream
 from tests.core.given import STRATEGIES, given
 
 FAN = StreamId("fan")
@@ -183,3 +186,79 @@ def test_whatever_comes_twice_late_or_never_each_end_is_told_once(seed: int) -> 
 
 def _offset(state: State) -> int:
     return state.handlers.get(FAN, Handled()).book_offset
+
+
+# --- one that a person wants tried again ---------------------------------------------------------
+
+WISH = inputs.RecoverHandler(stream=FAN, handler=3, reason="it hangs")
+
+
+def fanning() -> ByHand:
+    run = given(stream("fan", fan=FanPlan({"items": ["a"]}, "x {item}"), max_retries=1))
+    run.run("fan")
+    return run
+
+
+def wished(run: ByHand) -> fx.RecoverHandler:
+    run.give(WISH)
+    (effect,) = run.effects
+    assert isinstance(effect, fx.RecoverHandler)
+    return effect
+
+
+def test_a_wish_is_owed_to_who_runs_the_handlers_until_it_is_passed_on() -> None:
+    """Also by an engine that takes the run over in between."""
+    run = fanning()
+    effect = wished(run)
+    assert (effect.handler, effect.cause) == (3, run.records[-1].seq)
+    assert effect in owed(run.state)
+    assert effect in owed(decode_state(encode_state(run.state)))
+    told = inputs.HandlerRequestPassedOn(FAN, Attempt(1), effect.cause)
+    run.give(told)
+    assert effect not in owed(run.state)
+    before = len(run.records)
+    run.give(told)
+    assert len(run.records) == before
+
+
+def test_a_wish_for_an_attempt_that_is_over_is_no_longer_owed() -> None:
+    run = fanning()
+    effect = wished(run)
+    run.fail("fan")
+    assert effect not in owed(run.state)
+    run.at(100.0)
+    run.run("fan")
+    assert run.stream("fan").attempt == 2
+    assert not [e for e in owed(run.state) if isinstance(e, fx.RecoverHandler)]
+
+
+def test_counts_go_on_where_a_wish_came_first() -> None:
+    run = fanning()
+    wished(run)
+    run.give(look(0, finished(0, 10)))
+    known = run.state.handlers[FAN]
+    assert (known.attempt, known.succeeded, known.book_offset) == (1, 1, 10)
+    assert len(known.requested) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "reason"),
+    [
+        ("nobody", "", "nobody"),
+        ("plain", "", "has no handlers"),
+        ("fan", "queued", "no handler of it runs"),
+        ("fan", "succeeded", "has succeeded"),
+        ("fan", "failed", "no single handler can be tried again"),
+    ],
+)
+def test_why_no_single_handler_can_be_tried_again(name: str, phase: str, reason: str) -> None:
+    run = given(stream("fan", fan=FanPlan({"items": ["a"]}, "x {item}")), stream("plain"))
+    if phase == "succeeded":
+        run.succeed("fan")
+    elif phase == "failed":
+        run.run("fan")
+        run.fail("fan")
+    run.give(inputs.RecoverHandler(stream=StreamId(name), handler=0))
+    assert run.refusal is not None
+    assert reason in run.refusal.reason
+    assert run.refusal.hint

@@ -183,6 +183,31 @@ def test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended(program:
     assert "failed: 60: it took longer than 0.5 s" in program.log("hang")
 
 
+def test_a_person_has_one_handler_ended_and_tried_again(program: Program, tmp_path: Path) -> None:
+    """The others go on; what cannot be tried again is refused, with what to do instead."""
+    go, first = tmp_path / "go", tmp_path / "first"
+    hangs = f"test -e {first} || {{{{ touch {first}; exec sleep 60; }}}}"
+    waits = f"until test -e {go}; do sleep 0.01; done"
+    command = f"case {{item}} in h) {hangs};; w) {waits};; esac; echo {{item}} >> done"
+    program.plan({"fan": {"each": ["h", "w", "a"], "command": command, "max_parallel": 3}})
+    running = program.begin("run", "--headless")
+    until(first.exists, "the first handler hangs")
+    until(lambda: "handler_finished" in str(program.events()), "one has ended")
+    assert "has succeeded" in program.asked(2, "recover", "fan", "--handler", "2").err
+    assert "has begun no handler 7" in program.asked(2, "recover", "fan", "--handler", "7").err
+    assert "for streams" in program.asked(2, "recover", "fan", "hard", "--handler", "0").err
+    assert "which remedy" in program.asked(2, "recover", "fan").err
+    program.asked(0, "recover", "fan", "--handler", "0")
+    until(lambda: "h: ended and tried again, as you asked" in program.log("fan"), "it is done")
+    go.touch()
+    assert running.wait().code == 0
+    assert program.state().streams[StreamId("fan")].attempt == 1
+    done = Counter(content(program, str(program.status()["commit"]), "done").split())
+    assert done == {"h": 1, "w": 1, "a": 1}
+    told = program.asked(2, "recover", "fan", "--handler", "0").err
+    assert "fan has succeeded" in told
+
+
 def test_the_consoles_death_is_nothing_to_handlers(program: Program, tmp_path: Path) -> None:
     """They go on, all by themselves; whoever comes back finds them done, each once."""
     go = tmp_path / "go"

@@ -6,10 +6,12 @@ import click
 import msgspec
 
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import RecoverStream
+from anabranch.core.inputs import RecoverHandler, RecoverStream
 from anabranch.core.views.guardian import REMEDIES, forecast, in_words
+from anabranch.core.views.handlers import why_not as why_no_handler
 from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError
+from anabranch.paths import RunFolder
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, say, shown
 from anabranch_console.cli.steering import state_of, steer
@@ -19,15 +21,34 @@ REASON = "asked for by you"
 
 @click.command
 @click.argument("stream")
-@click.argument("remedy", type=click.Choice(REMEDIES))
+@click.argument("remedy", type=click.Choice(REMEDIES), required=False)
+@click.option("--handler", type=click.IntRange(min=0), help="Only this one, of a stream with many.")
 @click.option("--run", help="The run; the latest by default.")
 @click.option("--dry-run", is_flag=True, help="Say what it would do and why, and do nothing.")
 @json_option
-def command(stream: str, remedy: str, run: str | None, dry_run: bool, as_json: bool) -> None:
+def command(
+    stream: str,
+    remedy: str | None,
+    handler: int | None,
+    run: str | None,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
     """Recover STREAM: soft asks it for a sign; hard ends its processes, keeps its work and starts
     it again; fallback does what the plan says when nothing else has helped.
+
+    With --handler one handler is ended, if it runs, and tried again; the others go on.
     """
     home = find_run(here(), run)
+    if handler is not None:
+        if remedy is not None or dry_run:
+            given = "--dry-run" if remedy is None else remedy
+            hint = "it is ended, if it runs, and tried again"
+            raise UsageError(f"{given} is for streams, and --handler for one handler", hint)
+        _recover_handler(home, StreamId(stream), handler, as_json=as_json)
+        return
+    if remedy is None:
+        raise UsageError("which remedy?", f"one of {', '.join(REMEDIES)}")
     expected = forecast(state_of(home), StreamId(stream), remedy)
     if dry_run:
         if as_json:
@@ -47,3 +68,23 @@ def command(stream: str, remedy: str, run: str | None, dry_run: bool, as_json: b
     else:
         how = f"{after.public_state}; run {home.run} is {shown(state.phase)}"
         say(f"{remedy} recovery of {stream}: {how}")
+
+
+def _recover_handler(home: RunFolder, stream: StreamId, place: int, *, as_json: bool) -> None:
+    from anabranch.engine.handlers import handler_at
+
+    if refusal := why_no_handler(state_of(home), stream):
+        raise UsageError(refusal.reason, refusal.hint)
+    found = handler_at(home, stream, place)
+    if found is None:
+        hint = "they count from 0; what has not begun begins by itself"
+        raise UsageError(f"{stream} has begun no handler {place}", hint)
+    if found.state == "succeeded":
+        raise UsageError(
+            f"handler {place} of {stream} has succeeded", "there is nothing to recover"
+        )
+    steer(home, RecoverHandler(stream=stream, handler=place, reason=REASON), REASON)
+    if as_json:
+        print_json({"schema": 1, "run": home.run, "stream": stream, "handler": place})
+    else:
+        say(f"handler {place} of {stream} is tried again: {shown(found.text)}")

@@ -38,7 +38,17 @@ def _skipped(event: ev.HandlersSkipped) -> str:
     return f"{wording.counted(event.count, 'handler')} left out, done before"
 
 
+def _requested(event: ev.HandlerRecoveryRequested) -> str:
+    return f"handler {event.handler} is to be tried again: {event.reason}"
+
+
+def _passed_on(event: ev.HandlerRecoveryPassedOn) -> str:
+    return f"handler {event.handler}: who runs it has the word"
+
+
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.HandlerFinished: in_words,
     ev.HandlersSkipped: _skipped,
+    ev.HandlerRecoveryRequested: _requested,
+    ev.HandlerRecoveryPassedOn: _passed_on,
 }

@@ -44,6 +44,14 @@ class AskStream(Effect, frozen=True):
     attempt: Attempt
 
 
+class RecoverHandler(Effect, frozen=True):
+    """Have one handler of a stream ended, if it runs, and tried again."""
+
+    stream: StreamId
+    attempt: Attempt
+    handler: int
+
+
 class CaptureResult(Effect, frozen=True):
     """Snapshot the workspace: a result to be merged, or partial work to be kept."""
 

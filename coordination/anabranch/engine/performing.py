@@ -32,7 +32,7 @@ from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
-from anabranch.engine.performers.fanning import fanned_out, handlers_in_env
+from anabranch.engine.performers.fanning import fanned_out, handlers_in_env, pass_on
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.offering import Offering
@@ -211,6 +211,8 @@ class Performing:
                 await self._start(effect)
             case fx.AskStream():
                 await self._ask(effect)
+            case fx.RecoverHandler():
+                await self._recover_handler(effect)
             case fx.StopProcess():
                 await self.processes.stop(effect.stream, effect.attempt, effect.grace_seconds)
             case fx.WriteReport():
@@ -312,6 +314,10 @@ class Performing:
                 self._interference,
             )
         )
+
+    async def _recover_handler(self, effect: fx.RecoverHandler) -> None:
+        await asyncio.to_thread(pass_on, self._folder, effect)
+        self._post(inputs.HandlerRequestPassedOn(effect.stream, effect.attempt, effect.cause))
 
     async def _start(self, effect: fx.StartProcess) -> None:
         left = descriptors_left()

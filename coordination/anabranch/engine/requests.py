@@ -36,6 +36,7 @@ from anabranch.core.inputs import (
     ChooseStrategy,
     Command,
     HandBack,
+    RecoverHandler,
     RecoverStream,
     ResetBreaker,
     ResolveConflict,
@@ -64,6 +65,7 @@ STEERING = (
     StopRun
     | StopStream
     | RetryStream
+    | RecoverHandler
     | RecoverStream
     | ResetBreaker
     | ChooseStrategy

@@ -27,6 +27,7 @@ from anabranch.core.deciding import (
 from anabranch.core.deciding.conflicts import radar, resolving
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers, by_hand, deadlines, ladder, liveness, overdue
+from anabranch.core.deciding.guardian import handlers as handlers_by_hand
 from anabranch.core.deciding.hearing import Handler, answer_call, complete_answer
 from anabranch.core.deciding.locks import leases, locks, violations, waivers
 from anabranch.core.deciding.owed import newly_owed
@@ -331,6 +332,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.StopStream: runs.stop_stream,
     inputs.RetryStream: runs.retry_stream,
     inputs.RecoverStream: by_hand.recover,
+    inputs.RecoverHandler: handlers_by_hand.recover,
     inputs.ResetBreaker: breakers.reset,
     inputs.ChooseStrategy: choosing.choose,
     inputs.ApproveRun: runs.approve,
@@ -362,6 +364,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.MachineSeen: resources.machine_seen,
     inputs.MachineLoad: resources.load_seen,
     inputs.HandlersSeen: handlers.seen,
+    inputs.HandlerRequestPassedOn: handlers_by_hand.passed_on,
     inputs.OverheadSeen: overhead.seen,
     inputs.UsageSeen: resources.usage_seen,
     inputs.LivenessSeen: liveness.seen,

@@ -6,13 +6,17 @@ as it comes twice or too late, tells what is known: so each end is told once, wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.sharing import Author, record
 from anabranch.core.json_values import Json, NotJson, checked_text
 from anabranch.core.model.handlers import Handled, results_key
-from anabranch.core.model.state import Stream
+from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.state import State, Stream
 
 
 def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
@@ -30,6 +34,17 @@ def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
                 count=fact.skipped,
                 book_offset=fact.book_offset,
             )
+        )
+
+
+def owed_to(state: State, stream: Stream) -> Iterator[fx.RecoverHandler]:
+    """Yield what is to be passed on to the program that runs a stream's handlers."""
+    known = state.handlers.get(stream.id)
+    if known is None or stream.phase is not Phase.RUNNING or known.attempt != stream.attempt:
+        return
+    for one in known.requested:
+        yield fx.RecoverHandler(
+            stream=stream.id, attempt=stream.attempt, handler=one.handler, cause=one.cause
         )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from anabranch.core import effects as fx
+from anabranch.core.deciding import handlers
 from anabranch.core.deciding.joined import hoped_until
 from anabranch.core.deciding.locks.leases import owed_by_lease
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
@@ -51,6 +52,7 @@ def _owed_for(
         stream = state.streams.get(stream_id)
         if stream is not None:
             yield from owed_by_stream(state, stream)
+            yield from handlers.owed_to(state, stream)
             yield from stream_checkpoints.owed_to(state, stream)
             yield from point_checkpoints.owed_to(state, stream)
     for point_id in points:

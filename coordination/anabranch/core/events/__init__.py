@@ -55,7 +55,12 @@ from anabranch.core.events.guardian import (
     RecoveryStarted,
     StreamAsked,
 )
-from anabranch.core.events.handlers import HandlerFinished, HandlersSkipped
+from anabranch.core.events.handlers import (
+    HandlerFinished,
+    HandlerRecoveryPassedOn,
+    HandlerRecoveryRequested,
+    HandlersSkipped,
+)
 from anabranch.core.events.liveness import (
     StreamHeartbeat,
     StreamJoined,
@@ -218,6 +223,8 @@ __all__ = [
     "GuardianAlerted",
     "GuiltyFound",
     "HandlerFinished",
+    "HandlerRecoveryPassedOn",
+    "HandlerRecoveryRequested",
     "HandlersSkipped",
     "LeaseDoubted",
     "LeaseRenewed",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from anabranch.core.events.base import Event
-from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.events.base import Event, StreamEvent
+from anabranch.core.ids import Attempt, Seq, StreamId
 
 
 class HandlerFinished(Event, frozen=True, kw_only=True):
@@ -29,6 +29,22 @@ class HandlerFinished(Event, frozen=True, kw_only=True):
     slot: int
     tries: int
     book_offset: int
+
+
+class HandlerRecoveryRequested(StreamEvent, frozen=True, kw_only=True):
+    """A person wants a handler ended, if it runs, and tried again."""
+
+    attempt: Attempt
+    handler: int
+    reason: str
+
+
+class HandlerRecoveryPassedOn(StreamEvent, frozen=True, kw_only=True):
+    """The program that runs the handlers will read it; ``request`` is the event that wanted it."""
+
+    attempt: Attempt
+    handler: int
+    request: Seq
 
 
 class HandlersSkipped(Event, frozen=True, kw_only=True):

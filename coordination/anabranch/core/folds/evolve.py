@@ -224,6 +224,7 @@ _ANSWERS: dict[type[ev.Event], Answering] = {
 _ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
     **guardian.ALSO,
     **breakers.ALSO,
+    **handlers.ALSO,
 }
 """What an event about a stream changes about the run."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.model.handlers import Handled
+from anabranch.core.model.handlers import Handled, Requested
 from anabranch.core.model.state import State
 
 
@@ -26,18 +26,34 @@ def _counted(
     state: State, event: ev.HandlerFinished | ev.HandlersSkipped, succeeded: int, failed: int
 ) -> State:
     """Count for the newest attempt; what is told late of one before it counts for nothing."""
-    known = state.handlers.get(event.stream, Handled())
-    if event.attempt > known.attempt:
-        known = Handled(event.attempt)
+    known = state.handlers.get(event.stream, Handled()).of_attempt(event.attempt)
     if event.attempt < known.attempt:
         succeeded = failed = 0
-    after = Handled(
-        known.attempt, known.succeeded + succeeded, known.failed + failed, event.book_offset
-    )
+    counts = (known.succeeded + succeeded, known.failed + failed)
+    after = Handled(known.attempt, *counts, event.book_offset, known.requested)
+    return replace(state, handlers=state.handlers.insert(event.stream, after))
+
+
+def _requested(state: State, record: ev.Recorded, event: ev.HandlerRecoveryRequested) -> State:
+    known = state.handlers.get(event.stream, Handled()).of_attempt(event.attempt)
+    requested = (*known.requested, Requested(event.handler, record.seq))
+    after = replace(known, requested=requested)
+    return replace(state, handlers=state.handlers.insert(event.stream, after))
+
+
+def _passed_on(state: State, record: ev.Recorded, event: ev.HandlerRecoveryPassedOn) -> State:
+    known = state.handlers.get(event.stream, Handled())
+    left = tuple(one for one in known.requested if one.cause != event.request)
+    after = replace(known, requested=left)
     return replace(state, handlers=state.handlers.insert(event.stream, after))
 
 
 FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.HandlerFinished: _finished,
     ev.HandlersSkipped: _skipped,
+}
+
+ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
+    ev.HandlerRecoveryRequested: _requested,
+    ev.HandlerRecoveryPassedOn: _passed_on,
 }

@@ -57,6 +57,16 @@ class RecoverStream(Command, frozen=True):
     in_words = "{0.remedy} recovery of {0.stream}"
 
 
+class RecoverHandler(Command, frozen=True):
+    """A person wants one handler of a stream that runs ended, if it runs, and tried again."""
+
+    stream: StreamId
+    handler: int
+    reason: str = ""
+
+    in_words = "try handler {0.handler} of {0.stream} again"
+
+
 class ResetBreaker(Command, frozen=True):
     """A person says that what a breaker holds back may start again."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core import events as ev
-from anabranch.core.ids import Attempt, PointId, StreamId
+from anabranch.core.ids import Attempt, PointId, Seq, StreamId
 from anabranch.core.inputs.base import AttemptObservation, Observation
 
 
@@ -271,6 +271,12 @@ class MachineLoad(Observation, frozen=True):
     memory_available_mb: float
     memory_pressure: float | None
     short_of: str = ""
+
+
+class HandlerRequestPassedOn(AttemptObservation, frozen=True):
+    """The program that runs a stream's handlers will read what was wanted by ``request``."""
+
+    request: Seq
 
 
 class HandlersSeen(Observation, frozen=True):

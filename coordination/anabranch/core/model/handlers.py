@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import msgspec
 
-from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.ids import Attempt, Seq, StreamId
+
+
+class Requested(msgspec.Struct, frozen=True):
+    """A handler that a person wants tried again; ``cause`` is the event that says so."""
+
+    handler: int
+    cause: Seq
 
 
 class Handled(msgspec.Struct, frozen=True, gc=False):
     """How the handlers of a stream's newest attempt have ended, and how far its book was read.
 
     What the attempt left out, as it was done before, has succeeded. The book is over all attempts.
+    ``requested`` are those that somebody wants tried again and nobody has been told to.
     """
 
     attempt: Attempt = 0
     succeeded: int = 0
     failed: int = 0
     book_offset: int = 0
+    requested: tuple[Requested, ...] = ()
+
+    def of_attempt(self, attempt: Attempt) -> Handled:
+        """Return what is known by the time of an attempt: one that is new begins to count anew."""
+        return Handled(attempt, book_offset=self.book_offset) if attempt > self.attempt else self
 
 
 def results_key(stream: StreamId) -> str:

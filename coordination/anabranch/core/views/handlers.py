@@ -1,11 +1,14 @@
-"""How the handlers of a stream stand, as ``status --json`` tells it."""
+"""How the handlers of a stream stand, as ``status --json`` tells it, and what can be done."""
 
 from __future__ import annotations
 
+from anabranch.core.deciding.guardian.handlers import why_not
 from anabranch.core.ids import StreamId
 from anabranch.core.model.handlers import Handled
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
+
+__all__ = ["handler_counts", "why_not"]
 
 
 def handler_counts(

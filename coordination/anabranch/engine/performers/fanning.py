@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from anabranch import handlers
+from anabranch.core import effects as fx
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
@@ -24,9 +25,10 @@ from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.workspaces import Repository
 from anabranch.engine.workspaces.handler_folders import Assignment
 from anabranch.files import replace_whole
+from anabranch.handlers import asked
 from anabranch.handlers.job import Job
 from anabranch.paths import RunFolder
-from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
+from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
 from anabranch.undecodable import UNDECODABLE
 
 CROWD_PROGRAM = Path(handlers.__file__).with_name("crowd.py")
@@ -101,6 +103,18 @@ def _apart(plan: StreamPlan, spec: ProcessSpec, run: RunFolder, repo: Repository
     replace_whole(path, given.encoded())
     env = {key: os.environ.get(key) for key in _OUR_OWN}
     return {"argv": [sys.executable, "-I", "-m", KEEPER, str(path)], "env": env}
+
+
+def pass_on(run: RunFolder, effect: fx.RecoverHandler) -> None:
+    """Let the program that runs a stream's handlers read that one is to be tried again.
+
+    It knows each wish by its cause, so that one which stands there twice counts once. Raises
+    OSError.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    wish = asked.line(effect.attempt, effect.handler, effect.cause)
+    with open(open_plain(run.handlers(effect.stream) / asked.NAME, flags=flags), "wb") as file:
+        file.write(wish.encode())
 
 
 Left = Literal["work", "nothing"]
