@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from anabranch.core.ids import StreamId
 from tests.e2e.program import Program, Running, until
 from tests.e2e.test_run import content, converged
 from tests.engine.repositories import FAR_LINES, git, write
+
+SEED = os.environ.get("ANABRANCH_SEED", "20261130")
+CONSOLE = "console"
+KILLS = int(os.environ.get("ANABRANCH_KILLS", "5"))
 
 
 def plan(program: Program, command: str, items: int | dict[str, Any], **more: Any) -> None:
@@ -60,6 +65,12 @@ def processes(program: Program, word: str) -> Iterator[psutil.Process]:
 def kill(program: Program, word: str) -> None:
     (process,) = processes(program, word)
     process.kill()
+
+
+def wait_for_more(program: Program, running: Running, count: int) -> None:
+    """Wait until so many more handlers have ended, or all of it has."""
+    wanted = len(lines(program, "e")) + count
+    until(lambda: running.has_ended or len(lines(program, "e")) >= wanted, "handlers ended")
 
 
 def commit_of(program: Program) -> str:
@@ -296,3 +307,51 @@ def test_stopped_it_keeps_what_was_half_done(
     half = [ref.rpartition("/")[2] for ref in refs(program, "partial")]
     assert half == ["fan.1", "fan@2.1", "fan@3.1"]
     assert "it was asked to stop; its work is kept by" in program.log("fan")
+
+
+def test_killed_again_and_again_nothing_is_lost_or_merged_twice(
+    program: Program, tmp_path: Path
+) -> None:
+    """Whatever of the three is killed, whenever: each item's line stands once in the result."""
+    chance = random.Random(SEED)
+    count = 24
+    command = (
+        "echo {item} >> list-$(expr {item} % 5); echo {item} > of-{item}; sleep 0.0{index}; "
+        "echo {item} > $ANABRANCH_RESULT"
+    )
+    plan(program, command, count, max_parallel=3, retries=12)
+    running = begun(program)
+    words = ["handlers/crowd.py", "anabranch.engine.handler_workspaces", CONSOLE]
+    for _ in range(KILLS):
+        wait_for_more(program, running, 1 + chance.randrange(3))
+        word = chance.choice(words)
+        if word != CONSOLE:
+            for process in processes(program, word):
+                process.kill()
+        elif not running.has_ended:
+            running.kill()
+            running = program.begin("resume", "--headless")
+    code = running.wait(120).code
+    while code != 0:
+        assert code == 1, running.err
+        code = program.run("resume", "--headless").code
+    commit = commit_of(program)
+    assert all_there(program, count)
+    merged = Counter("".join(content(program, commit, f"list-{n}") for n in range(5)).split())
+    assert merged == {str(n): 1 for n in range(count)}
+    results = (kept(program) / "results.jsonl").read_text().splitlines()
+    assert [json.loads(line)["index"] for line in results] == list(range(count))
+    assert list((kept(program) / "workspaces").iterdir()) == []
+
+
+def test_what_is_left_in_workspaces_is_given_back_by_gc(program: Program, tmp_path: Path) -> None:
+    """Where it could not be kept at once it is there until then, and is kept then."""
+    plan(program, "mkfifo .gitattributes; echo {item} > of-{item}; exit 1", 1, retries=0)
+    program.expect(1, "run", "--headless")
+    assert "its work is kept by" not in program.log("fan")
+    (left,) = (kept(program) / "workspaces").iterdir()
+    (left / ".gitattributes").unlink()
+    program.expect(0, "gc")
+    assert not left.exists()
+    (ref,) = refs(program, "rescue")
+    assert git(program.project, "show", f"{ref}:of-0") == "0\n"

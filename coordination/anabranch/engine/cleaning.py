@@ -31,6 +31,7 @@ from anabranch.engine.workspaces import (
     list_rescues,
     reclaim_workspace,
 )
+from anabranch.engine.workspaces.handler_folders import handler_workspaces
 from anabranch.engine.workspaces.records import read_record
 from anabranch.errors import AnabranchError, machine_errors
 from anabranch.paths import RunFolder
@@ -112,7 +113,8 @@ def _clean(
     for workspace in list(_workspaces(repository, state)):
         cleaned = _rehearsed(workspace) if is_rehearsal else _reclaim(repository, workspace)
         done.append(cleaned)
-        if not is_rehearsal and cleaned.outcome != "kept":
+        is_of_a_stream = cleaned.stream in state.streams  # no event tells of handlers' workspaces
+        if not is_rehearsal and cleaned.outcome != "kept" and is_of_a_stream:
             engine.turn([_observation(cleaned)])
     return CleanedRun(home.run, tuple(done))
 
@@ -123,6 +125,7 @@ def _workspaces(repository: Repository, state: State) -> Iterator[PreparedWorksp
             found = read_record(repository, state.run, plan.id, attempt)
             if found is not None and found.kind != "shared":
                 yield found
+        yield from handler_workspaces(repository, state.run, plan.id)
 
 
 def _reclaim(repository: Repository, workspace: PreparedWorkspace) -> Cleaned:

@@ -95,7 +95,7 @@ def capture_handler(repo: Repository, workspace: PreparedWorkspace) -> Captured:
     result = capture_result(
         repo, run, handler, number, workspace, f"{handler}: the work of a handler", ref
     )
-    keep_own_refs(repo, workspace)
+    keep_own_refs(repo, workspace, is_first=True)
     return result
 
 

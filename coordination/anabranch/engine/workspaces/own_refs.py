@@ -31,9 +31,12 @@ _INVALID = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|/\.|\.lock(/|$)|\.$
 _KINDS = (("heads/", "branch"), ("tags/", "tag"), ("notes/", "notes"))
 
 
-def keep_own_refs(repo: Repository, workspace: PreparedWorkspace) -> tuple[Finding, ...]:
+def keep_own_refs(
+    repo: Repository, workspace: PreparedWorkspace, *, is_first: bool = False
+) -> tuple[Finding, ...]:
     """Keep what a stream's refs lead to; return it in words for the user.
 
+    The ``is_first`` time there are none of an earlier time that it has taken away since.
     What cannot be kept is told too, and stays where it is until the workspace is reclaimed.
     """
     if workspace.kind == "shared" or workspace.git_dir is None or is_linked(repo, workspace):
@@ -41,6 +44,8 @@ def keep_own_refs(repo: Repository, workspace: PreparedWorkspace) -> tuple[Findi
     prefix = made_prefix(workspace.run, workspace.stream, workspace.attempt)
     try:
         made = _made(repo, workspace)
+        if is_first and not made:
+            return ()
         _keep(repo, workspace, prefix, made)
     except GitError as error:
         return (f"its own branches, tags and stashes cannot be kept now: {error.reason}",)
