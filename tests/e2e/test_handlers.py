@@ -183,6 +183,25 @@ def test_too_many_failures_stop_a_stream_and_a_hanging_handler_is_ended(program:
     assert "failed: 60: it took longer than 0.5 s" in program.log("hang")
 
 
+def test_a_handler_that_waits_for_a_lock_is_not_ended_for_its_silence(
+    program: Program, tmp_path: Path
+) -> None:
+    """Another stream has the lock for longer than a handler may do nothing."""
+    has = f"ab-stream lock src/main.txt -- sh -c 'touch {tmp_path}/has; sleep 5'"
+    waits = (
+        f"until test -e {tmp_path}/has; do sleep 0.01; done; ab-stream lock src/main.txt -- true"
+    )
+    heartbeat = {"timeout": 3, "interval": 1}
+    program.plan(
+        {
+            "has": has,
+            "fan": {"each": ["a"], "command": waits, "heartbeat": heartbeat, "retries": 0},
+        }
+    )
+    told = program.run("run", "--headless")
+    assert told.code == 0, (told, program.log("fan"))
+
+
 def test_a_person_has_one_handler_ended_and_tried_again(program: Program, tmp_path: Path) -> None:
     """The others go on; what cannot be tried again is refused, with what to do instead."""
     go, first = tmp_path / "go", tmp_path / "first"

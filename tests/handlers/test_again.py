@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from anabranch.handlers import asked, memory
 from anabranch.handlers.memory import MemoryKills
-from anabranch.handlers.silence import Sign, Silence
+from anabranch.handlers.silence import EXCUSED, Sign, Silence
 from tests.handlers.test_crowd import Fan, fan, until
 
 __all__ = ["fan"]
@@ -101,6 +103,22 @@ def test_without_a_chance_one_that_does_nothing_fails(fan: Fan) -> None:
 def test_one_that_writes_or_works_is_left_alone(fan: Fan, works: str) -> None:
     code, out = fan.run(works, ["a"], silent_seconds=0.45)
     assert code == 0, out
+
+
+def test_who_waits_for_an_answer_is_not_silent(fan: Fan) -> None:
+    """The engine says so by a file, and when it is over."""
+    excuse = fan.state / EXCUSED
+    excuse.touch()
+    os.mkfifo(fan.work / "answer")
+    running = fan.start("touch begun; read answer < answer", ["a"], silent_seconds=0.3)
+    until((fan.work / "begun").exists)
+    looks = Silence(0.3).look_seconds
+    until_later = time.monotonic() + 0.3 + 10 * looks
+    until(lambda: time.monotonic() > until_later)
+    assert running.poll() is None
+    excuse.unlink()
+    out, _ = running.communicate(timeout=60)
+    assert "it did nothing for 0.3 s" in out
 
 
 def test_one_that_takes_too_long_is_tried_again_too(fan: Fan) -> None:

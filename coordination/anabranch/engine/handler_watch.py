@@ -26,6 +26,7 @@ from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.engine.gateway.endpoint import Reply
 from anabranch.engine.handler_ends import HandlerEnds
+from anabranch.engine.handler_excuses import HandlerExcuses
 from anabranch.engine.handlers import have_handlers
 from anabranch.paths import RunFolder
 from anabranch.shortage import is_short
@@ -56,6 +57,7 @@ class HandlerWatch:
             post: hands an input to the engine; the reply is called when it is durable.
         """
         self._folder, self._state, self._post = folder, state, post
+        self._excuses = HandlerExcuses(folder)
         self._ends: dict[StreamId, HandlerEnds] = {}
         self._alone: dict[StreamId, asyncio.Lock] = {}
         self._seen_sizes: dict[StreamId, int] = {}
@@ -64,6 +66,7 @@ class HandlerWatch:
         """Hear the streams that run and have handlers, for ever."""
         while True:
             have = have_handlers(self._state(), self._folder)
+            self._excuses.look(self._state())
             for stream in have:
                 if self._state().streams[stream].phase in LIVE and self._has_grown(stream):
                     with suppress(OSError, RuntimeError):  # it is heard the next time

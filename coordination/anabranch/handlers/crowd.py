@@ -37,7 +37,7 @@ from .keeping import Ledger, Packs, Slot, read_result
 from .memory import MemoryKills
 from .placeholders import BadCommand, text_of
 from .queues import Graph, Queue, Work
-from .silence import Silence
+from .silence import EXCUSED, Silence
 from .sources import BadSource
 from .starting import Place, Starter
 from .tally import Tally, exit_in_words, in_words, short
@@ -358,6 +358,8 @@ class Crowd:
         if self._silence is None or now < self._look_at:
             return
         self._look_at = now + self._silence.look_seconds
+        if os.path.exists(f"{self._state}/{EXCUSED}"):
+            self._silence.forget()
         written = {pid: running.slot.written_bytes for pid, running in self._running.items()}
         for pid in self._silence.look(written, now):
             if pid not in self._ending:

@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+EXCUSED = "excused"
+"""A file that is there while the stream waits for an answer of the engine, as for a lock."""
 LOOKS = 20
 """So many looks fit into the time that one may be silent."""
 SHORTEST_LOOK_SECONDS = 0.05
@@ -37,6 +39,10 @@ class Silence:
         self._signs: dict[int, Sign] = {}
         self._silent: dict[int, float] = {}
         self._looked_at: float | None = None
+
+    def forget(self) -> None:
+        """Let everybody's silence begin anew."""
+        self._silent.clear()
 
     def look(self, written: Mapping[int, int], now: float) -> list[int]:
         """Return which processes have done nothing for too long.

@@ -28,7 +28,7 @@ from anabranch.files import replace_whole
 from anabranch.handlers import asked
 from anabranch.handlers.job import Job
 from anabranch.paths import RunFolder
-from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
+from anabranch.plain_files import SMALL_FILE_BYTES, open_to_append, read_plain
 from anabranch.undecodable import UNDECODABLE
 
 CROWD_PROGRAM = Path(handlers.__file__).with_name("crowd.py")
@@ -111,9 +111,8 @@ def pass_on(run: RunFolder, effect: fx.RecoverHandler) -> None:
     It knows each wish by its cause, so that one which stands there twice counts once. Raises
     OSError.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     wish = asked.line(effect.attempt, effect.handler, effect.cause)
-    with open(open_plain(run.handlers(effect.stream) / asked.NAME, flags=flags), "wb") as file:
+    with open_to_append(run.handlers(effect.stream) / asked.NAME) as file:
         file.write(wish.encode())
 
 
