@@ -66,6 +66,7 @@ def test_a_handler_that_failed_says_why(program: Program) -> None:
     assert "2 of 3" in printed.err
     trace = program.run("logs", "job", "--handler", "1").out
     assert trace.startswith("Traceback")
+    assert trace.count("File ") == 1
     assert "line 8, in handle" in trace
     assert "ConnectionError: away" in trace
     assert program.expect(0, "logs", "job", "--handler", "0").out == ""

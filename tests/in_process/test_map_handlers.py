@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -293,6 +296,42 @@ async def test_a_keyboard_interrupt_in_a_thread_is_one_of_the_program() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         await asyncio.to_thread(lambda: asyncio.run(map_handlers(handle, range(3))))
+
+
+def test_an_interrupt_from_the_keyboard_cancels_all_and_ends_the_program() -> None:
+    program = (
+        "import asyncio, anabranch\n"
+        "async def handle(number):\n"
+        "    print('begun', flush=True)\n"
+        "    try: await asyncio.Event().wait()\n"
+        "    finally: print('cleaned', flush=True)\n"
+        "asyncio.run(anabranch.map_handlers(handle, range(9), max_parallel=2))\n"
+    )
+    argv = [sys.executable, "-c", program]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert [running.stdout.readline() for _ in range(2)] == [b"begun\n"] * 2
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate()
+    assert out == b"cleaned\n" * 2
+    assert err.rstrip().endswith(b"KeyboardInterrupt")
+    assert running.returncode == -signal.SIGINT
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks that start at once came with 3.12")
+def test_tasks_that_start_at_once_change_nothing() -> None:
+    async def main() -> list[Any]:
+        factory: Any = getattr(asyncio, "eager_task_factory")  # noqa: B009 - older Pythons have none
+        asyncio.get_running_loop().set_task_factory(factory)
+
+        async def handle(number: int) -> int:
+            if number % 2:
+                raise ValueError
+            return number
+
+        return await map_handlers(handle, range(6), max_failures=5, return_exceptions=True)
+
+    assert asyncio.run(main())[::2] == [0, 2, 4]
 
 
 async def test_who_cancels_itself_has_failed_and_the_others_have_not() -> None:

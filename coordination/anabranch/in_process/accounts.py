@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import reprlib
-import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack, ExitStack, suppress
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from anabranch.in_process.identity import name_of, plain
 from anabranch.in_process.outcomes import Counts
 from anabranch.in_process.places import Place, Run, place_of
 from anabranch.in_process.recording import Kept, Record, as_json, record_of
+from anabranch.in_process.telling import say
 from anabranch.in_process.threads import Threads
 
 
@@ -145,7 +145,7 @@ async def open_account(
     except (OSError, WorldError) as error:
         if place.keeps_results:
             raise
-        print(f"handlers are not accounted for: {error}", file=sys.stderr)
+        say(f"handlers are not accounted for: {error}")
         return Account()
     return Recorded(record, place, Call(known_by, key))
 

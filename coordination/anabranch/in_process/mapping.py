@@ -25,8 +25,9 @@ MOST_UNFINISHED = 20_000
 """So many that run, or wait for another try: before one of them is through no item is taken."""
 
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
-ITEMS_A_TURN = 256
-"""How many items are taken from a source that never waits before others have their turn."""
+ITEMS_A_TURN = 16
+"""How many items are taken from a source that never waits before others have their turn: who has
+begun is not late because a thousand others begin."""
 
 
 class Rules(NamedTuple):
@@ -75,6 +76,7 @@ class Mapping:
         self._fault_of_source: BaseException | None = None
         self._room = asyncio.Semaphore(MOST_UNFINISHED)
         self._waiting: set[asyncio.Task[None]] = set()
+        self._taking: asyncio.Task[None] | None = None
         self._unended = 1  # the source
         self._all_ended = asyncio.Event()
         self._stopped = ""
@@ -85,7 +87,10 @@ class Mapping:
         self._counts.expected = len(items) if isinstance(items, Sized) else None
         try:
             async with asyncio.TaskGroup() as self._group:
-                telling = self._group.create_task(tell_how_far(self._account))
+                account = self._account
+                telling = self._group.create_task(
+                    tell_how_far(account.counts, account.write_counts, is_said=account.is_in_stream)
+                )
                 self._taking = self._group.create_task(self._take_all(items))
                 try:
                     await self._all_ended.wait()
@@ -118,7 +123,11 @@ class Mapping:
         try:
             async with aclosing(_each(items)) as source:
                 async for item in source:
+                    if self._stopped:
+                        break
                     await self._take(item)
+                    if self._counts.total % ITEMS_A_TURN == 0:
+                        await asyncio.sleep(0)
         except asyncio.CancelledError as error:
             if self._is_ending:
                 raise
@@ -126,7 +135,8 @@ class Mapping:
         except Exception as error:  # the source is at its end; what runs finishes
             self._fault_of_source = error
         finally:
-            self._counts.expected = self._counts.total
+            if self._counts.expected is None:
+                self._counts.expected = self._counts.total
             self._one_has_ended()
 
     async def _take(self, item: Any) -> None:
@@ -264,7 +274,8 @@ class Mapping:
             return
         self._stopped = f"more than {most} handlers have failed"
         for task in (self._taking, *self._waiting):
-            task.cancel()
+            if task is not None:
+                task.cancel()
 
     def _tell(self) -> None:
         if self._rules.progress is not None:
@@ -277,7 +288,7 @@ class Mapping:
 
 
 async def _each(items: Items) -> AsyncGenerator[Any, None]:
-    """Yield items as they come, and let others have their turn."""
+    """Yield items as they come; whatever becomes of it, an asynchronous source is closed."""
     if isinstance(items, AsyncIterable):
         iterator: AsyncIterator[Any] = aiter(items)
         try:
@@ -287,9 +298,7 @@ async def _each(items: Items) -> AsyncGenerator[Any, None]:
             if isinstance(iterator, AsyncGenerator):
                 await iterator.aclose()
         return
-    for number, item in enumerate(items):
-        if number % ITEMS_A_TURN == ITEMS_A_TURN - 1:
-            await asyncio.sleep(0)
+    for item in items:
         yield item
 
 

@@ -27,6 +27,7 @@ from anabranch.in_process.places import Place
 LONGEST_TRACE = 64 * 1024
 LONGEST_WHY = 300
 NO_SLOT = -1
+_OURS = os.path.join(os.path.dirname(__file__), "")
 
 Span = tuple[int, int]
 
@@ -85,7 +86,7 @@ class Record:
 
     def fail(self, place: int, key: str, seconds: float, error: BaseException) -> None:
         """Note that a handler has failed; its trace is what it has to say."""
-        trace = "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
+        trace = _trace(error)[-LONGEST_TRACE:]
         output = self._packs.keep_output(trace.encode("utf-8", "backslashreplace"))
         why = in_words(error)[:LONGEST_WHY]
         self._end(place, key, self.attempt, seconds, code=None, why=why, output=output)
@@ -149,6 +150,14 @@ def as_json(value: Any) -> bytes:
     if len(text) > MOST_RESULT_BYTES:
         raise NotKept(f"its result has more than {MOST_RESULT_BYTES} bytes")
     return text
+
+
+def _trace(error: BaseException) -> str:
+    """Return the traceback of an error, from where the handler's own code begins."""
+    at = error.__traceback__
+    while at is not None and at.tb_frame.f_code.co_filename.startswith(_OURS):
+        at = at.tb_next
+    return "".join(traceback.format_exception(type(error), error, at))
 
 
 # --- one record a folder -------------------------------------------------------------------------

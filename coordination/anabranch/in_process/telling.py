@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 
-from anabranch.in_process.accounts import Account
 from anabranch.in_process.outcomes import Counts
 
 EVERY_SECONDS = 1.0
 
 
-async def tell_how_far(account: Account) -> None:
-    """Write down the counts; in a stream, say them in its log while anything ends.
+async def tell_how_far(counts: Counts, write: Callable[[], None], *, is_said: bool) -> None:
+    """Write down the counts, for ever; say them, too, if that is asked, while anything ends.
 
     Silence is a sign that nothing gets on, so what stands still is silent.
     """
@@ -20,11 +21,16 @@ async def tell_how_far(account: Account) -> None:
     began, said = clock(), 0
     while True:
         await asyncio.sleep(EVERY_SECONDS)
-        account.write_counts()
-        ended = account.counts.ended
-        if account.is_in_stream and ended != said:
-            said = ended
-            print(in_words(account.counts, clock() - began), file=sys.stderr, flush=True)
+        write()
+        if is_said and counts.ended != said:
+            said = counts.ended
+            say(in_words(counts, clock() - began))
+
+
+def say(text: str) -> None:
+    """Print a line for whoever reads the log of a stream, if anybody does."""
+    with suppress(OSError, ValueError):  # stderr may be closed
+        print(text, file=sys.stderr, flush=True)
 
 
 def in_words(counts: Counts, seconds: float) -> str:
