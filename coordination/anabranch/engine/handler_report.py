@@ -12,7 +12,7 @@ from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
 from anabranch.engine.handler_ends import HandlerEnds, all_ends
 from anabranch.engine.handler_results import shared_results
-from anabranch.engine.handlers import counts_of
+from anabranch.engine.handlers import counts_of, have_handlers
 from anabranch.paths import RunFolder
 
 MOST_FAILURES = 20
@@ -22,9 +22,9 @@ MOST_SLOWEST = 5
 
 
 def handler_reports(state: State, run: RunFolder) -> list[dict[str, Any]]:
-    """Return an entry for each stream that fans out; raises OSError if a book cannot be read."""
-    fans = (plan.id for plan in state.plan.streams if plan.fan is not None)
-    return [_entry(state, run, stream) for stream in fans]
+    """Return an entry for each stream with handlers; raises OSError if a book cannot be read."""
+    have = have_handlers(state, run)
+    return [_entry(state, run, plan.id) for plan in state.plan.streams if plan.id in have]
 
 
 def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:

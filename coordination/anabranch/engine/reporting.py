@@ -40,7 +40,7 @@ def build_report(
     content = report(state, retries, now, engine_overhead)
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
     added: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
-    if any(plan.fan for plan in state.plan.streams):
+    if folder.of_handlers.exists():
         added["handlers"] = _of_handlers(folder, state, streams)
     if content["branch"] and is_plain_folder(state):
         added["result_folder"] = str(folder.result)

@@ -42,8 +42,7 @@ class CaptureEffects:
     def capture(self, state: State, effect: fx.CaptureResult) -> inputs.Input:
         """Keep a stream's work: a result, or partial work of an attempt that did not succeed."""
         kept = self._capture(state, effect)
-        is_fanned = state.stream_plan(effect.stream).fan is not None
-        if is_fanned and isinstance(kept, inputs.ResultReady) and not effect.is_partial:
+        if isinstance(kept, inputs.ResultReady) and not effect.is_partial:
             return replace(kept, handler_results=shared_results(self._folder, effect.stream))
         return kept
 
