@@ -20,6 +20,7 @@ from anabranch.core.deciding.decide import decide
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.waiting.reasons import called_waits
 from anabranch.core.ids import RunId, StreamId
+from anabranch.core.model.handlers import Handled
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import asks_of
 from anabranch.core.model.outcome import Decision, Refusal
@@ -479,6 +480,7 @@ class Everything:
                 lambda: inputs.OverheadSeen(
                     share=rng.choice((0.01, 0.2)), by_category={"git": 1.0}
                 ),
+                lambda: self._handlers_seen(name, attempt),
                 lambda: inputs.JoinedStreamSilent(
                     stream=rng.choice(OUTSIDE), attempt=1, evidence="silent"
                 ),
@@ -498,6 +500,38 @@ class Everything:
         self.give(seen)
         if rng.random() < 0.2:
             self.give(seen)
+
+    def _handlers_seen(self, name: StreamId, attempt: int) -> inputs.HandlersSeen:
+        """Handlers have ended; now and then the look is one that got lost, or is too late."""
+        known = self.state.handlers.get(name, Handled())
+        since = known.book_offset - self.rng.choice((0, 0, 0, 7))
+        ends = [
+            ev.HandlerFinished(
+                stream=name,
+                attempt=max(1, attempt),
+                handler=since + number,
+                item="i",
+                outcome=self.rng.choice(("succeeded", "failed")),
+                exit_code=0,
+                signal=None,
+                reason="",
+                seconds=0.1,
+                began_at=self.now,
+                slot=0,
+                tries=1,
+                book_offset=since + number,
+            )
+            for number in range(1, self.rng.randint(1, 4))
+        ]
+        to = ends[-1].book_offset if ends else since + 1
+        return inputs.HandlersSeen(
+            stream=name,
+            attempt=max(1, attempt),
+            since=since,
+            book_offset=to,
+            ended=tuple(ends),
+            skipped=0 if ends else 1,
+        )
 
     def command(self) -> None:
         """A person wants something."""

@@ -86,6 +86,18 @@ def faults(
     yield from waits_for_nothing(state, now)
     yield from _told(state)
     yield from deadlocks(state, now)
+    yield from _ends_told_once(before, decision)
+
+
+def _ends_told_once(before: State | None, decision: Decision) -> Iterator[str]:
+    """Yield where the end of a handler is told that was told before: a book is read forwards."""
+    known = before.handlers.items() if before is not None else ()
+    offsets = {stream: handled.book_offset for stream, handled in known}
+    for event in (record.event for record in decision.events):
+        if isinstance(event, ev.HandlerFinished | ev.HandlersSkipped):
+            if event.book_offset <= offsets.get(event.stream, 0):
+                yield f"{event} is told again"
+            offsets[event.stream] = event.book_offset
 
 
 def hangs(state: State) -> None:

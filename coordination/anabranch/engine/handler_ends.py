@@ -21,7 +21,7 @@ from anabranch.handlers.book import BEGUN, ENDED, SKIPPED, Ended, ended_of
 from anabranch.hostile_text import shortened
 from anabranch.plain_files import open_plain
 
-MOST_ENDS = 1_000
+MOST_ENDS = 250
 """How many ends are told at once: others wait no longer than for that."""
 LOOK_BYTES = 512 * 1024
 LONGEST_REASON = 500
