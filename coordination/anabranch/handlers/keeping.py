@@ -123,7 +123,7 @@ def read_result(slot: Slot) -> bytes | str | None:
     if len(data) > MOST_RESULT_BYTES:
         return f"its result has more than {MOST_RESULT_BYTES} bytes"
     try:
-        return json.dumps(json.loads(data), separators=(",", ":")).encode()
+        return json.dumps(json.loads(data), separators=(",", ":"), allow_nan=False).encode()
     except (ValueError, RecursionError) as error:
         return f"its result is not JSON: {error}"
 
