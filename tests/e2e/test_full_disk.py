@@ -384,3 +384,61 @@ def test_who_makes_the_last_files_is_held_too(program: Program, disk: Disk) -> N
     program.asked(0, "stop")
     host.wait()
     assert program.streams()["filler"]["attempt"] == 1
+
+
+@pytest.fixture
+def small_project(disk: Disk, tmp_path: Path) -> Iterator[Program]:
+    """Give the program in a project on the small disk, with its state on a big one."""
+    project = make_repository(disk.path / "project", {"README.md": "a project\n"})
+    program = Program(project, tmp_path / "state", tmp_path / "scratch")
+    yield program
+    program.end_everything()
+
+
+def fan_of_four(program: Program) -> None:
+    """Write a plan of four handlers that wait, and then write, each in its own workspace."""
+    work = f"touch {program.scratch}/at-{{index}}; " + gated(program, "seq 1 2000 > of-{item}")
+    stream = {"each": list(range(4)), "command": work, "max_parallel": 4, "retries": 5}
+    program.plan({"fan": stream | {"handler_workspace": "each"}})
+
+
+def assert_fan(program: Program) -> None:
+    commit = program.status()["commit"]
+    lines = "".join(f"{n}\n" for n in range(1, 2001))
+    for n in range(4):
+        assert git(program.project, "show", f"{commit}:of-{n}") == lines
+
+
+def test_handlers_wait_until_there_is_room_to_merge_their_work(
+    small_project: Program, disk: Disk
+) -> None:
+    """None fails and none is run again: their workspaces hold what they did meanwhile."""
+    program = small_project
+    fan_of_four(program)
+    host = program.begin("run", "--headless")
+    until(lambda: len(list(program.scratch.glob("at-*"))) == 4, "all four have started")
+    disk.fill()
+    open_gate(program)
+    until(lambda: "workspaces wait: the disk is full" in program.log("fan"), "it is said")
+    assert not host.has_ended
+    disk.make_room()
+    answer = host.wait()
+    assert answer.code == 0, answer
+    assert "4 of 4 handlers succeeded, 0 failed" in program.log("fan", 1)
+    assert_fan(program)
+
+
+def test_handlers_on_a_full_disk_lose_nothing(program: Program, disk: Disk) -> None:
+    """With their workspaces on it they fail; with room again they are run, and merged once."""
+    fan_of_four(program)
+    host = program.begin("run", "--headless")
+    until(lambda: len(list(program.scratch.glob("at-*"))) == 4, "all four have started")
+    disk.fill()
+    open_gate(program)
+    until(lambda: "disk is full" in host.err, "the full disk is told")
+    assert not host.has_ended
+    disk.make_room()
+    answer = host.wait()
+    assert answer.code == 0, answer
+    assert "Traceback" not in answer.err + program.log("fan", 1)
+    assert_fan(program)

@@ -349,13 +349,13 @@ def test_what_was_merged_is_delivered_and_what_was_not_is_kept_after_a_crash(fan
     write(done[1], {"a": "done\n"})
     write(doing[1], {"b": "half\n"})
     assert not fan.merge(fan.taken(0, done[0]))
-    said = settle_handlers(fan.project.repo, fan.stream, 0)
+    said = settle_handlers(fan.project.repo, fan.stream, fan.given.folder, 0)
     ref = f"refs/anabranch/partial/{RUN}/docs@1.1"
     assert said == (f"what handler 1 had done is kept by {ref}",)
     assert git(fan.project.user, "show", f"{ref}:b") == "half\n"
     assert (fan.files["a"], fan.files["b"]) == ("done\n", "b\n")
     assert fan.left == []
-    assert settle_handlers(fan.project.repo, fan.stream, 0) == ()
+    assert settle_handlers(fan.project.repo, fan.stream, fan.given.folder, 0) == ()
     chain = read_chain(fan.project.repo, RUN, DOCS, 1)
     assert chain is not None
     assert chain.places == {0}
@@ -372,10 +372,25 @@ def test_files_that_were_half_written_are_written_whole(fan: Fan, is_renamed: bo
     (private / "docs.1.handlers.lock").touch()
     if is_renamed:
         (fan.stream.path / "gone").unlink()
-    assert settle_handlers(fan.project.repo, fan.stream, 0) == ()
+    assert settle_handlers(fan.project.repo, fan.stream, fan.given.folder, 0) == ()
     assert (fan.files["a"], fan.files["b"]) == ("new\n", "new\n")
     assert "gone" not in fan.files
     assert fan.refs("rescue") == []
+
+
+def test_what_was_half_made_is_removed_and_what_is_noted_is_not(fan: Fan) -> None:
+    """Killed while it made a workspace: nobody was ever in there."""
+    number, path = fan.make(0)
+    write(path, {"a": "work\n"})
+    write(fan.given.folder / "1", {"a": "half"})
+    write(fan.given.folder / "1@leftover-1", {"a": "half"})
+    write(fan.given.folder / ".2.reclaimed", {"a": "half"})
+    assert fan.works.clear([(0, number)]) == []
+    assert list(fan.given.folder.iterdir()) == [path]
+    note = fan.project.outside / "store" / "runs" / RUN / "prepared" / "docs@0.1.json"
+    note.write_text("nonsense")
+    assert fan.works.clear([]) == []
+    assert (path / "a").read_text() == "work\n"
 
 
 def test_nobody_settles_while_the_program_is_at_work(fan: Fan) -> None:
@@ -383,7 +398,7 @@ def test_nobody_settles_while_the_program_is_at_work(fan: Fan) -> None:
         alone_with_handlers(fan.project.repo, RUN, DOCS, 1, 0),
         pytest.raises(StillAtWork),
     ):
-        settle_handlers(fan.project.repo, fan.stream, 0)
+        settle_handlers(fan.project.repo, fan.stream, fan.given.folder, 0)
 
 
 # --- the program ---------------------------------------------------------------------------------

@@ -80,7 +80,8 @@ class HandlerWorkspaces:
     def clear(self, but: list[tuple[int, int]]) -> list[str]:
         """Keep and remove what a killed program has left; return what was kept, in words."""
         given = self._given
-        return clear_leftovers(self._repo, given.run, given.stream, self._chain, but)
+        about = (self._repo, given.run, given.stream)
+        return clear_leftovers(*about, given.folder, self._chain, but)
 
     def merged_in(self, attempt: Attempt) -> frozenset[int]:
         """Return the places whose work an attempt of the stream has merged."""

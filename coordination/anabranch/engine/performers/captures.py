@@ -21,7 +21,7 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.handler_results import shared_results
 from anabranch.engine.log_reading import read_tail
-from anabranch.engine.performers.fanning import has_done_handlers, note_captured
+from anabranch.engine.performers.fanning import handlers_folder, has_done_handlers, note_captured
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
@@ -71,7 +71,10 @@ class CaptureEffects:
             ws.require_unreplaced(workspace.path, workspace.identity)
             in_workspace(workspace.path).remove()
             if plan.fan is not None and plan.fan.workspace == "each":
-                settled = ws.settle_handlers(self._repo, workspace, SETTLING_PATIENCE_SECONDS)
+                folder = handlers_folder(self._folder, effect.stream)
+                settled = ws.settle_handlers(
+                    self._repo, workspace, folder, SETTLING_PATIENCE_SECONDS
+                )
             result = ws.capture_result(
                 self._repo, run, effect.stream, effect.attempt, workspace, text, ref
             )

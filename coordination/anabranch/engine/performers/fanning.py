@@ -83,6 +83,11 @@ def _where_it_is(source: dict[str, Any], run: RunFolder) -> dict[str, Any]:
     return {"kept": str(run.items)} if "kept" in source else source
 
 
+def handlers_folder(run: RunFolder, stream: StreamId) -> Path:
+    """Return where the workspaces of a stream's handlers lie, if each has one."""
+    return run.handlers(stream) / "workspaces"
+
+
 def _apart(plan: StreamPlan, spec: ProcessSpec, run: RunFolder, repo: Repository) -> dict[str, Any]:
     """Write down what the program needs that keeps handlers' workspaces; return how to start it.
 
@@ -95,7 +100,7 @@ def _apart(plan: StreamPlan, spec: ProcessSpec, run: RunFolder, repo: Repository
         spec.stream,
         spec.attempt,
         plan.workspace,
-        folder / "workspaces",
+        handlers_folder(run, spec.stream),
         repo.prefix,
         plan.working_dir,
     )

@@ -7,6 +7,8 @@ partial work until it is merged; if it is never merged, it stays there.
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from anabranch.engine.workspaces.capturing import (
 from anabranch.engine.workspaces.handler_chain import Chain
 from anabranch.engine.workspaces.identity import WorkspaceReplaced
 from anabranch.engine.workspaces.names import (
+    handler_name,
     handler_of,
     made_prefix,
     partial_ref,
@@ -30,7 +33,7 @@ from anabranch.engine.workspaces.names import (
 from anabranch.engine.workspaces.own_refs import keep_own_refs
 from anabranch.engine.workspaces.preparing import make_workspace
 from anabranch.engine.workspaces.reclaiming import reclaim_untouched, reclaim_workspace
-from anabranch.engine.workspaces.records import all_records
+from anabranch.engine.workspaces.records import all_records, record_path
 from anabranch.engine.workspaces.refs import drop_ref, list_refs, read_ref
 from anabranch.engine.workspaces.repository import live_view
 from anabranch.engine.workspaces.values import (
@@ -150,6 +153,26 @@ def handler_workspaces(
         found = handler_of(workspace.stream)
         if found is not None and found[0] == stream:
             yield workspace
+
+
+def remove_half_made(repo: Repository, run: RunId, stream: StreamId, folder: Path) -> None:
+    """Remove what a killed program was making or removing: no handler was ever let into it.
+
+    A handler is started when the note about its workspace is written, and the note goes last.
+    """
+    noted = {workspace.path for workspace in handler_workspaces(repo, run, stream)}
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
+        if path not in noted and not _has_note(repo, run, stream, path):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _has_note(repo: Repository, run: RunId, stream: StreamId, folder: Path) -> bool:
+    """Say whether there is a note about a workspace, though it may be that nobody can read it."""
+    place, _, number = folder.name.partition("@")
+    if not place.isdecimal() or not (number or "1").isdecimal():
+        return False
+    handler = handler_name(stream, int(place))
+    return os.path.lexists(record_path(repo, run, handler, int(number or 1)))
 
 
 def drop_merged_refs(repo: Repository, run: RunId, stream: StreamId, chain: Chain) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from anabranch.core.ids import Attempt, RunId, StreamId
 from anabranch.engine.git import GitError
@@ -15,6 +16,7 @@ from anabranch.engine.workspaces.handler_folders import (
     give_back_merged,
     handler_workspaces,
     put_away,
+    remove_half_made,
 )
 from anabranch.engine.workspaces.names import handler_of
 from anabranch.engine.workspaces.records import note_of
@@ -48,17 +50,17 @@ def alone_with_handlers(
 
 
 def settle_handlers(
-    repo: Repository, workspace: PreparedWorkspace, patience_seconds: float
+    repo: Repository, workspace: PreparedWorkspace, folder: Path, patience_seconds: float
 ) -> tuple[str, ...]:
     """Have the workspace of a stream whose handlers are over hold all that is merged of them.
 
-    What handlers have left that is not merged is kept. Returns that in words for the user.
-    Raises GitError, OSError; done again, it goes on from there.
+    What handlers have left below ``folder`` that is not merged is kept. Returns that in words for
+    the user. Raises GitError, OSError; done again, it goes on from there.
     """
     run, stream, attempt = workspace.run, workspace.stream, workspace.attempt
     with alone_with_handlers(repo, run, stream, attempt, patience_seconds):
         chain = read_chain(repo, run, stream, attempt)
-        found = clear_leftovers(repo, run, stream, chain)
+        found = clear_leftovers(repo, run, stream, folder, chain)
         kept = deliver(repo, workspace, chain, None) if chain is not None else None
     in_the_way = [f"what stood in the way of its handlers' work is kept by {kept}"] if kept else []
     return (*found, *in_the_way)
@@ -68,6 +70,7 @@ def clear_leftovers(
     repo: Repository,
     run: RunId,
     stream: StreamId,
+    folder: Path,
     chain: Chain | None,
     but: Collection[Try] = (),
 ) -> list[str]:
@@ -89,6 +92,7 @@ def clear_leftovers(
                 kept.append(f"what handler {place} had done is kept by {ref}")
         except GitError as error:
             kept.append(f"what handler {place} had done is in {left.path}: {error.reason}")
+    remove_half_made(repo, run, stream, folder)
     if chain is not None:
         drop_merged_refs(repo, run, stream, chain)
     return kept
