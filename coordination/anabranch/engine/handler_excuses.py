@@ -23,7 +23,7 @@ class HandlerExcuses:
 
     def __init__(self, run: RunFolder) -> None:
         self._run = run
-        self._told: dict[StreamId, bool] = {}
+        self._noted: dict[StreamId, bool] = {}
 
     def look(self, state: State) -> None:
         """Tell what is new."""
@@ -32,7 +32,7 @@ class HandlerExcuses:
                 self._tell(stream.id, is_waiting=bool(waiting_for(state, stream.id)))
 
     def _tell(self, stream: StreamId, *, is_waiting: bool) -> None:
-        if self._told.get(stream) == is_waiting:
+        if self._noted.get(stream) == is_waiting:
             return
         path = self._run.handlers(stream) / silence.EXCUSED
         with suppress(OSError):  # it is told at the next look
@@ -40,4 +40,4 @@ class HandlerExcuses:
                 open_to_append(path).close()
             else:
                 path.unlink(missing_ok=True)
-            self._told[stream] = is_waiting
+            self._noted[stream] = is_waiting
