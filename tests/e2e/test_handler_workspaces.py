@@ -229,7 +229,7 @@ def test_the_death_of_the_program_that_runs_them_loses_nothing(
     running = begun(program)
     until(lambda: len(lines(program, "e")) == 3 and len(lines(program, "b")) == 5, "two at work")
     until(lambda: set("34") <= set(ran(tmp_path)), "both have written")
-    kill(program, "handlers/crowd.py")
+    kill(program, "handlers/__main__.py")
     until(lambda: len(lines(program, "b")) == 7, "another attempt")
     (tmp_path / "go").touch()
     assert running.wait().code == 0
@@ -267,7 +267,7 @@ def test_killed_between_a_merge_and_its_note_it_is_not_done_again(
     plan(program, command, 1)
     running = begun(program)
     until(lambda: (tmp_path / "ran").exists(), "it runs")
-    (crowd,) = processes(program, "handlers/crowd.py")
+    (crowd,) = processes(program, "handlers/__main__.py")
     merged = f"partial/{program.folder().run}/fan@0.1"
     (keeper,) = processes(program, "anabranch.engine.handler_workspaces")
     keeper.suspend()
@@ -301,7 +301,7 @@ def test_stopped_it_keeps_what_was_half_done(
     running = begun(program)
     until(lambda: len(lines(program, "e")) == 2, "two handlers")
     until(lambda: set("23") <= set(ran(tmp_path)), "both have written")
-    (crowd,) = processes(program, "handlers/crowd.py")
+    (crowd,) = processes(program, "handlers/__main__.py")
     os.kill(crowd.pid, signal_number)
     assert running.wait().code == 1
     half = [ref.rpartition("/")[2] for ref in refs(program, "partial")]
@@ -321,7 +321,7 @@ def test_killed_again_and_again_nothing_is_lost_or_merged_twice(
     )
     plan(program, command, count, max_parallel=3, retries=12)
     running = begun(program)
-    words = ["handlers/crowd.py", "anabranch.engine.handler_workspaces", CONSOLE]
+    words = ["handlers/__main__.py", "anabranch.engine.handler_workspaces", CONSOLE]
     for _ in range(KILLS):
         wait_for_more(program, running, 1 + chance.randrange(3))
         word = chance.choice(words)

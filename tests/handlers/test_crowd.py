@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from anabranch.handlers import book, crowd
+from anabranch.engine.performers.fanning import CROWD_PROGRAM
+from anabranch.handlers import book
 
-PROGRAM = Path(crowd.__file__)
 PATIENCE_SECONDS = 60.0
 
 
@@ -44,7 +44,7 @@ class Fan:
         }
         (self.state / "job").write_text(json.dumps(job))
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(PROGRAM), str(self.state / "job")],
+            [sys.executable, "-I", "-S", str(CROWD_PROGRAM), str(self.state / "job")],
             cwd=self.work,
             stdout=subprocess.PIPE,
             text=True,

@@ -7,13 +7,10 @@ import threading
 from collections.abc import Callable, Iterator
 
 from .placeholders import ItemValue
+from .sources import NotYet
 
 MOST_AHEAD = 64
 """How many items are taken before they are needed: a source of millions fills no memory."""
-
-
-class NotYet(Exception):
-    """There is no item now; one may come."""
 
 
 class Ahead(Iterator[ItemValue]):

@@ -17,15 +17,10 @@ import json
 import os
 import select
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
-
-if not __package__:  # run as a program: relative imports begin at the folder above this one
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    __package__ = "handlers"
 
 from . import book
 from .again import ALONE, Again, Cause
@@ -126,6 +121,7 @@ class Crowd:
     def run(self) -> int:
         """Run all handlers, and return the exit code of the whole."""
         gc.freeze()  # what there is by now stays: nobody need look through it again and again
+        gc.enable()
         while True:
             if self._must_stop:
                 self._stop()
@@ -133,11 +129,11 @@ class Crowd:
             is_idle = len(self._free) == self._job.width
             if is_idle and (self._why_no_more or not self._queue.may_have_more):
                 break
-            self._wait()
-            self._reap()
             self._end_overdue()
             self._end_silent()
             self._tick()
+            self._wait()
+            self._reap()  # and start what comes next, before anything else
         for line in self._workspaces.close() if self._workspaces is not None else ():
             _say(line)
         self._ledger.close()
@@ -469,7 +465,3 @@ def main(path: str) -> int:
     except (BadSource, BadCommand, OSError) as error:
         _say(f"stopped: {error}")
         return 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))

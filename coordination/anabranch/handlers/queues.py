@@ -5,14 +5,13 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from . import book
-from .ahead import Ahead, NotYet
 from .inputs import Inputs
 from .placeholders import Command, ItemValue, Template, is_plain, parse
-from .sources import LETS_WAIT, BadSource, Task, items_of, read_tasks, rest_seconds
+from .sources import LETS_WAIT, BadSource, NotYet, Task, items_of, read_tasks, rest_seconds
 
 
 class Work(NamedTuple):
@@ -44,9 +43,11 @@ class Queue:
         assert command is not None, "only a graph has commands of its own"
         self._template, self._inputs = parse(command), inputs
         items = items_of(source, folder)
-        self._items: Iterator[ItemValue] = (
-            Ahead(items, wake) if LETS_WAIT & source.keys() else items
-        )
+        if LETS_WAIT & source.keys():
+            from .ahead import Ahead  # few sources do, and threads and queues take time to load
+
+            items = Ahead(items, wake)
+        self._items = items
         self._done, self._skip = done, skip
         self.total = _total(source)
         self.seen = 0

@@ -25,6 +25,10 @@ class BadSource(Exception):
     """Items that cannot be had; says why."""
 
 
+class NotYet(Exception):
+    """There is no item now; one may come."""
+
+
 class Task(NamedTuple):
     """A task of a graph: what it is called, what it runs, what goes before, how long it takes."""
 

@@ -31,7 +31,7 @@ from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_to_append, read_plain
 from anabranch.undecodable import UNDECODABLE
 
-CROWD_PROGRAM = Path(handlers.__file__).with_name("crowd.py")
+CROWD_PROGRAM = Path(handlers.__file__).with_name("__main__.py")
 RESULTS_PACK = "results.pack"
 RESULTS_VARIABLE = "ANABRANCH_RESULTS"
 HANDLERS_VARIABLE, GOES_ON_VARIABLE = "ANABRANCH_HANDLERS", "ANABRANCH_GOES_ON"
