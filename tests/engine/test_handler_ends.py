@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import tracemalloc
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from anabranch.core.events import HandlerFinished
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inputs import HandlersSeen
 from anabranch.engine import handler_ends
+from anabranch.engine.handler_book import read_whole
 from anabranch.engine.handler_ends import HandlerEnds
 from anabranch.handlers.book import Ended, begun_line, ended_line, skipped_line
 
@@ -135,3 +140,42 @@ def test_what_it_remembers_is_flat_in_what_has_succeeded(path: Path) -> None:
     while seen is not None:
         seen = ends.look(seen.book_offset)
     assert len(json.dumps([*ends._begun, *ends._failures])) < 10
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '["b",0,"k0",1,1.0,0,{"item":1}]',
+        '["e","0","k0",1,0.5,0,null,"",0,0,null]',
+        '["e",0,"k0",1,"long",0,null,"",0,0,null]',
+        '["e",0,"k0",1,NaN,0,null,"\\ud800",0,0,null]',
+        '["e",0,"k0",1,0.5,"zero",null,"",0,0,null]',
+        f'["e",{10**30},"k0",1,0.5,0,null,"",0,0,null]',
+        f'["e",0,"k0",{10**30},0.5,0,null,"",0,0,null]',
+        '["e",0,"k0",1,0.5,0,null,["why"],0,0,null]',
+        pytest.param("[" * 20_000, id="deep"),
+        pytest.param("x" * 3_000_000, id="long"),
+    ],
+)
+def test_what_handlers_have_put_into_the_book_is_never_told(path: Path, line: str) -> None:
+    """What is told is journalled: a run would never be read again that held such a thing."""
+    append(path, begun(1), f"{line}\n", ended(1), begun(2, text="x" * 5000), ended(2))
+    looks = all_looks(path)
+    assert [e.handler for look in looks for e in look.ended] == [1, 2]
+    for look in looks:
+        for end in look.ended:
+            assert msgspec.json.decode(msgspec.json.encode(end), type=HandlerFinished) == end
+    assert read_whole(path).handlers.keys() == {1, 2}
+
+
+def test_a_book_that_is_endless_fills_no_memory(path: Path) -> None:
+    append(path, begun(1), ended(1))
+    os.truncate(path, 100_000_000)
+    append(path, "\n", begun(2), ended(2))
+    tracemalloc.start()
+    try:
+        looks = all_looks(path)
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+    finally:
+        tracemalloc.stop()
+    assert [e.handler for look in looks for e in look.ended] == [1, 2]

@@ -131,6 +131,7 @@ def test_results_are_collected_in_the_order_of_the_items(fan: Fan) -> None:
     ("command", "reason"),
     [
         ("echo nonsense > $ANABRANCH_RESULT", "not JSON"),
+        ("echo 1e999 > $ANABRANCH_RESULT", "not JSON"),
         ("ln -s /etc/passwd $ANABRANCH_RESULT", "cannot be read"),
         ("mkfifo $ANABRANCH_RESULT", "cannot be read"),
         ("mkdir $ANABRANCH_RESULT", "cannot be read"),
@@ -292,7 +293,74 @@ def test_what_was_in_doubt_is_accounted_for_and_leaves_nothing_to_others(fan: Fa
     assert "in doubt" in doubt.why
     assert [fan.output(ended) for ended in others] == ["said b\n", "said a\n"]
     assert fan.results() == []
-    assert book.in_doubt(str(fan.state / "book")) == {}
+    assert book.in_doubt(str(fan.state / "book")) == []
+
+
+def test_of_two_items_that_are_the_same_one_may_be_done(fan: Fan) -> None:
+    """What one of them has done proves nothing of the other."""
+    command = "mkdir {item}.$(ls | wc -l) || exit; test -e go || mkdir once"
+    code, out = fan.run(command, ["a", "a"], width=1)
+    assert (code, "1 of 2 handlers succeeded, 1 failed" in out) == (1, True), out
+    (fan.work / "go").touch()
+    code, out = fan.run(command, ["a", "a"], width=1)
+    assert (code, "2 of 2 handlers succeeded (1 of them before)" in out) == (0, True), out
+    assert sum(e.has_succeeded for e in fan.ended()) == 2
+    assert fan.run(command, ["a", "a"], width=1)[0] == 0
+    assert len(fan.ended()) == 3, "now both are done"
+
+
+def test_both_of_two_that_are_the_same_are_in_doubt(fan: Fan) -> None:
+    running = fan.start("echo > up.{index}; test -e go || sleep 60", ["a", "a"], width=2)
+    until(lambda: all((fan.work / f"up.{i}").exists() for i in range(2)))
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate(timeout=PATIENCE_SECONDS)
+    (fan.work / "go").touch()
+    assert fan.run("true {index}", ["b"])[0] == 0
+    assert sorted(e.place for e in fan.ended() if "in doubt" in e.why) == [0, 1]
+
+
+def test_results_of_items_that_are_the_same_stay_apart(fan: Fan) -> None:
+    command = "echo {item} >> n; wc -l < n > $ANABRANCH_RESULT; test $(wc -l < n) != 3"
+    fan.run(command, ["a", "a", "a"], width=1)
+    assert fan.run(command, ["a", "a", "a"], width=1)[0] == 0
+    assert [found["result"] for found in fan.results()] == [1, 2, 4]
+
+
+def test_what_was_done_in_a_workspace_that_is_gone_is_not_done_in_a_later_one(fan: Fan) -> None:
+    """Nor does it come back when a third attempt goes on where the second one was."""
+    command = "test {item} = a -a -e bad && exit 1; echo {item} >> done"
+    assert fan.run(command, ["a", "b"])[0] == 0
+    (fan.work / "done").unlink()
+    (fan.work / "bad").touch()
+    assert fan.run(command, ["a", "b"], trusts_book=False)[0] == 1
+    (fan.work / "bad").unlink()
+    assert fan.run(command, ["a", "b"])[0] == 0
+    assert fan.done() == {"a": 1, "b": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '["e"]',
+        '["e",{},[],1,1,0,null,"",0,0,null]',
+        '["e",0,"k",1,1,0,null,"",0,0,7]',
+        '["e",0,"k",1,1,0,null,"",0,0,[1]]',
+        '["e",0,"k",1,NaN,0,null,"",0,0,null]',
+        '["b",0,["k"],1,1,"../x","t"]',
+        '["b",0,"k",1,1,"../x","t"]',
+        '["n"]',
+        pytest.param("[" * 100_000, id="deep"),
+        "7",
+        pytest.param("x" * 2_000_000, id="long"),
+    ],
+)
+def test_lines_that_handlers_have_put_into_the_book_are_passed_over(fan: Fan, line: str) -> None:
+    assert fan.run("echo {item} >> done", ["a"])[0] == 0
+    with open(fan.state / "book", "a", encoding="utf-8") as file:
+        file.write(f"{line}\n")
+    code, out = fan.run("echo {item} >> done", ["a", "b"])
+    assert (code, "(1 of them before)" in out) == (0, True), out
+    assert fan.done() == {"a": 1, "b": 1}
 
 
 def test_half_a_line_does_not_count(fan: Fan) -> None:

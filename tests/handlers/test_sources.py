@@ -23,6 +23,24 @@ from anabranch.handlers.sources import (
 )
 
 
+def test_files_are_found_however_deep_they_lie(tmp_path: Path) -> None:
+    deepest = tmp_path.joinpath(*["d"] * 700)
+    deepest.mkdir(parents=True)
+    (deepest / "x.md").touch()
+    assert list(files_matching("**/*.md", str(tmp_path))) == ["d/" * 700 + "x.md"]
+
+
+def test_a_folder_that_is_taken_away_meanwhile_has_no_files(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x").touch()
+    found = files_matching("*/x", str(tmp_path))
+    assert next(found) == "a/x"
+    (tmp_path / "b" / "x").unlink()
+    (tmp_path / "b").rmdir()
+    assert list(found) == ["c/x"]
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     for name in ("a.md", "b.txt", "docs/c.md", "docs/deep/d.md", ".hidden/e.md", "docs/.f.md"):

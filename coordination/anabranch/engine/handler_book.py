@@ -14,7 +14,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from anabranch.handlers.book import BEGUN, ENDED, SKIPPED, Ended, ended_of
+from anabranch.handlers.book import (
+    BEGUN,
+    ENDED,
+    SKIPPED,
+    Begun,
+    Ended,
+    begun_of,
+    ended_of,
+    which_of,
+)
 from anabranch.plain_files import open_plain
 from anabranch.undecodable import UNDECODABLE
 
@@ -101,21 +110,23 @@ class HandlerBook:
 
     def _take(self, line: Any) -> int | None:
         try:
-            kind, place, key, attempt = line[:4]
-            self.attempt = max(self.attempt, attempt)
+            kind = line[0] if isinstance(line, list) else None
+            if kind not in (BEGUN, SKIPPED, ENDED):
+                return None
+            place, key, attempt = which_of(line)
             if kind == BEGUN:
-                self._begin(place, key, attempt, *line[4:7])
+                self._begin(begun_of(line))
             elif kind == SKIPPED and key in self._done:
                 self.handlers[place] = self._done[key]._replace(place=place)
             elif kind == ENDED:
                 self._end(ended_of(line))
         except (TypeError, ValueError, IndexError):
             return None  # a line that makes no sense, or one of another version
-        return int(place)
+        self.attempt = max(self.attempt, attempt)
+        return place
 
-    def _begin(
-        self, place: int, key: str, attempt: int, at: float, slot: int, text: str = ""
-    ) -> None:
+    def _begin(self, begun: Begun) -> None:
+        place, key, attempt, slot, at, text = begun
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         self.handlers[place] = Handler(place, key, text, attempt, at, tries, slot)
 

@@ -17,7 +17,16 @@ from anabranch.core.events import HandlerFinished
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inputs import HandlersSeen
 from anabranch.engine.handler_book import decoded_line
-from anabranch.handlers.book import BEGUN, ENDED, SKIPPED, Ended, ended_of
+from anabranch.handlers.book import (
+    BEGUN,
+    ENDED,
+    LONGEST_LINE_BYTES,
+    SKIPPED,
+    Ended,
+    begun_of,
+    ended_of,
+    which_of,
+)
 from anabranch.hostile_text import shortened
 from anabranch.plain_files import open_plain
 
@@ -116,17 +125,22 @@ class HandlerEnds:
         self._offset = end
         line = decoded_line(data)
         try:
-            kind, place, attempt = line[0], line[1], line[3]
-            if kind in (BEGUN, SKIPPED) and attempt > self._attempt:
+            kind = line[0] if isinstance(line, list) else None
+            if kind == ENDED:
+                return self._finished(ended_of(line), end)
+            if kind not in (BEGUN, SKIPPED):
+                return 0
+            place, _, attempt = which_of(line)
+            if attempt > self._attempt:
                 self._attempt = attempt
                 self._failures.clear()
-            if kind == BEGUN:
-                self._begun[place] = _Begun(line[6], line[4], line[5])
-            elif kind == ENDED:
-                return self._finished(ended_of(line), end)
+            if kind == SKIPPED:
+                return 1
+            begun = begun_of(line)
+            self._begun[place] = _Begun(begun.text, begun.at, begun.slot)
         except (TypeError, ValueError, IndexError):
-            return 0  # a line that makes no sense, or one of another version
-        return int(kind == SKIPPED)
+            pass  # a line that makes no sense, or one of another version
+        return 0
 
     def _finished(self, ended: Ended, end: int) -> HandlerFinished:
         self._attempt = max(self._attempt, ended.attempt)
@@ -162,16 +176,15 @@ def all_ends(ends: HandlerEnds) -> Iterator[HandlerFinished]:
 def _lines(file: BinaryIO, offset: int) -> Iterator[tuple[bytes, int]]:
     """Yield some whole lines from an offset on, each with where it ends, and none at the end.
 
-    A line that is longer than a look is read whole.
+    What is longer than any line of ours is yielded in pieces: it makes no sense.
     """
-    most = LOOK_BYTES
-    while True:
-        file.seek(offset)
-        data = file.read(most)
-        whole = data.rfind(b"\n") + 1
-        if whole or len(data) < most:
-            break
-        most *= 2
+    file.seek(offset)
+    data = file.read(LOOK_BYTES)
+    if len(data) == LOOK_BYTES and b"\n" not in data:
+        data += file.read(LONGEST_LINE_BYTES)
+    whole = data.rfind(b"\n") + 1
+    if not whole and len(data) >= LONGEST_LINE_BYTES:
+        whole = len(data)
     for line in data[:whole].splitlines(keepends=True):
         offset += len(line)
         yield line, offset

@@ -32,7 +32,9 @@ class Asked:
         for found in self._lines():
             try:
                 attempt, place, cause = json.loads(found)
-            except (ValueError, TypeError):
+            except (ValueError, TypeError, RecursionError):
+                continue
+            if type(place) is not int or type(cause) is not int:
                 continue
             if attempt == self._attempt and cause not in self._heard:
                 self._heard.add(cause)

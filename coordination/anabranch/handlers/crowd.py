@@ -83,7 +83,10 @@ class Crowd:
         settle_doubts(state, self._packs, self._ledger, self._workspaces, _say)
         for slot in self._free:
             slot.clear()
-        done = book.done_keys(f"{state}/book") if job.trusts_book else frozenset()
+        if not job.trusts_book and os.path.getsize(f"{state}/book"):
+            self._ledger.note(book.anew_line(job.attempt))
+            self._ledger.write()
+        done = book.done_keys(f"{state}/book")
         kind = Graph if "graph" in job.source else Queue
         self._queue: Graph | Queue = kind(
             job.source,

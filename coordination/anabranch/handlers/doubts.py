@@ -27,7 +27,7 @@ def settle_doubts(
 
     Raises OSError.
     """
-    doubts = book.in_doubt(f"{state}/book").values()
+    doubts = book.in_doubt(f"{state}/book")
     merged = _merged_of(doubts, workspaces, say) if workspaces is not None else set()
     for doubt in doubts:
         ended = _ended(state, packs, doubt, is_done=(doubt.place, doubt.attempt) in merged)

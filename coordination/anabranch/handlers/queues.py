@@ -5,7 +5,8 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from . import book
@@ -35,7 +36,7 @@ class Queue:
         source: Mapping[str, Any],
         command: Command | None,
         folder: str,
-        done: Collection[str],
+        done: Counter[str],
         skip: Skip,
         wake: Callable[[], None],
         inputs: Inputs,
@@ -75,8 +76,9 @@ class Queue:
                 return None
             work = _with_inputs(_work(self._template, self.seen, value), self._inputs)
             self.seen += 1
-            if work.key not in self._done:
+            if not self._done.get(work.key):
                 return work
+            self._done[work.key] -= 1  # others that are the same may not be done
             self.skipped += 1
             self._skip(work)
         return None
@@ -96,7 +98,7 @@ class Graph:
         source: Mapping[str, Any],
         command: Command | None,
         folder: str,
-        done: Collection[str],
+        done: Counter[str],
         skip: Skip,
         wake: Callable[[], None],
         inputs: Inputs,

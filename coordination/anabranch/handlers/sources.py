@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import translate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from .kept_items import LONGEST_LINE_BYTES, EndedEarly, kept_items
 from .placeholders import ItemValue
@@ -59,6 +59,9 @@ def items_of(source: Mapping[str, Any], folder: str) -> Iterator[ItemValue]:
         raise BadSource(f"unknown source {kind!r}")
 
 
+_Found: TypeAlias = "Iterator[str | _Found]"
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 
@@ -72,28 +75,42 @@ def files_matching(pattern: str, folder: str) -> Iterator[str]:
     if pattern.startswith("/") or ".." in segments:
         raise BadSource(f"{pattern!r} leads out of the workspace")
     seen: set[str] = set()
-    for path in _matching(segments, folder, ""):
+    for path in _flattened(_matching(segments, folder, "")):
         if path not in seen:
             seen.add(path)
             yield path
 
 
-def _matching(segments: Sequence[str], folder: str, below: str) -> Iterator[str]:
+def _flattened(found: _Found) -> Iterator[str]:
+    """Yield the paths among what was found, however deep the folders are."""
+    open_ones = [found]
+    while open_ones:
+        one = next(open_ones[-1], None)
+        if one is None:
+            open_ones.pop()
+        elif isinstance(one, str):
+            yield one
+        else:
+            open_ones.append(one)
+
+
+def _matching(segments: Sequence[str], folder: str, below: str) -> _Found:
+    """Yield what matches in a folder: paths, and what is to be gone through in their place."""
     first, rest = segments[0], segments[1:]
     if first == "**" and not rest:
         rest = ["*"]
     fits = re.compile(translate(first))
-    for entry in _entries(os.path.join(folder, below)):
+    for entry in _entries(folder, below):
         path = f"{below}{entry.name}"
         is_folder = entry.is_dir(follow_symlinks=False)
         if first == "**":
             if not entry.name.startswith("."):
-                yield from _matching_below(segments, rest, folder, path, is_folder, entry.name)
+                yield _matching_below(segments, rest, folder, path, is_folder, entry.name)
         elif fits.match(entry.name) and (first[0] == "." or entry.name[0] != "."):
             if not rest and not is_folder:
                 yield path
             elif rest and is_folder:
-                yield from _matching(rest, folder, f"{path}/")
+                yield _matching(rest, folder, f"{path}/")
 
 
 def _matching_below(
@@ -103,7 +120,7 @@ def _matching_below(
     path: str,
     is_folder: bool,
     name: str,
-) -> Iterator[str]:
+) -> _Found:
     """Yield what matches at an entry behind ``**``: here, or any deeper."""
     fits = re.compile(translate(rest[0])).match(name) is not None
     if not is_folder:
@@ -111,15 +128,18 @@ def _matching_below(
             yield path
         return
     if fits and len(rest) > 1:
-        yield from _matching(rest[1:], folder, f"{path}/")
-    yield from _matching(segments, folder, f"{path}/")
+        yield _matching(rest[1:], folder, f"{path}/")
+    yield _matching(segments, folder, f"{path}/")
 
 
-def _entries(path: str) -> list[os.DirEntry[str]]:
+def _entries(folder: str, below: str) -> list[os.DirEntry[str]]:
+    path = os.path.join(folder, below)
     try:
         with os.scandir(path) as found:
             return sorted((e for e in found if e.name != ".git"), key=lambda entry: entry.name)
     except OSError as error:
+        if below and isinstance(error, FileNotFoundError | NotADirectoryError):
+            return []  # handlers that run by now may take folders away
         raise BadSource(f"{path} cannot be read: {error.strerror}") from None
 
 

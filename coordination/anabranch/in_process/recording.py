@@ -61,8 +61,10 @@ class Record:
         self.done = book.results_by_key(path, None if place.trusts_earlier else self.attempt)
         self.accounts: list[Counts] = []
         self._began = time.monotonic()
-        doubts = list(book.in_doubt(path).values())
+        doubts = book.in_doubt(path)
         self._ledger, self._packs = Ledger(path), Packs(str(folder))
+        if not place.trusts_earlier and self.attempt > last > 0:
+            self._ledger.note(book.anew_line(self.attempt))
         self._results = os.open(folder / "results.pack", os.O_RDONLY | os.O_CLOEXEC)
         for doubt in doubts:
             self._end(doubt.place, doubt.key, doubt.attempt, 0.0, code=None, why=book.IN_DOUBT)
@@ -203,6 +205,8 @@ def _last_attempt(path: str) -> tuple[int, int]:
     """Return the newest attempt in a book, and how many places it has used."""
     last = places = 0
     for line in book.lines(path):
+        if line[0] == book.ANEW:
+            continue
         place, attempt = line[1], line[3]
         if attempt >= last:
             places = max(places if attempt == last else 0, place + 1)
