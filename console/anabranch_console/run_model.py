@@ -11,15 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from msgspec import structs
+
 from anabranch.core.events import ConflictResolved, Recorded
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.state import State
+from anabranch.engine.handlers import HandlerTally
 from anabranch_console.presenters.handler_events import is_noise
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
 from anabranch_console.time_travel import TimeSource
 
 if TYPE_CHECKING:
-    from anabranch.engine.handlers import HandlerTally
     from anabranch.engine.source import Frame, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
@@ -108,8 +110,22 @@ class RunModel:
         return replace(vitals, progress_age_seconds=age)
 
     def tally_of(self, stream: StreamId) -> HandlerTally | None:
-        """Return how far a stream's handlers are; None in the past, of which nobody knows it."""
-        return None if self.time.past is not None else self._tallies.get(stream)
+        """Return how far a stream's handlers are, None if nobody knows.
+
+        How they ended is what was written down of that; the pace is known of the present only.
+        """
+        known, current = self.state.handlers.get(stream), self.state.streams.get(stream)
+        said = None if self.time.past is not None else self._tallies.get(stream)
+        if known is None or current is None or known.attempt != current.attempt:
+            return said
+        said = said or HandlerTally(0, 0, 0, 0)
+        ended = known.succeeded + known.failed
+        return structs.replace(
+            said,
+            total=max(said.total, ended),
+            succeeded=known.succeeded,
+            failed=known.failed,
+        )
 
     def has_handlers(self, stream: StreamId) -> bool:
         """Return whether a stream fans out, or its program has handlers of its own."""

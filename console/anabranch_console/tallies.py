@@ -32,8 +32,8 @@ class Tallies:
         self._is_reading = self._is_due = False
 
     def apply(self, changes: Changes) -> None:
-        """Have those read that may have changed."""
-        if changes.is_new_second or changes.events:
+        """Have those read that may have changed: once a second, and what ended with the run."""
+        if changes.is_new_second or (changes.events and self._model.live_state.has_ended):
             self._is_due = True
             self._look()
 

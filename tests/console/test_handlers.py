@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.core import events as ev
+from anabranch.core import inputs
+from anabranch.core.ids import StreamId
+from anabranch.core.inputs import RecoverHandler
 from anabranch.engine.handlers import HandlerTally
 from anabranch_console.handler_reading import HandlerReader, Wish
 from anabranch_console.panes.handlers import HandlersPane
@@ -77,7 +81,50 @@ async def test_the_row_of_a_stream_says_how_far_its_handlers_are(
         source.finish("lint")
         await read(console)
         assert source.state.has_ended
-        assert "exit 1: 4 of 2,000 failed" in console.shown()
+        assert "4 of 2,000 failed; exit 1" in console.shown()
+
+
+async def test_how_they_ended_is_what_was_written_down_now_and_in_the_past(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """One truth for the row, the panel and the shell; the pace is known of the present only."""
+    source = fanned_source(tmp_path, stream("lint"))
+    Scribe(tmp_path).count(total=2000, succeeded=1200, failed=0, running=8, rate=50.0)
+    source.feed(
+        inputs.HandlersSeen(
+            stream=StreamId("docs"),
+            attempt=1,
+            since=0,
+            book_offset=3,
+            ended=tuple(_finished(place, code) for place, code in enumerate((0, 0, 1))),
+        )
+    )
+    async with open_console(source, size=(160, 45)) as console:
+        await read(console)
+        assert "3/2,000, 1 failed, 50/s, 39 s left" in console.shown()
+        assert "2 of 2,000 done, 1 failed, 8 running" in console.shown()
+        await console.command(f"travel event {source.state.seq}")
+        await read(console)
+        assert "3 so far, 1 failed" in console.shown()
+        assert "50/s" not in console.shown()
+
+
+def _finished(place: int, code: int) -> ev.HandlerFinished:
+    return ev.HandlerFinished(
+        stream=StreamId("docs"),
+        attempt=1,
+        handler=place,
+        item="a.md",
+        outcome="failed" if code else "succeeded",
+        exit_code=code,
+        signal=None,
+        reason="",
+        seconds=1.0,
+        began_at=0.0,
+        slot=0,
+        tries=1,
+        book_offset=place + 1,
+    )
 
 
 async def test_nothing_is_read_where_nothing_fans_out(
@@ -304,3 +351,31 @@ async def test_what_was_read_is_let_go_of_with_the_pane(
         await console.press("enter")
         await read(console)
         assert len(pane.grid.rows) == 6
+
+
+async def test_one_handler_is_tried_again_while_the_others_go_on(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """One that hangs or has failed; not one that has succeeded, nor when the stream has ended."""
+    source = fanned_source(tmp_path, stream("lint"))
+    _book(tmp_path)
+    async with open_console(source, size=(160, 36)) as console:
+        await console.press("enter")
+        await read(console)
+        await console.press("x")
+        assert "it has succeeded" in console.shown()
+        await console.press("escape", "n", "x", "h")
+        assert "Try handler 3 of docs again?" in console.shown()
+        assert "nothing: it has ended" in console.shown()
+        await console.press("y")
+        asked = source.commands[-1]
+        assert isinstance(asked, RecoverHandler)
+        assert (asked.stream, asked.handler) == ("docs", 3)
+        await console.press("G", "x", "h")
+        assert "it runs for 6.0 s" in console.shown()
+        await console.press("escape")
+        source.finish("docs", code=1)
+        await read(console)
+        await console.press("x")
+        assert "no single handler can be tried again" in console.shown()
+    assert len(source.commands) == 1

@@ -10,6 +10,8 @@ import pytest
 from anabranch.core import calls, inputs
 from anabranch.core.ids import StreamId
 from anabranch_console.built_in_verbs import BUILT_IN
+from anabranch_console.lines import Span
+from anabranch_console.panes.history import HistoryPane
 from anabranch_console.screens.run_screen import MODES, RunScreen
 from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView
@@ -107,6 +109,21 @@ async def test_keys_of_the_streams_mean_nothing_elsewhere(
         assert not console.screen.home.listed.marked
         await console.command("log unit")
         assert console.screen.mode == "streams"
+
+
+async def test_what_is_told_of_another_row_begins_at_its_top(
+    open_console: OpenConsole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [(Span(str(number)),) for number in range(99)]
+    monkeypatch.setattr(HistoryPane, "detail_lines", lambda *asked: many)
+    async with open_console(coordinated_source(tmp_path), size=(160, 20)) as console:
+        await console.press("3")
+        pane = console.screen.pane
+        assert isinstance(pane, HistoryPane)
+        pane.detail.scroll_to_line(40)
+        assert pane.detail.top == 40
+        await console.press("j")
+        assert pane.detail.top == 0
 
 
 @pytest.mark.parametrize("verb", ["log", "story", "plan"])

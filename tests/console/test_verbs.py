@@ -18,7 +18,17 @@ from tests.console.conftest import OpenConsole
 from tests.console.coordination import coordinated_source
 
 UNSAFE = {"ctrl+a", "ctrl+b", "ctrl+s", "ctrl+h", "ctrl+i", "ctrl+j", "ctrl+m", "ctrl+k"}
-ASKING = {"stop", "retry", "recover", "revoke", "allow", "approve", "stop-run", "remove-plugin"}
+ASKING = {
+    "stop",
+    "retry",
+    "retry-handler",
+    "recover",
+    "revoke",
+    "allow",
+    "approve",
+    "stop-run",
+    "remove-plugin",
+}
 KNOWN = list(BUILT_IN.known.values())
 
 

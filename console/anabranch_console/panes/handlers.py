@@ -15,7 +15,9 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical
 
 from anabranch.core.ids import StreamId
-from anabranch.engine.handler_book import Handler
+from anabranch.core.inputs import RecoverHandler
+from anabranch.core.views.handlers import why_not as why_no_handler
+from anabranch.engine.handler_book import Handler, HandlerState
 from anabranch.paths import RunFolder
 from anabranch_console.containing import Contained
 from anabranch_console.handler_reading import HandlerReader, Listing, Wish
@@ -23,7 +25,7 @@ from anabranch_console.lines import Line, Span
 from anabranch_console.panes.log_verbs import LogVerbs
 from anabranch_console.panes.pane import Filter, MenuItem
 from anabranch_console.panes.sorted_pane import SortedPane, sorting_verbs
-from anabranch_console.presenters import handler_words
+from anabranch_console.presenters import consequences, handler_words
 from anabranch_console.presenters.handler_lines import (
     PLACE,
     handler_columns,
@@ -39,6 +41,8 @@ from anabranch_console.verbs import Verb
 from anabranch_console.widgets.held_lines import HeldLines
 from anabranch_console.widgets.line_view import TextLines
 from anabranch_console.widgets.log_view import LogView
+
+_RETRIED = "tried again from the console"
 
 
 class HandlerDetails(Contained, Vertical):
@@ -287,6 +291,8 @@ class HandlersPane(SortedPane[Handler]):
     def menu(self) -> list[MenuItem]:
         name = str(self.stream or "")
         items = [MenuItem("retry", "r", name, "all that failed")]
+        if self.chosen is not None:
+            items.append(MenuItem("retry-handler", "h", detail=f"#{self.chosen.place} alone"))
         items += [MenuItem("recover", "g", name, name), MenuItem("stop", "s", name, name)]
         return items if self.stream else []
 
@@ -303,6 +309,23 @@ class HandlersPane(SortedPane[Handler]):
     def none_failed(self, argument: str) -> str | None:
         """Say so if none of those that are listed has failed."""
         return None if self._listing.failed else "no handler that is listed has failed"
+
+    def retry(self, argument: str) -> None:
+        """Have the chosen handler ended, if it runs, and tried again, after a question."""
+        chosen, stream = self.chosen, self.stream
+        if chosen is not None and stream is not None:
+            asked = consequences.of_retrying_handler(stream, chosen, self._wall())
+            again = RecoverHandler(stream=stream, handler=chosen.place, reason=_RETRIED)
+            self.steering.steer_after_yes(asked, [again])
+
+    def cannot_retry(self, argument: str) -> str | None:
+        """Say so if the chosen one has succeeded, or its stream does not run."""
+        if self.chosen is None or self.stream is None:
+            return "no handler is chosen"
+        if self.chosen.state is HandlerState.SUCCEEDED:
+            return "it has succeeded"
+        refusal = why_no_handler(self.model.state, self.stream)
+        return refusal.reason if refusal else None
 
     def copy_item(self, argument: str) -> None:
         """Copy what the item of the chosen handler is."""
@@ -329,6 +352,15 @@ class HandlersPane(SortedPane[Handler]):
             ("N",),
             lambda self, _: self.step_failure(-1),
             none_failed,
+        ),
+        Verb(
+            "retry-handler",
+            "Try the handler again…",
+            ("x h",),
+            retry,
+            cannot_retry,
+            steers=True,
+            shows_its_pane=False,
         ),
         Verb("copy-item", "Copy the item", ("y",), copy_item, none_chosen, footer="Copy"),
     )

@@ -14,6 +14,7 @@ from anabranch.core.views.forecasts import granted_by_revoking, skipped_without
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.streams import comes_back_with
 from anabranch.core.views.waiting import Wait, called_waits_for, keeps_waiting
+from anabranch.engine.handler_book import Handler
 from anabranch_console.lines import Line, Span, wrap
 from anabranch_console.presenters.conflict_lines import ConflictRow
 from anabranch_console.presenters.stream_row import elapsed
@@ -79,6 +80,21 @@ def of_retrying(state: State, streams: Sequence[StreamId]) -> Consequences:
     if state.has_ended:
         lines.append(_line("run", f"is {state.phase.replace('_', ' ')}; it goes on"))
     return Consequences(f"Try {named(streams)} again?", tuple(lines), "Retry")
+
+
+def of_retrying_handler(stream: StreamId, handler: Handler, wall: float) -> Consequences:
+    """Return what trying one handler of a stream that runs again would do, at a wall time."""
+    runs = f"what it has started: it runs for {wording.length(handler.seconds(wall), 1)}"
+    return Consequences(
+        f"Try handler {handler.place} of {stream} again?",
+        (
+            _line("item", handler.text),
+            _line("ends", runs if handler.ended is None else "nothing: it has ended"),
+            _line("then", "it is begun once more, when there is a place for it"),
+            _line("others", "go on, and its failure counts no more"),
+        ),
+        "Try again",
+    )
 
 
 def of_stopping_the_run(state: State) -> Consequences:

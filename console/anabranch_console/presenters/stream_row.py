@@ -128,7 +128,7 @@ def _said(
         return safe(f"waits {age} for {in_short(waits)}")
     if tally is not None and (stream.has_ended or stream.phase is Phase.RUNNING):
         how_far = handler_words.in_short(tally, is_running=not stream.has_ended)
-        return f"{safe(reason_for(state, stream))}: {how_far}" if stream.has_ended else how_far
+        return f"{how_far}; {safe(reason_for(state, stream))}" if stream.has_ended else how_far
     status = safe(stream.liveness.status).strip()
     if stream.phase is Phase.RUNNING and status:
         progress = stream.liveness.progress

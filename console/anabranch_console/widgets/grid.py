@@ -88,11 +88,16 @@ class Grid(LineView, Generic[Row]):
         if self.top > self.last_top:
             self.top = self.last_top
         if before != len(rows):
-            if any(callable(column.width) for column in self.columns):
-                self.forget_strips()
-                self.refresh()
+            self._fit_again()
             self.post_message(self.Changed())
         self.compare()
+
+    def _fit_again(self) -> None:
+        """Forget what was painted if columns have other widths now, as there are other rows."""
+        before, self._fitting = self._fitting, []
+        if self.fitting != before:
+            self._painted.clear()
+            self.refresh()
 
     def compare(self) -> None:
         """Paint the visible rows that do not look as they did."""
