@@ -100,6 +100,11 @@ def test_items_on_the_command_line(program: Program) -> None:
     commit = converged(program, "--each", "a", "b c", "--", "echo {index} > {item}")
     assert content(program, commit, "b c") == "1\n"
     program.expect(2, "run", "--each", "--", "echo {item}")
+    said = program.expect(
+        0, "run", "--each", "a", "--each=b", "--headless", "--", "echo {item}"
+    ).err
+    assert "2 of 2 done" in said
+    program.expect(2, "run", "--each", "a", "--each", "-", "--", "echo {item}")
     told = program.expect(2, "run", "--each", "a", "--", "echo {itme}")
     assert "unknown placeholder {itme}" in told.err
 

@@ -813,6 +813,7 @@ IMPOSSIBLE_HERE = {
     "impossible-resources": "resources = { cpu_cores = 9999 }",
     "missing-env-file": 'env_file = ["no/such.env"]',
     "never-starts": 'depends_on = { b = { condition = "converged" } }',
+    "impossible-items": 'each = { graph = "no/such.json" }',
     "missing-verify": '[convergence.final]\nverify = "no-such-program-anywhere --fast"',
 }
 
@@ -831,6 +832,50 @@ def test_what_cannot_be_here_is_a_warning_and_no_run_may_start(code: str, tmp_pa
     assert check_report(found)["runnable"] is False
     assert "a run is refused before anything starts" in check_text(found)
     assert error.message == found.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    ("keys", "code", "said"),
+    [
+        ('each = []\ncommand = "true {item}"', "no-items", "there are none"),
+        ('each = { glob = "no/*" }\ncommand = "true {item}"', "no-items", "no file matches"),
+        ('each = ["b"]\ncommand = "true {}"', "not-expanded", "`{}`"),
+        ('each = ["b"]\ncommand = "true {{ item }}"', "not-expanded", "`{{ item }}`"),
+        ('each = ["b"]\ncommand = "true"\nenv = { X = "{item}" }', "not-expanded", "`{item}`"),
+        ('each = ["b"]\ncommand = "true"\nworking_dir = "{dir}"', "not-expanded", "`{dir}`"),
+    ],
+)
+def test_handlers_that_would_do_nothing_or_all_the_same_are_told(
+    keys: str, code: str, said: str, tmp_path: Path
+) -> None:
+    """A pattern that nothing matches, and a placeholder that is none, look like success."""
+    found = loaded(f"version = 1\n[streams.a]\n{keys}\n", folder=tmp_path)
+    (warning,) = found.warnings
+    assert warning.code == code
+    assert said in warning.message
+    assert warning.line >= 3
+
+
+@pytest.mark.parametrize("source", ['{ glob = "no/*" }', '{ graph = "no.json" }'])
+def test_items_may_come_from_streams_before(source: str, tmp_path: Path) -> None:
+    text = f"""version = 1
+[streams]
+make = "true"
+[streams.a]
+each = {source}
+command = "true"
+depends_on = ["make"]
+"""
+    assert loaded(text, folder=tmp_path).warnings == ()
+
+
+def test_files_are_counted_where_the_handlers_begin(tmp_path: Path) -> None:
+    for name in ("one", "src/two", "src/three"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    keys = 'each = { glob = "*" }\ncommand = "echo {item}"\nworking_dir = "src"'
+    shown = check_text(loaded(f"version = 1\n[streams.a]\n{keys}\n", folder=tmp_path))
+    assert "a: 2, by the files that are here now\n    echo three\n    echo two" in shown
 
 
 def test_a_strict_check_takes_every_warning_for_an_error() -> None:

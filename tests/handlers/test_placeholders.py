@@ -142,3 +142,23 @@ def test_what_cannot_be_quoted_is_refused_with_its_place(
         parse(command)
     assert refused.value.at == at
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    "command", ["echo $(({index} + 1))", "echo `echo {index}`", "cat <<E\n{index}\nE", "# {index}"]
+)
+def test_a_number_is_safe_wherever_it_stands(command: str) -> None:
+    assert parse(command).argv("x", 7)[2] == command.replace("{index}", "7")
+
+
+@pytest.mark.parametrize("written", ["{item[0]}", "{item.two words}", "{item.}", "{item:x}"])
+def test_what_was_meant_for_a_placeholder_is_not_passed_on(written: str) -> None:
+    with pytest.raises(BadCommand, match="unknown placeholder"):
+        parse(f"echo {written}")
+
+
+def test_a_variable_of_the_shell_is_told_how_to_be_written() -> None:
+    with pytest.raises(BadCommand) as refused:
+        parse("echo ${HOME}")
+    assert refused.value.hint == "write ${{HOME}} for a variable"
+    assert parse("echo ${{HOME}} {item}").argv("x", 0)[2] == "echo ${HOME} x"

@@ -48,18 +48,21 @@ class PlanOrCommands(click.Command):
 
 
 def _without_items(args: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Take ``--each ITEM …`` out of the arguments; items end where an option begins."""
+    """Take each ``--each ITEM …`` out of the arguments; items end where an option begins."""
     args = [word for arg in args for word in _words_of_each(arg)]
-    if "--each" not in args:
-        return args, ()
-    at = args.index("--each")
-    if tuple(args[at + 1 : at + 2]) == ON_STDIN:
-        return [*args[:at], *args[at + 2 :]], ON_STDIN
-    end = next((i for i in range(at + 1, len(args)) if args[i].startswith("-")), len(args))
-    items = tuple(args[at + 1 : end])
-    if not items:
-        raise click.UsageError("--each needs at least one item")
-    return [*args[:at], *args[end:]], items
+    items: tuple[str, ...] = ()
+    while "--each" in args:
+        at = args.index("--each")
+        is_stdin = tuple(args[at + 1 : at + 2]) == ON_STDIN
+        rest = range(at + 1, len(args))
+        end = at + 2 if is_stdin else next((i for i in rest if args[i][:1] == "-"), len(args))
+        if end == at + 1:
+            raise click.UsageError("--each needs at least one item")
+        items += tuple(args[at + 1 : end])
+        args = [*args[:at], *args[end:]]
+    if items != ON_STDIN and ON_STDIN[0] in items:
+        raise click.UsageError("--each - takes all items from stdin; give no others beside it")
+    return args, items
 
 
 def _words_of_each(arg: str) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from anabranch.config.problems import KeyPath, PlanWarning, key_text, printable
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.plans.graph import ended_before
 from anabranch.core.plans.plan import Plan, StreamPlan
+from anabranch.handlers.placeholders import Command, parse
 
 _MOST_COMPARED = 200_000
 _MOST_OVERLAPS = 100
@@ -25,6 +26,7 @@ def plan_warnings(plan: Plan, file: PlanFile) -> list[PlanWarning]:
         *_unknown_capabilities(plan),
         *_rare_heartbeats(file),
         *_not_expanded(plan),
+        *_no_placeholders_there(plan),
         *_overlapping_writes(plan),
         *_nested_repetitions(plan),
     ]
@@ -160,6 +162,8 @@ def _too_rare(path: KeyPath, timeout: float, stream: str | None = None) -> PlanW
 
 
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[^}]*\}|\([^)]*\))|^~(?:/|$)")
+_PLACEHOLDER = re.compile(r"\{(?:item(?:\.[\w.-]+)?|index|name|stem|dir)\}")
+_OF_OTHER_TOOLS = re.compile(r"\{\}|\{?\{ *(?:item|index)\b[^{}]*\}\}?")
 _SHELLS = frozenset({"sh", "bash", "dash", "zsh", "ksh", "fish", "env", "eval"})
 
 
@@ -171,6 +175,36 @@ def _not_expanded(plan: Plan) -> Iterator[PlanWarning]:
                 key = key_text(("streams", stream.id, *path))
                 text = f"`{printable(found[0])}` in `{key}` stays as it is: only a shell expands it"
                 yield PlanWarning("not-expanded", text, stream.id, ("streams", stream.id, *path))
+
+
+def _no_placeholders_there(plan: Plan) -> Iterator[PlanWarning]:
+    """Warn of what looks like a placeholder where an item never takes its place."""
+    for stream in plan.streams:
+        if stream.fan is None:
+            continue
+        for path, text in _literals(stream):
+            if path[0] != "command" and (found := _PLACEHOLDER.search(text)):
+                key = key_text(("streams", stream.id, *path))
+                text = (
+                    f"`{found[0]}` in `{key}` stays as it is: items take their place in `command`"
+                )
+                hint = "a handler has its item in $ANABRANCH_ITEM"
+                yield PlanWarning(
+                    "not-expanded", text, stream.id, ("streams", stream.id, *path), hint
+                )
+        if stream.fan.command and (meant := _meant_for_an_item(stream.fan.command)):
+            key = key_text(("streams", stream.id, "command"))
+            text = f"`{meant}` in `{key}` stays as it is: write {{item}} for an item"
+            yield PlanWarning("not-expanded", text, stream.id, ("streams", stream.id, "command"))
+
+
+def _meant_for_an_item(command: Command) -> str:
+    """Return what other tools write for an item, from a command that has no placeholder at all."""
+    if parse(command).fields:
+        return ""
+    text = command if isinstance(command, str) else " ".join(command)
+    found = _OF_OTHER_TOOLS.search(text)
+    return found[0] if found else ""
 
 
 def _literals(stream: StreamPlan) -> Iterator[tuple[KeyPath, str]]:

@@ -6,18 +6,21 @@ import shlex
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from anabranch.config.problems import printable
+from anabranch.config.problems import KeyPath, PlanWarning, printable
 from anabranch.core.plans.plan import FanPlan, Plan
 from anabranch.handlers.placeholders import BadCommand, parse
 from anabranch.handlers.queues import own_argv
-from anabranch.handlers.sources import LETS_WAIT, BadSource, items_of, read_tasks
+from anabranch.handlers.sources import LETS_WAIT, BadSource, files_matching, items_of, read_tasks
 
 FIRST_SHOWN = 3
 MOST_COUNTED = 100_000
 LONGEST_SHOWN = 120
+MOST_READ_BYTES = 4 * 1024 * 1024
+"""A graph of more than that is read by its stream alone: nobody waits twice for it."""
 
 
 class Fan(msgspec.Struct, frozen=True):
@@ -36,7 +39,11 @@ def fans_of(plan: Plan, folder: Path | None) -> list[Fan]:
         plan: the plan.
         folder: where in the project it is run, if that is known.
     """
-    return [_fan(stream.id, stream.fan, folder) for stream in plan.streams if stream.fan]
+    return [
+        _fan(stream.id, stream.fan, folder and folder / stream.working_dir)
+        for stream in plan.streams
+        if stream.fan
+    ]
 
 
 def _fan(stream: str, fan: FanPlan, folder: Path | None) -> Fan:
@@ -69,14 +76,61 @@ def _line(argv: list[str]) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
+def without_items(plan: Plan, folder: Path | None) -> Iterator[PlanWarning]:
+    """Yield a warning for each stream that has no items here, as far as that can be known now.
+
+    What items are made from may still come from streams before it. Where nothing goes before, a
+    source that cannot be read would only fail late.
+    """
+    for stream in plan.streams:
+        if stream.fan is None:
+            continue
+        ((kind, value),) = ((k, v) for k, v in stream.fan.source.items() if k != "exclude")
+        path: KeyPath = ("streams", stream.id, "each", *([] if kind == "items" else [kind]))
+        try:
+            why = _why_none(stream.fan, kind, value, folder and folder / stream.working_dir)
+        except BadSource as error:
+            if not stream.depends_on:
+                text = f"`{stream.id}` has no items here: {printable(str(error), 300)}"
+                hint = "mend what they come from"
+                yield PlanWarning("impossible-items", text, stream.id, path, hint)
+        else:
+            if why and not (stream.depends_on and kind in ("glob", "graph")):
+                text = f"`{stream.id}` has no items here, and does nothing: {why}"
+                yield PlanWarning("no-items", text, stream.id, path)
+
+
+def _why_none(fan: FanPlan, kind: str, value: Any, folder: Path | None) -> str:
+    """Return why there is no item, empty if there is one or nobody knows. Raises BadSource."""
+    if kind in ("items", "matrix"):
+        return "" if next(items_of(fan.source, "."), None) is not None else "there are none"
+    if folder is None:
+        return ""
+    if kind == "glob":
+        is_one = next(files_matching(value, str(folder)), None) is not None
+        return "" if is_one else "no file matches"
+    if kind == "graph" and _is_quickly_read(folder / value):
+        return "" if read_tasks(f"{folder}/{value}") else "there is no task in it"
+    return ""
+
+
+def _is_quickly_read(path: Path) -> bool:
+    try:
+        return path.stat().st_size <= MOST_READ_BYTES
+    except OSError:
+        return True  # reading it says why
+
+
 def fan_lines(plan: Plan, folder: Path | None) -> Iterator[str]:
     """Yield the same for people."""
+    of_files = {s.id for s in plan.streams if s.fan and "glob" in s.fan.source}
     for fan in fans_of(plan, folder):
+        here = ", by the files that are here now" if fan.stream in of_files else ""
         if fan.problem:
             yield f"  {fan.stream}: {printable(fan.problem)}"
             continue
         number = "as many as there are items" if fan.handlers is None else f"{fan.handlers:,}"
-        yield f"  {fan.stream}: {number}"
+        yield f"  {fan.stream}: {number}{here if fan.handlers is not None else ''}"
         yield from (f"    {printable(line)}" for line in fan.first)
         if fan.handlers is not None and fan.handlers > len(fan.first):
             yield f"    and {fan.handlers - len(fan.first):,} more"

@@ -20,6 +20,8 @@ from msgspec import structs
 
 from anabranch.config.advice import plan_warnings
 from anabranch.config.building import PlanContext, build_plan
+from anabranch.config.fans import without_items
+from anabranch.config.handlers import handler_problems
 from anabranch.config.idle_keys import idle_keys
 from anabranch.config.impossible import cannot_be_here
 from anabranch.config.not_yet import not_yet, refusals
@@ -262,6 +264,7 @@ def _load_document(
 ) -> LoadedPlan | PlanErrors:
     typed, problems = model_problems(document)
     problems += reference_problems(document)
+    problems += handler_problems(document)
     problems += strategy_problems(document, context.known)
     problems += option_problems(document, context.known.options)
     problems += refusals(document)
@@ -274,6 +277,7 @@ def _load_document(
     warnings += idle_keys(plan, typed, context.machine)
     warnings += plan_warnings(plan, typed)
     warnings += cannot_be_here(plan, context.machine, context.folder)
+    warnings += without_items(plan, context.folder)
     places = positions() if any(warning.path for warning in warnings) else {}
     placed = tuple(_placed(warning, places) for warning in warnings)
     return LoadedPlan(plan, file, placed, context.known, context.folder)

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Tag,
@@ -47,7 +48,6 @@ from anabranch.config.values import (
     sound_options,
 )
 from anabranch.core.ids import STREAM_ID_PATTERN
-from anabranch.handlers.placeholders import BadCommand, parse
 
 _NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
 
@@ -277,19 +277,15 @@ class EachTable(Table):
 
     @model_validator(mode="after")
     def _has_one_source(self) -> EachTable:
-        sources = (self.glob, self.lines_of, self.matrix, self.graph)
-        if len([value for value in sources if value]) != 1:
+        sources = {"glob", "lines_of", "matrix", "graph"}
+        given = sorted(sources & self.model_fields_set)
+        if len(given) != 1:
             raise fault("needs exactly one of `glob`, `lines_of`, `matrix` and `graph`")
+        if not getattr(self, given[0]):
+            raise fault(f"`{given[0]}` is empty", "say where the items come from")
         if self.exclude and not self.matrix:
             raise fault("`exclude` leaves combinations of a `matrix` out, and there is none")
         return self
-
-
-def _require_known_placeholders(key: str, command: Command) -> None:
-    try:
-        parse(command)
-    except BadCommand as error:
-        raise fault(f"`{key}`, at character {error.at + 1}: {error}", error.hint) from None
 
 
 class StreamTable(Table):
@@ -385,7 +381,7 @@ class StreamTable(Table):
         default=None,
         description="How many of its handlers run at a time; default: one a processor.",
     )
-    max_failures: Annotated[int | str, AfterValidator(number_or_share)] | None = Field(
+    max_failures: Annotated[int | str, BeforeValidator(number_or_share)] | None = Field(
         default=None,
         description='More failed handlers than that (or a share, as "5%") and no more are started.',
     )
@@ -408,14 +404,6 @@ class StreamTable(Table):
         if isinstance(each, dict) and "graph" in each and "command" not in data:
             return {**data, "command": OWN_COMMANDS}
         return data
-
-    @model_validator(mode="after")
-    def _has_known_placeholders(self) -> StreamTable:
-        if self.each is not None:
-            _require_known_placeholders("command", self.command)
-            for path in self.inputs:
-                _require_known_placeholders("inputs", [path])
-        return self
 
     @model_validator(mode="after")
     def _keeps_handlers_apart(self) -> StreamTable:

@@ -46,8 +46,10 @@ WarningCode = Literal[
     "no-effect-here",
     "overlapping-writes",
     "never-starts",
+    "no-items",
     "empty-point",
     "impossible-command",
+    "impossible-items",
     "impossible-resources",
     "missing-env-file",
     "missing-program",
@@ -61,6 +63,7 @@ IMPOSSIBLE: frozenset[WarningCode] = frozenset(
     {
         "never-starts",
         "impossible-command",
+        "impossible-items",
         "impossible-resources",
         "missing-env-file",
         "missing-verify",

@@ -82,7 +82,7 @@ def one_of(expected: str) -> Discriminator:
 def _scalar(value: object) -> object:
     if not isinstance(value, str | int | float | bool):
         raise fault("expected a string, a number or true or false")
-    return value
+    return _sound_text(value) if isinstance(value, str) else value
 
 
 def _scalar_or_table(value: object) -> object:
@@ -96,10 +96,17 @@ def _scalar_or_table(value: object) -> object:
     return value
 
 
-def number_or_share(value: int | str) -> int | str:
+def number_or_share(value: object) -> int | str:
     """Take a number of handlers, or a share of them such as ``5%``."""
-    if isinstance(value, bool) or (isinstance(value, int) and value < 0):
+    if isinstance(value, float) and 0 <= value <= 1:
+        raise fault("expected a number of handlers, or a share", f'write "{value * 100:g}%"')
+    if (
+        not isinstance(value, int | str)
+        or isinstance(value, bool)
+        or (isinstance(value, int) and value < 0)
+    ):
         raise fault("expected a number of handlers, or a share such as `5%`")
+    assert isinstance(value, int | str)
     if isinstance(value, str):
         share = re.fullmatch(r"(\d{1,3}(?:\.\d+)?)%", value)
         if share is None or float(share[1]) > 100:

@@ -25,7 +25,13 @@ Command = str | Sequence[str]
 """As it is written: for the shell, or an argument vector."""
 
 _BRACED = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
-_OF_A_PATH = ("name", "stem", "dir")
+_INDEX = "{index}"
+"""Always a number, and so safe wherever it stands."""
+_ALMOST = re.compile(r"\{item[.\[:|?!][^{}]*\}?")
+"""What was meant for a placeholder, and is none: ``{item[0]}``, ``{item.two words}``."""
+_KNOWN = "{item}, {item.key}, {index}, {name}, {stem}, {dir}"
+OF_A_PATH = ("name", "stem", "dir")
+"""Placeholders for a part of an item that is a path."""
 _PLAIN, _SINGLE, _DOUBLE, _INNER, _ARITHMETIC = "plain", "single", "double", "$(", "$(("
 _BRACKETED = (_INNER, _ARITHMETIC)
 _IN_DOUBLE_QUOTES = re.compile(r'([$`"\\])')
@@ -140,16 +146,25 @@ def _next(text: str, at: int) -> tuple[Part, int]:
         return Part(sign), at + 1
     found = _BRACED.match(text, at)
     if found is None:
+        if almost := _ALMOST.match(text, at):
+            raise _unknown(almost[0], at, f"there are {_KNOWN}; {{{{ is a brace")
         return Part(sign), at + 1
-    return Part("", _known(found[1], at)), found.end()
+    if not _is_known(found[1]):
+        hint = f"there are {_KNOWN}; {{{{ is a brace"
+        if text[at - 1 : at] == "$":
+            hint = f"write ${{{found[0]}}} for a variable"
+        raise _unknown(found[0], at, hint)
+    return Part("", found[1]), found.end()
 
 
-def _known(name: str, at: int) -> str:
-    is_of_item = name == "item" or name.startswith("item.")
-    if is_of_item or name == "index" or name in _OF_A_PATH:
-        return name
-    known = "{item}, {item.key}, {index}, {name}, {stem}, {dir}"
-    raise BadCommand(f"unknown placeholder {{{name}}}", at, f"there are {known}; {{{{ is a brace")
+def _is_known(name: str) -> bool:
+    return name in ("item", "index", *OF_A_PATH) or (
+        name.startswith("item.") and all(name.split("."))
+    )
+
+
+def _unknown(written: str, at: int, hint: str) -> BadCommand:
+    return BadCommand(f"unknown placeholder {written}", at, hint)
 
 
 def _shell_parts(command: str) -> list[Part]:
@@ -177,6 +192,8 @@ def _shell_parts(command: str) -> list[Part]:
 def _kind(within: list[str], command: str, at: int) -> str:
     if command[at - 1 : at] == "$" and within[-1] != _SINGLE:
         raise BadCommand("a placeholder after $", at, "write ${{NAME}} for a variable")
+    if command.startswith(_INDEX, at):
+        return within[-1]
     if _ARITHMETIC in within:
         raise BadCommand("a placeholder within $((…))", at, "put it into a variable before")
     if "`" in within:
