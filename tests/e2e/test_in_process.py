@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import sys
 
@@ -58,6 +59,20 @@ def test_a_retry_of_the_stream_does_only_what_is_not_proven_done(program: Progra
     assert program.log("job", 2).count("handling") == 1
     (stream,) = program.expect(0, "status", "--json").json()["streams"]
     assert stream["handlers"] == {"total": 3, "succeeded": 3, "failed": 0, "running": 0}
+
+
+def test_its_results_are_read_by_dependents_and_in_the_shared_state(program: Program) -> None:
+    """As those of commands, over all attempts, in the order of the items."""
+    write(program.project, {"job.py": JOB})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "a job")
+    command = f"{shlex.quote(sys.executable)} job.py"
+    reads = {"command": "cp $ANABRANCH_RESULTS found", "depends_on": ["job"]}
+    program.plan({"job": command, "reads": reads})
+    lines = content(program, converged(program), "found").splitlines()
+    expected = [{"index": n, "result": letter} for n, letter in enumerate("ABC")]
+    assert [json.loads(line) for line in lines] == expected
+    assert program.asked(0, "state", "get", "results/job", "--json").json()["value"] == expected
 
 
 def test_a_handler_that_failed_says_why(program: Program) -> None:

@@ -140,7 +140,7 @@ class Crowd:
         for line in self._workspaces.close() if self._workspaces is not None else ():
             _say(line)
         self._ledger.close()
-        self._write_results()
+        self._packs.write_results(self._job.attempt)
         return self._conclude()
 
     # --- starts ---------------------------------------------------------------------------------
@@ -408,18 +408,6 @@ class Crowd:
             self._say_at = now + PROGRESS_SECONDS
             if said := self._tally.progress(now):
                 _say(said)
-
-    def _write_results(self) -> None:
-        """Write the results in the order of the items, a JSON line each."""
-        found: dict[int, tuple[int, int]] = {}
-        if self._packs.has_results:
-            found = book.results_of_attempt(f"{self._state}/book", self._job.attempt)
-        beside = f"{self._state}/results.new"
-        with open(beside, "wb") as out, open(f"{self._state}/results.pack", "rb") as pack:
-            for place, (offset, length) in sorted(found.items()):
-                pack.seek(offset)
-                out.write(b'{"index":%d,"result":%s}\n' % (place, pack.read(length)))
-        os.replace(beside, f"{self._state}/results.jsonl")
 
     def _conclude(self) -> int:
         for work in self._again.left():

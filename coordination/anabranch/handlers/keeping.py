@@ -63,6 +63,7 @@ class Packs:
 
     def __init__(self, folder: str) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._folder = folder
         self._output = os.open(f"{folder}/output.pack", flags, 0o600)
         self._results = os.open(f"{folder}/results.pack", flags, 0o600)
         self._output_end = os.fstat(self._output).st_size
@@ -72,6 +73,18 @@ class Packs:
     def has_results(self) -> bool:
         """Whether any handler has ever had a result."""
         return self._results_end > 0
+
+    def write_results(self, attempt: int) -> None:
+        """Write the results of an attempt in the order of the items, a JSON line each."""
+        found: dict[int, tuple[int, int]] = {}
+        if self.has_results:
+            found = book.results_of_attempt(f"{self._folder}/book", attempt)
+        beside = f"{self._folder}/results.new"
+        with open(beside, "wb") as out, open(f"{self._folder}/results.pack", "rb") as pack:
+            for place, (offset, length) in sorted(found.items()):
+                pack.seek(offset)
+                out.write(b'{"index":%d,"result":%s}\n' % (place, pack.read(length)))
+        os.replace(beside, f"{self._folder}/results.jsonl")
 
     def take_output(self, slot: Slot) -> tuple[int, int]:
         """Move a slot's output into the pack; return where it lies there and how long it is."""

@@ -52,7 +52,7 @@ class Record:
         """
         folder = place.folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder = folder
+        self._folder, self._is_in_stream = folder, place.is_in_stream
         self._lock = _locked(folder)
         path = f"{folder}/book"
         last, places = _last_attempt(path)
@@ -122,6 +122,8 @@ class Record:
     def close(self) -> None:
         """Make everything durable, and let the folder go."""
         self._ledger.close()
+        if self._is_in_stream:
+            self._packs.write_results(self.attempt)
         self._packs.close()
         os.close(self._results)
         os.close(self._lock)

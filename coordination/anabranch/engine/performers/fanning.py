@@ -184,7 +184,7 @@ def handlers_in_env(state: State, stream: StreamId, run: RunFolder) -> dict[str,
     that it is started in is never meant.
     """
     plan, at = state.stream_plan(stream), state.streams[stream]
-    paths = [str(results_path(run, name)) for name in _fanned_before(state, stream)]
+    paths = [str(results_path(run, name)) for name in _found_before(state, stream, run)]
     found = {RESULTS_VARIABLE: os.pathsep.join(paths)} if paths else {}
     if plan.fan is not None:
         return {**found, HANDLERS_VARIABLE: "", GOES_ON_VARIABLE: ""}
@@ -193,8 +193,9 @@ def handlers_in_env(state: State, stream: StreamId, run: RunFolder) -> dict[str,
     return {**found, HANDLERS_VARIABLE: own, GOES_ON_VARIABLE: "1" if is_going_on else ""}
 
 
-def _fanned_before(state: State, stream: StreamId) -> Iterator[StreamId]:
+def _found_before(state: State, stream: StreamId, run: RunFolder) -> Iterator[StreamId]:
+    """Yield whom a stream depends on that has handlers, by its plan or by its program."""
     for dependency in state.stream_plan(stream).depends_on:
         for name in dependency.streams:
-            if state.stream_plan(name).fan is not None:
+            if state.stream_plan(name).fan is not None or results_path(run, name).exists():
                 yield name
