@@ -8,7 +8,17 @@ CORE = Path(__file__).parents[2] / "coordination/anabranch/core"
 ROLES = ("model", "folds", "deciding", "views", "promises")
 CONCERNS: dict[str, tuple[str, ...]] = {
     "the run": (
-        *("state", "snapshots", "newest_state", "evolve", "decide", "draft", "outcome", "owed"),
+        *(
+            "state",
+            "snapshots",
+            "newest_state",
+            "pieces",
+            "evolve",
+            "decide",
+            "draft",
+            "outcome",
+            "owed",
+        ),
         *(
             "runs",
             "parts",

@@ -110,7 +110,7 @@ def test_what_calls_leave_behind_is_nothing_for_the_collector_to_look_at() -> No
         gc.collect()
         before = len(gc.get_objects())
         for number in range(CALLS):
-            talk.sets("a", "k", number)
+            talk.sets("a", "k", {"steps": [number]})
             talk.call(calls.Lock, "a", path="x")
             talk.call(calls.Unlock, "a", path="x")
         gc.collect()

@@ -19,7 +19,7 @@ from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.sharing import Contribution, synchronise
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.json_values import MOST_BYTES
+from anabranch.core.json_values import MOST_BYTES, raw_of
 from anabranch.core.model import sharing as state_versions
 from anabranch.core.model.outcome import Decision, Refusal
 from anabranch.core.model.sharing import VERSION_BYTES
@@ -411,8 +411,8 @@ def test_the_chain_finds_every_change_of_the_record() -> None:
         for field, value in (
             ("version", 9),
             ("key", "other"),
-            ("before", "forged"),
-            ("after", "forged"),
+            ("before", raw_of('"forged"')),
+            ("after", raw_of('"forged"')),
             ("stream", "c"),
             ("hash", "0" * 32),
         ):

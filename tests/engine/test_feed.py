@@ -8,6 +8,7 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
+from anabranch.core.json_values import raw_of
 from anabranch.core.model.state import State
 from anabranch.engine import feed as feeds
 from anabranch.engine.feed import Feed
@@ -120,14 +121,21 @@ def test_large_values_take_no_more_memory_than_there_is_for_them() -> None:
     """Two thousand versions of 60 KB stood in memory whole; who wants them reads the journal."""
     state = after(len(RECORDS))
     feed = Feed(state)
-    large = "x" * (feeds.KEPT_BYTES // 8)
+    large = raw_of('"' + "x" * (feeds.KEPT_BYTES // 8 - len("null") - 2) + '"')
     changes = [
         ev.Recorded(
             n,
             0.0,
             None,
             ev.StateChanged(
-                StreamId("a"), 1, "q", version=1, key="k", before=None, after=large, hash="h"
+                StreamId("a"),
+                1,
+                "q",
+                version=1,
+                key="k",
+                before=raw_of(None),
+                after=large,
+                hash="h",
             ),
         )
         for n in range(state.seq - 19, state.seq + 1)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -17,13 +18,17 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core.ids import StreamId
+from anabranch.core.model import pieces
+from anabranch.core.model.snapshots import encode_in_pieces
 from anabranch.core.model.state import State
-from anabranch.engine.journal import ROWS_AT_ONCE, Journal
+from anabranch.engine import journal as journals
+from anabranch.engine.journal import CHECKPOINT_EVERY, ROWS_AT_ONCE, Journal
 from anabranch.engine.journal_errors import JournalDamaged
 from anabranch.errors import DiskFull, MachineShort, WorldError
 from anabranch.plugins import load_plugins
 from anabranch.testing import ByHand, plan_of, stream
 from anabranch.testing.memory_store import replay
+from tests.core.talking import Talk
 
 KILLS = 30
 TMPFS_BYTES = 1_000_000
@@ -139,6 +144,89 @@ def test_a_snapshot_that_cannot_be_read_is_passed_over(
     with raw(path) as db:
         db.execute("UPDATE snapshot SET body = ?", (body,))
     assert journal.load() == run.state
+    journal.close()
+
+
+def test_nobody_waits_for_a_whole_snapshot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is made of the state that it began with, by a piece now and then, and then it counts."""
+    talk = Talk("a")
+    monkeypatch.setattr(journals, "SNAPSHOT_EVERY", 100)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 100)
+    made: list[int] = []
+
+    def counted(state: State) -> Iterator[bytes]:
+        for piece in encode_in_pieces(state):
+            made[-1] += 1
+            yield piece
+
+    monkeypatch.setattr(journals, "encode_in_pieces", counted)
+    journal = Journal.create(path, {})
+    journal.append(talk.records)
+    with talk.in_bulk():
+        while journal._snapshot() is None:
+            seen = len(talk.records)
+            talk.sets("a", "k", "x" * 50)
+            journal.append(talk.records[seen:])
+            made.append(0)
+            journal.tidy(talk.state)
+    assert sum(made) > 20
+    assert max(made) <= 2
+    snapshot = journal._snapshot()
+    assert snapshot is not None
+    assert snapshot == replay(talk.records[: snapshot.seq])
+    assert journal.load() == talk.state
+    journal.close()
+
+
+def test_the_log_is_folded_back_while_others_append(path: Path) -> None:
+    """By another thread, which the writer does not wait for; nothing of it is lost."""
+    journal = Journal.create(path, {})
+    journal.append([delay(n) for n in range(1, CHECKPOINT_EVERY)])
+    before = path.stat().st_size
+    assert not journal.fold_back()
+    assert path.stat().st_size == before, "little was appended"
+    journal.append([delay(CHECKPOINT_EVERY)])
+    with ThreadPoolExecutor(1) as other:
+        folding = other.submit(journal.fold_back)
+        seq = CHECKPOINT_EVERY
+        while not folding.done():
+            seq += 1
+            journal.append([delay(seq)])
+        assert not folding.result(), "the log is not long"
+    assert path.stat().st_size > before
+    journal.append([delay(seq + 1)])
+    reader = Journal.open(path, "read")
+    assert [r.seq for r in reader.read()] == list(range(1, seq + 2))
+    assert reader.faults() == []
+    reader.close()
+    journal.close()
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_a_log_that_never_ends_begins_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "LONGEST_LOG_PAGES", 10)
+    journal = Journal.create(path, {})
+    log = path.with_name(f"{path.name}-wal")
+    sizes = []
+    for start in range(1, 5 * CHECKPOINT_EVERY, CHECKPOINT_EVERY + 1):
+        journal.append([delay(n) for n in range(start, start + CHECKPOINT_EVERY)])
+        sizes.append(log.stat().st_size)
+        assert journal.fold_back()
+        journal.append([delay(start + CHECKPOINT_EVERY)])
+        journal.checkpoint()
+    assert sizes[-1] < 2 * sizes[0]
+    journal.close()
+
+
+def test_what_is_in_the_place_of_a_journal_is_left_alone(path: Path) -> None:
+    journal = Journal.create(path, {})
+    journal.append([delay(n) for n in range(1, CHECKPOINT_EVERY + 1)])
+    for left in path.parent.glob("journal.db*"):
+        left.unlink()
+    path.write_bytes(b"")
+    assert not journal.fold_back()
+    assert path.read_bytes() == b""
+    journal.put_back()
     journal.close()
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Raw
+
 from anabranch.core import events as ev
 from anabranch.core import wording
-from anabranch.core.json_values import text_of
+from anabranch.core.json_values import text_in, text_of
 from anabranch.core.model.locks import shown
 from anabranch_console.presenters.amounts import amounts_text
 
@@ -16,8 +18,8 @@ ERRORS = (ev.LockViolated, ev.DeadlockDetected)
 _SHORT = 120
 
 
-def _value(value: Any) -> str:
-    return "nothing" if value is None else text_of(value)[:_SHORT]
+def _value(raw: Raw) -> str:
+    return (text_in(raw) or "nothing")[:_SHORT]
 
 
 def _to(event: ev.MessageSent) -> str:

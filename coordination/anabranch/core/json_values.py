@@ -23,6 +23,7 @@ MOST_DEPTH = 32
 
 _ENCODER = msgspec.json.Encoder(order="sorted")
 _DECODER = msgspec.json.Decoder()
+_NULL = msgspec.Raw(b"null")
 
 
 class NotJson(msgspec.Struct, frozen=True):
@@ -37,9 +38,20 @@ def text_of(value: Json) -> str:
     return _ENCODER.encode(value).decode()
 
 
-def value_of(text: str) -> Json:
+def value_of(text: str | msgspec.Raw) -> Json:
     """Return a fresh value from its text."""
     return _DECODER.decode(text)
+
+
+def raw_of(text: str | None) -> msgspec.Raw:
+    """Return a text as what stands in JSON as it is; null stands for none."""
+    return _NULL if text is None else msgspec.Raw(text.encode())
+
+
+def text_in(raw: msgspec.Raw) -> str | None:
+    """Return the text that :func:`raw_of` was given."""
+    text = bytes(raw).decode()
+    return None if text == "null" else text
 
 
 def checked_text(value: Json) -> str | NotJson:

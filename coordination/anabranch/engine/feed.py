@@ -77,7 +77,7 @@ class Feed:
 def _weight(event: Event) -> int:
     """Return about how many bytes of memory the values in an event take."""
     values = [getattr(event, name) for name in _chosen_of(type(event))]
-    return sum(len(v) if isinstance(v, str) else _size(v) for v in values if v is not None)
+    return sum(map(_size, values))
 
 
 @cache
@@ -86,4 +86,8 @@ def _chosen_of(kind: type[Event]) -> tuple[str, ...]:
 
 
 def _size(value: object) -> int:
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, msgspec.Raw):
+        return len(memoryview(value))
     return len(msgspec.json.encode(value)) if isinstance(value, dict | list) else 0

@@ -383,7 +383,6 @@ class RunHost:
         batch = [self._mailbox.popleft() for _ in range(min(len(self._mailbox), LARGEST_TURN))]
         try:
             turn = self._engine.turn([given for given, _ in batch])
-            self._parts.journal.tidy(self._engine.state)
         except MachineShort as error:
             batch = stop_all_the_same(self._engine.state, batch, performing.perform, error.message)
             self._mailbox.extendleft(reversed(batch))
@@ -411,6 +410,8 @@ class RunHost:
             performing.perform(effect)
         for fault in self._guard.news():
             self._post(fault)
+        with contextlib.suppress(MachineShort):  # the next append tells of it
+            self._parts.journal.tidy(self._engine.state)
         return True
 
     def _hear(self, batch: Iterable[inputs.Input]) -> None:
@@ -424,14 +425,17 @@ class RunHost:
 
     async def _sync_forever(self) -> None:
         """Let what was appended reach the disk within moments, off the engine's thread."""
+        journal = self._parts.journal
         while True:
             await self._appended.wait()
             await asyncio.sleep(SYNC_SECONDS)
             self._appended.clear()
             # The next append tells of a disk in trouble; where no thread can be started now, it
             # is done another time.
-            with contextlib.suppress(OSError, RuntimeError):
-                await asyncio.to_thread(self._parts.journal.sync)
+            with contextlib.suppress(OSError, RuntimeError, AnabranchError):
+                await asyncio.to_thread(journal.sync)
+                if await asyncio.to_thread(journal.fold_back):
+                    journal.checkpoint()
 
     def _publish(self, records: Sequence[ev.Recorded]) -> None:
         self._published.publish(self._engine.state, records)

@@ -1,8 +1,9 @@
 """The journal: an append-only table of events in SQLite, and snapshots of the state.
 
 One engine writes (it holds the run's flock), anybody may read. A turn of the engine is one
-transaction, so the cost of durability is shared by everything that happened in it. SQLite
-checkpoints when *we* say, because its own timing puts a pause of milliseconds into unlucky commits.
+transaction, so the cost of durability is shared by everything that happened in it. Nobody who
+waits for a commit waits for the tidying up: a snapshot is made piece by piece, a few after each
+turn, and the write-ahead log is folded back from another thread, when *we* say.
 
 What is committed survives the death of every process at once, and a power cut after the next
 :meth:`Journal.sync`, which the host calls from another thread within :data:`SYNC_SECONDS`. A power
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -28,7 +30,7 @@ import msgspec
 from anabranch.core.events import Event, Recorded, event_types
 from anabranch.core.folds.evolve import evolve, first_state
 from anabranch.core.ids import Seq
-from anabranch.core.model.snapshots import SNAPSHOT_FORMAT, decode_state, encode_state
+from anabranch.core.model.snapshots import SNAPSHOT_FORMAT, decode_state, encode_in_pieces
 from anabranch.core.model.state import State
 from anabranch.engine.journal_errors import REPAIR, JournalDamaged, journal_errors, require_plain
 from anabranch.plain_files import copy_plain, open_plain
@@ -37,7 +39,12 @@ from anabranch.undecodable import UNDECODABLE
 FORMAT = 1
 SNAPSHOT_EVERY = 10_000
 SNAPSHOT_AT_END = 500
+EVENTS_A_PIECE = 50
+"""A snapshot under way goes on by one piece for so many events."""
 CHECKPOINT_EVERY = 2_000
+LONGEST_LOG_PAGES = 4_096
+"""While it is written to, a log is folded back in time but never to its end, and so never begins
+anew: when it is longer than that, the writer folds back the little that is left."""
 SYNC_SECONDS = 0.05
 ROWS_AT_ONCE = 256
 LARGEST_JOURNAL_BYTES = 1 << 40
@@ -75,8 +82,10 @@ class Journal:
         self._wal: int | None = None
         self._former_wals: list[int] = []
         self._copy: tempfile.TemporaryDirectory[str] | None = None
-        self._since_checkpoint = 0
+        self._appended = self._folded_back = 0
+        self._folding = threading.Lock()
         self._last_snapshot: Seq = 0
+        self._drafted: _Snapshot | None = None
 
     # --- opening ---------------------------------------------------------------------------------
 
@@ -130,7 +139,8 @@ class Journal:
         for wal in (*self._former_wals, *((self._wal,) if self._wal is not None else ())):
             os.close(wal)
         self._former_wals, self._wal = [], None
-        self._db.close()
+        with self._folding:  # whoever closes last takes the write-ahead log away
+            self._db.close()
 
     def is_in_place(self) -> bool:
         """Return whether the file is where it was: somebody can remove it, or put another there."""
@@ -181,7 +191,7 @@ class Journal:
             return
         with journal_errors(self._path), self._db:
             self._db.executemany("INSERT INTO event VALUES (?, ?, ?, ?)", rows)
-        self._since_checkpoint += len(rows)
+        self._appended += len(rows)
 
     def sync(self) -> None:
         """Make what was appended survive a power cut too. May be called from any thread.
@@ -259,31 +269,53 @@ class Journal:
         return state
 
     def tidy(self, state: State) -> None:
-        """Take a snapshot when there is much to replay; fold a long write-ahead log back."""
-        # A run that has ended is only read from now on.
-        bound = SNAPSHOT_AT_END if state.has_ended else SNAPSHOT_EVERY
-        if state.seq - self._last_snapshot >= bound:
-            self.save_snapshot(state)
-        if self._since_checkpoint >= CHECKPOINT_EVERY:
-            self.checkpoint()
+        """Go on with a snapshot, or begin one when there is much to replay."""
+        if state.has_ended:  # it is only read from now on
+            if state.seq - self._last_snapshot >= SNAPSHOT_AT_END:
+                self.save_snapshot(state)
+        elif self._drafted is not None:
+            if self._drafted.is_whole_at(state.seq):
+                self._keep(self._drafted)
+        elif state.seq - self._last_snapshot >= SNAPSHOT_EVERY:
+            self._drafted = _Snapshot(state)
+
+    def fold_back(self) -> bool:
+        """Fold the write-ahead log back if much was appended; from any thread, while others append.
+
+        Returns whether it is so long that it should begin anew, which takes a :meth:`checkpoint`.
+        Raises DiskFull, MachineShort, WorldError.
+        """
+        appended = self._appended
+        if appended - self._folded_back < CHECKPOINT_EVERY or not self.is_in_place():
+            return False
+        with self._folding, journal_errors(self._path):
+            other = _connect(self._path, apsw.SQLITE_OPEN_READWRITE)
+            try:
+                # By the time that it closes, the names may be those of another journal.
+                other.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+                pages, _ = other.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            finally:
+                other.close()
+        self._folded_back = appended
+        return bool(pages > LONGEST_LOG_PAGES)
 
     def checkpoint(self) -> None:
         """Fold the write-ahead log back into the file; does nothing if nothing was appended."""
-        if self._since_checkpoint:
+        if self._appended > self._folded_back:
             with journal_errors(self._path):
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._since_checkpoint = 0
+            self._folded_back = self._appended
 
     def save_snapshot(self, state: State) -> None:
         """Keep a state, and the one before it; older ones go."""
-        body = zlib.compress(encode_state(state), level=1)
+        self._keep(_Snapshot(state))
+
+    def _keep(self, snapshot: _Snapshot) -> None:
+        row = (snapshot.seq, SNAPSHOT_FORMAT, snapshot.body())
         with journal_errors(self._path), self._db:
-            self._db.execute(
-                "INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)",
-                (state.seq, SNAPSHOT_FORMAT, body),
-            )
+            self._db.execute("INSERT OR REPLACE INTO snapshot VALUES (?, ?, ?)", row)
             self._db.execute("DELETE FROM snapshot WHERE seq < ?", (self._last_snapshot,))
-        self._last_snapshot = state.seq
+        self._last_snapshot, self._drafted = snapshot.seq, None
 
     def faults(self) -> list[str]:
         """Return what is wrong with the file, in words: by SQLite's own check, and by the count."""
@@ -293,6 +325,38 @@ class Journal:
         if row and row[0] != row[1]:
             found.append(f"{row[1]} events were numbered, {row[0]} are there")
         return found
+
+
+class _Snapshot:
+    """A state on its way into the journal: encoded and compressed piece by piece."""
+
+    def __init__(self, state: State) -> None:
+        self.seq = self._advanced_at = state.seq
+        self._pieces = encode_in_pieces(state)
+        self._compressor = zlib.compressobj(level=1)
+        self._body = bytearray()
+        self._is_whole = False
+
+    def is_whole_at(self, seq: Seq) -> bool:
+        """Go on by as many pieces as there were events since the last time; is that all?"""
+        self._advance(1 + (seq - self._advanced_at) // EVENTS_A_PIECE)
+        self._advanced_at = seq
+        return self._is_whole
+
+    def body(self) -> bytes:
+        """Return all of it, whatever there is still to be done."""
+        while not self._is_whole:
+            self._advance(EVENTS_A_PIECE)
+        return bytes(self._body)
+
+    def _advance(self, pieces: int) -> None:
+        for _ in range(pieces):
+            piece = next(self._pieces, None)
+            if piece is None:
+                self._body += self._compressor.flush()
+                self._is_whole = True
+                return
+            self._body += self._compressor.compress(piece)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -21,7 +21,7 @@ from anabranch.core.calls import Answer, Call, StateCommit, StateSet, StateUpdat
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.merging import Clash, Lookup, merge, patched
 from anabranch.core.ids import Attempt, PointId, StreamId
-from anabranch.core.json_values import Json, NotJson, checked_text, value_of
+from anabranch.core.json_values import Json, NotJson, checked_text, raw_of, value_of
 from anabranch.core.model.answers import refused
 from anabranch.core.model.sharing import SharedState, chained_hash
 from anabranch.core.model.state import State
@@ -186,8 +186,8 @@ def _emit_change(draft: Draft, author: Author, version: int, key: str, after: st
             author.request,
             version=version,
             key=key,
-            before=None if before is None else value_of(before),
-            after=None if after is None else value_of(after),
+            before=raw_of(before),
+            after=raw_of(after),
             hash=digest,
         )
     )

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import Raw
+
 from anabranch.core.events.base import CallEvent, Event
 from anabranch.core.ids import Seq, StreamId
 
 
 class StateChanged(CallEvent, frozen=True, kw_only=True):
-    """One key of the shared state has another value since ``version``; None is "not there".
+    """One key of the shared state has another value since ``version``; null is "not there".
 
+    Values stand here as canonical JSON text: who reads them reads few, and who writes them many.
     A version is what one call made; it may change several keys. ``hash`` chains each change to the
     one before it.
     """
 
     version: int
     key: str
-    before: Any
-    after: Any
+    before: Raw
+    after: Raw
     hash: str
 
 

@@ -10,15 +10,14 @@ from msgspec.structs import replace
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
 from anabranch.core.folds.answers import Answering
-from anabranch.core.json_values import text_of
+from anabranch.core.json_values import text_in
 from anabranch.core.model.sharing import Change, with_change, without_old_versions
 from anabranch.core.model.state import State
 
 
 def change_in(record: ev.Recorded, event: ev.StateChanged) -> Change:
     """Return the change that an event tells of."""
-    before = None if event.before is None else text_of(event.before)
-    after = None if event.after is None else text_of(event.after)
+    before, after = text_in(event.before), text_in(event.after)
     return Change(event.version, event.key, before, after, event.stream, record.at, event.hash)
 
 

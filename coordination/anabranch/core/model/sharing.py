@@ -28,6 +28,7 @@ from msgspec.structs import replace
 from rpds import HashTrieMap
 
 from anabranch.core.ids import Seq, StreamId
+from anabranch.core.model.pieces import Row
 
 MOST_KEPT_BYTES = 64 * 1024 * 1024
 VERSION_BYTES = 3 * 1024
@@ -208,7 +209,7 @@ def pack(shared: SharedState) -> dict[str, Any]:
         "floor": floor.number,
         "anchor": shared.anchor,
         "values": sorted((key, e.text, e.version) for key, e in floor.values.items()),
-        "changes": [(c.version, c.key, c.after, c.stream, c.at) for c in shared.changes()],
+        "changes": Row((c.version, c.key, c.after, c.stream, c.at) for c in shared.changes()),
         "hash": shared.hash,
         "synced": shared.synced,
         "unsynced": shared.unsynced,

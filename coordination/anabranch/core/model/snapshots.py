@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,6 +17,7 @@ from anabranch.core.model.checkpoints import StreamCheckpoints
 from anabranch.core.model.foreseen import Foreseen
 from anabranch.core.model.guardian import Guardian
 from anabranch.core.model.handlers import Handled
+from anabranch.core.model.pieces import Row, in_pieces
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.state import Approval, Base, Counts, Point, RunPhase, State, Stream
 from anabranch.core.plans.plan import Plan
@@ -30,10 +31,17 @@ V = TypeVar("V")
 
 def encode_state(state: State) -> bytes:
     """Return a state as MessagePack."""
-    return msgspec.msgpack.encode(
-        {n: _PACK.get(n, _same)(getattr(state, n)) for n in state.__struct_fields__},
-        enc_hook=_flatten,
-    )
+    return b"".join(encode_in_pieces(state))
+
+
+def encode_in_pieces(state: State) -> Iterator[bytes]:
+    """Yield a state as MessagePack, piece by piece; that may take as long as it likes.
+
+    A state never changes, and what is large of it is a map, or a history.
+    """
+    packed = {n: _PACK.get(n, _same)(getattr(state, n)) for n in state.__struct_fields__}
+    rows = {n: Row(_flatten(v)) for n, v in packed.items() if isinstance(v, HashTrieMap)}
+    return in_pieces(packed | rows, _flatten)
 
 
 def decode_state(data: bytes) -> State:
@@ -48,7 +56,7 @@ def decode_state(data: bytes) -> State:
     return State(**{name: _RESTORE.get(name, _same)(value) for name, value in raw.items()})
 
 
-def _flatten(value: object) -> object:
+def _flatten(value: object) -> Any:
     if isinstance(value, HashTrieMap):
         return sorted(value.items(), key=lambda pair: pair[0])
     if isinstance(value, Topology):

@@ -15,6 +15,7 @@ from anabranch.core.deciding.waiting.reasons import waits_of
 from anabranch.core.deciding.waiting.wording import as_json, reason_for, waiting_for
 from anabranch.core.folds.resolutions import resolution_of
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.json_values import value_of
 from anabranch.core.model.joined import JoinedStream
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Liveness, Point, PointPhase, RunPhase, State, Stream
@@ -34,7 +35,7 @@ def wall_time(state: State, at: float | None) -> str | None:
 
 def event_line(state: State, record: ev.Recorded) -> dict[str, Any]:
     """Return an event as one line of ``events --json``."""
-    body: dict[str, Any] = msgspec.to_builtins(record.event)
+    body: dict[str, Any] = msgspec.to_builtins(record.event, enc_hook=value_of)
     return {
         "schema": SCHEMA,
         "seq": record.seq,
