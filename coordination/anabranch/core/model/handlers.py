@@ -7,7 +7,7 @@ import msgspec
 from anabranch.core.ids import Attempt, Seq, StreamId
 
 
-class Requested(msgspec.Struct, frozen=True):
+class Requested(msgspec.Struct, frozen=True, gc=False):
     """A handler that a person wants tried again; ``cause`` is the event that says so."""
 
     handler: int
