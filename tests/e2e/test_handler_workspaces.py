@@ -195,7 +195,7 @@ def slow(tmp_path: Path, at: int) -> str:
     """A command whose handlers append to a list outside, and wait from one of them on."""
     go = tmp_path / "go"
     return (
-        f"echo {{item}} >> {tmp_path}/ran; echo {{item}} > of-{{item}}; "
+        f"echo {{item}} > of-{{item}}; echo {{item}} >> {tmp_path}/ran; "
         f"until test {{index}} -lt {at} -o -e {go}; do sleep 0.01; done"
     )
 
