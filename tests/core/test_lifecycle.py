@@ -8,7 +8,7 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core.folds.evolve import evolve
-from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.ids import FINAL_POINT, Attempt, PointId, Seq, StreamId
 from anabranch.core.model.lifecycle import (
     ACTIVE,
     ENDED,
@@ -102,6 +102,12 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ),
     ev.GuardianAlerted: ev.GuardianAlerted(A, attempt=1, diagnosis="silent", reason="r", hint="h"),
     ev.StreamProgressed: ev.StreamProgressed(A, attempt=1, evidence="output"),
+    ev.HandlerRecoveryRequested: ev.HandlerRecoveryRequested(
+        stream=A, attempt=Attempt(1), handler=3, reason="r"
+    ),
+    ev.HandlerRecoveryPassedOn: ev.HandlerRecoveryPassedOn(
+        stream=A, attempt=Attempt(1), handler=3, request=Seq(2)
+    ),
 }
 
 
