@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
@@ -114,6 +115,18 @@ def test_counts_are_of_the_newest_attempt_with_what_it_left_out() -> None:
     assert state.handlers[FAN] == Handled(Attempt(2), 2, 0, 50)
     state, _ = after(state, look(50, finished(9, 60, "failed", attempt=1)))
     assert state.handlers[FAN] == Handled(Attempt(2), 2, 0, 60)
+
+
+def test_why_not_all_were_run_is_why_the_stream_has_failed() -> None:
+    """And is forgotten when the next attempt begins."""
+    seen = replace(look(0, finished(0, 10, "failed"), to=15), stopped="too many")
+    state, events = after(running(), seen)
+    assert events[1:] == [
+        ev.HandlersStopped(stream=FAN, attempt=Attempt(1), reason="too many", book_offset=15)
+    ]
+    assert state.handlers[FAN] == Handled(Attempt(1), 0, 1, 15, stopped="too many")
+    again, _ = after(state, look(15, finished(0, 30, attempt=2)))
+    assert again.handlers[FAN] == Handled(Attempt(2), 1, 0, 30)
 
 
 def test_what_is_shown_is_never_less_than_what_is_known() -> None:

@@ -405,3 +405,35 @@ def test_the_recipes_do_what_the_page_says(
 
 def test_every_recipe_of_the_page_is_tried() -> None:
     assert set(RECIPES) == {"codemod", "matrix", "map and reduce", "workflow"}
+
+
+@pytest.mark.parametrize(
+    ("stream", "why"),
+    [
+        ({"each": list(range(9)), "command": "false {item}", "max_failures": 1}, "more than 1 "),
+        ({"each": {"lines_of": "echo a; exit 3"}, "command": "true {item}"}, "lines_of ended with"),
+        ({"each": {"graph": "tasks.json"}}, "1 task was not started, as what goes before"),
+    ],
+)
+def test_a_stream_that_stopped_early_says_why_wherever_it_stands(
+    program: Program, stream: dict[str, object], why: str
+) -> None:
+    """Not only in its log: in the status, in the events, on the console's lines, in the report."""
+    tasks = [
+        {"id": "first", "command": "exit 7"},
+        {"id": "second", "command": "true", "after": ["first"]},
+    ]
+    write(program.project, {"tasks.json": json.dumps({"tasks": tasks})})
+    git(program.project, "add", "-A")
+    git(program.project, "commit", "-qm", "graph")
+    program.plan({"fan": {**stream, "retries": 0, "max_parallel": 1}})
+    said = program.expect(1, "run", "--headless").err
+    assert re.search(rf"✗ fan +exit 1: .*{why}", said)
+    assert "exit 1: " in program.status()["streams"][0]["reason"]
+    assert why in program.status()["streams"][0]["reason"]
+    assert why in program.expect(0, "report").out
+    lines = map(json.loads, program.expect(0, "events", "--json").out.splitlines())
+    (reason,) = [line["reason"] for line in lines if line["type"] == "handlers_stopped"]
+    assert why in reason
+    if "graph" in str(stream):
+        assert "handler 0 (first): exit 7" in said

@@ -467,7 +467,7 @@ def test_what_comes_after_a_failure_is_not_started_until_it_is_mended(fan: Fan) 
     )
     code, out = fan.run(None, source)
     assert code == 1
-    assert "1 tasks were not started" in out
+    assert "1 task was not started" in out
     assert fan.done() == Counter("ac")
     (fan.work / "mended").touch()
     code, _ = fan.run(None, source)

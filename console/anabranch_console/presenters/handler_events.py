@@ -38,6 +38,10 @@ def _skipped(event: ev.HandlersSkipped) -> str:
     return f"{wording.counted(event.count, 'handler')} left out, done before"
 
 
+def _stopped(event: ev.HandlersStopped) -> str:
+    return f"not all were run: {event.reason}"
+
+
 def _requested(event: ev.HandlerRecoveryRequested) -> str:
     return f"handler {event.handler} is to be tried again: {event.reason}"
 
@@ -49,6 +53,7 @@ def _passed_on(event: ev.HandlerRecoveryPassedOn) -> str:
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.HandlerFinished: in_words,
     ev.HandlersSkipped: _skipped,
+    ev.HandlersStopped: _stopped,
     ev.HandlerRecoveryRequested: _requested,
     ev.HandlerRecoveryPassedOn: _passed_on,
 }

@@ -22,9 +22,11 @@ from anabranch.handlers.book import (
     ENDED,
     LONGEST_LINE_BYTES,
     SKIPPED,
+    STOPPED,
     Ended,
     begun_of,
     ended_of,
+    stopped_of,
     which_of,
 )
 from anabranch.hostile_text import shortened
@@ -69,6 +71,7 @@ class HandlerEnds:
         self._attempt = Attempt(0)
         self._begun: dict[int, _Begun] = {}
         self._failures: dict[int, int] = {}
+        self._stopped = ""
 
     def look(self, heard: int) -> HandlersSeen | None:
         """Return what the book says beyond ``heard`` bytes of it, None if it is nothing to tell.
@@ -98,7 +101,8 @@ class HandlerEnds:
 
     def _read_on(self, file: BinaryIO) -> HandlersSeen | None:
         since, ended, skipped = self._heard, list[HandlerFinished](), 0
-        while not (ended or skipped):
+        self._stopped = ""
+        while not (ended or skipped or self._stopped):
             before = self._offset
             for line, end in _lines(file, self._offset):
                 found = self._take(line, end)
@@ -118,6 +122,7 @@ class HandlerEnds:
             book_offset=self._offset,
             ended=tuple(ended),
             skipped=skipped,
+            stopped=self._stopped,
         )
 
     def _take(self, data: bytes, end: int) -> HandlerFinished | int:
@@ -128,6 +133,10 @@ class HandlerEnds:
             kind = line[0] if isinstance(line, list) else None
             if kind == ENDED:
                 return self._finished(ended_of(line), end)
+            if kind == STOPPED:
+                attempt, why = stopped_of(line)
+                self._attempt = Attempt(max(self._attempt, attempt))
+                self._stopped = shortened(why, LONGEST_REASON)
             if kind not in (BEGUN, SKIPPED):
                 return 0
             place, _, attempt = which_of(line)

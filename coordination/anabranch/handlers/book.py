@@ -5,9 +5,10 @@ Theory of operation. The book is a file of lines, each a JSON array, to which on
 ``["e", index, key, attempt, seconds, code, signal, why, offset, length, result]`` how it ended;
 ``["s", index, key, attempt]`` that an attempt leaves one out, as it is done;
 ``["n", attempt]`` that an attempt works where nothing is that was done before: of all above it
-nothing counts as done any more. A line is whole and makes sense, or it does not count: what a
-killed writer left half-written is cut off when the next one opens the book, and handlers can get at
-the file. A handler that was begun and has no end is in doubt, and is named.
+nothing counts as done any more; ``["x", attempt, why]`` that an attempt has not run all there is. A
+line is whole and makes sense, or it does not count: what a killed writer left half-written is cut
+off when the next one opens the book, and handlers can get at the file. A handler that was begun and
+has no end is in doubt, and is named.
 
 ``key`` is what an item is known by over attempts: a hash of the item, of the command it gets, and
 of the contents of the inputs that were declared.
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-BEGUN, ENDED, SKIPPED, ANEW = "b", "e", "s", "n"
+BEGUN, ENDED, SKIPPED, ANEW, STOPPED = "b", "e", "s", "n", "x"
 KEY_BYTES = 9
 LONGEST_TEXT = 200
 LONGEST_WHY = 2_000
@@ -83,6 +84,11 @@ def anew_line(attempt: int) -> str:
     return f'["{ANEW}",{attempt}]\n'
 
 
+def stopped_line(attempt: int, why: str) -> str:
+    """Return the line that says why an attempt has not run all that there is."""
+    return f"{_AS_LINE.encode((STOPPED, attempt, why[:LONGEST_WHY]))}\n"
+
+
 def ended_line(ended: Ended) -> str:
     """Return the line that says how a handler ended."""
     if len(ended.why) > LONGEST_WHY:
@@ -113,6 +119,8 @@ def _check(line: Any) -> None:
         begun_of(line)
     elif kind == SKIPPED:
         which_of(line)
+    elif kind == STOPPED:
+        stopped_of(line)
     elif kind != ANEW or not _is_number(line[-1]):
         raise ValueError("no line of a book")
 
@@ -127,6 +135,14 @@ def which_of(line: list[Any]) -> tuple[int, str, int]:
 
 def _is_number(value: Any) -> bool:
     return type(value) is int and 0 <= value < MOST
+
+
+def stopped_of(line: list[Any]) -> tuple[int, str]:
+    """Return which attempt has stopped, and why. Raises ValueError if that makes no sense."""
+    attempt, why = line[1:3]
+    if not (_is_number(attempt) and isinstance(why, str)):
+        raise ValueError("no line of a book")
+    return attempt, why
 
 
 def ended_of(line: list[Any]) -> Ended:

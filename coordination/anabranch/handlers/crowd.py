@@ -139,6 +139,9 @@ class Crowd:
             self._reap()  # and start what comes next, before anything else
         for line in self._workspaces.close() if self._workspaces is not None else ():
             _say(line)
+        if why := self._why_stopped():
+            self._ledger.note(book.stopped_line(self._job.attempt, why))
+            self._ledger.write()
         self._ledger.close()
         self._packs.write_results(self._job.attempt)
         return self._conclude()
@@ -161,9 +164,8 @@ class Crowd:
                 break
             slot = self._free.pop()
             begun.append((work, slot))
-            text = text_of(work.value)
             which = (work.place, work.key, self._job.attempt)
-            self._ledger.note(book.begun_line(*which, time.time(), slot.number, text))
+            self._ledger.note(book.begun_line(*which, time.time(), slot.number, work.text))
         return begun
 
     def _next(self) -> Work | None:
@@ -415,14 +417,16 @@ class Crowd:
         self._tally.write(self._state, 0, time.monotonic())
         for line in self._tally.conclusion():
             _say(line)
-        for problem in (self._why_no_more, self._queue.problem):
-            if problem:
-                _say(f"stopped: {problem}")
+        if why := self._why_stopped():
+            _say(f"stopped: {why}")
+        return 1 if self._tally.failed or why else 0
+
+    def _why_stopped(self) -> str:
+        """Return why not all that there is was run, empty if it was."""
         unreached = self._queue.unreached if isinstance(self._queue, Graph) else 0
-        if unreached:
-            _say(f"{unreached} tasks were not started: what goes before them has failed")
-        is_well = not (self._tally.failed or self._why_no_more or self._queue.problem or unreached)
-        return 0 if is_well else 1
+        tasks = "1 task was" if unreached == 1 else f"{unreached} tasks were"
+        waiting = f"{tasks} not started, as what goes before has failed" if unreached else ""
+        return self._why_no_more or self._queue.problem or waiting
 
 
 def _wake_pipe() -> tuple[int, int]:
@@ -455,4 +459,6 @@ def main(path: str) -> int:
         return Crowd(job, os.path.dirname(path)).run()
     except (BadSource, BadCommand, OSError) as error:
         _say(f"stopped: {error}")
+        with contextlib.suppress(OSError), open(f"{os.path.dirname(path)}/book", "a") as ledger:
+            ledger.write(book.stopped_line(job.attempt, str(error)))
         return 1

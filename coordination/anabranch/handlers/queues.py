@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from . import book
 from .inputs import Inputs
-from .placeholders import Command, ItemValue, Template, is_plain, parse
+from .placeholders import Command, ItemValue, Template, is_plain, parse, text_of
 from .sources import LETS_WAIT, BadSource, NotYet, Task, items_of, read_tasks, rest_seconds
 
 
@@ -22,6 +22,12 @@ class Work(NamedTuple):
     key: str
     value: ItemValue
     argv: list[str]
+    title: str = ""
+
+    @property
+    def text(self) -> str:
+        """What it is called: a task by its id, anything else by its item."""
+        return self.title or text_of(self.value)
 
 
 Skip = Callable[[Work], None]
@@ -193,9 +199,9 @@ def _with_inputs(work: Work, inputs: Inputs) -> Work:
 def _work_of_task(template: Template | None, index: int, task: Task) -> Work:
     value: dict[str, Any] = {"id": task.id, "command": task.command, "seconds": task.seconds}
     if template is not None:
-        return _work(template, index, value)
+        return _work(template, index, value)._replace(title=task.id)
     argv = own_argv(task)
-    return Work(index, book.key_of(task.id, argv), value, argv)
+    return Work(index, book.key_of(task.id, argv), value, argv, task.id)
 
 
 def own_argv(task: Task) -> list[str]:

@@ -7,7 +7,6 @@ import os
 from typing import Protocol
 
 from .book import Ended
-from .placeholders import text_of
 from .queues import Graph, Queue, Work
 
 MOST_FAILURES_NAMED = 10
@@ -108,5 +107,5 @@ def exit_in_words(end: Exit) -> str:
 
 def short(work: Work) -> str:
     """Return what an item is called in a line."""
-    text = text_of(work.value)
+    text = work.text
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"

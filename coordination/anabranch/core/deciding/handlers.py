@@ -35,6 +35,15 @@ def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
                 book_offset=fact.book_offset,
             )
         )
+    if fact.stopped:
+        draft.emit(
+            ev.HandlersStopped(
+                stream=fact.stream,
+                attempt=fact.attempt,
+                reason=fact.stopped,
+                book_offset=fact.book_offset,
+            )
+        )
 
 
 def owed_to(state: State, stream: Stream) -> Iterator[fx.RecoverHandler]:

@@ -60,6 +60,7 @@ from anabranch.core.events.handlers import (
     HandlerRecoveryPassedOn,
     HandlerRecoveryRequested,
     HandlersSkipped,
+    HandlersStopped,
 )
 from anabranch.core.events.liveness import (
     StreamHeartbeat,
@@ -226,6 +227,7 @@ __all__ = [
     "HandlerRecoveryPassedOn",
     "HandlerRecoveryRequested",
     "HandlersSkipped",
+    "HandlersStopped",
     "LeaseDoubted",
     "LeaseRenewed",
     "LockExpired",

@@ -47,6 +47,15 @@ class HandlerRecoveryPassedOn(StreamEvent, frozen=True, kw_only=True):
     request: Seq
 
 
+class HandlersStopped(Event, frozen=True, kw_only=True):
+    """An attempt has not run all handlers that there are: too many have failed, or items ended."""
+
+    stream: StreamId
+    attempt: Attempt
+    reason: str
+    book_offset: int
+
+
 class HandlersSkipped(Event, frozen=True, kw_only=True):
     """An attempt has left handlers out, as they were done before: ``count`` more of them."""
 

@@ -22,15 +22,28 @@ def _skipped(state: State, record: ev.Recorded, event: ev.HandlersSkipped) -> St
     return _counted(state, event, event.count, 0)
 
 
+def _stopped(state: State, record: ev.Recorded, event: ev.HandlersStopped) -> State:
+    state = _counted(state, event, 0, 0)
+    known = state.handlers[event.stream]
+    if event.attempt < known.attempt:
+        return state
+    return replace(
+        state, handlers=state.handlers.insert(event.stream, replace(known, stopped=event.reason))
+    )
+
+
 def _counted(
-    state: State, event: ev.HandlerFinished | ev.HandlersSkipped, succeeded: int, failed: int
+    state: State,
+    event: ev.HandlerFinished | ev.HandlersSkipped | ev.HandlersStopped,
+    succeeded: int,
+    failed: int,
 ) -> State:
     """Count for the newest attempt; what is told late of one before it counts for nothing."""
     known = state.handlers.get(event.stream, Handled()).of_attempt(event.attempt)
     if event.attempt < known.attempt:
         succeeded = failed = 0
     counts = (known.succeeded + succeeded, known.failed + failed)
-    after = Handled(known.attempt, *counts, event.book_offset, known.requested)
+    after = Handled(known.attempt, *counts, event.book_offset, known.requested, known.stopped)
     return replace(state, handlers=state.handlers.insert(event.stream, after))
 
 
@@ -51,6 +64,7 @@ def _passed_on(state: State, record: ev.Recorded, event: ev.HandlerRecoveryPasse
 FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.HandlerFinished: _finished,
     ev.HandlersSkipped: _skipped,
+    ev.HandlersStopped: _stopped,
 }
 
 ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {

@@ -282,7 +282,8 @@ class HandlerRequestPassedOn(AttemptObservation, frozen=True):
 class HandlersSeen(Observation, frozen=True):
     """What the book of a stream's handlers says from ``since`` up to ``book_offset``.
 
-    ``skipped`` counts the handlers that ``attempt`` left out, as they were done before.
+    ``skipped`` counts the handlers that ``attempt`` left out, as they were done before; ``stopped``
+    says why it has not run all that there are.
     """
 
     stream: StreamId
@@ -291,6 +292,7 @@ class HandlersSeen(Observation, frozen=True):
     book_offset: int
     ended: tuple[ev.HandlerFinished, ...]
     skipped: int = 0
+    stopped: str = ""
 
 
 class OverheadSeen(Observation, frozen=True):

@@ -18,6 +18,7 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
     """How the handlers of a stream's newest attempt have ended, and how far its book was read.
 
     What the attempt left out, as it was done before, has succeeded. The book is over all attempts.
+    ``stopped`` says why the attempt has not run all of them, empty if it has or may yet.
     ``requested`` are those that somebody wants tried again and nobody has been told to.
     """
 
@@ -26,6 +27,7 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
     failed: int = 0
     book_offset: int = 0
     requested: tuple[Requested, ...] = ()
+    stopped: str = ""
 
     def of_attempt(self, attempt: Attempt) -> Handled:
         """Return what is known by the time of an attempt: one that is new begins to count anew."""

@@ -264,7 +264,13 @@ def why_not_succeeded(draft: Draft, stream: Stream) -> str | None:
         return stream.stop.reason
     if exited_well(draft.state, stream):
         return None
-    return stream.failure or exit_in_words(stream.exit)
+    return stream.failure or f"{exit_in_words(stream.exit)}{_why_handlers_stopped(draft, stream)}"
+
+
+def _why_handlers_stopped(draft: Draft, stream: Stream) -> str:
+    known = draft.state.handlers.get(stream.id)
+    is_of_it = known is not None and known.attempt == stream.attempt and known.stopped
+    return f": {known.stopped}" if known is not None and is_of_it else ""
 
 
 def exit_in_words(exit_: Exit | None) -> str:
