@@ -48,7 +48,7 @@ def is_mode(value: ast.expr) -> bool:
 
 
 LOCKS_BY_ITSELF = dict.fromkeys(
-    ("holder/zygote.py", "handlers/kept_items.py"),
+    ("holder/zygote.py", "handlers/kept_items.py", "handlers/slot.py"),
     "it imports nothing that is not in the standard library",
 )
 

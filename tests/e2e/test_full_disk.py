@@ -442,3 +442,25 @@ def test_handlers_on_a_full_disk_lose_nothing(program: Program, disk: Disk) -> N
     assert answer.code == 0, answer
     assert "Traceback" not in answer.err + program.log("fan", 1)
     assert_fan(program)
+
+
+def test_what_handlers_have_done_is_written_down_when_there_is_room_again(
+    program: Program, disk: Disk
+) -> None:
+    """Their book, outputs and results wait for it; none has failed for that, or is run again."""
+    done = program.scratch / "done"
+    work = f"touch {program.scratch}/at-{{index}}; {gated(program, f'echo {{index}} >> {done}')}"
+    stream = {"each": list(range(8)), "command": work, "max_parallel": 4, "retries": 0}
+    program.plan({"fan": stream})
+    host = program.begin("run", "--headless")
+    until(lambda: len(list(program.scratch.glob("at-*"))) == 4, "four have started")
+    disk.fill()
+    open_gate(program)
+    until(lambda: done.exists() and len(done.read_text().split()) == 4, "four have ended")
+    until(lambda: "disk is full" in host.err, "the full disk is told")
+    assert not host.has_ended
+    disk.make_room()
+    answer = host.wait()
+    assert answer.code == 0, answer
+    assert "8 of 8 handlers succeeded, 0 failed" in program.log("fan", 1)
+    assert sorted(done.read_text().split()) == [str(n) for n in range(8)]

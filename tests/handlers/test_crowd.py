@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,16 @@ from anabranch.engine.performers.fanning import CROWD_PROGRAM
 from anabranch.handlers import book
 
 PATIENCE_SECONDS = 60.0
+LIMITED = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
+FEW_PROCESSES = """
+import errno, itertools, os
+real, numbers = os.posix_spawn, itertools.count()
+def spawn(*args, **more):
+    if next(numbers) % 3 == 1:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return real(*args, **more)
+os.posix_spawn = spawn
+"""
 
 
 class Fan:
@@ -30,7 +41,16 @@ class Fan:
         self.state.mkdir()
         self.attempt = 0
 
-    def start(self, command: Any, items: Any, **more: Any) -> subprocess.Popen[str]:
+    def start(
+        self,
+        command: Any,
+        items: Any,
+        *,
+        through: tuple[str, ...] = (),
+        flags: tuple[str, ...] = ("-I", "-S"),
+        env: dict[str, str] | None = None,
+        **more: Any,
+    ) -> subprocess.Popen[str]:
         source = items if isinstance(items, dict) else {"items": list(items)}
         self.attempt += 1
         job = {
@@ -44,7 +64,8 @@ class Fan:
         }
         (self.state / "job").write_text(json.dumps(job))
         return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(CROWD_PROGRAM), str(self.state / "job")],
+            [*through, sys.executable, *flags, str(CROWD_PROGRAM), str(self.state / "job")],
+            env={**os.environ, **(env or {})},
             cwd=self.work,
             stdout=subprocess.PIPE,
             text=True,
@@ -372,6 +393,60 @@ def test_half_a_line_does_not_count(fan: Fan) -> None:
     assert code == 0
     assert sorted(fan.done().values()) == [1, 2]
     assert all(line.endswith(b"]") for line in path.read_bytes().splitlines())
+
+
+# --- what handlers leave running, and write ------------------------------------------------------
+
+
+def test_what_a_handler_leaves_running_writes_into_nobody_elses_output_or_result(fan: Fan) -> None:
+    daemon = "touch up; until test -e go; do sleep 0.01; done; echo x; echo 6 > $ANABRANCH_RESULT"
+    starts = f"(setsid sh -c '{daemon}; touch said') & until test -e up; do sleep 0.01; done"
+    other = "touch go; until test -e said; do sleep 0.01; done; echo y; echo 7 > $ANABRANCH_RESULT"
+    code, out = fan.run(f"if test {{index}} = 0; then {starts}; else {other}; fi", [0, 1], width=1)
+    assert code == 0, out
+    assert [fan.output(ended) for ended in fan.ended()] == ["", "y\n"]
+    assert fan.results() == [{"index": 1, "result": 7}]
+
+
+def test_a_flood_of_output_is_cut_to_its_beginning_and_its_end(fan: Fan) -> None:
+    """While it floods, so that it fills no disk; and what was left out is said."""
+    flood = "echo first; yes flood | head -c 300000000; echo last"
+    code, out = fan.run(flood, ["a"])
+    assert code == 0, out
+    (ended,) = fan.ended()
+    text = fan.output(ended)
+    assert len(text) < 130_000_000
+    assert (text[:6], text[-5:]) == ("first\n", "last\n")
+    told = re.search(r"\[anabranch: +(\d+) bytes of output are left out here\]\n", text)
+    assert told is not None
+    written = 300_000_000 + len("first\nlast\n")
+    counted = len(text) - len(told[0]) - 1 + int(told[1])
+    assert written - 1_000_000 < counted <= written, "but what came at the moment of a cut"
+
+
+def test_a_folder_in_the_place_of_a_result_is_nobody_elses(fan: Fan) -> None:
+    command = "test {index} = 0 && exec mkdir $ANABRANCH_RESULT; echo 1 > $ANABRANCH_RESULT"
+    fan.run(command, [0, 1], width=1)
+    assert fan.results() == [{"index": 1, "result": 1}]
+
+
+# --- shortage ------------------------------------------------------------------------------------
+
+
+def test_fewer_run_at_a_time_where_descriptors_are_few(fan: Fan) -> None:
+    code, out = fan.run("true {item}", range(100), width=100, through=LIMITED)
+    assert code == 0, out
+    assert re.search(r"only \d+ handlers run at a time: Too many open files", out)
+    assert "100 of 100 handlers succeeded" in out
+
+
+def test_what_cannot_be_started_now_is_started_later(fan: Fan, tmp_path: Path) -> None:
+    """A machine that can start no process just now says nothing about an item."""
+    (tmp_path / "sitecustomize.py").write_text(FEW_PROCESSES)
+    code, out = fan.run("true {item}", range(6), flags=(), env={"PYTHONPATH": str(tmp_path)})
+    assert code == 0, out
+    assert "waits: no handler can be started" in out
+    assert "6 of 6 handlers succeeded" in out
 
 
 # --- failures ------------------------------------------------------------------------------------

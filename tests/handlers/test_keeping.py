@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.handlers.keeping import Slot, read_result
+from anabranch.handlers.keeping import read_result
+from anabranch.handlers.slot import Slot
 
 
 @pytest.mark.parametrize("text", ["NaN", '{"a": Infinity}', "[1e999]", "", "{", "[" * 100_000])

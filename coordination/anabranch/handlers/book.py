@@ -235,7 +235,8 @@ def results_of_attempt(path: str, attempt: int) -> dict[int, tuple[int, int]]:
         if line[0] == ANEW:
             by_key.clear()
         elif line[0] == SKIPPED and line[3] == attempt and by_key.get(line[2]):
-            result = by_key[line[2]].popleft()
+            results = by_key[line[2]]
+            result = results.popleft() if len(results) > 1 else results[0]
             if result is not None:
                 found[line[1]] = result
         elif line[0] == ENDED:

@@ -28,11 +28,13 @@ from .asked import Asked
 from .doubts import settle_doubts
 from .inputs import Inputs
 from .job import Job, workspaces_of
-from .keeping import Ledger, Packs, Slot, read_result
+from .keeping import Ledger, Packs, read_result
 from .memory import MemoryKills
 from .placeholders import BadCommand, text_of
 from .queues import Graph, Queue, Work
+from .shortage import TOO_MANY, Shortage, slots
 from .silence import EXCUSED, Silence
+from .slot import Slot
 from .sources import BadSource
 from .starting import Place, Starter
 from .tally import Tally, exit_in_words, in_words, short
@@ -76,13 +78,15 @@ class Crowd:
             state: the folder for what is kept of the stream's handlers, over all its attempts.
         """
         self._job, self._state = job, state
-        self._ledger, self._packs = Ledger(f"{state}/book"), Packs(state)
+        self._must_stop = self._is_stopping = False
+        self._shortage = Shortage(_say, lambda: self._must_stop or self._is_stopping)
+        wait = self._shortage.wait_for_room
+        self._ledger, self._packs = Ledger(f"{state}/book", wait), Packs(state, wait)
         self._wake, self._waker = _wake_pipe()
-        self._free = [Slot(state, number) for number in range(job.width - 1, -1, -1)]
         self._workspaces = workspaces_of(job)
         settle_doubts(state, self._packs, self._ledger, self._workspaces, _say)
-        for slot in self._free:
-            slot.clear()
+        self._free = slots(state, job.width, _say)
+        self._width = len(self._free)
         if not job.trusts_book and os.path.getsize(f"{state}/book"):
             self._ledger.note(book.anew_line(job.attempt))
             self._ledger.write()
@@ -101,6 +105,7 @@ class Crowd:
         self._running: dict[int, Running] = {}
         self._ending: dict[int, tuple[str, Cause]] = {}
         self._deadlines: list[tuple[float, int, int]] = []
+        self._delayed: list[Running] = []
         self._failed_works: dict[int, Work] = {}
         self._runs_alone = False
         self._reaps_any = "lines_of" not in job.source  # else the command there is a child as well
@@ -108,7 +113,6 @@ class Crowd:
         self._silence = Silence(job.silent_seconds) if job.silent_seconds else None
         self._asked = Asked(state, job.attempt)
         self._why_no_more = ""
-        self._must_stop = self._is_stopping = False
         now = time.monotonic()
         self._tally = Tally(self._queue, now)
         self._tick_at, self._say_at, self._look_at = now + TICK_SECONDS, now + PROGRESS_SECONDS, now
@@ -129,7 +133,7 @@ class Crowd:
             if self._must_stop:
                 self._stop()
             self._start_some()
-            is_idle = len(self._free) == self._job.width
+            is_idle = len(self._free) == self._width
             if is_idle and (self._why_no_more or not self._queue.may_have_more):
                 break
             self._end_overdue()
@@ -143,13 +147,16 @@ class Crowd:
             self._ledger.note(book.stopped_line(self._job.attempt, why))
             self._ledger.write()
         self._ledger.close()
-        self._packs.write_results(self._job.attempt)
+        self._shortage.patiently(partial(self._packs.write_results, self._job.attempt))
         return self._conclude()
 
     # --- starts ---------------------------------------------------------------------------------
 
     def _start_some(self) -> None:
         """Start what there is room for; all that begins is in the book before any of it runs."""
+        delayed, self._delayed = self._delayed, []
+        for running in delayed:
+            self._spawn(running._replace(began=time.monotonic()))
         while begun := self._begin_some():
             self._ledger.write()
             for work, slot in begun:
@@ -158,11 +165,12 @@ class Crowd:
 
     def _begin_some(self) -> list[tuple[Work, Slot]]:
         begun = []
-        while self._free and not self._runs_alone and not self._why_no_more:
+        while self._free and not (self._runs_alone or self._why_no_more or self._delayed):
             work = self._next()
             if work is None:
                 break
             slot = self._free.pop()
+            slot.begin(work.place)
             begun.append((work, slot))
             which = (work.place, work.key, self._job.attempt)
             self._ledger.note(book.begun_line(*which, time.time(), slot.number, work.text))
@@ -175,7 +183,7 @@ class Crowd:
         except BadCommand as error:
             self._why_no_more = f"{error}: {error.hint}" if error.hint else str(error)
             return None
-        is_idle = len(self._free) == self._job.width
+        is_idle = len(self._free) == self._width
         if work is None and is_idle and not self._queue.may_have_more:
             work = self._again.next_alone()
             self._runs_alone = work is not None
@@ -205,6 +213,10 @@ class Crowd:
         try:
             pid = self._starter.start(work.argv, slot, work.place, text_of(work.value), place)
         except (OSError, ValueError) as error:
+            if getattr(error, "errno", None) in TOO_MANY and not self._is_stopping:
+                self._shortage.tell(f"no handler can be started: {error}")
+                self._delayed.append(running)
+                return
             self._hand_in(running, End(127, None, f"it cannot be started: {error}", at=began))
             return
         self._running[pid] = running
@@ -223,7 +235,10 @@ class Crowd:
         patience = max(0.0, until - time.monotonic())
         works = self._workspaces
         answers = works.answers if works is not None else []
-        ready = select.select([self._wake, *answers], [], [], patience)[0]
+        poll = select.poll()  # not select, for which a descriptor of 1024 is too many
+        for source in (self._wake, *answers):
+            poll.register(source, select.POLLIN)
+        ready = {source for source, _ in poll.poll(patience * 1000)}
         if self._wake in ready:
             os.read(self._wake, 4096)
         if works is not None and any(answer in ready for answer in answers):
@@ -295,6 +310,7 @@ class Crowd:
         work, slot = running.work, running.slot
         output = self._packs.take_output(slot)
         found = self._packs.take_result(slot)
+        slot.clear()
         self._free.append(slot)
         self._runs_alone = False
         why = end.why or (found if isinstance(found, str) else "")
@@ -376,6 +392,9 @@ class Crowd:
         """Start nothing more, and ask all that run to end; the holder kills who does not."""
         self._must_stop, self._is_stopping = False, True
         self._why_no_more = "it was asked to stop"
+        delayed, self._delayed = self._delayed, []
+        for running in delayed:
+            self._hand_in(running, End(None, None, "it was asked to stop", at=running.began))
         for pid in self._running:
             self._ending.setdefault(pid, ("it was asked to stop", Cause.ITSELF))
             _signal_group(pid, signal.SIGTERM)
@@ -396,6 +415,11 @@ class Crowd:
                 self._queue.reopened(work)
                 self._again.takes(work, Cause.ASKED)
 
+    def _cut_floods(self) -> None:
+        for running in self._running.values():
+            with contextlib.suppress(OSError):  # it is cut the next time
+                running.slot.cut_flood()
+
     # --- telling --------------------------------------------------------------------------------
 
     def _tick(self) -> None:
@@ -405,7 +429,9 @@ class Crowd:
             return
         self._tick_at = now + TICK_SECONDS
         self._hear()
-        self._tally.write(self._state, self._job.width - len(self._free), now)
+        self._cut_floods()
+        with contextlib.suppress(OSError):  # it is written the next time
+            self._tally.write(self._state, self._width - len(self._free), now)
         if now >= self._say_at:
             self._say_at = now + PROGRESS_SECONDS
             if said := self._tally.progress(now):
@@ -414,7 +440,8 @@ class Crowd:
     def _conclude(self) -> int:
         for work in self._again.left():
             self._tally.failed_for(work, "it was to be tried again")
-        self._tally.write(self._state, 0, time.monotonic())
+        with contextlib.suppress(OSError):
+            self._tally.write(self._state, 0, time.monotonic())
         for line in self._tally.conclusion():
             _say(line)
         if why := self._why_stopped():

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from . import book
-from .keeping import Ledger, Packs, Slot
+from .keeping import Ledger, Packs
+from .slot import Slot
 
 if TYPE_CHECKING:
     from .apart import Workspaces
@@ -46,8 +47,11 @@ def _merged_of(
 
 def _ended(state: str, packs: Packs, doubt: book.Begun, *, is_done: bool) -> book.Ended:
     slot = Slot(state, doubt.slot)
+    slot.is_for(doubt.place)
     output = packs.take_output(slot)
     found = packs.take_result(slot) if is_done else None
+    slot.forget_result()
+    slot.clear()
     slot.close()
     begun = (doubt.place, doubt.key, doubt.attempt)
     if not is_done:

@@ -4,66 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 import os
 import stat
 import threading
+from collections.abc import Callable
 
 from . import book
+from .slot import COPY_BYTES, Slot
 
 SYNC_SECONDS = 0.05
 MOST_RESULT_BYTES = 4 * 1024 * 1024
-COPY_BYTES = 1024 * 1024
+
+Wait = Callable[[OSError], None]
+"""Waits until there may be room again, or raises what it is given."""
 
 
-@functools.cache
-def nothing() -> int:
-    """Return where handlers read that there is nothing to read: opened once for all of them."""
-    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-
-
-class Slot:
-    """A place for one handler at a time: the file its output goes to, and that of its result."""
-
-    def __init__(self, folder: str, number: int) -> None:
-        self.number = number
-        self.result = f"{folder}/result.{number}"
-        self.result_name = os.fsencode(self.result)
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
-        self.output = os.open(f"{folder}/slot.{number}", flags, 0o600)
-        self.file_actions = (
-            (os.POSIX_SPAWN_DUP2, nothing(), 0),
-            (os.POSIX_SPAWN_DUP2, self.output, 1),
-            (os.POSIX_SPAWN_DUP2, self.output, 2),
-        )
-
-    @property
-    def written_bytes(self) -> int:
-        """How much the handler that has it has written."""
-        return os.fstat(self.output).st_size
-
-    def clear(self) -> None:
-        """Take away what the last program left: nothing of it is the next handler's."""
-        os.ftruncate(self.output, 0)
-        self.forget_result()
-
-    def forget_result(self) -> None:
-        """Take away the file of a result, if it is one."""
-        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
-            os.unlink(self.result)
-
-    def close(self) -> None:
-        """Let its file go."""
-        os.close(self.output)
+def wait_for_nothing(error: OSError) -> None:
+    """Have whoever writes hear at once that there is no room."""
+    raise error
 
 
 class Packs:
-    """Where outputs and results lie behind each other."""
+    """Where outputs and results lie behind each other; ``wait`` hears of every want of room."""
 
-    def __init__(self, folder: str) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._folder = folder
+    def __init__(self, folder: str, wait: Wait = wait_for_nothing) -> None:
+        self._folder, self._wait = folder, wait
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
         self._output = os.open(f"{folder}/output.pack", flags, 0o600)
         self._results = os.open(f"{folder}/results.pack", flags, 0o600)
         self._output_end = os.fstat(self._output).st_size
@@ -88,13 +55,13 @@ class Packs:
 
     def take_output(self, slot: Slot) -> tuple[int, int]:
         """Move a slot's output into the pack; return where it lies there and how long it is."""
-        offset, length = self._output_end, 0
-        while data := os.pread(slot.output, COPY_BYTES, length):
-            _write_all(self._output, data)
+        with contextlib.suppress(OSError):  # then all of it is moved
+            slot.cut_flood()
+        offset, length, size = self._output_end, 0, slot.written_bytes
+        while length < size and (data := os.pread(slot.output, COPY_BYTES, length)):
+            self._write(self._output, data, offset + length)
             length += len(data)
-        if length:
-            os.ftruncate(slot.output, 0)
-            self._output_end += length
+        self._output_end += length
         return offset, length
 
     def take_result(self, slot: Slot) -> tuple[int, int] | str | None:
@@ -108,16 +75,25 @@ class Packs:
     def keep_output(self, data: bytes) -> tuple[int, int]:
         """Add an output to the pack; return where it lies there and how long it is."""
         offset = self._output_end
-        _write_all(self._output, data)
+        self._write(self._output, data, offset)
         self._output_end += len(data)
         return offset, len(data)
 
     def keep_result(self, text: bytes) -> tuple[int, int]:
         """Add a result, JSON, to the pack; return where it lies there and how long it is."""
         offset = self._results_end
-        _write_all(self._results, text)
+        self._write(self._results, text, offset)
         self._results_end += len(text)
         return offset, len(text)
+
+    def _write(self, file: int, data: bytes, at: int) -> None:
+        """Write all of it at a place: what was written of it before, in vain, is written over."""
+        done = 0
+        while done < len(data):
+            try:
+                done += os.pwrite(file, data[done:], at + done)
+            except OSError as error:
+                self._wait(error)
 
     def close(self) -> None:
         """Let the files go."""
@@ -144,11 +120,14 @@ def read_result(slot: Slot) -> bytes | str | None:
 class Ledger:
     """Writes the book: a round's lines at once, durable a moment later."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, wait: Wait = wait_for_nothing) -> None:
+        """Open it; ``wait`` hears of every want of room. Raises OSError."""
+        self._wait = wait
         book.cut_half_line(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._book = os.open(path, flags, 0o600)
         self._lines: list[str] = []
+        self._unwritten = b""
         self._is_dirty, self._is_closing = threading.Event(), threading.Event()
         self._syncing = threading.Thread(target=self._sync_till_closed, daemon=True)
         self._syncing.start()
@@ -158,11 +137,17 @@ class Ledger:
         self._lines.append(line)
 
     def write(self) -> None:
-        """Write what was noted."""
-        if self._lines:
-            _write_all(self._book, "".join(self._lines).encode())
-            self._lines.clear()
-            self._is_dirty.set()
+        """Write what was noted; what there was no room for is written the next time."""
+        if not self._lines and not self._unwritten:
+            return
+        self._unwritten += "".join(self._lines).encode()
+        self._lines.clear()
+        while self._unwritten:
+            try:
+                self._unwritten = self._unwritten[os.write(self._book, self._unwritten) :]
+            except OSError as error:
+                self._wait(error)
+        self._is_dirty.set()
 
     def close(self) -> None:
         """Write and make durable what is left, and let the file go."""
@@ -194,9 +179,3 @@ def _read_plain(path: str, most_bytes: int) -> bytes:
             return file.read(most_bytes)
     finally:
         os.close(descriptor)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]

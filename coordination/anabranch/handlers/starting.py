@@ -7,7 +7,7 @@ import os
 import signal
 from typing import NamedTuple
 
-from .keeping import Slot
+from .slot import Slot
 
 _OWN_SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT)
 

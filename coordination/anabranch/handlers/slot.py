@@ -1,0 +1,118 @@
+"""A place for one handler at a time: the file its output goes to, and that of its result.
+
+What a handler leaves running (a daemon, in a session of its own) may write for as long as it likes.
+So a file is given to the next handler only if nobody else has it: whoever opens it takes the
+kernel's lock on it, which goes on as long as any process has it from there. An output that floods
+is cut to its beginning and its end, as a stream's log is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import os
+
+MOST_BYTES = 64 * 1024 * 1024
+FIRST_BYTES = LAST_BYTES = 16 * 1024 * 1024
+COPY_BYTES = 1024 * 1024
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@functools.cache
+def nothing() -> int:
+    """Return where handlers read that there is nothing to read: opened once for all of them."""
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+class Slot:
+    """One of so many places as handlers may run at a time."""
+
+    def __init__(self, folder: str, number: int) -> None:
+        """Open its file, with what is in it. Raises OSError."""
+        self.number = number
+        self._folder = folder
+        self._path = f"{folder}/slot.{number}"
+        self._left_out = 0
+        self._open()
+        self.is_for(number)
+
+    def _open(self, flags: int = 0) -> bool:
+        """Open its file; return whether nobody else has it."""
+        self.output = os.open(self._path, _FLAGS | flags, 0o600)
+        self.file_actions = (
+            (os.POSIX_SPAWN_DUP2, nothing(), 0),
+            (os.POSIX_SPAWN_DUP2, self.output, 1),
+            (os.POSIX_SPAWN_DUP2, self.output, 2),
+        )
+        try:
+            fcntl.flock(self.output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # a file system without locks
+            return True
+        return True
+
+    @property
+    def written_bytes(self) -> int:
+        """How much the handler that has it has written, and was not cut."""
+        return os.fstat(self.output).st_size
+
+    def is_for(self, place: int) -> None:
+        """Have it be the one of the handler at a place, whose result may be there by now."""
+        self.result = f"{self._folder}/result.{place}"
+        self.result_name = os.fsencode(self.result)
+
+    def begin(self, place: int) -> None:
+        """Have it be the one of the handler at a place, who has no result yet."""
+        self.is_for(place)
+        self.forget_result()
+
+    def clear(self) -> None:
+        """Make it one that the last handler, and whatever that has left running, does not have."""
+        os.close(self.output)
+        if not self._open():
+            os.close(self.output)
+            os.unlink(self._path)
+            self._open(os.O_EXCL)
+        os.ftruncate(self.output, 0)
+        self._left_out = 0
+
+    def forget_result(self) -> None:
+        """Take away the file of a result, if it is one."""
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            os.unlink(self.result)
+
+    def cut_flood(self) -> None:
+        """Cut an output that has grown too large to its first and its last part.
+
+        Raises OSError; nothing is lost then.
+        """
+        end = self.written_bytes
+        if end < MOST_BYTES:
+            return
+        file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            if os.path.sameopenfile(file, self.output):  # else a handler has put another there
+                self._cut(file, end)
+        finally:
+            os.close(file)
+
+    def _cut(self, file: int, end: int) -> None:
+        to = FIRST_BYTES + len(_note(0))
+        start = end - LAST_BYTES
+        for at in range(start, end, COPY_BYTES):
+            to += os.pwrite(file, os.pread(file, min(COPY_BYTES, end - at), at), to)
+        # of what is cut away now, an earlier note is not output, and this one takes room
+        cut = os.fstat(file).st_size - to + (0 if self._left_out else len(_note(0)))
+        os.ftruncate(file, to)
+        self._left_out += cut
+        os.pwrite(file, _note(self._left_out), FIRST_BYTES)
+
+    def close(self) -> None:
+        """Let its file go."""
+        os.close(self.output)
+
+
+def _note(left_out: int) -> bytes:
+    return f"\n[anabranch: {left_out:15d} bytes of output are left out here]\n".encode()
