@@ -78,6 +78,32 @@ def test_the_built_in_plugins_load_nothing_that_only_an_import_of_a_plan_needs()
 
 
 MOST_GIT_CALLS = 30
+NOT_FOR_COMMANDS = ("pydantic", "pydantic_core")
+
+
+def test_a_run_of_commands_loads_no_model_of_the_plan_file(tmp_path: Path) -> None:
+    project = make_repository(tmp_path / "project", {"a.txt": "a\n"})
+    loaded = loaded_by(project, tmp_path, "run", "--headless", "--", "true")
+    assert "anabranch.engine.host" in loaded
+    assert not loaded.intersection(NOT_FOR_COMMANDS)
+
+
+def loaded_by(project: Path, state: Path, *arguments: str) -> set[str]:
+    """Carry a command out and return the modules that it had loaded at its end."""
+    program = (
+        "import atexit, sys; from anabranch_console.start import main;"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        cwd=project,
+        env=os.environ | {"XDG_STATE_HOME": str(state)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    return set(done.stderr.splitlines()[-1].split())
 
 
 START_TICKS = "cut -d' ' -f22 /proc/$$/stat"

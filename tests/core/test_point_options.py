@@ -14,8 +14,8 @@ from anabranch.config import (
     StrategyNames,
     check_report,
     parse_plan,
-    plan_schema,
 )
+from anabranch.config.model import plan_schema
 from anabranch.core.strategies import Abilities
 
 PLAN = 'version = 1\n[streams]\na = "true"\n[convergence.final]\ntype = "quorum"\n'

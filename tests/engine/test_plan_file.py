@@ -30,13 +30,14 @@ from anabranch.config import (
     load_plan,
     parse_plan,
     plan_from_commands,
-    plan_schema,
 )
 from anabranch.config.advice import may_overlap
+from anabranch.config.model import plan_schema
 from anabranch.config.not_yet import NOT_YET
 from anabranch.config.positions import key_positions
 from anabranch.config.values import duration_seconds
 from anabranch.core.plans.plan import Dependency, Plan, StreamPlan, Work
+from anabranch.core.strategies import Abilities
 
 MALFORMED = sorted((Path(__file__).parent.parent / "fixtures" / "malformed_plans").glob("*.toml"))
 SCHEMA = jsonschema.Draft202012Validator(plan_schema())
@@ -370,6 +371,26 @@ def test_no_command_line_raises(commands: list[str], name: str) -> None:
     result = plan_from_commands(commands, name)
     if isinstance(result, LoadedPlan):
         assert len({stream.id for stream in result.plan.streams}) == len(commands)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.text() | st.sampled_from(["make", "wc {item}", "cat {nam}", "a\0", "\udcff"]), max_size=3
+    ),
+    st.lists(st.text() | st.just("a\0"), max_size=3),
+    st.sampled_from(["commands", "", " ", "a\n", "x" * 101]),
+)
+def test_commands_mean_what_they_would_in_a_plan_file(
+    commands: list[str], items: list[str], name: str
+) -> None:
+    """They are read without its model, which takes long to load; nothing else may differ."""
+    able = {"barrier": Abilities(merges_early=True)}
+    known = StrategyNames(abilities=able)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("anabranch.config.loading.needs_no_model", lambda *_: False)
+        by_the_model = plan_from_commands(commands, name, known=known, each=items)
+    assert plan_from_commands(commands, name, known=known, each=items) == by_the_model
 
 
 # ------------------------------------------------------------------ mistakes

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from anabranch.config import initial_plan, plan_schema
+from anabranch.config import initial_plan
+from anabranch.config.model import plan_schema
 from anabranch.config.writing import SCHEMA_FILE
 from anabranch.errors import UsageError
 from anabranch.hostile_text import json_text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from anabranch.config import plan_schema
+from anabranch.config.model import plan_schema
 from anabranch_console.cli.installed import installed
 from anabranch_console.cli.output import print_json
 

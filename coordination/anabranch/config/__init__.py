@@ -1,7 +1,10 @@
-"""The plan file: strict TOML through one typed model, with every mistake named at its place."""
+"""The plan file: strict TOML through one typed model, with every mistake named at its place.
 
-from anabranch.config.building import PlanContext
+The model itself (:mod:`anabranch.config.model`) is loaded when a plan file is read.
+"""
+
 from anabranch.config.checking import check_report, check_text
+from anabranch.config.context import PlanContext
 from anabranch.config.loading import (
     ON_STDIN,
     LoadedPlan,
@@ -12,7 +15,6 @@ from anabranch.config.loading import (
     parse_plan,
     plan_from_commands,
 )
-from anabranch.config.model import plan_schema
 from anabranch.config.problems import PlanError, PlanWarning
 from anabranch.config.strategy_names import StrategyNames
 from anabranch.config.writing import SCHEMA_FILE, initial_plan
@@ -34,5 +36,4 @@ __all__ = [
     "load_plan",
     "parse_plan",
     "plan_from_commands",
-    "plan_schema",
 ]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import combinations, zip_longest
+from typing import TYPE_CHECKING
 
-from anabranch.config.model import PlanFile, StreamTable
 from anabranch.config.problems import KeyPath, PlanWarning, key_text, printable
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.plans.graph import ended_before
 from anabranch.core.plans.plan import Plan, StreamPlan
 from anabranch.handlers.placeholders import Command, parse
+
+if TYPE_CHECKING:  # a plan of commands is made without the model
+    from anabranch.config.model import PlanFile
 
 _MOST_COMPARED = 200_000
 _MOST_OVERLAPS = 100
@@ -19,12 +22,15 @@ _WILD = "*?[{"
 _REPEATS_A_REPETITION = re.compile(r"[+*}][^()|]{0,20}\)(?:[+*]|\{\d)")
 
 
-def plan_warnings(plan: Plan, file: PlanFile) -> list[PlanWarning]:
-    """Return everything that is doubtful about a valid plan, wherever it runs."""
+def plan_warnings(plan: Plan, file: PlanFile | None) -> list[PlanWarning]:
+    """Return everything that is doubtful about a valid plan, wherever it runs.
+
+    ``file`` is what its author wrote; None if that was no file.
+    """
     return [
         *_empty_points(plan),
         *_unknown_capabilities(plan),
-        *_rare_heartbeats(file),
+        *(_rare_heartbeats(file) if file else ()),
         *_not_expanded(plan),
         *_no_placeholders_there(plan),
         *_overlapping_writes(plan),
@@ -150,7 +156,7 @@ def _rare_heartbeats(file: PlanFile) -> Iterator[PlanWarning]:
     if "interval" in general.model_fields_set and general.interval >= general.timeout:
         yield _too_rare(("coordination", "heartbeat", "interval"), general.timeout)
     for name, entry in file.streams.items():
-        own = entry.heartbeat if isinstance(entry, StreamTable) else None
+        own = None if isinstance(entry, str) else entry.heartbeat
         if own is not None and own.interval and own.interval >= (own.timeout or general.timeout):
             key = ("streams", name, "heartbeat", "interval")
             yield _too_rare(key, own.timeout or general.timeout, name)

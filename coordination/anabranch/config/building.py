@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
+from anabranch.config.context import PlanContext
 from anabranch.config.model import (
     OWN_COMMANDS,
     AskTable,
@@ -30,25 +28,8 @@ from anabranch.core.plans.plan import (
     PointPlan,
     SharedStatePlan,
     StreamPlan,
-    Work,
 )
 from anabranch.core.plans.providers import with_providers
-
-
-@dataclass(frozen=True, slots=True)
-class PlanContext:
-    """What a plan depends on besides its file.
-
-    ``auto_parallel`` is the width that ``"auto"`` begins with; ``estimates`` are the seconds that
-    streams took before; ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``;
-    ``folder`` is the one in the project that it is run in, if that is known.
-    """
-
-    known: StrategyNames = field(default_factory=StrategyNames)
-    auto_parallel: int = 4
-    estimates: Mapping[Work, float] = field(default_factory=dict)
-    machine: Mapping[str, float] = field(default_factory=dict)
-    folder: Path | None = None
 
 
 def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
@@ -171,8 +152,8 @@ def _source(each: EachTable) -> dict[str, Any]:
 
 
 def _estimated(stream: StreamPlan, plan: str, context: PlanContext) -> StreamPlan:
-    seconds = context.estimates.get(Work(plan, stream.id, stream.command_text))
-    return replace(stream, estimate_seconds=_estimate(seconds))
+    seconds = context.estimated_seconds(plan, stream.id, stream.command_text)
+    return replace(stream, estimate_seconds=seconds)
 
 
 def _ask(table: AskTable | None) -> AskPlan:
@@ -203,12 +184,6 @@ def _dependencies(table: StreamTable) -> tuple[Dependency, ...]:
         else Dependency(condition=dependency.condition, capability=dependency.capability)
         for name, dependency in needs.items()
     )
-
-
-def _estimate(seconds: float | None) -> float:
-    """Return how long history says a stream takes; what is not a length of time does not count."""
-    is_usable = seconds is not None and math.isfinite(seconds) and seconds >= 0
-    return float(seconds) if seconds is not None and is_usable else 1.0
 
 
 def _points(

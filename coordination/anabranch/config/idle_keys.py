@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
-from anabranch.config.model import PlanFile, StreamTable
 from anabranch.config.problems import KeyPath, PlanWarning, key_text
 from anabranch.core.plans.plan import Plan
+
+if TYPE_CHECKING:  # a plan of commands is made without the model
+    from anabranch.config.model import PlanFile, StreamTable
 
 
 def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[PlanWarning]:
@@ -116,7 +119,7 @@ def _without_capacity(plan: Plan, machine: Mapping[str, float]) -> Iterator[tupl
 
 def _tables(file: PlanFile) -> Iterator[tuple[str, StreamTable]]:
     for name, entry in file.streams.items():
-        if isinstance(entry, StreamTable):
+        if not isinstance(entry, str):
             yield name, entry
 
 

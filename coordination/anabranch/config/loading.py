@@ -19,7 +19,8 @@ from typing import Any
 from msgspec import structs
 
 from anabranch.config.advice import plan_warnings
-from anabranch.config.building import PlanContext, build_plan
+from anabranch.config.command_plans import command_plan, needs_no_model
+from anabranch.config.context import PlanContext
 from anabranch.config.fans import without_items
 from anabranch.config.handlers import handler_problems
 from anabranch.config.idle_keys import idle_keys
@@ -38,7 +39,6 @@ from anabranch.config.problems import (
 )
 from anabranch.config.references import reference_problems
 from anabranch.config.strategy_names import StrategyNames, strategy_problems
-from anabranch.config.wording import model_problems
 from anabranch.core.ids import RESERVED_STREAMS
 from anabranch.core.plans.plan import Plan, Work
 
@@ -158,7 +158,12 @@ def plan_from_commands(
     bodies = [{"command": c, "each": list(each)} for c in commands] if each else commands
     streams = dict(zip(_unique_names(map(_first_word, commands)), bodies, strict=True))
     document = {"version": 1, "name": name, "streams": streams}
-    loaded = _load_document(document, COMMAND_LINE, name, context, dict)
+    if needs_no_model(name, commands, each) and not handler_problems(document):
+        plan = command_plan(name, dict(zip(streams, commands, strict=True)), each, context)
+        warnings = plan_warnings(plan, None)
+        loaded: LoadedPlan | PlanErrors = _loaded(plan, COMMAND_LINE, warnings, context, dict)
+    else:
+        loaded = _load_document(document, COMMAND_LINE, name, context, dict)
     if isinstance(loaded, LoadedPlan) and tuple(each) == ON_STDIN:
         return replace(loaded, plan=_with_kept_items(loaded.plan))
     return loaded
@@ -262,6 +267,10 @@ def _load_document(
     context: PlanContext,
     positions: Callable[[], dict[KeyPath, Position]],
 ) -> LoadedPlan | PlanErrors:
+    # Loading the model takes longer than all the rest of a start; plans of commands do without.
+    from anabranch.config.building import build_plan
+    from anabranch.config.wording import model_problems
+
     typed, problems = model_problems(document)
     problems += reference_problems(document)
     problems += handler_problems(document)
@@ -276,6 +285,17 @@ def _load_document(
     warnings = [*_without_effect(document, positions)]
     warnings += idle_keys(plan, typed, context.machine)
     warnings += plan_warnings(plan, typed)
+    return _loaded(plan, file, warnings, context, positions)
+
+
+def _loaded(
+    plan: Plan,
+    file: str,
+    warnings: list[PlanWarning],
+    context: PlanContext,
+    positions: Callable[[], dict[KeyPath, Position]],
+) -> LoadedPlan:
+    """Return a valid plan with its warnings, and with those that this machine and folder add."""
     warnings += cannot_be_here(plan, context.machine, context.folder)
     warnings += without_items(plan, context.folder)
     places = positions() if any(warning.path for warning in warnings) else {}

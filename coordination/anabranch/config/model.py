@@ -48,6 +48,7 @@ from anabranch.config.values import (
     sound_options,
 )
 from anabranch.core.ids import STREAM_ID_PATTERN
+from anabranch.core.plans.plan import USUAL_RETRIES
 
 _NAMES: JsonDict = {"propertyNames": {"pattern": f"^{STREAM_ID_PATTERN}$"}}
 
@@ -119,7 +120,9 @@ class CoordinationHeartbeat(Table):
 class Recovery(Table):
     """What happens to a stream that fails."""
 
-    max_retries: Retries = Field(default=2, description="How often a failed stream is tried again.")
+    max_retries: Retries = Field(
+        default=USUAL_RETRIES, description="How often a failed stream is tried again."
+    )
     timeout: PositiveDuration = Field(default=600, description="How long a recovery may take.")
     fallback: str = Field(
         default="sequential",

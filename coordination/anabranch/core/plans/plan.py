@@ -21,6 +21,9 @@ FailurePolicy = Literal["quarantine", "stop"]
 
 ExcessResponse = Literal["show", "tell", "stop"]
 
+USUAL_RETRIES = 2
+"""How often a failed stream is tried again if its author says nothing."""
+
 
 class Work(msgspec.Struct, frozen=True):
     """What a duration is known of: a stream of a plan, with its command."""
