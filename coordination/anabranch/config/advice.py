@@ -23,9 +23,9 @@ _REPEATS_A_REPETITION = re.compile(r"[+*}][^()|]{0,20}\)(?:[+*]|\{\d)")
 
 
 def plan_warnings(plan: Plan, file: PlanFile | None) -> list[PlanWarning]:
-    ``file`` is what its author wrote; None if there is none.
+    """Return everything that is doubtful about a valid plan, wherever it runs.
 
-    ``file`` is what its author wrote; None if that was no file.
+    ``file`` is what its author wrote; None if there is none.
     """
     return [
         *_empty_points(plan),
