@@ -437,3 +437,34 @@ def test_a_stream_that_stopped_early_says_why_wherever_it_stands(
     assert why in reason
     if "graph" in str(stream):
         assert "handler 0 (first): exit 7" in said
+
+
+def test_the_output_of_one_handler_as_logs_of_streams_are_asked_for(program: Program) -> None:
+    """Its last lines, as JSON, and what of it cannot be asked; one that wrote nothing says how."""
+    command = "test {item} != mute || exit 4; seq 3; printf half"
+    program.plan({"fan": {"each": ["a", "mute"], "command": command, "retries": 0}})
+    program.expect(1, "run", "--headless")
+    asked = ("logs", "fan", "--handler", "0")
+    assert program.expect(0, *asked).out.split() == ["1", "2", "3", "half"]
+    assert program.expect(0, *asked, "-n", "2").out.split() == ["3", "half"]
+    lines = map(json.loads, program.expect(0, *asked, "--json").out.splitlines())
+    assert [(one["handler"], one["line"]) for one in lines][2:] == [(0, "3"), (0, "half")]
+    assert "newest" in program.expect(2, *asked, "--attempt", "1").err
+    assert "newest" in program.expect(2, *asked, "--all").err
+    assert "exit 4" in program.expect(0, "logs", "fan", "--handler", "1").err
+
+
+def test_the_output_of_a_handler_is_followed_until_it_is_done(program: Program) -> None:
+    """What it wrote before, what it writes while it is looked at, and no line of another."""
+    go = program.project.parent / "go"
+    command = f"echo begun {{item}}; until test -e {go}; do sleep 0.05; done; echo done {{item}}"
+    program.plan({"fan": {"each": ["a", "b", "c"], "command": command, "max_parallel": 1}})
+    running = program.begin("run", "--headless")
+    asked = ("logs", "fan", "--handler")
+    until(lambda: "begun a" in program.run(*asked, "0").out, "the first handler to begin")
+    first, second = (program.begin(*asked, place, "-f") for place in ("0", "1"))
+    until(lambda: "begun a" in first.out, "what is there already")
+    go.touch()
+    assert running.wait().code == 0
+    assert first.wait().out.splitlines() == ["begun a", "done a"]
+    assert second.wait().out.splitlines() == ["begun b", "done b"]

@@ -39,6 +39,18 @@ def test_failures_are_in_the_order_of_the_items_and_only_the_first_are_named(
     assert entry["results"] is None
 
 
+def test_the_slowest_are_each_named_once_however_often_they_were_tried(tmp_path: Path) -> None:
+    run = given(stream("fan", fan=FanPlan({"items": []}, "x")))
+    home = RunFolder(tmp_path)
+    home.handlers(FAN).mkdir(parents=True)
+    tried_often = "".join(lines(7, 1, seconds) for seconds in (50, 90, 70))
+    book = tried_often + "".join(lines(n, 0, n) for n in range(1, 7)) + lines(7, 0, 80)
+    (home.handlers(FAN) / "book").write_text(book)
+    (entry,) = handler_reports(run.state, home)
+    shown = [(s["handler"], s["seconds"]) for s in entry["slowest"]]
+    assert shown == [(7, 90.0), (6, 6.0), (5, 5.0), (4, 4.0), (3, 3.0)]
+
+
 def test_a_stream_whose_handlers_never_began_is_told_of_too(tmp_path: Path) -> None:
     run = given(stream("fan", fan=FanPlan({"items": []}, "x")))
     (entry,) = handler_reports(run.state, RunFolder(tmp_path))

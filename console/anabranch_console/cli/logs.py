@@ -15,7 +15,7 @@ from anabranch.engine.follower import RunFollower
 from anabranch.engine.log_reading import LONGEST_LINE, TAIL_BYTES_LIMIT, LogTail, read_tail
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
-from anabranch_console.cli.output import json_option, print_json_line, say, shown
+from anabranch_console.cli.output import json_option, print_json_line, say
 from anabranch_console.cli.reading import found_run, known_streams
 from anabranch_console.cli.terminal import is_screen
 from anabranch_console.lines import fit, text_cells
@@ -89,7 +89,13 @@ def command(
         if stream not in state.streams:
             raise UsageError(f"{stream} joined from outside", "who started it has its output")
     if handler is not None:
-        _print_handler(found.folder, state, named, handler)
+        if attempt is not None or every_attempt:
+            raise UsageError("--handler is of the newest attempt", "leave --attempt and --all out")
+        from anabranch_console.cli.handler_log import print_handler  # few ask for one
+
+        print_handler(
+            found.folder, state, named, handler, follow=follow, last=lines, as_json=as_json
+        )
         return
     planned = [plan.id for plan in state.plan.streams]
     wanted = Wanted(named or planned, attempt, every_attempt)
@@ -105,22 +111,6 @@ def command(
             printer.line(part, line)
     if not printer.has_printed and not as_json:
         say("nothing has been written" if parts else "no such stream has started yet")
-
-
-def _print_handler(
-    folder: RunFolder, state: State, streams: Sequence[StreamId], place: int
-) -> None:
-    """Print what one handler of one stream has written."""
-    from anabranch.engine.handlers import handler_at, have_handlers, output_of
-
-    if len(streams) != 1 or streams[0] not in have_handlers(state, folder):
-        hint = "anabranch logs STREAM --handler I, where the plan gives STREAM an `each`"
-        raise UsageError("a handler is one of a stream that fans out", hint)
-    found = handler_at(folder, streams[0], place)
-    if found is None:
-        raise UsageError(f"{streams[0]} has started no handler {place}", "they count from 0")
-    for line in output_of(folder, streams[0], found):
-        click.echo(shown(line, LONGEST_LINE))
 
 
 def _refuse_unknown(state: State, streams: Sequence[StreamId], attempt: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,7 +37,7 @@ def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:
         "seconds": _spread(sorted(found.seconds.values())),
         "failures": [_failure(found.failures[place]) for place in named],
         "more_failures": len(found.failed) - len(named),
-        "slowest": [_which(end) for _, _, end in sorted(found.slowest, reverse=True)],
+        "slowest": [_which(end) for end in found.slowest],
         "results": shared_results(run, stream),
         "output": f"anabranch logs {stream} --handler N --run {state.run}",
     }
@@ -51,12 +50,13 @@ class _Reading:
         self.seconds: dict[int, float] = {}
         self.failed: set[int] = set()
         self.failures: dict[int, HandlerFinished] = {}
-        self.slowest: list[tuple[float, int, HandlerFinished]] = []
-        for number, end in enumerate(all_ends(ends)):
-            self._take(number, end)
+        self._slowest: dict[int, HandlerFinished] = {}
+        self._least = -1.0
+        for end in all_ends(ends):
+            self._take(end)
         self.open_count = ends.open_count
 
-    def _take(self, number: int, end: HandlerFinished) -> None:
+    def _take(self, end: HandlerFinished) -> None:
         self.seconds[end.handler] = end.seconds
         if end.outcome == "failed":
             self.failed.add(end.handler)
@@ -65,10 +65,23 @@ class _Reading:
         elif self.failed:
             self.failed.discard(end.handler)
             self.failures.pop(end.handler, None)
-        if len(self.slowest) < MOST_SLOWEST:
-            heapq.heappush(self.slowest, (end.seconds, -number, end))
-        elif end.seconds > self.slowest[0][0]:
-            heapq.heapreplace(self.slowest, (end.seconds, -number, end))
+        if end.seconds > self._least:
+            self._take_slow(end)
+
+    def _take_slow(self, end: HandlerFinished) -> None:
+        """Keep it among the slowest, each handler once, by the longest of its tries."""
+        before = self._slowest.get(end.handler)
+        if before is None or end.seconds > before.seconds:
+            self._slowest[end.handler] = end
+        if len(self._slowest) > MOST_SLOWEST:
+            del self._slowest[self.slowest[-1].handler]
+        if len(self._slowest) == MOST_SLOWEST:
+            self._least = self.slowest[-1].seconds
+
+    @property
+    def slowest(self) -> list[HandlerFinished]:
+        """The slowest, the longest first."""
+        return sorted(self._slowest.values(), key=lambda end: -end.seconds)
 
 
 def _which(end: HandlerFinished) -> dict[str, Any]:

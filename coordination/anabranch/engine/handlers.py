@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
 from anabranch.undecodable import UNDECODABLE
 
-MOST_OUTPUT_BYTES = 16 * 1024 * 1024
+PIECE_BYTES = 1024 * 1024
 MOST_SHOWN_LINES = 9_000
 _PROGRESS = re.compile(
     r"\d+( of \d+)? done(, \d+ failed)?, [\d.]+ a second(, about \d+ s left)?", re.ASCII
@@ -102,13 +102,25 @@ def handler_at(run: RunFolder, stream: StreamId, place: int) -> Handler | None:
     return read_whole(run.handlers(stream) / "book").handlers.get(place)
 
 
-def output_of(run: RunFolder, stream: StreamId, handler: Handler) -> Iterator[str]:
-    """Yield the lines that a handler wrote; of one that runs, as far as it has come."""
-    folder = run.handlers(stream)
-    if handler.ended is None:
-        yield from _lines(folder / f"slot.{handler.slot}", 0, MOST_OUTPUT_BYTES)
-    elif handler.ended.length:
-        yield from _lines(folder / "output.pack", handler.ended.offset, handler.ended.length)
+def output_from(run: RunFolder, stream: StreamId, handler: Handler, offset: int) -> bytes:
+    """Return what a handler wrote from an offset on, a piece of it; empty if nothing is there.
+
+    Of one that is thought to run, the book must be looked at after this: see end_of_output.
+    """
+    folder, ended = run.handlers(stream), handler.ended
+    if ended is None:
+        return _piece(folder / f"slot.{handler.slot}", offset, PIECE_BYTES)
+    length = min(PIECE_BYTES, ended.length - offset)
+    return _piece(folder / "output.pack", ended.offset + offset, length) if length > 0 else b""
+
+
+def _piece(path: Path, offset: int, length: int) -> bytes:
+    try:
+        with open(open_plain(path), "rb") as file:
+            file.seek(offset)
+            return file.read(length)
+    except OSError:
+        return b""
 
 
 class OutputEnd(msgspec.Struct, frozen=True):
@@ -147,13 +159,3 @@ def _end_of(path: Path, offset: int, length: int | None) -> OutputEnd:
     if assembler.unfinished:
         lines.append(assembler.unfinished)
     return OutputEnd(tuple(lines), begin, size)
-
-
-def _lines(path: Path, offset: int, length: int) -> Iterator[str]:
-    try:
-        with open(open_plain(path), "rb") as file:
-            file.seek(offset)
-            data = file.read(min(length, MOST_OUTPUT_BYTES))
-    except OSError:
-        return
-    yield from data.decode("utf-8", "replace").splitlines()
