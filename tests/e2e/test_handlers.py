@@ -439,6 +439,30 @@ def test_a_stream_that_stopped_early_says_why_wherever_it_stands(
         assert "handler 0 (first): exit 7" in said
 
 
+def test_whoever_depends_on_handlers_finds_a_file_of_results_even_if_none_began(
+    program: Program,
+) -> None:
+    """Of two such streams both, in the order of depends_on; and status says how far they came."""
+    program.plan(
+        {
+            "make": "true",
+            "bad": {"each": {"graph": "no.json"}, "depends_on": ["make"], "retries": 0},
+            "good": {"each": ["a", "b"], "command": "echo {index} > $ANABRANCH_RESULT"},
+            "sum": {
+                "command": "IFS=:; cat $ANABRANCH_RESULTS > found",
+                "depends_on": {s: {"condition": "completed"} for s in ("bad", "good")},
+                "retries": 0,
+            },
+        }
+    )
+    assert "bad: known when make has ended" in program.expect(0, "check").out
+    program.run("run", "--headless", "--keep-going")
+    assert program.streams()["sum"]["state"] == "succeeded", program.log("sum")
+    shown = program.expect(0, "status").out
+    assert "no.json cannot be read" in shown
+    assert "2 of 2 handlers done" in shown
+
+
 def test_the_output_of_one_handler_as_logs_of_streams_are_asked_for(program: Program) -> None:
     """Its last lines, as JSON, and what of it cannot be asked; one that wrote nothing says how."""
     command = "test {item} != mute || exit 4; seq 3; printf half"

@@ -81,4 +81,16 @@ def _seconds(state: State, stream: StreamId, now: float) -> float:
 
 def _why(row: dict[str, Any]) -> str:
     status = row.get("liveness", {}).get("status", "")
-    return "; ".join(part for part in (row["reason"], status) if part)
+    said = (row["reason"], _handlers(row.get("handlers")), status)
+    return "; ".join(part for part in said if part)
+
+
+def _handlers(counts: dict[str, int] | None) -> str:
+    """Return how many handlers are done; of how many is only sure once all have ended."""
+    if counts is None:
+        return ""
+    ended = counts["succeeded"] + counts["failed"]
+    of = "" if counts["running"] or ended < counts["total"] else f" of {counts['total']:,}"
+    parts = [f"{counts['succeeded']:,}{of} handlers done"]
+    parts += [f"{counts[how]:,} {how}" for how in ("failed", "running") if counts[how]]
+    return ", ".join(parts)

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from anabranch.config.problems import KeyPath, PlanWarning, printable
+from anabranch.core.ids import StreamId
 from anabranch.core.plans.plan import FanPlan, Plan
 from anabranch.handlers.placeholders import BadCommand, parse
 from anabranch.handlers.queues import own_argv
@@ -26,7 +27,7 @@ MOST_READ_BYTES = 4 * 1024 * 1024
 class Fan(msgspec.Struct, frozen=True):
     """How a stream fans out: how many handlers, if that is known before the run, and the first."""
 
-    stream: str
+    stream: StreamId
     handlers: int | None
     first: tuple[str, ...]
     problem: str = ""
@@ -46,7 +47,7 @@ def fans_of(plan: Plan, folder: Path | None) -> list[Fan]:
     ]
 
 
-def _fan(stream: str, fan: FanPlan, folder: Path | None) -> Fan:
+def _fan(stream: StreamId, fan: FanPlan, folder: Path | None) -> Fan:
     if fan.source.keys() & LETS_WAIT or (
         folder is None and not fan.source.keys() & {"items", "matrix"}
     ):
@@ -123,9 +124,14 @@ def _is_quickly_read(path: Path) -> bool:
 
 def fan_lines(plan: Plan, folder: Path | None) -> Iterator[str]:
     """Yield the same for people."""
+    streams = {stream.id: stream for stream in plan.streams}
     of_files = {s.id for s in plan.streams if s.fan and "glob" in s.fan.source}
     for fan in fans_of(plan, folder):
         here = ", by the files that are here now" if fan.stream in of_files else ""
+        if fan.problem and (before := streams[fan.stream].depends_on):
+            names = ", ".join(name for one in before for name in one.streams)
+            yield f"  {fan.stream}: known when {names or 'what it waits for'} has ended"
+            continue
         if fan.problem:
             yield f"  {fan.stream}: {printable(fan.problem)}"
             continue

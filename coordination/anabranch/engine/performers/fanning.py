@@ -184,13 +184,22 @@ def handlers_in_env(state: State, stream: StreamId, run: RunFolder) -> dict[str,
     that it is started in is never meant.
     """
     plan, at = state.stream_plan(stream), state.streams[stream]
-    paths = [str(results_path(run, name)) for name in _found_before(state, stream, run)]
+    paths = [str(_results_of(run, name)) for name in _found_before(state, stream, run)]
     found = {RESULTS_VARIABLE: os.pathsep.join(paths)} if paths else {}
     if plan.fan is not None:
         return {**found, HANDLERS_VARIABLE: "", GOES_ON_VARIABLE: ""}
     own = str(run.handlers(stream))
     is_going_on = goes_on(plan, at.attempt, run)
     return {**found, HANDLERS_VARIABLE: own, GOES_ON_VARIABLE: "1" if is_going_on else ""}
+
+
+def _results_of(run: RunFolder, stream: StreamId) -> Path:
+    """Return the file of a stream's results: an empty one if its handlers never came to an end."""
+    path = results_path(run, stream)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        open_to_append(path).close()
+    return path
 
 
 def _found_before(state: State, stream: StreamId, run: RunFolder) -> Iterator[StreamId]:
