@@ -91,10 +91,10 @@ NEVER_SIMULATED = {
     *("convergence_aggregated", "convergence_withdrawn", "arrival_released"),
     *("arrival_wait_began", "arrival_wait_ended"),
 }
-COME_OF_CALLS = ("locks", "sharing", "resources", "liveness")
+COME_OF_CALLS = ("locks", "sharing", "resources", "liveness", "handlers")
 """Modules of events that only calls and live facts bring about; this world's streams make none.
 
-Locks have a simulation of their own beside this one, the others their models in tests/core.
+Locks and handlers have a simulation of their own beside this one, the others models in tests/core.
 """
 
 
