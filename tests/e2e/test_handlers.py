@@ -43,6 +43,16 @@ def test_a_codemod_over_files_changes_each_once(program: Program) -> None:
     assert stream["handlers"] == counts
 
 
+def test_all_of_a_large_output_is_printed(program: Program) -> None:
+    line = "x" * 100
+    command = f"echo first; yes {line} | head -n 200000; printf '\\033[31mlast\\377'"
+    program.plan({"fan": {"each": ["a"], "command": command}})
+    program.expect(0, "run", "--headless")
+    first, *many, last = program.expect(0, "logs", "fan", "--handler", "0").out.splitlines()
+    assert (first, last) == ("first", "last\ufffd")
+    assert many == [line] * 200_000
+
+
 def test_a_matrix_runs_each_combination_and_names_those_that_fail(program: Program) -> None:
     program.plan(
         {
