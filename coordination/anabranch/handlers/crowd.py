@@ -236,10 +236,7 @@ class Crowd:
         patience = max(0.0, until - time.monotonic())
         works = self._workspaces
         answers = works.answers if works is not None else []
-        poll = select.poll()  # not select, for which a descriptor of 1024 is too many
-        for source in (self._wake, *answers):
-            poll.register(source, select.POLLIN)
-        ready = {source for source, _ in poll.poll(patience * 1000)}
+        ready = _readable([self._wake, *answers], patience)
         if self._wake in ready:
             os.read(self._wake, 4096)
         if works is not None and any(answer in ready for answer in answers):
@@ -474,6 +471,14 @@ def _catch_signals(waker: int, stop: Callable[[], None]) -> None:
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.signal(signal.SIGTERM, lambda *_: stop())
+
+
+def _readable(sources: list[int], seconds: float) -> list[int]:
+    """Return which become readable within a time; unlike `select`, beyond 1024 of them too."""
+    poll = select.poll()
+    for source in sources:
+        poll.register(source, select.POLLIN)
+    return [source for source, _ in poll.poll(seconds * 1000)]
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -55,9 +54,11 @@ class Packs:
 
     def take_output(self, slot: Slot) -> tuple[int, int]:
         """Move a slot's output into the pack; return where it lies there and how long it is."""
-        with contextlib.suppress(OSError):  # then all of it is moved
-            slot.cut_flood()
-        offset, length, size = self._output_end, 0, slot.written_bytes
+        try:
+            size = slot.cut_flood()
+        except OSError:  # then all of it is moved
+            size = slot.written_bytes
+        offset, length = self._output_end, 0
         while length < size and (data := os.pread(slot.output, COPY_BYTES, length)):
             self._write(self._output, data, offset + length)
             length += len(data)
@@ -67,7 +68,8 @@ class Packs:
     def take_result(self, slot: Slot) -> tuple[int, int] | str | None:
         """Move a result into the pack; return where it lies, or why it cannot be taken."""
         text = read_result(slot)
-        slot.forget_result()
+        if text is not None:
+            slot.forget_result()
         if not isinstance(text, bytes):
             return text
         return self.keep_result(text)

@@ -34,19 +34,23 @@ class Slot:
         self._folder = folder
         self._path = f"{folder}/slot.{number}"
         self._left_out = 0
+        self.output = -1
+        self.file_actions: tuple[tuple[int, int, int], ...] = ()
         self._open()
         self.is_for(number)
 
     def _open(self, flags: int = 0) -> bool:
         """Open its file; return whether nobody else has it."""
-        self.output = os.open(self._path, _FLAGS | flags, 0o600)
-        self.file_actions = (
-            (os.POSIX_SPAWN_DUP2, nothing(), 0),
-            (os.POSIX_SPAWN_DUP2, self.output, 1),
-            (os.POSIX_SPAWN_DUP2, self.output, 2),
-        )
+        output = os.open(self._path, _FLAGS | flags, 0o600)
+        if output != self.output:
+            self.output = output
+            self.file_actions = (
+                (os.POSIX_SPAWN_DUP2, nothing(), 0),
+                (os.POSIX_SPAWN_DUP2, output, 1),
+                (os.POSIX_SPAWN_DUP2, output, 2),
+            )
         try:
-            fcntl.flock(self.output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError:  # a file system without locks
@@ -75,7 +79,8 @@ class Slot:
             os.close(self.output)
             os.unlink(self._path)
             self._open(os.O_EXCL)
-        os.ftruncate(self.output, 0)
+        if self.written_bytes:
+            os.ftruncate(self.output, 0)
         self._left_out = 0
 
     def forget_result(self) -> None:
@@ -83,20 +88,21 @@ class Slot:
         with contextlib.suppress(FileNotFoundError, IsADirectoryError):
             os.unlink(self.result)
 
-    def cut_flood(self) -> None:
+    def cut_flood(self) -> int:
         """Cut an output that has grown too large to its first and its last part.
 
-        Raises OSError; nothing is lost then.
+        Returns how large it is then. Raises OSError.
         """
-        end = self.written_bytes
+        end = os.fstat(self.output).st_size
         if end < MOST_BYTES:
-            return
+            return end
         file = os.open(self._path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             if os.path.sameopenfile(file, self.output):  # else a handler has put another there
                 self._cut(file, end)
         finally:
             os.close(file)
+        return self.written_bytes
 
     def _cut(self, file: int, end: int) -> None:
         to = FIRST_BYTES + len(_note(0))
