@@ -502,3 +502,18 @@ def test_the_output_of_a_handler_is_followed_until_it_is_done(program: Program) 
     assert running.wait().code == 0
     assert first.wait().out.splitlines() == ["begun a", "done a"]
     assert second.wait().out.splitlines() == ["begun b", "done b"]
+
+
+def test_a_stream_that_has_ended_is_recovered_by_what_failed_alone(
+    program: Program, tmp_path: Path
+) -> None:
+    """As a look ahead says; its files are as its handlers have left them."""
+    command = f"echo {{item}} >> done; test {{item}} != b -o -e {tmp_path}/mended"
+    program.plan({"fan": {"each": ["a", "b", "c"], "command": command, "retries": 0}})
+    program.expect(1, "run", "--headless")
+    asked = ("recover", "fan", "hard")
+    assert "only those are run that are not done" in program.expect(0, *asked, "--dry-run").out
+    (tmp_path / "mended").touch()
+    program.expect(0, *asked)
+    done = Counter(content(program, str(program.status()["commit"]), "done").split())
+    assert done == {"a": 1, "b": 2, "c": 1}

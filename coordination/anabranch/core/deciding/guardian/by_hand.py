@@ -212,6 +212,9 @@ def _goes_on_from(state: State, stream: Stream) -> list[str]:
     version, keys = unsettled(state, stream, stream.started_at)
     if taken is None:
         files = ["its files are those that it started from: it took no checkpoint"]
+        if state.stream_plan(stream.id).fan is not None:
+            left = "its files are as its handlers have left them"
+            files = [f"{left}; only those are run that are not done"]
         if not keys:
             return files
         left = f"{listing(keys)} in the shared state stay as this attempt left them"
