@@ -162,3 +162,19 @@ def test_a_variable_of_the_shell_is_told_how_to_be_written() -> None:
         parse("echo ${HOME}")
     assert refused.value.hint == "write ${{HOME}} for a variable"
     assert parse("echo ${{HOME}} {item}").argv("x", 0)[2] == "echo ${HOME} x"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["echo '1<<2' {item}", 'echo "1<<2" {item}', "echo \\<\\< {item}"],
+)
+def test_two_arrows_that_begin_no_document_are_nothing_to_a_placeholder(command: str) -> None:
+    assert output(command, HOSTILE).endswith(f"{HOSTILE}\n")
+
+
+@pytest.mark.parametrize(
+    "command", ["cat <<E\n{item}\nE", 'x="$(cat <<E\n{item}\nE\n)"', "x=$((cat) <<E )\n{item}\nE"]
+)
+def test_a_here_document_takes_no_item(command: str) -> None:
+    with pytest.raises(BadCommand, match="after <<"):
+        parse(command)

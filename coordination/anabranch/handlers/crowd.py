@@ -36,7 +36,7 @@ from .shortage import TOO_MANY, Shortage, slots
 from .silence import EXCUSED, Silence
 from .slot import Slot
 from .sources import BadSource
-from .starting import Place, Starter
+from .starting import Place, Starter, why_not_started
 from .tally import Tally, exit_in_words, in_words, short
 
 TICK_SECONDS = 0.5
@@ -217,7 +217,7 @@ class Crowd:
                 self._shortage.tell(f"no handler can be started: {error}")
                 self._delayed.append(running)
                 return
-            why = _why_not_started(error, work.argv[0])
+            why = why_not_started(error, work.argv[0])
             self._hand_in(running, End(127, None, f"it cannot be started: {why}", at=began))
             return
         self._running[pid] = running
@@ -452,13 +452,6 @@ class Crowd:
         tasks = "1 task was" if unreached == 1 else f"{unreached} tasks were"
         waiting = f"{tasks} not started, as what goes before has failed" if unreached else ""
         return self._why_no_more or self._queue.problem or waiting
-
-
-def _why_not_started(error: OSError | ValueError, program: str) -> str:
-    """Return why a program is not started, in words of the system where it has some."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{program!r}: {error.strerror}"
-    return str(error)
 
 
 def _wake_pipe() -> tuple[int, int]:

@@ -33,6 +33,7 @@ _KNOWN = "{item}, {item.key}, {index}, {name}, {stem}, {dir}"
 OF_A_PATH = ("name", "stem", "dir")
 """Placeholders for a part of an item that is a path."""
 _PLAIN, _SINGLE, _DOUBLE, _INNER, _ARITHMETIC = "plain", "single", "double", "$(", "$(("
+_HERE = "<<"
 _BRACKETED = (_INNER, _ARITHMETIC)
 _IN_DOUBLE_QUOTES = re.compile(r'([$`"\\])')
 
@@ -200,7 +201,7 @@ def _kind(within: list[str], command: str, at: int) -> str:
         raise BadCommand("a placeholder within backticks", at, "write $(…) instead")
     if "#" in within:
         raise BadCommand("a placeholder in a comment", at, "it would have no effect")
-    if "<<" in command[:at]:
+    if _HERE in within:
         raise BadCommand("a placeholder after <<", at, "use $ANABRANCH_ITEM in a here-document")
     return within[-1]
 
@@ -226,6 +227,8 @@ def _follow(within: list[str], command: str, at: int) -> None:
         within.append(inmost)
     elif sign == ")" and inmost in _BRACKETED:
         within.pop()
+    elif command.startswith("<<", at) and inmost != _DOUBLE:
+        within.insert(0, _HERE)  # where such a document ends is not looked for: it stays open
     elif sign == "'" and inmost != _DOUBLE:
         within.append(_SINGLE)
     elif sign == "#" and inmost != _DOUBLE and (at == 0 or command[at - 1] in " \t\n;&|("):

@@ -76,3 +76,10 @@ class Starter:
             if os.path.isfile(path) and os.access(path, os.X_OK):
                 return path
         return name  # nobody has it: the start says so
+
+
+def why_not_started(error: OSError | ValueError, program: str) -> str:
+    """Return why a program is not started, in words of the system where it has some."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{program!r}: {error.strerror}"
+    return str(error)
