@@ -7,9 +7,11 @@ to compile each time.
 
 from __future__ import annotations
 
-import py_compile
+import marshal
 import shlex
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 from anabranch.files import replace_whole
@@ -30,11 +32,19 @@ def write_stubs(folder: Path) -> None:
         replace_whole(folder / name, program_text.encode(), exact_mode=0o700)
 
 
+_HEAD = MAGIC_NUMBER + bytes(12)
+"""What a compiled file begins with; it is run as it is, and so need not say when it was made."""
+
+
 def _compiled(source: Path, folder: Path) -> Path:
-    """Return the compiled file of a program, or its source if it cannot be compiled here."""
+    """Return the compiled file of a program, or its source if it cannot be compiled here.
+
+    It is made of what Python has compiled already, wherever that was: every run needs these files.
+    """
     target = folder / source.with_suffix(".pyc").name
     try:
-        py_compile.compile(str(source), str(target), doraise=True)
-    except (OSError, py_compile.PyCompileError):
+        code = SourceFileLoader(source.stem, str(source)).get_code(source.stem)
+        replace_whole(target, _HEAD + marshal.dumps(code))
+    except (OSError, SyntaxError):
         return source
     return target

@@ -26,6 +26,8 @@ class Choices(msgspec.Struct, frozen=True):
 
     def allows(self, point: EntryPoint) -> bool:
         """Return whether an entry point is to be loaded."""
+        if not self.disabled:  # the name of a distribution stands in a file that has to be parsed
+            return True
         names = {canonical(name) for name in self.disabled}
         distribution = canonical(point.dist.name) if point.dist else ""
         return distribution not in names and f"{distribution}:{point.name}" not in names
