@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import locale
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+
+import msgspec
+from msgspec.structs import replace
 
 _ASCII_FOR = str.maketrans({"…": "~", "·": "-", "—": "-", "→": ">", "←": "<", "↔": "=", "│": "|"})
 
 
-@dataclass(frozen=True, slots=True)
-class Glyphs:
+class Glyphs(msgspec.Struct, frozen=True):
     """One set of signs, each exactly one cell wide; ``branch`` and its like are two.
 
     ``spark`` goes from nothing to full.
@@ -37,8 +38,8 @@ class Glyphs:
     branch: str
     last_branch: str
     trunk: str
-    states: Mapping[str, str] = field(default_factory=dict)
-    levels: Mapping[str, str] = field(default_factory=dict)
+    states: Mapping[str, str] = {}
+    levels: Mapping[str, str] = {}
 
     def state(self, name: str) -> str:
         """Return the sign of a state of a stream, a point or a run."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, ParamSpec
 
 import click
+import msgspec
 from msgspec.structs import replace
 
 from anabranch import exit_codes
@@ -67,8 +67,7 @@ time_limit_option = click.option(
 )
 
 
-@dataclass(frozen=True)
-class Wishes:
+class Wishes(msgspec.Struct, frozen=True):
     """How a run is to be hosted, whichever front end shows it.
 
     Args:
@@ -89,8 +88,7 @@ class Wishes:
         return (self.on_interrupt or (STOP if is_in_ci() else LEAVE)) == STOP
 
 
-@dataclass(frozen=True)
-class Outside:
+class Outside(msgspec.Struct, frozen=True):
     """What may end the hosting of a run besides the person at its console."""
 
     limit: TimeLimit

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +84,7 @@ def in_this_project(loaded: LoadedPlan | PlanErrors) -> LoadedPlan | PlanErrors:
         repository, _ = open_project(here())
         found = look_around(repository, loaded.plan, os.environ)
         warnings = tuple(PlanWarning(f.code, f.in_words, hint=f.hint) for f in found)
-    return dataclasses.replace(loaded, warnings=(*loaded.warnings, *warnings))
+    return replace(loaded, warnings=(*loaded.warnings, *warnings))
 
 
 def _look_above() -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from anabranch.config.strategy_names import StrategyNames
 from anabranch.core.plans.plan import Work
 
 
-@dataclass(frozen=True, slots=True)
-class PlanContext:
+class PlanContext(msgspec.Struct, frozen=True):
     """What a plan depends on besides its file.
 
     ``auto_parallel`` is the width that ``"auto"`` begins with; ``estimates`` are the seconds that
@@ -20,10 +20,10 @@ class PlanContext:
     ``folder`` is the one in the project that it is run in, if that is known.
     """
 
-    known: StrategyNames = field(default_factory=StrategyNames)
+    known: StrategyNames = msgspec.field(default_factory=StrategyNames)
     auto_parallel: int = 4
-    estimates: Mapping[Work, float] = field(default_factory=dict)
-    machine: Mapping[str, float] = field(default_factory=dict)
+    estimates: Mapping[Work, float] = {}
+    machine: Mapping[str, float] = {}
     folder: Path | None = None
 
     def estimated_seconds(self, plan: str, stream: str, command: str) -> float:

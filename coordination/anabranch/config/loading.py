@@ -12,11 +12,12 @@ import shlex
 import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import structs
+from msgspec.structs import replace
 
 from anabranch.config.advice import plan_warnings
 from anabranch.config.command_plans import command_plan, needs_no_model
@@ -53,14 +54,13 @@ _KEY_TUPLE = re.compile(r"\('[^)]*',?\)")
 _START = "`anabranch init` writes a plan to begin with"
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedPlan:
+class LoadedPlan(msgspec.Struct, frozen=True):
     """A valid plan, the file it came from, and what its author should know about it."""
 
     plan: Plan
     file: str
     warnings: tuple[PlanWarning, ...] = ()
-    known: StrategyNames = field(default_factory=StrategyNames)
+    known: StrategyNames = msgspec.field(default_factory=StrategyNames)
     folder: Path | None = None
 
     @property
@@ -69,8 +69,7 @@ class LoadedPlan:
         return tuple(warning for warning in self.warnings if warning.code in IMPOSSIBLE)
 
 
-@dataclass(frozen=True, slots=True)
-class PlanErrors:
+class PlanErrors(msgspec.Struct, frozen=True):
     """Every mistake in a plan, in the order of the file; there is at least one."""
 
     file: str

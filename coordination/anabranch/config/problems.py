@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+
+import msgspec
 
 from anabranch.hostile_text import utf8_text
 
@@ -26,8 +27,7 @@ class Problem(NamedTuple):
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanError:
+class PlanError(msgspec.Struct, frozen=True):
     """One mistake in a plan; ``line`` and ``column`` count from 1 and point at the key."""
 
     file: str
@@ -73,8 +73,7 @@ IMPOSSIBLE: frozenset[WarningCode] = frozenset(
 machine; ``check`` warns of it, and a run is refused before anything starts."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanWarning:
+class PlanWarning(msgspec.Struct, frozen=True):
     """Something in a valid plan that its author should know before it runs.
 
     ``path`` is the key that it is about, ``line`` and ``column`` where that stands, 0 if unknown.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from anabranch.config.problems import Problem, found_at, printable, suggest
 from anabranch.core.strategies import Abilities, Strategies, abilities_of
@@ -16,16 +17,15 @@ def _usual() -> dict[str, frozenset[str]]:
     return {kind.field: kind.usual for kind in KINDS}
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyNames:
+class StrategyNames(msgspec.Struct, frozen=True):
     """The strategies that are installed, as plans are checked against them.
 
     ``names`` are theirs, by the field of ``Strategies``; an id (``DISTRIBUTION:NAME``) is a name
     too. ``abilities`` is what convergence types say of themselves.
     """
 
-    names: Mapping[str, frozenset[str]] = field(default_factory=_usual)
-    abilities: Mapping[str, Abilities] = field(default_factory=dict)
+    names: Mapping[str, frozenset[str]] = msgspec.field(default_factory=_usual)
+    abilities: Mapping[str, Abilities] = {}
     executors: frozenset[str] = frozenset()
 
     @classmethod

@@ -13,7 +13,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+import msgspec
 
 from anabranch.core.ids import Attempt, StreamId
 
@@ -26,8 +27,7 @@ NOTICE_SECONDS = 1.0
 LONGEST_ECHO = 64 * 1024
 
 
-@dataclass(slots=True)
-class Echo:
+class Echo(msgspec.Struct):
     """What a terminal will show of what was typed into it, and has not shown yet.
 
     The kernel shows control characters as ``^X`` and ends a line by two bytes or by one.
@@ -61,16 +61,15 @@ def _shown(byte: int) -> bytes:
     return b"^" + bytes((byte ^ 0x40,))
 
 
-@dataclass(slots=True)
-class Interference:
+class Interference(msgspec.Struct):
     """Remembers what was done to which stream. May be used from any thread."""
 
     now: Callable[[], float] = time.monotonic
-    _touched_at: dict[StreamId, float] = field(default_factory=dict)
-    _at_work: dict[StreamId, int] = field(default_factory=dict)
-    _left_at: dict[StreamId, float] = field(default_factory=dict)
-    _echoes: dict[tuple[StreamId, Attempt], Echo] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _touched_at: dict[StreamId, float] = {}
+    _at_work: dict[StreamId, int] = {}
+    _left_at: dict[StreamId, float] = {}
+    _echoes: dict[tuple[StreamId, Attempt], Echo] = {}
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     def touched(self, stream: StreamId) -> None:
         """Note that a signal, a message or a file was sent: processes may stir for it."""

@@ -20,11 +20,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
@@ -116,8 +116,7 @@ def _judge_beats(age: float, interval: float, timeout: float) -> Verdict:
     return Verdict("quiet" if age >= 2 * interval else "lively", evidence)
 
 
-@dataclass(slots=True)
-class _Track:
+class _Track(msgspec.Struct):
     """The ages of one attempt's signs.
 
     ``matter`` is what it has to answer for, a verdict or a question; ``has_moved`` whether it has
@@ -178,8 +177,7 @@ class _Track:
         )
 
 
-@dataclass(slots=True)
-class _Heard:
+class _Heard(msgspec.Struct):
     """What one attempt has said by calls; ``beats`` are its heartbeats."""
 
     attempt: Attempt = 0
@@ -187,11 +185,10 @@ class _Heard:
     beats: int = 0
     status: str = ""
     progress: float | None = None
-    info: dict[str, Any] = field(default_factory=dict)
+    info: dict[str, Any] = {}
 
 
-@dataclass(slots=True)
-class _Outside:
+class _Outside(msgspec.Struct):
     """The silence of one stream that joined by itself."""
 
     attempt: Attempt
@@ -199,18 +196,17 @@ class _Outside:
     silent: float = 0.0
 
 
-@dataclass(slots=True)
-class LivenessWatch:
+class LivenessWatch(msgspec.Struct):
     """Judges all streams once a tick. :meth:`heard` may be called from any thread."""
 
     now: Callable[[], float] = time.monotonic
-    interference: Interference = field(default_factory=Interference)
-    _tracks: dict[StreamId, _Track] = field(default_factory=dict)
-    _outside: dict[StreamId, _Outside] = field(default_factory=dict)
-    _heard: dict[StreamId, _Heard] = field(default_factory=dict)
-    _verdicts: Mapping[StreamId, Verdict] = field(default_factory=dict)
+    interference: Interference = msgspec.field(default_factory=Interference)
+    _tracks: dict[StreamId, _Track] = {}
+    _outside: dict[StreamId, _Outside] = {}
+    _heard: dict[StreamId, _Heard] = {}
+    _verdicts: Mapping[StreamId, Verdict] = {}
     _looked_at: float | None = None
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _lock: threading.Lock = msgspec.field(default_factory=threading.Lock)
 
     @property
     def verdicts(self) -> Mapping[StreamId, Verdict]:
