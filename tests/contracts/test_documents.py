@@ -6,13 +6,13 @@ import ast
 import re
 import shlex
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 import tomli_w
+from msgspec.structs import replace
 
 from anabranch.config import LoadedPlan, StrategyNames, check_text, parse_plan
 from anabranch.plugins import load_plugins

@@ -11,10 +11,10 @@ from anabranch.config.problems import KeyPath, PlanWarning, key_text, printable
 from anabranch.core.ids import FINAL_POINT
 from anabranch.core.plans.graph import ended_before
 from anabranch.core.plans.plan import Plan, StreamPlan
-from anabranch.handlers.placeholders import Command, parse
 
-if TYPE_CHECKING:  # a plan of commands is made without the model
+if TYPE_CHECKING:  # most plans of commands are made without the model, and have no handlers
     from anabranch.config.model import PlanFile
+    from anabranch.handlers.placeholders import Command
 
 _MOST_COMPARED = 200_000
 _MOST_OVERLAPS = 100
@@ -206,6 +206,8 @@ def _no_placeholders_there(plan: Plan) -> Iterator[PlanWarning]:
 
 def _meant_for_an_item(command: Command) -> str:
     """Return what other tools write for an item, from a command that has no placeholder at all."""
+    from anabranch.handlers.placeholders import parse  # here, for most streams have no handlers
+
     if parse(command).fields:
         return ""
     text = command if isinstance(command, str) else " ".join(command)

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from anabranch.config.fans import fan_lines, fans_of
 from anabranch.config.loading import LoadedPlan, PlanErrors
 from anabranch.config.options import filled_in
 from anabranch.config.problems import PlanError, PlanWarning, printable
@@ -35,6 +34,8 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
             "runnable": False,
             "errors": [_error(error) for error in loaded.errors],
         }
+    from anabranch.config.fans import fans_of  # here, as a run looks at its plan, and tells nothing
+
     plan = loaded.plan
     return {
         "schema": SCHEMA,
@@ -88,6 +89,8 @@ def _error_lines(failed: PlanErrors) -> Iterator[str]:
 
 
 def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
+    from anabranch.config.fans import fan_lines
+
     plan = loaded.plan
     path, length = critical_path(plan)
     estimate = estimated_seconds(plan, plan.max_parallel)

@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import stat
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,6 @@ from msgspec.structs import replace
 from anabranch.config.advice import plan_warnings
 from anabranch.config.command_plans import command_plan, needs_no_model
 from anabranch.config.context import PlanContext
-from anabranch.config.fans import without_items
-from anabranch.config.handlers import handler_problems
 from anabranch.config.idle_keys import idle_keys
 from anabranch.config.impossible import cannot_be_here
 from anabranch.config.not_yet import not_yet, refusals
@@ -157,7 +154,7 @@ def plan_from_commands(
     bodies = [{"command": c, "each": list(each)} for c in commands] if each else commands
     streams = dict(zip(_unique_names(map(_first_word, commands)), bodies, strict=True))
     document = {"version": 1, "name": name, "streams": streams}
-    if needs_no_model(name, commands, each) and not handler_problems(document):
+    if needs_no_model(name, commands, each) and not (each and _handler_problems(document)):
         plan = command_plan(name, dict(zip(streams, commands, strict=True)), each, context)
         warnings = plan_warnings(plan, None)
         loaded: LoadedPlan | PlanErrors = _loaded(plan, COMMAND_LINE, warnings, context, dict)
@@ -222,6 +219,8 @@ def _load_text(
 
 
 def _parse(text: str, file: str) -> dict[str, Any] | PlanErrors:
+    import tomllib  # here, because commands are no TOML
+
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -272,7 +271,7 @@ def _load_document(
 
     typed, problems = model_problems(document)
     problems += reference_problems(document)
-    problems += handler_problems(document)
+    problems += _handler_problems(document)
     problems += strategy_problems(document, context.known)
     problems += option_problems(document, context.known.options)
     problems += refusals(document)
@@ -296,10 +295,19 @@ def _loaded(
 ) -> LoadedPlan:
     """Return a valid plan with its warnings, and with those that this machine and folder add."""
     warnings += cannot_be_here(plan, context.machine, context.folder)
-    warnings += without_items(plan, context.folder)
+    if any(stream.fan for stream in plan.streams):
+        from anabranch.config.fans import without_items  # here, for most plans have no handlers
+
+        warnings += without_items(plan, context.folder)
     places = positions() if any(warning.path for warning in warnings) else {}
     placed = tuple(_placed(warning, places) for warning in warnings)
     return LoadedPlan(plan, file, placed, context.known, context.folder)
+
+
+def _handler_problems(document: dict[str, Any]) -> list[Problem]:
+    from anabranch.config.handlers import handler_problems  # here, for most plans have none
+
+    return handler_problems(document)
 
 
 def _placed(warning: PlanWarning, positions: dict[KeyPath, Position]) -> PlanWarning:

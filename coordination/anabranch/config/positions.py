@@ -9,7 +9,6 @@ keeps its own stack and so bears any depth.
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import NamedTuple
 
 from anabranch.config.problems import KeyPath
@@ -112,6 +111,8 @@ class _Scanner:
             return bare.group()
         begin = self._at
         self._skip(_STRING)
+        import tomllib  # here, because a plan of commands has no text
+
         value: str = tomllib.loads("key = " + self._text[begin : self._at])["key"]
         return value
 

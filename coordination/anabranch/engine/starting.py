@@ -31,7 +31,6 @@ from anabranch.engine.workspaces import (
 )
 from anabranch.errors import UsageError, machine_errors
 from anabranch.extending import NO_EXTENSIONS, Extensions
-from anabranch.handlers.kept_items import Keeper
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import (
     ProjectFolder,
@@ -102,6 +101,8 @@ def start_run(
 
 def _keep_items(source: int, home: RunFolder) -> None:
     """Keep what comes on a descriptor in the run's folder, from now on until its end."""
+    from anabranch.handlers.kept_items import Keeper  # here, for few runs read items
+
     keeper = Keeper(source, str(home.items))
     threading.Thread(target=keeper.keep_all, name="items", daemon=True).start()
 

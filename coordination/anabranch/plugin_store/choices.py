@@ -6,7 +6,6 @@ the name of its entry point). Names stay when a plugin is removed and come into 
 
 from __future__ import annotations
 
-import tomllib
 from importlib.metadata import EntryPoint
 
 import msgspec
@@ -37,6 +36,8 @@ def read_choices(places: Places) -> Choices:
     """Return what is switched off. Raises WorldError if the file is there and cannot be read."""
     try:
         with open(places.choices, "rb") as file:
+            import tomllib  # here, because most people have switched nothing off
+
             return msgspec.convert(tomllib.load(file), Choices)
     except FileNotFoundError:
         return Choices()

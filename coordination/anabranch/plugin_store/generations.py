@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,6 +84,8 @@ def read_generation(path: Path) -> Generation:
     """Return what a generation's file says. Raises WorldError if it cannot be read."""
     try:
         with open(path, "rb") as file:
+            import tomllib  # here, because most people have installed no plugin
+
             return msgspec.convert(tomllib.load(file), Generation, strict=False)
     except (OSError, *UNDECODABLE) as error:
         raise WorldError(f"the list of installed plugins is unreadable: {error}", _MEND) from None

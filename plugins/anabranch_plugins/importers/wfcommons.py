@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from anabranch.extending import Imported, NotThisFormat
-from anabranch.handlers.sources import BadSource, tasks_of
 from anabranch.undecodable import UNDECODABLE
 from anabranch_plugins.importers.names import stream_names
 
@@ -48,6 +47,9 @@ class WfCommons:
 
     def convert(self, text: str) -> Imported:
         """Return the plan and the graph that a workflow stands for."""
+        # Here, because every run loads the importers, and few have handlers.
+        from anabranch.handlers.sources import BadSource, tasks_of
+
         document = _document(text)
         workflow = _table(document.get("workflow"), "`workflow`")
         recorded = _Recorded(document, workflow)
