@@ -6,10 +6,12 @@ finds can be in a bare command: it is empty, or holds what a program cannot be g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 
 from anabranch.config.context import PlanContext
-from anabranch.core.ids import FINAL_POINT, StreamId
+from anabranch.core.ids import FINAL_POINT, RESERVED_STREAMS, StreamId
 from anabranch.core.plans.plan import USUAL_RETRIES, FanPlan, Plan, PointPlan, StreamPlan
 
 
@@ -61,3 +63,37 @@ def command_plan(
         takes_checkpoints=able.takes_checkpoints,
     )
     return Plan(name, streams, (final,), max_parallel=max(context.auto_parallel, 1))
+
+
+def stream_names(commands: Iterable[str]) -> list[str]:
+    """Return a name of its own for each command, after the program that it begins with."""
+    return _unique_names(map(_first_word, commands))
+
+
+def _first_word(command: str) -> str:
+    """Return the program a command begins with, as a stream's name."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        words = command.split()
+    is_setting = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=").match
+    word = next((word for word in words if not is_setting(word)), "")
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", word.rstrip("/").rpartition("/")[2])
+    name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:48].rstrip("._-")
+    is_taken = name.endswith(".lock") or name.casefold() in RESERVED_STREAMS
+    return f"{name}-run" if is_taken else name or "stream"
+
+
+def _unique_names(names: Iterable[str]) -> list[str]:
+    """Return each name, or the name with the first free number from 2: ``pytest``, ``pytest-2``."""
+    taken: set[str] = set()
+    following: dict[str, int] = {}
+    result = []
+    for name in names:
+        candidate, folded = name, name.casefold()
+        while candidate.casefold() in taken:
+            number = following.get(folded, 2)
+            candidate, following[folded] = f"{name}-{number}", number + 1
+        taken.add(candidate.casefold())
+        result.append(candidate)
+    return result

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from anabranch.config.advice import plan_warnings
-from anabranch.config.command_plans import command_plan, needs_no_model
+from anabranch.config.command_plans import command_plan, needs_no_model, stream_names
 from anabranch.config.context import PlanContext
 from anabranch.config.idle_keys import idle_keys
 from anabranch.config.impossible import cannot_be_here
@@ -37,7 +36,6 @@ from anabranch.config.problems import (
 )
 from anabranch.config.references import reference_problems
 from anabranch.config.strategy_names import StrategyNames, strategy_problems
-from anabranch.core.ids import RESERVED_STREAMS
 from anabranch.core.plans.plan import Plan, Work
 
 MAX_PLAN_BYTES = 4 * 1024 * 1024
@@ -152,7 +150,7 @@ def plan_from_commands(
     """
     context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
     bodies = [{"command": c, "each": list(each)} for c in commands] if each else commands
-    streams = dict(zip(_unique_names(map(_first_word, commands)), bodies, strict=True))
+    streams = dict(zip(stream_names(commands), bodies, strict=True))
     document = {"version": 1, "name": name, "streams": streams}
     if needs_no_model(name, commands, each) and not (each and _handler_problems(document)):
         plan = command_plan(name, dict(zip(streams, commands, strict=True)), each, context)
@@ -354,32 +352,3 @@ def _folder_name(path: str | Path) -> str:
     """Return what a plan without a name is called."""
     name = os.path.basename(os.path.dirname(os.path.abspath(path)))
     return name if name.strip() and name.isprintable() and len(name) <= 100 else "plan"
-
-
-def _first_word(command: str) -> str:
-    """Return the program a command begins with, as a stream's name."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = command.split()
-    is_setting = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=").match
-    word = next((word for word in words if not is_setting(word)), "")
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", word.rstrip("/").rpartition("/")[2])
-    name = re.sub(r"\.{2,}", ".", name).lstrip("._-")[:48].rstrip("._-")
-    is_taken = name.endswith(".lock") or name.casefold() in RESERVED_STREAMS
-    return f"{name}-run" if is_taken else name or "stream"
-
-
-def _unique_names(names: Iterable[str]) -> list[str]:
-    """Return each name, or the name with the first free number from 2: ``pytest``, ``pytest-2``."""
-    taken: set[str] = set()
-    following: dict[str, int] = {}
-    result = []
-    for name in names:
-        candidate, folded = name, name.casefold()
-        while candidate.casefold() in taken:
-            number = following.get(folded, 2)
-            candidate, following[folded] = f"{name}-{number}", number + 1
-        taken.add(candidate.casefold())
-        result.append(candidate)
-    return result
