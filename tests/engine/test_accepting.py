@@ -42,7 +42,7 @@ class Runs:
     def begin(self, *, include_uncommitted: bool = False) -> Base:
         self.number += 1
         base = capture_base(self.repo(), self.run, include_uncommitted)
-        uncommitted_files(self.repo(), self.run)
+        uncommitted_files(self.repo(), self.run, base.head)
         return base
 
     def work(self, base: Base) -> str:

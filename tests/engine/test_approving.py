@@ -225,7 +225,7 @@ def test_what_the_user_hides_from_git_is_no_part_of_an_uncommitted_base(
     write(user, {"local.conf": "my own\n", "b.txt": "unstaged\n"})
     git(user, "update-index", flag, "local.conf")
     project = open_project(user, tmp_path / "out", include_uncommitted=True)
-    assert uncommitted_files(project.repo, RUN) == 1
+    assert uncommitted_files(project.repo, RUN, project.base.head) == 1
     assert isinstance(approve_run(project), Approved)
     assert git(user, "show", "HEAD:local.conf") == "shared\n"
     assert git(user, "show", "HEAD:b.txt") == "unstaged\n"

@@ -43,7 +43,7 @@ def test_our_state_is_no_uncommitted_work(tmp_path: Path, monkeypatch: pytest.Mo
     project = open_home(home, monkeypatch, is_repository=True)
     git(home, "add", "-A", "--", ".", ":!.local/state/anabranch")
     git(home, "commit", "-qm", "own")
-    assert uncommitted_files(project.repo, RUN) == 0
+    assert uncommitted_files(project.repo, RUN, git(home, "rev-parse", "HEAD")) == 0
 
 
 def test_a_link_to_our_state_changes_nothing(

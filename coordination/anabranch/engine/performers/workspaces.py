@@ -88,7 +88,7 @@ class WorkspaceEffects:
             tree=base.tree,
             branch=base.branch,
             head=base.head,
-            left_out=ws.uncommitted_files(self._repo, state.run) if leaves_out else 0,
+            left_out=ws.uncommitted_files(self._repo, state.run, base.head) if leaves_out else 0,
             warnings=tuple(map(utf8_text, ws.not_followed(self._repo, state.run))),
             cause=effect.cause,
         )

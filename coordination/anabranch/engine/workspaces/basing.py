@@ -13,7 +13,7 @@ from anabranch.engine.workspaces.names import base_ref
 from anabranch.engine.workspaces.objects import Drafts, commit_content
 from anabranch.engine.workspaces.own_state import own_paths
 from anabranch.engine.workspaces.quarantine import quarantined
-from anabranch.engine.workspaces.refs import keep_ref, resolve_head, where_head_stands
+from anabranch.engine.workspaces.refs import keep_ref, where_head_stands
 from anabranch.engine.workspaces.repository import (
     checkout_view,
     empty_tree,
@@ -60,14 +60,13 @@ def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Bas
     return Base(commit, tree, branch, head)
 
 
-def uncommitted_files(repo: Repository, run: RunId) -> int:
-    """Return how many files of the user's checkout have changes that HEAD does not hold.
+def uncommitted_files(repo: Repository, run: RunId, head: str | None) -> int:
+    """Return how many files of the user's checkout have changes that its HEAD does not hold.
 
     Looked at as the run looks at files: no program starts that it does not follow.
     """
     if repo.kind == "plain":
         return 0
-    head = resolve_head(Git(git_dir=repo.checkout_dir, cwd=repo.root))
     index = run_folder(repo, run) / "index" / "checkout"
     git = checkout_view(repo, run).at(index=index)
     try:
