@@ -55,3 +55,10 @@ def test_a_stream_whose_handlers_never_began_is_told_of_too(tmp_path: Path) -> N
     run = given(stream("fan", fan=FanPlan({"items": []}, "x")))
     (entry,) = handler_reports(run.state, RunFolder(tmp_path))
     assert (entry["total"], entry["seconds"], entry["failures"]) == (0, None, [])
+
+
+def test_what_a_handler_puts_in_the_place_of_the_book_hides_no_report(tmp_path: Path) -> None:
+    run = given(stream("fan", fan=FanPlan({"items": []}, "x")))
+    (RunFolder(tmp_path).handlers(FAN) / "book").mkdir(parents=True)
+    (entry,) = handler_reports(run.state, RunFolder(tmp_path))
+    assert "cannot be read" in entry["problem"]

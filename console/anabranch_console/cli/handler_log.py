@@ -12,7 +12,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.follower import RunFollower
-from anabranch.engine.handler_book import Handler, HandlerBook
+from anabranch.engine.handler_book import Handler, HandlerBook, unreadable
 from anabranch.engine.handlers import have_handlers, output_from
 from anabranch.engine.log_reading import LineAssembler
 from anabranch.errors import UsageError
@@ -132,8 +132,11 @@ class _Reading:
 
     def look(self) -> Handler | None:
         """Return how far the handler is by now, None if it has not begun."""
-        self._book.look()
-        while self._book.has_more:
+        try:
             self._book.look()
+            while self._book.has_more:
+                self._book.look()
+        except OSError as error:
+            raise unreadable(error) from error
         self.found = self._book.handlers.get(self._place)
         return self.found

@@ -17,6 +17,8 @@ def handler_figures(entries: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield the figures of each stream that fans out, each with its name."""
     for entry in entries:
         yield "handlers", f"{shown(entry['stream'])}: {', '.join(_counts(entry))}"
+        if entry["problem"]:
+            yield "  problem", shown(entry["problem"])
         if entry["seconds"]:
             yield "  took", _spread(entry["seconds"])
         for failure in entry["failures"][:MOST_FAILURES]:

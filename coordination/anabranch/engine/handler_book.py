@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from anabranch.errors import WorldError
 from anabranch.handlers.book import (
     BEGUN,
     ENDED,
@@ -171,3 +172,8 @@ def _with_bytes_shown(line: bytes) -> Any:
 def _shown(part: Any) -> Any:
     is_text = isinstance(part, str)
     return part.encode("utf-8", "backslashreplace").decode() if is_text else part
+
+
+def unreadable(error: OSError) -> WorldError:
+    """Return what to say where a book cannot be read; a handler may have taken its place."""
+    return WorldError(f"the book of the handlers cannot be read: {error.strerror}")

@@ -13,6 +13,7 @@ from anabranch.engine.handler_ends import HandlerEnds, all_ends
 from anabranch.engine.handler_results import shared_results
 from anabranch.engine.handlers import counts_of, have_handlers
 from anabranch.paths import RunFolder
+from anabranch.plain_files import NotPlain
 
 MOST_FAILURES = 20
 MOST_FAILURES_KEPT = 1_000
@@ -27,7 +28,12 @@ def handler_reports(state: State, run: RunFolder) -> list[dict[str, Any]]:
 
 
 def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:
-    found = _Reading(HandlerEnds(stream, run.handlers(stream) / "book", state.started_wall))
+    found, results, problem = _Reading(), None, ""
+    try:
+        found.read(HandlerEnds(stream, run.handlers(stream) / "book", state.started_wall))
+        results = shared_results(run, stream)
+    except NotPlain as error:  # a handler has put something else in its place
+        problem = f"what is kept of its handlers cannot be read: {error.strerror}"
     named = sorted(found.failures)[:MOST_FAILURES]
     is_over = state.streams[stream].phase not in LIVE
     return {
@@ -38,7 +44,8 @@ def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:
         "failures": [_failure(found.failures[place]) for place in named],
         "more_failures": len(found.failed) - len(named),
         "slowest": [_which(end) for end in found.slowest],
-        "results": shared_results(run, stream),
+        "results": results,
+        "problem": problem,
         "output": f"anabranch logs {stream} --handler N --run {state.run}",
     }
 
@@ -46,12 +53,16 @@ def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:
 class _Reading:
     """One pass over a book: how each handler ended last, and next to nothing of those done."""
 
-    def __init__(self, ends: HandlerEnds) -> None:
+    def __init__(self) -> None:
+        self.open_count = 0
         self.seconds: dict[int, float] = {}
         self.failed: set[int] = set()
         self.failures: dict[int, HandlerFinished] = {}
         self._slowest: dict[int, HandlerFinished] = {}
         self._least = -1.0
+
+    def read(self, ends: HandlerEnds) -> None:
+        """Go through a book. Raises OSError."""
         for end in all_ends(ends):
             self._take(end)
         self.open_count = ends.open_count

@@ -14,7 +14,7 @@ from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views.handlers import handler_counts
 from anabranch.core.written_names import name_of
-from anabranch.engine.handler_book import Handler, read_whole
+from anabranch.engine.handler_book import Handler, read_whole, unreadable
 from anabranch.engine.log_reading import TAIL_BYTES_LIMIT, LineAssembler
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, open_plain, read_plain
@@ -98,8 +98,14 @@ def with_counts(entries: list[dict[str, Any]], state: State, run: RunFolder) -> 
 
 
 def handler_at(run: RunFolder, stream: StreamId, place: int) -> Handler | None:
-    """Return what is known of a handler by the place of its item; None if it never ran."""
-    return read_whole(run.handlers(stream) / "book").handlers.get(place)
+    """Return what is known of a handler by the place of its item; None if it never ran.
+
+    Raises WorldError if the book cannot be read.
+    """
+    try:
+        return read_whole(run.handlers(stream) / "book").handlers.get(place)
+    except OSError as error:
+        raise unreadable(error) from error
 
 
 def output_from(run: RunFolder, stream: StreamId, handler: Handler, offset: int) -> bytes:
