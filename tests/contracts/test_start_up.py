@@ -77,7 +77,7 @@ def test_the_built_in_plugins_load_nothing_that_only_an_import_of_a_plan_needs()
     assert done.stdout.strip() == "[]"
 
 
-MOST_GIT_CALLS = 27
+MOST_GIT_CALLS = 28
 NOT_FOR_COMMANDS = {
     "anabranch.config.building",
     "anabranch.config.fans",
