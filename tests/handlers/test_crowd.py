@@ -408,6 +408,21 @@ def test_what_a_handler_leaves_running_writes_into_nobody_elses_output_or_result
     assert fan.results() == [{"index": 1, "result": 7}]
 
 
+PACKS = ("output.pack", "results.pack", "results.new", "results.jsonl")
+
+
+@pytest.mark.parametrize("swap", ["mkfifo", "ln -s /dev/null", "mkdir"])
+@pytest.mark.parametrize("name", ["book", *PACKS, "asked", "counts.new"])
+def test_whatever_is_in_the_place_of_a_file_holds_nobody_up(fan: Fan, swap: str, name: str) -> None:
+    """A handler has found where its account is kept: that it cannot be is said, and all ends."""
+    swaps = f"cd $(dirname $ANABRANCH_RESULT) && rm -rf {name} && {swap} {name}"
+    for _ in range(2):
+        code, out = fan.run(f"{swaps}; echo 1 > $ANABRANCH_RESULT", ["a"])
+        assert code in (0, 1)
+        assert (code == 0) == ("stopped:" not in out), out
+        assert "Traceback" not in out
+
+
 def test_a_flood_of_output_is_cut_to_its_beginning_and_its_end(fan: Fan) -> None:
     """While it floods, so that it fills no disk; and what was left out is said."""
     flood = "echo first; yes flood | head -c 300000000; echo last"

@@ -6,6 +6,8 @@ import json
 import os
 from collections.abc import Iterator
 
+from .plain import plain
+
 LONGEST_READ_BYTES = 64 * 1024
 NAME = "asked"
 
@@ -42,7 +44,7 @@ class Asked:
 
     def _lines(self) -> list[bytes]:
         try:
-            with open(self._path, "rb") as file:
+            with open(self._path, "rb", opener=plain) as file:
                 file.seek(self._offset)
                 data = file.read(LONGEST_READ_BYTES)
         except OSError:

@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from .plain import plain
+
 BEGUN, ENDED, SKIPPED, ANEW, STOPPED = "b", "e", "s", "n", "x"
 KEY_BYTES = 9
 LONGEST_TEXT = 200
@@ -98,7 +100,7 @@ def ended_line(ended: Ended) -> str:
 
 def lines(path: str) -> Iterator[list[Any]]:
     """Yield the whole lines of a book, none if there is no book; what makes no sense is skipped."""
-    with contextlib.suppress(FileNotFoundError), open(path, "rb") as book:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb", opener=plain) as book:
         while line := book.readline(LONGEST_LINE_BYTES):
             if not line.endswith(b"\n"):
                 continue
@@ -251,7 +253,7 @@ def results_of_attempt(path: str, attempt: int) -> dict[int, tuple[int, int]]:
 def cut_half_line(path: str) -> None:
     """Take away what a killed writer left half-written at the end of a book."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = plain(path, os.O_RDWR)
     except FileNotFoundError:
         return
     try:

@@ -31,6 +31,7 @@ from .job import Job, workspaces_of
 from .keeping import Ledger, Packs, read_result
 from .memory import MemoryKills
 from .placeholders import BadCommand, text_of
+from .plain import plain
 from .queues import Graph, Queue, Work
 from .shortage import TOO_MANY, Shortage, slots
 from .silence import EXCUSED, Silence
@@ -492,6 +493,7 @@ def main(path: str) -> int:
         return Crowd(job, os.path.dirname(path)).run()
     except (BadSource, BadCommand, OSError) as error:
         _say(f"stopped: {error}")
-        with contextlib.suppress(OSError), open(f"{os.path.dirname(path)}/book", "a") as ledger:
+        folder_book = f"{os.path.dirname(path)}/book"
+        with contextlib.suppress(OSError), open(folder_book, "a", opener=plain) as ledger:
             ledger.write(book.stopped_line(job.attempt, str(error)))
         return 1

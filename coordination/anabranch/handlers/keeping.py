@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import stat
 import threading
 from collections.abc import Callable
 
 from . import book
+from .plain import plain
 from .slot import COPY_BYTES, Slot
 
 SYNC_SECONDS = 0.05
@@ -29,9 +28,8 @@ class Packs:
 
     def __init__(self, folder: str, wait: Wait = wait_for_nothing) -> None:
         self._folder, self._wait = folder, wait
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
-        self._output = os.open(f"{folder}/output.pack", flags, 0o600)
-        self._results = os.open(f"{folder}/results.pack", flags, 0o600)
+        self._output = plain(f"{folder}/output.pack", os.O_WRONLY | os.O_CREAT)
+        self._results = plain(f"{folder}/results.pack", os.O_WRONLY | os.O_CREAT)
         self._output_end = os.fstat(self._output).st_size
         self._results_end = os.fstat(self._results).st_size
 
@@ -46,7 +44,8 @@ class Packs:
         if self.has_results:
             found = book.results_of_attempt(f"{self._folder}/book", attempt)
         beside = f"{self._folder}/results.new"
-        with open(beside, "wb") as out, open(f"{self._folder}/results.pack", "rb") as pack:
+        kept = f"{self._folder}/results.pack"
+        with open(beside, "wb", opener=plain) as out, open(kept, "rb", opener=plain) as pack:
             for place, (offset, length) in sorted(found.items()):
                 pack.seek(offset)
                 out.write(b'{"index":%d,"result":%s}\n' % (place, pack.read(length)))
@@ -126,8 +125,7 @@ class Ledger:
         """Open it; ``wait`` hears of every want of room. Raises OSError."""
         self._wait = wait
         book.cut_half_line(path)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._book = os.open(path, flags, 0o600)
+        self._book = plain(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._lines: list[str] = []
         self._unwritten = b""
         self._is_dirty, self._is_closing = threading.Event(), threading.Event()
@@ -169,15 +167,6 @@ class Ledger:
 
 
 def _read_plain(path: str, most_bytes: int) -> bytes:
-    """Return what a file holds that a handler may have swapped for a link, a pipe or a folder.
-
-    Raises OSError if it is not a plain file.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is not a plain file")
-        with open(descriptor, "rb", closefd=False) as file:
-            return file.read(most_bytes)
-    finally:
-        os.close(descriptor)
+    """Return what a file holds. Raises OSError if it is not a plain file."""
+    with open(path, "rb", opener=plain) as file:
+        return file.read(most_bytes)

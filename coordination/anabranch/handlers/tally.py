@@ -7,6 +7,7 @@ import os
 from typing import Protocol
 
 from .book import Ended
+from .plain import plain
 from .queues import Graph, Queue, Work
 
 MOST_FAILURES_NAMED = 10
@@ -81,7 +82,7 @@ class Tally:
             "rate": round(self._rate(now), 3),
         }
         beside = f"{folder}/counts.new"
-        with open(beside, "w", encoding="utf-8") as file:
+        with open(beside, "w", encoding="utf-8", opener=plain) as file:
             json.dump(counts, file)
         os.replace(beside, f"{folder}/counts")
 
