@@ -62,9 +62,15 @@ def processes(program: Program, word: str) -> Iterator[psutil.Process]:
             continue
 
 
+def process_of(program: Program, word: str) -> psutil.Process:
+    """Return the one whose command line has a word: a child has it too, until it is its own."""
+    found = {process.pid: process for process in processes(program, word)}
+    (process,) = (p for p in found.values() if p.ppid() not in found)
+    return process
+
+
 def kill(program: Program, word: str) -> None:
-    (process,) = processes(program, word)
-    process.kill()
+    process_of(program, word).kill()
 
 
 def wait_for_more(program: Program, running: Running, count: int) -> None:
@@ -267,9 +273,9 @@ def test_killed_between_a_merge_and_its_note_it_is_not_done_again(
     plan(program, command, 1)
     running = begun(program)
     until(lambda: (tmp_path / "ran").exists(), "it runs")
-    (crowd,) = processes(program, "handlers/__main__.py")
+    crowd = process_of(program, "handlers/__main__.py")
     merged = f"partial/{program.folder().run}/fan@0.1"
-    (keeper,) = processes(program, "anabranch.engine.handler_workspaces")
+    keeper = process_of(program, "anabranch.engine.handler_workspaces")
     keeper.suspend()
     go.touch()
     until(lambda: not list(processes(program, "sleep 0.01")) and _has_asked(crowd), "it has ended")
@@ -301,7 +307,7 @@ def test_stopped_it_keeps_what_was_half_done(
     running = begun(program)
     until(lambda: len(lines(program, "e")) == 2, "two handlers")
     until(lambda: set("23") <= set(ran(tmp_path)), "both have written")
-    (crowd,) = processes(program, "handlers/__main__.py")
+    crowd = process_of(program, "handlers/__main__.py")
     os.kill(crowd.pid, signal_number)
     assert running.wait().code == 1
     half = [ref.rpartition("/")[2] for ref in refs(program, "partial")]
