@@ -44,7 +44,8 @@ def tables(machine: Machine) -> Iterator[Table]:
     """Yield one table a graph, then what many handlers cost in a whole run."""
     nothing = (machine.true,)
     yield _each(machine, flat(FEW, nothing), with_texts=True)
-    yield _prices(machine, (FEW, machine.handlers))
+    if machine.handlers > FEW:
+        yield _prices(machine, (FEW, machine.handlers))
     for graph in (chain(200, nothing), layered(20, 50, nothing), diamond(500, nothing)):
         yield _each(machine, graph)
     if machine.spin is not None:
