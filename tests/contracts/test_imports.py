@@ -60,6 +60,30 @@ def own_modules() -> dict[str, Path]:
     return found
 
 
+FRONT_DOORS = {
+    "to run and steer": "starting resuming host follower source requests feed preflight opening",
+    "what is kept of runs": "runs history log_reading log_window reporting result_presence",
+    "handlers": "handlers handler_book",
+    "how a run gets on": "vitals health guarded_strategies probing",
+    "what is settled or mended from outside": "settling cleaning salvaging git_leftovers",
+    "for programs beside a run": "gateway.outside",
+}
+"""The modules of the engine that the console may know, by what they are for."""
+
+
+def test_the_console_comes_in_by_the_front_doors() -> None:
+    """What else is in the engine can change without anybody asking the console."""
+    modules = own_modules()
+    used = {
+        imported.removeprefix("anabranch.engine.")
+        for name, path in modules.items()
+        if name.startswith("anabranch_console")
+        for imported in imports_of(path, modules)
+        if imported.startswith("anabranch.engine.")
+    }
+    assert sorted(used) == sorted(" ".join(FRONT_DOORS.values()).split())
+
+
 def test_no_module_imports_another_in_a_circle() -> None:
     """Not when it is loaded, not late, and not for its types only."""
     known = own_modules()
