@@ -13,10 +13,13 @@ import pytest
 from anabranch.core.events import HandlerFinished
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inputs import HandlersSeen
+from anabranch.core.model.handlers import Handled
 from anabranch.engine import handler_ends
-from anabranch.engine.handler_book import read_whole
+from anabranch.engine.handler_book import decoded_line, read_whole
 from anabranch.engine.handler_ends import HandlerEnds
 from anabranch.handlers.book import Ended, begun_line, ended_line, skipped_line
+from anabranch.testing import stream
+from tests.core.given import given
 
 FAN = StreamId("fan")
 
@@ -131,6 +134,34 @@ def test_a_line_longer_than_a_look_keeps_nobody_waiting(
 def test_a_book_that_is_shorter_than_it_was_has_nothing_to_say(path: Path) -> None:
     append(path, begun(0), ended(0))
     assert HandlerEnds(FAN, path, 90.0).look(10_000) is None
+
+
+def test_each_line_is_read_once_whatever_stands_behind_the_last_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a book that grows, others have always begun by the time that one has ended."""
+    read: list[bytes] = []
+
+    def decoded(line: bytes) -> object:
+        read.append(line)
+        return decoded_line(line)
+
+    monkeypatch.setattr(handler_ends, "decoded_line", decoded)
+    run = given(stream("fan"))
+    run.run("fan")
+    ends, written = HandlerEnds(FAN, path, 90.0), list[str]()
+    for place in range(50):
+        news = [begun(place), *([ended(place - 2)] if place > 1 else []), begun(place + 100)]
+        if place % 9 == 5:
+            news.append(skipped(place + 200, 1))
+        append(path, *news)
+        written += news
+        heard = run.state.handlers.get(FAN, Handled()).book_offset
+        if (seen := ends.look(heard)) is not None:
+            run.give(seen)
+            assert run.state.handlers[FAN].book_offset == seen.book_offset
+    assert [line.decode() for line in read] == written
+    assert run.state.handlers[FAN].succeeded == 48 + 5
 
 
 def test_what_it_remembers_is_flat_in_what_has_succeeded(path: Path) -> None:

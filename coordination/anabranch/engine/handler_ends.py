@@ -114,12 +114,14 @@ class HandlerEnds:
                     break
             if self._offset == before:
                 return None
-        self._heard = self._offset
+        # What stands behind the last end, as the beginnings of others, is read and nothing to tell.
+        is_all_told = skipped or self._stopped
+        self._heard = self._offset if is_all_told else ended[-1].book_offset
         return HandlersSeen(
             stream=self._stream,
             attempt=self._attempt,
             since=since,
-            book_offset=self._offset,
+            book_offset=self._heard,
             ended=tuple(ended),
             skipped=skipped,
             stopped=self._stopped,
