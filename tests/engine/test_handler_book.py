@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from anabranch.core.ids import StreamId
 from anabranch.engine.handler_book import HandlerBook, HandlerState, read_whole
+from anabranch.engine.handlers import handler_at
+from anabranch.errors import WorldError
 from anabranch.handlers.book import Ended, begun_line, ended_line, skipped_line
+from anabranch.paths import RunFolder
 
 
 @pytest.fixture
@@ -83,3 +88,15 @@ def test_what_makes_no_sense_is_passed_over(path: Path, line: str) -> None:
     book = HandlerBook(path)
     assert 0 in book.look()
     assert states(book)[0] == "running"
+
+
+@pytest.mark.parametrize("swap", [Path.mkdir, lambda path: path.symlink_to("/dev/null")])
+def test_what_a_handler_puts_in_its_place_is_told_in_words(
+    tmp_path: Path, swap: Callable[[Path], None]
+) -> None:
+    """Whoever asks for one handler hears that the book cannot be read."""
+    run, fan = RunFolder(tmp_path), StreamId("fan")
+    run.handlers(fan).mkdir(parents=True)
+    swap(run.handlers(fan) / "book")
+    with pytest.raises(WorldError, match="cannot be read"):
+        handler_at(run, fan, 0)
