@@ -25,7 +25,7 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import asks_of
 from anabranch.core.model.outcome import Decision, Refusal
 from anabranch.core.model.state import State
-from anabranch.core.plans.plan import Dependency, DependencyCondition, Plan, StreamPlan
+from anabranch.core.plans.plan import Dependency, DependencyCondition, FanPlan, Plan, StreamPlan
 from anabranch.core.plans.providers import with_providers
 from anabranch.core.strategies import Strategies
 from anabranch.testing import plan_of, point, stream
@@ -100,6 +100,7 @@ def _member(rng: Random, names: list[str], n: int) -> StreamPlan:
         after_seconds=rng.choice((0.0, 0.0, 3.0)),
         timeout_seconds=rng.choice((None, None, None, 60.0)),
         writes=rng.choice(((), (), ("a",))),
+        fan=FanPlan({"items": ["a"]}, "x {item}") if n % 2 == 0 else None,
     )
     also = ("p",) if made.converge == "final" and rng.random() < 0.2 else ()
     return replace(made, depends_on=tuple(depends), also_at=also)
@@ -429,6 +430,8 @@ class Everything:
             case fx.OfferCheckpoint():
                 about = {"point": effect.point, "number": effect.number}
                 self.give(inputs.SyncNotDone(**who, **about, reason="no"))
+            case fx.RecoverHandler():
+                self.give(inputs.HandlerRequestPassedOn(**who, request=effect.cause))
             case fx.AskStream():
                 self.give(inputs.StreamAsked(**who, way="signal", outcome="sent"))
             case fx.ApproveResult() if fails:
@@ -481,6 +484,7 @@ class Everything:
                     share=rng.choice((0.01, 0.2)), by_category={"git": 1.0}
                 ),
                 lambda: self._handlers_seen(name, attempt),
+                *(3 * (lambda: self._about_one_handler(name, attempt),)),
                 lambda: inputs.JoinedStreamSilent(
                     stream=rng.choice(OUTSIDE), attempt=1, evidence="silent"
                 ),
@@ -531,7 +535,20 @@ class Everything:
             book_offset=to,
             ended=tuple(ends),
             skipped=0 if ends else 1,
+            stopped=self.rng.choice(("", "", "too many have failed")),
         )
+
+    def _about_one_handler(self, name: StreamId, attempt: int) -> inputs.Input:
+        """A person wants one tried again; or what nobody has wanted is passed on."""
+        fans = [
+            p.id
+            for p in self.plan.streams
+            if p.fan is not None and self.state.streams[p.id].phase is Phase.RUNNING
+        ]
+        stream_ = self.rng.choice([*fans, *fans, name])
+        wanted = inputs.RecoverHandler(stream=stream_, handler=self.rng.randrange(3))
+        passed_on = inputs.HandlerRequestPassedOn(name, attempt, 1)
+        return self.rng.choice((wanted, wanted, passed_on))
 
     def command(self) -> None:
         """A person wants something."""

@@ -21,4 +21,5 @@ def test_whatever_happens_nobody_waits_for_nothing_or_for_ever(part: int) -> Non
         run.run(STEPS)
         seen |= {type(record.event) for record in run.records}
     assert {ev.DeadlockDetected, ev.ResourcesQueued, ev.LockExpired, ev.StreamJoined} <= seen
-    assert {ev.HandlerFinished, ev.HandlersSkipped} <= seen
+    assert {ev.HandlerFinished, ev.HandlersSkipped, ev.HandlersStopped} <= seen
+    assert {ev.HandlerRecoveryRequested, ev.HandlerRecoveryPassedOn} <= seen
