@@ -10,7 +10,8 @@ from collections.abc import Mapping
 
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import State
-from anabranch.engine.handlers import HandlerTally, have_handlers, tally_of
+from anabranch.core.views.handlers import known_to_have_handlers
+from anabranch.engine.handlers import HandlerTally, tally_of
 from anabranch.paths import RunFolder
 from anabranch_console.run_model import Changes, RunModel
 from anabranch_console.steering import Steering
@@ -42,9 +43,10 @@ class Tallies:
             return
         self._is_due = False
         state = self._model.live_state
-        run = RunFolder(self._model.source.folder)
-        wanted = [s for s in sorted(have_handlers(state, run)) if self._may_have_changed(state, s)]
+        having = sorted(known_to_have_handlers(state))
+        wanted = [stream for stream in having if self._may_have_changed(state, stream)]
         if wanted:
+            run = RunFolder(self._model.source.folder)
             self._is_reading = True
             ended = {s: state.streams[s].attempt for s in wanted if state.streams[s].has_ended}
             self._steering.in_thread(

@@ -130,8 +130,10 @@ def _finished(place: int, code: int) -> ev.HandlerFinished:
 async def test_nothing_is_read_where_nothing_fans_out(
     open_console: OpenConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Nor is the run's folder looked at, by which a disk that hangs would stop the console."""
     asked: list[object] = []
     monkeypatch.setattr("anabranch_console.tallies.tally_of", lambda *a: asked.append(a))
+    monkeypatch.setattr("anabranch_console.tallies.RunFolder", lambda path: asked.append(path))
     async with open_console() as console:
         console.source.pass_time(5.0)
         await read(console)

@@ -8,7 +8,14 @@ from anabranch.core.model.handlers import Handled
 from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
 
-__all__ = ["handler_counts", "why_not"]
+__all__ = ["handler_counts", "known_to_have_handlers", "why_not"]
+
+
+def known_to_have_handlers(state: State) -> frozenset[StreamId]:
+    """Return the streams that fan out, and those of whose program a handler has ended."""
+    fanned = (plan.id for plan in state.plan.streams if plan.fan is not None)
+    ended = (stream for stream in state.handlers if stream in state.streams)
+    return frozenset(fanned).union(ended)
 
 
 def handler_counts(
