@@ -254,6 +254,15 @@ def test_what_has_other_inputs_is_done_again(fan: Fan) -> None:
         assert sum(fan.done().values()) == done, changed
 
 
+@pytest.mark.parametrize("target", ["/dev/zero", "/", "nothing", "pipe"])
+def test_what_is_no_file_holds_nothing_as_an_input(fan: Fan, target: str) -> None:
+    os.mkfifo(fan.work / "pipe")
+    (fan.work / "a").symlink_to(target)
+    for _ in range(2):
+        assert fan.run("echo {item} >> done", ["a"], inputs=["{item}"])[0] == 0
+    assert fan.done() == {"a": 1}
+
+
 def test_inputs_of_a_task_are_what_those_before_it_have_left(fan: Fan) -> None:
     tasks = [
         {"id": "a", "command": "cp source middle; echo a >> done"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from hashlib import blake2b
 
@@ -43,6 +44,8 @@ def _content(path: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb", buffering=0) as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return _ABSENT  # a device may have no end
             while chunk := file.read(CHUNK_BYTES):
                 found.update(chunk)
     except (OSError, ValueError):
