@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Fan:
         self.work.mkdir()
         self.state.mkdir()
         self.attempt = 0
+        self._started: list[subprocess.Popen[str]] = []
 
     def start(
         self,
@@ -63,13 +64,26 @@ class Fan:
             **more,
         }
         (self.state / "job").write_text(json.dumps(job))
-        return subprocess.Popen(
+        started = subprocess.Popen(
             [*through, sys.executable, *flags, str(CROWD_PROGRAM), str(self.state / "job")],
             env={**os.environ, **(env or {})},
             cwd=self.work,
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._started.append(started)
+        return started
+
+    def end_everything(self) -> None:
+        """Have what a test has left running end its handlers, and itself."""
+        for started in self._started:
+            if started.poll() is None:
+                started.terminate()
+                try:
+                    started.wait(10)
+                except subprocess.TimeoutExpired:
+                    started.kill()
+                    started.wait()
 
     def run(self, command: Any, items: Any, **more: Any) -> tuple[int, str]:
         running = self.start(command, items, **more)
@@ -95,8 +109,10 @@ class Fan:
 
 
 @pytest.fixture
-def fan(tmp_path: Path) -> Fan:
-    return Fan(tmp_path)
+def fan(tmp_path: Path) -> Iterator[Fan]:
+    fan = Fan(tmp_path)
+    yield fan
+    fan.end_everything()
 
 
 def until(condition: Callable[[], bool]) -> None:
