@@ -114,9 +114,9 @@ class HandlerEnds:
                     break
             if self._offset == before:
                 return None
-        # What stands behind the last end, as the beginnings of others, is read and nothing to tell.
-        is_all_told = skipped or self._stopped
-        self._heard = self._offset if is_all_told else ended[-1].book_offset
+        # Heard is what the state will say: where others begin behind the last end is not told.
+        reaches_further = skipped or self._stopped
+        self._heard = self._offset if reaches_further else ended[-1].book_offset
         return HandlersSeen(
             stream=self._stream,
             attempt=self._attempt,
