@@ -29,6 +29,7 @@ from .doubts import settle_doubts
 from .inputs import Inputs
 from .job import Job, workspaces_of
 from .keeping import Ledger, Packs, read_result
+from .limits import FailureLimit
 from .memory import MemoryKills
 from .placeholders import BadCommand, text_of
 from .plain import plain
@@ -45,8 +46,6 @@ PROGRESS_SECONDS = 1.0
 GRACE_SECONDS = 2.0
 MOST_FAILED_KEPT = 10_000
 """So many that have failed a person may have tried again while the others run."""
-FEWEST_FOR_A_SHARE = 20
-"""Of how many a share of failures is taken at least, while nobody knows how many there are."""
 
 
 class Running(NamedTuple):
@@ -108,6 +107,7 @@ class Crowd:
         self._deadlines: list[tuple[float, int, int]] = []
         self._delayed: list[Running] = []
         self._failed_works: dict[int, Work] = {}
+        self._limit = FailureLimit(job.most_failures, job.most_failed_share)
         self._runs_alone = False
         self._reaps_any = "lines_of" not in job.source  # else the command there is a child as well
         self._memory_kills = MemoryKills()
@@ -337,15 +337,9 @@ class Crowd:
         self._tally.failed_for(work, in_words(ended))
         if len(self._failed_works) < MOST_FAILED_KEPT:
             self._failed_works[work.place] = work
-        most = self._most_failures()
+        most = self._limit.most(self._queue.total, self._queue.seen)
         if most is not None and self._tally.failed > most and not self._why_no_more:
             self._why_no_more = f"more than {most} handlers have failed"
-
-    def _most_failures(self) -> int | None:
-        if self._job.most_failed_share is None:
-            return self._job.most_failures
-        total = self._queue.total or max(self._queue.seen, FEWEST_FOR_A_SHARE)
-        return int(self._job.most_failed_share * total)
 
     # --- ending them ----------------------------------------------------------------------------
 

@@ -9,10 +9,10 @@ from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Literal, TypedDict, TypeVar, Unpack, overload
 
+from anabranch.handlers.limits import FailureLimit
 from anabranch.in_process.accounts import open_account
 from anabranch.in_process.admission import Gate
 from anabranch.in_process.breaker import Breaker
-from anabranch.in_process.limits import FailureLimit
 from anabranch.in_process.mapping import Mapping, Rules
 from anabranch.in_process.outcomes import Counts
 from anabranch.in_process.places import Run

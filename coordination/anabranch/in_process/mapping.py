@@ -11,9 +11,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, NamedTuple
 
+from anabranch.handlers.limits import FailureLimit
 from anabranch.in_process.accounts import Account, Entry
 from anabranch.in_process.admission import Gate, Hold
-from anabranch.in_process.limits import FailureLimit
 from anabranch.in_process.outcomes import Counts, failed, named
 from anabranch.in_process.recording import NotKept
 from anabranch.in_process.telling import tell_how_far
