@@ -6,11 +6,11 @@ nothing. If the command cannot be run, the reason goes back through the same cha
 by itself when the command begins.
 """
 
+import _signal  # type: ignore[import-not-found]  # what signal wraps, without its enumerations
 import _socket
 import errno
 import fcntl
 import os
-import signal
 import termios
 import time
 
@@ -108,7 +108,7 @@ def _become(spec: Spec, source: int, sink: int, channel: _socket.socket, holder:
 
 def _separate(holder: int) -> None:
     """Leave the holder's session and ask to die with the holder."""
-    kernel.die_with_parent(signal.SIGKILL)
+    kernel.die_with_parent(_signal.SIGKILL)
     if os.getppid() != holder:  # it ended before we asked
         os._exit(EXIT_NEVER_RAN)
     os.setsid()

@@ -18,17 +18,14 @@ removed and made anew under a living holder, the holder does not write into the 
 import _signal  # type: ignore[import-not-found]  # what signal wraps, without its enumerations
 import _socket
 import binascii
-import contextlib
 import fcntl
-import json
 import os
 import select
-import signal
 import sys
 import termios
 import time
 
-from . import command, kernel, log, records, tree
+from . import command, kernel, log, plain_json, records, tree
 
 SURVIVOR_GRACE_SECONDS = 1.0
 SHUTDOWN_GRACE_SECONDS = 5.0
@@ -59,7 +56,7 @@ def hold(attempt: Attempt, spec: command.Spec) -> None:
     """Start the attempt's command and keep it until its exit record is written."""
     kernel.set_name("ab-holder")
     kernel.become_subreaper()
-    _signal.signal(signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     control = _socket.socket(_socket.AF_UNIX, _socket.SOCK_DGRAM)
     control.setsockopt(_socket.SOL_SOCKET, _socket.SO_SNDTIMEO, NOTIFY_PATIENCE)
     try:
@@ -85,9 +82,10 @@ def _bind_control(control: _socket.socket, folder: int) -> None:
 
 def _notify(control: _socket.socket, attempt: Attempt) -> None:
     """Tell the engine, if there is one, to look at this attempt's folder."""
-    # If nobody listens, or not now, the engine looks by itself.
-    with contextlib.suppress(OSError):
+    try:
         control.sendto(attempt.name.encode(), f"/proc/self/fd/{attempt.run}/notify.sock")
+    except OSError:
+        pass  # nobody listens, or not now: the engine looks by itself
 
 
 def _catch_signals() -> int:
@@ -97,7 +95,7 @@ def _catch_signals() -> int:
     """
     reading, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     _signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+    for number in (_signal.SIGCHLD, _signal.SIGTERM, _signal.SIGPIPE, _signal.SIGXFSZ):
         _signal.signal(number, lambda *_: None)
     return reading
 
@@ -229,7 +227,7 @@ class Holder:
         if self.go_on_at is not None and now >= self.go_on_at:
             self._go_on()
         if self.kill_at is not None and now >= self.kill_at:
-            tree.signal_all(signal.SIGKILL)
+            tree.signal_all(_signal.SIGKILL)
             self.kill_at = now + KILL_AGAIN_SECONDS
             self.give_up_at = self.give_up_at or now + KILL_PATIENCE_SECONDS
 
@@ -241,7 +239,7 @@ class Holder:
         return min(waits) * 1000 + 1 if waits else None
 
     def _take_signals(self) -> None:
-        if signal.SIGTERM in os.read(self.wake, READ_BYTES):
+        if _signal.SIGTERM in os.read(self.wake, READ_BYTES):
             self._stop(SHUTDOWN_GRACE_SECONDS)
         self._reap()
 
@@ -262,8 +260,8 @@ class Holder:
     def _take_orders(self) -> None:
         """Carry out one message from the control socket; a malformed one is only noted."""
         try:
-            order = json.loads(self.control.recv(DATAGRAM_BYTES, _socket.MSG_DONTWAIT))
-            self._carry_out(order)
+            order = self.control.recv(DATAGRAM_BYTES, _socket.MSG_DONTWAIT)
+            self._carry_out(plain_json.parse(order.decode()))
         except Exception as error:  # whatever it says, the stream it is about goes on
             print(f"{self.attempt.name}: control message ignored: {error!r}", file=sys.stderr)
 
@@ -295,12 +293,12 @@ class Holder:
         for _ in range(2):  # what was passed from parent to parent during the first look
             moving = [p for p in tree.moving() if p not in self.paused]
             for process in moving:
-                tree.send(process, signal.SIGSTOP)
+                tree.send(process, _signal.SIGSTOP)
             self.paused += moving
 
     def _go_on(self) -> None:
         for process in reversed(self.paused):
-            tree.send(process, signal.SIGCONT)
+            tree.send(process, _signal.SIGCONT)
         self.paused, self.go_on_at = [], None
 
     def _stop(self, grace_seconds: float) -> None:
@@ -314,8 +312,8 @@ class Holder:
         self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
         if not self.is_stopping:
             self.is_stopping = True
-            for process in tree.signal_all(signal.SIGTERM):
-                tree.send(process, signal.SIGCONT)  # a stopped process cannot act on it
+            for process in tree.signal_all(_signal.SIGTERM):
+                tree.send(process, _signal.SIGCONT)  # a stopped process cannot act on it
 
     def _resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size; the kernel tells the foreground group."""

@@ -5,12 +5,12 @@ synced to the disk: a killed process loses nothing it has written, and after a r
 that was running is judged lost by its boot id, whatever became of its records.
 """
 
-import contextlib
 import errno
-import json
 import os
 import stat
 import time
+
+from . import plain_json
 
 EXIT_BYTES = 1024
 TEXT_CHARACTERS = 600
@@ -57,9 +57,11 @@ def write_start(folder: int, record: dict[str, Value]) -> None:
 
 def write_flood(folder: int, record: dict[str, Value]) -> None:
     """Write how much of the output had to be left out so far; nothing depends on it."""
-    with contextlib.suppress(OSError):
+    try:
         _write(".flood", _encode(record).ljust(EXIT_BYTES), folder)
         os.rename(".flood", "flood", src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        pass
 
 
 def write_exit(folder: int, record: dict[str, Value]) -> None:
@@ -90,5 +92,5 @@ def _text(value: Value) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return json.dumps(value.encode("ascii", "replace").decode()[:TEXT_CHARACTERS])
+        return plain_json.quoted(value.encode("ascii", "replace").decode()[:TEXT_CHARACTERS])
     return repr(value)

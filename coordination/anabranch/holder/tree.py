@@ -4,8 +4,8 @@ The holder is a subreaper: a process that was started under it cannot leave its 
 does with sessions, groups and double forks. So the tree is complete without control groups.
 """
 
+import _signal  # type: ignore[import-not-found]  # what signal wraps, without its enumerations
 import os
-import signal
 
 from . import kernel
 
@@ -80,7 +80,7 @@ def send(process: Process, signal_number: int) -> None:
         return
     try:
         if kernel.start_ticks(pid) == started:
-            signal.pidfd_send_signal(handle, signal_number)
+            _signal.pidfd_send_signal(handle, signal_number)
     except OSError:
         pass  # it ended, or changed its user: neither is ours to mend
     finally:

@@ -13,20 +13,14 @@ engine goes away, for whatever reason, its end of the socket pair closes and the
 holders depend on neither of them.
 """
 
+import _signal  # type: ignore[import-not-found]  # what signal wraps, without its enumerations
 import _socket
-import contextlib
 import fcntl
 import gc
-import json
 import os
-import signal
 import sys
 
-if not __package__:  # run as a program: relative imports begin at the folder above this one
-    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    __package__ = "holder"
-
-from . import command, keep, kernel, records
+from . import command, keep, kernel, plain_json, records
 
 REQUEST_BYTES = 1_048_576
 ENGINE_SOCKET = 0
@@ -84,8 +78,10 @@ def start_holder(attempt: keep.Attempt, spec: command.Spec) -> bool:
 def open_folder(run: int, name: str) -> int:
     """Return a descriptor of an attempt's folder, made if it is not there; raises OSError."""
     path = "attempts/" + name
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(path, 0o700, dir_fd=run)
+    except FileExistsError:
+        pass
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=run)
 
 
@@ -111,16 +107,16 @@ def serve(run: int, engine: _socket.socket) -> None:
     while request := engine.recv(REQUEST_BYTES):
         name, _, spec = request.decode().partition("\n")
         # Parsed before the fork: what a forked process touches first, it has to copy.
-        outcome = answer(run, boot_id, name, command.Spec(**json.loads(spec)))
+        outcome = answer(run, boot_id, name, command.Spec(**plain_json.parse(spec)))
         engine.send(f"{name}\n{outcome}".encode(), _socket.MSG_NOSIGNAL)
 
 
 def main(run_folder: str) -> None:
     """Run the zygote of the run folder given."""
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)  # streams inherit what the engine's parents ignored
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # holders are reaped by the kernel
+    for number in _signal.valid_signals() - {_signal.SIGKILL, _signal.SIGSTOP}:
+        _signal.signal(number, _signal.SIG_DFL)  # streams inherit what the engine's parents ignored
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, ())
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_IGN)  # holders are reaped by the kernel
     run = os.open(run_folder, os.O_RDONLY | os.O_DIRECTORY)
     os.chdir("/")  # keep no folder of the user's busy
     kernel.set_name("ab-zygote")
@@ -131,8 +127,3 @@ def main(run_folder: str) -> None:
         serve(run, _socket.socket(fileno=ENGINE_SOCKET))
     except (BrokenPipeError, ConnectionResetError):
         return
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
-    os._exit(0)

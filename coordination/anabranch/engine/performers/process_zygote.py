@@ -28,7 +28,7 @@ ANSWER_BYTES = 16_384
 ANSWER_SECONDS = 10.0
 LEAVE_SECONDS = 5.0
 
-ZYGOTE_PROGRAM = Path(holder.__file__).with_name("zygote.py")
+ZYGOTE_PROGRAM = Path(holder.__file__).with_name("__main__.py")
 
 
 class Outcome(enum.Enum):
