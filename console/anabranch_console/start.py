@@ -6,7 +6,32 @@ costs several times what the server itself does.
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
+
+
+class End:
+    """The end of the process without taking apart, object by object, what is gone with it anyway.
+
+    It comes when threads have been waited for and everything else that was to be done at the exit
+    is done: who asks first to be called at the exit is called last.
+    """
+
+    def __init__(self) -> None:
+        self.code: object = None
+        atexit.register(self._come)
+
+    def _come(self) -> None:
+        if not isinstance(self.code, int):
+            return
+        try:
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
+        except (OSError, ValueError):
+            return  # let Python say so
+        os._exit(self.code)
 
 
 def main() -> None:
@@ -16,6 +41,7 @@ def main() -> None:
 
         serve()
         return
+    end = End()
     try:
         from anabranch_console.loading import loading
 
@@ -23,6 +49,9 @@ def main() -> None:
             from anabranch_console.cli.main import main as run
 
         run()
+    except SystemExit as ended:
+        end.code = ended.code
+        raise
     except KeyboardInterrupt:  # before there was anything that could have said so
         from anabranch.exit_codes import INTERRUPTED
 

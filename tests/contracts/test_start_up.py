@@ -104,8 +104,8 @@ def test_a_run_of_commands_loads_nothing_that_only_other_runs_need(tmp_path: Pat
 def loaded_by(project: Path, state: Path, *arguments: str) -> set[str]:
     """Carry a command out and return the modules that it had loaded at its end."""
     program = (
-        "import atexit, sys; from anabranch_console.start import main;"
-        "atexit.register(lambda: print(*sys.modules, file=sys.stderr)); main()"
+        "import sys; from anabranch_console.start import main\n"
+        "try: main()\nfinally: print(*sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],

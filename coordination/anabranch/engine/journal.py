@@ -22,16 +22,17 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Union
+from typing import Any, Literal
 
 import apsw
 import msgspec
 
-from anabranch.core.events import Event, Recorded, event_types
+from anabranch.core.events import Recorded
 from anabranch.core.folds.evolve import evolve, first_state
 from anabranch.core.ids import Seq
 from anabranch.core.model.snapshots import SNAPSHOT_FORMAT, decode_state, encode_in_pieces
 from anabranch.core.model.state import State
+from anabranch.engine.event_reading import decode_event
 from anabranch.engine.journal_errors import REPAIR, JournalDamaged, journal_errors, require_plain
 from anabranch.plain_files import copy_plain, open_plain
 from anabranch.undecodable import UNDECODABLE
@@ -58,16 +59,13 @@ CREATE TABLE snapshot (seq INTEGER PRIMARY KEY, format INTEGER NOT NULL, body BL
 """
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(
-    Union[event_types()]  # noqa: UP007
-)
 
 
 def decode_row(row: Sequence[Any]) -> Recorded:
     """Read an event as a row of a journal holds it. Raises ValueError if the row is damaged."""
     try:
         seq, at, cause, body = row
-        return Recorded(int(seq), float(at), cause and int(cause), _DECODER.decode(body))
+        return Recorded(int(seq), float(at), cause and int(cause), decode_event(body))
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from error
 

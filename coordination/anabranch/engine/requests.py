@@ -14,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 
@@ -83,7 +83,11 @@ STEERING = (
 )
 """The commands that may be asked for from beside the host."""
 
-_READER: msgspec.json.Decoder[Command] = msgspec.json.Decoder(STEERING)
+
+@cache
+def _reader() -> msgspec.json.Decoder[Command]:
+    """Make the decoder of all of them when the first comes, which in most runs is never."""
+    return msgspec.json.Decoder(STEERING)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -227,7 +231,7 @@ def pending(folder: Path, heard: Collection[Path] = ()) -> Iterator[tuple[Path, 
 
 def _read(content: bytes) -> Command | Refusal:
     """Return the command in a file; what a stream asks for comes through the gateway."""
-    command = _READER.decode(content)
+    command = _reader().decode(content)
     if isinstance(command, Call) and command.caller != OPERATOR:
         return Refusal("only the operator asks in this way", "a stream uses ab-stream")
     return command
