@@ -26,9 +26,10 @@ import json
 import os
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
-from hashlib import blake2b
+from json.encoder import encode_basestring_ascii as quoted
 from typing import Any, NamedTuple
 
+from .digests import blake2b
 from .plain import plain
 
 BEGUN, ENDED, SKIPPED, ANEW, STOPPED = "b", "e", "s", "n", "x"
@@ -72,7 +73,7 @@ def key_of(value: Any, argv: list[str], inputs: str = "") -> str:
 
 def begun_line(place: int, key: str, attempt: int, at: float, slot: int, text: str) -> str:
     """Return the line that says that a handler begins, at a wall time, and what its item is."""
-    shown = json.dumps(text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…")
+    shown = quoted(text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…")
     return f'["{BEGUN}",{place},"{key}",{attempt},{at:.3f},{slot},{shown}]\n'
 
 
@@ -93,9 +94,16 @@ def stopped_line(attempt: int, why: str) -> str:
 
 def ended_line(ended: Ended) -> str:
     """Return the line that says how a handler ended."""
-    if len(ended.why) > LONGEST_WHY:
-        ended = ended._replace(why=f"{ended.why[: LONGEST_WHY - 1]}…")
-    return f"{_AS_LINE.encode((ENDED, *ended))}\n"
+    place, key, attempt, seconds, code, number, why, offset, length, result = ended
+    shown = quoted(why if len(why) <= LONGEST_WHY else f"{why[: LONGEST_WHY - 1]}…")
+    exit_ = f"{_number(code)},{_number(number)}"
+    lies = "null" if result is None else f"[{result[0]},{result[1]}]"
+    which = f"{place},{quoted(key)},{attempt}"
+    return f'["{ENDED}",{which},{seconds!r},{exit_},{shown},{offset},{length},{lies}]\n'
+
+
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)
 
 
 def lines(path: str) -> Iterator[list[Any]]:

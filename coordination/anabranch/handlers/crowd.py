@@ -250,7 +250,7 @@ class Crowd:
             os.waitpid(pid, 0)
             has_exited = found.si_code == os.CLD_EXITED
             code, number = (found.si_status, None) if has_exited else (None, found.si_status)
-            end = self._judged(pid, code, number)._replace(at=time.monotonic())
+            end = self._judged(pid, code, number, time.monotonic())
             self._hand_in(self._running.pop(pid), end)
 
     def _ended(self) -> Iterator[tuple[int, Any]]:
@@ -269,13 +269,12 @@ class Crowd:
             if found is not None:
                 yield pid, found
 
-    def _judged(self, pid: int, code: int | None, number: int | None) -> End:
+    def _judged(self, pid: int, code: int | None, number: int | None, at: float) -> End:
         """Return how a process ended, with what is known of why."""
-        if pid in self._ending:
-            return End(code, number, *self._ending.pop(pid))
-        if number == signal.SIGKILL:
-            return End(code, number, self._memory_kills.words(), Cause.MEMORY)
-        return End(code, number)
+        why, cause = self._ending.pop(pid, ("", Cause.ITSELF))
+        if number == signal.SIGKILL and not why:
+            why, cause = self._memory_kills.words(), Cause.MEMORY
+        return End(code, number, why, cause, at)
 
     def _hand_in(self, running: Running, end: End) -> None:
         """Have the work of a handler merged or kept, if it has a workspace of its own.

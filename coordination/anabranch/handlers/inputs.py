@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Sequence
-from hashlib import blake2b
 
+from .digests import blake2b
 from .placeholders import ItemValue, parse
 
 CHUNK_BYTES = 1024 * 1024

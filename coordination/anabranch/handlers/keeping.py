@@ -147,7 +147,8 @@ class Ledger:
                 self._unwritten = self._unwritten[os.write(self._book, self._unwritten) :]
             except OSError as error:
                 self._wait(error)
-        self._is_dirty.set()
+        if not self._is_dirty.is_set():
+            self._is_dirty.set()
 
     def close(self) -> None:
         """Write and make durable what is left, and let the file go."""
@@ -168,5 +169,5 @@ class Ledger:
 
 def _read_plain(path: str, most_bytes: int) -> bytes:
     """Return what a file holds. Raises OSError if it is not a plain file."""
-    with open(path, "rb", opener=plain) as file:
+    with os.fdopen(plain(path, os.O_RDONLY), "rb") as file:  # mostly nothing is there
         return file.read(most_bytes)

@@ -26,6 +26,7 @@ Command = str | Sequence[str]
 
 _BRACED = re.compile(r"\{([A-Za-z_][A-Za-z0-9_.-]*)\}")
 _INDEX = "{index}"
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 """Always a number, and so safe wherever it stands."""
 _ALMOST = re.compile(r"\{item[.\[:|?!][^{}]*\}?")
 """What was meant for a placeholder, and is none: ``{item[0]}``, ``{item.two words}``."""
@@ -109,7 +110,7 @@ def is_plain(command: str) -> bool:
 
 def text_of(value: Value) -> str:
     """Return a value as a command sees it: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else _as_json(value)
 
 
 # --- finding them --------------------------------------------------------------------------------

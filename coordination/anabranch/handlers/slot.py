@@ -39,8 +39,7 @@ class Slot:
         self._open()
         self.is_for(number)
 
-    def _open(self, flags: int = 0) -> bool:
-        """Open its file; return whether nobody else has it."""
+    def _open(self, flags: int = 0) -> None:
         output = os.open(self._path, _FLAGS | flags, 0o600)
         if output != self.output:
             self.output = output
@@ -49,13 +48,7 @@ class Slot:
                 (os.POSIX_SPAWN_DUP2, output, 1),
                 (os.POSIX_SPAWN_DUP2, output, 2),
             )
-        try:
-            fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:  # a file system without locks
-            return True
-        return True
+        self._is_ours_alone = _is_ours_alone(output)
 
     @property
     def written_bytes(self) -> int:
@@ -63,25 +56,34 @@ class Slot:
         return os.fstat(self.output).st_size
 
     def is_for(self, place: int) -> None:
-        """Have it be the one of the handler at a place, whose result may be there by now."""
+        """Have it be the one of the handler at a place."""
         self.result = f"{self._folder}/result.{place}"
         self.result_name = os.fsencode(self.result)
 
     def begin(self, place: int) -> None:
-        """Have it be the one of the handler at a place, who has no result yet."""
+        """Have it be the one of a handler that begins, and of nobody else. Raises OSError."""
         self.is_for(place)
-        self.forget_result()
+        if not self._is_ours_alone:
+            self._part()
 
     def clear(self) -> None:
-        """Make it one that the last handler, and whatever that has left running, does not have."""
+        """Have it be empty for the next handler. Raises OSError."""
         os.close(self.output)
-        if not self._open():
-            os.close(self.output)
-            os.unlink(self._path)
-            self._open(os.O_EXCL)
+        self._open()
         if self.written_bytes:
             os.ftruncate(self.output, 0)
         self._left_out = 0
+
+    def _part(self) -> None:
+        """Have an empty file that nobody else has; the one that there is, if by now it is so.
+
+        Whoever was just being started had ours, too, until another program took its place.
+        """
+        self.clear()
+        if not self._is_ours_alone:
+            os.close(self.output)
+            os.unlink(self._path)
+            self._open(os.O_EXCL)
 
     def forget_result(self) -> None:
         """Take away the file of a result, if it is one."""
@@ -118,6 +120,17 @@ class Slot:
     def close(self) -> None:
         """Let its file go."""
         os.close(self.output)
+
+
+def _is_ours_alone(output: int) -> bool:
+    """Lock a file; return whether nobody else has it open from before."""
+    try:
+        fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
 
 
 def _note(left_out: int) -> bytes:
