@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anabranch.config import LoadedPlan, parse_plan
-from anabranch.config.model import Coordination, Isolation, StreamTable
+from anabranch.config.model import Coordination, Isolation
+from anabranch.config.stream_tables import StreamTable
 from anabranch.core.ids import stream_fault
 from anabranch.extending import NotThisFormat
 from anabranch.plugins import load_plugins

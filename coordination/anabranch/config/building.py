@@ -9,15 +9,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.config.context import PlanContext
-from anabranch.config.model import (
-    OWN_COMMANDS,
-    AskTable,
-    EachTable,
-    PlanFile,
-    PointTable,
-    StreamTable,
-)
+from anabranch.config.model import PlanFile, PointTable
 from anabranch.config.strategy_names import StrategyNames
+from anabranch.config.stream_tables import OWN_COMMANDS, AskTable, EachTable, StreamTable
 from anabranch.config.values import signal_number
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plans.plan import (

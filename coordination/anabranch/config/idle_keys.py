@@ -9,7 +9,8 @@ from anabranch.config.problems import KeyPath, PlanWarning, key_text
 from anabranch.core.plans.plan import Plan
 
 if TYPE_CHECKING:  # a plan of commands is made without the model
-    from anabranch.config.model import PlanFile, StreamTable
+    from anabranch.config.model import PlanFile
+    from anabranch.config.stream_tables import StreamTable
 
 
 def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[PlanWarning]:

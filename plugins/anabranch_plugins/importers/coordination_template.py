@@ -17,8 +17,8 @@ from anabranch.config.model import (
     Isolation,
     Recovery,
     StateManagement,
-    StreamTable,
 )
+from anabranch.config.stream_tables import StreamTable
 from anabranch.config.values import Condition, Protocol
 from anabranch.extending import Imported, NotThisFormat
 from anabranch_plugins.importers.names import stream_names
