@@ -77,7 +77,8 @@ def test_the_built_in_plugins_load_nothing_that_only_an_import_of_a_plan_needs()
     assert done.stdout.strip() == "[]"
 
 
-MOST_GIT_CALLS = 28
+MOST_GIT_CALLS = 19
+MOST_GIT_CALLS_IN_ALL = 26
 NOT_FOR_COMMANDS = {
     "anabranch.config.building",
     "anabranch.config.fans",
@@ -124,8 +125,8 @@ START_TICKS = "cut -d' ' -f22 /proc/$$/stat"
 about: the machine may be busy."""
 
 
-def test_before_its_first_stream_a_run_asks_git_few_times(tmp_path: Path) -> None:
-    """Each call is a process, and the first stream waits for all of them."""
+def test_a_run_asks_git_few_times(tmp_path: Path) -> None:
+    """Each call is a process, and the first stream waits for most of them."""
     (tmp_path / "bin").mkdir()
     calls, stream = tmp_path / "calls", tmp_path / "stream"
     git = tmp_path / "bin" / "git"
@@ -146,5 +147,6 @@ def test_before_its_first_stream_a_run_asks_git_few_times(tmp_path: Path) -> Non
         timeout=120,
     )
     started = int(stream.read_text())
-    before = [tick for tick in calls.read_text().split() if int(tick) < started]
-    assert 0 < len(before) <= MOST_GIT_CALLS
+    ticks = [int(tick) for tick in calls.read_text().split()]
+    assert 0 < sum(tick < started for tick in ticks) <= MOST_GIT_CALLS
+    assert len(ticks) <= MOST_GIT_CALLS_IN_ALL

@@ -11,7 +11,7 @@ import pytest
 from anabranch.core.ids import RunId, StreamId
 from anabranch.core.plans.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.engine.preflight import look_around, require_ready
-from anabranch.engine.workspaces import readiness, why_not_approve, why_not_begin
+from anabranch.engine.workspaces import look_ahead, readiness, why_not_approve, why_not_begin
 from anabranch.errors import DiskFull, LossRefused, UsageError
 from tests.e2e.checkouts import likeness
 from tests.engine.repositories import Project, git, make_repository, open_project, write
@@ -35,8 +35,10 @@ def test_a_project_that_is_ready_is_left_as_it_was(project: Project) -> None:
     """Nothing to tell, nothing refused, and no byte of the checkout or of .git is other."""
     write(project.user, {"untracked": "x\n"})
     before = likeness(project.user)
-    assert list(why_not_begin(project.repo, NEXT)) == []
-    assert list(why_not_approve(project.repo, False)) == []
+    outlook = look_ahead(project.repo, NEXT)
+    assert outlook.is_clear
+    assert list(why_not_begin(project.repo, NEXT, outlook)) == []
+    assert list(why_not_approve(project.repo, False, outlook)) == []
     assert require_ready(project.repo, NEXT, plan(), False) == ()
     assert likeness(project.user) == before
 

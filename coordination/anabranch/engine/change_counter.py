@@ -106,7 +106,8 @@ class ChangeCounter:
         return attempt, self._watcher.change_stamp(stream)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        rest = self._round_seconds  # nobody looks at the figures of a stream that is over sooner
+        while not self._stopping.wait(rest):
             self._wanted.wait()
             self._wanted.clear()
             began = self._now()
@@ -114,4 +115,4 @@ class ChangeCounter:
                 self.round()
             except Exception:
                 _log.exception("counting changed files: one round failed")
-            self._stopping.wait(max(self._round_seconds, REST_FACTOR * (self._now() - began)))
+            rest = max(self._round_seconds, REST_FACTOR * (self._now() - began))

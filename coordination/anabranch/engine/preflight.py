@@ -7,7 +7,7 @@ one is asked for, and mentioned otherwise. So is what leads streams out of their
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Literal
 
@@ -42,18 +42,22 @@ def look_around(
     repo: ws.Repository, plan: Plan, environment: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Yield what to know about the project before a plan runs in it. Raises GitError."""
-    room = ws.want_of_room(repo)
-    hindrances = (*((room,) if room else ()), *ws.why_not_begin(repo, CHECKED))
+    room, outlook = ws.want_of_room(repo), ws.look_ahead(repo, CHECKED)
+    hindrances = (*((room,) if room else ()), *ws.why_not_begin(repo, CHECKED, outlook))
     for refusal in (*hindrances, *_not_in_base(repo, plan)):
         yield Finding("cannot-begin", refusal.reason, refusal.hint)
-    yield from _for_later(repo, plan, environment, may_approve=True)
+    to_approve = ws.why_not_approve(repo, plan.include_uncommitted, outlook)
+    yield from _for_later(repo, plan, environment, to_approve)
 
 
 def _for_later(
-    repo: ws.Repository, plan: Plan, environment: Mapping[str, str], *, may_approve: bool
+    repo: ws.Repository,
+    plan: Plan,
+    environment: Mapping[str, str],
+    to_approve: Iterable[Refusal],
 ) -> Iterator[Finding]:
     """Yield what keeps nothing from beginning: for an approval one day, and for streams."""
-    for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if may_approve else ():
+    for refusal in to_approve:
         # Uncommitted changes are mentioned as the run begins; an approval later names a branch.
         if not isinstance(refusal, ws.FilesInTheWay | ws.NoBranch):
             yield Finding("cannot-approve", refusal.reason, refusal.hint)
@@ -79,14 +83,18 @@ def require_ready(
     room = ws.want_of_room(repo)
     if room is not None:
         raise DiskFull(room.reason, room.hint)
-    for refusal in (*ws.why_not_begin(repo, run), *_not_in_base(repo, plan)):
+    outlook = ws.look_ahead(repo, run)
+    for refusal in (*ws.why_not_begin(repo, run, outlook), *_not_in_base(repo, plan)):
         raise UsageError(refusal.reason, refusal.hint)
+    to_approve = ws.why_not_approve(repo, plan.include_uncommitted, outlook)
+    if not approve:
+        return tuple(found.in_words for found in _for_later(repo, plan, environment, to_approve))
     warnings = list[str]()
-    for refusal in ws.why_not_approve(repo, plan.include_uncommitted) if approve else ():
+    for refusal in to_approve:
         if not isinstance(refusal, ws.NoBranch):
             raise LossRefused(f"the result could not be approved: {refusal.reason}", refusal.hint)
         warnings.append(f"{refusal.reason}: {refusal.hint}")
-    found = _for_later(repo, plan, environment, may_approve=not approve)
+    found = _for_later(repo, plan, environment, ())
     return (*(finding.in_words for finding in found), *warnings)
 
 

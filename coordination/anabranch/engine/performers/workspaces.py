@@ -243,7 +243,7 @@ class WorkspaceEffects:
             ws.move_ref(self._repo, ref, outcome.commit, ws.read_ref(self._repo, ref))
         elif not conflicts or not is_last or (policy == "quarantine" and is_final_word):
             ref = point_ref(state, effect.point)
-            ws.move_ref(self._repo, ref, outcome.commit, ws.read_ref(self._repo, ref))
+            self._publish(ref, outcome.commit, state.points[effect.point].commit)
             if effect.point == FINAL_POINT:
                 branch = ref.removeprefix("refs/heads/")
                 if self._repo.kind == "plain" and is_last:
@@ -260,6 +260,13 @@ class WorkspaceEffects:
             warnings=tuple(map(utf8_text, warnings)),
             cause=effect.cause,
         )
+
+    def _publish(self, ref: str, commit: str, before: str | None) -> None:
+        """Move a point's ref from its last merge, or from wherever else it stands."""
+        try:
+            ws.move_ref(self._repo, ref, commit, before)
+        except ws.RefMoved:
+            ws.move_ref(self._repo, ref, commit, ws.read_ref(self._repo, ref))
 
 
 def point_ref(state: State, point: PointId) -> str:

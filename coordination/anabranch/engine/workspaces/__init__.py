@@ -56,6 +56,7 @@ from anabranch.engine.workspaces.own_refs import keep_own_refs
 from anabranch.engine.workspaces.preparing import prepare_workspace, write_tree
 from anabranch.engine.workspaces.publishing import publish_result_folder
 from anabranch.engine.workspaces.readiness import (
+    look_ahead,
     missing_folders,
     want_of_room,
     why_not_approve,
@@ -140,6 +141,7 @@ __all__ = [
     "keep_own_refs",
     "keep_ref",
     "list_rescues",
+    "look_ahead",
     "look_at_merge",
     "merge_trees",
     "missing_folders",

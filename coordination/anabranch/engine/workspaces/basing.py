@@ -21,6 +21,7 @@ from anabranch.engine.workspaces.repository import (
     freeze_configuration,
     frozen_view,
     run_folder,
+    settings_at_start,
 )
 from anabranch.engine.workspaces.snapshots import (
     Snapshot,
@@ -30,6 +31,8 @@ from anabranch.engine.workspaces.snapshots import (
 )
 from anabranch.engine.workspaces.stream_repository import mould_of
 from anabranch.engine.workspaces.values import Repository
+
+_ALL_FILES = ("--no-renames", "--untracked-files=normal", "--ignore-submodules=dirty")
 
 
 def capture_base(repo: Repository, run: RunId, include_uncommitted: bool) -> Base:
@@ -68,20 +71,18 @@ def uncommitted_files(repo: Repository, run: RunId, head: str | None) -> int:
     if repo.kind == "plain":
         return 0
     index = run_folder(repo, run) / "index" / "checkout"
-    git = checkout_view(repo, run).at(index=index)
+    git = checkout_view(repo, run, settings_at_start(repo, run)).at(index=index)
     try:
         tree = empty_tree(repo) if head is None else f"{head}^{{tree}}"
         index_file = repo.checkout_dir / "index"
         if renew_index(git, index_file, tree, keep_hidden=True) is not None:
             return 0
-        git.run("update-index", "-q", "--refresh", accept=(0, 1))
         withheld = [f":(exclude,top,literal){path}" for path in own_paths(repo)]
         where = ("-z", "--", ":/", *withheld)
-        differing = {
-            *git.run("diff-index", "--cached", "--name-only", "--no-renames", tree, *where).fields,
-            *git.run("diff-files", "--name-only", "--ignore-submodules=dirty", *where).fields,
-            *git.run("ls-files", "-o", "--exclude-standard", "--directory", *where).fields,
-        }
+        staged = git.run("diff-index", "--cached", "--name-only", "--no-renames", tree, *where)
+        # Without a HEAD all that is in the index is new: the second letter tells of the files.
+        status = git.run("status", "--porcelain", *_ALL_FILES, *where).fields
+        differing = {*staged.fields, *(entry[3:] for entry in status if entry[1] != " ")}
     except GitError:
         return 0
     return len(differing)

@@ -124,8 +124,11 @@ def _captured(
         at_start: tuple[str, tuple[Finding, ...]] = (workspace.start_commit, ())
         head, finding = at_start if only_files else _parent(apart, repo, workspace)
         snapshot, changed = _own_work(apart, repo, workspace, head, snapshot, changed)
-        kept = _already_kept(apart, repo, ref, snapshot.tree, head)
-        commit = kept or _commit(apart, repo, workspace, head, snapshot.tree, message)
+        if _tree_of(apart, workspace, head) == snapshot.tree:
+            commit = head
+        else:
+            kept = _already_kept(apart, repo, ref, snapshot.tree, head)
+            commit = kept or _commit(apart, repo, head, snapshot.tree, message)
         frozen = frozen_view(repo, workspace.run)
         assert frozen.objects is not None
         own = replace(frozen, objects=apart.objects, alternates=(frozen.objects,))
@@ -313,15 +316,13 @@ def _already_kept(git: Git, repo: Repository, ref: str, tree: str, parent: str) 
     return kept if same else None
 
 
-def _commit(
-    git: Git, repo: Repository, workspace: PreparedWorkspace, parent: str, tree: str, message: str
-) -> str:
-    if parent == workspace.start_commit:
-        before = workspace.start_tree
-    else:
-        before = git.run("rev-parse", f"{parent}^{{tree}}").text
-    if before == tree:
-        return parent
+def _tree_of(git: Git, workspace: PreparedWorkspace, commit: str) -> str:
+    if commit == workspace.start_commit:
+        return workspace.start_tree
+    return git.run("rev-parse", f"{commit}^{{tree}}").text
+
+
+def _commit(git: Git, repo: Repository, parent: str, tree: str, message: str) -> str:
     drafts = Drafts(repo.object_format)
     content = commit_content(tree, (parent,), message, int(time.time()))
     commit = drafts.add("commit", content)

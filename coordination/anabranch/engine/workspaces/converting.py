@@ -38,12 +38,12 @@ def untouched_paths(git: Git, start: str, paths: Sequence[str]) -> set[str]:
     return set(_same_as_converted(git, start, dict(zip(there, _hashes(git, there), strict=True))))
 
 
-def converted_by_git(git: Git, tree: str) -> tuple[str, ...]:
+def converted_by_git(git: Git, tree: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return files whose line ends git changes as soon as it looks at them. Raises GitError.
 
-    In a large tree without attributes, or of very many files, none are looked for.
+    ``names`` are all files of the tree. In a large tree without attributes, or of very many files,
+    none are looked for.
     """
-    names = git.run("ls-tree", "-r", "--name-only", "-z", tree).fields
     is_small = len(names) <= MOST_LOOKED_AT
     if not is_small or not any(name.rpartition("/")[2] == _ATTRIBUTES for name in names):
         return ()

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from types import TracebackType
 
 from anabranch.engine.git import Git, GitError, decode, encode
@@ -22,16 +23,20 @@ _IDENTITY = "Anabranch <anabranch@localhost>"
 
 
 class ObjectReader:
-    """One ``git cat-file`` that answers as long as it is open."""
+    """One ``git cat-file``, started at the first question, that answers as long as it is open."""
 
     def __init__(self, git: Git) -> None:
-        self._process = subprocess.Popen(
+        self._git = git
+
+    @cached_property
+    def _process(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
             ["git", "cat-file", "--batch-command"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=git.environment(),
-            cwd=git.cwd,
+            env=self._git.environment(),
+            cwd=self._git.cwd,
         )
 
     def __enter__(self) -> ObjectReader:
@@ -43,6 +48,8 @@ class ObjectReader:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if "_process" not in vars(self):
+            return
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
@@ -86,6 +93,11 @@ def existing(git: Git, names: Iterable[str]) -> dict[str, str]:
     answer = git.run("cat-file", "--batch-check=%(objectname) %(objecttype)", stdin=asked)
     rows = (line.split() for line in answer.lines)
     return {row[0]: row[1] for row in rows if len(row) == 2 and row[1] != "missing"}
+
+
+def names_in(git: Git, tree: str) -> tuple[str, ...]:
+    """Return the paths of all files of a tree."""
+    return git.run("ls-tree", "-r", "--name-only", "-z", tree).fields
 
 
 class Drafts:

@@ -29,7 +29,7 @@ from anabranch.engine.workspaces.identity import (
 )
 from anabranch.engine.workspaces.merging import merge_trees
 from anabranch.engine.workspaces.names import start_ref
-from anabranch.engine.workspaces.objects import ObjectReader
+from anabranch.engine.workspaces.objects import names_in
 from anabranch.engine.workspaces.records import (
     claimed_by_other,
     git_path,
@@ -45,6 +45,7 @@ from anabranch.engine.workspaces.repository import (
     run_folder,
 )
 from anabranch.engine.workspaces.settings import sparse_settings
+from anabranch.engine.workspaces.snapshots import take_over_own
 from anabranch.engine.workspaces.stream_repository import make_stream_repository
 from anabranch.engine.workspaces.values import (
     Decisions,
@@ -127,10 +128,9 @@ def make_workspace(
     _clear_leftovers(repo, run, folder, start)
     git_dir = folder / ".git" if kind == "clone" else git_path(repo, run, stream, attempt)
     _make_folder(repo, run, kind, folder, git_dir, start)
-    pointers = _write_files(repo, run, folder, git_dir / "index", start, restored)
-    private = index_path(repo, run, stream, attempt)
-    private.with_name(private.name + ".source").unlink(missing_ok=True)
-    private.unlink(missing_ok=True)
+    index = git_dir / "index"
+    pointers = _write_files(repo, run, folder, index, start, restored)
+    take_over_own(index, index_path(repo, run, stream, attempt))
     workspace = PreparedWorkspace(
         run,
         stream,
@@ -289,10 +289,11 @@ def _free_name(folder: Path) -> Path:
 def _warnings(repo: Repository, run: RunId, tree: str) -> tuple[str, ...]:
     """Return what to say of workspaces that start from this tree; most streams share one."""
     warnings = []
-    with ObjectReader(frozen_view(repo, run)) as reader:
-        if reader.read(f"{tree}:.gitmodules"):
-            warnings.append("submodules are empty folders in this workspace")
-    converted = converted_by_git(frozen_view(repo, run), tree)
+    git = frozen_view(repo, run)
+    names = names_in(git, tree)
+    if ".gitmodules" in names:
+        warnings.append("submodules are empty folders in this workspace")
+    converted = converted_by_git(git, tree, names)
     if converted:
         warnings.append(
             f"git changes the line ends of files that nobody touches: {some(converted)} "

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+
+import msgspec
 
 from anabranch.core.ids import RunId
 from anabranch.core.model.outcome import Refusal
@@ -19,7 +21,7 @@ from anabranch.engine.git import Git, GitError
 from anabranch.engine.workspaces.approving import IN_PROGRESS, checkouts_of
 from anabranch.engine.workspaces.checking import some
 from anabranch.engine.workspaces.names import base_ref, result_branch
-from anabranch.engine.workspaces.refs import read_ref, resolve_head, where_head_stands
+from anabranch.engine.workspaces.refs import Head, read_ref, resolve_head, where_head_stands
 from anabranch.engine.workspaces.repository import empty_tree, live_view
 from anabranch.engine.workspaces.values import FilesInTheWay, NoBranch, Repository
 
@@ -28,14 +30,35 @@ PLENTY_BYTES = 20 << 30
 SPARE_BYTES = 16 << 20
 
 
-def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
-    """Yield what keeps every run of this project from having a result, each with the way out."""
+class Outlook(msgspec.Struct, frozen=True):
+    """Where the checkout's HEAD stands, and whether all that a run and its approval write can be
+    written: if not, it is looked up one by one what cannot be, and why."""
+
+    head: Head
+    is_clear: bool
+
+
+def look_ahead(repo: Repository, run: RunId) -> Outlook:
+    """Return how things stand before a run: one look for the run and for its approval."""
     if repo.kind == "plain":
+        return Outlook(Head(None, None), False)
+    head = where_head_stands(Git(git_dir=repo.checkout_dir, cwd=repo.root))
+    if head.commit is None:
+        return Outlook(head, False)
+    stands: dict[str, str | None] = {base_ref(run): None, result_branch(run): None}
+    if head.branch is not None:
+        stands[head.branch] = head.commit
+    return Outlook(head, _cannot_write(repo, stands, head.commit) is None)
+
+
+def why_not_begin(repo: Repository, run: RunId, outlook: Outlook) -> Iterator[Refusal]:
+    """Yield what keeps every run of this project from having a result, each with the way out."""
+    if repo.kind == "plain" or outlook.is_clear:
         return
-    head = resolve_head(live_view(repo))
+    head = outlook.head.commit
     tried = (base_ref(run), result_branch(run)) if head else (base_ref(run),)
     new = head or _empty_tree(repo)
-    if head and _cannot_write(repo, tried, None, new) is None:
+    if head and _cannot_write(repo, dict.fromkeys(tried), new) is None:
         return
     taken = read_ref(repo, "refs/heads/anabranch")
     if taken is not None:
@@ -45,7 +68,7 @@ def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
         )
         return
     for ref in tried:
-        reason = _cannot_write(repo, (ref,), None, new)
+        reason = _cannot_write(repo, {ref: None}, new)
         if reason is not None:
             yield Refusal(
                 f"the result's refs cannot be written: {reason}",
@@ -54,14 +77,15 @@ def why_not_begin(repo: Repository, run: RunId) -> Iterator[Refusal]:
             return
 
 
-def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Refusal]:
+def why_not_approve(
+    repo: Repository, include_uncommitted: bool, outlook: Outlook
+) -> Iterator[Refusal]:
     """Yield what would keep a result from the user's branch, were it approved now."""
     if repo.kind == "plain":
         if not os.access(repo.root, os.W_OK):
             yield Refusal(f"{repo.root} cannot be written", "make it writable first")
         return
-    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
-    head, branch = where_head_stands(here)
+    head, branch = outlook.head
     if branch is None:
         yield NoBranch(
             "HEAD is detached, so there is no branch to bring the result to",
@@ -73,9 +97,11 @@ def why_not_approve(repo: Repository, include_uncommitted: bool) -> Iterator[Ref
         yield Refusal(
             f"{name} is checked out in {path} too", "switch that checkout to another branch first"
         )
-    reason = _cannot_write(repo, (branch,), head, head) if head else None
-    if reason is not None:
-        yield Refusal(f"{name} cannot be moved: {reason}", "mend that first")
+    if head is not None and not outlook.is_clear:
+        reason = _cannot_write(repo, {branch: head}, head)
+        if reason is not None:
+            yield Refusal(f"{name} cannot be moved: {reason}", "mend that first")
+    here = Git(git_dir=repo.checkout_dir, cwd=repo.root)
     yield from _troubles_of_checkout(repo, here, include_uncommitted)
 
 
@@ -189,12 +215,10 @@ def _status(repo: Repository, here: Git) -> list[tuple[str, str]] | None:
     return [(entry[:2], entry[3:]) for entry in listed.fields]
 
 
-def _cannot_write(
-    repo: Repository, refs: Sequence[str], stand_at: str | None, new: str
-) -> str | None:
-    """Return why git would not write these refs, if so; what finds out is taken back."""
-    before = stand_at or "0" * len(new)
-    changes = "".join(f"update {ref} {new} {before}\n" for ref in refs)
+def _cannot_write(repo: Repository, stands: Mapping[str, str | None], new: str) -> str | None:
+    """Return why git would not move refs from where they stand; what finds out is taken back."""
+    none = "0" * len(new)
+    changes = "".join(f"update {ref} {new} {at or none}\n" for ref, at in stands.items())
     script = f"start\n{changes}prepare\nabort\n"
     try:
         live_view(repo).run("update-ref", "--stdin", stdin=script.encode())

@@ -167,15 +167,16 @@ def _view(repo: Repository, run: RunId, name: str) -> Git:
     return Git(git_dir=git_dir, objects=repo.git_dir / "objects", frozen=True, cwd=git_dir)
 
 
-def checkout_view(repo: Repository, run: RunId) -> Git:
+def checkout_view(repo: Repository, run: RunId, listed: Listed | None = None) -> Git:
     """Return the frozen view over the user's own files, as their disk and sparse checkout are.
 
-    Both are looked at anew: the user may have changed what the checkout holds since the run began.
+    Both are looked at anew, unless the settings are given: the user may have changed what the
+    checkout holds since the run began.
     """
     git = frozen_view(repo, run).at(work_tree=repo.root)
     if repo.kind == "plain":
         return git
-    listed = checkout_settings(repo)
+    listed = checkout_settings(repo) if listed is None else listed
     git = replace(git, settings=tuple(disk_settings(repo, listed)))
     sparse = sparse_settings(listed)
     if not sparse:
@@ -260,6 +261,11 @@ def followed_by(repo: Repository, run: RunId) -> Followed:
     if noted is not None:
         return msgspec.convert(json.loads(noted), Followed)
     return Followed(_shared_then(repo, run)[0], "")  # a run of a version that followed everything
+
+
+def settings_at_start(repo: Repository, run: RunId) -> Listed:
+    """Return every setting that held in the user's checkout when the run began."""
+    return _shared_then(repo, run)[0]
 
 
 def changed_settings(repo: Repository, run: RunId) -> tuple[str, ...]:

@@ -129,7 +129,7 @@ def renew_index(
     """
     assert git.index is not None
     index = git.index
-    stamp = index.with_name(index.name + ".source")
+    stamp = _stamp_file(index)
     now = _stamp(source)
     if index.is_file() and (now is None or _read_stamp(stamp) == now):
         return None
@@ -139,6 +139,25 @@ def renew_index(
     elif not index.is_file():
         git.run("read-tree", fallback_tree)
     return fault
+
+
+def take_over_own(source: Path, index: Path) -> None:
+    """Begin a private index with the folder's own, which the engine itself has just written.
+
+    Nothing in it is hidden, so nothing is looked for until somebody has written to it. Raises
+    OSError.
+    """
+    stamp = _stamp_file(index)
+    stamp.unlink(missing_ok=True)
+    index.unlink(missing_ok=True)
+    written = _stamp(source)
+    if written is not None:
+        copy_index(source, index)
+        replace_whole(stamp, json.dumps(written).encode())
+
+
+def _stamp_file(index: Path) -> Path:
+    return index.with_name(index.name + ".source")
 
 
 def copy_index(source: Path, target: Path) -> None:

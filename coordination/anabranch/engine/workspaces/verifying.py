@@ -58,7 +58,7 @@ def look_at_merge(
     changed = dict(zip(streams, each[:count], strict=True))
     older = dict(zip(streams, each[count : 2 * count], strict=True))
     held = dict(zip((stream for stream, _ in beneath), each[2 * count :], strict=True))
-    files = _files(git, outcome.tree)
+    files = _files(git, outcome.tree) if merged or any(each) else {}
     lost = _lost(changed, older, files, outcome.carried, decided)
     return Findings(
         tuple(dict.fromkeys((*outcome.lost, *lost))),
