@@ -160,5 +160,5 @@ def test_junit_and_the_trace_of_a_real_run(program: Program) -> None:
     assert suite.find("testcase[@name='after']/skipped") is not None
     assert suite.findtext("testcase[@name='final']/failure") == "conflicts: both"
     trace = json.loads(program.expect(0, "report", "--format", "trace").out)["traceEvents"]
-    attempts = {e["name"] for e in trace if e["ph"] == "X"}
+    attempts = {e["name"] for e in trace if e.get("cat") == "attempt"}
     assert len(attempts) == 4

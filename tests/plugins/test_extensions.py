@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -146,14 +145,6 @@ def test_junit_can_be_shown_on_a_terminal() -> None:
     assert failure.get("message") == "\x9b2J \u202e é"
 
 
-def test_the_trace_has_a_slice_an_attempt_and_the_moments_between() -> None:
-    found = json.loads(FORMATS["trace"].render(*a_report()))["traceEvents"]
-    (attempt,) = [e for e in found if e["ph"] == "X"]
-    assert (attempt["ts"], attempt["dur"]) == (0, 1_000_000)
-    (moment,) = [e for e in found if e["ph"] == "i"]
-    assert (moment["name"], moment["ts"]) == ("stream stalled", 432_000)
-
-
 def an_end(handler: int, item: str, outcome: str = "succeeded", **more: Any) -> dict[str, Any]:
     facts = {"stream": "a", "attempt": 1, "tries": 1, "slot": handler % 2, "reason": ""}
     code = 0 if outcome == "succeeded" else 3
@@ -178,21 +169,6 @@ def test_junit_has_a_case_a_handler_and_its_last_try_counts() -> None:
     assert failure is not None
     assert failure.get("message") == "it <hung>"
     assert failure.text == "anabranch logs a --handler 1 --run r"
-
-
-def test_the_trace_has_a_slice_a_try_of_a_handler_in_the_row_of_its_slot() -> None:
-    report, events = a_report()
-    ends = [an_end(0, "x", "failed"), an_end(1, "y"), an_end(0, "x", tries=2, began_at=1.0)]
-    found = json.loads(FORMATS["trace"].render(report, [*events, *ends]))["traceEvents"]
-    slices = [e for e in found if e.get("cat") == "handler"]
-    assert [(e["name"], e["tid"], e["ts"], e["dur"]) for e in slices] == [
-        ("x", 0, 500_000, 250_000),
-        ("y", 1, 500_000, 250_000),
-        ("x", 0, 1_000_000, 250_000),
-    ]
-    (group,) = {e["pid"] for e in slices}
-    names = [e["args"]["name"] for e in found if e["ph"] == "M" and e["pid"] == group]
-    assert sorted(set(names)) == ["handlers of a", "slot 0", "slot 1"]
 
 
 # --- hostile ones --------------------------------------------------------------------------------

@@ -1,17 +1,22 @@
-"""A trace for Chrome's and Perfetto's viewers: a row a stream, a slice an attempt.
+"""A trace for Chrome's and Perfetto's viewers: a row a stream, a slice an attempt or a wait.
 
 The handlers of a stream that fans out stand in a group of their own: a row a slot, a slice a try.
+Arrows lead from a dependency to whoever waited for it, and a counter shows how many streams ran.
 
-The format is the Trace Event Format's JSON: complete events (``X``) with times in microseconds, and
-instant ones (``i``) for what a person would want to see between them.
+The format is the Trace Event Format's JSON, with times in microseconds: complete events (``X``),
+instant ones (``i``) for what a person would want to see between them, flows (``s``, ``f``) and
+counters (``C``).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
+
+from anabranch_plugins.reports.trace_flows import Flow, flows
+from anabranch_plugins.reports.trace_slices import ATTEMPT, Event, Slice, Slices, lanes
 
 _RUN_ROW = 0
 _RUN_GROUP = 1
@@ -21,7 +26,6 @@ _MOMENTS = frozenset(
     | {"breaker_opened", "breaker_closed", "strategy_faulted", "run_resumed", "run_needs_operator"}
 )
 _FACTS = ("handler", "attempt", "tries", "outcome", "exit_code", "signal", "reason")
-_ENDS = frozenset({"stream_exited", "stream_lost"})
 
 
 class Trace:
@@ -29,14 +33,17 @@ class Trace:
 
     name = "trace"
 
-    def render(self, report: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
+    def render(self, report: Mapping[str, Any], events: Sequence[Event]) -> str:
         """Return the JSON."""
         rows = {s["stream"]: number for number, s in enumerate(report["streams"], start=1)}
-        begin = _microseconds(events[0]["time"]) if events else 0
+        reading = Slices(events)
+        slices = list(reading.of(events))
         drawn = [
             *_names(report, rows),
-            *_attempts(events, rows, begin),
-            *_moments(events, rows, begin),
+            *_slices(slices, rows),
+            *_flows(flows(events, slices), rows),
+            *_width(events, slices, reading),
+            *_moments(events, rows, reading),
             *_handlers(events, rows),
         ]
         other = {"run": report["run"], "plan": report["plan"], "state": report["state"]}
@@ -50,53 +57,78 @@ def _names(report: Mapping[str, Any], rows: Mapping[str, int]) -> Iterator[dict[
     yield _named("thread_name", _RUN_ROW, "the run")
     for stream, row in rows.items():
         yield _named("thread_name", row, stream)
+        yield _placed(row, row)
 
 
 def _named(what: str, row: int, name: str, group: int = _RUN_GROUP) -> dict[str, Any]:
     return {"ph": "M", "pid": group, "tid": row, "name": what, "args": {"name": name}}
 
 
-def _attempts(
-    events: Sequence[Mapping[str, Any]], rows: Mapping[str, int], begin: int
+def _placed(row: int, place: float) -> dict[str, Any]:
+    """Say where a row stands among the others."""
+    about = {"ph": "M", "pid": _RUN_GROUP, "tid": row, "name": "thread_sort_index"}
+    return {**about, "args": {"sort_index": place}}
+
+
+def _slices(slices: Iterable[Slice], rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """Yield what streams did; what overlaps in one stream goes to a further row of it."""
+    of_stream: dict[str, list[Slice]] = {}
+    for part in slices:
+        of_stream.setdefault(part.stream, []).append(part)
+    free = count(len(rows) + 1)
+    for stream, parts in of_stream.items():
+        own = [rows[stream]] if stream in rows else []
+        for lane, part in lanes(parts):
+            if lane == len(own):
+                own.append(next(free))
+                yield _named("thread_name", own[lane], f"{stream}, at the same time")
+                yield _placed(own[lane], own[0])
+            yield {
+                "ph": "X",
+                "pid": _RUN_GROUP,
+                "tid": own[lane],
+                "name": part.name,
+                "cat": part.category,
+                "ts": part.begin,
+                "dur": part.end - part.begin,
+                "args": part.facts,
+            }
+
+
+def _flows(found: Iterable[Flow], rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+    """Yield both ends of each arrow."""
+    for number, flow in enumerate(found, start=1):
+        name = f"{flow.target} needs {flow.source}"
+        about = {"pid": _RUN_GROUP, "name": name, "cat": "dependency", "id": number}
+        yield {"ph": "s", "tid": rows.get(flow.source, _RUN_ROW), "ts": flow.leaves, **about}
+        end = {"ph": "f", "bp": "e", "tid": rows.get(flow.target, _RUN_ROW), "ts": flow.reaches}
+        yield {**end, **about}
+
+
+def _width(
+    events: Sequence[Event], slices: Iterable[Slice], reading: Slices
 ) -> Iterator[dict[str, Any]]:
-    """Yield a slice from each start to its end; what still runs ends with the last event."""
-    open_since: dict[tuple[str, int], int] = {}
-    last = _microseconds(events[-1]["time"]) if events else 0
+    """Yield how many streams ran and how many might have, whenever either has changed."""
+    steps: list[tuple[int, int, int | None]] = []
+    for part in slices:
+        if part.category == ATTEMPT:
+            steps += [(part.begin, 1, None), (part.end, -1, None)]
     for event in events:
-        key = (event.get("stream", ""), event.get("attempt", 0))
-        if event["type"] == "stream_started":
-            open_since[key] = _microseconds(event["time"])
-        elif event["type"] in _ENDS and key in open_since:
-            end = _microseconds(event["time"])
-            yield _slice(key, open_since.pop(key), end, rows, begin, event)
-    for key, since in open_since.items():
-        yield _slice(key, since, last, rows, begin, {})
-
-
-def _slice(
-    key: tuple[str, int],
-    since: int,
-    until: int,
-    rows: Mapping[str, int],
-    begin: int,
-    event: Mapping[str, Any],
-) -> dict[str, Any]:
-    stream, attempt = key
-    facts = {name: event[name] for name in ("exit_code", "signal", "reason") if name in event}
-    return {
-        "ph": "X",
-        "pid": 1,
-        "tid": rows.get(stream, _RUN_ROW),
-        "name": f"{stream}, attempt {attempt}" if attempt > 1 else stream,
-        "cat": "attempt",
-        "ts": since - begin,
-        "dur": max(0, until - since),
-        "args": facts,
-    }
+        if event["type"] == "run_started":
+            steps.append((reading.at(event), 0, event["plan"]["max_parallel"]))
+        elif event["type"] == "parallelism_changed":
+            steps.append((reading.at(event), 0, event["max_parallel"]))
+    running, allowed, at_once = 0, 0, {}
+    for at, more, limit in sorted(steps, key=lambda step: step[0]):
+        running, allowed = running + more, allowed if limit is None else limit
+        at_once[at] = {"running": running, "allowed": allowed}
+    for at, args in at_once.items():
+        about = {"ph": "C", "pid": _RUN_GROUP, "tid": _RUN_ROW, "name": "width"}
+        yield {**about, "ts": at, "args": args}
 
 
 def _moments(
-    events: Sequence[Mapping[str, Any]], rows: Mapping[str, int], begin: int
+    events: Sequence[Event], rows: Mapping[str, int], reading: Slices
 ) -> Iterator[dict[str, Any]]:
     for event in events:
         if event["type"] in _MOMENTS:
@@ -104,19 +136,17 @@ def _moments(
             facts = {n: event[n] for n in ("reason", "evidence", "remedy", "point") if n in event}
             yield {
                 "ph": "i",
-                "pid": 1,
+                "pid": _RUN_GROUP,
                 "tid": row,
                 "name": event["type"].replace("_", " "),
                 "cat": "event",
-                "ts": _microseconds(event["time"]) - begin,
+                "ts": reading.at(event),
                 "s": "t" if row else "g",
                 "args": facts,
             }
 
 
-def _handlers(
-    events: Sequence[Mapping[str, Any]], rows: Mapping[str, int]
-) -> Iterator[dict[str, Any]]:
+def _handlers(events: Sequence[Event], rows: Mapping[str, int]) -> Iterator[dict[str, Any]]:
     """Yield a slice from each handler's beginning to its end, below the name of its slot."""
     named: set[tuple[int, int]] = set()
     for event in events:
@@ -137,7 +167,3 @@ def _handlers(
             "dur": round(event["seconds"] * 1e6),
             "args": {name: event[name] for name in _FACTS},
         }
-
-
-def _microseconds(time: str) -> int:
-    return round(datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp() * 1e6)
