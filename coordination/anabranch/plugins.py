@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import partial
-from importlib.metadata import EntryPoint
 from itertools import chain, islice
 from typing import Any
 
@@ -28,6 +27,7 @@ from anabranch.core.strategies import Strategies
 from anabranch.core.strategies.kinds import KINDS
 from anabranch.extending import Extensions
 from anabranch.hookspecs import HOOKS_VERSION, PROJECT, EngineHooks
+from anabranch.plugin_store.offers import OUR_MODULES, Point
 from anabranch.plugin_store.overlay import offered_plugins
 from anabranch.safe_mode import is_safe_mode
 from anabranch.undisturbed import undisturbed, with_the_same_mask
@@ -51,7 +51,6 @@ LOAD_SECONDS = 5.0
 MOST_BROUGHT = 1_000
 _NAME = re.compile(r"[\w.-]{1,100}")
 BUILT_IN = "anabranch"
-_OUR_MODULES = "anabranch_plugins"
 
 
 class SetAside(msgspec.Struct, frozen=True):
@@ -104,7 +103,7 @@ class Gathered(msgspec.Struct, frozen=True):
     notes: tuple[Note, ...] = ()
 
 
-def load_plugins(points: Iterable[EntryPoint] | None = None) -> Loaded:
+def load_plugins(points: Iterable[Point] | None = None) -> Loaded:
     """Return every installed strategy; never raises because of a plugin.
 
     ``points`` are the entry points to load; by default those that are installed, in the host or by
@@ -130,7 +129,7 @@ def gather(
     group: str,
     hooks: type,
     kinds: Mapping[str, str],
-    points: Iterable[EntryPoint] | None = None,
+    points: Iterable[Point] | None = None,
     project: str = PROJECT,
 ) -> Gathered:
     """Load the plugins of a group of entry points, and ask each what it brings.
@@ -171,23 +170,23 @@ def gather(
     return Gathered(found, plugins, tuple(set_aside), tuple(dict.fromkeys(notes)))
 
 
-def _own_name(point: EntryPoint) -> str:
+def _own_name(point: Point) -> str:
     """Return the name that no other plugin has: two packages may well call theirs the same."""
     return f"{source_of(point)}:{point.name}"
 
 
-def _names_to_show(points: Iterable[EntryPoint]) -> dict[str, str]:
+def _names_to_show(points: Iterable[Point]) -> dict[str, str]:
     """Return what each plugin is called to people: its bare name, if nobody else has that."""
     found = Counter(point.name for point in points)
     return {_own_name(p): p.name if found[p.name] == 1 else _own_name(p) for p in points}
 
 
-def is_built_in(point: EntryPoint) -> bool:
+def is_built_in(point: Point) -> bool:
     """Return whether an entry point is one of ours, whatever it calls itself."""
-    return point.module.partition(".")[0] == _OUR_MODULES
+    return point.module.partition(".")[0] == OUR_MODULES
 
 
-def source_of(point: EntryPoint) -> str:
+def source_of(point: Point) -> str:
     """Return the distribution that an entry point comes from, by its canonical name."""
     if is_built_in(point):
         return BUILT_IN
@@ -195,7 +194,7 @@ def source_of(point: EntryPoint) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _place(point: EntryPoint) -> tuple[bool, str]:
+def _place(point: Point) -> tuple[bool, str]:
     """Built-in plugins come first, so that nobody can take a name of theirs; else by name."""
     return not is_built_in(point), point.name
 
@@ -204,7 +203,7 @@ def _place(point: EntryPoint) -> tuple[bool, str]:
 
 
 def _register(
-    manager: pluggy.PluginManager, hooks: type, point: EntryPoint, did: list[str]
+    manager: pluggy.PluginManager, hooks: type, point: Point, did: list[str]
 ) -> str | None:
     """Load one plugin; return why it could not be, or None. ``did`` gets what it did besides."""
     own = _own_name(point)
@@ -237,7 +236,7 @@ def _undisturbed(call: Callable[[], Any], did: list[str]) -> Any:
         return within(LOAD_SECONDS, lambda: with_the_same_mask(call, did))
 
 
-def _fault_of_host(point: EntryPoint) -> str | None:
+def _fault_of_host(point: Point) -> str | None:
     """Return why the plugin's distribution wants another host than this one."""
     if point.dist is None or is_built_in(point):
         return None

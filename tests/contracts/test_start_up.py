@@ -11,6 +11,7 @@ import pytest
 
 from tests.engine.repositories import make_repository
 
+ROOT = Path(__file__).parents[2]
 HEAVY = ("textual", "pydantic", "asyncio", "watchdog", "psutil")
 
 
@@ -83,16 +84,22 @@ NOT_FOR_COMMANDS = {
     "anabranch.config.building",
     "anabranch.config.fans",
     "anabranch.handlers.sources",
+    "anabranch_plugins.importers.compose",
     "anabranch_plugins.importers.parallel_lines",
+    "anabranch_plugins.importers.process_compose",
+    "anabranch_plugins.importers.procfile",
+    "anabranch_plugins.importers.wfcommons",
     "anabranch_plugins.reports.junit_suite",
+    "importlib.metadata",
     "pydantic",
+    "statistics",
     "tomllib",
     "urllib.request",
     "xml",
     "yaml",
 }
-"""What a run could only use with a plan file, with handlers, for another tool's file, or to report
-in another format."""
+"""What a run could only use with a plan file, handlers or plugins, for another tool's file, or to
+report in another format."""
 
 
 def test_a_run_of_commands_loads_nothing_that_only_other_runs_need(tmp_path: Path) -> None:
@@ -118,6 +125,27 @@ def loaded_by(project: Path, state: Path, *arguments: str) -> set[str]:
         timeout=120,
     )
     return set(done.stderr.splitlines()[-1].split())
+
+
+NOT_FOR_A_ZYGOTE = {"contextlib", "enum", "json", "re", "signal", "typing"}
+
+
+def test_a_zygote_loads_no_more_than_it_needs() -> None:
+    """Every run starts one, and what it loads is half of what that costs."""
+    program = (
+        f"import sys; sys.path.append({str(ROOT / 'coordination/anabranch')!r});"
+        "import holder.zygote; print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    loaded = set(done.stdout.split())
+    assert "holder.zygote" in loaded
+    assert not loaded & NOT_FOR_A_ZYGOTE
 
 
 START_TICKS = "cut -d' ' -f22 /proc/$$/stat"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from anabranch.files import LEFTOVERS, replace_whole, write_fresh
 from anabranch.plugin_store import generations as gens
 from anabranch.plugin_store.choices import Choices, read_choices, write_choices
 from anabranch.plugin_store.generations import NOTHING, Generation, InstalledPlugin, Package
+from anabranch.plugin_store.offers import OwnPoint, points_of
 from anabranch.plugin_store.overlay import offered_plugins
 from anabranch.plugin_store.places import Places
 
@@ -108,3 +110,21 @@ def test_nothing_is_cleared_when_the_list_is_unreadable(places: Places) -> None:
     places.generation(1).write_text("no list")
     gens.clear_leftovers(places)
     assert (places.packages / "kept-1").exists()
+
+
+def test_our_own_plugins_are_told_without_the_library_only_if_nobody_may_have_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An archive on the path, or somebody's own way to find packages, is left to the library."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    expected = {(point.name, point.module) for point in entry_points(group="anabranch")}
+    alone = points_of("anabranch")
+    assert {(point.name, point.module) for point in alone} == expected
+    assert all(isinstance(point, OwnPoint) for point in alone)
+    archive = tmp_path / "more.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("more-1.dist-info/METADATA", "Name: more\nVersion: 1\n")
+        file.writestr("more-1.dist-info/entry_points.txt", "[anabranch]\nmore = more\n")
+    sys.path.append(str(archive))
+    found = {(point.name, point.module) for point in points_of("anabranch")}
+    assert found == expected | {("more", "more")}

@@ -20,11 +20,11 @@ from anabranch.config import LoadedPlan, parse_plan
 from anabranch.extending import Imported, NotThisFormat
 from anabranch.handlers.placeholders import parse
 from anabranch.handlers.sources import items_of
-from anabranch_plugins.importers.gnu_parallel import GnuParallel
+from anabranch_plugins.importers.parallel_lines import plan_of
 
 
 def imported(text: str) -> Imported:
-    return GnuParallel().convert(text)
+    return plan_of(text)
 
 
 def stream(text: str) -> dict[str, Any]:

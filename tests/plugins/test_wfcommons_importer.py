@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from anabranch.extending import Imported, NotThisFormat
-from anabranch_plugins.importers.wfcommons import WfCommons
+from anabranch_plugins.importers.wfcommons import plan_of
 
 Entry = dict[str, Any]
 
@@ -25,7 +25,7 @@ def newer(tasks: list[Entry], runs: list[Entry], **more: Any) -> Entry:
 
 
 def imported(document: Any) -> Imported:
-    return WfCommons().convert(json.dumps(document))
+    return plan_of(json.dumps(document))
 
 
 def tasks(document: Any) -> list[Entry]:
@@ -159,7 +159,7 @@ def test_what_is_no_workflow_is_refused_with_its_place(document: Any, why: str) 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\ud800", '{"workflow": NaN}'])
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(NotThisFormat):
-        WfCommons().convert(text)
+        plan_of(text)
 
 
 def test_a_large_workflow_is_imported() -> None:

@@ -23,9 +23,14 @@ def estimates(project: ProjectFolder) -> dict[Work, float]:
         for work, seconds in _durations(read_report(run.report) or {}):
             if len(seen[work]) < RUNS_REMEMBERED:
                 seen[work].append(seconds)
-    from statistics import median  # here, because most commands ask for no estimate
+    return {work: _median(seconds) for work, seconds in seen.items()}
 
-    return {work: median(seconds) for work, seconds in seen.items()}
+
+def _median(seconds: list[float]) -> float:
+    """Return the middle one, or what is between the two; ``statistics`` takes long to load."""
+    ordered = sorted(seconds)
+    middle = len(ordered) // 2
+    return (ordered[middle] + ordered[~middle]) / 2
 
 
 def _durations(report: dict[str, Any]) -> Iterator[tuple[Work, float]]:

@@ -6,14 +6,13 @@ the name of its entry point). Names stay when a plugin is removed and come into 
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint
-
 import msgspec
 import tomli_w
 
 from anabranch.errors import WorldError
 from anabranch.files import replace_whole
 from anabranch.plugin_store.names import canonical
+from anabranch.plugin_store.offers import OUR_DISTRIBUTION, Point
 from anabranch.plugin_store.places import Places
 from anabranch.undecodable import UNDECODABLE
 
@@ -23,12 +22,12 @@ class Choices(msgspec.Struct, frozen=True):
 
     disabled: tuple[str, ...] = ()
 
-    def allows(self, point: EntryPoint) -> bool:
+    def allows(self, point: Point) -> bool:
         """Return whether an entry point is to be loaded."""
         if not self.disabled:  # the name of a distribution stands in a file that has to be parsed
             return True
         names = {canonical(name) for name in self.disabled}
-        distribution = canonical(point.dist.name) if point.dist else ""
+        distribution = canonical(point.dist.name) if point.dist else OUR_DISTRIBUTION
         return distribution not in names and f"{distribution}:{point.name}" not in names
 
 

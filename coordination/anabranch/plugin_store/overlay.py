@@ -9,20 +9,20 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
 
 import msgspec
 
 from anabranch.errors import WorldError
 from anabranch.plugin_store.choices import Choices, read_choices
 from anabranch.plugin_store.generations import current_generation
+from anabranch.plugin_store.offers import Point, points_of
 from anabranch.plugin_store.places import Places
 
 
 class Offered(msgspec.Struct, frozen=True):
     """What may be loaded: entry points, and what is wrong with the store itself."""
 
-    entry_points: tuple[EntryPoint, ...]
+    entry_points: tuple[Point, ...]
     faults: tuple[str, ...] = ()
 
 
@@ -42,7 +42,7 @@ def offered_plugins(group: str, places: Places | None = None) -> Offered:
         choices = read_choices(places)
     except WorldError as error:
         faults.append(f"{error.message}; {error.hint}")
-    found = tuple(point for point in entry_points(group=group) if choices.allows(point))
+    found = tuple(point for point in points_of(group) if choices.allows(point))
     return Offered(found, tuple(faults))
 
 

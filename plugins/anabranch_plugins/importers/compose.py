@@ -28,35 +28,29 @@ _RETRIES = 3
 Entry = dict[str, Any]
 
 
-class Compose:
-    """Each service with a command becomes a stream."""
-
-    name = "compose"
-    file_names = ("compose*.yaml", "compose*.yml", "docker-compose*.yaml", "docker-compose*.yml")
-
-    def convert(self, text: str) -> Imported:
-        """Return the plan that the services stand for."""
-        document = read_mapping(text, as_text=True)
-        if "services" not in document:
-            raise NotThisFormat("it has no `services`")
-        services = as_table(document["services"], "`services`")
-        left = [
-            f"{key}: plans have nothing like it"
-            for key in document
-            if key not in _AT_TOP and not key.startswith("x-")
-        ]
-        entries = {name: as_table(value, f"`{name}`") for name, value in services.items()}
-        unfit = {name: why for name, entry in entries.items() if (why := _why_unfit(entry))}
-        left += [f"{name}: {why}" for name, why in unfit.items()]
-        runnable = [name for name in entries if name not in unfit]
-        if not runnable:
-            raise NotThisFormat("no service has a command of its own; " + "; ".join(left))
-        names = stream_names(runnable)
-        streams = {names[name]: _stream(name, entries[name], names, left) for name in runnable}
-        plan: dict[str, Any] = {"streams": streams}
-        if document.get("name"):
-            plan["name"] = str(document["name"])
-        return Imported(plan, tuple(left))
+def plan_of(text: str) -> Imported:
+    """Return the plan that the services stand for."""
+    document = read_mapping(text, as_text=True)
+    if "services" not in document:
+        raise NotThisFormat("it has no `services`")
+    services = as_table(document["services"], "`services`")
+    left = [
+        f"{key}: plans have nothing like it"
+        for key in document
+        if key not in _AT_TOP and not key.startswith("x-")
+    ]
+    entries = {name: as_table(value, f"`{name}`") for name, value in services.items()}
+    unfit = {name: why for name, entry in entries.items() if (why := _why_unfit(entry))}
+    left += [f"{name}: {why}" for name, why in unfit.items()]
+    runnable = [name for name in entries if name not in unfit]
+    if not runnable:
+        raise NotThisFormat("no service has a command of its own; " + "; ".join(left))
+    names = stream_names(runnable)
+    streams = {names[name]: _stream(name, entries[name], names, left) for name in runnable}
+    plan: dict[str, Any] = {"streams": streams}
+    if document.get("name"):
+        plan["name"] = str(document["name"])
+    return Imported(plan, tuple(left))
 
 
 def _why_unfit(entry: Entry) -> str:

@@ -30,37 +30,28 @@ OF_BASH = re.compile(r"\[\[|<\(|<<<|&>|\bsource\b|\bpipefail\b|\$'|=\(|\{\d+\.\.
 Entry = dict[str, Any]
 
 
-class ProcessCompose:
-    """Each process becomes a stream."""
-
-    name = "process-compose"
-    file_names = ("process-compose*.yaml", "process-compose*.yml")
-    reads_beside = ".env"
-
-    def convert(self, text: str) -> Imported:
-        """Return the plan that the processes stand for."""
-        document = read_mapping(text, as_text=True)
-        if "processes" not in document:
-            raise NotThisFormat("it has no `processes`")
-        entries = {
-            name: as_table(value, f"`{name}`")
-            for name, value in as_table(document["processes"], "`processes`").items()
-        }
-        left = [f"{key}: plans have nothing like it" for key in document if key not in _AT_TOP]
-        unfit = {name: why for name, entry in entries.items() if (why := _why_unfit(name, entry))}
-        left += [f"{name}: {why}" for name, why in unfit.items()]
-        runnable = [name for name in entries if name not in unfit]
-        if not runnable:
-            raise NotThisFormat("it has no process that could be a stream; " + "; ".join(left))
-        shared = _environment("environment", document.get("environment"), left)
-        names = stream_names(runnable)
-        streams = {
-            names[name]: _stream(name, entries[name], names, shared, left) for name in runnable
-        }
-        plan: Entry = {"streams": streams}
-        if document.get("name"):
-            plan["name"] = str(document["name"])
-        return Imported(plan, tuple(left))
+def plan_of(text: str) -> Imported:
+    """Return the plan that the processes stand for."""
+    document = read_mapping(text, as_text=True)
+    if "processes" not in document:
+        raise NotThisFormat("it has no `processes`")
+    entries = {
+        name: as_table(value, f"`{name}`")
+        for name, value in as_table(document["processes"], "`processes`").items()
+    }
+    left = [f"{key}: plans have nothing like it" for key in document if key not in _AT_TOP]
+    unfit = {name: why for name, entry in entries.items() if (why := _why_unfit(name, entry))}
+    left += [f"{name}: {why}" for name, why in unfit.items()]
+    runnable = [name for name in entries if name not in unfit]
+    if not runnable:
+        raise NotThisFormat("it has no process that could be a stream; " + "; ".join(left))
+    shared = _environment("environment", document.get("environment"), left)
+    names = stream_names(runnable)
+    streams = {names[name]: _stream(name, entries[name], names, shared, left) for name in runnable}
+    plan: Entry = {"streams": streams}
+    if document.get("name"):
+        plan["name"] = str(document["name"])
+    return Imported(plan, tuple(left))
 
 
 def _why_unfit(name: str, entry: Entry) -> str:

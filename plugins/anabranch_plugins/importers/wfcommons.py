@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from anabranch.extending import Imported, NotThisFormat
+from anabranch.handlers.sources import BadSource, tasks_of
 from anabranch.undecodable import UNDECODABLE
 from anabranch_plugins.importers.names import stream_names
 
@@ -38,32 +39,22 @@ _IN_WORDS = {
 Entry = dict[str, Any]
 
 
-class WfCommons:
-    """A workflow becomes one stream, and each of its tasks a handler."""
-
-    name = "wfcommons"
-    file_names = ("*.json",)
-    largest_bytes = 64 << 20
-
-    def convert(self, text: str) -> Imported:
-        """Return the plan and the graph that a workflow stands for."""
-        # Here, because every run loads the importers, and few have handlers.
-        from anabranch.handlers.sources import BadSource, tasks_of
-
-        document = _document(text)
-        workflow = _table(document.get("workflow"), "`workflow`")
-        recorded = _Recorded(document, workflow)
-        tasks = [recorded.task(entry) for entry in recorded.entries]
-        graph = _graph_text(tasks)
-        try:
-            tasks_of(graph)
-        except BadSource as error:
-            raise NotThisFormat(str(error)) from None
-        given = str(document.get("name") or "workflow").removesuffix(".json")
-        stream = {"each": {"graph": GRAPH_FILE}, "retries": 0}
-        (name,) = stream_names([given]).values()
-        plan: Entry = {"name": given, "streams": {name: stream}}
-        return Imported(plan, tuple(recorded.left_out()), {GRAPH_FILE: graph})
+def plan_of(text: str) -> Imported:
+    """Return the plan and the graph that a workflow stands for."""
+    document = _document(text)
+    workflow = _table(document.get("workflow"), "`workflow`")
+    recorded = _Recorded(document, workflow)
+    tasks = [recorded.task(entry) for entry in recorded.entries]
+    graph = _graph_text(tasks)
+    try:
+        tasks_of(graph)
+    except BadSource as error:
+        raise NotThisFormat(str(error)) from None
+    given = str(document.get("name") or "workflow").removesuffix(".json")
+    stream = {"each": {"graph": GRAPH_FILE}, "retries": 0}
+    (name,) = stream_names([given]).values()
+    plan: Entry = {"name": given, "streams": {name: stream}}
+    return Imported(plan, tuple(recorded.left_out()), {GRAPH_FILE: graph})
 
 
 class _Recorded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from anabranch.extending import NotThisFormat
+from anabranch_plugins.importers.yaml_loading import load
 
 
 def read_mapping(text: str, *, as_text: bool = False) -> dict[str, Any]:
@@ -12,9 +13,6 @@ def read_mapping(text: str, *, as_text: bool = False) -> dict[str, Any]:
 
     Raises NotThisFormat if it holds anything else.
     """
-    # Here, because every run loads the importers, and few import a plan.
-    from anabranch_plugins.importers.yaml_loading import load
-
     found = load(text, as_text=as_text)
     if not isinstance(found, dict):
         raise NotThisFormat("it holds no mapping")

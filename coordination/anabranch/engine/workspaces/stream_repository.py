@@ -168,7 +168,7 @@ def _write_refs(repo: Repository, made: Path) -> list[str]:
 def _kinds_of(git: Git, known: dict[bytes, list[bytes]]) -> dict[str, str]:
     """Return the kinds of objects that are there, and of the commits that tags among them name.
 
-    ``known`` says what was rows of each with its ref: its kind, and whom of what kind it tags.
+    ``known`` says what was told of each with its ref: its kind, and whom of what kind it tags.
     """
     if all(len(kinds) == 3 and kinds[2] != b"tag" for kinds in known.values()):
         rows = [(name, kinds[0]) for name, kinds in known.items()]
