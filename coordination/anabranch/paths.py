@@ -94,6 +94,11 @@ class ProjectFolder(msgspec.Struct, frozen=True):
         """Serialises what git cannot do twice at once in one repository."""
         return self.path / "git.lock"
 
+    @property
+    def durations(self) -> Path:
+        """What earlier runs teach about how long works take."""
+        return self.path / "durations.json"
+
     def program(self, name: str) -> Path:
         """Return what is kept of a program's handlers under a name (:mod:`.in_process`)."""
         return self.path / "programs" / in_path(name, capitals_count(self.path))
@@ -110,6 +115,11 @@ class RunFolder(msgspec.Struct, frozen=True):
     @property
     def run(self) -> RunId:
         return RunId(self.path.name)
+
+    @property
+    def project(self) -> ProjectFolder:
+        """The project that it is a run of."""
+        return ProjectFolder(self.path.parent.parent)
 
     @property
     def journal(self) -> Path:

@@ -41,6 +41,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "resources": ("resources",),
     "who joined": ("joined",),
     "waiting": ("waiting",),
+    "durations": ("widths", "samples"),
     "guardian": ("guardian", "breakers", "liveness"),
     "calls": ("answers", "hearing"),
     "strategies": ("choices", "choosing", "strategies", "plugin_faults"),

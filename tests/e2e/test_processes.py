@@ -57,6 +57,23 @@ async def test_exit_codes_and_signals_are_exact(crew: Crew, tty: bool) -> None:
     assert all(len(crew.of(report.stream)) == 2 for report in crew.reports)
 
 
+async def test_what_a_command_has_used_is_reported(crew: Crew, tmp_path: Path) -> None:
+    """Of all it has started, whether it waited for them or not."""
+    burn = "import os\nwhile sum(os.times()[:2]) < 0.4: pass"
+    eat = "x = bytearray(80 << 20)"
+    python = f"{sys.executable} -I -S -c"
+    done = f"{tmp_path}/done"
+    orphan = f"({python} '{burn}'; touch {done}) &"
+    wait = f"until test -e {done}; do sleep 0.02; done"
+    script = f"({orphan}); {python} '{burn}'; {python} '{eat}'; {wait}"
+    await crew.start("s", "/bin/sh", "-c", script)
+    ended = await crew.exited("s")
+    assert ended.cpu_seconds is not None
+    assert ended.peak_memory_mb is not None
+    assert 0.8 <= ended.cpu_seconds < 3.0
+    assert 80 <= ended.peak_memory_mb < 160
+
+
 async def test_output_is_complete_when_the_exit_is_reported(crew: Crew) -> None:
     """The log holds every byte as soon as it has exited, with a terminal or without."""
     lines = "".join(f"{number}\n" for number in range(1, 100_001))

@@ -36,6 +36,7 @@ from anabranch.config.model import plan_schema
 from anabranch.config.not_yet import NOT_YET
 from anabranch.config.positions import key_positions
 from anabranch.config.values import duration_seconds
+from anabranch.core.plans.estimates import Learned, Sample
 from anabranch.core.plans.plan import Dependency, Plan, StreamPlan, Work
 from anabranch.core.strategies import Abilities
 
@@ -131,15 +132,16 @@ def streams_of(plan: Plan) -> dict[str, StreamPlan]:
 # ------------------------------------------------------------------ what a plan means
 
 
-def took(**seconds: float) -> dict[Work, float]:
-    """Return what earlier runs of the whole plan teach."""
+def took(**seconds: float) -> Learned:
+    """Return what one earlier run of the whole plan teaches."""
     streams = streams_of(loaded(FULL).plan)
-    return {Work("split-auth", s, streams[s].command_text): t for s, t in seconds.items()}
+    works = {s: Work("split-auth", s, streams[s].command_text) for s in seconds}
+    return Learned({works[s]: (Sample("r", t),) for s, t in seconds.items()})
 
 
 def test_every_key_of_the_contract_reaches_the_core() -> None:
     """Each value arrives in its unit, and the file's order is kept."""
-    plan = loaded(FULL, auto_parallel=7, estimates=took(unit=12.5, lint=float("nan"))).plan
+    plan = loaded(FULL, auto_parallel=7, learned=took(unit=12.5, lint=float("nan"))).plan
     unit = streams_of(plan)["unit"]
     assert [stream.id for stream in plan.streams] == ["lint", "integration", "unit"]
     assert (plan.name, plan.max_parallel, plan.include_uncommitted) == ("split-auth", 7, True)
@@ -149,7 +151,8 @@ def test_every_key_of_the_contract_reaches_the_core() -> None:
     assert (unit.heartbeat_interval_seconds, unit.heartbeat_timeout_seconds) == (60, 120)
     assert (unit.success_exit_codes, unit.priority, unit.tty) == ((0, 3), 5, True)
     assert (unit.optional, unit.workspace, unit.env) == (True, "clone", {"PYTHONHASHSEED": "0"})
-    assert (unit.estimate_seconds, streams_of(plan)["lint"].estimate_seconds) == (12.5, 1.0)
+    assert (unit.estimate_seconds, unit.estimate_basis) == (12.5, "learned")
+    assert streams_of(plan)["lint"].estimate_basis == "class"
 
 
 def test_resources_and_capabilities_reach_the_core() -> None:
@@ -953,7 +956,7 @@ def test_ten_thousand_streams_with_writes_are_checked_within_seconds() -> None:
 
 def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
     """Names and nesting are promises."""
-    report = check_report(loaded(FULL, auto_parallel=2, estimates=took(lint=3.0, unit=5.0)))
+    report = check_report(loaded(FULL, auto_parallel=2, learned=took(lint=3.0, unit=5.0)))
     assert {key: report[key] for key in report if key != "warnings"} == {
         "schema": 1,
         "name": "split-auth",
@@ -961,6 +964,11 @@ def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
         "waves": [["lint", "integration"], ["unit"]],
         "critical_path": ["lint", "unit"],
         "estimated_seconds": 18.0,
+        "estimates": [
+            {"stream": "lint", "seconds": 3.0, "basis": "learned"},
+            {"stream": "integration", "seconds": 4.0, "basis": "class"},
+            {"stream": "unit", "seconds": 5.0, "basis": "learned"},
+        ],
         "points": [
             {"point": "tests", "type": "barrier", "options": {"quorum": 2}},
             {"point": "final", "type": "barrier", "options": {}},
@@ -983,10 +991,11 @@ def test_the_report_of_a_broken_plan_lists_its_errors() -> None:
 
 def test_the_report_for_people_names_waves_path_slack_and_warnings() -> None:
     """In plain text without any escape sequence."""
-    shown = check_text(loaded(FULL, estimates=took(lint=100.0, unit=50.0)))
+    shown = check_text(loaded(FULL, learned=took(lint=100.0, unit=50.0)))
     assert "  1  lint  integration\n  2  unit\n" in shown
     assert "Critical path, 2m40s: lint -> unit" in shown
-    assert "  integration may slip by 2m39s" in shown
+    assert "  integration may slip by 1m25s" in shown
+    assert "(guessed for 1 of 3 streams)" in shown
     assert "no-effect-yet: `streams.unit.tty` (line " in shown
     assert "\x1b" not in shown
 

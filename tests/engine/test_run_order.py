@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,8 @@ import pytest
 from anabranch.core.events import Recorded, RunStarted
 from anabranch.core.ids import RunId
 from anabranch.core.inputs import StopRun
-from anabranch.core.plans.plan import Plan, Work
+from anabranch.core.plans.plan import Plan
 from anabranch.engine import requests
-from anabranch.engine.history import estimates
 from anabranch.engine.journal import Journal
 from anabranch.engine.run_numbers import newest_first, next_number, note_number, number_of
 from anabranch.engine.runs import find_run, runs_of
@@ -94,28 +92,6 @@ def test_numbers_go_on_when_something_is_lost(project: ProjectFolder, spoil: str
     new = begin(project, "a")
     assert (number_of(new) or 0) > 3
     assert runs_of(project)[:3] == [new, begun[2], begun[1]]
-
-
-def report(home: RunFolder, plan: str, command: str | None, seconds: float) -> None:
-    """Write what a run of a stream ``build`` would leave."""
-    record = {"plan": plan, "seconds": {"build": seconds}}
-    home.report.write_text(
-        json.dumps(record | ({"commands": {"build": command}} if command else {}))
-    )
-
-
-def test_durations_are_known_of_a_plan_a_name_and_a_command(project: ProjectFolder) -> None:
-    """A stream of the same name in another plan, or with another command, teaches nothing."""
-    for number, (plan, command, seconds) in enumerate(
-        [("p", "make", 10.0), ("q", "make", 500.0), ("p", "make all", 90.0), ("p", "make", 14.0)]
-    ):
-        report(begin(project, f"run-{number}"), plan, command, seconds)
-    report(begin(project, "earlier"), "p", None, 1e9)
-    assert estimates(project) == {
-        Work("p", "build", "make"): 12.0,
-        Work("q", "build", "make"): 500.0,
-        Work("p", "build", "make all"): 90.0,
-    }
 
 
 def test_requests_are_heard_in_the_order_in_which_they_were_left(

@@ -22,7 +22,7 @@ from anabranch.config import (
 )
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
-from anabranch.engine.history import estimates
+from anabranch.engine.durations import read_learned
 from anabranch.engine.opening import git_errors, open_project
 from anabranch.engine.preflight import look_around
 from anabranch.engine.probing import measured_capacity
@@ -61,7 +61,7 @@ def read_plan(
             commands,
             known=known,
             auto_parallel=auto_parallel(),
-            estimates=estimates(project),
+            learned=read_learned(project),
             each=each,
         )
     if path is None:
@@ -70,7 +70,7 @@ def read_plan(
         Path(path or DEFAULT_PLAN),
         known=known,
         auto_parallel=auto_parallel(),
-        estimates=estimates(project),
+        learned=read_learned(project),
         machine=measured_capacity(extensions.resource_probes),
         folder=here(),
     )

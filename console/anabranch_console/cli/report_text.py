@@ -86,6 +86,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         bound = duration(report["lower_bound_seconds"])
         slots = report["max_parallel"]
         yield "lower bound", f"{bound} on {slots} slots (efficiency {report['efficiency']:.0%})"
+    if report.get("predicted_seconds") is not None:
+        yield "predicted", _predicted(report)
     predicted, actual = report["critical_path"]["predicted"], report["critical_path"]["actual"]
     yield "critical path", " → ".join(actual) or "-"
     if predicted != actual:
@@ -105,6 +107,16 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     yield "journal", f"{integrity['journal']}, {integrity['events']} events"
     if integrity["state"] != "ok":
         yield "  not whole", shown(integrity["state"])
+
+
+def _predicted(report: Report) -> str:
+    """Return how long the run was expected to take, and what that was said from."""
+    estimates, count = report["estimates"], len(report["streams"])
+    factor = estimates["median_factor"]
+    off = f", half of them within a factor of {factor:.1f}" if factor else ""
+    learned = f"{estimates['learned']} of {count} learned{off}"
+    basis = learned if estimates["learned"] else "guessed: nothing of it had run here"
+    return f"{duration(report['predicted_seconds'])}  ({basis})"
 
 
 def where_it_is(report: Report) -> str:

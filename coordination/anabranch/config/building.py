@@ -6,8 +6,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from msgspec.structs import replace
-
 from anabranch.config.context import PlanContext
 from anabranch.config.model import PlanFile, PointTable
 from anabranch.config.strategy_names import StrategyNames
@@ -29,14 +27,15 @@ from anabranch.core.plans.providers import with_providers
 def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
     """Fill every default in. The file must have passed all checks."""
     coordination, name = file.coordination, file.name or default_name
-    streams = _streams(file, name, context)
     width, fallback = coordination.max_parallel, coordination.recovery.fallback
+    max_parallel = max(context.auto_parallel, 1) if width == "auto" else width
+    streams = tuple(context.with_estimates(name, _streams(file), max_parallel))
     is_chosen = "fallback" in coordination.recovery.model_fields_set
     return Plan(
         name=name,
         streams=streams,
         points=_points(file, streams, context.known),
-        max_parallel=max(context.auto_parallel, 1) if width == "auto" else width,
+        max_parallel=max_parallel,
         balancer=coordination.balancer,
         protocols=tuple(coordination.protocols),
         recovery=fallback if is_chosen and fallback in context.known.names["recovery"] else "retry",
@@ -62,14 +61,14 @@ def _shared_state(file: PlanFile) -> SharedStatePlan:
     return SharedStatePlan(table.type, float(table.sync_interval), table.keep_versions)
 
 
-def _streams(file: PlanFile, plan: str, context: PlanContext) -> tuple[StreamPlan, ...]:
+def _streams(file: PlanFile) -> tuple[StreamPlan, ...]:
     points_of: dict[StreamId, list[PointId]] = {}
     for name, point in file.convergence.items():
         for stream in point.streams:
             points_of.setdefault(StreamId(stream), []).append(PointId(name))
     return with_providers(
         [
-            _estimated(_stream(file, StreamId(name), _as_table(entry), points_of), plan, context)
+            _stream(file, StreamId(name), _as_table(entry), points_of)
             for name, entry in file.streams.items()
         ]
     )
@@ -143,11 +142,6 @@ def _source(each: EachTable) -> dict[str, Any]:
     written = {key: getattr(each, key) for key in ("glob", "lines_of", "matrix", "graph")}
     source = {key: value for key, value in written.items() if value is not None}
     return source | ({"exclude": each.exclude} if each.exclude else {})
-
-
-def _estimated(stream: StreamPlan, plan: str, context: PlanContext) -> StreamPlan:
-    seconds = context.estimated_seconds(plan, stream.id, stream.command_text)
-    return replace(stream, estimate_seconds=seconds)
 
 
 def _ask(table: AskTable | None) -> AskPlan:

@@ -11,7 +11,7 @@ from anabranch.config.loading import LoadedPlan, PlanErrors
 from anabranch.config.options import filled_in
 from anabranch.config.problems import PlanError, PlanWarning, printable
 from anabranch.core.plans.graph import critical_path, estimated_seconds, slack, waves
-from anabranch.core.plans.plan import Plan, PointPlan
+from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
 from anabranch.core.wording import counted, duration
 
 SCHEMA = 1
@@ -28,6 +28,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
             "waves": [],
             "critical_path": [],
             "estimated_seconds": 0.0,
+            "estimates": [],
             "points": [],
             "handlers": [],
             "warnings": [],
@@ -44,6 +45,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
         "waves": waves(plan),
         "critical_path": critical_path(plan)[0],
         "estimated_seconds": round(estimated_seconds(plan, plan.max_parallel), 3),
+        "estimates": [_estimate(stream) for stream in plan.streams],
         "points": [_point(loaded, point) for point in plan.points],
         "handlers": msgspec.to_builtins(fans_of(plan, loaded.folder)),
         "warnings": [_warning(warning) for warning in loaded.warnings],
@@ -56,6 +58,24 @@ def check_text(loaded: LoadedPlan | PlanErrors) -> str:
     """Return the same for people, in plain text that ends with a newline."""
     lines = _error_lines(loaded) if isinstance(loaded, PlanErrors) else _plan_lines(loaded)
     return "\n".join(lines) + "\n"
+
+
+def _estimate(stream: StreamPlan) -> dict[str, Any]:
+    return {
+        "stream": stream.id,
+        "seconds": round(stream.estimate_seconds, 3),
+        "basis": stream.estimate_basis,
+    }
+
+
+def _unlearned(plan: Plan) -> str:
+    """Return how much of an estimate nobody has seen yet, empty if all was learned."""
+    count = len(plan.streams)
+    guessed = sum(stream.estimate_basis == "guessed" for stream in plan.streams)
+    if guessed == count:
+        return " (guessed: nothing of it has run here yet)"
+    unlearned = sum(stream.estimate_basis != "learned" for stream in plan.streams)
+    return f" (guessed for {unlearned} of {count} streams)" if unlearned else ""
 
 
 def _point(loaded: LoadedPlan, point: PointPlan) -> dict[str, Any]:
@@ -102,7 +122,7 @@ def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
     yield ""
     yield f"Critical path, {duration(length)}: {' -> '.join(path)}"
     yield from _slack_lines(plan)
-    yield f"Estimated time: {duration(estimate)}"
+    yield f"Estimated time: {duration(estimate)}{_unlearned(plan)}"
     fans = list(fan_lines(plan, loaded.folder))
     if fans:
         yield from ("", "Handlers", *fans)

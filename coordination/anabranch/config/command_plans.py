@@ -44,17 +44,18 @@ def command_plan(
         items: what every command is run for; once, in a stream without handlers, if there are none.
         context: what a plan depends on besides.
     """
-    streams = tuple(
+    width = max(context.auto_parallel, 1)
+    bare = [
         StreamPlan(
             id=StreamId(stream),
             command=("/bin/sh", "-c", command),
             command_text=command,
             max_retries=USUAL_RETRIES,
-            estimate_seconds=context.estimated_seconds(name, stream, command),
             fan=FanPlan({"items": list(items)}, command) if items else None,
         )
         for stream, command in commands.items()
-    )
+    ]
+    streams = tuple(context.with_estimates(name, bare, width))
     able = context.known.able(PointPlan(FINAL_POINT).type)
     final = PointPlan(
         FINAL_POINT,
@@ -62,7 +63,7 @@ def command_plan(
         merges_early=able.merges_early,
         takes_checkpoints=able.takes_checkpoints,
     )
-    return Plan(name, streams, (final,), max_parallel=max(context.auto_parallel, 1))
+    return Plan(name, streams, (final,), max_parallel=width)
 
 
 def stream_names(commands: Iterable[str]) -> list[str]:

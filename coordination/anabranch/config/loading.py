@@ -36,7 +36,8 @@ from anabranch.config.problems import (
 )
 from anabranch.config.references import reference_problems
 from anabranch.config.strategy_names import StrategyNames, strategy_problems
-from anabranch.core.plans.plan import Plan, Work
+from anabranch.core.plans.estimates import Learned
+from anabranch.core.plans.plan import Plan
 
 MAX_PLAN_BYTES = 4 * 1024 * 1024
 COMMAND_LINE = "<command line>"
@@ -96,19 +97,19 @@ def load_plan(
     *,
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
-    estimates: Mapping[Work, float] | None = None,
+    learned: Learned | None = None,
     machine: Mapping[str, float] | None = None,
     folder: Path | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Read the plan file at ``path``.
 
     ``known`` names the installed strategies, ``auto_parallel`` is the width of
-    ``max_parallel = "auto"``, ``estimates`` are seconds from earlier runs,
+    ``max_parallel = "auto"``, ``learned`` is what earlier runs teach,
     ``machine`` is what there is of ``cpu_cores`` and ``memory_mb``, and ``folder`` the one in the
     project that the plan is run in: what is to be found there is looked for.
     """
     context = PlanContext(
-        known or StrategyNames(), auto_parallel, estimates or {}, machine or {}, folder
+        known or StrategyNames(), auto_parallel, learned or Learned(), machine or {}, folder
     )
     file = printable(os.fspath(path), limit=4096)
     text = _read(path)
@@ -123,13 +124,13 @@ def parse_plan(
     file: str = "anabranch.toml",
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
-    estimates: Mapping[Work, float] | None = None,
+    learned: Learned | None = None,
     machine: Mapping[str, float] | None = None,
     folder: Path | None = None,
 ) -> LoadedPlan | PlanErrors:
     """Read a plan from TOML ``text``; ``file`` is what errors call it. See :func:`load_plan`."""
     context = PlanContext(
-        known or StrategyNames(), auto_parallel, estimates or {}, machine or {}, folder
+        known or StrategyNames(), auto_parallel, learned or Learned(), machine or {}, folder
     )
     return _load_text(text, file, "plan", context)
 
@@ -140,7 +141,7 @@ def plan_from_commands(
     *,
     known: StrategyNames | None = None,
     auto_parallel: int = 4,
-    estimates: Mapping[Work, float] | None = None,
+    learned: Learned | None = None,
     machine: Mapping[str, float] | None = None,
     each: Sequence[str] = (),
 ) -> LoadedPlan | PlanErrors:
@@ -148,7 +149,9 @@ def plan_from_commands(
 
     With items (``each``) every command is run for every item; see also :data:`ON_STDIN`.
     """
-    context = PlanContext(known or StrategyNames(), auto_parallel, estimates or {}, machine or {})
+    context = PlanContext(
+        known or StrategyNames(), auto_parallel, learned or Learned(), machine or {}
+    )
     bodies = [{"command": c, "each": list(each)} for c in commands] if each else commands
     streams = dict(zip(stream_names(commands), bodies, strict=True))
     document = {"version": 1, "name": name, "streams": streams}

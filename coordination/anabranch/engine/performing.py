@@ -24,8 +24,10 @@ from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.model.state import State
+from anabranch.core.views.samples import samples_of
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
+from anabranch.engine.durations import learn
 from anabranch.engine.executing import Executing
 from anabranch.engine.interference import Interference
 from anabranch.engine.machine_room import descriptors_left, kept_descriptors
@@ -281,8 +283,16 @@ class Performing:
             overhead, state = self._engine_overhead(), self._state()
             try:
                 await write_report(self._folder, state, self._clock.now(), overhead)
+                await asyncio.to_thread(self._learn, state)
             finally:
                 self.reported = state.seq
+
+    def _learn(self, state: State) -> None:
+        """Keep what the run teaches; without room for it, later ones know less, and that is all."""
+        try:
+            learn(self._folder.project, samples_of(state))
+        except OSError as error:
+            _log.debug("nothing is learned from the run: %s", error)
 
     async def _resolve(self, effect: fx.RunResolver) -> None:
         self._post(

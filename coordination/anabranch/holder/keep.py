@@ -191,6 +191,7 @@ class Holder:
         self._copy_output(READS_AT_END)
         assert self.ended is not None
         has_exited = self.ended.si_code == os.CLD_EXITED
+        cpu_seconds, peak_memory_mb = kernel.used(self.pid)
         records.write_exit(
             self.attempt.folder,
             {
@@ -200,6 +201,8 @@ class Holder:
                 "lost_bytes": self.log.lost,
                 "left_out_bytes": self.log.left_out,
                 "tree_survivors": self.survivors,
+                "cpu_seconds": round(cpu_seconds, 3),
+                "peak_memory_mb": peak_memory_mb,
             },
         )
         os.waitpid(self.pid, 0)

@@ -86,6 +86,11 @@ class StreamStopRequested(StreamEvent, frozen=True, kw_only=True):
 
 
 class StreamExited(StreamEvent, frozen=True, kw_only=True):
+    """Its command has ended; ``peak_memory_mb`` is the most that any one process of it had.
+
+    What it has used is None where the machine could not tell, or an earlier version did not ask.
+    """
+
     attempt: Attempt
     exit_code: int | None
     signal: int | None
@@ -93,6 +98,8 @@ class StreamExited(StreamEvent, frozen=True, kw_only=True):
     happened_at: float
     survivors_ended: int = 0
     lost_bytes: int = 0
+    cpu_seconds: float | None = None
+    peak_memory_mb: float | None = None
 
 
 class StreamLost(StreamEvent, frozen=True, kw_only=True):

@@ -33,6 +33,7 @@ from anabranch.core.folds import (
     sharing,
     undoing,
     verifying,
+    widths,
 )
 from anabranch.core.folds.answers import Answering, remember
 from anabranch.core.folds.inheritance import results_of, to_inherit
@@ -80,7 +81,7 @@ def first_state(record: ev.Recorded) -> State:
 
 def evolve(state: State, record: ev.Recorded) -> State:
     """Return the state after one event."""
-    event = record.event
+    event, before, active = record.event, state.at, state.counts.active
     if isinstance(event, ev.StreamEvent):
         state = _evolve_stream(state, record, event)
     elif isinstance(event, ev.PointEvent):
@@ -89,7 +90,8 @@ def evolve(state: State, record: ev.Recorded) -> State:
         state = _RUN[type(event)](state, record, event) if type(event) in _RUN else state
     if isinstance(event, ev.Requested) and event.request and type(event) in _ANSWERS:
         state = remember(state, event, _ANSWERS[type(event)](state, record, event))
-    return replace(state, seq=record.seq, at=record.at)
+    active_seconds = state.active_seconds + active * (record.at - before)
+    return replace(state, seq=record.seq, at=record.at, active_seconds=active_seconds)
 
 
 # --- the run -------------------------------------------------------------------------------------
@@ -225,6 +227,7 @@ _ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = 
     **guardian.ALSO,
     **breakers.ALSO,
     **handlers.ALSO,
+    **widths.ALSO,
 }
 """What an event about a stream changes about the run."""
 

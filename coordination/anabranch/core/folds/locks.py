@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer
 from anabranch.core.folds.answers import Answering, refused_wait, remember_request
+from anabranch.core.folds.waiting import with_wait
 from anabranch.core.globs import is_literal
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.answers import refused
@@ -159,7 +160,8 @@ def _granted(state: State, record: ev.Recorded, event: ev.LockGranted) -> State:
     until = record.at + SPARE * lease_seconds(state, event.stream)
     table = _with_entry(table, Entry(event.path, (*grants, grant), asks))
     table = _with_holder(table, event.stream, Holder(event.attempt, until, 0, held, asked))
-    return replace(state, locks=replace(table, contentions=contentions))
+    state = replace(state, locks=replace(table, contentions=contentions))
+    return _waited(state, record, event)
 
 
 def _released(state: State, record: ev.Recorded, event: _Over) -> State:
@@ -179,7 +181,14 @@ def _withdrawn(state: State, record: ev.Recorded, event: ev.LockWithdrawn) -> St
     ask = _ask(table, event.path, event.ticket)
     contentions = _remember_wait(table, record, ask, "withdrawn")
     table = _without_ask(table, event)
-    return replace(state, locks=replace(table, contentions=contentions))
+    state = replace(state, locks=replace(table, contentions=contentions))
+    return _waited(state, record, event)
+
+
+def _waited(state: State, record: ev.Recorded, event: ev.LockGranted | ev.LockWithdrawn) -> State:
+    if not event.waited_seconds:
+        return state
+    return with_wait(state, event.stream, record.at - event.waited_seconds, record.at)
 
 
 def _leased(state: State, record: ev.Recorded, event: ev.LeaseRenewed | ev.LeaseDoubted) -> State:

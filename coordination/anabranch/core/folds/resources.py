@@ -11,6 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core.calls import Answer
 from anabranch.core.folds.answers import Answering, refused_wait
 from anabranch.core.folds.parts import of_part
+from anabranch.core.folds.waiting import with_wait
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.resources import (
     MEMORY,
@@ -116,13 +117,29 @@ def _within(table: ResourceTable, record: ev.Recorded, event: ev.ResourcesWithin
     return replace(table, exceeded=table.exceeded.discard(excess_key(event.stream, event.resource)))
 
 
+_Over = ev.ResourcesGranted | ev.ResourcesWithdrawn
+
+
+def _waited_for(
+    fold: Callable[[State, ev.Recorded, Any], State],
+) -> Callable[[State, ev.Recorded, Any], State]:
+    """Return a fold that counts as well how long the request has waited, if it had to."""
+
+    def folded(state: State, record: ev.Recorded, event: _Over) -> State:
+        queue = state.resources.queue if event.ticket else ()
+        since = next((w.since for w in queue if w.ticket == event.ticket), record.at)
+        return with_wait(fold(state, record, event), event.stream, since, record.at)
+
+    return folded
+
+
 FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.MachineMeasured: of_part("resources", _measured),
     ev.MachineLoadChanged: of_part("resources", _load),
-    ev.ResourcesGranted: of_part("resources", _granted),
+    ev.ResourcesGranted: _waited_for(of_part("resources", _granted)),
     ev.ResourcesQueued: of_part("resources", _queued),
     ev.ResourcesReleased: of_part("resources", _released),
-    ev.ResourcesWithdrawn: of_part("resources", _withdrawn),
+    ev.ResourcesWithdrawn: _waited_for(of_part("resources", _withdrawn)),
     ev.ResourcesExceeded: of_part("resources", _exceeded),
     ev.ResourcesWithin: of_part("resources", _within),
 }

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from anabranch.core import events as ev
 from anabranch.core.folds import guardian, liveness, point_checkpoints
+from anabranch.core.folds.waiting import kept_waiting
 from anabranch.core.model.guardian import Care
 from anabranch.core.model.state import (
     Exit,
@@ -22,6 +23,7 @@ from anabranch.core.model.state import (
     Spent,
     StopRequest,
     Stream,
+    Worked,
     Workspace,
 )
 
@@ -42,6 +44,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         last_started_at=s.started_at,
         started_at=None,
         ended_at=None,
+        worked=Worked(),
         liveness=Liveness(),
         offer=None,
         synced=None,
@@ -96,6 +99,7 @@ def _held(s: Stream, record: ev.Recorded, event: ev.StreamHeld, spent: float) ->
 
 
 def _let_go(s: Stream, record: ev.Recorded, event: ev.StreamLetGo, spent: float) -> Stream:
+    s = kept_waiting(s, s.held_at, record.at)
     return replace(s, held="", reason=f"process {s.pid} runs")
 
 
@@ -125,6 +129,12 @@ def _exited(s: Stream, record: ev.Recorded, event: ev.StreamExited, spent: float
         held="",
         reason="keeping its work",
         spent=replace(s.spent, working=s.spent.working + worked),
+        worked=replace(
+            s.worked,
+            seconds=worked,
+            cpu_seconds=event.cpu_seconds,
+            peak_memory_mb=event.peak_memory_mb,
+        ),
     )
 
 

@@ -67,6 +67,8 @@ class ProcessExited(AttemptObservation, frozen=True):
     happened_at: float
     survivors_ended: int = 0
     lost_bytes: int = 0
+    cpu_seconds: float | None = None
+    peak_memory_mb: float | None = None
 
 
 class OutputLeftOut(AttemptObservation, frozen=True):

@@ -147,6 +147,21 @@ class Spent(msgspec.Struct, frozen=True, gc=False):
     capturing: float = 0.0
 
 
+class Worked(msgspec.Struct, frozen=True, gc=False):
+    """What the newest attempt's processes took: the rest of ``seconds`` but ``waited`` was work.
+
+    ``waited`` are the seconds in which they waited for others (a lock, a resource, room on the
+    disk), ``width`` is how many streams were active at a time meanwhile, in the mean. What the
+    machine could not tell is None.
+    """
+
+    seconds: float = 0.0
+    waited: float = 0.0
+    cpu_seconds: float | None = None
+    peak_memory_mb: float | None = None
+    width: float = 1.0
+
+
 class Liveness(msgspec.Struct, frozen=True, gc=False):
     """What is known of a running stream's progress; an empty verdict: nothing is wrong.
 
@@ -186,6 +201,8 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     asked for does not count; its attempt ``is_retry`` all the same. ``files_changed`` is what the
     capture of the newest attempt found, None before that. Work that ``is_captured_again`` takes no
     slot. ``held`` says why its processes are stopped where they stand, empty if they are not.
+    ``waited_until`` is until when its waits are counted, ``began_at_active`` what the run's
+    ``active_seconds`` were when it began.
     """
 
     id: StreamId
@@ -219,6 +236,9 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     restored: int = 0
     warnings: tuple[str, ...] = ()
     spent: Spent = Spent()
+    worked: Worked = Worked()
+    waited_until: float = 0.0
+    began_at_active: float = 0.0
     liveness: Liveness = Liveness()
     handed_back: HandedBack | None = None
     offer: Offer | None = None
@@ -337,7 +357,10 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 
 
 class State(msgspec.Struct, frozen=True, gc=False):
-    """A run at one instant. ``ready`` is the queue: (rank, position, stream), best first."""
+    """A run at one instant. ``ready`` is the queue: (rank, position, stream), best first.
+
+    ``active_seconds`` adds up, over time, how many streams were active.
+    """
 
     run: RunId
     project: str
@@ -356,6 +379,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     points: HashTrieMap[PointId, Point] = HashTrieMap()
     ready: tuple[tuple[tuple[float, ...], int, StreamId], ...] = ()
     counts: Counts = Counts()
+    active_seconds: float = 0.0
     stop_reason: str | None = None
     first_failure: StreamId | None = None
     ended_at: float | None = None

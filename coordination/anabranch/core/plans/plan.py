@@ -133,6 +133,8 @@ class StreamPlan(msgspec.Struct, frozen=True):
     resources: dict[str, float] = {}
     writes: tuple[str, ...] = ()
     estimate_seconds: float = 1.0
+    estimate_basis: Literal["learned", "class", "guessed"] = "guessed"
+    long_seconds: float | None = None
     executor: str = ""
     fan: FanPlan | None = None
 

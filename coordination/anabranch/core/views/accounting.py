@@ -12,10 +12,11 @@ from anabranch.core.deciding.overhead import in_words, is_too_much
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
-from anabranch.core.plans.graph import critical_path, lower_bound_seconds
+from anabranch.core.plans.graph import critical_path, estimated_seconds, lower_bound_seconds
 from anabranch.core.plans.plan import Plan
 from anabranch.core.views.projections import status as status_of
 from anabranch.core.views.projections import stream_counts
+from anabranch.core.views.samples import estimate_errors, samples_of
 
 
 def work_seconds(state: State, now: float) -> float:
@@ -79,6 +80,8 @@ def report(
         "wall_seconds": _rounded(wall),
         "work_seconds": _rounded(work),
         "speedup": _ratio(work, wall),
+        "predicted_seconds": _rounded(estimated_seconds(state.plan, slots)),
+        "estimates": estimate_errors(state.plan, samples_of(state)),
         "lower_bound_seconds": _rounded(bound),
         "efficiency": _ratio(bound, wall),
         "utilisation": _ratio(work, slots * wall),

@@ -114,6 +114,8 @@ class Observations:
             happened_at=self._moment(record.monotonic),
             survivors_ended=record.tree_survivors,
             lost_bytes=record.lost_bytes,
+            cpu_seconds=record.cpu_seconds,
+            peak_memory_mb=record.peak_memory_mb,
             cause=self._cause(stream),
         )
 

@@ -40,6 +40,7 @@ Message = dict[str, str | int | float]
 Pid = Annotated[int, msgspec.Meta(ge=1, lt=1 << 31)]
 Ticks = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 Count = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+Amount = Annotated[float, msgspec.Meta(ge=0, lt=1e15)]
 
 
 class StartRecord(msgspec.Struct, frozen=True):
@@ -65,6 +66,8 @@ class ExitRecord(msgspec.Struct, frozen=True):
     not_started: str | None = None
     lost_bytes: Count = 0
     tree_survivors: Count = 0
+    cpu_seconds: Amount | None = None
+    peak_memory_mb: Amount | None = None
 
 
 class FloodRecord(msgspec.Struct, frozen=True):

@@ -144,6 +144,8 @@ def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
             happened_at=fact.happened_at,
             survivors_ended=fact.survivors_ended,
             lost_bytes=fact.lost_bytes,
+            cpu_seconds=fact.cpu_seconds,
+            peak_memory_mb=fact.peak_memory_mb,
         )
     )
 

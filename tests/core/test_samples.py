@@ -1,0 +1,120 @@
+"""What a run teaches: work without waits, beside how many, and of successes only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from anabranch.core import inputs
+from anabranch.core.calls import Lock, Unlock
+from anabranch.core.ids import StreamId
+from anabranch.core.plans.estimates import Sample
+from anabranch.core.views.samples import samples_of
+from tests.core.working import Crew
+
+
+def learned(crew: Crew) -> dict[str, Sample]:
+    return {work.stream: sample for work, sample in samples_of(crew.state).items()}
+
+
+def locks(crew: Crew, name: str, path: str = "f") -> None:
+    crew.call(Lock, name, path=path, mode="write", wait=True)
+
+
+def unlocks(crew: Crew, name: str, path: str = "f") -> None:
+    crew.call(Unlock, name, path=path)
+
+
+def test_a_wait_for_a_lock_is_not_work() -> None:
+    crew = Crew("a", "b")
+    locks(crew, "a")
+    crew.now = 2.0
+    locks(crew, "b")
+    crew.now = 7.0
+    unlocks(crew, "a")
+    crew.now = 10.0
+    crew.ends("a")
+    crew.ends("b")
+    assert {name: s.work_seconds for name, s in learned(crew).items()} == {"a": 10.0, "b": 5.0}
+
+
+def test_waits_that_overlap_count_once() -> None:
+    """Two calls of one stream may wait at a time; the time passes once."""
+    crew = Crew("a", "b")
+    locks(crew, "a", "one")
+    locks(crew, "a", "two")
+    crew.now = 2.0
+    locks(crew, "b", "one")
+    crew.now = 4.0
+    locks(crew, "b", "two")
+    crew.now = 8.0
+    unlocks(crew, "a", "one")
+    crew.now = 9.0
+    unlocks(crew, "a", "two")
+    crew.now = 10.0
+    crew.ends("b")
+    assert learned(crew)["b"].work_seconds == 3.0
+
+
+def test_a_wait_for_a_resource_is_not_work() -> None:
+    crew = Crew("a", "b", resources={"gpu": 1.0})
+    crew.asks("a", gpu=1.0)
+    crew.now = 1.0
+    crew.asks("b", gpu=1.0)
+    crew.now = 4.0
+    crew.releases("a", gpu=1.0)
+    crew.now = 6.0
+    crew.ends("b")
+    assert learned(crew)["b"].work_seconds == 3.0
+
+
+def test_what_is_held_for_want_of_room_does_not_work() -> None:
+    crew = Crew("a")
+    key: dict[str, Any] = {"stream": StreamId("a"), "attempt": 1}
+    crew.now = 1.0
+    crew._step(inputs.StreamHeld(**key, reason="the disk is full"))
+    crew.now = 5.0
+    crew._step(inputs.StreamLetGo(**key))
+    crew.now = 6.0
+    crew.ends("a")
+    assert learned(crew)["a"].work_seconds == 2.0
+
+
+def test_the_width_is_how_many_were_active_in_the_mean() -> None:
+    crew = Crew("a", "b", "c")
+    crew.now = 4.0
+    crew.ends("c")
+    crew.now = 8.0
+    crew.ends("b")
+    crew.now = 16.0
+    crew.ends("a")
+    widths = {name: sample.width for name, sample in learned(crew).items()}
+    assert widths == {"c": 3.0, "b": 2.5, "a": 1.75}
+
+
+@pytest.mark.parametrize("code", [1, 3])
+def test_failures_teach_nothing(code: int) -> None:
+    crew = Crew("a", "b")
+    crew.now = 3.0
+    crew.ends("a", exit_code=code)
+    crew.ends("b")
+    assert set(learned(crew)) == {"b"}
+
+
+def test_what_the_attempt_has_used_is_learned_with_it() -> None:
+    crew = Crew("a")
+    key: dict[str, Any] = {"stream": StreamId("a"), "attempt": 1}
+    crew.now = 3.0
+    exited = inputs.ProcessExited(
+        **key,
+        exit_code=0,
+        signal=None,
+        error=None,
+        happened_at=3.0,
+        cpu_seconds=2.5,
+        peak_memory_mb=70.0,
+    )
+    crew._step(exited)
+    crew._step(inputs.ResultReady(**key, commit="k", tree="t", files_changed=1, ref="refs/x"))
+    assert learned(crew)["a"] == Sample("r", 3.0, 1.0, 2.5, 70.0)
