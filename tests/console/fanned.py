@@ -65,6 +65,10 @@ class Scribe:
         self._packed += len(data)
         self._lines.append(book.ended_line(ended))
 
+    def leave(self, place: int, attempt: int = 2) -> None:
+        """Write down that an attempt leaves one as it has failed."""
+        self._lines.append(book.left_line(place, f"key{place}", attempt))
+
     def say(self, slot: int, text: str) -> None:
         """Let the handler in a slot write something."""
         with (self.folder / f"slot.{slot}").open("a", encoding="utf-8") as file:

@@ -9,7 +9,7 @@ import pytest
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
-from anabranch.core.inputs import RecoverHandler
+from anabranch.core.inputs import RecoverHandler, StopStream
 from anabranch.engine.handlers import HandlerTally
 from anabranch_console.handler_reading import HandlerReader, Wish
 from anabranch_console.panes.handlers import HandlersPane
@@ -358,7 +358,7 @@ async def test_what_was_read_is_let_go_of_with_the_pane(
 async def test_one_handler_is_tried_again_while_the_others_go_on(
     open_console: OpenConsole, tmp_path: Path
 ) -> None:
-    """One that hangs or has failed; not one that has succeeded, nor when the stream has ended."""
+    """One that hangs or has failed, also when the stream has failed; not one that has succeeded."""
     source = fanned_source(tmp_path, stream("lint"))
     _book(tmp_path)
     async with open_console(source, size=(160, 36)) as console:
@@ -378,6 +378,27 @@ async def test_one_handler_is_tried_again_while_the_others_go_on(
         await console.press("escape")
         source.finish("docs", code=1)
         await read(console)
+        await console.press("N", "N", "x", "h")
+        assert "the stream gets another attempt, which runs this one" in console.shown()
+        assert "that are done or have failed stay as they are" in console.shown()
+        await console.press("y")
+        assert len(source.commands) == 2
+        source.feed(StopStream(stream=StreamId("docs"), reason="enough"))
+        source.finish("docs", code=1)
+        await read(console)
         await console.press("x")
-        assert "no single handler can be tried again" in console.shown()
-    assert len(source.commands) == 1
+        assert "docs was stopped, and no single handler of it can be tried again" in console.shown()
+    assert len(source.commands) == 2
+
+
+async def test_one_that_was_left_as_it_had_failed_says_so(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    source = fanned_source(tmp_path, stream("lint"))
+    scribe = _book(tmp_path)
+    scribe.leave(3)
+    scribe.write()
+    async with open_console(source, size=(160, 36)) as console:
+        await console.press("enter")
+        await read(console)
+        assert "exit 3; not tried again" in console.shown()

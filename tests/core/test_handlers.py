@@ -131,7 +131,7 @@ def test_why_not_all_were_run_is_why_the_stream_has_failed() -> None:
 
 def test_what_is_shown_is_never_less_than_what_is_known() -> None:
     state, _ = after(running(), look(0, finished(0, 10), finished(1, 20, "failed")))
-    known = {"succeeded": 1, "failed": 1}
+    known = {"succeeded": 1, "failed": 1, "not_tried_again": 0}
     assert handler_counts(state, FAN) == {"total": 2, **known, "running": 0}
     assert handler_counts(state, FAN, 9, 2) == {"total": 9, **known, "running": 2}
     assert handler_counts(state, FAN, 2, 2) == {"total": 4, **known, "running": 2}
@@ -261,17 +261,160 @@ def test_counts_go_on_where_a_wish_came_first() -> None:
         ("plain", "", "has no handlers"),
         ("fan", "queued", "no handler of it runs"),
         ("fan", "succeeded", "has succeeded"),
-        ("fan", "failed", "no single handler can be tried again"),
+        ("fan", "stopped", "was stopped, and no single handler of it can be tried again"),
+        ("fan", "skipped", "was skipped, and no single handler of it can be tried again"),
+        ("fan", "stopping", "the run is stopping"),
     ],
 )
 def test_why_no_single_handler_can_be_tried_again(name: str, phase: str, reason: str) -> None:
-    run = given(stream("fan", fan=FanPlan({"items": ["a"]}, "x {item}")), stream("plain"))
+    fan = stream("fan", "first", fan=FanPlan({"items": ["a"]}, "x {item}"), max_retries=0)
+    run = given(stream("first", max_retries=0), fan, stream("plain"), keep_going=True)
+    if phase == "skipped":
+        run.run("first")
+        run.fail("first")
+    else:
+        run.succeed("first")
     if phase == "succeeded":
         run.succeed("fan")
-    elif phase == "failed":
+    elif phase == "stopped":
         run.run("fan")
+        run.stop("fan")
+        run.exited("fan")
+        run.kept("fan")
+    elif phase == "stopping":
+        run.run("fan")
+        run.run("plain")
         run.fail("fan")
+        run.give(inputs.StopRun(reason="enough"))
     run.give(inputs.RecoverHandler(stream=StreamId(name), handler=0))
     assert run.refusal is not None
     assert reason in run.refusal.reason
     assert run.refusal.hint
+
+
+# --- single ones of a stream that has failed -----------------------------------------------------
+
+
+def failed(*, max_retries: int = 2) -> ByHand:
+    """Return a run in which handlers 1 and 3 of a stream have failed for good, and it with them."""
+    fan = stream("fan", fan=FanPlan({"items": ["a"]}, "x {item}"), max_retries=max_retries)
+    run = given(fan, stream("behind", "fan"))
+    run.run("fan")
+    run.give(look(0, finished(0, 10), finished(1, 20, "failed"), finished(3, 30, "failed")))
+    for _ in range(max_retries):
+        run.fail("fan")
+        run.at(run.clock() + 1000.0)
+        run.run("fan")
+    run.fail("fan")
+    assert run.state.has_ended
+    return run
+
+
+def requests(run: ByHand) -> list[ev.HandlerRecoveryRequested]:
+    events = (record.event for record in run.records)
+    return [event for event in events if isinstance(event, ev.HandlerRecoveryRequested)]
+
+
+def chosen(run: ByHand) -> list[int]:
+    return [one.handler for one in run.state.handlers[FAN].chosen]
+
+
+def test_one_of_a_stream_that_has_failed_begins_an_attempt_of_its_own() -> None:
+    """And what was skipped behind the stream comes back with it."""
+    run = failed()
+    before = run.stream("fan").attempt
+    run.give(WISH)
+    assert run.refusal is None
+    requested = requests(run)[-1]
+    assert (requested.attempt, requested.is_chosen) == (before + 1, True)
+    assert (chosen(run), run.stream("fan").attempt) == ([3], before + 1)
+    assert run.stream("fan").phase == "preparing"
+    assert run.stream("behind").phase == "waiting"
+    assert chosen_after_a_snapshot(run) == [3]
+    assert run.state.handlers[FAN].failed == 2, "until the attempt says something else"
+
+
+def chosen_after_a_snapshot(run: ByHand) -> list[int]:
+    known = decode_state(encode_state(run.state)).handlers[FAN]
+    return [one.handler for one in known.chosen]
+
+
+@pytest.mark.parametrize("phase", ["preparing", "starting", "running"])
+def test_more_of_them_may_be_asked_for_one_after_another(phase: str) -> None:
+    """What the job may not say any more goes by the file, and all of it counts for a later try."""
+    run = failed()
+    run.give(WISH)
+    if phase != "preparing":
+        run.ready("fan")
+    if phase == "running":
+        run.started("fan")
+    run.give(replace(WISH, handler=1))
+    assert run.refusal is None
+    assert chosen(run) == [3, 1]
+    told = [e.handler for e in owed(run.state) if isinstance(e, fx.RecoverHandler)]
+    assert told == ([1] if phase == "running" else [])
+    if phase == "starting":
+        run.started("fan")
+        assert [e.handler for e in run.effects if isinstance(e, fx.RecoverHandler)] == [1]
+
+
+def test_an_attempt_of_single_ones_is_made_once_however_many_retries_there_are() -> None:
+    run = failed()
+    attempts = run.stream("fan").attempt
+    run.give(WISH)
+    run.run("fan")
+    run.fail("fan")
+    assert (run.stream("fan").phase, run.stream("fan").attempt) == ("failed", attempts + 1)
+
+
+def test_one_that_is_lost_is_made_again_with_the_same_ones() -> None:
+    """Nothing of what a person wants is lost with the program that was to do it."""
+    run = failed()
+    run.give(WISH)
+    run.run("fan")
+    run.lost("fan")
+    run.kept("fan")
+    assert run.stream("fan").phase == "retrying"
+    run.give(replace(WISH, handler=1))
+    assert (run.refusal, chosen(run)) == (None, [3, 1])
+
+
+def test_a_retry_of_the_whole_is_about_all_of_them_again() -> None:
+    run = failed(max_retries=0)
+    run.give(WISH)
+    run.run("fan")
+    run.fail("fan")
+    run.give(inputs.RetryStream(stream=FAN, reason="all of it"))
+    assert chosen(run) == []
+    run.run("fan")
+    run.give(WISH)
+    assert chosen(run) == []
+    assert requests(run)[-1].is_chosen is False
+
+
+def test_what_is_left_counts_as_failed_until_it_is_tried_all_the_same() -> None:
+    run = failed(max_retries=0)
+    run.give(WISH)
+    run.run("fan")
+    left = replace(look(30, finished(3, 50, attempt=2), skipped=1, to=60), left=1)
+    run.give(left)
+    known = run.state.handlers[FAN]
+    assert (known.succeeded, known.failed, known.left) == (2, 1, 1)
+    assert handler_counts(run.state, FAN)["not_tried_again"] == 1
+    run.give(look(60, replace(finished(1, 70, attempt=2), was_left=True)))
+    known = run.state.handlers[FAN]
+    assert (known.succeeded, known.failed, known.left) == (3, 0, 0)
+    run.give(look(70, replace(finished(9, 80, "failed", attempt=2), was_left=True)))
+    assert run.state.handlers[FAN].failed == 0, "it had failed, and has failed"
+
+
+def test_a_conflict_that_is_settled_does_not_make_more_of_it() -> None:
+    """What was blocked before it began goes on with those that were asked for."""
+    run = failed()
+    run.give(WISH)
+    blocked = ev.StreamBlocked(FAN, reason="conflict")
+    state = evolve(run.state, ev.Recorded(run.state.seq + 1, 0.0, None, blocked))
+    for goes_on in (True, False):
+        event = ev.StreamRequeued(FAN, reason="settled", goes_on=goes_on)
+        after_it = evolve(state, ev.Recorded(state.seq + 1, 0.0, None, event))
+        assert bool(after_it.handlers[FAN].chosen) is goes_on

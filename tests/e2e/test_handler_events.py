@@ -58,7 +58,13 @@ def test_each_handler_is_an_event_before_the_end_of_its_attempt(program: Program
     heard = program.expect(0, "events").out
     assert "\x1b[2J" not in heard
     assert "\u202e" not in heard
-    assert counts(program) == {"total": 3, "succeeded": 1, "failed": 2, "running": 0}
+    assert counts(program) == {
+        "total": 3,
+        "succeeded": 1,
+        "failed": 2,
+        "running": 0,
+        "not_tried_again": 0,
+    }
 
 
 def test_a_console_killed_again_and_again_hears_each_end_once(
@@ -85,7 +91,13 @@ def test_a_console_killed_again_and_again_hears_each_end_once(
     program.expect(1, "resume", "--headless")
     heard = Counter((e["handler"], e["tries"], e["outcome"]) for e in ends(program))
     assert heard == {(n, 1, "failed" if n == 7 else "succeeded"): 1 for n in range(20)}
-    assert counts(program) == {"total": 20, "succeeded": 19, "failed": 1, "running": 0}
+    assert counts(program) == {
+        "total": 20,
+        "succeeded": 19,
+        "failed": 1,
+        "running": 0,
+        "not_tried_again": 0,
+    }
 
 
 def test_what_people_read_names_a_few_failures_and_no_success(program: Program) -> None:
@@ -126,4 +138,10 @@ def test_a_retry_tells_of_what_it_runs_and_counts_what_it_leaves_out(program: Pr
     ]
     lines = program.expect(0, "events", "--json").json_lines()
     assert [line["count"] for line in lines if line["type"] == "handlers_skipped"] == [3]
-    assert counts(program) == {"total": 4, "succeeded": 4, "failed": 0, "running": 0}
+    assert counts(program) == {
+        "total": 4,
+        "succeeded": 4,
+        "failed": 0,
+        "running": 0,
+        "not_tried_again": 0,
+    }

@@ -38,7 +38,7 @@ def test_a_codemod_over_files_changes_each_once(program: Program) -> None:
     done = Counter(content(program, commit, "done").splitlines())
     assert done == {"a.md": 1, "b c.md": 2, "d'e.md": 1, "f.md": 1}
     assert "4 of 4 handlers succeeded (3 of them before)" in program.log("mod", 2)
-    counts = {"total": 4, "succeeded": 4, "failed": 0, "running": 0}
+    counts = {"total": 4, "succeeded": 4, "failed": 0, "running": 0, "not_tried_again": 0}
     (stream,) = program.expect(0, "status", "--json").json()["streams"]
     assert stream["handlers"] == counts
 
@@ -167,7 +167,7 @@ def test_items_end_early_with_the_console_that_read_them(program: Program) -> No
     early = "stopped: the items on stdin ended early"
     assert early in program.log("echo")
     assert "2 and the beginning of one more had come" in program.log("echo")
-    counts = {"total": 2, "succeeded": 2, "failed": 0, "running": 0}
+    counts = {"total": 2, "succeeded": 2, "failed": 0, "running": 0, "not_tried_again": 0}
     (stream,) = program.expect(0, "status", "--json").json()["streams"]
     assert stream["handlers"] == counts
     assert len([line for line in book.read_text().splitlines() if line.startswith('["b"')]) == 2

@@ -58,7 +58,13 @@ def test_a_retry_of_the_stream_does_only_what_is_not_proven_done(program: Progra
     assert "['A', 'B', 'C']" in program.log("job", 2)
     assert program.log("job", 2).count("handling") == 1
     (stream,) = program.expect(0, "status", "--json").json()["streams"]
-    assert stream["handlers"] == {"total": 3, "succeeded": 3, "failed": 0, "running": 0}
+    assert stream["handlers"] == {
+        "total": 3,
+        "succeeded": 3,
+        "failed": 0,
+        "running": 0,
+        "not_tried_again": 0,
+    }
 
 
 def test_its_results_are_read_by_dependents_and_in_the_shared_state(program: Program) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
+from anabranch.core.events import HandlerRecoveryRequested
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.inputs import RecoverHandler
+from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
 from anabranch.engine.performers.fanning import (
     captured,
@@ -19,6 +23,7 @@ from anabranch.engine.performers.fanning import (
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.workspaces import Repository
 from anabranch.paths import RunFolder
+from tests.core.given import given
 
 FAN = StreamId("fan")
 PLAN = StreamPlan(FAN, ("/bin/sh", "-c", "x"), "x", fan=FanPlan({"items": ["a"]}, "x {item}"))
@@ -33,10 +38,16 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def trusts(run: RunFolder, attempt: int, plan: StreamPlan = PLAN) -> bool:
-    assert plan.fan is not None
+    return bool(job_of(run, given(plan).state, attempt)["trusts_book"])
+
+
+def job_of(run: RunFolder, state: State, attempt: int) -> dict[str, Any]:
+    fan = state.stream_plan(FAN).fan
+    assert fan is not None
     spec = ProcessSpec(FAN, Attempt(attempt), ("x",), "/", {})
-    path = fanned_out(plan, plan.fan, spec, run, REPO).argv[-1]
-    return bool(json.loads(Path(path).read_text())["trusts_book"])
+    path = fanned_out(state, fan, spec, run, REPO).argv[-1]
+    found: dict[str, Any] = json.loads(Path(path).read_text())
+    return found
 
 
 def test_the_book_counts_only_where_the_workspace_has_what_it_tells_of(run: RunFolder) -> None:
@@ -48,6 +59,20 @@ def test_the_book_counts_only_where_the_workspace_has_what_it_tells_of(run: RunF
 
 def test_in_the_users_own_folder_it_always_counts(run: RunFolder) -> None:
     assert trusts(run, 7, replace(PLAN, workspace="shared"))
+
+
+def test_an_attempt_is_told_which_handlers_somebody_has_asked_for(run: RunFolder) -> None:
+    """And what tells each asking from every other: one that comes by the file too counts once."""
+    fanned = given(replace(PLAN, max_retries=0))
+    assert job_of(run, fanned.state, 1)["only"] is None
+    fanned.run("fan")
+    fanned.fail("fan")
+    causes = []
+    for place in (2, 0):
+        fanned.give(RecoverHandler(stream=FAN, handler=place))
+        (one,) = [e for e in fanned.records if isinstance(e.event, HandlerRecoveryRequested)][-1:]
+        causes.append(one.seq)
+    assert job_of(run, fanned.state, 2)["only"] == [[2, causes[0]], [0, causes[1]]]
 
 
 def test_what_is_not_known_to_be_kept_whole_is_not_gone_on_from(run: RunFolder) -> None:

@@ -17,7 +17,7 @@ from anabranch.core.model.handlers import Handled
 from anabranch.engine import handler_ends
 from anabranch.engine.handler_book import decoded_line, read_whole
 from anabranch.engine.handler_ends import HandlerEnds
-from anabranch.handlers.book import Ended, begun_line, ended_line, skipped_line
+from anabranch.handlers.book import Ended, begun_line, ended_line, left_line, skipped_line
 from anabranch.testing import stream
 from tests.core.given import given
 
@@ -210,3 +210,33 @@ def test_a_book_that_is_endless_fills_no_memory(path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert [e.handler for look in looks for e in look.ended] == [1, 2]
+
+
+def test_what_an_attempt_left_is_told_and_what_it_tried_then_is_told_apart(path: Path) -> None:
+    """Wherever a look ends, and whoever goes on."""
+    append(path, begun(0), ended(0, code=1), begun(1), ended(1, code=1))
+    append(path, left_line(0, "k0", 2), left_line(1, "k1", 2))
+    append(path, begun(0, 2), ended(0, 2, code=1), begun(0, 2), ended(0, 2))
+    looks = all_looks(path)
+    assert sum(look.left for look in looks) == 2
+    was_left = [e.was_left for look in looks for e in look.ended]
+    assert was_left == [False, False, True, False]
+    (last,) = all_looks(path, looks[-1].ended[-2].book_offset)
+    assert (last.left, last.ended) == (0, looks[-1].ended[-1:])
+    only_left = path.with_name("other")
+    append(only_left, begun(0), ended(0, code=1), left_line(0, "k0", 2))
+    ends = HandlerEnds(FAN, only_left, 90.0)
+    first = ends.look(0)
+    assert first is not None
+    assert (first.left, first.book_offset) == (1, only_left.stat().st_size)
+    assert ends.look(first.book_offset) is None
+    assert ends.still_failed == {0}
+
+
+def test_the_table_says_which_attempt_has_left_a_handler(path: Path) -> None:
+    append(path, begun(0), ended(0, code=1), left_line(0, "k0", 2), left_line(7, "k7", 2))
+    found = read_whole(path)
+    assert (found.handlers[0].left_by, found.attempt) == (2, 2)
+    assert 7 not in found.handlers
+    append(path, begun(0, 3), ended(0, 3, code=1))
+    assert read_whole(path).handlers[0].left_by == 0

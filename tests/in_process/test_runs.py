@@ -221,7 +221,7 @@ async def test_the_book_says_what_became_of_each(tmp_path: Path) -> None:
     trace = (tmp_path / "output.pack").read_bytes()[bad.ended.offset :].decode()
     assert trace.count("File ") == 1, "our own frames say nothing to whoever wrote the handler"
     assert "in handle" in trace
-    counts = {"total": 2, "succeeded": 1, "failed": 1, "running": 0}
+    counts = {"total": 2, "succeeded": 1, "failed": 1, "running": 0, "not_tried_again": 0}
     assert json.loads((tmp_path / "counts").read_text()).items() >= counts.items()
 
 

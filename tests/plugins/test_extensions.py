@@ -171,6 +171,17 @@ def test_junit_has_a_case_a_handler_and_its_last_try_counts() -> None:
     assert failure.text == "anabranch logs a --handler 1 --run r"
 
 
+def test_a_case_says_that_the_newest_attempt_has_left_it_as_it_had_failed() -> None:
+    report, events = a_report()
+    newer = [{**stream, "attempt": 2} for stream in report["streams"]]
+    ends = [an_end(0, "x", "failed"), an_end(1, "y", "failed", attempt=2)]
+    found = FORMATS["junit"].render({**report, "streams": newer}, [*events, *ends])
+    suite = ElementTree.fromstring(found)
+    failures = [case.find("failure") for case in suite if case.get("name") in ("x", "y")]
+    messages = [failure.get("message") for failure in failures if failure is not None]
+    assert messages == ["exit 3; not tried again in attempt 2", "exit 3"]
+
+
 # --- hostile ones --------------------------------------------------------------------------------
 
 

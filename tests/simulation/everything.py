@@ -535,6 +535,7 @@ class Everything:
             book_offset=to,
             ended=tuple(ends),
             skipped=0 if ends else 1,
+            left=self.rng.choice((0, 0, 2)),
             stopped=self.rng.choice(("", "", "too many have failed")),
         )
 
@@ -543,7 +544,7 @@ class Everything:
         fans = [
             p.id
             for p in self.plan.streams
-            if p.fan is not None and self.state.streams[p.id].phase is Phase.RUNNING
+            if p.fan is not None and self.state.streams[p.id].phase in (Phase.RUNNING, Phase.FAILED)
         ]
         stream_ = self.rng.choice([*fans, *fans, name])
         wanted = inputs.RecoverHandler(stream=stream_, handler=self.rng.randrange(3))
@@ -566,6 +567,7 @@ class Everything:
                     lambda: inputs.RecoverStream(
                         stream=name, remedy=rng.choice(("hard", "fallback"))
                     ),
+                    self._single_ones_again,
                     lambda: inputs.ResetBreaker(breaker=rng.choice(open_breakers)),
                     lambda: inputs.ApproveRun(),
                     lambda: inputs.AllowViolation(stream=name),
@@ -594,6 +596,13 @@ class Everything:
                 )
             )()
         )
+
+    def _single_ones_again(self) -> inputs.Input:
+        """A handler of a stream that has failed; of another one if none has."""
+        fans = [p.id for p in self.plan.streams if p.fan is not None]
+        failed = [s for s in fans if self.state.streams[s].phase is Phase.FAILED]
+        wanted = self.rng.choice(failed or fans or [self._name()])
+        return inputs.RecoverHandler(stream=wanted, handler=self.rng.randrange(3))
 
     # --- time ------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from anabranch.core.deciding.waiting.wording import in_words
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import breakers_of
+from anabranch.core.model.handlers import Requested
 from anabranch.core.model.lifecycle import ACTIVE, Phase
 from anabranch.core.model.locks import asks_of, blockers, shown
 from anabranch.core.model.outcome import Decision
@@ -87,6 +88,31 @@ def faults(
     yield from _told(state)
     yield from deadlocks(state, now)
     yield from _ends_told_once(before, decision)
+    yield from _chosen_until_done(before, decision)
+
+
+def is_of_single_ones(event: ev.Event) -> bool:
+    """Say whether a person asks for a handler of a stream that is to begin for such ones only."""
+    return isinstance(event, ev.HandlerRecoveryRequested) and event.is_chosen
+
+
+def _chosen_until_done(before: State | None, decision: Decision) -> Iterator[str]:
+    """Yield where what a person has asked for is forgotten or doubled before it was tried.
+
+    Only a try of the whole stream takes its place.
+    """
+    known = before.handlers.items() if before is not None else ()
+    wanted = {stream: handled.chosen for stream, handled in known}
+    for record in decision.events:
+        event = record.event
+        if isinstance(event, ev.StreamRequeued) and not event.goes_on:
+            wanted[event.stream] = ()
+        elif isinstance(event, ev.HandlerRecoveryRequested) and event.is_chosen:
+            one = Requested(event.handler, record.seq)
+            wanted[event.stream] = (*wanted.get(event.stream, ()), one)
+    for stream, handled in decision.state.handlers.items():
+        if handled.chosen != wanted.get(stream, ()):
+            yield f"{stream} is about handlers {handled.chosen}, and should be about {wanted}"
 
 
 def _ends_told_once(before: State | None, decision: Decision) -> Iterator[str]:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
 from anabranch.core.ids import StreamId
 from anabranch.core.inputs import RecoverHandler, RecoverStream
+from anabranch.core.model.state import Stream
 from anabranch.core.views.guardian import REMEDIES, forecast, in_words
 from anabranch.core.views.handlers import why_not as why_no_handler
+from anabranch.core.wording import listing
 from anabranch.engine.runs import find_run
 from anabranch.errors import UsageError
 from anabranch.paths import RunFolder
 from anabranch_console.cli.main import here
 from anabranch_console.cli.output import json_option, print_json, say, shown
 from anabranch_console.cli.steering import state_of, steer
+
+if TYPE_CHECKING:
+    from anabranch.engine.handler_book import Handler
 
 REASON = "asked for by you"
 
@@ -37,7 +44,8 @@ def command(
     """Recover STREAM: soft asks it for a sign; hard ends its processes, keeps its work and starts
     it again; fallback does what the plan says when nothing else has helped.
 
-    With --handler one handler is ended, if it runs, and tried again; the others go on.
+    With --handler one handler is tried again (ended first, if it runs), and the others stay as they
+    are; if the stream has failed, it gets another attempt for that.
     """
     home = find_run(here(), run)
     if handler is not None:
@@ -71,20 +79,40 @@ def command(
 
 
 def _recover_handler(home: RunFolder, stream: StreamId, place: int, *, as_json: bool) -> None:
-    from anabranch.engine.handlers import handler_at
-
-    if refusal := why_no_handler(state_of(home), stream):
+    before = state_of(home)
+    if refusal := why_no_handler(before, stream):
         raise UsageError(refusal.reason, refusal.hint)
-    found = handler_at(home, stream, place)
-    if found is None:
-        hint = "they count from 0; what has not begun begins by itself"
-        raise UsageError(f"{stream} has begun no handler {place}", hint)
-    if found.state == "succeeded":
-        raise UsageError(
-            f"handler {place} of {stream} has succeeded", "there is nothing to recover"
-        )
-    steer(home, RecoverHandler(stream=stream, handler=place, reason=REASON), REASON)
+    found = _handler_to_try(home, before.streams[stream], place)
+    after = steer(home, RecoverHandler(stream=stream, handler=place, reason=REASON), REASON)
     if as_json:
         print_json({"schema": 1, "run": home.run, "stream": stream, "handler": place})
-    else:
-        say(f"handler {place} of {stream} is tried again: {shown(found.text)}")
+        return
+    say(f"handler {place} of {stream} is tried again: {shown(found.text)}")
+    now = after.streams[stream]
+    if now.has_ended:
+        say(f"{stream} has {now.public_state}: {shown(now.reason)}")
+
+
+def _handler_to_try(home: RunFolder, stream: Stream, place: int) -> Handler:
+    """Return a handler that may be tried again. Raises UsageError with why it may not."""
+    from anabranch.engine.handler_waits import failed_before
+    from anabranch.engine.handlers import handler_at
+
+    found = handler_at(home, stream.id, place)
+    if found is not None and found.state == "succeeded":
+        raise UsageError(
+            f"handler {place} of {stream.id} has succeeded", "there is nothing to recover"
+        )
+    if failed := failed_before(home, stream.id, place):
+        names = listing([shown(handler.text) for handler in failed])
+        raise UsageError(
+            f"handler {place} of {stream.id} comes after {names}, which failed",
+            f"anabranch recover {stream.id} --handler {failed[0].place} tries that one again; what "
+            "waits behind it follows",
+        )
+    if found is None:
+        rest = "what has not begun begins by itself"
+        if stream.has_ended:
+            rest = f"anabranch recover {stream.id} hard runs all that are not done"
+        raise UsageError(f"{stream.id} has begun no handler {place}", f"they count from 0; {rest}")
+    return found

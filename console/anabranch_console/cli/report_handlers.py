@@ -38,9 +38,12 @@ def handler_figures(entries: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
 
 def _counts(entry: dict[str, Any]) -> Iterator[str]:
     yield f"{entry['succeeded']:,} of {entry['total']:,} done"
-    for name in ("failed", "running"):
-        if entry[name]:
-            yield f"{entry[name]:,} {name}"
+    if entry["failed"]:
+        yield f"{entry['failed']:,} failed"
+    if entry["not_tried_again"]:
+        yield f"{entry['not_tried_again']:,} of them not tried again"
+    if entry["running"]:
+        yield f"{entry['running']:,} running"
     if entry["in_doubt"]:
         yield f"{entry['in_doubt']:,} in doubt"
 
@@ -61,10 +64,10 @@ def _which(handler: dict[str, Any]) -> str:
 
 
 def _how(failure: dict[str, Any]) -> str:
-    if failure["reason"]:
-        return str(failure["reason"])
     signal, code = failure["signal"], failure["exit_code"]
-    return f"exit {code}" if signal is None else f"ended by signal {signal}"
+    ended = f"exit {code}" if signal is None else f"ended by signal {signal}"
+    left = "; not tried again" if failure["not_tried_again"] else ""
+    return f"{failure['reason'] or ended}{left}"
 
 
 def _results(entry: dict[str, Any]) -> str:

@@ -93,4 +93,6 @@ def _handlers(counts: dict[str, int] | None) -> str:
     of = "" if counts["running"] or ended < counts["total"] else f" of {counts['total']:,}"
     parts = [f"{counts['succeeded']:,}{of} handlers done"]
     parts += [f"{counts[how]:,} {how}" for how in ("failed", "running") if counts[how]]
+    if counts["not_tried_again"]:
+        parts.append(f"{counts['not_tried_again']:,} not tried again")
     return ", ".join(parts)

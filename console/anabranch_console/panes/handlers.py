@@ -311,15 +311,17 @@ class HandlersPane(SortedPane[Handler]):
         return None if self._listing.failed else "no handler that is listed has failed"
 
     def retry(self, argument: str) -> None:
-        """Have the chosen handler ended, if it runs, and tried again, after a question."""
+        """Have the chosen handler tried again, after a question; if it runs, it is ended first."""
         chosen, stream = self.chosen, self.stream
         if chosen is not None and stream is not None:
-            asked = consequences.of_retrying_handler(stream, chosen, self._wall())
+            asked = consequences.of_retrying_handler(
+                stream, chosen, self._wall(), has_ended=not self._is_running
+            )
             again = RecoverHandler(stream=stream, handler=chosen.place, reason=_RETRIED)
             self.steering.steer_after_yes(asked, [again])
 
     def cannot_retry(self, argument: str) -> str | None:
-        """Say so if the chosen one has succeeded, or its stream does not run."""
+        """Say so if the chosen one has succeeded, or its stream is not one to be tried again."""
         if self.chosen is None or self.stream is None:
             return "no handler is chosen"
         if self.chosen.state is HandlerState.SUCCEEDED:

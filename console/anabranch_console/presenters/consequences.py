@@ -82,16 +82,24 @@ def of_retrying(state: State, streams: Sequence[StreamId]) -> Consequences:
     return Consequences(f"Try {named(streams)} again?", tuple(lines), "Retry")
 
 
-def of_retrying_handler(stream: StreamId, handler: Handler, wall: float) -> Consequences:
-    """Return what trying one handler of a stream that runs again would do, at a wall time."""
+def of_retrying_handler(
+    stream: StreamId, handler: Handler, wall: float, *, has_ended: bool
+) -> Consequences:
+    """Return what trying one handler again would do, at a wall time; its stream may have ended."""
+    if has_ended:
+        then = "the stream gets another attempt, which runs this one"
+        others = "that are done or have failed stay as they are"
+    else:
+        then = "it is begun once more, when there is a place for it"
+        others = "go on, and its failure counts no more"
     runs = f"what it has started: it runs for {wording.length(handler.seconds(wall), 1)}"
     return Consequences(
         f"Try handler {handler.place} of {stream} again?",
         (
             _line("item", handler.text),
             _line("ends", runs if handler.ended is None else "nothing: it has ended"),
-            _line("then", "it is begun once more, when there is a place for it"),
-            _line("others", "go on, and its failure counts no more"),
+            _line("then", then),
+            _line("others", others),
         ),
         "Try again",
     )

@@ -15,7 +15,7 @@ def is_noise(event: ev.Event) -> bool:
     """Say whether an event is shown where all are asked for, and only counted elsewhere."""
     if isinstance(event, ev.HandlerFinished):
         return event.outcome == "succeeded"
-    return isinstance(event, ev.HandlersSkipped)
+    return isinstance(event, ev.HandlersSkipped | ev.HandlersLeft)
 
 
 def in_words(event: ev.HandlerFinished) -> str:
@@ -38,12 +38,19 @@ def _skipped(event: ev.HandlersSkipped) -> str:
     return f"{wording.counted(event.count, 'handler')} left out, done before"
 
 
+def _left(event: ev.HandlersLeft) -> str:
+    return f"{wording.counted(event.count, 'handler')} that had failed are not tried again"
+
+
 def _stopped(event: ev.HandlersStopped) -> str:
     return f"not all were run: {event.reason}"
 
 
 def _requested(event: ev.HandlerRecoveryRequested) -> str:
-    return f"handler {event.handler} is to be tried again: {event.reason}"
+    alone = (
+        f" in attempt {event.attempt}, without the others that failed" if event.is_chosen else ""
+    )
+    return f"handler {event.handler} is to be tried again{alone}: {event.reason}"
 
 
 def _passed_on(event: ev.HandlerRecoveryPassedOn) -> str:
@@ -53,6 +60,7 @@ def _passed_on(event: ev.HandlerRecoveryPassedOn) -> str:
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.HandlerFinished: in_words,
     ev.HandlersSkipped: _skipped,
+    ev.HandlersLeft: _left,
     ev.HandlersStopped: _stopped,
     ev.HandlerRecoveryRequested: _requested,
     ev.HandlerRecoveryPassedOn: _passed_on,

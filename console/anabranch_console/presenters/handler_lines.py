@@ -86,7 +86,12 @@ def _end(handler: Handler) -> Span:
 
 
 def end_in_words(handler: Handler) -> str:
-    """Return how a handler has ended; of one that runs nothing."""
+    """Return how a handler has ended, and whether it was left so; of one that runs nothing."""
+    left = "; not tried again" if handler.left_by else ""
+    return f"{_how_it_ended(handler)}{left}"
+
+
+def _how_it_ended(handler: Handler) -> str:
     ended = handler.ended
     if ended is None:
         return ""

@@ -28,6 +28,7 @@ def _outcome(tally: HandlerTally) -> str:
     of = f" of {tally.total:,}" if tally.is_total_known else ""
     missing = tally.total - tally.ended
     parts = [f"{tally.failed:,}{of} failed" if tally.failed else f"{tally.succeeded:,}{of} done"]
+    parts += [f"{tally.not_tried_again:,} not tried again"] if tally.not_tried_again else []
     parts += [f"{missing:,} not begun"] if tally.is_total_known and missing > 0 else []
     return ", ".join(parts)
 
@@ -44,6 +45,7 @@ def counts_in_words(tally: HandlerTally) -> str:
     of = f" of {tally.total:,}" if tally.is_total_known else ""
     parts = [f"{tally.succeeded:,}{of} done"]
     parts += [f"{tally.failed:,} failed"] if tally.failed else []
+    parts += [f"{tally.not_tried_again:,} of them not tried again"] if tally.not_tried_again else []
     parts += [f"{tally.running:,} running"] if tally.running else []
     return ", ".join(parts)
 

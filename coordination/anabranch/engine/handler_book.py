@@ -18,6 +18,7 @@ from anabranch.errors import WorldError
 from anabranch.handlers.book import (
     BEGUN,
     ENDED,
+    LEFT,
     SKIPPED,
     Begun,
     Ended,
@@ -45,7 +46,8 @@ class Handler(NamedTuple):
     """A handler as the book has it last.
 
     ``began_at`` is a wall time in seconds since 1970; ``tries`` counts how often it was begun, over
-    all attempts; ``slot`` is where a running one writes.
+    all attempts; ``slot`` is where a running one writes. ``left_by`` is the attempt that has left
+    it as it had failed, 0 if none has.
     """
 
     place: int
@@ -56,6 +58,7 @@ class Handler(NamedTuple):
     tries: int
     slot: int
     ended: Ended | None = None
+    left_by: int = 0
 
     @property
     def state(self) -> HandlerState:
@@ -112,13 +115,15 @@ class HandlerBook:
     def _take(self, line: Any) -> int | None:
         try:
             kind = line[0] if isinstance(line, list) else None
-            if kind not in (BEGUN, SKIPPED, ENDED):
+            if kind not in (BEGUN, SKIPPED, LEFT, ENDED):
                 return None
             place, key, attempt = which_of(line)
             if kind == BEGUN:
                 self._begin(begun_of(line))
             elif kind == SKIPPED and key in self._done:
                 self.handlers[place] = self._done[key]._replace(place=place)
+            elif kind == LEFT and place in self.handlers:
+                self.handlers[place] = self.handlers[place]._replace(left_by=attempt)
             elif kind == ENDED:
                 self._end(ended_of(line))
         except (TypeError, ValueError, IndexError):

@@ -3,13 +3,14 @@
 Theory of operation. The state says up to where in the book everything was told; a look goes on from
 there, whole lines only, so many at a time. What an end means depends on lines before it: of which
 item it is, and whether the attempt had tried it before. Of those only what is still open is kept
-in memory: the items of handlers that run, and how often each one that failed was tried. Whoever
+in memory: the items of handlers that run, how often each one that failed was tried, and which ones
+the attempt left as they had failed. Whoever
 begins in the middle of a book, as after a resume, reads that from its beginning, once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,6 +21,7 @@ from anabranch.engine.handler_book import decoded_line
 from anabranch.handlers.book import (
     BEGUN,
     ENDED,
+    LEFT,
     LONGEST_LINE_BYTES,
     SKIPPED,
     STOPPED,
@@ -66,11 +68,18 @@ class HandlerEnds:
         """How many handlers have begun and not ended, as of the last look."""
         return len(self._begun)
 
+    @property
+    def still_failed(self) -> Set[int]:
+        """The places of those that the newest attempt has left as they had failed."""
+        return self._still_failed
+
     def _begin_anew(self) -> None:
         self._offset = self._heard = 0
         self._attempt = Attempt(0)
         self._begun: dict[int, _Begun] = {}
         self._failures: dict[int, int] = {}
+        self._still_failed: set[int] = set()
+        self._left = 0
         self._stopped = ""
 
     def look(self, heard: int) -> HandlersSeen | None:
@@ -101,8 +110,8 @@ class HandlerEnds:
 
     def _read_on(self, file: BinaryIO) -> HandlersSeen | None:
         since, ended, skipped = self._heard, list[HandlerFinished](), 0
-        self._stopped = ""
-        while not (ended or skipped or self._stopped):
+        self._stopped, self._left = "", 0
+        while not (ended or skipped or self._left or self._stopped):
             before = self._offset
             for line, end in _lines(file, self._offset):
                 found = self._take(line, end)
@@ -115,7 +124,7 @@ class HandlerEnds:
             if self._offset == before:
                 return None
         # Heard is what the state will say: where others begin behind the last end is not told.
-        reaches_further = skipped or self._stopped
+        reaches_further = skipped or self._left or self._stopped
         self._heard = self._offset if reaches_further else ended[-1].book_offset
         return HandlersSeen(
             stream=self._stream,
@@ -124,6 +133,7 @@ class HandlerEnds:
             book_offset=self._heard,
             ended=tuple(ended),
             skipped=skipped,
+            left=self._left,
             stopped=self._stopped,
         )
 
@@ -139,14 +149,19 @@ class HandlerEnds:
                 attempt, why = stopped_of(line)
                 self._attempt = Attempt(max(self._attempt, attempt))
                 self._stopped = shortened(why, LONGEST_REASON)
-            if kind not in (BEGUN, SKIPPED):
+            if kind not in (BEGUN, SKIPPED, LEFT):
                 return 0
             place, _, attempt = which_of(line)
             if attempt > self._attempt:
                 self._attempt = attempt
                 self._failures.clear()
+                self._still_failed.clear()
             if kind == SKIPPED:
                 return 1
+            if kind == LEFT:
+                self._left += 1
+                self._still_failed.add(place)
+                return 0
             begun = begun_of(line)
             self._begun[place] = _Begun(begun.text, begun.at, begun.slot)
         except (TypeError, ValueError, IndexError):
@@ -159,6 +174,8 @@ class HandlerEnds:
         if not ended.has_succeeded:
             self._failures[ended.place] = tries
         begun = self._begun.pop(ended.place, _UNKNOWN)
+        was_left = ended.place in self._still_failed
+        self._still_failed.discard(ended.place)
         return HandlerFinished(
             stream=self._stream,
             attempt=ended.attempt,
@@ -172,6 +189,7 @@ class HandlerEnds:
             began_at=round(max(0.0, begun.at - self._started_wall), 3),
             slot=begun.slot,
             tries=tries,
+            was_left=was_left,
             book_offset=end,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from anabranch.core.events import HandlerFinished
@@ -41,7 +41,7 @@ def _entry(state: State, run: RunFolder, stream: StreamId) -> dict[str, Any]:
         **counts_of(state, run, stream),
         "in_doubt": found.open_count if is_over else 0,
         "seconds": _spread(sorted(found.seconds.values())),
-        "failures": [_failure(found.failures[place]) for place in named],
+        "failures": [found.failure(place) for place in named],
         "more_failures": len(found.failed) - len(named),
         "slowest": [_which(end) for end in found.slowest],
         "results": results,
@@ -55,6 +55,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.open_count = 0
+        self._left: Set[int] = frozenset()
         self.seconds: dict[int, float] = {}
         self.failed: set[int] = set()
         self.failures: dict[int, HandlerFinished] = {}
@@ -65,7 +66,7 @@ class _Reading:
         """Go through a book. Raises OSError."""
         for end in all_ends(ends):
             self._take(end)
-        self.open_count = ends.open_count
+        self.open_count, self._left = ends.open_count, ends.still_failed
 
     def _take(self, end: HandlerFinished) -> None:
         self.seconds[end.handler] = end.seconds
@@ -89,6 +90,12 @@ class _Reading:
         if len(self._slowest) == MOST_SLOWEST:
             self._least = self.slowest[-1].seconds
 
+    def failure(self, place: int) -> dict[str, Any]:
+        """Return what there is to tell of a handler that has failed."""
+        end, more = self.failures[place], ("attempt", "tries", "exit_code", "signal", "reason")
+        facts = {name: getattr(end, name) for name in more}
+        return {**_which(end), **facts, "not_tried_again": place in self._left}
+
     @property
     def slowest(self) -> list[HandlerFinished]:
         """The slowest, the longest first."""
@@ -97,11 +104,6 @@ class _Reading:
 
 def _which(end: HandlerFinished) -> dict[str, Any]:
     return {"handler": end.handler, "item": end.item, "seconds": end.seconds}
-
-
-def _failure(end: HandlerFinished) -> dict[str, Any]:
-    more = ("attempt", "tries", "exit_code", "signal", "reason")
-    return {**_which(end), **{name: getattr(end, name) for name in more}}
 
 
 def _spread(seconds: Sequence[float]) -> dict[str, float] | None:

@@ -32,8 +32,9 @@ class HandlerTally(msgspec.Struct, frozen=True):
     """How many handlers of a stream have come how far, as it was said last, about once a second.
 
     ``total`` counts the items there are, or those seen so far while its source has not ended.
-    ``succeeded`` counts those of earlier attempts too, ``failed`` those of this one; ``rate`` is
-    how many of this attempt have ended a second.
+    ``succeeded`` counts those of earlier attempts too, ``failed`` those of this one and those that
+    it leaves as they had failed, ``not_tried_again``; ``rate`` is how many of this attempt have
+    ended a second.
     """
 
     total: int
@@ -42,6 +43,7 @@ class HandlerTally(msgspec.Struct, frozen=True):
     running: int
     is_total_known: bool = False
     rate: float = 0.0
+    not_tried_again: int = 0
 
     @property
     def ended(self) -> int:

@@ -346,7 +346,7 @@ class Performing:
         spec.env.update(handlers_in_env(state, effect.stream, self._folder))
         if plan.fan is not None:
             spec = await asyncio.to_thread(
-                fanned_out, plan, plan.fan, spec, self._folder, self._workspaces.repository
+                fanned_out, state, plan.fan, spec, self._folder, self._workspaces.repository
             )
         if plan.executor:
             spec = await asyncio.to_thread(self._executing.applied, plan, spec)

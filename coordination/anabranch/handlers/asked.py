@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .plain import plain
 
@@ -23,11 +23,12 @@ def line(attempt: int, place: int, cause: int) -> str:
 class Asked:
     """The file as it grows, for one attempt."""
 
-    def __init__(self, folder: str, attempt: int) -> None:
+    def __init__(self, folder: str, attempt: int, heard: Iterable[int] = ()) -> None:
+        """Prepare; the causes that are ``heard`` already count no more."""
         self._path = os.path.join(folder, NAME)
         self._attempt = attempt
         self._offset = 0
-        self._heard: set[int] = set()
+        self._heard = set(heard)
 
     def news(self) -> Iterator[int]:
         """Yield the places of the handlers that are to be tried again."""

@@ -4,6 +4,7 @@ Theory of operation. The book is a file of lines, each a JSON array, to which on
 ``["b", index, key, attempt, at, slot, text]`` says that a handler begins, before it does;
 ``["e", index, key, attempt, seconds, code, signal, why, offset, length, result]`` how it ended;
 ``["s", index, key, attempt]`` that an attempt leaves one out, as it is done;
+``["l", index, key, attempt]`` that an attempt leaves one as it has failed: nobody asked for it;
 ``["n", attempt]`` that an attempt works where nothing is that was done before: of all above it
 nothing counts as done any more; ``["x", attempt, why]`` that an attempt has not run all there is. A
 line is whole and makes sense, or it does not count: what a killed writer left half-written is cut
@@ -32,7 +33,7 @@ from typing import Any, NamedTuple
 from .digests import blake2b
 from .plain import plain
 
-BEGUN, ENDED, SKIPPED, ANEW, STOPPED = "b", "e", "s", "n", "x"
+BEGUN, ENDED, SKIPPED, LEFT, ANEW, STOPPED = "b", "e", "s", "l", "n", "x"
 KEY_BYTES = 9
 LONGEST_TEXT = 200
 LONGEST_WHY = 2_000
@@ -82,6 +83,11 @@ def skipped_line(place: int, key: str, attempt: int) -> str:
     return f'["{SKIPPED}",{place},"{key}",{attempt}]\n'
 
 
+def left_line(place: int, key: str, attempt: int) -> str:
+    """Return the line that says that an attempt leaves what has failed as it is."""
+    return f'["{LEFT}",{place},"{key}",{attempt}]\n'
+
+
 def anew_line(attempt: int) -> str:
     """Return the line that says that of what was done before nothing is there any more."""
     return f'["{ANEW}",{attempt}]\n'
@@ -127,7 +133,7 @@ def _check(line: Any) -> None:
         ended_of(line)
     elif kind == BEGUN:
         begun_of(line)
-    elif kind == SKIPPED:
+    elif kind in (SKIPPED, LEFT):
         which_of(line)
     elif kind == STOPPED:
         stopped_of(line)
@@ -185,6 +191,17 @@ def done_keys(path: str) -> Counter[str]:
         elif line[0] == ENDED and ended_of(line).has_succeeded:
             done[line[2]] += 1
     return done
+
+
+def failed_keys(path: str) -> dict[int, str]:
+    """Return by place as what each handler is known that failed last; one that did not has none."""
+    found: dict[int, str] = {}
+    for line in lines(path):
+        if line[0] == SKIPPED or (line[0] == ENDED and ended_of(line).has_succeeded):
+            found[line[1]] = ""
+        elif line[0] == ENDED:
+            found[line[1]] = line[2]
+    return found
 
 
 def results_by_key(path: str, attempt: int | None = None) -> dict[str, tuple[int, int]]:

@@ -15,16 +15,16 @@ import gc
 import heapq
 import json
 import os
-import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 from . import book
 from .again import ALONE, Again, Cause
 from .asked import Asked
+from .chosen import Chosen
 from .doubts import settle_doubts
 from .inputs import Inputs
 from .job import Job, workspaces_of
@@ -40,6 +40,7 @@ from .slot import Slot
 from .sources import BadSource
 from .starting import Place, Starter, why_not_started
 from .tally import Tally, exit_in_words, in_words, short
+from .waking import catch_signals, readable, wake_pipe
 
 TICK_SECONDS = 0.5
 PROGRESS_SECONDS = 1.0
@@ -82,7 +83,7 @@ class Crowd:
         self._shortage = Shortage(_say, lambda: self._must_stop or self._is_stopping)
         wait = self._shortage.wait_for_room
         self._ledger, self._packs = Ledger(f"{state}/book", wait), Packs(state, wait)
-        self._wake, self._waker = _wake_pipe()
+        self._wake, self._waker = wake_pipe()
         self._workspaces = workspaces_of(job)
         settle_doubts(state, self._packs, self._ledger, self._workspaces, _say)
         self._free = slots(state, job.width, _say)
@@ -91,6 +92,7 @@ class Crowd:
             self._ledger.note(book.anew_line(job.attempt))
             self._ledger.write()
         done = book.done_keys(f"{state}/book")
+        self._chosen = Chosen(job, f"{state}/book", self._ledger.note)
         kind = Graph if "graph" in job.source else Queue
         self._queue: Graph | Queue = kind(
             job.source,
@@ -98,6 +100,7 @@ class Crowd:
             job.folder,
             done,
             self._note_skipped,
+            self._chosen,
             self._wake_up,
             Inputs(job.inputs, job.folder),
         )
@@ -112,12 +115,12 @@ class Crowd:
         self._reaps_any = "lines_of" not in job.source  # else the command there is a child as well
         self._memory_kills = MemoryKills()
         self._silence = Silence(job.silent_seconds) if job.silent_seconds else None
-        self._asked = Asked(state, job.attempt)
+        self._asked = Asked(state, job.attempt, (cause for _, cause in job.only or ()))
         self._why_no_more = ""
         now = time.monotonic()
-        self._tally = Tally(self._queue, now)
+        self._tally = Tally(self._queue, self._chosen, now)
         self._tick_at, self._say_at, self._look_at = now + TICK_SECONDS, now + PROGRESS_SECONDS, now
-        _catch_signals(self._waker, self._take_stop)
+        catch_signals(self._waker, self._take_stop)
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError):  # it is full: somebody is woken already
@@ -237,7 +240,7 @@ class Crowd:
         patience = max(0.0, until - time.monotonic())
         works = self._workspaces
         answers = works.answers if works is not None else []
-        ready = _readable([self._wake, *answers], patience)
+        ready = readable([self._wake, *answers], patience)
         if self._wake in ready:
             os.read(self._wake, 4096)
         if works is not None and any(answer in ready for answer in answers):
@@ -400,8 +403,10 @@ class Crowd:
             for pid in pids:
                 _say(f"{short(self._running[pid].work)}: ended and tried again, as you asked")
                 self._end(pid, "you had it ended", Cause.ASKED)
-            work = self._failed_works.pop(place, None)
-            if work is not None and not self._why_no_more:
+            if self._why_no_more:
+                continue
+            work = self._chosen.add(place) or self._failed_works.pop(place, None)
+            if work is not None:
                 _say(f"{short(work)}: tried again, as you asked")
                 self._tally.reopened(work)
                 self._queue.reopened(work)
@@ -438,34 +443,15 @@ class Crowd:
             _say(line)
         if why := self._why_stopped():
             _say(f"stopped: {why}")
-        return 1 if self._tally.failed or why else 0
+        return 1 if self._tally.failed or self._chosen.left or why else 0
 
     def _why_stopped(self) -> str:
         """Return why not all that there is was run, empty if it was."""
         unreached = self._queue.unreached if isinstance(self._queue, Graph) else 0
         tasks = "1 task was" if unreached == 1 else f"{unreached} tasks were"
         waiting = f"{tasks} not started, as what goes before has failed" if unreached else ""
-        return self._why_no_more or self._queue.problem or waiting
-
-
-def _wake_pipe() -> tuple[int, int]:
-    """Return what becomes readable when there is something to do, and what makes it so."""
-    return os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-
-
-def _catch_signals(waker: int, stop: Callable[[], None]) -> None:
-    """Be woken by ends of children, and stop when asked."""
-    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda *_: stop())
-
-
-def _readable(sources: list[int], seconds: float) -> list[int]:
-    """Return which become readable within a time; unlike `select`, beyond 1024 of them too."""
-    poll = select.poll()
-    for source in sources:
-        poll.register(source, select.POLLIN)
-    return [source for source, _ in poll.poll(seconds * 1000)]
+        whole = [self._chosen.in_words(self._tally.failed), waiting]
+        return self._why_no_more or self._queue.problem or "; ".join(filter(None, whole))
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -17,7 +17,8 @@ class Job(NamedTuple):
     ``silent_seconds``: how long a handler may do nothing; ``hang_tries``: how often one that hung
     is tried again within the attempt; ``inputs``: the files that a handler works on, with
     placeholders. ``workspaces``: how to start the program that gives every handler a workspace of
-    its own (`Workspaces`).
+    its own (`Workspaces`). ``only``: the places of the handlers that a person has asked for, each
+    with what tells that asking from every other; None for all that are not done.
     """
 
     source: dict[str, Any]
@@ -34,6 +35,7 @@ class Job(NamedTuple):
     hang_tries: int = 0
     inputs: tuple[str, ...] = ()
     workspaces: dict[str, Any] | None = None
+    only: tuple[tuple[int, int], ...] | None = None
 
 
 def workspaces_of(job: Job) -> Workspaces | None:

@@ -7,7 +7,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from . import book
 from .inputs import Inputs
@@ -34,6 +34,18 @@ Skip = Callable[[Work], None]
 """Notes what is left out, as it is done."""
 
 
+class Choice(Protocol):
+    """Says which of the handlers are run."""
+
+    def may_be_done(self, work: Work) -> bool:
+        """Return whether it may be this one that is done, of several items that are the same."""
+        ...
+
+    def leaves(self, work: Work) -> bool:
+        """Return whether what is not done is left as it is, and note that."""
+        ...
+
+
 class Queue:
     """The items one after the other, but those that are done already."""
 
@@ -44,6 +56,7 @@ class Queue:
         folder: str,
         done: Counter[str],
         skip: Skip,
+        choice: Choice,
         wake: Callable[[], None],
         inputs: Inputs,
     ) -> None:
@@ -55,7 +68,7 @@ class Queue:
 
             items = Ahead(items, wake)
         self._items = items
-        self._done, self._skip = done, skip
+        self._done, self._skip, self._choice = done, skip, choice
         self.total = _total(source)
         self.seen = 0
         self.skipped = 0
@@ -82,7 +95,9 @@ class Queue:
                 return None
             work = _with_inputs(_work(self._template, self.seen, value), self._inputs)
             self.seen += 1
-            if not self._done.get(work.key):
+            if not (self._done.get(work.key) and self._choice.may_be_done(work)):
+                if self._choice.leaves(work):
+                    continue
                 return work
             self._done[work.key] -= 1  # others that are the same may not be done
             self.skipped += 1
@@ -93,7 +108,7 @@ class Queue:
         """Hear that something is done."""
 
     def reopened(self, work: Work) -> None:
-        """Hear that something which had failed is tried again."""
+        """Hear that something which had failed, or was left so, is tried again."""
 
 
 class Graph:
@@ -106,6 +121,7 @@ class Graph:
         folder: str,
         done: Counter[str],
         skip: Skip,
+        choice: Choice,
         wake: Callable[[], None],
         inputs: Inputs,
     ) -> None:
@@ -114,7 +130,7 @@ class Graph:
         template = parse(command) if command is not None else None
         self.seen = self.total = len(tasks)
         self.skipped, self.problem = 0, ""
-        self._done, self._skip, self._inputs = done, skip, inputs
+        self._done, self._skip, self._choice, self._inputs = done, skip, choice, inputs
         self._followers: dict[str, list[str]] = {task.id: [] for task in tasks}
         self._open = {task.id: len(task.after) for task in tasks}
         self._work: dict[str, Work] = {}
@@ -144,7 +160,7 @@ class Graph:
             self._release(work.value["id"])
 
     def reopened(self, work: Work) -> None:
-        """Hear that something which had failed is tried again."""
+        """Hear that something which had failed, or was left so, is tried again."""
         self._left += 1
 
     @property
@@ -159,6 +175,9 @@ class Graph:
             name = names.pop()
             self._work[name] = _with_inputs(self._work[name], self._inputs)
             if self._work[name].key not in self._done:
+                if self._choice.leaves(self._work[name]):
+                    self._left -= 1
+                    continue
                 heapq.heappush(self._ready, self._order[name])
                 continue
             self.skipped += 1

@@ -7,6 +7,7 @@ import os
 from typing import Protocol
 
 from .book import Ended
+from .chosen import Chosen
 from .plain import plain
 from .queues import Graph, Queue, Work
 
@@ -24,18 +25,22 @@ class Exit(Protocol):
 
 
 class Tally:
-    """Counts of one attempt; what was done before counts as succeeded."""
+    """Counts of one attempt; what was done before counts as succeeded, what is left as failed."""
 
-    def __init__(self, queue: Graph | Queue, started: float) -> None:
-        self._queue, self._started = queue, started
+    def __init__(self, queue: Graph | Queue, chosen: Chosen, started: float) -> None:
+        self._queue, self._chosen, self._started = queue, chosen, started
         self._succeeded = 0
         self._failures: dict[int, str] = {}
         self._said_ended = 0
 
     @property
     def failed(self) -> int:
-        """How many have failed for good."""
+        """How many the attempt has run in vain."""
         return len(self._failures)
+
+    @property
+    def _failed_in_all(self) -> int:
+        return self.failed + self._chosen.left
 
     @property
     def _ended(self) -> int:
@@ -64,10 +69,10 @@ class Tally:
             return ""
         self._said_ended, rate = self._ended, self._rate(now)
         done, total = self._succeeded + self._queue.skipped, self._queue.total
-        failed = f", {self.failed} failed" if self.failed else ""
+        failed = f", {self._failed_in_all} failed" if self._failed_in_all else ""
         if total is None:
             return f"{done} done{failed}, {rate:.1f} a second"
-        left = (total - done - self.failed) / max(rate, 0.001)
+        left = (total - done - self._failed_in_all - self._chosen.not_begun) / max(rate, 0.001)
         return f"{done} of {total} done{failed}, {rate:.1f} a second, about {left:.0f} s left"
 
     def write(self, folder: str, running: int, now: float) -> None:
@@ -77,7 +82,8 @@ class Tally:
             "total": queue.seen if queue.total is None else queue.total,
             "is_total_known": queue.total is not None or not queue.may_have_more,
             "succeeded": self._succeeded + queue.skipped,
-            "failed": self.failed,
+            "failed": self._failed_in_all,
+            "not_tried_again": self._chosen.left,
             "running": running,
             "rate": round(self._rate(now), 3),
         }
@@ -90,7 +96,9 @@ class Tally:
         """Return what came of it all, in lines."""
         done, before = self._succeeded + self._queue.skipped, self._queue.skipped
         earlier = f" ({before} of them before)" if before else ""
-        said = [f"{done} of {self._queue.seen} handlers succeeded{earlier}, {self.failed} failed"]
+        left = f" ({self._chosen.left} of them not tried again)" if self._chosen.left else ""
+        failed = f"{self._failed_in_all} failed{left}"
+        said = [f"{done} of {self._queue.seen} handlers succeeded{earlier}, {failed}"]
         said += [f"failed: {failure}" for failure in self._failures.values() if failure]
         unnamed = sum(not failure for failure in self._failures.values())
         return [*said, f"and {unnamed} more failed"] if unnamed else said

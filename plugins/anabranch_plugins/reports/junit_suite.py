@@ -53,7 +53,8 @@ def suite_of(report: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> 
     suite.extend(cases)
     ElementTree.indent(suite)
     head, end, _ = ElementTree.tostring(suite, "unicode", xml_declaration=True).rpartition("</")
-    lines = [_handler_case(handler, report) for handler in handlers]
+    attempts = {stream["stream"]: stream.get("attempt", 0) for stream in report["streams"]}
+    lines = [_handler_case(handler, report, attempts) for handler in handlers]
     return _shown("".join([head, *lines, end, "testsuite>\n"]))
 
 
@@ -79,7 +80,9 @@ def _last_ends(events: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return list(found.values())
 
 
-def _handler_case(end: Mapping[str, Any], report: Mapping[str, Any]) -> str:
+def _handler_case(
+    end: Mapping[str, Any], report: Mapping[str, Any], attempts: Mapping[str, int]
+) -> str:
     """Return the case of a handler as text: an element for each of 100,000 takes too long."""
     stream, number = end["stream"], end["handler"]
     place = quoteattr(_sound(f"{report['plan']}.streams.{stream}"))
@@ -89,6 +92,8 @@ def _handler_case(end: Mapping[str, Any], report: Mapping[str, Any]) -> str:
         return f"{case} />\n"
     signal, code = end["signal"], end["exit_code"]
     how = end["reason"] or (f"exit {code}" if signal is None else f"signal {signal}")
+    if end["attempt"] < attempts.get(stream, 0):
+        how = f"{how}; not tried again in attempt {attempts[stream]}"
     more = escape(_sound(f"anabranch logs {stream} --handler {number} --run {report['run']}"))
     failure = f'<failure type="failed" message={quoteattr(_sound(how))}>{more}</failure>'
     return f"{case}>\n    {failure}\n  </testcase>\n"

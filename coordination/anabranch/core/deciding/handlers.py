@@ -13,6 +13,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.sharing import Author, record
+from anabranch.core.ids import StreamId
 from anabranch.core.json_values import Json, NotJson, checked_text
 from anabranch.core.model.handlers import Handled, results_key
 from anabranch.core.model.lifecycle import Phase
@@ -24,6 +25,15 @@ def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
     known = draft.state.handlers.get(fact.stream, Handled())
     if fact.stream not in draft.state.streams or fact.since != known.book_offset:
         return
+    if fact.left:  # before any of those ends that it has tried all the same
+        draft.emit(
+            ev.HandlersLeft(
+                stream=fact.stream,
+                attempt=fact.attempt,
+                count=fact.left,
+                book_offset=fact.book_offset,
+            )
+        )
     for ended in fact.ended:
         draft.emit(ended)
     if fact.skipped:
@@ -55,6 +65,11 @@ def owed_to(state: State, stream: Stream) -> Iterator[fx.RecoverHandler]:
         yield fx.RecoverHandler(
             stream=stream.id, attempt=stream.attempt, handler=one.handler, cause=one.cause
         )
+
+
+def are_chosen(state: State, stream: StreamId) -> bool:
+    """Return whether a stream's attempt is about single handlers, which a person has asked for."""
+    return bool(state.handlers.get(stream, Handled()).chosen)
 
 
 def share_results(draft: Draft, stream: Stream, results: Json) -> None:

@@ -126,7 +126,8 @@ def _requeue(draft: Draft, phases: frozenset[Phase], reason: str) -> None:
                 ev.RecaptureRequested(plan.id, reason=f"{reason}: its work is captured again")
             )
         else:
-            draft.emit(ev.StreamRequeued(plan.id, reason=reason))
+            goes_on = stream.phase is Phase.BLOCKED
+            draft.emit(ev.StreamRequeued(plan.id, reason=reason, goes_on=goes_on))
 
 
 def _requeue_given_up(draft: Draft, reason: str) -> None:
@@ -138,10 +139,17 @@ def _requeue_given_up(draft: Draft, reason: str) -> None:
 
 def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
     """Run an ended stream once more, and with it those that were skipped or left out behind it."""
-    state = draft.state
-    stream = state.streams.get(command.stream)
+    refusal = why_not_retried(draft.state, command.stream)
+    if refusal is None:
+        run_again(draft, command.stream, command.reason)
+    return refusal
+
+
+def why_not_retried(state: State, name: StreamId) -> Refusal | None:
+    """Return why a stream cannot be run once more now, or None."""
+    stream = state.streams.get(name)
     if stream is None:
-        return unknown_stream(state, command.stream)
+        return unknown_stream(state, name)
     if stream.phase is Phase.SUCCEEDED:
         return Refusal(f"{stream.id} has succeeded", "only a stream that did not can be retried")
     if not stream.has_ended and stream.phase is not Phase.BLOCKED:
@@ -152,15 +160,20 @@ def retry_stream(draft: Draft, command: inputs.RetryStream) -> Refusal | None:
         return Refusal("results are being merged", "try again in a moment")
     if is_being_approved(state):
         return Refusal("the result is on its way to your branch", "try again in a moment")
+    return None
+
+
+def run_again(draft: Draft, name: StreamId, reason: str) -> None:
+    """Queue a stream that has ended, and those behind it, and open their points again."""
+    state = draft.state
     if state.has_ended:
-        draft.cause = draft.emit(ev.RunReopened(reason=command.reason))
-    again = [stream.id, *comes_back_with(state, stream.id)]
+        draft.cause = draft.emit(ev.RunReopened(reason=reason))
+    again = [name, *comes_back_with(state, name)]
     for stream_id in again:
-        draft.cause = draft.emit(ev.StreamRequeued(stream_id, reason=command.reason))
+        draft.cause = draft.emit(ev.StreamRequeued(stream_id, reason=reason))
     points = {p: None for s in again for p in convergence.points_of(state, s)}
     for point_id in points:
-        convergence.reopen(draft, point_id, command.reason)
-    return None
+        convergence.reopen(draft, point_id, reason)
 
 
 def stop_stream(draft: Draft, command: inputs.StopStream) -> Refusal | None:

@@ -59,6 +59,7 @@ from anabranch.core.events.handlers import (
     HandlerFinished,
     HandlerRecoveryPassedOn,
     HandlerRecoveryRequested,
+    HandlersLeft,
     HandlersSkipped,
     HandlersStopped,
 )
@@ -226,6 +227,7 @@ __all__ = [
     "HandlerFinished",
     "HandlerRecoveryPassedOn",
     "HandlerRecoveryRequested",
+    "HandlersLeft",
     "HandlersSkipped",
     "HandlersStopped",
     "LeaseDoubted",

@@ -13,7 +13,8 @@ class HandlerFinished(Event, frozen=True, kw_only=True):
 
     ``reason`` says why where neither code nor signal does; ``tries`` how often the attempt has run
     it by now. It ran for ``seconds`` from ``began_at`` on (run seconds); no two run in one ``slot``
-    at a time. ``book_offset`` is where its line ends in the book of the stream's handlers.
+    at a time. ``was_left``: it had failed before, and its attempt had first left it so.
+    ``book_offset`` is where its line ends in the book of the stream's handlers.
     """
 
     stream: StreamId
@@ -29,14 +30,20 @@ class HandlerFinished(Event, frozen=True, kw_only=True):
     slot: int
     tries: int
     book_offset: int
+    was_left: bool = False
 
 
 class HandlerRecoveryRequested(StreamEvent, frozen=True, kw_only=True):
-    """A person wants a handler ended, if it runs, and tried again."""
+    """A person wants a handler ended, if it runs, and tried again.
+
+    ``is_chosen``: the stream had ended, and its ``attempt`` runs only those of its handlers that
+    failed and are asked for, and what waits for them.
+    """
 
     attempt: Attempt
     handler: int
     reason: str
+    is_chosen: bool = False
 
 
 class HandlerRecoveryPassedOn(StreamEvent, frozen=True, kw_only=True):
@@ -53,6 +60,15 @@ class HandlersStopped(Event, frozen=True, kw_only=True):
     stream: StreamId
     attempt: Attempt
     reason: str
+    book_offset: int
+
+
+class HandlersLeft(Event, frozen=True, kw_only=True):
+    """An attempt has left handlers as they had failed, as nobody asked for them: ``count`` more."""
+
+    stream: StreamId
+    attempt: Attempt
+    count: int
     book_offset: int
 
 

@@ -194,9 +194,13 @@ class StreamBlocked(StreamEvent, frozen=True, kw_only=True):
 
 
 class StreamRequeued(StreamEvent, frozen=True, kw_only=True):
-    """A person, or a resumed run, wants it tried again from the start."""
+    """A person, or a resumed run, wants it tried again from the start.
+
+    ``goes_on``: it was blocked, and does now what it was to do then.
+    """
 
     reason: str
+    goes_on: bool = False
 
 
 class RecaptureRequested(StreamEvent, frozen=True, kw_only=True):

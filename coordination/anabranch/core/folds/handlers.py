@@ -8,66 +8,92 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
+from anabranch.core.ids import StreamId
 from anabranch.core.model.handlers import Handled, Requested
+from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.state import State
 
 
 def _finished(state: State, record: ev.Recorded, event: ev.HandlerFinished) -> State:
     succeeded = event.outcome == "succeeded"
-    failed = (not succeeded) - (event.tries > 1)  # only what has failed is tried again
-    return _counted(state, event, succeeded, failed)
+    failed = (not succeeded) - (event.tries > 1 or event.was_left)  # what has failed is tried again
+    return _counted(state, event, succeeded, failed, -event.was_left)
 
 
 def _skipped(state: State, record: ev.Recorded, event: ev.HandlersSkipped) -> State:
-    return _counted(state, event, event.count, 0)
+    return _counted(state, event, succeeded=event.count)
+
+
+def _left(state: State, record: ev.Recorded, event: ev.HandlersLeft) -> State:
+    return _counted(state, event, failed=event.count, left=event.count)
 
 
 def _stopped(state: State, record: ev.Recorded, event: ev.HandlersStopped) -> State:
-    state = _counted(state, event, 0, 0)
+    state = _counted(state, event)
     known = state.handlers[event.stream]
     if event.attempt < known.attempt:
         return state
-    return replace(
-        state, handlers=state.handlers.insert(event.stream, replace(known, stopped=event.reason))
-    )
+    return _with(state, event.stream, replace(known, stopped=event.reason))
 
 
 def _counted(
     state: State,
-    event: ev.HandlerFinished | ev.HandlersSkipped | ev.HandlersStopped,
-    succeeded: int,
-    failed: int,
+    event: ev.HandlerFinished | ev.HandlersSkipped | ev.HandlersLeft | ev.HandlersStopped,
+    succeeded: int = 0,
+    failed: int = 0,
+    left: int = 0,
 ) -> State:
     """Count for the newest attempt; what is told late of one before it counts for nothing."""
     known = state.handlers.get(event.stream, Handled()).of_attempt(event.attempt)
-    if event.attempt < known.attempt:
-        succeeded = failed = 0
-    counts = (known.succeeded + succeeded, known.failed + failed)
-    after = Handled(known.attempt, *counts, event.book_offset, known.requested, known.stopped)
-    return replace(state, handlers=state.handlers.insert(event.stream, after))
+    after = replace(known, book_offset=max(known.book_offset, event.book_offset))
+    if event.attempt == known.attempt:
+        after = replace(
+            after,
+            succeeded=known.succeeded + succeeded,
+            failed=known.failed + failed,
+            left=known.left + left,
+        )
+    return _with(state, event.stream, after)
 
 
 def _requested(state: State, record: ev.Recorded, event: ev.HandlerRecoveryRequested) -> State:
-    known = state.handlers.get(event.stream, Handled()).of_attempt(event.attempt)
-    requested = (*known.requested, Requested(event.handler, record.seq))
-    after = replace(known, requested=requested)
-    return replace(state, handlers=state.handlers.insert(event.stream, after))
+    known = state.handlers.get(event.stream, Handled())
+    one = Requested(event.handler, record.seq)
+    if event.is_chosen:
+        known = replace(known, chosen=(*known.chosen, one))
+    if not event.is_chosen or state.streams[event.stream].phase in LIVE:
+        known = known.of_attempt(event.attempt)
+        known = replace(known, requested=(*known.requested, one))
+    return _with(state, event.stream, known)
+
+
+def _requeued(state: State, record: ev.Recorded, event: ev.StreamRequeued) -> State:
+    """Forget who was chosen: what begins now is about all that are not done, until one is."""
+    known = state.handlers.get(event.stream)
+    if known is None or not known.chosen or event.goes_on:
+        return state
+    return _with(state, event.stream, replace(known, chosen=()))
+
+
+def _with(state: State, stream: StreamId, known: Handled) -> State:
+    return replace(state, handlers=state.handlers.insert(stream, known))
 
 
 def _passed_on(state: State, record: ev.Recorded, event: ev.HandlerRecoveryPassedOn) -> State:
     known = state.handlers.get(event.stream, Handled())
     left = tuple(one for one in known.requested if one.cause != event.request)
-    after = replace(known, requested=left)
-    return replace(state, handlers=state.handlers.insert(event.stream, after))
+    return _with(state, event.stream, replace(known, requested=left))
 
 
 FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     ev.HandlerFinished: _finished,
     ev.HandlersSkipped: _skipped,
+    ev.HandlersLeft: _left,
     ev.HandlersStopped: _stopped,
 }
 
 ALSO: dict[type[ev.StreamEvent], Callable[[State, ev.Recorded, Any], State]] = {
     ev.HandlerRecoveryRequested: _requested,
     ev.HandlerRecoveryPassedOn: _passed_on,
+    ev.StreamRequeued: _requeued,
 }

@@ -58,7 +58,10 @@ class RecoverStream(Command, frozen=True):
 
 
 class RecoverHandler(Command, frozen=True):
-    """A person wants one handler of a stream that runs ended, if it runs, and tried again."""
+    """A person wants one handler of a stream ended, if it runs, and tried again.
+
+    A stream that has failed gets an attempt in which only such handlers run.
+    """
 
     stream: StreamId
     handler: int

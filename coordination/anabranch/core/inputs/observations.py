@@ -284,8 +284,8 @@ class HandlerRequestPassedOn(AttemptObservation, frozen=True):
 class HandlersSeen(Observation, frozen=True):
     """What the book of a stream's handlers says from ``since`` up to ``book_offset``.
 
-    ``skipped`` counts the handlers that ``attempt`` left out, as they were done before; ``stopped``
-    says why it has not run all that there are.
+    ``skipped`` counts the handlers that ``attempt`` left out, as they were done before, ``left``
+    those that it left as they had failed; ``stopped`` says why it has not run all that there are.
     """
 
     stream: StreamId
@@ -295,6 +295,7 @@ class HandlersSeen(Observation, frozen=True):
     ended: tuple[ev.HandlerFinished, ...]
     skipped: int = 0
     stopped: str = ""
+    left: int = 0
 
 
 class OverheadSeen(Observation, frozen=True):

@@ -19,7 +19,9 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
 
     What the attempt left out, as it was done before, has succeeded. The book is over all attempts.
     ``stopped`` says why the attempt has not run all of them, empty if it has or may yet.
-    ``requested`` are those that somebody wants tried again and nobody has been told to.
+    ``requested`` are those that somebody wants tried again and nobody has been told to. ``left`` of
+    those that have failed the attempt has not tried again: it runs only those that were ``chosen``,
+    one by one, after the stream had ended. Where none was, an attempt runs all that are not done.
     """
 
     attempt: Attempt = 0
@@ -28,10 +30,14 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
     book_offset: int = 0
     requested: tuple[Requested, ...] = ()
     stopped: str = ""
+    left: int = 0
+    chosen: tuple[Requested, ...] = ()
 
     def of_attempt(self, attempt: Attempt) -> Handled:
         """Return what is known by the time of an attempt: one that is new begins to count anew."""
-        return Handled(attempt, book_offset=self.book_offset) if attempt > self.attempt else self
+        if attempt <= self.attempt:
+            return self
+        return Handled(attempt, book_offset=self.book_offset, chosen=self.chosen)
 
 
 def results_key(stream: StreamId) -> str:

@@ -36,4 +36,5 @@ def handler_counts(
         "succeeded": known.succeeded,
         "failed": known.failed,
         "running": running,
+        "not_tried_again": known.left,
     }

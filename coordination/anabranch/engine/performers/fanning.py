@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from anabranch import handlers
 from anabranch.core import effects as fx
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.model.handlers import Handled
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
 from anabranch.engine.handler_results import results_path
@@ -48,14 +49,15 @@ HANG_TRIES = 1
 
 
 def fanned_out(
-    plan: StreamPlan, fan: FanPlan, spec: ProcessSpec, run: RunFolder, repo: Repository
+    state: State, fan: FanPlan, spec: ProcessSpec, run: RunFolder, repo: Repository
 ) -> ProcessSpec:
     """Return what to run for an attempt that fans out, having written down its job.
 
     Raises OSError if that cannot be written.
     """
-    folder = run.handlers(spec.stream)
+    plan, folder = state.stream_plan(spec.stream), run.handlers(spec.stream)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    chosen = state.handlers.get(spec.stream, Handled()).chosen
     job = Job(
         source=_where_it_is(fan.source, run),
         command=fan.command,
@@ -71,6 +73,7 @@ def fanned_out(
         inputs=fan.inputs,
         hang_tries=min(plan.max_retries, HANG_TRIES),
         workspaces=_apart(plan, spec, run, repo) if fan.workspace == "each" else None,
+        only=tuple((one.handler, one.cause) for one in chosen) or None,
     )
     path = folder / "job"
     replace_whole(path, msgspec.json.encode(job._asdict()))

@@ -76,7 +76,7 @@ def _go_on(draft: Draft, point_id: PointId, reason: str) -> None:
     halted = [c.halts for c in draft.point(point_id).conflicts if c.halts]
     for stream_id in dict.fromkeys(halted):
         if draft.stream(stream_id).phase is Phase.BLOCKED:
-            draft.emit(ev.StreamRequeued(stream_id, reason=reason))
+            draft.emit(ev.StreamRequeued(stream_id, reason=reason, goes_on=True))
     if not draft.point(point_id).is_busy:  # else its last merge tries again
         convergence.reopen(draft, point_id, reason)
 

@@ -7,6 +7,7 @@ from zlib import crc32
 from anabranch.core import events as ev
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import ladder
+from anabranch.core.deciding.handlers import are_chosen
 from anabranch.core.deciding.points.convergence import conflict_that_stops
 from anabranch.core.deciding.streams.failures import classify
 from anabranch.core.model.lifecycle import Phase
@@ -63,6 +64,11 @@ def _left_behind(draft: Draft, stream: Stream) -> str:
     return f"; what git ignores does not come along: {'; '.join(left[:2])}" if left else ""
 
 
+def _has_ended_by_itself(stream: Stream) -> bool:
+    """Return whether the process has come to its end, and nobody has ended it."""
+    return stream.exit is not None and stream.exit.code is not None and stream.stop is None
+
+
 def _failure_class(
     draft: Draft, stream: Stream, reason: str, log_tail: tuple[str, ...]
 ) -> FailureClass:
@@ -73,6 +79,8 @@ def _failure_class(
 
 
 def _recovery(draft: Draft, stream: Stream, reason: str, kind: FailureClass) -> RecoveryDecision:
+    if are_chosen(draft.state, stream.id) and _has_ended_by_itself(stream):
+        return GiveUp("single handlers are tried again once, when a person asks for it")
     plan = draft.state.stream_plan(stream.id)
     view = FailedAttempt(
         stream=stream.id,
