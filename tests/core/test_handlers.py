@@ -404,8 +404,11 @@ def test_what_is_left_counts_as_failed_until_it_is_tried_all_the_same() -> None:
     run.give(look(60, replace(finished(1, 70, attempt=2), was_left=True)))
     known = run.state.handlers[FAN]
     assert (known.succeeded, known.failed, known.left) == (3, 0, 0)
-    run.give(look(70, replace(finished(9, 80, "failed", attempt=2), was_left=True)))
-    assert run.state.handlers[FAN].failed == 0, "it had failed, and has failed"
+    again = replace(finished(9, 80, "failed", attempt=2), was_left=True)
+    run.give(replace(look(70, again, to=85), left=1))
+    known = run.state.handlers[FAN]
+    assert (known.failed, known.left) == (1, 0), "it had failed, and has failed again"
+    assert known.book_offset == 85, "whatever the order of the lines was"
 
 
 def test_a_conflict_that_is_settled_does_not_make_more_of_it() -> None:

@@ -223,6 +223,8 @@ def test_what_an_attempt_left_is_told_and_what_it_tried_then_is_told_apart(path:
     assert was_left == [False, False, True, False]
     (last,) = all_looks(path, looks[-1].ended[-2].book_offset)
     assert (last.left, last.ended) == (0, looks[-1].ended[-1:])
+    append(path, begun(1, 3), ended(1, 3, code=1))
+    assert not all_looks(path)[-1].ended[-1].was_left, "it is another attempt"
     only_left = path.with_name("other")
     append(only_left, begun(0), ended(0, code=1), left_line(0, "k0", 2))
     ends = HandlerEnds(FAN, only_left, 90.0)
