@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from anabranch.engine.handler_book import Handler, HandlerBook, HandlerState
-from anabranch.engine.handlers import OutputEnd, end_of_output
+from anabranch.engine.handler_output import OutputEnd, end_of_output
 from anabranch_console.presenters.handler_lines import PLACE, text_of
 from anabranch_console.text_filter import TextFilter
 

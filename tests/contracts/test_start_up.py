@@ -83,6 +83,10 @@ MOST_GIT_CALLS_IN_ALL = 26
 NOT_FOR_COMMANDS = {
     "anabranch.config.building",
     "anabranch.config.fans",
+    "anabranch.engine.handler_book",
+    "anabranch.engine.performers.fanning",
+    "anabranch.engine.workspaces.handler_folders",
+    "anabranch.handlers.book",
     "anabranch.handlers.sources",
     "anabranch_plugins.importers.compose",
     "anabranch_plugins.importers.parallel_lines",

@@ -14,9 +14,9 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.inputs import RecoverHandler
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
-from anabranch.engine.performers.fanning import (
+from anabranch.engine.performers.fanning import fanned_out
+from anabranch.engine.performers.going_on import (
     captured,
-    fanned_out,
     note_captured,
     note_going_on,
 )

@@ -9,7 +9,7 @@ import pytest
 
 from anabranch.core.ids import StreamId
 from anabranch.engine.handler_book import HandlerBook, HandlerState, read_whole
-from anabranch.engine.handlers import handler_at
+from anabranch.engine.handler_output import handler_at
 from anabranch.errors import WorldError
 from anabranch.handlers.book import Ended, begun_line, ended_line, skipped_line
 from anabranch.paths import RunFolder

@@ -13,7 +13,8 @@ from anabranch.core.model.state import State
 from anabranch.core.views.projections import SCHEMA
 from anabranch.engine.follower import RunFollower
 from anabranch.engine.handler_book import Handler, HandlerBook, unreadable
-from anabranch.engine.handlers import have_handlers, output_from
+from anabranch.engine.handler_output import output_from
+from anabranch.engine.handlers import have_handlers
 from anabranch.engine.log_reading import LineAssembler
 from anabranch.errors import UsageError
 from anabranch.handlers.tally import in_words

@@ -95,8 +95,8 @@ def _recover_handler(home: RunFolder, stream: StreamId, place: int, *, as_json: 
 
 def _handler_to_try(home: RunFolder, stream: Stream, place: int) -> Handler:
     """Return a handler that may be tried again. Raises UsageError with why it may not."""
+    from anabranch.engine.handler_output import handler_at
     from anabranch.engine.handler_waits import failed_before
-    from anabranch.engine.handlers import handler_at
 
     found = handler_at(home, stream.id, place)
     if found is not None and found.state == "succeeded":

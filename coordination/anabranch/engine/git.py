@@ -15,11 +15,13 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -181,14 +183,16 @@ class Git(msgspec.Struct, frozen=True):
         """
         command = "git " + " ".join(arguments)
         limit = _limit(command) if timeout_seconds is None else timeout_seconds
+        environment = self.environment(config) | dict(env or {})
         try:
             process = subprocess.Popen(
                 ["git", *(os.fsencode(argument) for argument in arguments)],
-                stdin=subprocess.PIPE,
+                executable=_program(environment.get("PATH")),
+                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=self.cwd or "/",  # the folder of whoever started us may be gone by now
-                env=self.environment(config) | dict(env or {}),
+                env=environment,
                 start_new_session=True,
             )
         except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
@@ -223,6 +227,13 @@ class Git(msgspec.Struct, frozen=True):
             env[f"GIT_CONFIG_KEY_{number}"] = key
             env[f"GIT_CONFIG_VALUE_{number}"] = value
         return env
+
+
+@lru_cache(maxsize=8)
+def _program(path: str | None) -> str:
+    """Return where git is, once for all calls: each would try all the folders of the path."""
+    found = shutil.which("git", path=path)
+    return found if found and os.path.isabs(found) else "git"
 
 
 def _limit(command: str) -> float:

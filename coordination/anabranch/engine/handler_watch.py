@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -25,11 +26,13 @@ from anabranch.core.model.lifecycle import LIVE
 from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.engine.gateway.endpoint import Reply
-from anabranch.engine.handler_ends import HandlerEnds
 from anabranch.engine.handler_excuses import HandlerExcuses
 from anabranch.engine.handlers import have_handlers
 from anabranch.paths import RunFolder
 from anabranch.shortage import is_short
+
+if TYPE_CHECKING:
+    from anabranch.engine.handler_ends import HandlerEnds
 
 _log = logging.getLogger(__name__)
 
@@ -99,10 +102,16 @@ class HandlerWatch:
         """Have one batch written down; False if there was none."""
         book = self._book(stream)
         known = self._state()
-        ends = self._ends.setdefault(stream, HandlerEnds(stream, book, known.started_wall))
         heard = known.handlers.get(stream, Handled()).book_offset
-        with suppress(FileNotFoundError):
+        try:
             self._seen_sizes[stream] = book.stat().st_size
+        except FileNotFoundError:
+            return False
+        ends = self._ends.get(stream)
+        if ends is None:
+            from anabranch.engine.handler_ends import HandlerEnds  # here: few runs have handlers
+
+            ends = self._ends[stream] = HandlerEnds(stream, book, known.started_wall)
         seen = await asyncio.to_thread(ends.look, heard)
         if seen is None:
             return False

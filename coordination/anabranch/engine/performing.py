@@ -34,8 +34,8 @@ from anabranch.engine.machine_room import descriptors_left, kept_descriptors
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
-from anabranch.engine.performers.fanning import fanned_out, handlers_in_env, pass_on
 from anabranch.engine.performers.giving_back import give_back
+from anabranch.engine.performers.going_on import handlers_in_env
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.engine.performers.offering import Offering
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
@@ -326,6 +326,8 @@ class Performing:
         )
 
     async def _recover_handler(self, effect: fx.RecoverHandler) -> None:
+        from anabranch.engine.performers.fanning import pass_on  # here: few runs have handlers
+
         await asyncio.to_thread(pass_on, self._folder, effect)
         self._post(inputs.HandlerRequestPassedOn(effect.stream, effect.attempt, effect.cause))
 
@@ -345,6 +347,8 @@ class Performing:
         plan = state.stream_plan(effect.stream)
         spec.env.update(handlers_in_env(state, effect.stream, self._folder))
         if plan.fan is not None:
+            from anabranch.engine.performers.fanning import fanned_out  # here: few streams fan out
+
             spec = await asyncio.to_thread(
                 fanned_out, state, plan.fan, spec, self._folder, self._workspaces.repository
             )

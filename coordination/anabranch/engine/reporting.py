@@ -17,6 +17,7 @@ from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.views.accounting import report
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.sharing import verify_history
+from anabranch.engine.handlers import have_handlers, with_counts
 from anabranch.engine.journal import Journal
 from anabranch.errors import WorldError
 from anabranch.files import create_fresh, replacing
@@ -97,8 +98,9 @@ def _of_handlers(
     folder: RunFolder, state: State, streams: list[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return what the report tells of handlers, and add to each stream how many it has."""
-    from anabranch.engine.handler_report import handler_reports  # few runs have handlers
-    from anabranch.engine.handlers import with_counts
+    if not have_handlers(state, folder):
+        return []
+    from anabranch.engine.handler_report import handler_reports  # here: few runs have handlers
 
     with_counts(streams, state, folder)
     try:

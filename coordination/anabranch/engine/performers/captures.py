@@ -21,7 +21,7 @@ from anabranch.engine import workspaces as ws
 from anabranch.engine.gateway.spool_folder import in_workspace
 from anabranch.engine.handler_results import shared_results
 from anabranch.engine.log_reading import read_tail
-from anabranch.engine.performers.fanning import handlers_folder, has_done_handlers, note_captured
+from anabranch.engine.performers.going_on import handlers_folder, has_done_handlers, note_captured
 from anabranch.engine.workspaces.records import read_record
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder
@@ -71,10 +71,7 @@ class CaptureEffects:
             ws.require_unreplaced(workspace.path, workspace.identity)
             in_workspace(workspace.path).remove()
             if plan.fan is not None and plan.fan.workspace == "each":
-                folder = handlers_folder(self._folder, effect.stream)
-                settled = ws.settle_handlers(
-                    self._repo, workspace, folder, SETTLING_PATIENCE_SECONDS
-                )
+                settled = self._settled(workspace)
             result = ws.capture_result(
                 self._repo, run, effect.stream, effect.attempt, workspace, text, ref
             )
@@ -140,6 +137,15 @@ class CaptureEffects:
             ref=ref,
             fault=f"{failed.fault}; {listed} is kept by {ref}, and all is in "
             f"{workspace.path}: mend the cause, then anabranch resume captures it again",
+        )
+
+    def _settled(self, workspace: ws.PreparedWorkspace) -> tuple[str, ...]:
+        """Have what handlers did in workspaces of their own brought into their stream's."""
+        from anabranch.engine.workspaces import handler_settling  # here: few runs have handlers
+
+        folder = handlers_folder(self._folder, workspace.stream)
+        return handler_settling.settle_handlers(
+            self._repo, workspace, folder, SETTLING_PATIENCE_SECONDS
         )
 
     def _history_only(

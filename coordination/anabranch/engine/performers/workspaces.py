@@ -25,7 +25,7 @@ from anabranch.core.wording import listing
 from anabranch.core.written_names import in_ref
 from anabranch.engine import workspaces as ws
 from anabranch.engine.performers.captures import nothing_captured
-from anabranch.engine.performers.fanning import captured, has_done_handlers, note_going_on
+from anabranch.engine.performers.going_on import captured, has_done_handlers, note_going_on
 from anabranch.engine.performers.screening import Screened, screen
 from anabranch.hostile_text import utf8_text
 from anabranch.paths import RunFolder

@@ -34,7 +34,6 @@ from anabranch.engine.workspaces.delivering import (
     why_busy,
     with_paths_of,
 )
-from anabranch.engine.workspaces.handler_settling import settle_handlers
 from anabranch.engine.workspaces.identity import WorkspaceReplaced, require_unreplaced
 from anabranch.engine.workspaces.merging import (
     changed_paths,
@@ -163,7 +162,6 @@ __all__ = [
     "result_branch",
     "result_ref",
     "reversals",
-    "settle_handlers",
     "start_ref",
     "to_bring",
     "uncommitted_files",
