@@ -78,8 +78,8 @@ def test_the_built_in_plugins_load_nothing_that_only_an_import_of_a_plan_needs()
     assert done.stdout.strip() == "[]"
 
 
-MOST_GIT_CALLS = 19
-MOST_GIT_CALLS_IN_ALL = 26
+MOST_GIT_CALLS = 20
+MOST_GIT_CALLS_IN_ALL = 27
 NOT_FOR_COMMANDS = {
     "anabranch.config.building",
     "anabranch.config.fans",

@@ -50,8 +50,6 @@ _NOT_SHARED = (
     "refs/stash",
     "refs/worktree/",
 )
-_REF = "--format=%(objectname) %(refname) %(symref)"
-_REF_AND_KIND = f"{_REF} %(objecttype) %(*objectname) %(*objecttype)"
 _IDENTITY = "Anabranch <anabranch@localhost>"
 _PACKED_HEADER = b"# pack-refs with: sorted "
 _ALTERNATES_QUOTED = ('"', "#")
@@ -144,38 +142,23 @@ def _write_refs(repo: Repository, made: Path) -> list[str]:
 
     Returns the commits that they lead to. A ref that points at nothing is left out.
     """
-    named, known = dict[bytes, bytes](), dict[bytes, list[bytes]]()
-    git = live_view(repo)
-    listed = git.run("for-each-ref", _REF_AND_KIND, accept=(0, 128))
-    if listed.exit_code:  # what some ref points at is missing
-        listed = git.run("for-each-ref", _REF)
-    for line in listed.out.splitlines():
-        name, ref, symbolic, *kinds = line.split(b" ")
+    shape, named = "--format=%(objectname) %(refname) %(symref)", dict[bytes, bytes]()
+    # Not asked for their kinds, too: git would open what all those of runs point at.
+    for line in live_view(repo).run("for-each-ref", shape).out.splitlines():
+        name, ref, symbolic = line.split(b" ")
         if ref.startswith(tuple(map(encode, _NOT_SHARED))):
             continue
         if not symbolic:
-            named[ref], known[name] = name, kinds
+            named[ref] = name
         elif symbolic.startswith(b"refs/"):
             path = made / os.fsdecode(ref)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(b"ref: " + symbolic + b"\n")
-    there = _kinds_of(git, known)
+    names = dict.fromkeys(name.decode() for name in named.values())
+    there = existing(live_view(repo), (*names, *(f"{name}^{{commit}}" for name in names)))
     lines = [name + b" " + ref for ref, name in named.items() if name.decode() in there]
     (made / "packed-refs").write_bytes(b"\n".join([_PACKED_HEADER, *lines]) + b"\n")
     return [name for name, kind in there.items() if kind == "commit"]
-
-
-def _kinds_of(git: Git, known: dict[bytes, list[bytes]]) -> dict[str, str]:
-    """Return the kinds of objects that are there, and of the commits that tags among them name.
-
-    ``known`` says what was told of each with its ref: its kind, and whom of what kind it tags.
-    """
-    if all(len(kinds) == 3 and kinds[2] != b"tag" for kinds in known.values()):
-        rows = [(name, kinds[0]) for name, kinds in known.items()]
-        rows += [(tagged, kind) for _, tagged, kind in known.values() if tagged]
-        return {name.decode(): kind.decode() for name, kind in rows}
-    names = [name.decode() for name in known]
-    return existing(git, (*names, *(f"{name}^{{commit}}" for name in names)))
 
 
 def _keep_tips(repo: Repository, run: RunId, tips: Sequence[str]) -> None:
