@@ -14,6 +14,8 @@ from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.inputs import RetryStream, StopRun
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Approval, RunPhase
+from anabranch.engine.latency import DecisionLatency
+from anabranch.engine.source import Overhead
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
 from anabranch_console.lines import (
     Line,
@@ -238,6 +240,22 @@ def test_the_header_fits_every_width(model: RunModel) -> None:
     assert "20261121-140211-k3f" in shown
     assert "3/13 arrived" in shown
     assert "overhead 1.2 %" in shown
+
+
+def test_the_header_says_within_what_time_decisions_are_made(model: RunModel) -> None:
+    """Beside what they cost, where there is room, and only where the engine runs."""
+    assert model.overhead is not None
+    latency = DecisionLatency(0.0004, 0.0123, 0.5, 900)
+    known = replace(model.overhead, latency=latency)
+
+    def shown(overhead: Overhead, cells: int) -> str:
+        rows = list(model.rows.values())
+        return plain(header_line(model.state, rows, 151.0, overhead, "here", UNICODE, cells))
+
+    assert "overhead 1.2 %  decides within 12 ms" in shown(known, 220)
+    assert "decides" not in shown(model.overhead, 220)
+    assert "decides" not in shown(known, 100)
+    assert "overhead 1.2 %" in shown(known, 200)
 
 
 def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: Path) -> None:

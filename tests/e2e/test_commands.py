@@ -224,12 +224,16 @@ def test_report_has_the_promised_shape(finished: Program) -> None:
     assert answer["integrity"].keys() >= {"journal", "state", "events"}
     assert answer["integrity"]["journal"] == "ok"
     assert all(isinstance(seconds, int | float) for seconds in answer["overhead"].values())
+    latency = answer["decision_latency"]
+    assert 0 < latency["p50_seconds"] <= latency["p99_seconds"] <= latency["max_seconds"] < 60
+    assert latency["count"] >= len(answer["streams"])
     assert len(answer["recoveries"]) == 1
     assert len(answer["partial"]) == 1
     assert git(finished.project, "show", f"{answer['partial'][0]}:x.txt") == "x\n"
     for form in ("text", "md"):
         text = finished.asked(0, "report", "--format", form).out
         assert all(name in text for name in ("one", "two", "again", "bad", "exit 3"))
+        assert "99 % within" in text
 
 
 def test_the_report_tells_also_what_came_after_the_end(program: Program) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from anabranch.core.wording import counted, duration
+from anabranch.core.wording import counted, duration, instant
 from anabranch_console.cli.output import glyph, paint, shown
 from anabranch_console.cli.report_handlers import handler_figures
 
@@ -82,6 +82,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     yield "overhead", _overhead(report)
     if report.get("overhead_alert"):
         yield "  look at", report["overhead_alert"]
+    if report.get("decision_latency"):
+        yield "decisions", _decisions(report["decision_latency"])
     if report["efficiency"] is not None:
         bound = duration(report["lower_bound_seconds"])
         slots = report["max_parallel"]
@@ -130,6 +132,11 @@ def _overhead(report: Report) -> str:
     parts = [f"{n} {duration(s)}" for n, s in report["overhead"].items() if s >= 0.05]
     detail = f"  ({', '.join(parts)})" if parts else ""
     return f"{report['overhead_share']:.1%} of all time spent{detail}"
+
+
+def _decisions(latency: dict[str, Any]) -> str:
+    usual, nearly_all, most = (instant(latency[f"{n}_seconds"]) for n in ("p50", "p99", "max"))
+    return f"{latency['count']} in {usual} each  (99 % within {nearly_all}, the slowest {most})"
 
 
 def _kept_lines(report: Report) -> Iterator[str]:

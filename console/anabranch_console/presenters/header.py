@@ -9,6 +9,7 @@ from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import State
 from anabranch.core.views.overhead import dearest, is_too_much
 from anabranch.core.views.projections import run_state
+from anabranch.core.wording import instant
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
 from anabranch_console.presenters.point_lines import has_merged
@@ -50,6 +51,7 @@ def header_line(
         Part(22, _convergence(state, glyphs)),
         Part(60, ((Span(clock(_elapsed(state, now)), "text"),),)),
         Part(24, _overhead(overhead)),
+        Part(8, _decisions(overhead)),
         Part(90, _hosting(state, hosting, is_halted=is_halted)),
     ]
     fitted = fit_parts([*left, *middle, *right], cells - 2, gap=2)
@@ -126,6 +128,14 @@ def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
     counts = (Span(f" {arrived}/{expected}", "text"),)
     merged = (Span(" merged" if is_merged else " arrived", "muted"),)
     return ((*gauge, *counts, *merged), (*gauge, *counts), counts)
+
+
+def _decisions(overhead: Overhead | None) -> tuple[Line, ...]:
+    """Say within what time nearly all decisions were made, where the engine runs."""
+    if overhead is None or overhead.latency is None:
+        return ((),)
+    within = Span(instant(overhead.latency.p99_seconds), "text")
+    return ((Span("decides within ", "muted"), within),)
 
 
 def _overhead(overhead: Overhead | None) -> tuple[Line, ...]:

@@ -37,6 +37,13 @@ def duration(seconds: float | None) -> str:
     return f"{minutes}m{rest:02d}s" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02d}m"
 
 
+def instant(seconds: float) -> str:
+    """Return a very short time in a sentence: ``0.4 ms``, ``12 ms``, ``1.3 s``."""
+    if seconds >= 1:
+        return f"{seconds:.1f} s"
+    return f"{seconds * 1000:.1f} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+
+
 def length(seconds: float, digits: int = 0) -> str:
     """Return a length of time in a sentence: ``8 s``, ``95 s``, ``12 min``, ``3 h``.
 

@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from functools import partial
@@ -35,6 +34,7 @@ from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
 from anabranch.engine.disk_hold import DiskHold
+from anabranch.engine.effort import Effort
 from anabranch.engine.engine import Engine
 from anabranch.engine.engine_log import close_engine_log, open_engine_log
 from anabranch.engine.executing import Executing
@@ -48,12 +48,13 @@ from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.journal_place import JournalPlace
 from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
 from anabranch.engine.machine_room import raise_descriptor_limit, shortage_ahead
+from anabranch.engine.mailbox import Mailbox
 from anabranch.engine.observing import Observing
 from anabranch.engine.overhead_watch import OverheadWatch
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
 from anabranch.engine.probing import measured_capacity
-from anabranch.engine.replies import reply_with, stop_all_the_same
+from anabranch.engine.replies import settle, stop_all_the_same, tell
 from anabranch.engine.reporting import build_report
 from anabranch.engine.run_lock import RunLock
 from anabranch.engine.source import Frame, Hosting, Overhead
@@ -110,7 +111,7 @@ class RunHost:
             parts.state,
             self._workspaces.immediate_result,
         )
-        self._mailbox: deque[tuple[inputs.Input, Reply | None]] = deque()
+        self._mailbox = Mailbox()
         self._loop = asyncio.new_event_loop()
         self._woken = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="anabranch-engine", daemon=True)
@@ -222,16 +223,18 @@ class RunHost:
     def overhead(self) -> Overhead:
         state = self.state
         work = accounting.work_seconds(state, self.now())
-        by_category = {**accounting.overhead_seconds(state), **self._engine_overhead()}
-        return Overhead(by_category, work, accounting.overhead_share(by_category, work))
+        effort = self._effort()
+        by_category = {**accounting.overhead_seconds(state), **effort.seconds}
+        share = accounting.overhead_share(by_category, work)
+        return Overhead(by_category, work, share, effort.latency)
 
     def report(self) -> dict[str, Any]:
         """Return the execution report as it stands now. Raises WorldError."""
-        return build_report(self._parts.folder, self.state, self.now(), self._engine_overhead())
+        return build_report(self._parts.folder, self.state, self.now(), self._effort())
 
     def submit(self, command: inputs.Command) -> Answer:
         answer: Answer = Future()
-        self._mailbox.append((command, partial(_settle, answer)))
+        self._mailbox.post(command, partial(settle, answer))
         self._wake()
         return answer
 
@@ -246,9 +249,10 @@ class RunHost:
         except RuntimeError:
             _log.debug("the engine's loop has ended")
 
-    def _engine_overhead(self) -> dict[str, float]:
+    def _effort(self) -> Effort:
         meter = self._engine.meter
-        return {"deciding": meter.deciding, "journal": meter.journalling}
+        seconds = {"deciding": meter.deciding, "journal": meter.journalling}
+        return Effort(seconds, self._mailbox.latency.figures())
 
     def _state(self) -> State:
         return self._engine.state
@@ -273,7 +277,7 @@ class RunHost:
         self._changes.look(state)
 
     def _post_from_outside(self, given: inputs.Input) -> None:
-        self._mailbox.append((given, None))
+        self._mailbox.post(given)
         self._wake()
 
     # --- on the engine's thread ------------------------------------------------------------------
@@ -308,7 +312,7 @@ class RunHost:
             parts.environment,
             self._state,
             self._post,
-            self._engine_overhead,
+            self._effort,
             gateway.environment,
             self._watcher,
             Executing(parts.extensions.executors, self._guard),
@@ -327,7 +331,7 @@ class RunHost:
             await gateway.open()
             await self._adopt(performing)
             self._ready.set()  # what has happened is published before any plugin is asked
-            self._mailbox.appendleft((self._machine_seen(), None))
+            self._mailbox.post_first(self._machine_seen())
             self._sampler.start()
             beside += [
                 self._loop.create_task(self._poll_requests()),
@@ -380,29 +384,29 @@ class RunHost:
 
     def _take_turn(self, performing: Performing) -> bool:
         """Work off what has come in; False if it could not be made durable and still waits."""
-        batch = [self._mailbox.popleft() for _ in range(min(len(self._mailbox), LARGEST_TURN))]
+        batch = self._mailbox.take(LARGEST_TURN)
         try:
-            turn = self._engine.turn([given for given, _ in batch])
+            turn = self._engine.turn([letter.given for letter in batch])
         except MachineShort as error:
             batch = stop_all_the_same(self._engine.state, batch, performing.perform, error.message)
-            self._mailbox.extendleft(reversed(batch))
+            self._mailbox.put_back(batch)
             self._trouble = error.message
             return False
         except BaseException:
-            self._mailbox.extendleft(reversed(batch))  # whoever waits for an answer gets one
+            self._mailbox.put_back(batch)  # whoever waits for an answer gets one
             raise
+        self._mailbox.decided(batch)
         self._trouble = None
         self._rested.clear()  # before anybody who asked hears the answer and waits for the rest
         self._last_turn = self.now()
         self._appended.set()
         self._publish(turn.records)
-        self._hear(given for given, _ in batch)
+        self._hear(letter.given for letter in batch)
         for said in self._liveness.last_words(self._engine.state, turn.records):
             self._post(said)
-        for position, (_, reply) in enumerate(batch):
-            if reply is not None:
-                reply_with(reply, turn.refusals.get(position) or turn.answers.get(position))
-        self._gateway.spent([given for given, _ in batch], turn.seconds)
+        for position, letter in enumerate(batch):
+            tell(letter, turn.refusals.get(position) or turn.answers.get(position))
+        self._gateway.spent([letter.given for letter in batch], turn.seconds)
         self._gateway.turned(turn.records)
         if any(isinstance(r.event, ev.StreamStarted) for r in turn.records):
             self._sampler.nudge()
@@ -459,7 +463,7 @@ class RunHost:
             self._rested.set()
 
     def _post(self, given: inputs.Input, reply: Reply | None = None) -> None:
-        self._mailbox.append((given, reply))
+        self._mailbox.post(given, reply)
         self._woken.set()
 
     async def _poll_requests(self) -> None:
@@ -479,16 +483,8 @@ class RunHost:
             await asyncio.sleep(REQUEST_POLL_SECONDS)
 
     def _fail_waiting(self) -> None:
-        for _, reply in self._mailbox:
-            if reply is not None:
-                reply_with(reply, Unheard("the engine has stopped", "anabranch resume goes on"))
-
-
-def _settle(answer: Answer, outcome: Refusal | calls.Answer | None) -> None:
-    if isinstance(outcome, calls.Answer) and outcome.outcome == "refused":
-        outcome = Refusal(str(outcome.facts["reason"]), str(outcome.facts.get("hint", "")))
-    if not answer.cancelled():
-        answer.set_result(outcome if isinstance(outcome, Refusal) else None)
+        for letter in self._mailbox:
+            tell(letter, Unheard("the engine has stopped", "anabranch resume goes on"))
 
 
 def _still_running(found: list[inputs.Input]) -> int:

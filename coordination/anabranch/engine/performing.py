@@ -28,6 +28,7 @@ from anabranch.core.views.samples import samples_of
 from anabranch.engine import workspaces as ws
 from anabranch.engine.clock import RunClock
 from anabranch.engine.durations import learn
+from anabranch.engine.effort import Effort
 from anabranch.engine.executing import Executing
 from anabranch.engine.interference import Interference
 from anabranch.engine.machine_room import descriptors_left, kept_descriptors
@@ -76,7 +77,7 @@ class Performing:
         environment: Mapping[str, str],
         state: Callable[[], State],
         post: Callable[[inputs.Input], None],
-        engine_overhead: Callable[[], Mapping[str, float]],
+        effort: Callable[[], Effort],
         variables: Callable[[StreamId, Attempt, str], Mapping[str, str]],
         watcher: WorkspaceWatcher,
         executing: Executing,
@@ -90,7 +91,7 @@ class Performing:
         self._environment = environment
         self._state = state
         self._post = post
-        self._engine_overhead = engine_overhead
+        self._effort = effort
         self._variables = variables
         self._executing = executing
         self._checkpoints = CheckpointEffects(workspaces, watcher.expecting)
@@ -280,9 +281,9 @@ class Performing:
 
     async def _write_report(self) -> None:
         async with self._reporting:
-            overhead, state = self._engine_overhead(), self._state()
+            effort, state = self._effort(), self._state()
             try:
-                await write_report(self._folder, state, self._clock.now(), overhead)
+                await write_report(self._folder, state, self._clock.now(), effort)
                 await asyncio.to_thread(self._learn, state)
             finally:
                 self.reported = state.seq

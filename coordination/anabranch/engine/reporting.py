@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.views.accounting import report
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.sharing import verify_history
+from anabranch.engine.effort import Effort
 from anabranch.engine.handlers import have_handlers, with_counts
 from anabranch.engine.journal import Journal
 from anabranch.errors import WorldError
@@ -30,17 +31,16 @@ WITHOUT_LAST_WORDS = ("succeeded", "running", "joined")
 LARGEST_REPORT_BYTES = 256 * 1024 * 1024
 
 
-def build_report(
-    folder: RunFolder, state: State, now: float, engine_overhead: Mapping[str, float]
-) -> dict[str, Any]:
+def build_report(folder: RunFolder, state: State, now: float, effort: Effort) -> dict[str, Any]:
     """Return the execution report of a run, with the journal's integrity checked.
 
     Raises WorldError if the journal cannot be read.
     """
     retries, integrity = _prove(folder, state)
-    content = report(state, retries, now, engine_overhead)
+    content = report(state, retries, now, effort.seconds)
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
     added: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
+    added["decision_latency"] = msgspec.to_builtins(effort.latency)
     if folder.of_handlers.exists():
         added["handlers"] = _of_handlers(folder, state, streams)
     if content["branch"] and is_plain_folder(state):
@@ -119,15 +119,13 @@ def _with_last_words(folder: RunFolder, stream: dict[str, Any]) -> dict[str, Any
     return {**stream, "last_words": read_tail(log, LAST_WORDS_LINES)}
 
 
-async def write_report(
-    folder: RunFolder, state: State, now: float, engine_overhead: Mapping[str, float]
-) -> None:
+async def write_report(folder: RunFolder, state: State, now: float, effort: Effort) -> None:
     """Write ``report.json``, whole or not at all."""
     import asyncio  # here, because commands that only read reports start twice as fast without
 
     import aiofiles
 
-    content = await asyncio.to_thread(build_report, folder, state, now, engine_overhead)
+    content = await asyncio.to_thread(build_report, folder, state, now, effort)
     with replacing(folder.report) as fresh:
         async with aiofiles.open(fresh, "wb", opener=create_fresh) as file:
             await file.write(msgspec.json.format(msgspec.json.encode(content), indent=2))

@@ -21,6 +21,7 @@ from anabranch.core.model.outcome import Refusal
 from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse
+from anabranch.engine.latency import DecisionLatency
 from anabranch.engine.vitals import Vitals
 
 Hosting = Literal["here", "elsewhere", "nobody"]
@@ -29,12 +30,13 @@ Hosting = Literal["here", "elsewhere", "nobody"]
 class Overhead(msgspec.Struct, frozen=True):
     """What coordination has cost so far: seconds by category, and their share of all time spent.
 
-    ``share`` is overhead / (overhead + work), 0..1.
+    ``share`` is overhead / (overhead + work), 0..1. ``latency`` is known where the engine runs.
     """
 
     by_category: dict[str, float]
     work_seconds: float
     share: float
+    latency: DecisionLatency | None = None
 
 
 class Frame(msgspec.Struct, frozen=True):
