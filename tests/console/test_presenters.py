@@ -12,6 +12,7 @@ from anabranch.core import events as ev
 from anabranch.core.deciding.waiting.wording import reason_for
 from anabranch.core.ids import FINAL_POINT, StreamId
 from anabranch.core.inputs import RetryStream, StopRun
+from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Approval, RunPhase
 from anabranch.engine.latency import DecisionLatency
@@ -256,6 +257,18 @@ def test_the_header_says_within_what_time_decisions_are_made(model: RunModel) ->
     assert "decides" not in shown(model.overhead, 220)
     assert "decides" not in shown(known, 100)
     assert "overhead 1.2 %" in shown(known, 200)
+
+
+def test_the_header_tells_of_coordination_that_failed(model: RunModel) -> None:
+    """Nothing is said of it while all is well."""
+
+    def shown(failed: int) -> str:
+        state = replace(model.state, effects=EffectsDone(37, failed))
+        rows = list(model.rows.values())
+        return plain(header_line(state, rows, 9.0, None, "here", UNICODE, 160))
+
+    assert "failed" not in shown(0).replace("1 failed", "")
+    assert "2 of 39 effects failed" in shown(2)
 
 
 def test_what_was_merged_before_a_point_was_opened_again_is_no_count(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ CONCERNS: dict[str, tuple[str, ...]] = {
             "projections",
             "accounting",
             "overhead",
+            "effects_done",
+            "coordination",
             "forecasts",
             "history",
             "invariants",

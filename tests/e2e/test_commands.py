@@ -227,6 +227,9 @@ def test_report_has_the_promised_shape(finished: Program) -> None:
     latency = answer["decision_latency"]
     assert 0 < latency["p50_seconds"] <= latency["p99_seconds"] <= latency["max_seconds"] < 60
     assert latency["count"] >= len(answer["streams"])
+    failures = answer["coordination_failures"]
+    assert (failures["count"], failures["share"]) == (0, 0.0)
+    assert failures["of"] >= 3 * len(answer["streams"])
     assert len(answer["recoveries"]) == 1
     assert len(answer["partial"]) == 1
     assert git(finished.project, "show", f"{answer['partial'][0]}:x.txt") == "x\n"
@@ -234,6 +237,7 @@ def test_report_has_the_promised_shape(finished: Program) -> None:
         text = finished.asked(0, "report", "--format", form).out
         assert all(name in text for name in ("one", "two", "again", "bad", "exit 3"))
         assert "99 % within" in text
+        assert f"none of {failures['of']} effects" in text
 
 
 def test_the_report_tells_also_what_came_after_the_end(program: Program) -> None:

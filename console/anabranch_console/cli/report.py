@@ -10,7 +10,6 @@ import click
 from anabranch.bounded_call import in_words
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import event_line
-from anabranch.engine.effort import UNKNOWN
 from anabranch.engine.reporting import build_report, proved_anew, read_report
 from anabranch.engine.runs import records_of
 from anabranch.errors import PluginRefused, UsageError
@@ -43,7 +42,7 @@ def command(run: str | None, form: str, as_json: bool) -> None:
     found, state = found_run(run)
     report = read_report(found.folder.report) if state.has_ended else None
     if report is None or report.get("run") != state.run:
-        report = build_report(found.folder, state, last_moment(found, state), UNKNOWN)
+        report = build_report(found.folder, state, last_moment(found, state))
     else:
         report = proved_anew(report, found.folder, state)
     if as_json or form == "json":

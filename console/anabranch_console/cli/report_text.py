@@ -84,6 +84,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "  look at", report["overhead_alert"]
     if report.get("decision_latency"):
         yield "decisions", _decisions(report["decision_latency"])
+    if report.get("coordination_failures"):
+        yield "failures", _failures(report["coordination_failures"])
     if report["efficiency"] is not None:
         bound = duration(report["lower_bound_seconds"])
         slots = report["max_parallel"]
@@ -132,6 +134,10 @@ def _overhead(report: Report) -> str:
     parts = [f"{n} {duration(s)}" for n, s in report["overhead"].items() if s >= 0.05]
     detail = f"  ({', '.join(parts)})" if parts else ""
     return f"{report['overhead_share']:.1%} of all time spent{detail}"
+
+
+def _failures(known: dict[str, Any]) -> str:
+    return f"{known['count'] or 'none'} of {counted(known['of'], 'effect')} of coordination"
 
 
 def _decisions(latency: dict[str, Any]) -> str:

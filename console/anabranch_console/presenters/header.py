@@ -9,7 +9,7 @@ from anabranch.core.ids import FINAL_POINT
 from anabranch.core.model.state import State
 from anabranch.core.views.overhead import dearest, is_too_much
 from anabranch.core.views.projections import run_state
-from anabranch.core.wording import instant
+from anabranch.core.wording import counted, instant
 from anabranch_console.glyphs import Glyphs
 from anabranch_console.lines import Line, Part, Span, bar, fit_parts
 from anabranch_console.presenters.point_lines import has_merged
@@ -52,6 +52,7 @@ def header_line(
         Part(60, ((Span(clock(_elapsed(state, now)), "text"),),)),
         Part(24, _overhead(overhead)),
         Part(8, _decisions(overhead)),
+        Part(40, _failures(state)),
         Part(90, _hosting(state, hosting, is_halted=is_halted)),
     ]
     fitted = fit_parts([*left, *middle, *right], cells - 2, gap=2)
@@ -128,6 +129,15 @@ def _convergence(state: State, glyphs: Glyphs) -> tuple[Line, ...]:
     counts = (Span(f" {arrived}/{expected}", "text"),)
     merged = (Span(" merged" if is_merged else " arrived", "muted"),)
     return ((*gauge, *counts, *merged), (*gauge, *counts), counts)
+
+
+def _failures(state: State) -> tuple[Line, ...]:
+    """Say how many effects of the engine's own have failed, if any has."""
+    failed, of = state.effects.failed, state.effects.all
+    if not failed:
+        return ((),)
+    whole = Span(f"{failed} of {counted(of, 'effect')} failed", "level.warning")
+    return ((whole,), (Span(f"{failed} failed", "level.warning"),))
 
 
 def _decisions(overhead: Overhead | None) -> tuple[Line, ...]:

@@ -17,7 +17,7 @@ from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.views.accounting import report
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.sharing import verify_history
-from anabranch.engine.effort import Effort
+from anabranch.engine.effort import UNKNOWN, Effort
 from anabranch.engine.handlers import have_handlers, with_counts
 from anabranch.engine.journal import Journal
 from anabranch.errors import WorldError
@@ -31,7 +31,9 @@ WITHOUT_LAST_WORDS = ("succeeded", "running", "joined")
 LARGEST_REPORT_BYTES = 256 * 1024 * 1024
 
 
-def build_report(folder: RunFolder, state: State, now: float, effort: Effort) -> dict[str, Any]:
+def build_report(
+    folder: RunFolder, state: State, now: float, effort: Effort = UNKNOWN
+) -> dict[str, Any]:
     """Return the execution report of a run, with the journal's integrity checked.
 
     Raises WorldError if the journal cannot be read.

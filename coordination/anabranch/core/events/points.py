@@ -141,9 +141,10 @@ class ConflictFound(PointEvent, frozen=True, kw_only=True):
 
 
 class ConvergenceBlocked(PointEvent, frozen=True, kw_only=True):
-    """The point cannot go on by itself."""
+    """The point cannot go on by itself; if it ``is_fault``, a merge could not be done at all."""
 
     reason: str
+    is_fault: bool = False
 
 
 class ConvergenceAbandoned(PointEvent, frozen=True, kw_only=True):

@@ -110,10 +110,14 @@ class StreamLost(StreamEvent, frozen=True, kw_only=True):
 
 
 class AttemptFailed(StreamEvent, frozen=True, kw_only=True):
-    """The attempt never came to run: no workspace, no process, or its result was not captured."""
+    """The attempt never came to run: no workspace, no process, or its result was not captured.
+
+    One that ``is_permanent`` is of the plan's own doing: the folder to work in is not there.
+    """
 
     attempt: Attempt
     reason: str
+    is_permanent: bool = False
 
 
 class ResultCaptured(StreamEvent, frozen=True, kw_only=True):

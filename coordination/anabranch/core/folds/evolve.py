@@ -19,6 +19,7 @@ from anabranch.core.folds import (
     breakers,
     checkpoints,
     choices,
+    effects_done,
     foreseen,
     gathering,
     guardian,
@@ -90,8 +91,13 @@ def evolve(state: State, record: ev.Recorded) -> State:
         state = _RUN[type(event)](state, record, event) if type(event) in _RUN else state
     if isinstance(event, ev.Requested) and event.request and type(event) in _ANSWERS:
         state = remember(state, event, _ANSWERS[type(event)](state, record, event))
-    active_seconds = state.active_seconds + active * (record.at - before)
-    return replace(state, seq=record.seq, at=record.at, active_seconds=active_seconds)
+    return replace(
+        state,
+        seq=record.seq,
+        at=record.at,
+        active_seconds=state.active_seconds + active * (record.at - before),
+        effects=effects_done.counted(state.effects, event),
+    )
 
 
 # --- the run -------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from anabranch.core.model import breakers, joined, lock_snapshots, messages, res
 from anabranch.core.model.answers import Remembered
 from anabranch.core.model.breakers import Breaker
 from anabranch.core.model.checkpoints import StreamCheckpoints
+from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.foreseen import Foreseen
 from anabranch.core.model.guardian import Guardian
 from anabranch.core.model.handlers import Handled
@@ -103,5 +104,6 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "breakers": lambda value: breakers.restored(restore_map(value["by_name"], str, Breaker)),
     "guardian": lambda value: msgspec.convert(value, Guardian),
     "answers": lambda value: restore_map(value, str, Remembered),
+    "effects": lambda value: msgspec.convert(value, EffectsDone),
     "handlers": lambda value: restore_map(value, str, Handled),
 }

@@ -17,6 +17,7 @@ from anabranch.core.ids import Attempt, PointId, RunId, Seq, StreamId
 from anabranch.core.model.answers import Remembered
 from anabranch.core.model.breakers import Breakers
 from anabranch.core.model.checkpoints import StreamCheckpoints
+from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.foreseen import Foreseen, Pair
 from anabranch.core.model.gathering import Gathering
 from anabranch.core.model.guardian import Care, Guardian
@@ -401,6 +402,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     breakers: Breakers = Breakers()
     costs_too_much: bool = False
     handlers: HashTrieMap[StreamId, Handled] = HashTrieMap()
+    effects: EffectsDone = EffectsDone()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,7 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.graph import critical_path, estimated_seconds, lower_bound_seconds
 from anabranch.core.plans.plan import Plan
+from anabranch.core.views.coordination import coordination_failures
 from anabranch.core.views.projections import status as status_of
 from anabranch.core.views.projections import stream_counts
 from anabranch.core.views.samples import estimate_errors, samples_of
@@ -87,6 +88,7 @@ def report(
         "utilisation": _ratio(work, slots * wall),
         "max_parallel": slots,
         "overhead_alert": in_words(share, by_category) if is_too_much(share, by_category) else None,
+        "coordination_failures": coordination_failures(state.effects),
         "overhead": {name: _rounded(seconds) for name, seconds in by_category.items()},
         "critical_path": {
             "predicted": critical_path(state.plan)[0],

@@ -391,7 +391,7 @@ def conflicts_in_words(fact: inputs.MergeFinished) -> str:
 def merge_failed(draft: Draft, fact: inputs.MergeFailed) -> None:
     """Block a point whose merge could not be done at all: nothing is lost, a person has to look."""
     if _is_awaited(draft, fact):
-        draft.emit(ev.ConvergenceBlocked(fact.point, reason=fact.reason))
+        draft.emit(ev.ConvergenceBlocked(fact.point, reason=fact.reason, is_fault=True))
 
 
 def _is_awaited(draft: Draft, fact: inputs.MergeFinished | inputs.MergeFailed) -> bool:

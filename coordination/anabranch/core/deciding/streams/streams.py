@@ -89,7 +89,14 @@ def effect_failed(draft: Draft, fact: inputs.EffectFailed) -> None:
     stream = draft.stream(fact.stream)
     if stream.phase not in (Phase.PREPARING, Phase.STARTING, Phase.CAPTURING):
         return
-    draft.emit(ev.AttemptFailed(stream.id, attempt=stream.attempt, reason=fact.reason))
+    draft.emit(
+        ev.AttemptFailed(
+            stream.id,
+            attempt=stream.attempt,
+            reason=fact.reason,
+            is_permanent=fact.is_permanent,
+        )
+    )
     why = why_not_succeeded(draft, stream) if stream.phase is Phase.CAPTURING else fact.reason
     if why is None:
         after_failed_attempt(draft, draft.stream(stream.id), fact.reason, kind=NOT_CAPTURED)
