@@ -131,6 +131,31 @@ def loaded_by(project: Path, state: Path, *arguments: str) -> set[str]:
     return set(done.stderr.splitlines()[-1].split())
 
 
+def test_what_is_left_for_the_exit_is_done_before_the_process_goes(tmp_path: Path) -> None:
+    """The process ends without being taken apart, after all that was to be done at its exit."""
+    program = (
+        "import atexit, sys, threading, time\n"
+        "from anabranch_console import start\n"
+        "from anabranch_console.cli import main as cli\n"
+        "def late():\n    threading.main_thread().join()\n    print('by a thread')\n"
+        "def first(main=cli.main):\n"
+        "    atexit.register(print, 'at the exit')\n"
+        "    threading.Thread(target=late).start()\n    main()\n"
+        "cli.main = first\n"
+        "start.main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "no-such-command"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stdout.splitlines() == ["by a thread", "at the exit"]
+
+
 NOT_FOR_A_ZYGOTE = {"contextlib", "enum", "json", "re", "signal", "typing"}
 
 

@@ -468,3 +468,14 @@ def choose_files(project: Project, files: dict[str, str]) -> str:
         tree = apply_leaves(reader, drafts, project.base.tree, leaves)
     drafts.store(view)
     return tree
+
+
+def test_a_reader_that_is_asked_nothing_starts_no_git(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Most merges of few streams need no object read."""
+    started: list[object] = []
+    monkeypatch.setattr("subprocess.Popen", lambda *_, **__: started.append(1))
+    with ObjectReader(frozen_view(project.repo, RUN)):
+        pass
+    assert not started

@@ -194,6 +194,14 @@ def test_branches_that_the_user_deletes_stay_readable(project: Project) -> None:
     assert tips_ref(RUN) not in kept.splitlines()
 
 
+def test_the_only_commit_that_refs_lead_to_is_kept_as_it_is(tmp_path: Path) -> None:
+    """No commit has to be made that holds several together."""
+    user = make_repository(tmp_path / "user", {"a.txt": "a\n"})
+    project = open_project(user, tmp_path / "outside")
+    project.workspace("one")
+    assert git(user, "rev-parse", tips_ref(RUN)) == git(user, "rev-parse", "HEAD")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_stream_makes_is_kept_and_told(kind: WorkspaceKind, project: Project) -> None:
     """Each new or moved branch, tag, note and stash, also when its own repository has gone."""

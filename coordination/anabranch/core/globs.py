@@ -16,7 +16,6 @@ differently are never walked: nobody can make a lock slow.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from collections.abc import Hashable, Sequence
 from functools import lru_cache
@@ -29,7 +28,6 @@ MOST_SET_CHARACTERS = 64
 
 
 _WILD = frozenset("*?[")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _LAST_CHARACTER = 0x10FFFF
 
 
@@ -65,7 +63,7 @@ def _refuse_hostile(pattern: str) -> None:
         raise PatternRefused("the path is absolute; give it relative to the workspace")
     if "\\" in pattern:
         raise PatternRefused("a path may not contain a backslash; separate with /")
-    if _UNPRINTABLE.search(pattern):
+    if any(char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in pattern):
         raise PatternRefused("a path may not contain control characters")
     if sum(map(pattern.count, _WILD)) > MOST_WILDCARDS:
         raise PatternRefused(f"the path has more than {MOST_WILDCARDS} wildcards")

@@ -7,6 +7,7 @@ are used although they would not help, or, for the few permanent ones, are not u
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from anabranch.core.strategies import EndedAttempt, FailureClass
 
@@ -22,7 +23,12 @@ _PATTERNS = (
     (r"out of memory|cannot allocate memory|\bMemoryError\b", "out of memory", False),
     (r"(invalid|incorrect|missing) api.?key|\b401\b.*unauthorized", "not authorised", True),
 )
-_COMPILED = tuple((re.compile(p, re.IGNORECASE), name, last) for p, name, last in _PATTERNS)
+
+
+@cache
+def _compiled() -> tuple[tuple[re.Pattern[str], str, bool], ...]:
+    """Compile them when something has failed, which in most runs is never."""
+    return tuple((re.compile(p, re.IGNORECASE), name, last) for p, name, last in _PATTERNS)
 
 
 class ByLog:
@@ -33,7 +39,7 @@ class ByLog:
     def classify(self, view: EndedAttempt) -> FailureClass | None:
         """Return the class of the newest line that tells one."""
         for line in reversed(view.log_tail):
-            for pattern, name, is_permanent in _COMPILED:
+            for pattern, name, is_permanent in _compiled():
                 if pattern.search(line[:_LONGEST_LINE]):
                     return FailureClass(name, is_permanent, line.strip()[:LONGEST_EVIDENCE])
         return None
