@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import (
+    builds,
     coordination,
     handlers,
     idle,
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "coordination": coordination.tables,
     "plugins": plugins.tables,
     "idle": idle.tables,
+    "builds": builds.tables,
 }
 WORKLOAD_VARIABLE = "ANABRANCH_WORKLOAD"
 MOST_SECONDS = 300.0

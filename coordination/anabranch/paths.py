@@ -210,6 +210,15 @@ class RunFolder(msgspec.Struct, frozen=True):
     def attempts(self) -> Path:
         return self.path / "attempts"
 
+    def jobs(self, name: str) -> Path:
+        """Return the fifo of an attempt, by its name: the jobserver that it and no other has."""
+        return self.attempts / name / "jobs"
+
+    @property
+    def tokens(self) -> Path:
+        """What the jobservers of the run have been given, and how much of that was used."""
+        return self.path / "tokens"
+
     @property
     def has_begun(self) -> bool:
         """Whether a stream was ever started in it; a run that is killed at once leaves nothing."""

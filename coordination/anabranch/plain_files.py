@@ -58,6 +58,24 @@ def open_plain(name: Name, *, at: int | None = None, flags: int = os.O_RDONLY) -
     return descriptor
 
 
+def open_fifo(name: Name) -> int:
+    """Return a descriptor of a fifo with one name, for reading and writing, which never waits.
+
+    Raises NotPlain if it is something else, or somebody else's under a second name; OSError.
+    """
+    try:
+        descriptor = os.open(name, os.O_RDWR | _OPEN)
+    except OSError as error:
+        if error.errno in _OF_OTHER_KINDS:
+            raise _not_plain(name) from error
+        raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISFIFO(found.st_mode) or found.st_nlink != 1:
+        os.close(descriptor)
+        raise NotPlain(errno.EINVAL, "it is not a fifo of its own", os.fsdecode(name))
+    return descriptor
+
+
 def read_plain(name: Name, most_bytes: int, *, at: int | None = None) -> bytes:
     """Return the whole content of a plain file. Raises NotPlain, also if it is larger; OSError."""
     descriptor = open_plain(name, at=at)

@@ -40,6 +40,7 @@ EFFECTS = {
     "coordination.protocols": f"{CORE}registration.py::test_a_plan_can_switch_protocols_off",
     "coordination.tell_conflicts": f"{CORE}radar.py"
     "::test_both_sides_are_told_when_the_plan_or_the_operator_wants_it",
+    "coordination.jobserver": f"{E2E}jobserver.py::test_makes_in_several_streams_share_one_machine",
     "coordination.isolation.workspace": f"{E2E}run.py"
     "::test_shared_streams_work_in_the_users_folder",
     "coordination.isolation.file_access": f"{CORE}locks.py"
@@ -151,6 +152,7 @@ WORDS = {
     "coordination.isolation.file_access": "file_access",
     "coordination.state_management.type": "centralized",
     "coordination.state_management.keep_versions": "versions_kept",
+    "coordination.jobserver": "most_in_use",
     "coordination.heartbeat.interval": "heartbeat_interval_seconds",
     "coordination.heartbeat.timeout": "heartbeat_timeout_seconds",
     "streams.*.heartbeat.interval": "heartbeat_interval_seconds",

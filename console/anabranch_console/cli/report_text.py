@@ -96,6 +96,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     yield "critical path", " → ".join(actual) or "-"
     if predicted != actual:
         yield "  predicted", " → ".join(predicted) or "-"
+    if report.get("jobserver"):  # reports of earlier versions have none
+        yield "jobserver", tokens_in_words(report["jobserver"])
     if report["recoveries"]:
         yield (
             "recoveries",
@@ -121,6 +123,14 @@ def _predicted(report: Report) -> str:
     learned = f"{estimates['learned']} of {count} learned{off}"
     basis = learned if estimates["learned"] else "guessed: nothing of it had run here"
     return f"{duration(report['predicted_seconds'])}  ({basis})"
+
+
+def tokens_in_words(jobserver: dict[str, int]) -> str:
+    """Say how many slots the builds of all streams have shared, and how far they were used."""
+    now = f"{jobserver['in_use']} of {jobserver['lent']} in use now, " if jobserver["lent"] else ""
+    lost = f", {jobserver['put_back']} lost and replaced" if jobserver["put_back"] else ""
+    slots, most = counted(jobserver["slots"], "slot"), jobserver["most_in_use"]
+    return f"{slots}; tokens: {now}{most} at most{lost}"
 
 
 def where_it_is(report: Report) -> str:

@@ -8,6 +8,7 @@ import click
 
 from anabranch.core.model.state import State
 from anabranch.core.views.projections import is_plain_folder, status
+from anabranch.engine.token_ledger import figures
 from anabranch_console.cli.output import (
     glyph,
     json_option,
@@ -23,7 +24,7 @@ from anabranch_console.cli.reading import (
     overhead_share,
     silence_in_words,
 )
-from anabranch_console.cli.report_text import plugin_lines, where_it_is
+from anabranch_console.cli.report_text import plugin_lines, tokens_in_words, where_it_is
 from anabranch_console.cli.streams import print_streams
 
 
@@ -35,6 +36,7 @@ def command(run: str | None, as_json: bool) -> None:
     found, state = found_run(run, tells_silence=False)
     report = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
     report["result_missing"] = bool(report["commit"]) and _is_missing(state)
+    report["jobserver"] = figures(found.folder, state.has_ended)
     report["result_folder"] = str(found.folder.result) if _is_in_folder(report, state) else None
     if found.folder.of_handlers.exists() or any(stream.fan for stream in state.plan.streams):
         from anabranch.engine.handlers import with_counts  # few runs have handlers
@@ -75,6 +77,8 @@ def command(run: str | None, as_json: bool) -> None:
         name = letter["stream"]
         again = f"anabranch recover {shown(name)} hard --run {report['run']} tries it again"
         click.echo(f"  dead letter: {shown(name)}, {shown(letter['reason'])}; {again}")
+    if report["jobserver"]:
+        click.echo(f"  jobserver: {tokens_in_words(report['jobserver'])}")
     for line in plugin_lines(report["plugins"]):
         click.echo(f"  {line}")
     if report["branch"]:

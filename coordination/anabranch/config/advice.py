@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # most plans of commands are made without the model, and have
 _MOST_COMPARED = 200_000
 _MOST_OVERLAPS = 100
 _WILD = "*?[{"
+_OWN_JOBS = re.compile(
+    r"\b(?:g?make|ninja)\b[^;&|\n]{0,200}?\s(?:-\w{0,8}j\s?\d*|--jobs\b)(?![\w-])"
+)
 _REPEATS_A_REPETITION = re.compile(r"[+*}][^()|]{0,20}\)(?:[+*]|\{\d)")
 
 
@@ -35,7 +38,22 @@ def plan_warnings(plan: Plan, file: PlanFile | None) -> list[PlanWarning]:
         *_no_placeholders_there(plan),
         *_overlapping_writes(plan),
         *_nested_repetitions(plan),
+        *_own_slots(plan),
     ]
+
+
+def _own_slots(plan: Plan) -> Iterator[PlanWarning]:
+    """Yield commands that give a build its own number of jobs, which goes before the jobserver."""
+    for stream in plan.streams if plan.has_jobserver else ():
+        text = str(stream.fan.command or "") if stream.fan else stream.command_text
+        if found := _OWN_JOBS.search(text):
+            yield PlanWarning(
+                "own-slots",
+                f"`{printable(found[0])}` has slots of its own: the jobserver is not asked",
+                stream.id,
+                ("streams", stream.id, "command"),
+                "leave -j out: the jobserver says how many jobs run",
+            )
 
 
 def _nested_repetitions(plan: Plan) -> Iterator[PlanWarning]:

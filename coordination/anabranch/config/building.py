@@ -52,6 +52,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         heartbeat_interval_seconds=float(coordination.heartbeat.interval),
         heartbeat_timeout_seconds=float(coordination.heartbeat.timeout),
         tell_conflicts=coordination.tell_conflicts,
+        has_jobserver=coordination.jobserver,
         shared_state=_shared_state(file),
     )
 

@@ -150,6 +150,10 @@ class Coordination(Table):
         description="Leave one out to switch it off: nobody joins from outside; silence is not "
         "judged; a request for resources is granted or refused, with no offer and no queue.",
     )
+    jobserver: bool = Field(
+        default=False,
+        description="Let make, ninja and cargo in all streams share the machine's slots.",
+    )
     tell_conflicts: bool = Field(
         default=False,
         description="Tell running streams by message when their work would not merge.",

@@ -58,6 +58,7 @@ WarningCode = Literal[
     "heartbeat-too-rare",
     "unknown-capability",
     "nested-repetition",
+    "own-slots",
 ]
 IMPOSSIBLE: frozenset[WarningCode] = frozenset(
     {

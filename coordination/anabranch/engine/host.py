@@ -44,6 +44,7 @@ from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.handler_watch import HandlerWatch
 from anabranch.engine.interference import Interference
+from anabranch.engine.jobserver import Jobserver
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.journal_place import JournalPlace
 from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
@@ -51,6 +52,7 @@ from anabranch.engine.machine_room import raise_descriptor_limit, shortage_ahead
 from anabranch.engine.mailbox import Mailbox
 from anabranch.engine.observing import Observing
 from anabranch.engine.overhead_watch import OverheadWatch
+from anabranch.engine.performers.process_observations import still_running
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
 from anabranch.engine.probing import measured_capacity
@@ -305,6 +307,7 @@ class RunHost:
             parts.folder, lambda: self.state, self._post, parts.clock.now
         )
         handler_watch = HandlerWatch(parts.folder, self._state, self._post)
+        jobserver = Jobserver(parts.folder, self._state, self.vitals)
         self._performing = performing = Performing(
             parts.folder,
             self._workspaces,
@@ -318,6 +321,7 @@ class RunHost:
             Executing(parts.extensions.executors, self._guard),
             self._interference,
             handler_watch.hear,
+            jobserver,
         )
         disk_hold = DiskHold(
             parts.folder, self._workspaces.places, self._state, self._post, self._interference
@@ -338,6 +342,7 @@ class RunHost:
                 self._loop.create_task(self._sync_forever()),
                 self._loop.create_task(disk_hold.watch()),
                 self._loop.create_task(handler_watch.watch()),
+                self._loop.create_task(jobserver.watch()),
             ]
             await self._serve(performing)
         finally:
@@ -364,7 +369,7 @@ class RunHost:
         if self._parts.state is not None:
             first = self._parts.first
             if isinstance(first, inputs.ResumeRun):
-                first = msgspec.structs.replace(first, adopted=_still_running(found))
+                first = msgspec.structs.replace(first, adopted=still_running(found))
             turn = self._engine.turn([first, *found])
             self._publish(turn.records)
             self._gateway.turned(turn.records)
@@ -485,10 +490,3 @@ class RunHost:
     def _fail_waiting(self) -> None:
         for letter in self._mailbox:
             tell(letter, Unheard("the engine has stopped", "anabranch resume goes on"))
-
-
-def _still_running(found: list[inputs.Input]) -> int:
-    """Return how many of the attempts that were found have begun and not ended."""
-    began = {(f.stream, f.attempt) for f in found if isinstance(f, inputs.ProcessStarted)}
-    ends = (inputs.ProcessExited, inputs.ProcessLost)
-    return len(began - {(f.stream, f.attempt) for f in found if isinstance(f, ends)})

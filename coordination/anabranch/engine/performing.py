@@ -31,13 +31,15 @@ from anabranch.engine.durations import learn
 from anabranch.engine.effort import Effort
 from anabranch.engine.executing import Executing
 from anabranch.engine.interference import Interference
+from anabranch.engine.jobserver import Jobserver
 from anabranch.engine.machine_room import descriptors_left, kept_descriptors
+from anabranch.engine.make_flags import VARIABLE
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
 from anabranch.engine.performers.giving_back import give_back
 from anabranch.engine.performers.going_on import handlers_in_env
-from anabranch.engine.performers.launching import launch_spec
+from anabranch.engine.performers.launching import launch_spec, own_variables
 from anabranch.engine.performers.offering import Offering
 from anabranch.engine.performers.point_checkpoints import CheckpointEffects, declined
 from anabranch.engine.performers.process_observations import Observations
@@ -83,6 +85,7 @@ class Performing:
         executing: Executing,
         interference: Interference,
         hear_handlers: Callable[[StreamId], Awaitable[None]],
+        jobserver: Jobserver,
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
@@ -115,6 +118,7 @@ class Performing:
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
         self._interference = interference
         self._hear_handlers = hear_handlers
+        self._jobserver = jobserver
         observations = Observations(folder, clock, self._cause)
         self.processes = Processes(folder, post, observations, interference)
 
@@ -347,6 +351,9 @@ class Performing:
         )
         plan = state.stream_plan(effect.stream)
         spec.env.update(handlers_in_env(state, effect.stream, self._folder))
+        if state.plan.has_jobserver:
+            own = own_variables(state, effect.stream, self._workspaces.prefix)
+            spec = spec if VARIABLE in own else await self._jobserver.serve(spec)
         if plan.fan is not None:
             from anabranch.engine.performers.fanning import fanned_out  # here: few streams fan out
 

@@ -20,6 +20,7 @@ from anabranch.core.views.sharing import verify_history
 from anabranch.engine.effort import UNKNOWN, Effort
 from anabranch.engine.handlers import have_handlers, with_counts
 from anabranch.engine.journal import Journal
+from anabranch.engine.token_ledger import figures
 from anabranch.errors import WorldError
 from anabranch.files import create_fresh, replacing
 from anabranch.paths import RunFolder
@@ -43,6 +44,7 @@ def build_report(
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
     added: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
     added["decision_latency"] = msgspec.to_builtins(effort.latency)
+    added["jobserver"] = figures(folder, state.has_ended)
     if folder.of_handlers.exists():
         added["handlers"] = _of_handlers(folder, state, streams)
     if content["branch"] and is_plain_folder(state):

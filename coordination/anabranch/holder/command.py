@@ -14,7 +14,7 @@ import os
 import termios
 import time
 
-from . import kernel
+from . import jobs, kernel
 
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO)
 """What a machine says that is short of something: it says nothing about the command."""
@@ -47,6 +47,7 @@ class Spec:
         tty: bool,
         rows: int,
         columns: int,
+        jobserver: str = "",
     ) -> None:
         self.argv = argv
         self.cwd = cwd
@@ -54,6 +55,8 @@ class Spec:
         self.tty = tty
         self.rows = rows
         self.columns = columns
+        self.jobserver = jobserver
+        self.fifo: int | None = None
         self.paths = [argv[0]]
         if "/" not in argv[0]:  # looked for by the command's own PATH, not by ours
             folders = env.get("PATH", os.defpath).split(":")
@@ -94,6 +97,8 @@ def _become(spec: Spec, source: int, sink: int, channel: _socket.socket, holder:
     try:
         _separate(holder)
         _take_files(source, sink, spec.tty)
+        if spec.fifo is not None and spec.jobserver == "descriptors":
+            jobs.hand_down(spec.fifo)
         if channel.recv(1):
             _execute(spec)
     except CannotRun as refusal:

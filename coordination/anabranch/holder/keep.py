@@ -25,7 +25,7 @@ import sys
 import termios
 import time
 
-from . import command, kernel, log, plain_json, records, tree
+from . import command, jobs, kernel, log, plain_json, records, tree
 
 SURVIVOR_GRACE_SECONDS = 1.0
 SHUTDOWN_GRACE_SECONDS = 5.0
@@ -63,6 +63,7 @@ def hold(attempt: Attempt, spec: command.Spec) -> None:
         _bind_control(control, attempt.folder)
         holder = Holder(attempt, spec, control)
     except OSError as error:
+        jobs.remove(attempt.folder)
         records.write_exit(attempt.folder, {"not_started": str(error)})
         _notify(control, attempt)
         return
@@ -121,6 +122,7 @@ class Holder:
         self.poll = select.poll()
         self.starttime = kernel.start_ticks(os.getpid())
         spec.env[command.MARK] = f"{os.getpid()}.{self.starttime}"
+        spec.fifo = jobs.opened(attempt.folder) if spec.jobserver else None
         source, sink = self._open_terminal(spec) if spec.tty else self._open_pipe()
         self.pid, self.channel = command.fork(spec, source, sink)
         self.wake = _catch_signals()  # only now: the child must not catch what it waits to obey
@@ -192,6 +194,7 @@ class Holder:
         assert self.ended is not None
         has_exited = self.ended.si_code == os.CLD_EXITED
         cpu_seconds, peak_memory_mb = kernel.used(self.pid)
+        jobs.remove(self.attempt.folder)
         records.write_exit(
             self.attempt.folder,
             {

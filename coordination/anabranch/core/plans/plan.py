@@ -204,5 +204,6 @@ class Plan(msgspec.Struct, frozen=True):
     resources: dict[str, float] = {}
     on_excess: ExcessResponse = "tell"
     tell_conflicts: bool = False
+    has_jobserver: bool = False
     heartbeat_interval_seconds: float = 60.0
     heartbeat_timeout_seconds: float = 600.0

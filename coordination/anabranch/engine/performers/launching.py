@@ -36,7 +36,7 @@ def launch_spec(
     workspace = state.streams[stream].workspace
     assert workspace is not None, "a stream starts in a prepared workspace"
     folder = Path(workspace.path)
-    given = read_env_files(Path(state.project, prefix), plan.env_files) | plan.env
+    given = own_variables(state, stream, prefix)
     env = stream_environment(state, stream, attempt, environment) | given
     return ProcessSpec(
         stream=stream,
@@ -46,6 +46,12 @@ def launch_spec(
         env=env | dict(variables(stream, attempt, env.get("PATH", ""))),
         tty=plan.tty,
     )
+
+
+def own_variables(state: State, stream: StreamId, prefix: str) -> dict[str, str]:
+    """Return the variables that a plan gives a stream. Raises OSError, BadEnvFile."""
+    plan = state.stream_plan(stream)
+    return read_env_files(Path(state.project, prefix), plan.env_files) | plan.env
 
 
 def stream_environment(

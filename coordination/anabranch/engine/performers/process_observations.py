@@ -8,7 +8,7 @@ machine is short of something.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from anabranch.core import inputs
@@ -134,3 +134,10 @@ def identity_of(name: str) -> tuple[StreamId, Attempt]:
 def _may_live(start: StartRecord | None) -> bool:
     """Return whether a holder whose lock says nothing may live."""
     return start is None or records.lives(start.holder_pid, start.holder_starttime) is not False
+
+
+def still_running(found: Iterable[inputs.Input]) -> int:
+    """Return how many of the attempts that were found have begun and not ended."""
+    began = {(f.stream, f.attempt) for f in found if isinstance(f, inputs.ProcessStarted)}
+    ends = (inputs.ProcessExited, inputs.ProcessLost)
+    return len(began - {(f.stream, f.attempt) for f in found if isinstance(f, ends)})

@@ -30,6 +30,7 @@ import msgspec
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.interference import Interference
+from anabranch.engine.make_flags import Form
 from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_observations import Observations, Watched
 from anabranch.engine.performers.process_orphans import end_orphans
@@ -50,7 +51,10 @@ DATAGRAMS_PER_TURN = 256
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):
-    """What to run for one attempt; ``env`` is the whole environment, ``cwd`` is absolute."""
+    """What to run for one attempt; ``env`` is the whole environment, ``cwd`` is absolute.
+
+    ``jobserver`` is the form in which it finds one of its own, empty if it does not.
+    """
 
     stream: StreamId
     attempt: Attempt
@@ -60,6 +64,7 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     tty: bool = False
     rows: int = 24
     columns: int = 80
+    jobserver: Form = ""
 
 
 class Processes:
