@@ -28,6 +28,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
             "effects_done",
             "coordination",
             "forecasts",
+            "outlook",
             "history",
             "invariants",
         ),

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.plans.cycles import find_cycles
 from anabranch.core.plans.graph import (
     critical_path,
     descendants,
     ended_before,
     estimated_seconds,
-    find_cycles,
     lower_bound_seconds,
     never_startable,
     slack,

@@ -52,6 +52,7 @@ COMMANDS = {
     "approve": "Bring a run's result to your branch.",
     "allow": "Allow what a stream wrote against the locks to be merged.",
     "recover": "Recover a stream by hand, or see what that would do.",
+    "choose": "Have another strategy asked from now on, in a run that goes on.",
     "breakers": "List the circuit breakers, and close one by hand.",
     "drill": "Rehearse recovery: inject faults into a run on a scratch copy.",
     "stop": "Stop a run gracefully; its work is kept.",

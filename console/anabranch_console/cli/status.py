@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from anabranch.core.model.state import State
+from anabranch.core.views.outlook import with_outlook
 from anabranch.core.views.projections import is_plain_folder, status
+from anabranch.core.wording import duration
 from anabranch.engine.token_ledger import figures
 from anabranch_console.cli.output import (
     glyph,
@@ -34,7 +36,9 @@ from anabranch_console.cli.streams import print_streams
 def command(run: str | None, as_json: bool) -> None:
     """Show how RUN (the latest) stands, each stream and each convergence point."""
     found, state = found_run(run, tells_silence=False)
-    report = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
+    now = last_moment(found, state)
+    standing = status(state, found.is_hosted, overhead_share(found, state), found.silent_since)
+    report = with_outlook(standing, state, now)
     report["result_missing"] = bool(report["commit"]) and _is_missing(state)
     report["jobserver"] = figures(found.folder, state.has_ended)
     report["result_folder"] = str(found.folder.result) if _is_in_folder(report, state) else None
@@ -54,7 +58,9 @@ def command(run: str | None, as_json: bool) -> None:
         if line:
             click.echo(f"  {shown(line)}")
     click.echo()
-    print_streams(state, report["streams"], last_moment(found, state))
+    print_streams(state, report["streams"], now)
+    if report["state"] == "running" and report["expected_rest_seconds"] is not None:
+        click.echo(f"\n  {_expected(report)}")
     click.echo()
     for point in report["convergence"]:
         waiting = len(point["waiting_for"])
@@ -87,6 +93,15 @@ def command(run: str | None, as_json: bool) -> None:
         say("that commit is not in the repository that is here now; anabranch doctor says more")
     if report["state"] == "interrupted":
         say(f"nobody hosts it; go on with: anabranch resume {report['run']}")
+
+
+def _expected(report: dict[str, Any]) -> str:
+    """Return how long the rest is expected to take, what decides it, and how much is guessed."""
+    left = [stream for stream in report["streams"] if stream.get("expected")]
+    path = " → ".join(map(shown, report["critical_path"]))
+    guessed = f" (guessed for {report['guessed']} of {len(left)})" if report["guessed"] else ""
+    decides = f": {path} decides" if path else ""
+    return f"about {duration(report['expected_rest_seconds'])} left{decides}{guessed}"
 
 
 def _is_in_folder(report: dict[str, Any], state: State) -> bool:

@@ -9,6 +9,7 @@ import click
 from anabranch.core.ids import StreamId
 from anabranch.core.model.state import State, Stream
 from anabranch.core.views.accounting import worked_seconds
+from anabranch.core.views.outlook import outlook, with_expectations
 from anabranch.core.views.projections import (
     SCHEMA,
     joined_status,
@@ -27,12 +28,14 @@ from anabranch_console.cli.reading import found_run, last_moment
 def command(run: str | None, as_json: bool) -> None:
     """List the streams of RUN (the latest) and why each is where it is."""
     found, state = found_run(run)
+    now = last_moment(found, state)
     rows = [_planned(state, state.streams[p.id]) for p in state.plan.streams]
+    rows = with_expectations(rows, state, outlook(state, now), now)
     rows += [joined_status(state, joined) for joined in joined_streams(state)]
     if as_json:
         print_json({"schema": SCHEMA, "run": state.run, "streams": rows})
     else:
-        print_streams(state, rows, last_moment(found, state))
+        print_streams(state, rows, now)
 
 
 def _planned(state: State, stream: Stream) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from anabranch.config.problems import KeyPath, Problem, printable, suggest
 from anabranch.core.deciding.points.reducing import REDUCERS
 from anabranch.core.globs import PatternRefused, normalised
 from anabranch.core.ids import FINAL_POINT, StreamId, id_fault, stream_fault
-from anabranch.core.plans.graph import find_cycles
+from anabranch.core.plans.cycles import find_cycles
 
 _BUILT_IN_TYPES = ("barrier", "progressive", "checkpoint")
 

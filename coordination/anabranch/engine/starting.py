@@ -127,7 +127,6 @@ def _host_new(
     extensions: Extensions,
 ) -> RunHost:
     number = next_number(run_counter(), runs_in(ProjectFolder(home.path.parents[1])))
-    note_number(home, number)
     clock = RunClock.begin()
     lock = RunLock.acquire(home.lock)
     assert lock is not None, "nobody else knows a run that has just got its name"
@@ -136,4 +135,5 @@ def _host_new(
     world = (home, lock, journal, clock, repository, strategies, environment)
     host = RunHost(Parts(*world, None, command, extensions))
     host.open()
+    note_number(home, number)  # only now is it the latest: before, nobody could read how it stands
     return host

@@ -219,6 +219,8 @@ def _resumed(draft: Draft, event: ev.RunResumed) -> None:
 def _chosen(draft: Draft, event: ev.StrategyChosen) -> None:
     if event.point:
         convergence.consult(draft, event.point)
+    if event.kind == "balancer":
+        scheduling.rank_anew(draft, f"{event.strategy} was chosen as load balancer")
 
 
 def _stop_requested(draft: Draft, event: ev.RunStopRequested) -> None:

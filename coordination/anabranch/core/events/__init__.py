@@ -83,7 +83,7 @@ from anabranch.core.events.locks import (
     LockWithdrawn,
     ViolationAllowed,
 )
-from anabranch.core.events.plugins import StrategyChosen, StrategyFaulted
+from anabranch.core.events.plugins import QueueRanked, StrategyChosen, StrategyFaulted
 from anabranch.core.events.points import (
     ArrivalReleased,
     ArrivalWaitBegan,
@@ -253,6 +253,7 @@ __all__ = [
     "PointCheckpointBegun",
     "PointCheckpointFailed",
     "PointEvent",
+    "QueueRanked",
     "RecaptureRequested",
     "Recorded",
     "RecoveryFinished",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from anabranch.core.events.base import Event
-from anabranch.core.ids import PointId
+from anabranch.core.ids import PointId, StreamId
 
 
 class StrategyFaulted(Event, frozen=True, kw_only=True):
@@ -36,3 +36,10 @@ class StrategyChosen(Event, frozen=True, kw_only=True):
     point: PointId = PointId("")
     merges_early: bool = False
     takes_checkpoints: bool = False
+
+
+class QueueRanked(Event, frozen=True, kw_only=True):
+    """The streams that are ready have other places in the queue now; the smallest rank is first."""
+
+    ranks: dict[StreamId, tuple[float, ...]]
+    reason: str

@@ -32,6 +32,16 @@ def _chosen(state: State, record: ev.Recorded, event: ev.StrategyChosen) -> Stat
     return replace(state, topology=Topology(plan))
 
 
+def _ranked(state: State, record: ev.Recorded, event: ev.QueueRanked) -> State:
+    """Sort the queue anew; a rank of a stream that is not in it counts for nothing."""
+    streams = state.streams
+    ready = [(event.ranks.get(name, rank), place, name) for rank, place, name in state.ready]
+    for rank, _, name in ready:
+        streams = streams.insert(name, replace(streams[name], rank=rank))
+    return replace(state, streams=streams, ready=tuple(sorted(ready)))
+
+
 FOLDS: Mapping[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
-    ev.StrategyChosen: _chosen
+    ev.StrategyChosen: _chosen,
+    ev.QueueRanked: _ranked,
 }

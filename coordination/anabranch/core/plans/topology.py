@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from anabranch.core.ids import PointId, StreamId
-from anabranch.core.plans.graph import upward_rank
+from anabranch.core.plans.network import network_of, waiters_of
 from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
+from anabranch.core.plans.timing import planned
 
 
 class Topology:
@@ -17,6 +18,8 @@ class Topology:
         "everyone",
         "hopeful",
         "largest_use",
+        "mean_seconds",
+        "network",
         "order",
         "path_seconds",
         "plan",
@@ -24,6 +27,7 @@ class Topology:
         "position",
         "priority",
         "streams",
+        "waiters",
     )
 
     def __init__(self, plan: Plan) -> None:
@@ -37,7 +41,14 @@ class Topology:
         self.priority: Mapping[StreamId, int] = {s.id: s.priority for s in plan.streams}
         self.dependents: Mapping[StreamId, tuple[StreamId, ...]] = _dependents(plan)
         self.order: Mapping[StreamId, int] = _merge_order(plan, self.dependents)
-        self.path_seconds: Mapping[StreamId, float] = upward_rank(plan)
+        self.network = network_of(plan)
+        self.waiters: Mapping[StreamId, int] = dict(
+            zip(self.everyone, waiters_of(self.network), strict=True)
+        )
+        """How many streams wait for each, directly or through others."""
+        self.mean_seconds = _mean([s.estimate_seconds for s in plan.streams])
+        ranks = planned(self.network, plan).rank
+        self.path_seconds: Mapping[StreamId, float] = dict(zip(self.everyone, ranks, strict=False))
         self.largest_use: Mapping[str, float] = _largest_use(plan)
 
     def __eq__(self, other: object) -> bool:
@@ -85,6 +96,10 @@ class Topology:
 def hopes_to_meet(plan: StreamPlan) -> bool:
     """Return whether a stream needs a capability that no stream of the plan provides."""
     return any(d.capability and not d.providers for d in plan.depends_on)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
 
 
 def _dependents(plan: Plan) -> Mapping[StreamId, tuple[StreamId, ...]]:

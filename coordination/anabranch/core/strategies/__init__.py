@@ -45,6 +45,7 @@ from anabranch.core.strategies.remedies import (
     Trouble,
 )
 from anabranch.core.strategies.rungs import RUNGS
+from anabranch.core.strategies.urgency import Urgency, rank_of, urgency_of
 
 __all__ = [
     "Abandon",
@@ -73,9 +74,12 @@ __all__ = [
     "RunAlone",
     "Strategies",
     "Trouble",
+    "Urgency",
     "WaitForMore",
     "abilities_of",
     "options_for",
+    "rank_of",
+    "urgency_of",
 ]
 
 

@@ -12,7 +12,7 @@ from anabranch.core import events as ev
 from anabranch.core.deciding import joined, resources
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import PointPhase, State, Stream
 from anabranch.core.plans.plan import Dependency, DependencyCondition
@@ -104,18 +104,43 @@ def _ended_how(stream: Stream) -> str:
     return verb.get(stream.phase, f"was {stream.phase}")
 
 
-def enqueue(draft: Draft, stream: Stream, not_before: float) -> None:
-    """Put a stream into the queue, at the place that the load balancer gives it."""
-    plan = draft.state.stream_plan(stream.id)
-    topology = draft.state.topology
-    view = QueuedStream(
+def queued_view(state: State, stream: Stream, attempt: Attempt, queued_at: float) -> QueuedStream:
+    """Return what a load balancer sees of a stream that is ready since a moment."""
+    plan, topology = state.stream_plan(stream.id), state.topology
+    return QueuedStream(
         stream=stream.id,
         position=topology.position[stream.id],
         priority=plan.priority,
         estimate_seconds=plan.estimate_seconds,
         remaining_path_seconds=topology.path_seconds[stream.id],
-        attempt=stream.attempt + 1,
+        attempt=attempt,
+        estimate_basis=plan.estimate_basis,
+        long_seconds=plan.long_seconds,
+        waiters=topology.waiters[stream.id],
+        mean_seconds=topology.mean_seconds,
+        max_parallel=state.max_parallel,
+        queued_at=queued_at,
+        depends_on=tuple(other for d in plan.depends_on for other in d.streams),
+        capabilities=plan.capabilities,
+        resources=plan.resources,
     )
+
+
+def rank_anew(draft: Draft, reason: str) -> None:
+    """Have the load balancer rank again all that are ready; note it if the order changes."""
+    state, ranks = draft.state, {}
+    balancer = draft.strategies.balancer(state.plan.balancer)
+    for _, _, name in state.ready:
+        stream = state.streams[name]
+        ranks[name] = balancer.rank(queued_view(state, stream, stream.attempt, stream.since))
+    before = [name for _, _, name in state.ready]
+    if before != sorted(before, key=lambda name: (ranks[name], state.topology.position[name])):
+        draft.emit(ev.QueueRanked(ranks=ranks, reason=reason))
+
+
+def enqueue(draft: Draft, stream: Stream, not_before: float) -> None:
+    """Put a stream into the queue, at the place that the load balancer gives it."""
+    view = queued_view(draft.state, stream, stream.attempt + 1, draft.now)
     rank = draft.strategies.balancer(draft.state.plan.balancer).rank(view)
     draft.emit(
         ev.StreamQueued(stream.id, attempt=stream.attempt + 1, rank=rank, not_before=not_before)
