@@ -13,7 +13,7 @@ from anabranch.core import inputs
 from anabranch.core.deciding.decide import decide
 from anabranch.core.deciding.owed import owed
 from anabranch.core.folds.evolve import evolve
-from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.model.handlers import Handled
 from anabranch.core.model.outcome import Decision
 from anabranch.core.model.snapshots import decode_state, encode_state
@@ -243,6 +243,53 @@ def test_a_wish_for_an_attempt_that_is_over_is_no_longer_owed() -> None:
     run.run("fan")
     assert run.stream("fan").attempt == 2
     assert not [e for e in owed(run.state) if isinstance(e, fx.RecoverHandler)]
+
+
+def heard(run: ByHand, since: int, *causes: int) -> inputs.HandlersSeen:
+    return inputs.HandlersSeen(
+        stream=FAN,
+        attempt=run.stream("fan").attempt,
+        since=since,
+        book_offset=since + 5,
+        ended=(),
+        heard=tuple(map(Seq, causes)),
+    )
+
+
+@pytest.mark.parametrize("when", ["running", "capturing"])
+def test_a_wish_that_comes_as_the_attempt_ends_is_for_the_next_one(when: str) -> None:
+    """Which is about the late ones only; one that was taken up is not done twice."""
+    run = failed(max_retries=0)
+    run.give(WISH)
+    run.run("fan")
+    attempt = run.stream("fan").attempt
+    run.give(heard(run, 30, run.state.handlers[FAN].chosen[0].cause))
+    if when == "capturing":
+        run.exited("fan", 1)
+    run.give(replace(WISH, handler=1))
+    assert run.refusal is None
+    if when == "running":
+        (effect,) = run.effects
+        run.give(inputs.HandlerRequestPassedOn(FAN, attempt, effect.cause))
+        run.exited("fan", 1)
+    run.kept("fan")
+    assert (run.stream("fan").phase, chosen(run)) == ("retrying", [1])
+    run.at(run.clock() + 1.0)
+    assert run.stream("fan").attempt == attempt + 1
+    run.run("fan")
+    assert not [e for e in owed(run.state) if isinstance(e, fx.RecoverHandler)]
+    run.fail("fan")
+    assert run.stream("fan").phase == "failed"
+
+
+def test_a_wish_that_was_taken_up_is_done_once() -> None:
+    run = fanning()
+    effect = wished(run)
+    run.give(inputs.HandlerRequestPassedOn(FAN, Attempt(1), effect.cause))
+    run.give(heard(run, 0, effect.cause))
+    assert run.state.handlers[FAN].requested == ()
+    run.give(heard(run, 5, effect.cause))
+    assert run.state.handlers[FAN].book_offset == 10
 
 
 def test_counts_go_on_where_a_wish_came_first() -> None:

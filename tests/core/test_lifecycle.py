@@ -105,6 +105,7 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.HandlerRecoveryRequested: ev.HandlerRecoveryRequested(
         stream=A, attempt=Attempt(1), handler=3, reason="r"
     ),
+    ev.HandlersAskedLate: ev.HandlersAskedLate(A, attempt=Attempt(1), requests=(Seq(2),)),
     ev.HandlerRecoveryPassedOn: ev.HandlerRecoveryPassedOn(
         stream=A, attempt=Attempt(1), handler=3, request=Seq(2)
     ),

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from anabranch.core.events import HandlerRecoveryRequested
+from anabranch.engine.run_lock import holder_of
 from anabranch.engine.runs import records_of
 from tests.e2e.program import Program, until
 from tests.e2e.test_run import content
@@ -161,6 +162,7 @@ def test_killed_after_the_request_it_is_done_by_whoever_comes_next(
         until(lambda: done.read_text().split().count("b") == 2, "it runs")
     asked.kill()
     resumed = program.begin("resume", "--headless")
+    until(lambda: holder_of(program.folder().lock) == resumed.pid, "somebody else hosts it")
     until(lambda: done.read_text().split().count("b") == 2, "it runs")
     program.expect(0, "recover", "fan", "--handler", "3")
     until(lambda: done.read_text().split().count("d") == 2, "the other one runs, too")
@@ -169,6 +171,29 @@ def test_killed_after_the_request_it_is_done_by_whoever_comes_next(
     assert Counter(done.read_text().split()) == {"a": 1, "b": 2, "c": 1, "d": 2}
     assert [one.handler for one in _requests(program)] == [1, 3]
     assert program.streams()["fan"]["reason"] == "exit 1: 2 handlers have failed, not tried again"
+
+
+def test_however_fast_they_are_asked_for_each_is_tried_once(
+    program: Program, tmp_path: Path
+) -> None:
+    """Before, while and just after the attempt of another one runs."""
+    done, items = tmp_path / "done", [str(n) for n in range(12)]
+    command = f"echo {{item}} >> {done}; test -e {tmp_path}/mended"
+    blocker = {"command": f"until test -e {tmp_path}/over; do sleep 0.05; done"}
+    fan = {"each": items, "command": command, "retries": 0}
+    program.plan({"fan": fan, "blocker": blocker})
+    running = program.begin("run", "--headless", "--keep-going")
+    until(
+        lambda: program.run_folders() and program.streams()["fan"]["state"] == "failed",
+        "the handlers have failed",
+    )
+    (tmp_path / "mended").touch()
+    for place in items:
+        program.expect(0, "recover", "fan", "--handler", place)
+    until(lambda: program.streams()["fan"]["state"] == "succeeded", "all have succeeded")
+    (tmp_path / "over").touch()
+    assert running.wait().code == 0
+    assert Counter(done.read_text().split()) == dict.fromkeys(items, 2)
 
 
 def _requests(program: Program) -> list[HandlerRecoveryRequested]:

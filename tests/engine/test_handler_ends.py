@@ -17,7 +17,14 @@ from anabranch.core.model.handlers import Handled
 from anabranch.engine import handler_ends
 from anabranch.engine.handler_book import decoded_line, read_whole
 from anabranch.engine.handler_ends import HandlerEnds
-from anabranch.handlers.book import Ended, begun_line, ended_line, left_line, skipped_line
+from anabranch.handlers.book import (
+    Ended,
+    begun_line,
+    ended_line,
+    heard_line,
+    left_line,
+    skipped_line,
+)
 from anabranch.testing import stream
 from tests.core.given import given
 
@@ -242,3 +249,12 @@ def test_the_table_says_which_attempt_has_left_a_handler(path: Path) -> None:
     assert 7 not in found.handlers
     append(path, begun(0, 3), ended(0, 3, code=1))
     assert read_whole(path).handlers[0].left_by == 0
+
+
+def test_what_was_taken_up_is_told_and_read_on_from(path: Path) -> None:
+    append(path, heard_line(2, 7), heard_line(2, 9))
+    ends = HandlerEnds(FAN, path, 90.0)
+    first = ends.look(0)
+    assert first is not None
+    assert (first.heard, first.book_offset) == ((7, 9), path.stat().st_size)
+    assert ends.look(first.book_offset) is None

@@ -12,5 +12,5 @@ def test_each_wish_is_heard_once_and_what_makes_no_sense_never(tmp_path: Path) -
     wishes = asked.line(1, 5, 30) * 2 + asked.line(2, 6, 31) + asked.line(1, 7, 32)
     (tmp_path / asked.NAME).write_text("\n".join(made_up) + "\n" + wishes)
     heard = asked.Asked(str(tmp_path), attempt=1)
-    assert list(heard.news()) == [5, 7]
+    assert list(heard.news()) == [(5, 30), (7, 32)]
     assert list(heard.news()) == []

@@ -105,6 +105,22 @@ def test_more_that_is_asked_for_meanwhile_runs_too_and_each_asking_counts_once(f
     assert "3: tried again, as you asked" in out
     assert stopped(fan) == ["2 handlers have failed, not tried again"]
     assert counts(fan) == (4, 2, 2, 2)
+    lines = book.lines(str(fan.state / "book"))
+    assert [book.heard_of(line) for line in lines if line[0] == book.HEARD] == [(2, 7), (2, 8)]
+
+
+def test_what_comes_as_the_last_one_ends_is_heard_and_what_comes_too_late_is_not(fan: Fan) -> None:
+    """What is written between two looks counts; when nothing more is started it does not."""
+    path = fan.state / asked.NAME
+    ask = "echo {{index}} >> done; echo '[{attempt}, 0, 5]' >> " + str(path)
+    first = ask.format(attempt=1)
+    fan.run(f"{first}; exit 1", range(2), width=1)
+    assert fan.done() == {"0": 2, "1": 1}
+    second = ask.format(attempt=2)
+    fan.run(f"{second}; exit 1", [7], most_failures=0)
+    assert fan.done() == {"0": 3, "1": 1}
+    lines = list(book.lines(str(fan.state / "book")))
+    assert [book.heard_of(line) for line in lines if line[0] == book.HEARD] == [(1, 5)]
 
 
 @pytest.mark.parametrize("asked_for", [0, 1])

@@ -483,7 +483,7 @@ class Everything:
                 lambda: inputs.OverheadSeen(
                     share=rng.choice((0.01, 0.2)), by_category={"git": 1.0}
                 ),
-                lambda: self._handlers_seen(name, attempt),
+                *(4 * (lambda: self._handlers_seen(name, attempt),)),
                 *(3 * (lambda: self._about_one_handler(name, attempt),)),
                 lambda: inputs.JoinedStreamSilent(
                     stream=rng.choice(OUTSIDE), attempt=1, evidence="silent"
@@ -507,6 +507,10 @@ class Everything:
 
     def _handlers_seen(self, name: StreamId, attempt: int) -> inputs.HandlersSeen:
         """Handlers have ended; now and then the look is one that got lost, or is too late."""
+        asked = [s for s, handled in self.state.handlers.items() if handled.requested]
+        if asked and self.rng.random() < 0.5:
+            name = self.rng.choice(asked)
+            attempt = self.state.streams[name].attempt
         known = self.state.handlers.get(name, Handled())
         since = known.book_offset - self.rng.choice((0, 0, 0, 7))
         ends = [
@@ -536,6 +540,7 @@ class Everything:
             ended=tuple(ends),
             skipped=0 if ends else 1,
             left=self.rng.choice((0, 0, 2)),
+            heard=tuple(one.cause for one in known.requested if self.rng.random() < 0.8),
             stopped=self.rng.choice(("", "", "too many have failed")),
         )
 
@@ -567,7 +572,7 @@ class Everything:
                     lambda: inputs.RecoverStream(
                         stream=name, remedy=rng.choice(("hard", "fallback"))
                     ),
-                    self._single_ones_again,
+                    *(3 * (self._single_ones_again,)),
                     lambda: inputs.ResetBreaker(breaker=rng.choice(open_breakers)),
                     lambda: inputs.ApproveRun(),
                     lambda: inputs.AllowViolation(stream=name),
@@ -598,10 +603,11 @@ class Everything:
         )
 
     def _single_ones_again(self) -> inputs.Input:
-        """A handler of a stream that has failed; of another one if none has."""
+        """A handler of a stream that has failed, or is about to; of another one if none has."""
         fans = [p.id for p in self.plan.streams if p.fan is not None]
-        failed = [s for s in fans if self.state.streams[s].phase is Phase.FAILED]
-        wanted = self.rng.choice(failed or fans or [self._name()])
+        phases = (Phase.FAILED, Phase.CAPTURING, Phase.RUNNING)
+        may = [s for s in fans if self.state.streams[s].phase in phases]
+        wanted = self.rng.choice(may or fans or [self._name()])
         return inputs.RecoverHandler(stream=wanted, handler=self.rng.randrange(3))
 
     # --- time ------------------------------------------------------------------------------------

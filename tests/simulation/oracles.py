@@ -23,7 +23,6 @@ from anabranch.core.deciding.waiting.wording import in_words
 from anabranch.core.folds.evolve import evolve
 from anabranch.core.ids import StreamId
 from anabranch.core.model.breakers import breakers_of
-from anabranch.core.model.handlers import Requested
 from anabranch.core.model.lifecycle import ACTIVE, Phase
 from anabranch.core.model.locks import asks_of, blockers, shown
 from anabranch.core.model.outcome import Decision
@@ -102,17 +101,18 @@ def _chosen_until_done(before: State | None, decision: Decision) -> Iterator[str
     Only a try of the whole stream takes its place.
     """
     known = before.handlers.items() if before is not None else ()
-    wanted = {stream: handled.chosen for stream, handled in known}
+    wanted = {stream: tuple(one.cause for one in handled.chosen) for stream, handled in known}
     for record in decision.events:
         event = record.event
         if isinstance(event, ev.StreamRequeued) and not event.goes_on:
             wanted[event.stream] = ()
+        elif isinstance(event, ev.HandlersAskedLate):
+            wanted[event.stream] = event.requests
         elif isinstance(event, ev.HandlerRecoveryRequested) and event.is_chosen:
-            one = Requested(event.handler, record.seq)
-            wanted[event.stream] = (*wanted.get(event.stream, ()), one)
+            wanted[event.stream] = (*wanted.get(event.stream, ()), record.seq)
     for stream, handled in decision.state.handlers.items():
-        if handled.chosen != wanted.get(stream, ()):
-            yield f"{stream} is about handlers {handled.chosen}, and should be about {wanted}"
+        if tuple(one.cause for one in handled.chosen) != wanted.get(stream, ()):
+            yield f"{stream} is about {handled.chosen}, and should be about {wanted}"
 
 
 def _ends_told_once(before: State | None, decision: Decision) -> Iterator[str]:

@@ -26,4 +26,5 @@ def test_whatever_happens_nobody_waits_for_nothing_or_for_ever(part: int) -> Non
     assert {ev.DeadlockDetected, ev.ResourcesQueued, ev.LockExpired, ev.StreamJoined} <= seen
     assert {ev.HandlerFinished, ev.HandlersSkipped, ev.HandlersStopped} <= seen
     assert {ev.HandlerRecoveryRequested, ev.HandlerRecoveryPassedOn, ev.HandlersLeft} <= seen
+    assert ev.HandlerRequestsHeard in seen
     assert chosen, "single handlers of streams that had failed are asked for"

@@ -15,7 +15,7 @@ def is_noise(event: ev.Event) -> bool:
     """Say whether an event is shown where all are asked for, and only counted elsewhere."""
     if isinstance(event, ev.HandlerFinished):
         return event.outcome == "succeeded"
-    return isinstance(event, ev.HandlersSkipped | ev.HandlersLeft)
+    return isinstance(event, ev.HandlersSkipped | ev.HandlersLeft | ev.HandlerRequestsHeard)
 
 
 def in_words(event: ev.HandlerFinished) -> str:
@@ -57,6 +57,15 @@ def _passed_on(event: ev.HandlerRecoveryPassedOn) -> str:
     return f"handler {event.handler}: who runs it has the word"
 
 
+def _heard(event: ev.HandlerRequestsHeard) -> str:
+    return f"{wording.counted(len(event.requests), 'request')} for single handlers taken up"
+
+
+def _late(event: ev.HandlersAskedLate) -> str:
+    asked = wording.counted(len(event.requests), "handler")
+    return f"{asked} asked for as attempt {event.attempt} ended: the next one runs what was asked"
+
+
 DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.HandlerFinished: in_words,
     ev.HandlersSkipped: _skipped,
@@ -64,4 +73,6 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.HandlersStopped: _stopped,
     ev.HandlerRecoveryRequested: _requested,
     ev.HandlerRecoveryPassedOn: _passed_on,
+    ev.HandlerRequestsHeard: _heard,
+    ev.HandlersAskedLate: _late,
 }

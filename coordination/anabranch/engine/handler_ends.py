@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from anabranch.core.events import HandlerFinished
-from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.inputs import HandlersSeen
 from anabranch.engine.handler_book import decoded_line
 from anabranch.handlers.book import (
     BEGUN,
     ENDED,
+    HEARD,
     LEFT,
     LONGEST_LINE_BYTES,
     SKIPPED,
@@ -28,6 +29,7 @@ from anabranch.handlers.book import (
     Ended,
     begun_of,
     ended_of,
+    heard_of,
     stopped_of,
     which_of,
 )
@@ -80,6 +82,7 @@ class HandlerEnds:
         self._failures: dict[int, int] = {}
         self._still_failed: set[int] = set()
         self._left = 0
+        self._taken_up: list[Seq] = []
         self._stopped = ""
 
     def look(self, heard: int) -> HandlersSeen | None:
@@ -110,8 +113,8 @@ class HandlerEnds:
 
     def _read_on(self, file: BinaryIO) -> HandlersSeen | None:
         since, ended, skipped = self._heard, list[HandlerFinished](), 0
-        self._stopped, self._left = "", 0
-        while not (ended or skipped or self._left or self._stopped):
+        self._stopped, self._left, self._taken_up = "", 0, []
+        while not (ended or skipped or self._left or self._taken_up or self._stopped):
             before = self._offset
             for line, end in _lines(file, self._offset):
                 found = self._take(line, end)
@@ -124,7 +127,7 @@ class HandlerEnds:
             if self._offset == before:
                 return None
         # Heard is what the state will say: where others begin behind the last end is not told.
-        reaches_further = skipped or self._left or self._stopped
+        reaches_further = skipped or self._left or self._taken_up or self._stopped
         self._heard = self._offset if reaches_further else ended[-1].book_offset
         return HandlersSeen(
             stream=self._stream,
@@ -134,6 +137,7 @@ class HandlerEnds:
             ended=tuple(ended),
             skipped=skipped,
             left=self._left,
+            heard=tuple(self._taken_up),
             stopped=self._stopped,
         )
 
@@ -149,6 +153,9 @@ class HandlerEnds:
                 attempt, why = stopped_of(line)
                 self._attempt = Attempt(max(self._attempt, attempt))
                 self._stopped = shortened(why, LONGEST_REASON)
+            if kind == HEARD:
+                attempt, cause = heard_of(line)
+                self._taken_up.append(Seq(cause))
             if kind not in (BEGUN, SKIPPED, LEFT):
                 return 0
             place, _, attempt = which_of(line)

@@ -30,8 +30,8 @@ class Asked:
         self._offset = 0
         self._heard = set(heard)
 
-    def news(self) -> Iterator[int]:
-        """Yield the places of the handlers that are to be tried again."""
+    def news(self) -> Iterator[tuple[int, int]]:
+        """Yield the places of the handlers that are to be tried again, each with its cause."""
         for found in self._lines():
             try:
                 attempt, place, cause = json.loads(found)
@@ -41,7 +41,7 @@ class Asked:
                 continue
             if attempt == self._attempt and cause not in self._heard:
                 self._heard.add(cause)
-                yield place
+                yield place, cause
 
     def _lines(self) -> list[bytes]:
         try:

@@ -5,6 +5,7 @@ Theory of operation. The book is a file of lines, each a JSON array, to which on
 ``["e", index, key, attempt, seconds, code, signal, why, offset, length, result]`` how it ended;
 ``["s", index, key, attempt]`` that an attempt leaves one out, as it is done;
 ``["l", index, key, attempt]`` that an attempt leaves one as it has failed: nobody asked for it;
+``["a", attempt, cause]`` that an attempt has heard what a person asks for, and does it;
 ``["n", attempt]`` that an attempt works where nothing is that was done before: of all above it
 nothing counts as done any more; ``["x", attempt, why]`` that an attempt has not run all there is. A
 line is whole and makes sense, or it does not count: what a killed writer left half-written is cut
@@ -33,7 +34,7 @@ from typing import Any, NamedTuple
 from .digests import blake2b
 from .plain import plain
 
-BEGUN, ENDED, SKIPPED, LEFT, ANEW, STOPPED = "b", "e", "s", "l", "n", "x"
+BEGUN, ENDED, SKIPPED, LEFT, HEARD, ANEW, STOPPED = "b", "e", "s", "l", "a", "n", "x"
 KEY_BYTES = 9
 LONGEST_TEXT = 200
 LONGEST_WHY = 2_000
@@ -88,6 +89,11 @@ def left_line(place: int, key: str, attempt: int) -> str:
     return f'["{LEFT}",{place},"{key}",{attempt}]\n'
 
 
+def heard_line(attempt: int, cause: int) -> str:
+    """Return the line that says that what a person asks for is being done; ``cause`` names it."""
+    return f'["{HEARD}",{attempt},{cause}]\n'
+
+
 def anew_line(attempt: int) -> str:
     """Return the line that says that of what was done before nothing is there any more."""
     return f'["{ANEW}",{attempt}]\n'
@@ -137,6 +143,8 @@ def _check(line: Any) -> None:
         which_of(line)
     elif kind == STOPPED:
         stopped_of(line)
+    elif kind == HEARD:
+        heard_of(line)
     elif kind != ANEW or not _is_number(line[-1]):
         raise ValueError("no line of a book")
 
@@ -151,6 +159,14 @@ def which_of(line: list[Any]) -> tuple[int, str, int]:
 
 def _is_number(value: Any) -> bool:
     return type(value) is int and 0 <= value < MOST
+
+
+def heard_of(line: list[Any]) -> tuple[int, int]:
+    """Return which attempt has heard, and what. Raises ValueError if that makes no sense."""
+    attempt, cause = line[1:3]
+    if not (_is_number(attempt) and _is_number(cause)):
+        raise ValueError("no line of a book")
+    return attempt, cause
 
 
 def stopped_of(line: list[Any]) -> tuple[int, str]:

@@ -116,6 +116,8 @@ class Crowd:
         self._memory_kills = MemoryKills()
         self._silence = Silence(job.silent_seconds) if job.silent_seconds else None
         self._asked = Asked(state, job.attempt, (cause for _, cause in job.only or ()))
+        for _, cause in job.only or ():
+            self._ledger.note(book.heard_line(job.attempt, cause))
         self._why_no_more = ""
         now = time.monotonic()
         self._tally = Tally(self._queue, self._chosen, now)
@@ -139,7 +141,9 @@ class Crowd:
             self._start_some()
             is_idle = len(self._free) == self._width
             if is_idle and (self._why_no_more or not self._queue.may_have_more):
-                break
+                if not self._hear():
+                    break
+                continue
             self._end_overdue()
             self._end_silent()
             self._tick()
@@ -396,21 +400,29 @@ class Crowd:
 
     # --- what a person asks for -----------------------------------------------------------------
 
-    def _hear(self) -> None:
-        """Have those tried again of which a person wants it; what has succeeded is left alone."""
-        for place in self._asked.news():
+    def _hear(self) -> bool:
+        """Have those tried again of which a person wants it; what has succeeded is left alone.
+
+        Returns whether one that had ended is. What comes when nothing more is started is not heard:
+        it is for the next attempt.
+        """
+        is_more_to_do = False
+        for place, cause in self._asked.news():
+            if self._why_no_more:
+                continue
+            self._ledger.note(book.heard_line(self._job.attempt, cause))
             pids = [pid for pid, r in self._running.items() if r.work.place == place]
             for pid in pids:
                 _say(f"{short(self._running[pid].work)}: ended and tried again, as you asked")
                 self._end(pid, "you had it ended", Cause.ASKED)
-            if self._why_no_more:
-                continue
             work = self._chosen.add(place) or self._failed_works.pop(place, None)
             if work is not None:
                 _say(f"{short(work)}: tried again, as you asked")
                 self._tally.reopened(work)
                 self._queue.reopened(work)
                 self._again.takes(work, Cause.ASKED)
+                is_more_to_do = True
+        return is_more_to_do
 
     def _cut_floods(self) -> None:
         for running in self._running.values():

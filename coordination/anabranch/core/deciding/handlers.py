@@ -13,7 +13,7 @@ from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.sharing import Author, record
-from anabranch.core.ids import StreamId
+from anabranch.core.ids import Seq, StreamId
 from anabranch.core.json_values import Json, NotJson, checked_text
 from anabranch.core.model.handlers import Handled, results_key
 from anabranch.core.model.lifecycle import Phase
@@ -45,6 +45,15 @@ def seen(draft: Draft, fact: inputs.HandlersSeen) -> None:
                 book_offset=fact.book_offset,
             )
         )
+    if fact.heard:
+        draft.emit(
+            ev.HandlerRequestsHeard(
+                stream=fact.stream,
+                attempt=fact.attempt,
+                requests=fact.heard,
+                book_offset=fact.book_offset,
+            )
+        )
     if fact.stopped:
         draft.emit(
             ev.HandlersStopped(
@@ -62,6 +71,8 @@ def owed_to(state: State, stream: Stream) -> Iterator[fx.RecoverHandler]:
     if known is None or stream.phase is not Phase.RUNNING or known.attempt != stream.attempt:
         return
     for one in known.requested:
+        if one.is_passed_on:
+            continue
         yield fx.RecoverHandler(
             stream=stream.id, attempt=stream.attempt, handler=one.handler, cause=one.cause
         )
@@ -70,6 +81,14 @@ def owed_to(state: State, stream: Stream) -> Iterator[fx.RecoverHandler]:
 def are_chosen(state: State, stream: StreamId) -> bool:
     """Return whether a stream's attempt is about single handlers, which a person has asked for."""
     return bool(state.handlers.get(stream, Handled()).chosen)
+
+
+def asked_late(state: State, stream: Stream) -> tuple[Seq, ...]:
+    """Return which requests a stream's attempt has ended without having taken up."""
+    known = state.handlers.get(stream.id)
+    if known is None or known.attempt != stream.attempt:
+        return ()
+    return tuple(one.cause for one in known.requested)
 
 
 def share_results(draft: Draft, stream: Stream, results: Json) -> None:

@@ -54,6 +54,22 @@ class HandlerRecoveryPassedOn(StreamEvent, frozen=True, kw_only=True):
     request: Seq
 
 
+class HandlerRequestsHeard(Event, frozen=True, kw_only=True):
+    """The program that runs the handlers has taken up what a person wants: these requests."""
+
+    stream: StreamId
+    attempt: Attempt
+    requests: tuple[Seq, ...]
+    book_offset: int
+
+
+class HandlersAskedLate(StreamEvent, frozen=True, kw_only=True):
+    """These requests came when the attempt took up no more: the next one is about them."""
+
+    attempt: Attempt
+    requests: tuple[Seq, ...]
+
+
 class HandlersStopped(Event, frozen=True, kw_only=True):
     """An attempt has not run all handlers that there are: too many have failed, or items ended."""
 

@@ -285,7 +285,8 @@ class HandlersSeen(Observation, frozen=True):
     """What the book of a stream's handlers says from ``since`` up to ``book_offset``.
 
     ``skipped`` counts the handlers that ``attempt`` left out, as they were done before, ``left``
-    those that it left as they had failed; ``stopped`` says why it has not run all that there are.
+    those that it left as they had failed; ``stopped`` says why it has not run all that there are,
+    ``heard`` which requests of a person it has taken up.
     """
 
     stream: StreamId
@@ -296,6 +297,7 @@ class HandlersSeen(Observation, frozen=True):
     skipped: int = 0
     stopped: str = ""
     left: int = 0
+    heard: tuple[Seq, ...] = ()
 
 
 class OverheadSeen(Observation, frozen=True):

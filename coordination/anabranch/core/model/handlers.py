@@ -8,10 +8,14 @@ from anabranch.core.ids import Attempt, Seq, StreamId
 
 
 class Requested(msgspec.Struct, frozen=True, gc=False):
-    """A handler that a person wants tried again; ``cause`` is the event that says so."""
+    """A handler that a person wants tried again; ``cause`` is the event that says so.
+
+    ``is_passed_on``: who runs the handlers will read it, if there is still time.
+    """
 
     handler: int
     cause: Seq
+    is_passed_on: bool = False
 
 
 class Handled(msgspec.Struct, frozen=True, gc=False):
@@ -19,9 +23,10 @@ class Handled(msgspec.Struct, frozen=True, gc=False):
 
     What the attempt left out, as it was done before, has succeeded. The book is over all attempts.
     ``stopped`` says why the attempt has not run all of them, empty if it has or may yet.
-    ``requested`` are those that somebody wants tried again and nobody has been told to. ``left`` of
-    those that have failed the attempt has not tried again: it runs only those that were ``chosen``,
-    one by one, after the stream had ended. Where none was, an attempt runs all that are not done.
+    ``requested`` are those that somebody wants tried again and that nobody has taken up. Of those
+    that have failed the attempt has not tried ``left`` again: it runs only those that were
+    ``chosen``, one by one, after the stream had ended. Where none was, it runs all that are not
+    done.
     """
 
     attempt: Attempt = 0

@@ -12,6 +12,7 @@ from anabranch.core import inputs
 from anabranch.core.deciding import runs
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.handlers import are_chosen
+from anabranch.core.deciding.owed import is_partial
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.handlers import Handled
 from anabranch.core.model.lifecycle import Phase
@@ -69,6 +70,8 @@ def why_not(state: State, name: StreamId) -> Refusal | None:
         return Refusal(f"{name} is blocked: {stream.reason}", "settle the conflict first")
     if stream.phase in _MAY_JOIN and are_chosen(state, name):
         return None
+    if stream.phase is Phase.CAPTURING and not stream.stop and is_partial(state, stream):
+        return None  # an attempt that has failed is followed by one of those that came too late
     if stream.phase is not Phase.RUNNING:
         return Refusal(f"{name} is {stream.phase}: no handler of it runs", "wait a moment")
     return None
@@ -78,7 +81,7 @@ def passed_on(draft: Draft, fact: inputs.HandlerRequestPassedOn) -> None:
     """Record that the program that runs the handlers will read what a person wants."""
     known = draft.state.handlers.get(fact.stream, Handled())
     for one in known.requested:
-        if one.cause == fact.request:
+        if one.cause == fact.request and not one.is_passed_on:
             draft.emit(
                 ev.HandlerRecoveryPassedOn(
                     stream=fact.stream,

@@ -7,13 +7,14 @@ from zlib import crc32
 from anabranch.core import events as ev
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import ladder
-from anabranch.core.deciding.handlers import are_chosen
+from anabranch.core.deciding.handlers import are_chosen, asked_late
 from anabranch.core.deciding.points.convergence import conflict_that_stops
 from anabranch.core.deciding.streams.failures import classify
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
 from anabranch.core.strategies import FailedAttempt, FailureClass, GiveUp, RecoveryDecision
 from anabranch.core.strategies.failures import CANNOT_START, ENDED
+from anabranch.core.wording import counted
 
 
 def after_failed_attempt(
@@ -32,7 +33,10 @@ def after_failed_attempt(
         return
     is_known = kind is not None
     kind = kind or _failure_class(draft, stream, reason, log_tail)
-    decision = ladder.after_attempt(draft, stream, _recovery(draft, stream, reason, kind), reason)
+    found = _recovery(draft, stream, reason, kind)
+    if isinstance(found, GiveUp) and _takes_up_late(draft, stream, reason):
+        return
+    decision = ladder.after_attempt(draft, stream, found, reason)
     tells_more = kind.evidence or (kind.is_permanent and kind != CANNOT_START)
     why = f"{reason} ({kind.words})" if tells_more and not is_known else reason
     why += _left_behind(draft, stream)
@@ -52,6 +56,19 @@ def after_failed_attempt(
             failure_class=kind.name,
         )
     )
+
+
+def _takes_up_late(draft: Draft, stream: Stream, reason: str) -> bool:
+    """Have handlers tried again that a person asked for when the attempt took up no more."""
+    late = asked_late(draft.state, stream)
+    if not late or not _has_ended_by_itself(stream) or draft.state.stop_reason:
+        return False
+    if conflict_that_stops(draft.state):
+        return False
+    draft.emit(ev.HandlersAskedLate(stream.id, attempt=stream.attempt, requests=late))
+    why = f"{reason}; {counted(len(late), 'handler')} asked for as it ended"
+    draft.emit(ev.RetryScheduled(stream.id, attempt=stream.attempt, retry_at=draft.now, reason=why))
+    return True
 
 
 def _left_behind(draft: Draft, stream: Stream) -> str:
