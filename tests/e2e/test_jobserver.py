@@ -111,6 +111,18 @@ def test_makes_in_several_streams_share_one_machine(site: Site) -> None:
     assert site.lent() == {}
 
 
+def test_who_starts_while_all_is_lent_gets_its_share(site: Site) -> None:
+    """Also from a build that is never short of work: its tokens are taken as they come back."""
+    later = {"command": "make N=60 NAME=b", "after": 1}
+    site.plan(4, {"a": "make N=120 NAME=a", "b": later})
+    running = site.program.begin("run", "--headless")
+    until(lambda: site.program.run_folders() and site.lent() == {"a.1": 3}, "one has it all")
+    until(lambda: site.lent() == {"a.1": 1, "b.1": 1}, "each has its share")
+    assert running.wait().code == 0
+    assert site.busy()[0] == 0
+    assert site.busy()[1] <= 5
+
+
 def test_handlers_of_one_stream_share_it_too(site: Site) -> None:
     """Each handler is one job by itself; what is left of the machine is lent to all of them."""
     fan = {"each": ["x", "y", "z"], "command": "make N=8 NAME={item}", "max_parallel": 2}

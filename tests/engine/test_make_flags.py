@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from anabranch.engine.make_flags import Form, Version, form_for, served, version_of_make
+from anabranch.engine.make_flags import Version, form_for, served, version_of_make
+from anabranch.engine.performers.processes import Form
 
 FIFO = Path("/state/runs/r/attempts/a.1/jobs")
 AUTH = "-j4 --jobserver-auth=90,91"

@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.token_fifo import TokenFifo
 from anabranch.engine.token_loans import (
+    AWAKE_SECONDS,
     LOST_AFTER_SECONDS,
     MOST_LOST_PER_SLOT,
     UNTOUCHED_LOOKS,
     Loan,
 )
+from anabranch.engine.vitals import Vitals
 
 PIPE_BYTES = 1 << 20
 
@@ -110,4 +113,22 @@ def test_who_loses_tokens_again_and_again_gets_no_more(fifo: Path) -> None:
             loan.note_missing(4, 100.0 * turn + at)
         limits.append(loan.limit(4, 2))
     assert limits == [None, *[2] * (MOST_LOST_PER_SLOT - 1), 0]
+    loan.close()
+
+
+def test_who_wakes_up_is_asked_at_once(fifo: Path) -> None:
+    """What it left untouched while it did nothing does not speak against it any more."""
+
+    def using(percent: float | None) -> Vitals:
+        return Vitals(StreamId("a"), Attempt(1), cpu_percent=percent)
+
+    loan = Loan(fifo, None, 0, 0.0)
+    assert loan.is_awake(None, AWAKE_SECONDS - 1)
+    assert not loan.is_awake(using(1.0), AWAKE_SECONDS)
+    loan.give(1)
+    loan.take(1, 6.0)
+    assert not loan.wants_more(7.0)
+    assert loan.is_awake(using(80.0), 7.0)
+    assert loan.wants_more(7.0)
+    assert loan.is_awake(using(None), 8.0)
     loan.close()

@@ -44,7 +44,6 @@ from anabranch.engine.gateway.front import Gateway
 from anabranch.engine.guarded_strategies import Guard, StrategyUse, guarded
 from anabranch.engine.handler_watch import HandlerWatch
 from anabranch.engine.interference import Interference
-from anabranch.engine.jobserver import Jobserver
 from anabranch.engine.journal import SYNC_SECONDS, Journal
 from anabranch.engine.journal_place import JournalPlace
 from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
@@ -307,7 +306,6 @@ class RunHost:
             parts.folder, lambda: self.state, self._post, parts.clock.now
         )
         handler_watch = HandlerWatch(parts.folder, self._state, self._post)
-        jobserver = Jobserver(parts.folder, self._state, self.vitals)
         self._performing = performing = Performing(
             parts.folder,
             self._workspaces,
@@ -321,7 +319,7 @@ class RunHost:
             Executing(parts.extensions.executors, self._guard),
             self._interference,
             handler_watch.hear,
-            jobserver,
+            self.vitals,
         )
         disk_hold = DiskHold(
             parts.folder, self._workspaces.places, self._state, self._post, self._interference
@@ -342,7 +340,7 @@ class RunHost:
                 self._loop.create_task(self._sync_forever()),
                 self._loop.create_task(disk_hold.watch()),
                 self._loop.create_task(handler_watch.watch()),
-                self._loop.create_task(jobserver.watch()),
+                self._loop.create_task(performing.lend_tokens()),
             ]
             await self._serve(performing)
         finally:

@@ -27,7 +27,7 @@ from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.resources import CPU
 from anabranch.core.model.state import State, Stream
 from anabranch.engine.handlers import tally_of
-from anabranch.engine.make_flags import Version, form_for, served, version_of_make
+from anabranch.engine.make_flags import VARIABLE, Version, form_for, served, version_of_make
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.token_holders import most_held
 from anabranch.engine.token_ledger import Ledger, read_ledger, write_ledger
@@ -64,8 +64,13 @@ class Jobserver:
         self._lost_looked_for_at = 0.0
         self._woken = asyncio.Event()
 
-    async def serve(self, spec: ProcessSpec) -> ProcessSpec:
-        """Return how to start an attempt so that it finds a jobserver, if its make knows one."""
+    async def serve(self, spec: ProcessSpec, own: Mapping[str, str]) -> ProcessSpec:
+        """Return how to start an attempt so that it finds a jobserver, if its make knows one.
+
+        What the plan itself says in ``own`` variables goes before.
+        """
+        if VARIABLE in own:
+            return spec
         path = spec.env.get("PATH", "")
         if path not in self._versions:
             self._versions[path] = await asyncio.to_thread(version_of_make, path)
@@ -77,9 +82,7 @@ class Jobserver:
         return replace(spec, env=env, jobserver=form)
 
     async def watch(self) -> None:
-        """Lend tokens for ever, if the plan wants that."""
-        if not self._state().plan.has_jobserver:
-            return
+        """Lend tokens for ever."""
         self._ledger = read_ledger(self._folder) or Ledger()
         self._take_away_what_was_left()
         try:

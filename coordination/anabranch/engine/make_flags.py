@@ -13,11 +13,10 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
 
+from anabranch.engine.performers.processes import Form
 from anabranch.holder.jobs import READ_AT, WRITE_AT
 
-Form = Literal["", "fifo", "descriptors"]
 Version = tuple[int, int]
 
 FIFO_VARIABLE = "ANABRANCH_JOBSERVER"

@@ -17,8 +17,8 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, nullcontext
-from functools import partial
-from typing import TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, TypeVar
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
@@ -31,9 +31,7 @@ from anabranch.engine.durations import learn
 from anabranch.engine.effort import Effort
 from anabranch.engine.executing import Executing
 from anabranch.engine.interference import Interference
-from anabranch.engine.jobserver import Jobserver
 from anabranch.engine.machine_room import descriptors_left, kept_descriptors
-from anabranch.engine.make_flags import VARIABLE
 from anabranch.engine.performers.approvals import approve_result
 from anabranch.engine.performers.asking import ask_stream
 from anabranch.engine.performers.captures import CaptureEffects
@@ -53,9 +51,13 @@ from anabranch.engine.performers.workspaces import (
     in_words,
 )
 from anabranch.engine.reporting import write_report
+from anabranch.engine.vitals import Vitals
 from anabranch.engine.watching import WorkspaceWatcher
 from anabranch.errors import MachineShort
 from anabranch.paths import RunFolder
+
+if TYPE_CHECKING:
+    from anabranch.engine.jobserver import Jobserver
 
 _log = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Performing:
         executing: Executing,
         interference: Interference,
         hear_handlers: Callable[[StreamId], Awaitable[None]],
-        jobserver: Jobserver,
+        vitals: Callable[[], Mapping[StreamId, Vitals]],
     ) -> None:
         self._folder = folder
         self._workspaces = workspaces
@@ -118,7 +120,7 @@ class Performing:
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
         self._interference = interference
         self._hear_handlers = hear_handlers
-        self._jobserver = jobserver
+        self._vitals = vitals
         observations = Observations(folder, clock, self._cause)
         self.processes = Processes(folder, post, observations, interference)
 
@@ -153,6 +155,17 @@ class Performing:
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
         await self.processes.close()
         self._workers.shutdown(wait=True, cancel_futures=True)
+
+    @cached_property
+    def _jobserver(self) -> Jobserver:
+        from anabranch.engine.jobserver import Jobserver  # here: few plans have one
+
+        return Jobserver(self._folder, self._state, self._vitals)
+
+    async def lend_tokens(self) -> None:
+        """Share the machine's slots among the builds in streams, for ever, if the plan says so."""
+        if self._state().plan.has_jobserver:
+            await self._jobserver.watch()
 
     def perform(self, effect: fx.Effect) -> None:
         """Begin an effect, unless it is under way."""
@@ -353,7 +366,7 @@ class Performing:
         spec.env.update(handlers_in_env(state, effect.stream, self._folder))
         if state.plan.has_jobserver:
             own = own_variables(state, effect.stream, self._workspaces.prefix)
-            spec = spec if VARIABLE in own else await self._jobserver.serve(spec)
+            spec = await self._jobserver.serve(spec, own)
         if plan.fan is not None:
             from anabranch.engine.performers.fanning import fanned_out  # here: few streams fan out
 

@@ -10,7 +10,7 @@ from anabranch.engine.token_fifo import TokenFifo
 from anabranch.engine.vitals import Vitals
 
 UNTOUCHED_LOOKS = 4
-ASKED_AGAIN_SECONDS = 10.0
+ASKED_AGAIN_SECONDS = 5.0
 AWAKE_SECONDS = 5.0
 AWAKE_CPU_PERCENT = 10.0
 LOST_AFTER_SECONDS = 4.0
@@ -72,6 +72,8 @@ class Loan:
         """Say whether it does anything, by its use of the processors over the last seconds."""
         percent = vitals.cpu_percent if vitals is not None else None
         if percent is not None and percent >= AWAKE_CPU_PERCENT:
+            if now >= self._awake_until:  # what it did with tokens before says nothing now
+                self._asked_again_at = now
             self._awake_until = now + AWAKE_SECONDS
         return now < self._awake_until
 

@@ -24,13 +24,13 @@ import signal as signals
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from typing import Literal
 
 import msgspec
 
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.engine.interference import Interference
-from anabranch.engine.make_flags import Form
 from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_observations import Observations, Watched
 from anabranch.engine.performers.process_orphans import end_orphans
@@ -48,6 +48,10 @@ MANY = 50
 CONTROL_PATIENCE_SECONDS = 1.0
 CONTROL_RETRY_SECONDS = 0.01
 DATAGRAMS_PER_TURN = 256
+
+
+Form = Literal["", "fifo", "descriptors"]
+"""How a command finds a jobserver: by the name of a fifo, or by the numbers of descriptors."""
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):
