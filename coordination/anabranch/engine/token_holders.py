@@ -8,14 +8,18 @@ time. What no such process accounts for, and what shows in no use of the process
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import Counter
-from collections.abc import Iterable
+from itertools import islice
 
 from anabranch.core.ids import StreamId
 from anabranch.engine.process_table import processes_below
 from anabranch.plain_files import read_plain
 
+MOST_PROCESSES = 4096
+MOST_OPEN_FILES = 1024
+"""A tree with more than that, or a process, is not looked through: others wait for the answer."""
 _STAT_BYTES = 2048
 _ONE = StreamId("one")
 
@@ -29,6 +33,8 @@ def most_held(holder_pid: int, fifo: tuple[int, int]) -> int | None:
     """
     try:
         below = processes_below({_ONE: holder_pid}).get(_ONE, [])
+        if len(below) > MOST_PROCESSES:
+            return None
         facts = {pid: _parent_and_threads(pid) for pid in below}
         children = Counter(fact[0] for fact in facts.values() if fact is not None)
         return sum(
@@ -51,15 +57,17 @@ def _parent_and_threads(pid: int) -> tuple[int, int] | None:
 
 
 def _has_open(pid: int, fifo: tuple[int, int]) -> bool:
-    """Say whether a process has a file open. Raises OSError if that is not ours to see."""
+    """Say whether a process has a file open. Raises OSError if that cannot be told."""
     try:
-        return any(_identity(f"/proc/{pid}/fd/{number}") == fifo for number in _open_files(pid))
+        with os.scandir(f"/proc/{pid}/fd") as found:
+            numbers = [entry.name for entry in islice(found, MOST_OPEN_FILES + 1)]
     except (FileNotFoundError, ProcessLookupError):
         return False
-
-
-def _open_files(pid: int) -> Iterable[str]:
-    return os.listdir(f"/proc/{pid}/fd")
+    if any(_identity(f"/proc/{pid}/fd/{number}") == fifo for number in numbers):
+        return True
+    if len(numbers) > MOST_OPEN_FILES:
+        raise OSError(errno.E2BIG, "it has more files open than are looked at")
+    return False
 
 
 def _identity(path: str) -> tuple[int, int] | None:

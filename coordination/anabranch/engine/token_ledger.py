@@ -7,12 +7,16 @@ too much shows as tokens that nobody has.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from anabranch.files import replace_whole
 from anabranch.paths import RunFolder
 from anabranch.plain_files import SMALL_FILE_BYTES, read_plain
 from anabranch.undecodable import UNDECODABLE
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 
 
 class Ledger(msgspec.Struct, frozen=True):
@@ -27,12 +31,12 @@ class Ledger(msgspec.Struct, frozen=True):
         loans: how many tokens each attempt was lent, by its name.
     """
 
-    slots: int = 0
-    lent: int = 0
-    in_use: int = 0
-    most_in_use: int = 0
-    put_back: int = 0
-    loans: dict[str, int] = {}
+    slots: Count = 0
+    lent: Count = 0
+    in_use: Count = 0
+    most_in_use: Count = 0
+    put_back: Count = 0
+    loans: dict[str, Count] = {}
 
 
 _DECODER = msgspec.json.Decoder(Ledger)
