@@ -45,6 +45,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "who joined": ("joined",),
     "waiting": ("waiting",),
     "durations": ("widths", "samples"),
+    "the width": ("width",),
     "guardian": ("guardian", "breakers", "liveness"),
     "calls": ("answers", "hearing"),
     "strategies": ("choices", "choosing", "strategies", "plugin_faults"),

@@ -672,7 +672,6 @@ def test_the_whole_contract_warns_once_for_each_key_without_effect() -> None:
         if warning.code == "no-effect-yet"
     ]
     assert found == [
-        "coordination.max_parallel",
         "coordination.isolation.confinement",
         "coordination.state_management.sync_interval",
         "streams.unit.tty",

@@ -122,4 +122,5 @@ def with_choices(plan: Plan, keep_going: bool, max_parallel: int | None) -> Plan
         plan,
         keep_going=keep_going or plan.keep_going,
         max_parallel=max_parallel or plan.max_parallel,
+        is_adaptive=plan.is_adaptive and max_parallel is None,
     )

@@ -151,8 +151,7 @@ class Progress:
             case ev.RecoveryStarted() | ev.StreamAsked() | ev.GuardianAlerted():
                 return event.stream, "recovering", guardian_events.in_words(event)
             case ev.ParallelismChanged():
-                text = f"{counted(event.max_parallel, 'stream')} at a time now: {event.reason}"
-                return "run", "recovering", text
+                return "run", "recovering", guardian_events.in_words(event)
             case ev.StateRestored() if event.of:
                 return event.of, "recovering", coordination_events.DETAILS[type(event)](event)
             case ev.OverheadExceeded():

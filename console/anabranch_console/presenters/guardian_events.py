@@ -7,6 +7,7 @@ from typing import Any
 
 from anabranch.core import events as ev
 from anabranch.core import wording
+from anabranch.core.wording import width_in_words
 
 WARNINGS = (ev.RecoveryStarted, ev.ParallelismChanged, ev.ConvergenceOverdue, ev.BreakerOpened)
 BREAKERS = (ev.BreakerOpened, ev.BreakerHalfOpened, ev.BreakerClosed)
@@ -28,7 +29,7 @@ def in_words(event: ev.Event) -> str:
         case ev.RetryScheduled():
             return f"tried again: {event.reason}"
         case ev.ParallelismChanged():
-            return f"{wording.counted(event.max_parallel, 'stream')} at a time: {event.reason}"
+            return width_in_words(event.max_parallel, event.was, event.reason)
         case ev.StrategyFaulted():
             aside = "; it is not asked again" if event.is_set_aside else ""
             return f"{event.strategy} of {event.plugin}: {event.fault}{aside}"

@@ -183,6 +183,9 @@ def _brakes(look: GuardianLook, cells: int) -> list[Line]:
     lines += _fact("fallback", state.plan.fallback, "text", cells)
     if state.guardian.narrowed_to is not None:
         lines += _fact("width", f"{state.max_parallel} at a time, for the rest", "text", cells)
+    elif state.width.changes:
+        changed = state.width.changes[-1]
+        lines += _fact("width", f"{changed.width} at a time: {changed.reason}", "text", cells)
     for row in breaker_status(state):
         if row["state"] != "closed":
             text = f"{row['breaker']} {row['state'].replace('_', ' ')}: {row['reason']}"

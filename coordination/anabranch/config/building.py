@@ -36,6 +36,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         streams=streams,
         points=_points(file, streams, context.known),
         max_parallel=max_parallel,
+        is_adaptive=width == "auto",
         balancer=coordination.balancer,
         protocols=tuple(coordination.protocols),
         recovery=fallback if is_chosen and fallback in context.known.names["recovery"] else "retry",

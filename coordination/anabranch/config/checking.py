@@ -115,7 +115,13 @@ def _plan_lines(loaded: LoadedPlan) -> Iterator[str]:
     path, length = critical_path(plan)
     estimate = estimated_seconds(plan, plan.max_parallel)
     count = counted(len(plan.streams), "stream")
-    yield f"{plan.name}: {count}, at most {plan.max_parallel} at a time"
+    at_most = f"{plan.max_parallel} at a time"
+    width = (
+        f"{at_most}, then as many as the machine bears"
+        if plan.is_adaptive
+        else f"at most {at_most}"
+    )
+    yield f"{plan.name}: {count}, {width}"
     yield ""
     yield "Waves"
     yield from _wave_lines(plan)

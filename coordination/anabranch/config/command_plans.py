@@ -63,7 +63,7 @@ def command_plan(
         merges_early=able.merges_early,
         takes_checkpoints=able.takes_checkpoints,
     )
-    return Plan(name, streams, (final,), max_parallel=width)
+    return Plan(name, streams, (final,), max_parallel=width, is_adaptive=True)
 
 
 def stream_names(commands: Iterable[str]) -> list[str]:

@@ -39,6 +39,7 @@ class PlanContext(msgspec.Struct, frozen=True):
                 estimate_seconds=estimate.seconds,
                 estimate_basis=estimate.basis,
                 long_seconds=estimate.long_seconds,
+                peak_memory_mb=estimate.peak_memory_mb,
             )
             for stream, estimate in zip(streams, self.learned.estimates(works, width), strict=True)
         ]

@@ -36,11 +36,6 @@ NOT_YET = (
         instead="whoever reads the shared state gets the newest version at once",
     ),
     NotYet(
-        ("coordination", "max_parallel"),
-        values=("auto",),
-        instead="the width is chosen at the start, and stays",
-    ),
-    NotYet(
         ("streams", "*", "tty"),
         values=(True,),
         instead="it runs on a terminal, but nobody can attach to it",

@@ -25,6 +25,11 @@ def clauses(parts: Sequence[str], most: int) -> str:
     return "; ".join([*parts[:most], *more])
 
 
+def width_in_words(width: int, was: int, reason: str) -> str:
+    """Return how the width of a run has changed, and why: ``width 6 → 5: memory pressure 12 %``."""
+    return f"width {was} → {width}: {reason}" if was else f"width {width}: {reason}"
+
+
 def duration(seconds: float | None) -> str:
     """Return a length of time in a table: ``0.4s``, ``12s``, ``3m04s``, ``2h05m``."""
     if seconds is None:

@@ -54,6 +54,7 @@ from anabranch.engine.overhead_watch import OverheadWatch
 from anabranch.engine.performers.process_observations import still_running
 from anabranch.engine.performers.workspaces import WorkspaceEffects
 from anabranch.engine.performing import Performing
+from anabranch.engine.pressure import PressureWatch
 from anabranch.engine.probing import measured_capacity
 from anabranch.engine.replies import settle, stop_all_the_same, tell
 from anabranch.engine.reporting import build_report
@@ -134,6 +135,7 @@ class RunHost:
         self._usage = UsageWatch(
             short_of=lambda: shortage_ahead((parts.repository.store, parts.folder.path))
         )
+        self._pressure = PressureWatch(self.watch_clock.monotonic)
         self._writes = WriteWatch(self._watcher)
         self._radar = ConflictRadar(
             parts.repository, lambda: self.state, self._watcher, self._post_from_outside
@@ -269,6 +271,7 @@ class RunHost:
         news = [
             *self._liveness.look(state, vitals),
             *self._usage.look(state, vitals),
+            *self._pressure.look(state, vitals),
             *self._writes.look(state),
             *self._overhead.look(state),
         ]
@@ -333,7 +336,8 @@ class RunHost:
             await gateway.open()
             await self._adopt(performing)
             self._ready.set()  # what has happened is published before any plugin is asked
-            self._mailbox.post_first(self._machine_seen())
+            for seen in (*self._pressure.look(self.state, {}), self._machine_seen()):
+                self._mailbox.post_first(seen)
             self._sampler.start()
             beside += [
                 self._loop.create_task(self._poll_requests()),

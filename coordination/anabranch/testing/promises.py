@@ -163,8 +163,8 @@ def wrong_in_world(world: SimulatedWorld, state: State) -> Iterator[str]:
     for key, times in world.starts.items():
         if times > 1:
             yield f"attempt {key} was started {times} times"
-    if len(running) > state.plan.max_parallel:
-        yield f"{len(running)} processes run, {state.plan.max_parallel} may"
+    if len(running) > state.widest:
+        yield f"{len(running)} processes run, {state.widest} may"
 
 
 def not_stored(records: Sequence[ev.Recorded], state: State, cut: int) -> Iterator[str]:

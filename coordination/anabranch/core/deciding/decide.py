@@ -23,6 +23,7 @@ from anabranch.core.deciding import (
     runs,
     sharing,
     undoing,
+    width,
 )
 from anabranch.core.deciding.conflicts import radar, resolving
 from anabranch.core.deciding.draft import Draft
@@ -365,6 +366,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.ApprovalNotDone: runs.approval_not_done,
     inputs.MachineSeen: resources.machine_seen,
     inputs.MachineLoad: resources.load_seen,
+    inputs.PressureSeen: width.pressure_seen,
     inputs.HandlersSeen: handlers.seen,
     inputs.HandlerRequestPassedOn: handlers_by_hand.passed_on,
     inputs.OverheadSeen: overhead.seen,

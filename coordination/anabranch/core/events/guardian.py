@@ -62,7 +62,13 @@ class ConvergenceOverdue(PointEvent, frozen=True, kw_only=True):
 
 
 class ParallelismChanged(Event, frozen=True, kw_only=True):
-    """From now on at most this many streams run at a time."""
+    """From now on at most this many streams run at a time.
+
+    The guardian narrows a run for the rest of it; the *machine* widens and narrows one whose plan
+    leaves the width to it. ``was`` is how many it was before, 0 where an earlier version wrote it.
+    """
 
     max_parallel: int
     reason: str
+    by: str = "guardian"
+    was: int = 0

@@ -34,6 +34,7 @@ from anabranch.core.folds import (
     sharing,
     undoing,
     verifying,
+    width,
     widths,
 )
 from anabranch.core.folds.answers import Answering, remember
@@ -207,7 +208,7 @@ _RUN: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
     **foreseen.FOLDS,
     **resources.FOLDS,
     **liveness.FOLDS,
-    **guardian.FOLDS,
+    **width.FOLDS,
     **breakers.FOLDS,
     **choices.FOLDS,
     **plugin_faults.FOLDS,

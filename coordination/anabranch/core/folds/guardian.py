@@ -75,10 +75,6 @@ def _counted(state: State, record: ev.Recorded, event: ev.RecoveryStarted) -> St
     return replace(state, guardian=replace(state.guardian, hard_at=hard_at))
 
 
-def _narrowed(state: State, record: ev.Recorded, event: ev.ParallelismChanged) -> State:
-    return replace(state, guardian=replace(state.guardian, narrowed_to=event.max_parallel))
-
-
 def with_more_time(state: State, record: ev.Recorded) -> State:
     """Return the state after another engine took over: nobody looked, so all time is new."""
     streams, plan = state.streams, state.plan
@@ -94,10 +90,6 @@ def with_more_time(state: State, record: ev.Recorded) -> State:
 def _overdue(point: Point, record: ev.Recorded, event: ev.ConvergenceOverdue) -> Point:
     return replace(point, is_overdue=True)
 
-
-FOLDS: dict[type[ev.Event], Callable[[State, ev.Recorded, Any], State]] = {
-    ev.ParallelismChanged: _narrowed,
-}
 
 STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, float], Stream]] = {
     ev.RecoveryStarted: _started,

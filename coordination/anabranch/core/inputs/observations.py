@@ -275,6 +275,30 @@ class MachineLoad(Observation, frozen=True):
     short_of: str = ""
 
 
+class PressureSeen(Observation, frozen=True):
+    """How hard the machine works, for a run whose width follows it.
+
+    ``memory_some``, ``memory_full``, ``cpu_some`` and ``io_some`` are percentages of the last ten
+    seconds in which somebody, or everybody, waited for it (None where the kernel does not tell);
+    ``busy`` is the share (0..1) of the processors' time that was used, ``own`` what of it the run's
+    streams used. ``growing_mb`` is by how
+    much the streams that run are expected to grow, ``largest_mb`` the most that one has had.
+    """
+
+    memory_available_mb: float
+    memory_total_mb: float
+    growing_mb: float
+    largest_mb: float
+    cores: int
+    busy: float
+    own: float
+    memory_some: float | None = None
+    memory_full: float | None = None
+    cpu_some: float | None = None
+    io_some: float | None = None
+    swapped_in_mb: float = 0.0
+
+
 class HandlerRequestPassedOn(AttemptObservation, frozen=True):
     """The program that runs a stream's handlers will read what was wanted by ``request``."""
 

@@ -21,6 +21,7 @@ from anabranch.core.model.handlers import Handled
 from anabranch.core.model.pieces import Row, in_pieces
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.state import Approval, Base, Counts, Point, RunPhase, State, Stream
+from anabranch.core.model.width import Width
 from anabranch.core.plans.plan import Plan
 from anabranch.core.plans.topology import Topology
 
@@ -105,5 +106,6 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "guardian": lambda value: msgspec.convert(value, Guardian),
     "answers": lambda value: restore_map(value, str, Remembered),
     "effects": lambda value: msgspec.convert(value, EffectsDone),
+    "width": lambda value: msgspec.convert(value, Width),
     "handlers": lambda value: restore_map(value, str, Handled),
 }

@@ -30,6 +30,7 @@ from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.point_checkpoints import Offer, PointCheckpoints, Synced
 from anabranch.core.model.resources import ResourceTable
 from anabranch.core.model.sharing import SharedState
+from anabranch.core.model.width import Width
 from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
 from anabranch.core.plans.topology import Topology
 
@@ -403,6 +404,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     costs_too_much: bool = False
     handlers: HashTrieMap[StreamId, Handled] = HashTrieMap()
     effects: EffectsDone = EffectsDone()
+    width: Width = Width()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -416,7 +418,14 @@ class State(msgspec.Struct, frozen=True, gc=False):
     @property
     def max_parallel(self) -> int:
         """How many streams may run at a time now."""
-        return self.guardian.narrowed_to or self.plan.max_parallel
+        width = self.width.current or self.plan.max_parallel
+        narrowed = self.guardian.narrowed_to
+        return width if narrowed is None else min(width, narrowed)
+
+    @property
+    def widest(self) -> int:
+        """How many streams could run at a time at the most so far."""
+        return max(self.plan.max_parallel, self.width.widest)
 
     def stream_plan(self, stream: StreamId) -> StreamPlan:
         return self.topology.streams[stream]

@@ -44,13 +44,15 @@ class Estimate(msgspec.Struct, frozen=True):
 
     ``basis`` is *learned* (the same work on this machine, ``runs`` times), *class* (the same
     command under another name, or the rest of the plan) or *guessed*. ``long_seconds`` is what 19
-    of 20 do not exceed, None where too little is known.
+    of 20 do not exceed, None where too little is known; ``peak_memory_mb`` the most memory that
+    any one process of it was seen to have.
     """
 
     seconds: float = GUESSED_SECONDS
     basis: Basis = "guessed"
     runs: int = 0
     long_seconds: float | None = None
+    peak_memory_mb: float | None = None
 
 
 class Learned(msgspec.Struct, frozen=True):
@@ -89,7 +91,14 @@ def _estimated(samples: Iterable[Sample], width: float, basis: Basis) -> Estimat
     seconds = sorted(s.work_seconds for s, way in zip(usable, ways, strict=True) if way <= nearest)
     long = seconds[math.ceil(TAIL * len(seconds)) - 1]
     has_tail = len(seconds) >= FEWEST_FOR_A_TAIL
-    return Estimate(_median(seconds), basis, len(seconds), long if has_tail else None)
+    peaks = [sample.peak_memory_mb for sample in usable if sample.peak_memory_mb is not None]
+    return Estimate(
+        seconds=_median(seconds),
+        basis=basis,
+        runs=len(seconds),
+        long_seconds=long if has_tail else None,
+        peak_memory_mb=max(peaks, default=None),
+    )
 
 
 def _is_usable(sample: Sample) -> bool:

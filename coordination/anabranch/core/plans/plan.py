@@ -135,6 +135,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     estimate_seconds: float = 1.0
     estimate_basis: Literal["learned", "class", "guessed"] = "guessed"
     long_seconds: float | None = None
+    peak_memory_mb: float | None = None
     executor: str = ""
     fan: FanPlan | None = None
 
@@ -181,6 +182,7 @@ class Plan(msgspec.Struct, frozen=True):
     """A whole plan. Streams and points keep the order of the file; the final point is last.
 
     ``resources`` is what the plan itself says there is; the heartbeat is that of streams that join.
+    The width of one that ``is_adaptive`` begins with ``max_parallel`` and follows the machine then.
     """
 
     name: str
@@ -205,5 +207,6 @@ class Plan(msgspec.Struct, frozen=True):
     on_excess: ExcessResponse = "tell"
     tell_conflicts: bool = False
     has_jobserver: bool = False
+    is_adaptive: bool = False
     heartbeat_interval_seconds: float = 60.0
     heartbeat_timeout_seconds: float = 600.0

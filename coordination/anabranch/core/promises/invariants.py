@@ -32,8 +32,8 @@ def _slots(state: State) -> Iterator[str]:
     active = sum(
         s.is_active and s.result is None and not s.is_captured_again for s in state.streams.values()
     )
-    if active > state.plan.max_parallel:
-        yield f"{active} streams are active, {state.plan.max_parallel} may be"
+    if active > state.widest:
+        yield f"{active} streams are active, {state.widest} may be"
 
 
 def _queue(state: State) -> Iterator[str]:

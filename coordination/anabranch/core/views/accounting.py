@@ -16,7 +16,7 @@ from anabranch.core.plans.graph import critical_path, estimated_seconds, lower_b
 from anabranch.core.plans.plan import Plan
 from anabranch.core.views.coordination import coordination_failures
 from anabranch.core.views.projections import status as status_of
-from anabranch.core.views.projections import stream_counts
+from anabranch.core.views.projections import stream_counts, wall_time
 from anabranch.core.views.samples import estimate_errors, samples_of
 
 
@@ -73,7 +73,7 @@ def report(
     by_category = {**overhead_seconds(state), **engine_overhead}
     share = overhead_share(by_category, work)
     durations = {s.id: worked_seconds(s, now) for s in streams if s.first_started_at is not None}
-    slots = state.plan.max_parallel
+    slots = state.widest
     bound = lower_bound_seconds(state.plan, slots, durations)
     return {
         **status_of(state, True, round(share, 6)),
@@ -87,6 +87,10 @@ def report(
         "efficiency": _ratio(bound, wall),
         "utilisation": _ratio(work, slots * wall),
         "max_parallel": slots,
+        "parallelism": [
+            {"at": wall_time(state, c.at), "width": c.width, "reason": c.reason}
+            for c in state.width.changes
+        ],
         "overhead_alert": in_words(share, by_category) if is_too_much(share, by_category) else None,
         "coordination_failures": coordination_failures(state.effects),
         "overhead": {name: _rounded(seconds) for name, seconds in by_category.items()},
