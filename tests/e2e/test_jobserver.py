@@ -7,6 +7,7 @@ these say the same on any machine.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import stat
@@ -271,6 +272,20 @@ def test_a_fifo_goes_with_its_attempt_even_if_the_holder_is_killed(site: Site, e
     assert running.wait().code == 0
     assert site.fifos() == []
     assert site.lent() == {}
+
+
+def test_what_a_killed_engine_and_a_killed_holder_left_is_taken_away(site: Site) -> None:
+    """The next engine looks for fifos of all attempts that are over, also long since."""
+    site.plan(4, {"early": "true", "late": site.when_open("true")})
+    running = site.program.begin("run", "--headless")
+    until(site.program.run_folders, "it has begun")
+    until(lambda: site.program.streams()["early"]["state"] == "succeeded", "the first has ended")
+    running.kill()
+    os.mkfifo(site.program.folder().jobs("early.1"))
+    resumed = site.program.begin("resume", "--headless")
+    site.gate.touch()
+    assert resumed.wait().code == 0
+    assert site.fifos() == []
 
 
 def test_a_bad_value_is_named(site: Site) -> None:
