@@ -5,6 +5,7 @@ They are the source of key bindings, commands, completion, palette, footer, help
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from textual.binding import Binding
@@ -22,6 +23,7 @@ from anabranch_console.panes.plugins import PluginsPane
 from anabranch_console.panes.resources import ResourcesPane
 from anabranch_console.panes.stream_actions import StreamActions
 from anabranch_console.panes.streams import StreamsPane
+from anabranch_console.panes.timeline import TimelinePane
 from anabranch_console.plugin_verbs import PluginVerbs
 from anabranch_console.registry import Known, Registry, known_of
 from anabranch_console.screens.anywhere import Anywhere, EveryList, EveryTable
@@ -39,8 +41,14 @@ PANES: tuple[type[Pane[Any]], ...] = (
     GuardianPane,
     ConvergencePane,
     PluginsPane,
+    TimelinePane,
 )
-"""The panes, in the order of the digits that go there."""
+"""The panes: a digit goes to each of the first nine, a key of its own to any other."""
+
+WAYS: Mapping[str, str] = {
+    pane.name_of: pane.way or str(digit) for digit, pane in enumerate(PANES, 1)
+}
+"""The keys that go to the panes, by the names of these."""
 
 OWNERS: tuple[type[VerbOwner], ...] = (
     Anywhere,
@@ -49,24 +57,25 @@ OWNERS: tuple[type[VerbOwner], ...] = (
     EveryTable,
     *(StreamsPane, StreamActions, HandlersPane, LogVerbs),
     *(LocksPane, HistoryPane, Travel, MessagesPane, ConflictsPane, GuardianPane, PluginsPane),
+    TimelinePane,
     TheRun,
 )
 """Whoever brings verbs, in the order of help."""
 
 
 def _ways() -> list[Known]:
-    """Return the verbs that go to the panes: by digit, by name and by alias."""
+    """Return the verbs that go to the panes: by key, by name and by alias."""
     return [
-        Known(_way_to(pane, str(digit)), Anywhere.name_of, Anywhere.where, "")
-        for digit, pane in enumerate(PANES, 1)
+        Known(_way_to(pane, key), Anywhere.name_of, Anywhere.where, "")
+        for key, pane in zip(WAYS.values(), PANES, strict=True)
     ]
 
 
-def _way_to(pane: type[Pane[Any]], digit: str) -> Verb[Anywhere]:
+def _way_to(pane: type[Pane[Any]], key: str) -> Verb[Anywhere]:
     def go(anywhere: Anywhere, argument: str) -> None:
         anywhere.go_to(pane.name_of)
 
-    return Verb(pane.name_of, pane.full_title, (digit,), go, aliases=pane.aliases)
+    return Verb(pane.name_of, pane.full_title, (key,), go, aliases=pane.aliases)
 
 
 BUILT_IN = Registry(

@@ -18,7 +18,7 @@ _ASCII_FOR = str.maketrans({"…": "~", "·": "-", "—": "-", "→": ">", "←"
 class Glyphs(msgspec.Struct, frozen=True):
     """One set of signs, each exactly one cell wide; ``branch`` and its like are two.
 
-    ``spark`` goes from nothing to full.
+    ``spark`` goes from nothing to full; ``gantt`` is what a stream did in a cell of time.
     """
 
     is_ascii: bool
@@ -40,6 +40,7 @@ class Glyphs(msgspec.Struct, frozen=True):
     trunk: str
     states: Mapping[str, str] = {}
     levels: Mapping[str, str] = {}
+    gantt: Mapping[str, str] = {}
 
     def state(self, name: str) -> str:
         """Return the sign of a state of a stream, a point or a run."""
@@ -92,6 +93,15 @@ UNICODE = Glyphs(
         "converged": "✓",
     },
     levels={"info": "·", "good": "✓", "warning": "▲", "error": "✗"},
+    gantt={
+        "ran": "█",
+        "again": "▓",
+        "wait": "░",
+        "work": "▪",
+        "merge": "◆",
+        "planned": "┄",
+        "now": "┊",
+    },
 )
 
 ASCII = Glyphs(
@@ -130,6 +140,15 @@ ASCII = Glyphs(
         "converged": "D",
     },
     levels={"info": "-", "good": "+", "warning": "!", "error": "E"},
+    gantt={
+        "ran": "#",
+        "again": "%",
+        "wait": ":",
+        "work": "-",
+        "merge": "+",
+        "planned": ".",
+        "now": "|",
+    },
 )
 
 

@@ -16,6 +16,7 @@ from msgspec import structs
 from anabranch.core.events import ConflictResolved, Recorded
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.state import State
+from anabranch.core.views.spells import Spells
 from anabranch.engine.handlers import HandlerTally
 from anabranch_console.presenters.handler_events import is_noise
 from anabranch_console.presenters.stream_row import StreamRow, stream_row
@@ -69,6 +70,7 @@ class RunModel:
         self.events: deque[Recorded] = deque(maxlen=EVENTS_KEPT)
         self.decisions: list[Recorded] = []
         self.missed = 0
+        self.spells = Spells()
         self._by_seq: dict[Seq, Recorded] = {}
         self._by_subject: dict[str, deque[Recorded]] = {}
         self._vitals: Mapping[StreamId, Vitals] = {}
@@ -138,6 +140,12 @@ class RunModel:
         self._tallied |= {s for s, tally in found.items() if self._tallies.get(s) != tally}
         self._tallies.update(found)
 
+    def take_spells(self, spells: Spells) -> None:
+        """Take what streams did when from the whole journal, and go on with it."""
+        for record in self.events:
+            spells.take(record)
+        self.spells = spells
+
     def event(self, seq: Seq | None) -> Recorded | None:
         """Return an event by its number, if it is still kept."""
         return None if seq is None else self._by_seq.get(seq)
@@ -173,6 +181,8 @@ class RunModel:
         self._second = second
         self._problem = None
         self.missed += frame.missed
+        for record in frame.events:
+            self.spells.take(record)
         events = tuple(record for record in frame.events if not is_noise(record.event))
         for record in events:
             self._keep(record)

@@ -96,6 +96,11 @@ _SHOWN_KEYS = {
     "pageup": "pgup",
     "escape": "esc",
     "f1": "F1",
+    "left": "←",
+    "right": "→",
+    "plus": "+",
+    "minus": "-",
+    "equals_sign": "=",
 }
 
 

@@ -9,10 +9,10 @@ import pytest
 
 from anabranch.core import calls, inputs
 from anabranch.core.ids import StreamId
-from anabranch_console.built_in_verbs import BUILT_IN
+from anabranch_console.built_in_verbs import BUILT_IN, WAYS
 from anabranch_console.lines import Span
 from anabranch_console.panes.history import HistoryPane
-from anabranch_console.screens.run_screen import MODES, RunScreen
+from anabranch_console.screens.run_screen import RunScreen
 from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView
 from tests.console.conftest import Console, OpenConsole, settle
@@ -60,14 +60,14 @@ async def test_every_mode_is_reached_by_digit_name_and_palette(
     """The tabs say which one it is; escape goes home."""
     async with open_console(source) as console:
         assert "1 Streams  2 Locks" in console.shown()
-        for digit, mode in enumerate(MODES, 1):
-            await console.press(str(digit))
+        for mode, key in WAYS.items():
+            await console.press(key)
             assert console.screen.mode == mode
-        for mode in MODES:
+        for mode in WAYS:
             await console.command(mode)
             assert console.screen.mode == mode
         hits = console.hits()
-        assert hits > set(MODES)
+        assert hits > set(WAYS)
         await console.press("ctrl+p")
         await console.type("locks")
         await console.press("enter")

@@ -61,6 +61,28 @@ def test_the_console_looks_as_it_did(
     assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "keys", "environ"),
+    [
+        ("dark", (120, 36), ("W", *("j",) * 5), {}),
+        ("light wide", (200, 50), ("W", "plus"), {"ANABRANCH_THEME": "floodplain"}),
+        ("narrow drawer", (80, 24), ("W", *("j",) * 5, "enter"), {}),
+        ("small", (60, 16), ("W",), {}),
+    ],
+)
+def test_the_timeline_looks_as_it_did(
+    name: str,
+    size: tuple[int, int],
+    keys: tuple[str, ...],
+    environ: dict[str, str],
+    snap_compare: Compare,
+    tmp_path: Path,
+) -> None:
+    """A run in full swing: what ran, what waits and what is expected."""
+    app = _app(tmp_path, environ)
+    assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
+
+
 def test_the_end_of_a_run_looks_as_it_did(snap_compare: Compare, tmp_path: Path) -> None:
     """The banner of a failed run."""
     app = _app(tmp_path, {}, has_ended=True)
@@ -74,6 +96,7 @@ def test_the_end_of_a_run_looks_as_it_did(snap_compare: Compare, tmp_path: Path)
         ("history light", (160, 45), ("3", *("j",) * 5), {"ANABRANCH_THEME": "floodplain"}),
         ("messages narrow", (80, 24), ("4", "enter"), {}),
         ("resources ascii", (120, 36), ("5",), {"ANABRANCH_GLYPHS": "ascii"}),
+        ("timeline ascii", (120, 36), ("W", "j", "j"), {"ANABRANCH_GLYPHS": "ascii"}),
     ],
 )
 def test_the_panes_look_as_they_did(

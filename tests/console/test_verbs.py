@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from anabranch_console.built_in_verbs import BUILT_IN, OWNERS, PANES, keys_markdown
+from anabranch_console.built_in_verbs import BUILT_IN, OWNERS, PANES, WAYS, keys_markdown
 from anabranch_console.registry import Known
 from anabranch_console.screens.help import help_lines
 from anabranch_console.screens.palette import Hit, best
@@ -39,9 +39,11 @@ def test_whoever_has_verbs_is_asked_for_them() -> None:
     everybody = _subclasses(VerbOwner)
     assert {owner for owner in everybody if "verbs" in vars(owner)} <= set(OWNERS)
     assert {pane for pane in PANES if pane.verbs} <= set(OWNERS)
-    assert [verb.keys for verb in BUILT_IN if verb.id in {pane.name_of for pane in PANES}] == [
-        (str(digit),) for digit in range(1, len(PANES) + 1)
-    ]
+    assert [verb.keys for verb in BUILT_IN if verb.id in WAYS] == [(key,) for key in WAYS.values()]
+    digits = tuple(str(digit) for digit in range(1, 10))
+    assert tuple(WAYS.values())[:9] == digits, "the first nine have the digits"
+    assert len(set(WAYS.values())) == len(PANES), "any other has a key of its own"
+    assert all(pane.way for pane in PANES[9:])
 
 
 def _subclasses(owner: type[VerbOwner]) -> set[type[VerbOwner]]:

@@ -27,6 +27,8 @@ CONCERNS: dict[str, tuple[str, ...]] = {
             "overhead",
             "effects_done",
             "coordination",
+            "spells",
+            "density",
             "forecasts",
             "outlook",
             "history",

@@ -59,7 +59,8 @@ class MenuItem(NamedTuple):
 class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
     """One pane of the screen.
 
-    It is reached by its name and its aliases; ``full_title`` says in help what it shows.
+    It is reached by its name and its aliases, and by a digit or the key that is its ``way``;
+    ``full_title`` says in help what it shows.
 
     Args:
         model: the run.
@@ -72,6 +73,7 @@ class Pane(Contained, Horizontal, VerbOwner, Generic[Row]):
     title: str
     full_title: ClassVar[str] = ""
     aliases: ClassVar[tuple[str, ...]] = ()
+    way: ClassVar[str] = ""
     nothing_to_do: ClassVar[str] = "there is nothing to be done with what is chosen here"
 
     def __init__(

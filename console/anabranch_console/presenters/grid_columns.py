@@ -17,11 +17,12 @@ _LEAST_OF_FLEXIBLE = 8
 class Column(Generic[Row]):
     """One column. Those of higher priority stay longer; width 0 takes what is left.
 
-    ``width`` may be a function of all the cells there are. ``is_path`` cuts what is too long at
-    its beginning. A column with a ``sort_key`` can be sorted by, and is named by ``id`` then.
+    ``width`` may be a function of all the cells there are, ``title`` one of the column's own.
+    ``is_path`` cuts what is too long at its beginning. A column with a ``sort_key`` can be sorted
+    by, and is named by ``id`` then.
     """
 
-    title: str
+    title: str | Callable[[int], str]
     width: int | Callable[[int], int]
     priority: int
     show: Callable[[Row], Span | Line]

@@ -21,7 +21,7 @@ from textual.screen import Screen
 from anabranch.core.events import Recorded
 from anabranch.core.ids import StreamId
 from anabranch.core.wording import counted
-from anabranch_console.built_in_verbs import BUILT_IN, PANES, bindings, taken_keys
+from anabranch_console.built_in_verbs import BUILT_IN, PANES, WAYS, bindings, taken_keys
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.containing import Contained
 from anabranch_console.lines import Line, Span
@@ -55,7 +55,6 @@ from anabranch_console.widgets.grid import Grid
 from anabranch_console.widgets.line_view import LineView, Looks, TextLines
 from anabranch_console.widgets.log_view import LogView
 
-MODES = tuple(pane.name_of for pane in PANES)
 _MADE_ALIKE: tuple[type[Pane[Any]], ...] = (*PANES, HandlersPane)
 _PANE_OF: dict[str, Callable[[RunModel, Steering], Pane[Any]]] = {
     pane.name_of: cast("Any", pane) for pane in _MADE_ALIKE
@@ -380,7 +379,7 @@ class RunScreen(Contained, Screen[None]):
         if self.mode != HOME or has_more_than_streams(state):
             self.mode_tabs.display = True
         if self.mode_tabs.display:
-            self.mode_tabs.show_modes(MODES, self.mode, waiting_in_panes(state))
+            self.mode_tabs.show_modes(WAYS, self.mode, waiting_in_panes(state))
 
     def _paint_travel(self) -> None:
         source = self.model.time

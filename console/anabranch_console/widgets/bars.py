@@ -73,7 +73,9 @@ def _zones(line: Line, verbs: dict[str, str]) -> list[tuple[int, int, str]]:
     return zones
 
 
-_SHORT_CELLS = 4
+_ANY_WIDTH = 1000
+_SHORTENED = ((99, 2), (99, 1), (4, 2), (4, 1), (3, 1), (2, 1), (0, 1))
+"""How many cells names may have and how far they stand apart, from roomy to tight."""
 
 
 class ModeTabs(Bar):
@@ -83,30 +85,34 @@ class ModeTabs(Bar):
         super().__init__(id="modes")
         self._zones: list[tuple[int, int, str]] = []
 
-    def show_modes(self, modes: Sequence[str], present: str, asking: Mapping[str, int]) -> None:
-        """Show the modes, in the order of their digits; where all do not fit, the others short.
+    def show_modes(self, modes: Mapping[str, str], present: str, asking: Mapping[str, int]) -> None:
+        """Show the modes in their order; where all do not fit, all but the present one shorter.
 
         Args:
-            modes: their names.
+            modes: the keys that go there, by their names.
             present: the one that is shown.
             asking: how many things in a mode wait for the operator.
         """
+        marks = {mode: f" {asking[mode]}" for mode in modes if asking.get(mode)}
+        names = {mode: mode.capitalize() for mode in modes}
+        for cells, gap in _SHORTENED:
+            names = {
+                mode: name if mode == present else name[:cells] for mode, name in names.items()
+            }
+            pieces = [(key, names[mode], marks.get(mode, "")) for mode, key in modes.items()]
+            widths = [len(key) + bool(name) + len(name + mark) for key, name, mark in pieces]
+            if sum(widths) + gap * len(widths) <= (self.screen.size.width or _ANY_WIDTH):
+                break
         spans: list[Span] = []
         self._zones, at = [], 1
-        names = [mode.capitalize() for mode in modes]
-        marks = {mode: f" {asking[mode]}" for mode in modes if asking.get(mode)}
-        needed = sum(len(name) + 4 for name in names) + sum(map(len, marks.values()))
-        is_tight = needed > self.screen.size.width > 0
-        for digit, mode in enumerate(modes, 1):
-            is_short = is_tight and mode != present
-            name = mode.capitalize()[:_SHORT_CELLS] if is_short else mode.capitalize()
+        for (mode, key), (_, name, mark), width in zip(modes.items(), pieces, widths, strict=True):
             is_present = mode == present
-            spans.append(Span(f"{digit} ", "key" if is_present else "muted"))
+            between = " " if name else ""
+            spans.append(Span(f"{key}{between}", "key" if is_present else "muted"))
             spans.append(Span(name, "title" if is_present else "text"))
-            mark = marks.get(mode, "")
-            spans += [Span(mark, "level.warning"), Span("  ")]
-            self._zones.append((at, at + 2 + len(name + mark), mode))
-            at += 4 + len(name + mark)
+            spans += [Span(mark, "level.warning"), Span(" " * gap)]
+            self._zones.append((at, at + width, mode))
+            at += width + gap
         self.show([(Span(" "), *spans)])
 
     def on_click(self, event: Click) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Generic, TypeVar
 
 from textual.events import Click, Resize
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 
@@ -66,6 +67,7 @@ class Grid(LineView, Generic[Row]):
         self.sorted_by: Callable[[], tuple[str, bool]] = lambda: ("", False)
         self._painted: dict[int, tuple[Line, bool, Strip]] = {}
         self._fitting: list[tuple[Column[Row], int]] = []
+        self._titled: Line = ()
 
     # --- rows ------------------------------------------------------------------------------------
 
@@ -100,7 +102,9 @@ class Grid(LineView, Generic[Row]):
             self.refresh()
 
     def compare(self) -> None:
-        """Paint the visible rows that do not look as they did."""
+        """Paint the titles and the visible rows that do not look as they did."""
+        if self._titled and self._titled != self._title_line():
+            self.refresh(Region(0, 0, self.content_size.width, 1))
         visible = range(self.top, self.top + self.visible_lines)
         dirty = [index for index in visible if self._looks_different(index)]
         for index in dirty:
@@ -182,16 +186,21 @@ class Grid(LineView, Generic[Row]):
         return self._fitting
 
     def fixed_strip(self, y: int) -> Strip:
+        self._titled = self._title_line()
+        return self.paint(self._titled, self.content_size.width)
+
+    def _title_line(self) -> Line:
         titles = [self._title(column, width) for column, width in self.fitting]
-        return self.paint((Span(" " * _MARGIN), *_spaced(titles)), self.content_size.width)
+        return (Span(" " * _MARGIN), *_spaced(titles))
 
     def _title(self, column: Column[Row], width: int) -> Span:
         by, is_reversed = self.sorted_by()
+        title = column.title(width) if callable(column.title) else column.title
         if not by or column.id != by:
-            return Span(fit(column.title, width, column.align), "muted")
+            return Span(fit(title, width, column.align), "muted")
         glyphs = self.looks.glyphs
         arrow = glyphs.descending if is_reversed else glyphs.ascending
-        return Span(fit(f"{column.title}{arrow}", width, column.align), "key")
+        return Span(fit(f"{title}{arrow}", width, column.align), "key")
 
     def strip_at(self, index: int) -> Strip:
         line, is_cursor = self._line(index), self._is_cursor(index)
