@@ -10,6 +10,7 @@ from anabranch.core import inputs
 from anabranch.core.calls import Lock, Unlock
 from anabranch.core.ids import StreamId
 from anabranch.core.plans.estimates import Sample
+from anabranch.core.views.accounting import processor_seconds
 from anabranch.core.views.samples import samples_of
 from tests.core.working import Crew
 
@@ -118,3 +119,4 @@ def test_what_the_attempt_has_used_is_learned_with_it() -> None:
     crew._step(exited)
     crew._step(inputs.ResultReady(**key, commit="k", tree="t", files_changed=1, ref="refs/x"))
     assert learned(crew)["a"] == Sample("r", 3.0, 1.0, 2.5, 70.0)
+    assert processor_seconds(crew.state) == 2.5

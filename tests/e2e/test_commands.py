@@ -83,6 +83,7 @@ REPORT: Shape = {
     "lower_bound_seconds": (int, float, type(None)),
     "efficiency": (int, float, type(None)),
     "utilisation": (int, float, type(None)),
+    "cpu_utilisation": (int, float, type(None)),
     "overhead": dict,
     "critical_path": dict,
     "recoveries": list,

@@ -86,6 +86,8 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
         yield "decisions", _decisions(report["decision_latency"])
     if report.get("coordination_failures"):
         yield "failures", _failures(report["coordination_failures"])
+    if report.get("cpu_utilisation") is not None:
+        yield "processors", f"{report['cpu_utilisation']:.0%} of their time used by streams"
     if report["efficiency"] is not None:
         bound = duration(report["lower_bound_seconds"])
         slots = report["max_parallel"]

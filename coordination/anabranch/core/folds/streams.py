@@ -128,7 +128,11 @@ def _exited(s: Stream, record: ev.Recorded, event: ev.StreamExited, spent: float
         ended_at=event.happened_at,
         held="",
         reason="keeping its work",
-        spent=replace(s.spent, working=s.spent.working + worked),
+        spent=replace(
+            s.spent,
+            working=s.spent.working + worked,
+            on_processors=s.spent.on_processors + (event.cpu_seconds or 0.0),
+        ),
         worked=replace(
             s.worked,
             seconds=worked,

@@ -141,12 +141,16 @@ class StopRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class Spent(msgspec.Struct, frozen=True, gc=False):
-    """Seconds of a stream's life, by what they were spent on, over all attempts."""
+    """Seconds of a stream's life, by what they were spent on, over all attempts.
+
+    ``on_processors`` is what its processes used of the processors while it was working.
+    """
 
     preparing: float = 0.0
     starting: float = 0.0
     working: float = 0.0
     capturing: float = 0.0
+    on_processors: float = 0.0
 
 
 class Worked(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from anabranch.core import events as ev
 from anabranch.core.deciding.overhead import in_words, is_too_much
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.resources import CPU
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.graph import critical_path, estimated_seconds, lower_bound_seconds
 from anabranch.core.plans.plan import Plan
@@ -30,6 +31,11 @@ def worked_seconds(stream: Stream, now: float) -> float:
     runs = stream.phase in (Phase.RUNNING, Phase.STOPPING) and stream.started_at is not None
     current = max(0.0, now - stream.started_at) if runs and stream.started_at is not None else 0.0
     return stream.spent.working + current
+
+
+def processor_seconds(state: State) -> float:
+    """Return the seconds that streams' processes have used of processors, once they have ended."""
+    return sum(stream.spent.on_processors for stream in state.streams.values())
 
 
 def overhead_seconds(state: State) -> dict[str, float]:
@@ -73,7 +79,7 @@ def report(
     by_category = {**overhead_seconds(state), **engine_overhead}
     share = overhead_share(by_category, work)
     durations = {s.id: worked_seconds(s, now) for s in streams if s.first_started_at is not None}
-    slots = state.widest
+    slots, cores = state.widest, state.resources.machine.get(CPU, 0.0)
     bound = lower_bound_seconds(state.plan, slots, durations)
     return {
         **status_of(state, True, round(share, 6)),
@@ -86,6 +92,7 @@ def report(
         "lower_bound_seconds": _rounded(bound),
         "efficiency": _ratio(bound, wall),
         "utilisation": _ratio(work, slots * wall),
+        "cpu_utilisation": _ratio(processor_seconds(state), cores * wall) if cores else None,
         "max_parallel": slots,
         "parallelism": [
             {"at": wall_time(state, c.at), "width": c.width, "reason": c.reason}
