@@ -99,6 +99,11 @@ class ProjectFolder(msgspec.Struct, frozen=True):
         """What earlier runs teach about how long works take."""
         return self.path / "durations.json"
 
+    def handler_seconds(self, plan: str, stream: str) -> Path:
+        """What earlier runs teach about how long the handlers of a stream take."""
+        digest = blake2b(f"{plan}\0{stream}".encode(), digest_size=9).hexdigest()
+        return self.path / "handler-seconds" / f"{digest}.json"
+
     def program(self, name: str) -> Path:
         """Return what is kept of a program's handlers under a name (:mod:`.in_process`)."""
         return self.path / "programs" / in_path(name, capitals_count(self.path))

@@ -57,3 +57,21 @@ def test_what_cannot_be_chosen_is_refused_with_what_there_is(program: Program) -
     assert "the run has ended" in program.asked(2, "choose", "balancer", "plan-order").err
     assert "convergence types" in program.asked(2, "choose", "balancer", "x", "--point", "p").err
     assert "is not one of" in program.asked(2, "choose", "balancers", "plan-order").err
+
+
+def test_a_second_run_starts_the_handlers_first_that_took_longest(program: Program) -> None:
+    program.plan(
+        {
+            "fan": {
+                "command": "sleep 0.{item}; echo {item} >> order",
+                "each": ["1", "5", "2", "6"],
+                "max_parallel": 1,
+            }
+        }
+    )
+    program.expect(0, "run", "--headless")
+    began = [e for e in program.events() if e["type"] == "handler_finished"]
+    assert [e["item"] for e in sorted(began, key=lambda e: e["began_at"])] == ["1", "5", "2", "6"]
+    program.expect(0, "run", "--headless")
+    began = [e for e in program.events() if e["type"] == "handler_finished"]
+    assert [e["item"] for e in sorted(began, key=lambda e: e["began_at"])] == ["6", "5", "2", "1"]

@@ -126,7 +126,7 @@ def test_a_graph_is_read(tmp_path: Path) -> None:
         ' {"id": "b", "command": "z", "after": ["a", "a"], "seconds": 2}]}'
     )
     tasks = read_tasks(str(file))
-    assert tasks == [Task("a", ["x", "y"]), Task("b", "z", ("a",), 2.0)]
+    assert tasks == [Task("a", ["x", "y"], (), 1.0, True), Task("b", "z", ("a",), 2.0)]
     assert rest_seconds(tasks) == {"a": 3.0, "b": 2.0}
 
 

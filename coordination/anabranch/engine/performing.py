@@ -309,6 +309,10 @@ class Performing:
         """Keep what the run teaches; without room for it, later ones know less, and that is all."""
         try:
             learn(self._folder.project, samples_of(state))
+            if state.handlers:
+                from anabranch.engine.handler_durations import learn_handlers  # few runs have them
+
+                learn_handlers(self._folder, state)
         except OSError as error:
             _log.debug("nothing is learned from the run: %s", error)
 

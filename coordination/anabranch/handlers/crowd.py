@@ -26,14 +26,13 @@ from .again import ALONE, Again, Cause
 from .asked import Asked
 from .chosen import Chosen
 from .doubts import settle_doubts
-from .inputs import Inputs
 from .job import Job, workspaces_of
 from .keeping import Ledger, Packs, read_result
 from .limits import FailureLimit
 from .memory import MemoryKills
 from .placeholders import BadCommand, text_of
 from .plain import plain
-from .queues import Graph, Queue, Work
+from .queues import Graph, Work, queue_of
 from .shortage import TOO_MANY, Shortage, slots
 from .silence import EXCUSED, Silence
 from .slot import Slot
@@ -93,17 +92,7 @@ class Crowd:
             self._ledger.write()
         done = book.done_keys(f"{state}/book")
         self._chosen = Chosen(job, f"{state}/book", self._ledger.note)
-        kind = Graph if "graph" in job.source else Queue
-        self._queue: Graph | Queue = kind(
-            job.source,
-            job.command,
-            job.folder,
-            done,
-            self._note_skipped,
-            self._chosen,
-            self._wake_up,
-            Inputs(job.inputs, job.folder),
-        )
+        self._queue = queue_of(job, done, self._note_skipped, self._chosen, self._wake_up)
         self._starter, self._again = Starter(), Again(job.hang_tries)
         self._running: dict[int, Running] = {}
         self._ending: dict[int, tuple[str, Cause]] = {}

@@ -19,6 +19,7 @@ class Job(NamedTuple):
     placeholders. ``workspaces``: how to start the program that gives every handler a workspace of
     its own (`Workspaces`). ``only``: the places of the handlers that a person has asked for, each
     with what tells that asking from every other; None for all that are not done.
+    ``known_seconds``: a file that tells how long items took in earlier runs.
     """
 
     source: dict[str, Any]
@@ -36,6 +37,7 @@ class Job(NamedTuple):
     inputs: tuple[str, ...] = ()
     workspaces: dict[str, Any] | None = None
     only: tuple[tuple[int, int], ...] | None = None
+    known_seconds: str | None = None
 
 
 def workspaces_of(job: Job) -> Workspaces | None:

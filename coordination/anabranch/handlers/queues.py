@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from . import book
 from .inputs import Inputs
+from .job import Job
 from .placeholders import Command, ItemValue, Template, is_plain, parse, text_of
 from .sources import LETS_WAIT, BadSource, NotYet, Task, items_of, read_tasks, rest_seconds
 
@@ -43,6 +44,14 @@ class Choice(Protocol):
 
     def leaves(self, work: Work) -> bool:
         """Return whether what is not done is left as it is, and note that."""
+        ...
+
+
+class Known(Protocol):
+    """Says how long items took before."""
+
+    def of(self, text: str) -> float:
+        """Return the seconds that an item is expected to take."""
         ...
 
 
@@ -124,9 +133,10 @@ class Graph:
         choice: Choice,
         wake: Callable[[], None],
         inputs: Inputs,
+        known: Known | None = None,
     ) -> None:
         tasks = read_tasks(os.path.join(folder, source["graph"]))
-        left = rest_seconds(tasks)
+        left = rest_seconds([_with_known(task, known) for task in tasks])
         template = parse(command) if command is not None else None
         self.seen = self.total = len(tasks)
         self.skipped, self.problem = 0, ""
@@ -193,6 +203,26 @@ class Graph:
         for later in self._followers[name]:
             self._open[later] -= 1
         return [later for later in self._followers[name] if not self._open[later]]
+
+
+def queue_of(
+    job: Job, done: Counter[str], skip: Skip, choice: Choice, wake: Callable[[], None]
+) -> Graph | Queue:
+    """Return what is to be done for a job, in its order. Raises BadSource, BadCommand."""
+    inputs = Inputs(job.inputs, job.folder)
+    arguments = (job.source, job.command, job.folder, done, skip, choice, wake, inputs)
+    is_graph = "graph" in job.source
+    if job.known_seconds is None:
+        return Graph(*arguments) if is_graph else Queue(*arguments)
+    from .longest_first import LongestFirst, read_known  # a first run knows nothing
+
+    known = read_known(job.known_seconds)
+    return Graph(*arguments, known) if is_graph else LongestFirst(known, *arguments)
+
+
+def _with_known(task: Task, known: Known | None) -> Task:
+    """Return a task with how long it took before, if its file does not say how long it takes."""
+    return task._replace(seconds=known.of(task.id)) if known and task.is_guessed else task
 
 
 def _total(source: Mapping[str, Any]) -> int | None:

@@ -30,12 +30,16 @@ class NotYet(Exception):
 
 
 class Task(NamedTuple):
-    """A task of a graph: what it is called, what it runs, what goes before, how long it takes."""
+    """A task of a graph: what it is called, what it runs, what goes before, how long it takes.
+
+    The seconds of one that ``is_guessed`` stand in no file.
+    """
 
     id: str
     command: str | list[str]
     after: tuple[str, ...] = ()
     seconds: float = 1.0
+    is_guessed: bool = False
 
 
 def items_of(source: Mapping[str, Any], folder: str) -> Iterator[ItemValue]:
@@ -231,7 +235,8 @@ def _task(entry: Any, number: int) -> Task:
         raise BadSource(f"{where}: after is not a list of ids")
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 1e12:
         raise BadSource(f"{where}: seconds is not a length of time")
-    return Task(entry["id"], command, tuple(dict.fromkeys(after)), float(seconds))
+    is_guessed = "seconds" not in entry
+    return Task(entry["id"], command, tuple(dict.fromkeys(after)), float(seconds), is_guessed)
 
 
 def _check_graph(tasks: Sequence[Task]) -> None:

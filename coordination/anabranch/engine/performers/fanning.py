@@ -19,6 +19,7 @@ from anabranch.core import effects as fx
 from anabranch.core.model.handlers import Handled
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
+from anabranch.engine.handler_durations import known_seconds
 from anabranch.engine.performers.going_on import goes_on, handlers_folder
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.workspaces import Repository
@@ -66,6 +67,7 @@ def fanned_out(
         inputs=fan.inputs,
         hang_tries=min(plan.max_retries, HANG_TRIES),
         workspaces=_apart(plan, spec, run, repo) if fan.workspace == "each" else None,
+        known_seconds=known_seconds(run.project, state.plan.name, spec.stream),
         only=tuple((one.handler, one.cause) for one in chosen) or None,
     )
     path = folder / "job"
