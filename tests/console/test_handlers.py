@@ -8,15 +8,15 @@ import pytest
 
 from anabranch.core import events as ev
 from anabranch.core import inputs
-from anabranch.core.ids import StreamId
-from anabranch.core.inputs import RecoverHandler, StopStream
+from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.inputs import HandlersSeen, RecoverHandler, StopStream
 from anabranch.engine.handlers import HandlerTally
 from anabranch_console.handler_reading import HandlerReader, Wish
 from anabranch_console.panes.handlers import HandlersPane
 from anabranch_console.presenters import handler_words
 from tests.console.conftest import Console, OpenConsole, settle
 from tests.console.fanned import Scribe, fanned_source
-from tests.console.scripted_source import WALL, stream
+from tests.console.scripted_source import WALL, ScriptedSource, stream
 
 
 async def read(console: Console) -> None:
@@ -376,6 +376,7 @@ async def test_one_handler_is_tried_again_while_the_others_go_on(
         await console.press("G", "x", "h")
         assert "it runs for 6.0 s" in console.shown()
         await console.press("escape")
+        source.feed(_taken_up(source))
         source.finish("docs", code=1)
         await read(console)
         await console.press("N", "N", "x", "h")
@@ -389,6 +390,21 @@ async def test_one_handler_is_tried_again_while_the_others_go_on(
         await console.press("x")
         assert "docs was stopped, and no single handler of it can be tried again" in console.shown()
     assert len(source.commands) == 2
+
+
+def _taken_up(source: ScriptedSource) -> HandlersSeen:
+    """Return that the program of ``docs`` has taken up all that was wanted of it."""
+    docs = StreamId("docs")
+    known = source.state.handlers[docs]
+    wanted = tuple(one.cause for one in known.requested)
+    return HandlersSeen(
+        stream=docs,
+        attempt=Attempt(1),
+        since=known.book_offset,
+        book_offset=known.book_offset + 1,
+        ended=(),
+        heard=wanted,
+    )
 
 
 async def test_one_that_was_left_as_it_had_failed_says_so(
