@@ -309,7 +309,15 @@ def test_the_facts_answer_what_how_and_where(model: RunModel) -> None:
     """Reason, evidence, dependencies, times, retries, commit, workspace and kept work."""
     state = model.state
     facts = text(fact_lines(state, state.streams[StreamId("billing-tax")], None, 151.0, 60))
-    for needed in ("why ", "attempt 2, pid", "feeds", "cart", "retries   1", "partial/billing"):
+    for needed in (
+        "why ",
+        "attempt 2, slot ",
+        ", pid",
+        "feeds",
+        "cart",
+        "retries   1",
+        "partial/billing",
+    ):
         assert needed in facts
     done = text(fact_lines(state, state.streams[StreamId("lint")], None, 151.0, 60))
     assert "commit    c0ffee0000  2 files" in done

@@ -48,6 +48,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "waiting": ("waiting",),
     "durations": ("widths", "samples"),
     "the width": ("width",),
+    "slots": ("slots",),
     "guardian": ("guardian", "breakers", "liveness"),
     "calls": ("answers", "hearing"),
     "strategies": ("choices", "choosing", "strategies", "plugin_faults"),

@@ -107,7 +107,7 @@ def test_what_is_known_of_a_stream_is_named_and_nothing_else() -> None:
     run = given(stream("a"), stream("b", "a"))
     assert projections.evidence_for(run.stream("b")) == "not started"
     run.run("a")
-    assert projections.evidence_for(run.stream("a")) == "attempt 1, pid 10"
+    assert projections.evidence_for(run.stream("a")) == "attempt 1, slot 1, pid 10"
     run.exited("a")
     run.kept("a", "0123456789abcdef")
     assert projections.evidence_for(run.stream("a")) == "attempt 1, exit 0, commit 0123456789"

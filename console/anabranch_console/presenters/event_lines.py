@@ -136,6 +136,10 @@ def _exited(event: ev.StreamExited) -> str:
     return ", ".join([words, *extras])
 
 
+def _in_slot(event: ev.StreamAdmitted) -> str:
+    return f", in slot {event.slot}" if event.slot else ""
+
+
 def _captured(event: ev.ResultCaptured | ev.PartialCaptured) -> str:
     files = wording.counted(event.files_changed, "file")
     return f"{files} in {event.commit[:10]}"
@@ -170,7 +174,7 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.ApprovalRefused: lambda e: f"{e.reason}; {e.hint}",
     ev.StreamRegistered: lambda e: "",
     ev.StreamQueued: lambda e: f"attempt {e.attempt}",
-    ev.StreamAdmitted: lambda e: f"attempt {e.attempt} gets a workspace",
+    ev.StreamAdmitted: lambda e: f"attempt {e.attempt} gets a workspace{_in_slot(e)}",
     ev.WorkspacePrepared: lambda e: f"…/{'/'.join(PurePath(e.path).parts[-2:])}",
     ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",
     ev.StreamExited: _exited,

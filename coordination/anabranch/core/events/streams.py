@@ -19,9 +19,16 @@ class StreamQueued(StreamEvent, frozen=True, kw_only=True):
 
 
 class StreamAdmitted(StreamEvent, frozen=True, kw_only=True):
-    """It holds a slot now, and its workspace is being made."""
+    """It holds a slot now, and its workspace is being made.
+
+    ``incarnation`` numbers the leases of this slot, and ``placed_because`` is why the load balancer
+    has put it there. Of earlier versions' streams nobody knows the slot: it is 0.
+    """
 
     attempt: Attempt
+    slot: int = 0
+    incarnation: int = 0
+    placed_because: str = ""
 
 
 class WorkspacePrepared(StreamEvent, frozen=True, kw_only=True):

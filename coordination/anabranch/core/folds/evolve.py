@@ -32,6 +32,7 @@ from anabranch.core.folds import (
     resolutions,
     resources,
     sharing,
+    slots,
     undoing,
     verifying,
     width,
@@ -256,16 +257,20 @@ def _evolve_stream(state: State, record: ev.Recorded, event: ev.StreamEvent) -> 
             after = fold(after, record, event, record.at - before.since)
         if isinstance(event, ev.StreamAdmitted):
             after = replace(after, inherits=to_inherit(state, event.stream))
-    state = _with_stream(state, before, after)
+            if before.phase is Phase.QUEUED:
+                slot = slots.slot_for(state.slots, event)
+                after = replace(after, slot=slot.number, incarnation=slot.incarnation + 1)
+    state = _with_stream(state, before, after, record.at)
     also = _ALSO.get(type(event))
     return also(state, record, event) if also is not None else state
 
 
-def _with_stream(state: State, before: Stream | None, after: Stream) -> State:
+def _with_stream(state: State, before: Stream | None, after: Stream, at: float) -> State:
     old = before.phase if before else None
     changed: dict[str, Any] = {"streams": state.streams.insert(after.id, after)}
     if old is not after.phase:
         changed["counts"] = _recount(state.counts, old, after.phase)
+        changed["slots"] = slots.moved(state.slots, after, old in ACTIVE, at)
         if old is Phase.QUEUED or after.phase is Phase.QUEUED:
             changed["ready"] = _requeue(state, before, after)
         if old is None or (old in ENDED) != after.has_ended:

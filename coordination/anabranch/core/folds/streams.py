@@ -55,7 +55,12 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
 
 
 def _admitted(s: Stream, record: ev.Recorded, event: ev.StreamAdmitted, spent: float) -> Stream:
-    return replace(s, reason="preparing its workspace", is_captured_again=False)
+    return replace(
+        s,
+        reason="preparing its workspace",
+        is_captured_again=False,
+        placed_because=event.placed_because,
+    )
 
 
 def _prepared(s: Stream, record: ev.Recorded, event: ev.WorkspacePrepared, spent: float) -> Stream:

@@ -20,6 +20,7 @@ from anabranch.core.model.guardian import Guardian
 from anabranch.core.model.handlers import Handled
 from anabranch.core.model.pieces import Row, in_pieces
 from anabranch.core.model.plugin_faults import PluginFault
+from anabranch.core.model.slots import Slot
 from anabranch.core.model.state import Approval, Base, Counts, Point, RunPhase, State, Stream
 from anabranch.core.model.width import Width
 from anabranch.core.plans.plan import Plan
@@ -107,5 +108,6 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "answers": lambda value: restore_map(value, str, Remembered),
     "effects": lambda value: msgspec.convert(value, EffectsDone),
     "width": lambda value: msgspec.convert(value, Width),
+    "slots": lambda value: restore_map(value, int, Slot),
     "handlers": lambda value: restore_map(value, str, Handled),
 }

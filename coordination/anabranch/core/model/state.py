@@ -30,6 +30,7 @@ from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.point_checkpoints import Offer, PointCheckpoints, Synced
 from anabranch.core.model.resources import ResourceTable
 from anabranch.core.model.sharing import SharedState
+from anabranch.core.model.slots import Slot
 from anabranch.core.model.width import Width
 from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
 from anabranch.core.plans.topology import Topology
@@ -208,7 +209,8 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     capture of the newest attempt found, None before that. Work that ``is_captured_again`` takes no
     slot. ``held`` says why its processes are stopped where they stand, empty if they are not.
     ``waited_until`` is until when its waits are counted, ``began_at_active`` what the run's
-    ``active_seconds`` were when it began.
+    ``active_seconds`` were when it began. ``slot`` and ``incarnation`` are the lease of its newest
+    attempt, ``placed_because`` is why it was put there.
     """
 
     id: StreamId
@@ -255,6 +257,9 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     ignored: tuple[str, ...] = ()
     held: str = ""
     held_at: float = 0.0
+    slot: int = 0
+    incarnation: int = 0
+    placed_because: str = ""
 
     @property
     def public_state(self) -> str:
@@ -409,6 +414,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     handlers: HashTrieMap[StreamId, Handled] = HashTrieMap()
     effects: EffectsDone = EffectsDone()
     width: Width = Width()
+    slots: HashTrieMap[int, Slot] = HashTrieMap()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -11,6 +11,7 @@ from anabranch.core.model.state import RunPhase, State, Stream
 from anabranch.core.promises.locks import broken_lock_promises
 from anabranch.core.promises.resources import resource_promises
 from anabranch.core.promises.sharing import broken_sharing_promises
+from anabranch.core.promises.slots import broken_leases
 
 
 def broken_promises(state: State) -> list[str]:
@@ -34,6 +35,7 @@ def _slots(state: State) -> Iterator[str]:
     )
     if active > state.widest:
         yield f"{active} streams are active, {state.widest} may be"
+    yield from broken_leases(state)
 
 
 def _queue(state: State) -> Iterator[str]:

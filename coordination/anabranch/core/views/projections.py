@@ -64,6 +64,8 @@ def evidence_for(stream: Stream) -> str:
     facts = []
     if stream.attempt:
         facts.append(f"attempt {stream.attempt}")
+    if stream.is_active and stream.slot and not stream.is_captured_again:
+        facts.append(f"slot {stream.slot}")
     if stream.phase is Phase.RUNNING and stream.pid:
         facts.append(f"pid {stream.pid}")
     exit_ = stream.exit
@@ -116,6 +118,21 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "rescue": list(stream.rescue),
         "warnings": list(stream.warnings),
         "waits_for": waits_as_json(state, stream.id),
+        "slot": lease_status(state, stream),
+    }
+
+
+def lease_status(state: State, stream: Stream) -> dict[str, Any] | None:
+    """Return which slot a stream runs in, since when and why; None if it holds none."""
+    slot = state.slots.get(stream.slot)
+    if slot is None or slot.runs != stream.id:
+        return None
+    return {
+        "number": slot.number,
+        "incarnation": slot.incarnation,
+        "since": wall_time(state, slot.since),
+        "because": stream.placed_because or None,
+        "before": slot.last,
     }
 
 
@@ -178,6 +195,7 @@ def joined_status(state: State, joined: JoinedStream) -> dict[str, Any]:
         "warnings": [],
         "capabilities": list(joined.capabilities),
         "waits_for": waits_as_json(state, joined.id),
+        "slot": None,
     }
 
 

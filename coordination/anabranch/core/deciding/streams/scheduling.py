@@ -7,6 +7,7 @@ in a way that its condition excludes is skipped, with the reason, and so are tho
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from anabranch.core import events as ev
 from anabranch.core.deciding import joined, resources
@@ -14,6 +15,7 @@ from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.slots import Slot, free_slots
 from anabranch.core.model.state import PointPhase, State, Stream
 from anabranch.core.plans.plan import Dependency, DependencyCondition
 from anabranch.core.strategies import QueuedStream
@@ -156,17 +158,33 @@ def admit(draft: Draft) -> None:
     if free <= 0:
         return
     reserved = resources.reservations(state, draft.now)
+    slots = islice(free_slots(state.slots, state.max_parallel), free)
+    slot = next(slots)
     for _, _, stream_id in state.ready:
         stream = state.streams[stream_id]
         if stream.not_before > draft.now or _is_kept_waiting(draft, stream, reserved):
             continue
-        # It was queued just now, or waited for the slot that something else has just left.
-        with draft.because_of(max(stream.cause, draft.cause or 0)):
-            draft.emit(ev.StreamAdmitted(stream_id, attempt=stream.attempt))
-            resources.grant_to_admitted(draft, stream)
-        free -= 1
-        if not free:
+        _admit(draft, stream, slot, f"the first that may start, by {state.plan.balancer}")
+        following = next(slots, None)
+        if following is None:
             return
+        slot = following
+
+
+def _admit(draft: Draft, stream: Stream, slot: Slot, reason: str) -> None:
+    """Give a stream a slot, and what its plan asks for."""
+    # It was queued just now, or waited for the slot that something else has just left.
+    with draft.because_of(max(stream.cause, draft.cause or 0)):
+        draft.emit(
+            ev.StreamAdmitted(
+                stream.id,
+                attempt=stream.attempt,
+                slot=slot.number,
+                incarnation=slot.incarnation + 1,
+                placed_because=reason,
+            )
+        )
+        resources.grant_to_admitted(draft, stream)
 
 
 def _is_kept_waiting(
