@@ -23,6 +23,7 @@ from benchmarks import (
     plugins,
     spawning,
     startup,
+    thousand,
     workspaces,
 )
 from benchmarks.machine import MANY_HANDLERS, Machine, described
@@ -41,7 +42,10 @@ BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "plugins": plugins.tables,
     "idle": idle.tables,
     "builds": builds.tables,
+    "thousand": thousand.tables,
 }
+BY_NAME_ONLY = frozenset({"thousand"})
+"""What takes minutes by itself, and is run only if it is asked for."""
 WORKLOAD_VARIABLE = "ANABRANCH_WORKLOAD"
 MOST_SECONDS = 300.0
 
@@ -56,12 +60,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="anabranch-bench-") as scratch:
         place = Path(os.path.realpath(scratch))
         machine = Machine(place, tuple(arguments.workload), arguments.handlers)
-        found, failed = _run(machine, arguments.names or list(BENCHES), began + MOST_SECONDS)
+        found, failed = _run(machine, arguments.names or _usual(), began + MOST_SECONDS)
     print(f"\n{time.perf_counter() - began:.0f} s. {described()}")
     if arguments.json is not None:
         content = {"schema": 1, "machine": described(), "benches": found}
         arguments.json.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
     return 1 if failed else 0
+
+
+def _usual() -> list[str]:
+    return [name for name in BENCHES if name not in BY_NAME_ONLY]
 
 
 def _run(machine: Machine, names: list[str], ends_at: float) -> tuple[Found, bool]:
