@@ -46,6 +46,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "resources": ("resources",),
     "who joined": ("joined",),
     "waiting": ("waiting",),
+    "times": ("windows",),
     "durations": ("widths", "samples"),
     "the width": ("width",),
     "slots": ("slots",),

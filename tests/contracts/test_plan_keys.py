@@ -26,6 +26,7 @@ from anabranch.config.problems import WarningCode
 ROOT = Path(__file__).parents[2]
 CORE, ENGINE, E2E = "tests/core/test_", "tests/engine/test_", "tests/e2e/test_"
 GUARDIAN = f"{E2E}guardian.py::"
+TIMES = f"{E2E}times.py::"
 
 EFFECTS = {
     "version": f"{ENGINE}plan_file.py::test_every_mistake_is_named_at_its_place",
@@ -109,6 +110,12 @@ EFFECTS = {
     "streams.*.executor": f"{E2E}extensions.py"
     "::test_an_executor_says_how_a_stream_is_run_and_without_it_nothing_runs",
     "streams.*.after": f"{E2E}run.py::test_conditions_and_windows",
+    "streams.*.at": f"{TIMES}test_a_stream_starts_at_its_time_of_day_and_holds_no_slot_before",
+    "streams.*.zone": f"{TIMES}test_a_stream_starts_at_its_time_of_day_and_holds_no_slot_before",
+    "streams.*.catch_up": f"{TIMES}test_after_a_time_that_is_skipped_it_waits_for_the_next",
+    "streams.*.spread": f"{TIMES}test_a_spread_is_decided_once_and_told",
+    "streams.*.rate.at_most": f"{TIMES}test_handlers_of_a_stream_keep_to_its_rate",
+    "streams.*.rate.per": f"{TIMES}test_attempts_keep_to_their_rate",
     "streams.*.each": f"{E2E}handlers.py"
     "::test_results_are_read_by_dependents_in_the_order_of_the_items",
     "streams.*.each.glob": f"{E2E}handlers.py::test_a_codemod_over_files_changes_each_once",
@@ -153,6 +160,9 @@ WORDS = {
     "coordination.state_management.type": "centralized",
     "coordination.state_management.keep_versions": "versions_kept",
     "coordination.jobserver": "most_in_use",
+    "streams.*.zone": "TOKYO",
+    "streams.*.catch_up": "skip",
+    "streams.*.spread": "not_before",
     "coordination.heartbeat.interval": "heartbeat_interval_seconds",
     "coordination.heartbeat.timeout": "heartbeat_timeout_seconds",
     "streams.*.heartbeat.interval": "heartbeat_interval_seconds",

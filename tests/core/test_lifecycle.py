@@ -31,6 +31,17 @@ A = StreamId("a")
 ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamRegistered: ev.StreamRegistered(A),
     ev.StreamQueued: ev.StreamQueued(A, attempt=1, rank=(0.0,), not_before=0.0),
+    ev.StreamTimed: ev.StreamTimed(A, at="02:30", zone="", after_wall=0.0, is_awaited=True),
+    ev.WindowFound: ev.WindowFound(A, due_at=9.0, due_wall=9000.0, shown="02:30"),
+    ev.WindowMissed: ev.WindowMissed(
+        A,
+        due_wall=9.0,
+        seen_wall=99.0,
+        shown="02:30",
+        late_seconds=90.0,
+        catch_up="once",
+        reason="it slept",
+    ),
     ev.StreamAdmitted: ev.StreamAdmitted(A, attempt=1),
     ev.SyncOffered: ev.SyncOffered(A, attempt=1, point=PointId("p"), number=1),
     ev.StreamSynced: ev.StreamSynced(

@@ -37,7 +37,7 @@ from anabranch.config.not_yet import NOT_YET
 from anabranch.config.positions import key_positions
 from anabranch.config.values import duration_seconds
 from anabranch.core.plans.estimates import Learned, Sample
-from anabranch.core.plans.plan import Dependency, Plan, StreamPlan, Work
+from anabranch.core.plans.plan import Dependency, Plan, RatePlan, StreamPlan, Work
 from anabranch.core.strategies import Abilities
 
 MALFORMED = sorted((Path(__file__).parent.parent / "fixtures" / "malformed_plans").glob("*.toml"))
@@ -153,6 +153,45 @@ def test_every_key_of_the_contract_reaches_the_core() -> None:
     assert (unit.optional, unit.workspace, unit.env) == (True, "clone", {"PYTHONHASHSEED": "0"})
     assert (unit.estimate_seconds, unit.estimate_basis) == (12.5, "learned")
     assert streams_of(plan)["lint"].estimate_basis == "class"
+
+
+def test_what_clocks_have_to_do_with_a_stream_reaches_the_core() -> None:
+    text = """\
+version = 1
+[streams.a]
+command = "x"
+at = "02:30"
+zone = "Europe/Berlin"
+catch_up = "skip"
+spread = "10m"
+rate = { at_most = 10, per = "1m" }
+[streams.b]
+command = "x"
+"""
+    found = streams_of(loaded(text).plan)
+    assert (found["a"].at, found["a"].zone, found["a"].catch_up) == (
+        "02:30",
+        "Europe/Berlin",
+        "skip",
+    )
+    assert (found["a"].spread_seconds, found["a"].rate) == (600.0, RatePlan(10, 60.0))
+    assert (found["b"].at, found["b"].zone, found["b"].catch_up) == ("", "", "once")
+    assert (found["b"].spread_seconds, found["b"].rate) == (0.0, None)
+
+
+@pytest.mark.parametrize(
+    ("zone", "hint"),
+    [
+        ("Europe/Berlim", "did you mean `Europe/Berlin`?"),
+        ("berlin", "did you mean `Europe/Berlin`?"),
+        ("Mars/Olympus_Mons", 'for example "Europe/Berlin", or "UTC"'),
+    ],
+)
+def test_an_unknown_zone_names_the_nearest_known_one(zone: str, hint: str) -> None:
+    (error,) = refused(
+        f'version = 1\n[streams.a]\ncommand = "x"\nat = "02:30"\nzone = "{zone}"\n'
+    ).errors
+    assert (error.line, error.hint) == (5, hint)
 
 
 def test_resources_and_capabilities_reach_the_core() -> None:
@@ -759,6 +798,8 @@ SHARED = '[coordination.isolation]\nworkspace = "shared"\n'
         ("[coordination]\nprotocols = []", "heartbeat = { timeout = 5 }", "streams.a.heartbeat"),
         ("[coordination]\ncheckpoint_interval = 5", "", "coordination.checkpoint_interval"),
         ("", "sync = true", "streams.a.sync"),
+        ("", 'zone = "Europe/Berlin"', "streams.a.zone"),
+        ("", 'catch_up = "skip"', "streams.a.catch_up"),
         ('[convergence.p]\nstreams = ["a"]\non_failure = "stop"', "", "convergence.p.on_failure"),
     ],
 )

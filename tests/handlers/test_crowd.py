@@ -601,3 +601,44 @@ def test_a_graph_that_makes_no_sense_is_said_and_nothing_is_run(fan: Fan) -> Non
     assert code == 1
     assert "circle" in out
     assert fan.ended() == []
+
+
+def test_no_more_are_started_in_a_window_than_the_rate_says(fan: Fan) -> None:
+    """Also by the attempt after one that was killed, and of a graph, of which all is ready."""
+    stamp = [sys.executable, "-ISc", "import time; print(time.monotonic())", "{item}"]
+    killed = fan.start(stamp, range(9), rate=(2, 1.0))
+    until(lambda: len(fan.ended()) >= 3)
+    killed.kill()
+    killed.communicate()
+    code, _ = fan.run(stamp, range(9), rate=(2, 1.0))
+    assert code == 0
+    ended = fan.ended()
+    assert {e.place for e in ended if e.has_succeeded} == set(range(9))
+    begun = [line[4] for line in book.lines(str(fan.state / "book")) if line[0] == book.BEGUN]
+    assert most_together(begun, 0.98) <= 2
+    printed = sorted(float(text) for e in ended for text in fan.output(e).split())
+    assert most_together(printed, 0.8) <= 2  # how long a process takes to come up varies
+
+
+def test_tasks_of_a_graph_keep_to_the_rate(fan: Fan) -> None:
+    tasks = [{"id": f"t{n}", "command": ["true"], "after": ["t0"] if n else []} for n in range(5)]
+    (fan.work / "tasks.json").write_text(json.dumps({"tasks": tasks}))
+    code, out = fan.run(None, {"graph": "tasks.json"}, rate=(2, 0.5))
+    assert code == 0, out
+    begun = [line[4] for line in book.lines(str(fan.state / "book")) if line[0] == book.BEGUN]
+    assert len(begun) == 5
+    assert most_together(begun, 0.49) <= 2
+
+
+def test_who_waits_for_the_rate_is_stopped_at_once(fan: Fan) -> None:
+    running = fan.start("true", range(3), rate=(1, 3600.0))
+    until(lambda: len(fan.ended()) == 1)
+    running.terminate()
+    out, _ = running.communicate(timeout=PATIENCE_SECONDS)
+    assert "it was asked to stop" in out
+    assert len(fan.ended()) == 1
+
+
+def most_together(moments: list[float], seconds: float) -> int:
+    """Return how many of some moments lie in one window of so many seconds at most."""
+    return max(sum(0 <= late - one < seconds for one in moments) for late in moments)

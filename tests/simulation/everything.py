@@ -25,7 +25,14 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.locks import asks_of
 from anabranch.core.model.outcome import Decision, Refusal
 from anabranch.core.model.state import State
-from anabranch.core.plans.plan import Dependency, DependencyCondition, FanPlan, Plan, StreamPlan
+from anabranch.core.plans.plan import (
+    Dependency,
+    DependencyCondition,
+    FanPlan,
+    Plan,
+    RatePlan,
+    StreamPlan,
+)
 from anabranch.core.plans.providers import with_providers
 from anabranch.core.strategies import Strategies
 from anabranch.testing import plan_of, point, stream
@@ -98,6 +105,8 @@ def _member(rng: Random, names: list[str], n: int) -> StreamPlan:
         sync=rng.random() < 0.5,
         heartbeat_timeout_seconds=rng.choice((10.0, 10.0, 600.0)),
         after_seconds=rng.choice((0.0, 0.0, 3.0)),
+        spread_seconds=rng.choice((0.0, 0.0, 5.0)),
+        rate=rng.choice((None, None, RatePlan(1, 20.0))),
         timeout_seconds=rng.choice((None, None, None, 60.0)),
         writes=rng.choice(((), (), ("a",))),
         fan=FanPlan({"items": ["a"]}, "x {item}") if n % 2 == 0 else None,

@@ -141,7 +141,18 @@ class Progress:
                 return event.stream, "running", "goes on: there is room on the disk again"
             case ev.StreamDelayed():
                 return event.stream, "stalled", event.reason
-        return self._guardian_words(event) or self._run_words(event)
+        return self._time_words(event) or self._guardian_words(event) or self._run_words(event)
+
+    def _time_words(self, event: ev.Event) -> tuple[str, str, str] | None:
+        match event:
+            case ev.WindowFound():
+                why = f"; {event.reason}" if event.reason else ""
+                return event.stream, "waiting", f"waits for {event.shown}{why}"
+            case ev.WindowMissed():
+                return event.stream, "waiting", event.reason
+            case ev.StreamQueued(window=window) if window:
+                return event.stream, "waiting", f"waits for {window}"
+        return None
 
     def _guardian_words(self, event: ev.Event) -> tuple[str, str, str] | None:
         match event:

@@ -173,7 +173,12 @@ _DETAILS: dict[type[ev.Event], Callable[[Any], str]] = {
     ev.RunApproved: lambda e: e.message,
     ev.ApprovalRefused: lambda e: f"{e.reason}; {e.hint}",
     ev.StreamRegistered: lambda e: "",
-    ev.StreamQueued: lambda e: f"attempt {e.attempt}",
+    ev.StreamTimed: lambda e: f"{e.at} is sought {f'in {e.zone}' if e.zone else 'here'}",
+    ev.WindowFound: lambda e: f"waits for {e.shown}{f'; {e.reason}' if e.reason else ''}",
+    ev.WindowMissed: lambda e: e.reason,
+    ev.StreamQueued: lambda e: (
+        f"attempt {e.attempt}{f', waits for {e.window}' if e.window else ''}"
+    ),
     ev.StreamAdmitted: lambda e: f"attempt {e.attempt} gets a workspace{_in_slot(e)}",
     ev.WorkspacePrepared: lambda e: f"…/{'/'.join(PurePath(e.path).parts[-2:])}",
     ev.StreamStarted: lambda e: f"pid {e.pid}, attempt {e.attempt}",

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from anabranch.core import wording
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
+from anabranch.core.plans.plan import StreamPlan
 from anabranch.core.views.conflicts import foreseen_with
 from anabranch.core.views.projections import evidence_for
 from anabranch.core.views.waiting import (
@@ -204,6 +205,10 @@ def _work_facts(stream: Stream) -> list[tuple[str, str, str]]:
     return facts
 
 
+def _late(plan: StreamPlan) -> str:
+    return "missed, the next day" if plan.catch_up == "skip" else "missed, as soon as may be"
+
+
 def plan_lines(state: State, stream: Stream, cells: int) -> list[Line]:
     """Return what the plan says about a stream."""
     plan = state.stream_plan(stream.id)
@@ -222,6 +227,13 @@ def plan_lines(state: State, stream: Stream, cells: int) -> list[Line]:
     ]
     if plan.after_seconds:
         facts.append(("after", f"{clock(plan.after_seconds)} after what it needs"))
+    if plan.at:
+        facts.append(("at", f"{plan.at} {plan.zone or 'of this machine'}; {_late(plan)}"))
+    if plan.spread_seconds:
+        facts.append(("spread", f"over {clock(plan.spread_seconds)}"))
+    if plan.rate:
+        whose = "handlers" if plan.fan else "attempts"
+        facts.append(("rate", f"{plan.rate.words}, of its {whose}"))
     if plan.writes:
         facts.append(("writes", wording.listing(list(plan.writes))))
     if plan.env:

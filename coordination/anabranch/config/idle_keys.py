@@ -23,6 +23,7 @@ def idle_keys(plan: Plan, file: PlanFile, machine: Mapping[str, float]) -> list[
         for path, why in (
             *_with_shared_files(file),
             *_without_items(file),
+            *_without_a_time(file),
             *_in_the_users_folder(file),
             *_without_heartbeats(file),
             *_without_checkpoints(plan, file),
@@ -46,6 +47,13 @@ def _without_items(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
         if table.each is None:
             for key in sorted(table.model_fields_set & _OF_HANDLERS):
                 yield ("streams", name, key), "it has no `each`, and so no handlers"
+
+
+def _without_a_time(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:
+    for name, table in _tables(file):
+        if table.at is None:
+            for key in sorted(table.model_fields_set & {"zone", "catch_up"}):
+                yield ("streams", name, key), "it has no `at`, and waits for no time of day"
 
 
 def _with_shared_files(file: PlanFile) -> Iterator[tuple[KeyPath, str]]:

@@ -28,7 +28,9 @@ from anabranch.config.values import (
     ShellCommand,
     SignalName,
     Text,
+    TimeOfDay,
     Width,
+    ZoneName,
     fault,
     number_or_share,
     one_of,
@@ -143,6 +145,13 @@ class EachTable(Table):
         return self
 
 
+class RateTable(Table):
+    """So many starts in a window of time, and no more."""
+
+    at_most: Width = Field(description="So many are started in any window of this length.")
+    per: PositiveDuration = Field(description="How long the window is.")
+
+
 class StreamTable(Table):
     """A named line of work with its own workspace."""
 
@@ -212,11 +221,34 @@ class StreamTable(Table):
         default=None, description="A plugin that says by which command line it is run."
     )
     after: Duration = Field(default=0, description="Not before this long after its dependencies.")
+    at: TimeOfDay | None = Field(
+        default=None, description="It waits for this time of day, HH:MM or HH:MM:SS."
+    )
+    zone: ZoneName | None = Field(
+        default=None, description="The time zone of `at`; default: that of the machine."
+    )
+    catch_up: Literal["skip", "once"] = Field(
+        default="once",
+        description="When its time has passed without it: wait for the next, or start at once.",
+    )
+    spread: Duration = Field(
+        default=0, description="It is started somewhere within this time, the same in each replay."
+    )
+    rate: RateTable | None = Field(
+        default=None,
+        description="How many of its handlers, else of its attempts, are started in what time.",
+    )
 
     @model_validator(mode="after")
     def _names_its_dependencies_once(self) -> StreamTable:
         if {"depends_on", "dependencies"} <= self.model_fields_set:
             raise fault("`depends_on` and `dependencies` are one key with two names", "write one")
+        return self
+
+    @model_validator(mode="after")
+    def _waits_for_one_time(self) -> StreamTable:
+        if self.at is not None and self.after:
+            raise fault("`at` and `after` are two times to start at", "write one of them")
         return self
 
     @model_validator(mode="after")

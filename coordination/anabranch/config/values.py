@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from datetime import date, time
@@ -29,6 +30,8 @@ _DEEPEST_OPTION = 32
 _DURATION = re.compile(
     r"(?:(\d{1,12})h)?(?:(\d{1,12})m)?(?:(\d{1,12}(?:\.\d{1,9})?)s)?\Z", re.ASCII
 )
+_TIME = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?\Z", re.ASCII)
+_TIME_HINT = 'write hours and minutes, as "02:30", or with seconds, as "02:30:15"'
 _DURATION_HINT = 'write a number of seconds, or "90s", "10m", "2h", "1h30m"'
 
 
@@ -52,6 +55,40 @@ def duration_seconds(value: object) -> float:
     if not value <= LONGEST_SECONDS:  # refuses a NaN as well
         raise fault("a duration must be a number of at most 1e9 seconds", _DURATION_HINT)
     return float(value)
+
+
+def time_of_day(value: object) -> str:
+    """Take a time of day as written, with seconds or without."""
+    if isinstance(value, time):
+        raise fault("expected a string", f'write "{value:%H:%M:%S}"')
+    if not isinstance(value, str):
+        raise fault("expected a time of day", _TIME_HINT)
+    if not _TIME.match(value):
+        raise fault(f"{value[:40]!r} is not a time of day", _TIME_HINT)
+    return value
+
+
+def known_zone(value: str) -> str:
+    """Take the name of a time zone that this machine knows."""
+    import zoneinfo  # here: few plans name a zone
+
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError):
+        names = sorted(zoneinfo.available_timezones())
+        if not names:
+            raise fault("this machine knows no time zones", "install tzdata") from None
+        hint = zone_hint(value, names)
+        raise fault(f"{value[:60]!r} is not a time zone", hint) from None
+    return value
+
+
+def zone_hint(word: str, names: list[str]) -> str:
+    """Return what a zone was probably meant to be, by its whole name or by its last part."""
+    folded = word.casefold()
+    ends = [name for name in names if name.casefold().rpartition("/")[2] == folded]
+    close = ends or difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    return f"did you mean `{close[0]}`?" if close else 'for example "Europe/Berlin", or "UTC"'
 
 
 def _more_than_none(seconds: float) -> float:
@@ -217,6 +254,12 @@ PositiveDuration = Annotated[
     AfterValidator(_more_than_none),
     WithJsonSchema({"anyOf": [_some_length, _duration_text]}),
 ]
+TimeOfDay = Annotated[
+    str,
+    BeforeValidator(time_of_day),
+    WithJsonSchema({"type": "string", "pattern": "^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$"}),
+]
+ZoneName = Annotated[str, AfterValidator(known_zone)]
 Text = Annotated[str, AfterValidator(_sound_text)]
 ShellCommand = Annotated[Text, AfterValidator(_sound_command)]
 Command = Annotated[

@@ -122,6 +122,17 @@ class WakeAt(Effect, frozen=True):
     replaces: bool = False
 
 
+class FindTime(Effect, frozen=True):
+    """Tell the core when the first ``at`` in ``zone`` from ``after_wall`` on comes, and once more
+    when it has come, or when that changes because the clock on the wall was set.
+    """
+
+    stream: StreamId
+    at: str
+    zone: str
+    after_wall: float
+
+
 class ApproveResult(Effect, frozen=True):
     """Bring the result to the user's branch."""
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from anabranch.core import effects as fx
 from anabranch.core import inputs
+from anabranch.core.deciding.owed import is_owed
 from anabranch.core.ids import Attempt, Seq, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.views.samples import samples_of
@@ -44,6 +45,7 @@ from anabranch.engine.performers.process_observations import Observations
 from anabranch.engine.performers.processes import Processes
 from anabranch.engine.performers.resolver import run_resolver
 from anabranch.engine.performers.verifier import run_verify
+from anabranch.engine.performers.wall_times import WallTimes
 from anabranch.engine.performers.want import want_of
 from anabranch.engine.performers.workspaces import (
     NoWorkingFolder,
@@ -118,6 +120,7 @@ class Performing:
             self._alone_in,
         )
         self._timers: dict[fx.WakeAt, asyncio.TimerHandle] = {}
+        self._wall_times = WallTimes(clock.now, lambda e: is_owed(state(), e), post)
         self._interference = interference
         self._hear_handlers = hear_handlers
         self._vitals = vitals
@@ -133,7 +136,7 @@ class Performing:
     def trouble(self) -> str | None:
         """What the run itself waits for, in words; a stream's own waits are told as its own."""
         waits = (f"{fx.in_words(e)} waits: {reason}" for e, reason in self._held_up.items())
-        return next(waits, None)
+        return next(waits, self._wall_times.trouble)
 
     async def open(self) -> list[inputs.Input]:
         """Begin to watch processes; return what has become of those of an earlier engine.
@@ -150,6 +153,7 @@ class Performing:
         """Leave; processes run on. What is under way in a thread is waited for."""
         for timer in self._timers.values():
             timer.cancel()
+        self._wall_times.close()
         for task in self._under_way.values():
             task.cancel()
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
@@ -171,6 +175,8 @@ class Performing:
         """Begin an effect, unless it is under way."""
         if isinstance(effect, fx.WakeAt):
             self._wake_at(effect)
+        elif isinstance(effect, fx.FindTime):
+            self._wall_times.watch(effect)
         elif effect not in self._under_way:
             task = asyncio.get_running_loop().create_task(self._perform(effect))
             self._under_way[effect] = task

@@ -26,7 +26,7 @@ from .again import ALONE, Again, Cause
 from .asked import Asked
 from .chosen import Chosen
 from .doubts import settle_doubts
-from .job import Job, workspaces_of
+from .job import Job, rate_of, workspaces_of
 from .keeping import Ledger, Packs, read_result
 from .limits import FailureLimit
 from .memory import MemoryKills
@@ -91,6 +91,7 @@ class Crowd:
             self._ledger.note(book.anew_line(job.attempt))
             self._ledger.write()
         done = book.done_keys(f"{state}/book")
+        self._rate = rate_of(job, f"{state}/book")
         self._chosen = Chosen(job, f"{state}/book", self._ledger.note)
         self._queue = queue_of(job, done, self._note_skipped, self._chosen, self._wake_up)
         self._starter, self._again = Starter(), Again(job.hang_tries)
@@ -129,7 +130,7 @@ class Crowd:
                 self._stop()
             self._start_some()
             is_idle = len(self._free) == self._width
-            if is_idle and (self._why_no_more or not self._queue.may_have_more):
+            if is_idle and (self._why_no_more or not self._has_more()):
                 if not self._hear():
                     break
                 continue
@@ -163,15 +164,20 @@ class Crowd:
     def _begin_some(self) -> list[tuple[Work, Slot]]:
         begun = []
         while self._free and not (self._runs_alone or self._why_no_more or self._delayed):
-            work = self._next()
+            work = self._next() if self._rate.allows(time.monotonic()) else None
             if work is None:
                 break
+            self._rate.begins()
             slot = self._free.pop()
             slot.begin(work.place)
             begun.append((work, slot))
             which = (work.place, work.key, self._job.attempt)
             self._ledger.note(book.begun_line(*which, time.time(), slot.number, work.text))
         return begun
+
+    def _has_more(self) -> bool:
+        """Return whether something may be started later, if nothing of it is now."""
+        return self._queue.may_have_more or self._queue.has_ready or bool(self._again.left())
 
     def _next(self) -> Work | None:
         """Return what is to be started next, None if there is nothing now."""
@@ -197,6 +203,7 @@ class Crowd:
         now = time.monotonic()
         if "fault" in made:
             why = f"it has no workspace: {made['fault']}"
+            self._rate.given_up()
             self._take_end(Running(work, slot, now), End(None, None, why, at=now))
             return
         running = Running(work, slot, now, Place(made["number"], made["path"], made["cwd"]))
@@ -215,9 +222,11 @@ class Crowd:
                 self._delayed.append(running)
                 return
             why = why_not_started(error, work.argv[0])
+            self._rate.given_up()
             self._hand_in(running, End(127, None, f"it cannot be started: {why}", at=began))
             return
         self._running[pid] = running
+        self._rate.started(time.monotonic())
         if self._job.timeout_seconds is not None:
             heapq.heappush(self._deadlines, (began + self._job.timeout_seconds, pid, work.place))
 
@@ -230,7 +239,8 @@ class Crowd:
             until = min(until, self._deadlines[0][0])
         if self._silence is not None:
             until = min(until, self._look_at)
-        patience = max(0.0, until - time.monotonic())
+        now = time.monotonic()
+        patience = max(0.0, min(until - now, self._rate.wait_seconds(now)))
         works = self._workspaces
         answers = works.answers if works is not None else []
         ready = readable([self._wake, *answers], patience)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .placeholders import Command
+from .rate import Rate, last_begun
 
 if TYPE_CHECKING:
     from .apart import Workspaces
@@ -20,6 +22,7 @@ class Job(NamedTuple):
     its own (`Workspaces`). ``only``: the places of the handlers that a person has asked for, each
     with what tells that asking from every other; None for all that are not done.
     ``known_seconds``: a file that tells how long items took in earlier runs.
+    ``rate``: so many are started in any window of so many seconds.
     """
 
     source: dict[str, Any]
@@ -38,6 +41,15 @@ class Job(NamedTuple):
     workspaces: dict[str, Any] | None = None
     only: tuple[tuple[int, int], ...] | None = None
     known_seconds: str | None = None
+    rate: tuple[int, float] | None = None
+
+
+def rate_of(job: Job, path: str) -> Rate:
+    """Return the rate of a job; what its book tells was started before counts."""
+    if job.rate is None:
+        return Rate(None, 0.0)
+    most, per_seconds = job.rate
+    return Rate(most, per_seconds, last_begun(path, most, time.time(), time.monotonic()))
 
 
 def workspaces_of(job: Job) -> Workspaces | None:

@@ -89,6 +89,9 @@ class Queue:
         """Whether more may come though there is nothing now."""
         return not self._is_empty
 
+    has_ready = False
+    """Whether there is something to be done next: only taking it says."""
+
     def next(self) -> Work | None:
         """Return what is to be done next, None if there is nothing (now, or any more)."""
         while not self._is_empty:
@@ -158,6 +161,11 @@ class Graph:
 
     may_have_more = False
     """Whether more may come of itself: only ends of tasks make others ready."""
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether there is something to be done next."""
+        return bool(self._ready)
 
     def next(self) -> Work | None:
         """Return what is to be done next, None if there is nothing now."""

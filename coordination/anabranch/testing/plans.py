@@ -10,11 +10,13 @@ from msgspec.structs import replace
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
 from anabranch.core.plans.plan import (
     AskPlan,
+    CatchUp,
     ConflictPolicy,
     Dependency,
     DependencyCondition,
     Plan,
     PointPlan,
+    RatePlan,
     StreamPlan,
 )
 
@@ -86,6 +88,8 @@ def random_plan(
     also = [_also_at(rng, blocks, number) for number in range(size)]
     streams = [_random_stream(rng, names, blocks, also, types, n) for n in range(size)]
     points = [_random_point(rng, name, types[name]) for name in types]
+    if rng.random() < 0.3:
+        streams = [_with_times(rng, plan) for plan in streams]
     return plan_of(
         *streams,
         *points,
@@ -161,6 +165,19 @@ def _random_stream(
         priority=rng.choice((0, 0, 0, 5)),
         success_exit_codes=rng.choice(((0,), (0,), (0, 3))),
         estimate_seconds=rng.choice((1.0, 1.0, 5.0)),
+    )
+
+
+def _with_times(rng: Random, plan: StreamPlan) -> StreamPlan:
+    """Have a stream wait for the clock, now and then: for a day if its time has passed."""
+    at = rng.choice(("",) * 4 + ("00:00:01", "00:00:05", "00:00:40"))
+    return replace(
+        plan,
+        at=at,
+        after_seconds=0.0 if at else plan.after_seconds,
+        catch_up=rng.choice(get_args(CatchUp)),
+        spread_seconds=rng.choice((0.0, 0.0, 4.0)),
+        rate=rng.choice((None, None, RatePlan(1, 3.0), RatePlan(2, 8.0))),
     )
 
 

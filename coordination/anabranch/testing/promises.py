@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.deciding.owed import owed
+from anabranch.core.deciding.streams.windows import MOVED_SECONDS
 from anabranch.core.ids import FINAL_POINT, Seq, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.sharing import chain_faults
@@ -62,12 +63,13 @@ class Witness:
         self.state: State | None = None
         self._records: dict[Seq, ev.Recorded] = {}
         self._stopped: set[StreamId] = set()
+        self._starts: dict[StreamId, list[float]] = {}
 
     def see(self, records: Sequence[ev.Recorded], state: State, git: FakeGit) -> Iterator[str]:
         """Yield what is wrong after a turn that brought ``records`` and led to ``state``."""
         for record in records:
             yield from self._see_record(record)
-        self.state = replay(records, self.state)
+            self.state = replay([record], self.state)
         if self.state != state:
             yield "folding the events gives another state"
         yield from broken_promises(state)
@@ -86,6 +88,7 @@ class Witness:
             yield f"event {record.seq} was caused by event {record.cause}"
         if isinstance(event, ev.StreamEvent):
             yield from self._see_stream(record, event)
+            yield from self._see_times(record, event)
 
     def _see_stream(self, record: ev.Recorded, event: ev.StreamEvent) -> Iterator[str]:
         """What a person stopped is started again by a person only."""
@@ -98,6 +101,23 @@ class Witness:
             self._stopped.discard(event.stream)
         elif isinstance(event, BEGINNINGS) and event.stream in self._stopped:
             yield f"{event.stream} was stopped by a person, and then: {event}"
+
+    def _see_times(self, record: ev.Recorded, event: ev.StreamEvent) -> Iterator[str]:
+        """Nobody is queued before his time of day, nor started more often than his rate says."""
+        stream = self.state.streams.get(event.stream) if self.state else None
+        if self.state is None or stream is None:
+            return
+        plan, due = self.state.stream_plan(stream.id), stream.window.due_at
+        has_come = due is not None and due <= record.at + MOVED_SECONDS
+        waits = plan.at and not stream.window.is_open and not has_come
+        if isinstance(event, ev.StreamQueued) and waits:
+            yield f"{event.stream} is queued at {record.at}, and due at {due}"
+        if isinstance(event, ev.StreamStarted) and plan.rate is not None:
+            starts = self._starts.setdefault(event.stream, [])
+            starts.append(event.happened_at)
+            first = starts[-plan.rate.at_most - 1 : -plan.rate.at_most]
+            if first and first[0] + plan.rate.per_seconds > event.happened_at:
+                yield f"{event.stream} was started at {starts}, and its rate is {plan.rate.words}"
 
     def _is_wanted(self, record: ev.Recorded) -> bool:
         while record.cause is not None:
@@ -141,6 +161,7 @@ _MAY_BE_CALLED_OFF = (
     | fx.MergeCheckpoint
     | fx.OfferCheckpoint
     | fx.AskStream
+    | fx.FindTime
 )
 
 

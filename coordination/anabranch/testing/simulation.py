@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from random import Random
 
 import msgspec
@@ -42,6 +43,7 @@ class Trouble(msgspec.Struct, frozen=True):
     crash: float
     commands: int
     full_disks: int
+    clock_sets: int = 0
 
 
 NO_TROUBLE = Trouble(0.0, NO_FAULTS, 0.0, 0, 0)
@@ -75,6 +77,7 @@ def random_trouble(rng: Random) -> Trouble:
         crash=chance(0.06),
         commands=rng.choice((0, 0, 2, 6)),
         full_disks=rng.choice((0, 0, 1, 3)),
+        clock_sets=rng.choice((0, 0, 1, 3)),
     )
 
 
@@ -160,6 +163,10 @@ class Simulation:
         for _ in range(trouble.full_disks):
             agenda.after(self.rng.uniform(0.0, trouble.seconds), lambda: self._fill_disk(True))
             agenda.after(self.rng.uniform(0.0, trouble.seconds), lambda: self._fill_disk(False))
+        for _ in range(trouble.clock_sets):
+            seconds = self.rng.choice((-20.0, 30.0, 90.0))
+            moment = self.rng.uniform(0.0, trouble.seconds)
+            agenda.after(moment, partial(self.world.wall.set_by, seconds))
         agenda.after(trouble.seconds, self._end_trouble)
 
     def _look_out(self) -> None:

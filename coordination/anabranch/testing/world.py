@@ -27,6 +27,7 @@ from anabranch.testing.checkpoints import SimulatedCheckpoints
 from anabranch.testing.clock import FakeClock
 from anabranch.testing.git import FakeGit
 from anabranch.testing.processes import Fate, Key, SimulatedProcess, SimulatedProcesses
+from anabranch.testing.wall import SimulatedWall
 
 
 class Faults(msgspec.Struct, frozen=True):
@@ -88,6 +89,7 @@ class SimulatedWorld:
         self._post = post
         self._counts = sometimes
         self.checkpoints = SimulatedCheckpoints(self.git, self.workspaces, rng, self.sometimes)
+        self.wall = SimulatedWall(self.clock, self.agenda, post, self.sometimes)
         self.is_heard = True
         self.processes = SimulatedProcesses(
             self.clock,
@@ -136,6 +138,8 @@ class SimulatedWorld:
                 self._later(effect, lambda: self._verify(state, effect))
             case fx.ApproveResult():
                 self._later(effect, lambda: self._approve(state, effect))
+            case fx.FindTime():
+                self.wall.watch(effect)
             case fx.WakeAt():
                 seconds = effect.at - self.clock() + self.rng.uniform(0.0, 0.05)
                 answer = inputs.TimeReached(cause=effect.cause)
@@ -145,6 +149,7 @@ class SimulatedWorld:
         """The engine's process dies: whatever it had under way is gone."""
         self.is_heard = False
         self.agenda.forget_volatile()
+        self.wall.forget()
         self.processes.lose_the_waiting(self.rng)
 
     def _later(self, effect: fx.Effect, work: Callable[[], inputs.Input | None]) -> None:

@@ -384,6 +384,7 @@ _HANDLERS: dict[type[inputs.Input], Callable[[Draft, Any], Refusal | None]] = {
     inputs.CheckpointReady: stream_checkpoints.ready,
     inputs.CheckpointNotTaken: stream_checkpoints.not_taken,
     inputs.StrategyFault: runs.strategy_faulted,
+    inputs.TimeFound: scheduling.time_found,
     inputs.TimeReached: _wake,
 }
 

@@ -15,6 +15,7 @@ from anabranch.core.deciding.joined import hoped_until
 from anabranch.core.deciding.locks.leases import owed_by_lease
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
 from anabranch.core.deciding.streams import checkpoints as stream_checkpoints
+from anabranch.core.deciding.streams.windows import is_sought
 from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import Input, StopRun, StopStream
 from anabranch.core.model.breakers import BreakerPhase
@@ -41,6 +42,12 @@ def newly_owed(
         return now
     already = set(_owed_for(before, streams, points))
     return tuple(effect for effect in now if effect not in already)
+
+
+def is_owed(state: State, effect: fx.FindTime) -> bool:
+    """Return whether a time of day is still sought."""
+    stream = state.streams.get(effect.stream)
+    return stream is not None and effect in owed_by_stream(state, stream)
 
 
 def _owed_for(
@@ -95,6 +102,8 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
     has_way = bool(state.stream_plan(name).ask.words)
     if stream.care.remedy == SOFT and not stream.care.is_asked and has_way and not stream.has_ended:
         yield fx.AskStream(stream=name, attempt=attempt, cause=stream.care.cause)
+    if is_sought(stream):
+        yield _time_sought(state, stream)
     match stream.phase:
         case Phase.WAITING if hoped_until(state, stream) > stream.since:
             yield fx.WakeAt(at=hoped_until(state, stream), subject=name, cause=cause)
@@ -116,6 +125,14 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
             yield fx.CaptureResult(stream=name, attempt=attempt, is_partial=partial, cause=cause)
         case Phase.RETRYING:
             yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
+
+
+def _time_sought(state: State, stream: Stream) -> fx.FindTime:
+    plan, window = state.stream_plan(stream.id), stream.window
+    after = state.started_wall if window.after_wall is None else window.after_wall
+    return fx.FindTime(
+        stream=stream.id, at=plan.at, zone=plan.zone, after_wall=after, cause=window.cause
+    )
 
 
 def _owed_by_point(state: State, point: Point) -> Iterator[fx.Effect]:

@@ -209,7 +209,7 @@ def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservatio
 def why_queued(state: State, stream: Stream) -> str:
     """Return why a queued stream has not started: not its time, no slot, or no room here."""
     if stream.not_before > state.at:
-        return "waits for its time"
+        return f"waits for {stream.window.why or 'its time'}"
     held = breakers.why_not_admitted(state, stream)
     if held:
         return f"ready; {held}"

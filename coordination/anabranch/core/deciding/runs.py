@@ -17,6 +17,7 @@ from anabranch.core.deciding.points.endings import (
 )
 from anabranch.core.deciding.streams import streams
 from anabranch.core.deciding.streams.scheduling import comes_back_with
+from anabranch.core.deciding.streams.windows import is_awaited
 from anabranch.core.deciding.waiting.sources import stuck_streams
 from anabranch.core.folds.resolutions import open_conflicts
 from anabranch.core.ids import FINAL_POINT, StreamId
@@ -170,7 +171,8 @@ def run_again(draft: Draft, name: StreamId, reason: str) -> None:
         draft.cause = draft.emit(ev.RunReopened(reason=reason))
     again = [name, *comes_back_with(state, name)]
     for stream_id in again:
-        draft.cause = draft.emit(ev.StreamRequeued(stream_id, reason=reason))
+        at_once = stream_id == name
+        draft.cause = draft.emit(ev.StreamRequeued(stream_id, reason=reason, at_once=at_once))
     points = {p: None for s in again for p in convergence.points_of(state, s)}
     for point_id in points:
         convergence.reopen(draft, point_id, reason)
@@ -257,12 +259,13 @@ def is_being_approved(state: State) -> bool:
 
 
 def is_at_rest(state: State) -> bool:
-    """Return whether nothing runs, nothing is queued or delayed, and nothing is being merged."""
+    """Return whether nothing runs, is queued, delayed or due at a time, and nothing is merged."""
     counts = state.counts
     return (
         not counts.active
         and not counts.retrying
         and not state.ready
+        and not any(is_awaited(state.streams[s]) for s in state.topology.timed)
         and not any(p.is_busy or p.resolving for p in state.points.values())
     )
 

@@ -178,6 +178,7 @@ from anabranch.core.events.verifying import (
     VerifyStarted,
     VerifyUnreliable,
 )
+from anabranch.core.events.windows import StreamTimed, WindowFound, WindowMissed
 
 Requested = CallEvent | ConvergenceArrived | ConvergenceWithdrawn | ArrivalWaitBegan
 """Events that may be the answer to a request."""
@@ -314,6 +315,7 @@ __all__ = [
     "StreamStopped",
     "StreamSucceeded",
     "StreamSynced",
+    "StreamTimed",
     "SyncDeclined",
     "SyncDelayed",
     "SyncOffered",
@@ -326,6 +328,8 @@ __all__ = [
     "VerifyUnreliable",
     "ViolationAllowed",
     "WaitBegan",
+    "WindowFound",
+    "WindowMissed",
     "WorkspacePrepared",
     "WorkspaceReclaimed",
     "event_types",

@@ -11,11 +11,15 @@ class StreamRegistered(StreamEvent, frozen=True, kw_only=True):
 
 
 class StreamQueued(StreamEvent, frozen=True, kw_only=True):
-    """Everything it waited for is there; it may start from ``not_before`` on, in order of rank."""
+    """Everything it waited for is there; it may start from ``not_before`` on, in order of rank.
+
+    ``window`` says what it waits for until then, empty if that is now.
+    """
 
     attempt: Attempt
     rank: tuple[float, ...]
     not_before: float
+    window: str = ""
 
 
 class StreamAdmitted(StreamEvent, frozen=True, kw_only=True):
@@ -207,11 +211,13 @@ class StreamBlocked(StreamEvent, frozen=True, kw_only=True):
 class StreamRequeued(StreamEvent, frozen=True, kw_only=True):
     """A person, or a resumed run, wants it tried again from the start.
 
-    ``goes_on``: it was blocked, and does now what it was to do then.
+    ``goes_on``: it was blocked, and does now what it was to do then. ``at_once``: a person wants it
+    now, whatever its time of day.
     """
 
     reason: str
     goes_on: bool = False
+    at_once: bool = False
 
 
 class RecaptureRequested(StreamEvent, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.folds import guardian, liveness, point_checkpoints
+from anabranch.core.folds import guardian, liveness, point_checkpoints, windows
 from anabranch.core.folds.waiting import kept_waiting
 from anabranch.core.model.guardian import Care
 from anabranch.core.model.state import (
@@ -51,6 +51,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         sync_declined="",
         files_changed=None,
         ignored=(),
+        window=windows.queued(s.window, event.window),
     )
 
 
@@ -91,6 +92,7 @@ def _started(s: Stream, record: ev.Recorded, event: ev.StreamStarted, spent: flo
         started_at=event.happened_at,
         first_started_at=event.happened_at if first is None else first,
         reason=f"process {event.pid} runs",
+        window=windows.with_start(s.window, event.happened_at),
         spent=replace(s.spent, starting=s.spent.starting + spent),
     )
 
@@ -132,6 +134,7 @@ def _exited(s: Stream, record: ev.Recorded, event: ev.StreamExited, spent: float
         ),
         ended_at=event.happened_at,
         held="",
+        window=s.window if s.started_at is not None else windows.with_start(s.window, began),
         reason="keeping its work",
         spent=replace(
             s.spent,
@@ -156,6 +159,7 @@ def _lost(s: Stream, record: ev.Recorded, event: ev.StreamLost, spent: float) ->
         failure=event.reason,
         held="",
         ended_at=record.at,
+        window=s.window if s.started_at is not None else windows.with_start(s.window, began),
         reason=f"{event.reason}; keeping its work",
         spent=replace(s.spent, working=s.spent.working + worked),
     )
@@ -251,6 +255,7 @@ def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: f
         failure=None,
         failure_class="",
         care=Care(),
+        window=windows.requeued(s.window, event.at_once),
     )
 
 
@@ -299,4 +304,5 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     **liveness.STREAM_FOLDS,
     **point_checkpoints.STREAM_FOLDS,
     **guardian.STREAM_FOLDS,
+    **windows.STREAM_FOLDS,
 }

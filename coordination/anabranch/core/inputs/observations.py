@@ -71,6 +71,20 @@ class ProcessExited(AttemptObservation, frozen=True):
     peak_memory_mb: float | None = None
 
 
+class TimeFound(Observation, frozen=True):
+    """A stream's time of day comes, or has come, at ``due_at`` of the run clock.
+
+    That is ``due_wall`` on the wall, which stood at ``seen_wall`` (seconds since 1970); ``shown``
+    is what clocks in its zone show then. ``cause`` is what it was sought for.
+    """
+
+    stream: StreamId
+    due_at: float
+    due_wall: float
+    seen_wall: float
+    shown: str
+
+
 class OutputLeftOut(AttemptObservation, frozen=True):
     """A stream has written more than its log keeps."""
 

@@ -32,6 +32,7 @@ from anabranch.core.model.resources import ResourceTable
 from anabranch.core.model.sharing import SharedState
 from anabranch.core.model.slots import Slot
 from anabranch.core.model.width import Width
+from anabranch.core.model.windows import Window
 from anabranch.core.plans.plan import Plan, PointPlan, StreamPlan
 from anabranch.core.plans.topology import Topology
 
@@ -260,6 +261,7 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     slot: int = 0
     incarnation: int = 0
     placed_because: str = ""
+    window: Window = Window()
 
     @property
     def public_state(self) -> str:

@@ -23,11 +23,15 @@ LATE_SHARE = 0.2
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """How far a stream is: over, running since a moment, or not to begin before one."""
+    """How far a stream is: over, running since a moment, or not to begin before one.
+
+    It stays ``idle`` for so many seconds more once all that it waits for is there.
+    """
 
     is_over: bool = False
     started_at: float | None = None
     not_before: float = 0.0
+    idle: float = 0.0
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -69,6 +73,7 @@ def forecast(
         now: run seconds.
     """
     rest, delay = estimates_of(network, plan), delays_of(network, plan)
+    earliest = [0.0] * len(rest)
     over: list[int] = []
     running: list[int] = []
     for node, stream in enumerate(network.ids):
@@ -81,9 +86,13 @@ def forecast(
             delay[node] = 0.0
             running.append(node)
         elif standing.not_before > 0.0:
-            delay[node] = max(0.0, standing.not_before - now)
-    timing = timing_of(network, rest, delay)
-    rehearsal = Rehearsal(network, timing.rank, rest, delay, slots, over=over, running=running)
+            delay[node], earliest[node] = 0.0, max(0.0, standing.not_before - now)
+        else:
+            delay[node] += standing.idle
+    timing = timing_of(network, rest, delay, earliest)
+    rehearsal = Rehearsal(
+        network, timing.rank, rest, delay, slots, over=over, running=running, earliest=earliest
+    )
     length = rehearsal.run()
     gone = frozenset(over)
     critical = [node for node in critical_nodes(network, timing) if node not in gone]

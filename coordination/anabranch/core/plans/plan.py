@@ -11,12 +11,14 @@ from typing import Any, Literal
 import msgspec
 
 from anabranch.core.ids import FINAL_POINT, PointId, StreamId
+from anabranch.core.wording import counted, length
 
 DependencyCondition = Literal["succeeded", "completed", "started", "converged"]
 WorkspaceKind = Literal["isolated", "clone", "shared"]
 FileAccess = Literal["exclusive_write", "shared"]
 ConflictPolicy = Literal["ask", "quarantine", "stop"]
 FailurePolicy = Literal["quarantine", "stop"]
+CatchUp = Literal["skip", "once"]
 
 
 ExcessResponse = Literal["show", "tell", "stop"]
@@ -99,6 +101,18 @@ class FanPlan(msgspec.Struct, frozen=True):
     workspace: Literal["stream", "each"] = "stream"
 
 
+class RatePlan(msgspec.Struct, frozen=True):
+    """At most so many starts in any window of so many seconds."""
+
+    at_most: int
+    per_seconds: float
+
+    @property
+    def words(self) -> str:
+        """It in words: ``3 starts in 60 s``."""
+        return f"{counted(self.at_most, 'start')} in {length(self.per_seconds, 1)}"
+
+
 class StreamPlan(msgspec.Struct, frozen=True):
     """What the plan says about one stream.
 
@@ -106,6 +120,9 @@ class StreamPlan(msgspec.Struct, frozen=True):
     ``("/bin/sh", "-c", text)``, and ``command_text`` is what the user wrote. An ``executor`` says
     by which command line it is run; without a name it is run as it is. ``env_files`` are read at
     each start, from the folder of the project that the run was started in; ``env`` goes before.
+
+    ``at`` is the time of day that it waits for, ``HH:MM:SS`` or empty, in ``zone``, or else in that
+    of the machine. The ``rate`` is of its attempts, or of its handlers if it has them.
     """
 
     id: StreamId
@@ -128,6 +145,11 @@ class StreamPlan(msgspec.Struct, frozen=True):
     tty: bool = False
     ask: AskPlan = AskPlan()
     after_seconds: float = 0.0
+    at: str = ""
+    zone: str = ""
+    catch_up: CatchUp = "once"
+    spread_seconds: float = 0.0
+    rate: RatePlan | None = None
     workspace: WorkspaceKind = "isolated"
     capabilities: tuple[str, ...] = ()
     resources: dict[str, float] = {}

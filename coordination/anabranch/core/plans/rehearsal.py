@@ -25,6 +25,7 @@ class Rehearsal:
         *,
         over: Collection[int] = (),
         running: Collection[int] = (),
+        earliest: Sequence[float] = (),
     ) -> None:
         """Prepare.
 
@@ -36,9 +37,10 @@ class Rehearsal:
             slots: how many streams run at a time, at least one.
             over: the streams that nothing is expected of any more.
             running: the streams that have slots, even if they are more than there are slots.
+            earliest: before when nodes do not start, in seconds; any time if that is left out.
         """
         self._network, self._rank = network, rank
-        self._duration, self._delay = duration, delay
+        self._duration, self._delay, self._earliest = duration, delay, earliest
         self._free = max(slots, 1) - len(running)
         self._now = 0.0
         self._open = [len(sources) for sources in network.waits_for]
@@ -78,7 +80,10 @@ class Rehearsal:
     def _release(self, node: int) -> None:
         """Release a node whose needs are met: a stream becomes due, a point is passed."""
         if self._network.is_stream(node):
-            heapq.heappush(self._timeline, (self._now + self._delay[node], False, node))
+            due = self._now + self._delay[node]
+            if self._earliest:
+                due = max(due, self._earliest[node])
+            heapq.heappush(self._timeline, (due, False, node))
         else:
             self.start[node] = self.end[node] = self._now
             self._notify(node, of_end=True)

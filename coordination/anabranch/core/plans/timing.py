@@ -21,25 +21,34 @@ class Timing(msgspec.Struct, frozen=True):
     length: float
 
 
-def timing_of(network: Network, duration: Sequence[float], delay: Sequence[float]) -> Timing:
+def timing_of(
+    network: Network,
+    duration: Sequence[float],
+    delay: Sequence[float],
+    earliest: Sequence[float] = (),
+) -> Timing:
     """Return the timing of a plan with slots for everybody.
 
     Args:
         network: who waits for whom.
         duration: seconds that each node takes.
         delay: seconds that each node stays idle once all that it waits for is there.
+        earliest: when each node may start at the earliest, whatever it waits for, in seconds; any
+            time if that is left out.
     """
-    size = len(network.waits_for)
+    size, idle = len(network.waits_for), list(delay)
     timing = Timing([0.0] * size, [0.0] * size, list(duration), list(duration), 0.0)
     for node in network.order:
         sources = network.waits_for[node]
         timing.ready[node] = max((_release(timing, *edge) for edge in sources), default=0.0)
-        timing.start[node] = timing.ready[node] + delay[node]
+        if earliest:
+            idle[node] = max(idle[node], earliest[node] - timing.ready[node])
+        timing.start[node] = timing.ready[node] + idle[node]
     for node in reversed(network.order):
         for follower, waits_for_end in network.followers[node]:
             way = timing.rank[follower] + (duration[node] if waits_for_end else 0.0)
             timing.rank[node] = max(timing.rank[node], way)
-        timing.rank[node] += delay[node]
+        timing.rank[node] += idle[node]
     length = max((timing.start[node] + duration[node] for node in network.order), default=0.0)
     return Timing(timing.ready, timing.start, list(duration), timing.rank, length)
 

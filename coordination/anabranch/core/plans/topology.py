@@ -27,6 +27,7 @@ class Topology:
         "position",
         "priority",
         "streams",
+        "timed",
         "waiters",
     )
 
@@ -36,6 +37,8 @@ class Topology:
         self.hopeful: tuple[StreamId, ...] = tuple(s.id for s in plan.streams if hopes_to_meet(s))
         """Who can only begin once somebody from outside has joined."""
         self.streams: Mapping[StreamId, StreamPlan] = {s.id: s for s in plan.streams}
+        self.timed: tuple[StreamId, ...] = tuple(s.id for s in plan.streams if s.at)
+        """Who waits for a time of day."""
         self.points: Mapping[PointId, PointPlan] = {p.id: p for p in plan.points}
         self.position: Mapping[StreamId, int] = {s.id: i for i, s in enumerate(plan.streams)}
         self.priority: Mapping[StreamId, int] = {s.id: s.priority for s in plan.streams}

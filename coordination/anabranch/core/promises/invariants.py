@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from anabranch.core.deciding.points.endings import why_not_converged
 from anabranch.core.deciding.streams.scheduling import is_met, why_never
+from anabranch.core.deciding.streams.windows import is_awaited
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import RunPhase, State, Stream
 from anabranch.core.promises.locks import broken_lock_promises
@@ -74,6 +75,9 @@ def _stream(state: State, stream: Stream) -> Iterator[str]:
         yield f"{stream.id} is {stream.phase} in attempt {stream.attempt}"
     if stream.phase in (Phase.SUCCEEDED, Phase.FAILED, Phase.SKIPPED) and not stream.reason:
         yield f"{stream.id} is {stream.phase} without a reason"
+    is_timed = bool(state.stream_plan(stream.id).at) and not stream.window.is_open
+    if is_timed and (stream.is_active or stream.phase is Phase.QUEUED):
+        yield f"{stream.id} is {stream.phase}, and its time of day has not come"
     if stream.phase in (Phase.QUEUED, Phase.RETRYING):
         dependencies = state.stream_plan(stream.id).depends_on
         if any(why_never(state, d) for d in dependencies):
@@ -82,7 +86,7 @@ def _stream(state: State, stream: Stream) -> Iterator[str]:
         dependencies = state.stream_plan(stream.id).depends_on
         if any(why_never(state, d) for d in dependencies):
             yield f"{stream.id} waits for what can never happen"
-        elif all(is_met(state, d) for d in dependencies):
+        elif all(is_met(state, d) for d in dependencies) and not is_awaited(stream):
             yield f"{stream.id} waits although nothing is missing"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from anabranch.core.deciding.streams import windows
 from anabranch.core.deciding.streams.scheduling import queued_view
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import ACTIVE, Phase
@@ -24,7 +25,7 @@ def outlook(state: State, now: float) -> Forecast | None:
     """Return the forecast of a run at a moment of its clock; None of one that has ended."""
     if state.has_ended:
         return None
-    standings = {name: _standing(stream, now) for name, stream in state.streams.items()}
+    standings = {name: _standing(state, stream, now) for name, stream in state.streams.items()}
     topology = state.topology
     return forecast(topology.network, state.plan, standings, state.max_parallel, now)
 
@@ -38,13 +39,15 @@ def guessed_streams(state: State) -> int:
     )
 
 
-def _standing(stream: Stream, now: float) -> Standing:
+def _standing(state: State, stream: Stream, now: float) -> Standing:
     if stream.has_ended or stream.phase in ALL_BUT_OVER:
         return Standing(is_over=True)
     if stream.phase in ACTIVE:
         began = stream.started_at
         return Standing(started_at=now if began is None else began + stream.worked.waited)
-    return Standing(not_before=stream.not_before)
+    return Standing(
+        not_before=windows.expected_from(state, stream), idle=windows.expected_idle(state, stream)
+    )
 
 
 def urgency(state: State, name: StreamId, now: float) -> Urgency | None:

@@ -69,6 +69,7 @@ def fanned_out(
         workspaces=_apart(plan, spec, run, repo) if fan.workspace == "each" else None,
         known_seconds=known_seconds(run.project, state.plan.name, spec.stream),
         only=tuple((one.handler, one.cause) for one in chosen) or None,
+        rate=(plan.rate.at_most, plan.rate.per_seconds) if plan.rate else None,
     )
     path = folder / "job"
     replace_whole(path, msgspec.json.encode(job._asdict()))

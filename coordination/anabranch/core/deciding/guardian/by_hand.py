@@ -124,7 +124,7 @@ def _fallback(draft: Draft, stream: Stream, reason: str) -> None:
 def _end_or_begin(draft: Draft, stream: Stream, reason: str) -> None:
     """End what runs; what only waits for its next try does not have to wait for it."""
     if stream.phase is Phase.RETRYING:
-        scheduling.enqueue(draft, stream, draft.now)
+        scheduling.enqueue(draft, stream)
     elif stream.is_active and not stream.stop:
         streams.request_stop(draft, stream, reason, Phase.FAILED)
 

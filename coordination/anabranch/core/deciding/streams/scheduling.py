@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from itertools import islice
 
 from anabranch.core import events as ev
+from anabranch.core import inputs
 from anabranch.core.deciding import joined, resources
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers
+from anabranch.core.deciding.streams import windows
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.slots import Slot, free_slots
@@ -39,12 +41,19 @@ def reconsider(draft: Draft, stream_id: StreamId) -> None:
             )
             return
         unmet += not is_met(draft.state, dependency)
-    if not unmet and stream.phase is Phase.WAITING:
-        never = resources.why_never(draft.state, stream_id, plan.resources)
-        if never:
-            draft.emit(ev.StreamSkipped(stream_id, reason=never))
-        else:
-            enqueue(draft, stream, draft.now + plan.after_seconds)
+    if stream.phase is not Phase.WAITING:
+        return
+    never = None if unmet else resources.why_never(draft.state, stream_id, plan.resources)
+    if never:
+        draft.emit(ev.StreamSkipped(stream_id, reason=never))
+    elif not windows.holds_back(draft, stream, is_awaited=not unmet) and not unmet:
+        enqueue(draft, stream)
+
+
+def time_found(draft: Draft, fact: inputs.TimeFound) -> None:
+    """Queue a stream whose time of day has come."""
+    if windows.has_come(draft, fact):
+        enqueue(draft, draft.stream(fact.stream))
 
 
 def is_met(state: State, dependency: Dependency) -> bool:
@@ -140,12 +149,15 @@ def rank_anew(draft: Draft, reason: str) -> None:
         draft.emit(ev.QueueRanked(ranks=ranks, reason=reason))
 
 
-def enqueue(draft: Draft, stream: Stream, not_before: float) -> None:
+def enqueue(draft: Draft, stream: Stream) -> None:
     """Put a stream into the queue, at the place that the load balancer gives it."""
+    not_before, why = windows.opening(draft.state, stream, draft.now)
     view = queued_view(draft.state, stream, stream.attempt + 1, draft.now)
     rank = draft.strategies.balancer(draft.state.plan.balancer).rank(view)
     draft.emit(
-        ev.StreamQueued(stream.id, attempt=stream.attempt + 1, rank=rank, not_before=not_before)
+        ev.StreamQueued(
+            stream.id, attempt=stream.attempt + 1, rank=rank, not_before=not_before, window=why
+        )
     )
 
 
@@ -224,7 +236,7 @@ def call_off_the_rest(draft: Draft, reason: str) -> None:
 def retry_due(draft: Draft, stream: Stream) -> None:
     """Queue a stream whose delay is over."""
     if stream.phase is Phase.RETRYING and draft.now >= stream.not_before:
-        enqueue(draft, stream, draft.now)
+        enqueue(draft, stream)
 
 
 def comes_back_with(state: State, stream: StreamId) -> list[StreamId]:

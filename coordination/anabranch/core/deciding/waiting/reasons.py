@@ -17,6 +17,7 @@ from anabranch.core.deciding.guardian.diagnosis import WAITS, WELL, diagnose
 from anabranch.core.deciding.points import arrivals
 from anabranch.core.deciding.resources import goes_before, reservations
 from anabranch.core.deciding.streams.scheduling import is_met
+from anabranch.core.deciding.streams.windows import is_awaited
 from anabranch.core.deciding.waiting.arrival_waits import waiting_at
 from anabranch.core.deciding.waiting.resource_waits import (
     AdmissionWaits,
@@ -185,13 +186,17 @@ def _dependencies(state: State, stream: Stream) -> Iterator[Wait]:
             yield Wait("dependency", dependency.words, shown(holder), stream.since)
         if not holders:
             yield Wait("dependency", dependency.words, None, stream.since)
-    if not unmet:
+    window = stream.window
+    if is_awaited(stream):
+        at = window.shown or state.stream_plan(stream.id).at
+        yield Wait("time", at, None, window.since, window.due_at)
+    elif not unmet:
         yield Wait("base", "the run's base commit", None, stream.since)
 
 
 def _admission(state: State, stream: Stream) -> Iterator[Wait]:
     if stream.not_before > state.at:
-        yield Wait("time", "its time", None, stream.since, stream.not_before)
+        yield Wait("time", stream.window.why or "its time", None, stream.since, stream.not_before)
         return
     named = breakers_of(state.stream_plan(stream.id))
     is_held = breakers.why_not_admitted(state, stream) is not None
