@@ -31,7 +31,7 @@ def learn_handlers(folder: RunFolder, state: State) -> None:
             continue
         path = _file(folder.project, state.plan.name, plan.id)
         kept = _read(path)
-        for text, seconds in _took(folder.handlers(plan.id) / "book").items():
+        for text, seconds in seconds_in(folder.handlers(plan.id) / "book").items():
             kept[text] = [*kept.pop(text, []), round(seconds, 3)][-MOST_SAMPLES:]
         newest = dict(list(kept.items())[-MOST_HANDLERS:])
         path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -48,8 +48,8 @@ def _file(project: ProjectFolder, plan: str, stream: StreamId) -> Path:
     return project.handler_seconds(plan, stream)
 
 
-def _took(path: Path) -> dict[str, float]:
-    """Return how long each item's last success took; items that are called the same are one."""
+def seconds_in(path: Path) -> dict[str, float]:
+    """Return how long the last success of each item in a book took, by what it is called."""
     found: dict[str, float] = {}
     for text, ended in _successes(path):
         found[text] = ended.seconds
