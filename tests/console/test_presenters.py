@@ -15,6 +15,7 @@ from anabranch.core.inputs import RetryStream, StopRun
 from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Approval, RunPhase
+from anabranch.core.plans.plan import RatePlan
 from anabranch.engine.latency import DecisionLatency
 from anabranch.engine.source import Overhead
 from anabranch_console.glyphs import ASCII, UNICODE, choose_glyphs
@@ -42,6 +43,7 @@ from anabranch_console.presenters.point_lines import PointLook, point_detail
 from anabranch_console.presenters.story_lines import story_lines
 from anabranch_console.presenters.stream_columns import stream_columns
 from anabranch_console.presenters.stream_row import URGENCY, elapsed, stream_row
+from anabranch_console.presenters.wording import wall_clock
 from anabranch_console.run_model import RunModel
 from anabranch_console.stream_list import StreamList
 from tests.console.coordination import call
@@ -338,6 +340,25 @@ def test_a_wait_that_ends_by_itself_tells_how_long_still(tmp_path: Path) -> None
     end = a.not_before
     assert f"waits     its next attempt, for 0s, {int(end - a.since)}s to go" in words(a.since)
     assert "0s to go" in words(end + 9.0)
+
+
+def test_who_waits_for_the_clock_says_until_when(tmp_path: Path) -> None:
+    """In its row, in the details, and among the events; the plan says what is wanted."""
+    waits = stream("a", spread_seconds=600.0, rate=RatePlan(2, 60.0), at="", zone="")
+    timed = stream("b", at="02:30", zone="Europe/Berlin", catch_up="skip")
+    source = ScriptedSource(plan_of([waits, timed]), tmp_path)
+    a, b = (source.state.streams[StreamId(name)] for name in "ab")
+    moment = wall_clock(source.state.started_wall, a.not_before)
+    row = stream_row(source.state, a, None, 1.0)
+    assert row.now == f"waits for its moment within 10 min, until {moment}"
+    assert "its moment within 10 min, for 1s" in text(fact_lines(source.state, a, None, 1.0, 70))
+    assert stream_row(source.state, b, None, 1.0).now == "waits for 02:30"
+    lines = text(plan_lines(source.state, a, 60))
+    assert "rate      2 starts in 60 s, of its attempts" in lines
+    assert "spread    over 10:00" in lines
+    assert "at        02:30 Europe/Berlin; missed, the next day" in text(
+        plan_lines(source.state, b, 60)
+    )
 
 
 def test_the_plan_tab_shows_the_command(model: RunModel) -> None:

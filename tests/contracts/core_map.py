@@ -29,6 +29,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
             "coordination",
             "spells",
             "density",
+            "order",
             "forecasts",
             "outlook",
             "history",

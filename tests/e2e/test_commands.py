@@ -88,6 +88,7 @@ REPORT: Shape = {
     "critical_path": dict,
     "recoveries": list,
     "integrity": dict,
+    "timeline": dict,
     "partial": list,
     "rescue": list,
 }
@@ -224,6 +225,8 @@ def test_report_has_the_promised_shape(finished: Program) -> None:
     assert answer["critical_path"].keys() >= {"predicted", "actual"}
     assert answer["integrity"].keys() >= {"journal", "state", "events"}
     assert answer["integrity"]["journal"] == "ok"
+    assert (answer["timeline"]["check"], answer["timeline"]["out_of_order"]) == ("ok", 0)
+    assert answer["timeline"]["events"] == answer["integrity"]["events"]
     assert all(isinstance(seconds, int | float) for seconds in answer["overhead"].values())
     latency = answer["decision_latency"]
     assert 0 < latency["p50_seconds"] <= latency["p99_seconds"] <= latency["max_seconds"] < 60

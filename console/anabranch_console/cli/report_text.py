@@ -115,6 +115,9 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
     yield "journal", f"{integrity['journal']}, {integrity['events']} events"
     if integrity["state"] != "ok":
         yield "  not whole", shown(integrity["state"])
+    timeline = report.get("timeline")  # reports of earlier versions have none
+    if timeline and timeline["check"] != "ok":
+        yield "  not in order", shown(timeline["check"])
 
 
 def _predicted(report: Report) -> str:

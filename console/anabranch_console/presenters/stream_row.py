@@ -18,7 +18,7 @@ from anabranch.core.views.projections import files_changed_by
 from anabranch.core.views.waiting import called_waits, in_short, reason_for
 from anabranch.core.wording import listing
 from anabranch_console.presenters import handler_words
-from anabranch_console.presenters.wording import safe
+from anabranch_console.presenters.wording import safe, wall_clock
 
 if TYPE_CHECKING:
     from anabranch.engine.handlers import HandlerTally
@@ -138,7 +138,14 @@ def _said(
     reason = safe(reason_for(state, stream))
     if stream.phase is Phase.FAILED and vitals is not None and vitals.last_line:
         return f"{reason}: {safe(vitals.last_line)}"
-    return reason
+    return f"{reason}{_until(state, stream)}"
+
+
+def _until(state: State, stream: Stream) -> str:
+    """Say when the time comes that a queued stream waits for."""
+    if stream.phase is not Phase.QUEUED or stream.not_before <= state.at:
+        return ""
+    return f", until {wall_clock(state.started_wall, stream.not_before)}"
 
 
 def elapsed(stream: Stream, now: float) -> float | None:

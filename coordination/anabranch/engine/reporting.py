@@ -15,6 +15,7 @@ from anabranch.core.ids import Seq, StreamId
 from anabranch.core.model.state import State
 from anabranch.core.promises.invariants import broken_promises
 from anabranch.core.views.accounting import report
+from anabranch.core.views.order import OrderCheck
 from anabranch.core.views.projections import is_plain_folder
 from anabranch.core.views.sharing import verify_history
 from anabranch.engine.effort import UNKNOWN, Effort
@@ -39,10 +40,11 @@ def build_report(
 
     Raises WorldError if the journal cannot be read.
     """
-    retries, integrity = _prove(folder, state)
+    retries, integrity, timeline = _prove(folder, state)
     content = report(state, retries, now, effort.seconds)
     streams = [_with_last_words(folder, stream) for stream in content["streams"]]
     added: dict[str, Any] = {"streams": streams, "integrity": integrity, "result_folder": None}
+    added["timeline"] = timeline
     added["decision_latency"] = msgspec.to_builtins(effort.latency)
     added["jobserver"] = figures(folder, state.has_ended)
     if folder.of_handlers.exists():
@@ -57,7 +59,8 @@ def proved_anew(found: dict[str, Any], folder: RunFolder, state: State) -> dict[
 
     Raises WorldError if the journal cannot be read.
     """
-    return {**found, "integrity": _prove(folder, state)[1]}
+    _, integrity, timeline = _prove(folder, state)
+    return {**found, "integrity": integrity, "timeline": timeline}
 
 
 class _Reading:
@@ -67,6 +70,7 @@ class _Reading:
         self.retries: list[Recorded] = []
         self.events = 0
         self.gaps: list[Seq] = []
+        self.order = OrderCheck()
 
     def pass_on(self, records: Iterable[Recorded]) -> Iterator[Recorded]:
         """Hand records on, and note of them what a report tells."""
@@ -74,13 +78,16 @@ class _Reading:
             self.events += 1
             if record.seq != self.events:
                 self.gaps.append(record.seq)
+            self.order.take(record)
             if isinstance(record.event, RetryScheduled):
                 self.retries.append(record)
             yield record
 
 
-def _prove(folder: RunFolder, state: State) -> tuple[list[Recorded], dict[str, Any]]:
-    """Read a journal, and say whether it and the state it adds up to are whole."""
+def _prove(
+    folder: RunFolder, state: State
+) -> tuple[list[Recorded], dict[str, Any], dict[str, Any]]:
+    """Read a journal, and say whether it and the state it adds up to are whole and in order."""
     journal, reading = Journal.open(folder.journal, "read"), _Reading()
     try:
         records = reading.pass_on(journal.read())
@@ -90,12 +97,13 @@ def _prove(folder: RunFolder, state: State) -> tuple[list[Recorded], dict[str, A
         faults = journal.faults()
     finally:
         journal.close()
-    return reading.retries, {
+    integrity = {
         "journal": "ok" if not faults else "; ".join(faults),
         "state": "; ".join(broken) or "ok",
         "events": reading.events,
         "gaps": reading.gaps,
     }
+    return reading.retries, integrity, reading.order.found()
 
 
 def _of_handlers(

@@ -177,7 +177,7 @@ def _with_times(rng: Random, plan: StreamPlan) -> StreamPlan:
         after_seconds=0.0 if at else plan.after_seconds,
         catch_up=rng.choice(get_args(CatchUp)),
         spread_seconds=rng.choice((0.0, 0.0, 4.0)),
-        rate=rng.choice((None, None, RatePlan(1, 3.0), RatePlan(2, 8.0))),
+        rate=rng.choice((None, None, RatePlan(1, 40.0), RatePlan(2, 120.0))),
     )
 
 

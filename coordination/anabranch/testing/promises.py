@@ -18,6 +18,7 @@ from anabranch.core.model.sharing import chain_faults
 from anabranch.core.model.snapshots import decode_state, encode_state
 from anabranch.core.model.state import PointPhase, State
 from anabranch.core.promises.invariants import broken_promises
+from anabranch.core.views.order import OrderCheck
 from anabranch.testing.git import FakeGit
 from anabranch.testing.memory_store import replay
 from anabranch.testing.world import SimulatedWorld
@@ -195,6 +196,14 @@ def not_stored(records: Sequence[ev.Recorded], state: State, cut: int) -> Iterat
     early = replay(records[:cut])
     if early is not None and replay(records[cut:], decode_state(encode_state(early))) != state:
         yield f"a snapshot at event {cut} and the events after it give another state"
+
+
+def not_in_order(records: Sequence[ev.Recorded]) -> Iterator[str]:
+    """What the report says of the order of a timeline: nothing, for none is out of it."""
+    check = OrderCheck()
+    for record in records:
+        check.take(record)
+    yield from check.found()["faults"]
 
 
 def unfinished(world: SimulatedWorld, state: State) -> Iterator[str]:

@@ -308,6 +308,7 @@ class Simulation:
             self._fail([f"the operator helped {HELP_ROUNDS} times in vain: {state.reason}"])
         self._fail(promises.unfinished(self.world, state))
         self._fail(promises.unsettled_points(state))
+        self._fail(promises.not_in_order(records))
         self._fail(promises.not_stored(records, state, self.rng.randint(0, len(records))))
         self.sometimes[f"a run ended {state.phase}"] += 1
 
