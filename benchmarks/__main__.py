@@ -25,6 +25,7 @@ from benchmarks import (
     spawning,
     startup,
     thousand,
+    width,
     workspaces,
 )
 from benchmarks.machine import MANY_HANDLERS, Machine, described
@@ -44,6 +45,7 @@ BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "plugins": plugins.tables,
     "idle": idle.tables,
     "builds": builds.tables,
+    "width": width.tables,
     "thousand": thousand.tables,
 }
 BY_NAME_ONLY = frozenset({"thousand"})

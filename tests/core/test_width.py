@@ -40,7 +40,7 @@ FULL = Seen(
         ({"has_peaked": True}, {}, 5, "all 4 slots are taken"),
         ({"has_peaked": True, "held_seconds": 2.0}, {}, None, ""),
         ({"held_seconds": 0.5}, {}, None, ""),
-        ({"young_seconds": 0.5}, {}, None, ""),
+        ({"shown_seconds": 0.5}, {}, None, ""),
         ({"active": 3}, {}, None, ""),
         ({"ready": 0}, {}, None, ""),
         ({"ready": 1}, {}, 5, "all 4"),

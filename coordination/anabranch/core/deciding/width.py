@@ -52,7 +52,7 @@ LEAST_STREAM_MB = 64.0
 class Seen(NamedTuple):
     """What the next width is decided on: the run's side of it.
 
-    ``young_seconds`` is for how long the youngest of those that run has done so.
+    ``shown_seconds`` is for how long half of those that run have shown what they take.
     """
 
     width: int
@@ -62,7 +62,7 @@ class Seen(NamedTuple):
     next_mb: float
     held_seconds: float
     has_peaked: bool
-    young_seconds: float = math.inf
+    shown_seconds: float = math.inf
 
 
 class Step(NamedTuple):
@@ -100,9 +100,14 @@ def seen_of(state: State, fact: inputs.PressureSeen, now: float) -> Seen:
         most=min(len(state.streams), MOST_WIDTH),
         next_mb=max(known) or max(fact.largest_mb, LEAST_STREAM_MB),
         held_seconds=now - state.width.since if state.width.current is not None else math.inf,
-        young_seconds=min((_age(s, now) for s in active_streams(state)), default=math.inf),
+        shown_seconds=_shown_seconds(state, now),
         has_peaked=state.width.has_peaked,
     )
+
+
+def _shown_seconds(state: State, now: float) -> float:
+    ages = sorted(_age(stream, now) for stream in active_streams(state))
+    return ages[len(ages) // 2] if ages else math.inf
 
 
 def _age(stream: Stream, now: float) -> float:
@@ -167,7 +172,7 @@ def _grown(seen: Seen, fact: inputs.PressureSeen) -> Step | None:
     patience = STEP_SECONDS if seen.has_peaked else PROBE_SECONDS
     if not seen.ready or seen.active < seen.width or seen.held_seconds < patience:
         return None
-    if seen.young_seconds < PROBE_SECONDS:  # nobody knows yet how much it will take
+    if seen.shown_seconds < PROBE_SECONDS:  # nobody knows yet how much they will take
         return None
     is_calm = (fact.memory_some or 0.0) <= MEMORY_CALM and (fact.io_some or 0.0) <= IO_SOME
     if _is_saturated(fact) or not is_calm:
