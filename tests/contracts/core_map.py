@@ -43,7 +43,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "conflicts": ("foreseen", "resolutions", "conflicts"),
     "locks": ("locks", "lock_snapshots"),
     "shared state": ("sharing", "merging"),
-    "messages": ("messages", "dead_letters"),
+    "messages": ("messages", "dead_letters", "ordering"),
     "resources": ("resources",),
     "who joined": ("joined",),
     "waiting": ("waiting",),

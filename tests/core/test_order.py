@@ -48,6 +48,8 @@ def test_a_run_is_in_order() -> None:
     records = run_of_one()
     assert checked(records) == {
         "events": len(records),
+        "windows": 0,
+        "late": 0,
         "out_of_order": 0,
         "check": "ok",
         "faults": [],
@@ -74,6 +76,28 @@ def test_what_is_out_of_order_is_named(
     assert isinstance(found["faults"], list)
     assert any(f"event {seq} " in fault and words in fault for fault in found["faults"]), found
     assert words in str(found["check"])
+
+
+def test_timed_events_that_are_sent_out_of_order_are_named() -> None:
+    def sent(seq: int, stamp: int) -> ev.Recorded:
+        event = ev.MessageSent(A, 1, "", to=None, body=1, recipients=1, stamp_us=stamp)
+        return ev.Recorded(seq, 1.0, None, event)
+
+    closed = ev.WindowClosed(window_us=10, end_us=10, released=2, late=1)
+    found = checked(
+        [
+            ev.Recorded(1, 1.0, None, closed),
+            sent(2, 5),
+            sent(3, 4),
+            ev.Recorded(4, 1.0, None, closed),
+            sent(5, 1),
+        ]
+    )
+    assert (found["windows"], found["late"], found["out_of_order"]) == (2, 2, 2)
+    assert found["faults"] == [
+        "event 3 was sent after what was stamped later",
+        "event 4 closes a window that was closed before",
+    ]
 
 
 def test_of_many_faults_the_first_are_named_and_all_are_counted() -> None:

@@ -62,8 +62,8 @@ EXAMPLES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["send", "b", "--json", '{"x": 1}', "--deadline", "60"],
     ),
     "broadcast": (
-        {"body": "hello", "deadline_seconds": 60},
-        ["broadcast", "hello", "--deadline", "60"],
+        {"body": "hello", "deadline_seconds": 60, "window_seconds": 5, "stamp": 7.5},
+        ["broadcast", "hello", "--deadline", "60", "--window", "5", "--stamp", "7.5"],
     ),
     "inbox": (
         {"wait_seconds": 0.01, "limit": 3},

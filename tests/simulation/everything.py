@@ -280,6 +280,7 @@ class Everything:
                 ),
             ),
             (1, lambda: calls.Broadcast(**who, body=1, deadline_seconds=rng.choice((None, 3.0)))),
+            (1, lambda: calls.Broadcast(**who, body=2, window_seconds=rng.choice((1.0, 5.0)))),
             (1, lambda: calls.ReadInbox(**who, limit=rng.randint(1, 3))),
             (1, lambda: calls.Acknowledge(**who, message=self._message())),
             (1, lambda: calls.Requeue(**who, message=self._message())),

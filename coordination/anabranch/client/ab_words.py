@@ -17,6 +17,7 @@ usage: ab-stream COMMAND ...
   state update KEY JSON [--if-version N]    state log [--since N] [--key KEY] [--limit N]
   state commit BASE JSON [--remove KEY ...] [--exact]
   send TO TEXT    broadcast TEXT        (--json: the text is JSON; --deadline SECONDS)
+  broadcast TEXT --window SECONDS [--stamp SECONDS]       a timed event, in order by window
   inbox [--wait SECONDS] [--limit N]    ack ID                requeue ID
   request NAME=AMOUNT ... [--wait SECONDS]              release NAME=AMOUNT ...
   arrive POINT [--state JSON] [--wait SECONDS]          withdraw TICKET
@@ -239,7 +240,8 @@ def _send(line: Line) -> Made:
 
 
 def _broadcast(line: Line) -> Made:
-    return _with_body(_body(line), line)
+    timed = {"window_seconds": line.number("--window"), "stamp": line.number("--stamp")}
+    return {**_with_body(_body(line), line), **timed}
 
 
 def _with_body(frame: Made, line: Line) -> Made:

@@ -19,6 +19,13 @@ AMOUNTS = {
     "description": 'Amounts by name, for example {"cpu_cores": 2, "db": 1}.',
 }
 ANY = {"description": "Any JSON value."}
+WINDOW = {"type": "number", "minimum": 0.01, "maximum": 86400, "description": "Its seconds."}
+STAMP = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": 1e11,
+    "description": "When it was, in seconds since 1970.",
+}
 DEADLINE = {"type": "number", "exclusiveMinimum": 0, "description": "Seconds until it is void."}
 
 
@@ -146,8 +153,9 @@ _MESSAGES = [
     _tool(
         "broadcast",
         "Send to everybody",
-        "Send a message to every other stream.",
-        {"body": ANY, "deadline_seconds": DEADLINE},
+        "Send a message to every other stream. With a window it is a timed event: those of a "
+        "window come together, in the order of their stamps.",
+        {"body": ANY, "deadline_seconds": DEADLINE, "window_seconds": WINDOW, "stamp": STAMP},
         ("body",),
     ),
     _tool(

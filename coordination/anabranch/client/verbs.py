@@ -221,10 +221,26 @@ class Verbs(Generic[T]):
             "send", body, name="body", to=to, deadline_seconds=deadline_seconds
         )
 
-    def broadcast(self, body: Json, *, deadline_seconds: float | None = None) -> T:
-        """Send a message to every other stream."""
+    def broadcast(
+        self,
+        body: Json,
+        *,
+        deadline_seconds: float | None = None,
+        window_seconds: float | None = None,
+        stamp: float | None = None,
+    ) -> T:
+        """Send a message to every other stream; with a window as a timed event.
+
+        Those of a window, of so many seconds, come together in the order of their stamps (seconds
+        since 1970; without one it is now).
+        """
         return self._ask_with_value(
-            "broadcast", body, name="body", deadline_seconds=deadline_seconds
+            "broadcast",
+            body,
+            name="body",
+            deadline_seconds=deadline_seconds,
+            window_seconds=window_seconds,
+            stamp=stamp,
         )
 
     def inbox(self, *, wait_seconds: float = 0.0, limit: int = 50) -> T:

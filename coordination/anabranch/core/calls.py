@@ -137,10 +137,17 @@ class Send(Call, frozen=True):
 
 
 class Broadcast(Call, frozen=True):
-    """A message to every other stream that is not over."""
+    """A message to every other stream that is not over.
+
+    With a window it is a timed event: held until all are past its window, of so many seconds, and
+    sent with the others of that in the order of their stamps. The ``stamp`` is when it was, in
+    seconds since 1970; without one that is now.
+    """
 
     body: Json
     deadline_seconds: Annotated[float, Meta(gt=0)] | None = None
+    window_seconds: Annotated[float, Meta(ge=0.01, le=86400)] | None = None
+    stamp: Annotated[float, Meta(ge=0, le=1e11)] | None = None
 
     in_words = "message to all"
 

@@ -18,6 +18,7 @@ from anabranch.core.deciding import (
     handlers,
     joined,
     messages,
+    ordering,
     overhead,
     resources,
     runs,
@@ -112,6 +113,7 @@ def _settle(draft: Draft, is_start: bool) -> None:
             with draft.because_of(record.seq):
                 _follow(draft, record.event)
         with draft.because_of_last_event():
+            ordering.release_due(draft)
             resources.serve_queue(draft)
             scheduling.admit(draft)
             if len(draft.events) == seen:

@@ -20,12 +20,14 @@ from typing import Any
 
 from anabranch.core import events as ev
 from anabranch.core.calls import Acknowledge, Answer, Broadcast, Call, ReadInbox, Requeue, Send
+from anabranch.core.deciding import ordering
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.folds.messages import sent_answer, why_undeliverable
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.json_values import NotJson, checked_text, value_of
 from anabranch.core.model.answers import refused
 from anabranch.core.model.messages import OPERATOR, OPERATOR_NAME, Mailboxes, Message
+from anabranch.core.model.ordering import as_json
 from anabranch.core.model.state import State, Stream
 from anabranch.core.wording import utc
 
@@ -77,6 +79,12 @@ def broadcast(draft: Draft, call: Broadcast) -> None:
     full = _full_recipient(draft.state, call.caller.stream)
     if full is not None:
         draft.answer = _full(full)
+        return
+    if call.window_seconds is not None:
+        ordering.hold(draft, call, body)
+        return
+    if call.stamp is not None:
+        draft.answer = refused("a stamp is of a timed event", "say its window_seconds")
         return
     recipients = _count_recipients(draft.state, call.caller.stream)
     _emit_sent(draft, call, None, body, recipients)
@@ -188,7 +196,8 @@ def _fitting(mail: Mailboxes, numbers: list[Seq], limit: int) -> set[Seq]:
 
 
 def _as_json(state: State, message: Message, *, is_new: bool) -> dict[str, Any]:
-    return {
+    timed = {} if message.stamp is None else {"stamp": as_json(message.stamp, message.is_late)}
+    return timed | {
         "id": message.id,
         "from": message.sender or OPERATOR_NAME,
         "to": "*" if message.to is None else message.to or OPERATOR_NAME,

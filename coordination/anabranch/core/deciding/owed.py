@@ -20,6 +20,7 @@ from anabranch.core.ids import PointId, StreamId
 from anabranch.core.inputs import Input, StopRun, StopStream
 from anabranch.core.model.breakers import BreakerPhase
 from anabranch.core.model.lifecycle import Phase
+from anabranch.core.model.ordering import US, next_end_us
 from anabranch.core.model.state import Point, PointPhase, RunPhase, State, Stream
 from anabranch.core.strategies.rungs import SOFT
 
@@ -87,6 +88,11 @@ def _owed_to_clocks(state: State) -> Iterator[fx.Effect]:
     if deadlines:
         at, message = deadlines[0]
         yield fx.WakeAt(at=at, subject="messages", cause=message)
+    for timed in state.orderings.values():
+        end_us = next_end_us(timed)
+        if end_us is not None:
+            at = end_us / US - state.started_wall + 0.001  # for what is rounded
+            yield fx.WakeAt(at=at, subject="timed events", cause=timed.held[0].id)
     for name in state.breakers.tripped:
         breaker = state.breakers.breaker(name)
         if breaker.phase is BreakerPhase.OPEN:

@@ -55,13 +55,41 @@ class StateSynced(Event, frozen=True, kw_only=True):
 class MessageSent(CallEvent, frozen=True, kw_only=True):
     """A message, known by this event's number; without ``to`` it is for every other live stream.
 
-    An empty ``to`` is the operator. ``deadline`` is on the run clock.
+    An empty ``to`` is the operator. ``deadline`` is on the run clock. One that was a timed event
+    has a stamp, of microseconds since 1970 and a number; it ``is_late`` if its window was over
+    before.
     """
 
     to: StreamId | None
     body: Any
     recipients: int
     deadline: float | None = None
+    stamp_us: int | None = None
+    logical: int = 0
+    is_late: bool = False
+
+
+class MessageHeld(CallEvent, frozen=True, kw_only=True):
+    """A timed event waits for its window, of so many microseconds, to be released."""
+
+    window_us: int
+    physical_us: int
+    logical: int
+    body: Any
+    deadline_seconds: float | None = None
+    is_late: bool = False
+
+
+class WindowClosed(Event, frozen=True, kw_only=True):
+    """All live sources are past ``end_us``: what was told before is sent on, in order of stamps.
+
+    ``late`` of them belong to windows that were closed before.
+    """
+
+    window_us: int
+    end_us: int
+    released: int
+    late: int
 
 
 class MessageDelivered(CallEvent, frozen=True, kw_only=True):

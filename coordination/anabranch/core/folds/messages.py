@@ -16,6 +16,7 @@ from anabranch.core.folds.parts import of_part
 from anabranch.core.ids import Seq, StreamId
 from anabranch.core.json_values import text_of
 from anabranch.core.model.messages import OPERATOR, Delivery, Inbox, Mailboxes, Message
+from anabranch.core.model.ordering import US, Stamp
 from anabranch.core.model.state import State
 
 KEPT = 1000
@@ -85,6 +86,10 @@ def _sent(mail: Mailboxes, record: ev.Recorded, event: ev.MessageSent) -> Mailbo
         at=record.at,
         deadline=event.deadline,
         recipients=event.recipients,
+        stamp=None
+        if event.stamp_us is None
+        else Stamp(event.stamp_us, event.logical, event.stream),
+        is_late=event.is_late,
     )
     if event.deadline is not None:
         deadlines = list(mail.deadlines)
@@ -235,6 +240,13 @@ def sent_answer(state: State, record: ev.Recorded, event: ev.MessageSent) -> Ans
     return Answer("done", {"id": record.seq, **died})
 
 
+def held_answer(state: State, record: ev.Recorded, event: ev.MessageHeld) -> Answer:
+    """Return what the sender of a timed event is told: its number, and when its window ends."""
+    end = event.physical_us - event.physical_us % event.window_us + event.window_us
+    held = {"held": True, "is_late": event.is_late, "window_ends": end / US}
+    return Answer("done", {"id": record.seq, **held})
+
+
 def _answer_done(
     state: State, record: ev.Recorded, event: ev.MessageAcknowledged | ev.MessageRequeued
 ) -> Answer:
@@ -243,6 +255,7 @@ def _answer_done(
 
 ANSWERS: dict[type[ev.Event], Answering] = {
     ev.MessageSent: sent_answer,
+    ev.MessageHeld: held_answer,
     ev.MessageAcknowledged: _answer_done,
     ev.MessageRequeued: _answer_done,
 }

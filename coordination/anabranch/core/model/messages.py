@@ -21,6 +21,7 @@ import msgspec
 from rpds import HashTrieMap
 
 from anabranch.core.ids import Seq, StreamId
+from anabranch.core.model.ordering import Stamp
 
 OPERATOR = StreamId("")
 """The operator's inbox and the sender of the operator's messages."""
@@ -64,6 +65,8 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     acked: int = 0
     died: int = 0
     has_expired: bool = False
+    stamp: Stamp | None = None
+    is_late: bool = False
     deliveries: HashTrieMap[StreamId, Delivery] = HashTrieMap()
 
     @property
@@ -162,6 +165,8 @@ class _PackedMessage(msgspec.Struct, array_like=True):
     died: int
     has_expired: bool
     deliveries: list[tuple[StreamId, Delivery]]
+    stamp: Stamp | None = None
+    is_late: bool = False
 
 
 class _Packed(msgspec.Struct):

@@ -18,6 +18,7 @@ from anabranch.core.model.effects_done import EffectsDone
 from anabranch.core.model.foreseen import Foreseen
 from anabranch.core.model.guardian import Guardian
 from anabranch.core.model.handlers import Handled
+from anabranch.core.model.ordering import Ordering
 from anabranch.core.model.pieces import Row, in_pieces
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.slots import Slot
@@ -102,6 +103,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "resolutions": lambda value: restore_map(value, str, Resolution),
     "foreseen": lambda value: restore_map(value, tuple[str, str], Foreseen),
     "verified": lambda value: restore_map(value, str, bool),
+    "orderings": lambda value: restore_map(value, int, Ordering),
     "plugin_faults": lambda value: restore_map(value, str, PluginFault),
     "breakers": lambda value: breakers.restored(restore_map(value["by_name"], str, Breaker)),
     "guardian": lambda value: msgspec.convert(value, Guardian),

@@ -26,6 +26,7 @@ from anabranch.core.model.joined import Registry
 from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.model.locks import LockTable
 from anabranch.core.model.messages import Mailboxes
+from anabranch.core.model.ordering import Ordering
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.point_checkpoints import Offer, PointCheckpoints, Synced
 from anabranch.core.model.resources import ResourceTable
@@ -400,6 +401,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     adoptions: int = 0
     shared: SharedState = SharedState()
     messages: Mailboxes = Mailboxes()
+    orderings: HashTrieMap[int, Ordering] = HashTrieMap()
     answers: HashTrieMap[StreamId, Remembered] = HashTrieMap()
     locks: LockTable = LockTable()
     checkpoints: HashTrieMap[StreamId, StreamCheckpoints] = HashTrieMap()

@@ -27,6 +27,9 @@ class OrderCheck:
         self._last: tuple[Seq, float] = (0, 0.0)
         self._not_before: dict[StreamId, float] = {}
         self._since: dict[StreamId, float] = {}
+        self._windows = self._late = 0
+        self._closed: dict[int, int] = {}
+        self._sent: tuple[int, int, StreamId] | None = None
 
     def take(self, record: ev.Recorded) -> None:
         """Look at the next event."""
@@ -41,6 +44,8 @@ class OrderCheck:
         self._last = (record.seq, max(at, record.at))
         if isinstance(record.event, ev.StreamEvent):
             self._take_of_stream(record, record.event)
+        else:
+            self._take_of_window(record, record.event)
 
     def _take_of_stream(self, record: ev.Recorded, event: ev.StreamEvent) -> None:
         stream = event.stream
@@ -62,6 +67,21 @@ class OrderCheck:
                     self._note(record, f"{stream} goes back by {back:.3f} s")
                 self._since[stream] = max(since, event.happened_at)
 
+    def _take_of_window(self, record: ev.Recorded, event: ev.Event) -> None:
+        match event:
+            case ev.WindowClosed(window_us=size, end_us=end):
+                self._windows += 1
+                self._late += event.late
+                self._sent = None
+                if end <= self._closed.get(size, 0):
+                    self._note(record, "closes a window that was closed before")
+                self._closed[size] = end
+            case ev.MessageSent(stamp_us=int(at)):
+                stamp = (at, event.logical, event.stream)
+                if self._sent is not None and stamp < self._sent:
+                    self._note(record, "was sent after what was stamped later")
+                self._sent = stamp
+
     def _note(self, record: ev.Recorded, what: str) -> None:
         self._faults += 1
         if len(self._named) < MOST_NAMED:
@@ -71,6 +91,8 @@ class OrderCheck:
         """Return what the report tells."""
         return {
             "events": self._events,
+            "windows": self._windows,
+            "late": self._late,
             "out_of_order": self._faults,
             "check": "; ".join(self._named[:3]) or "ok",
             "faults": list(self._named),
