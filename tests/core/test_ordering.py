@@ -8,8 +8,10 @@ from hypothesis import given as drawn
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core.calls import Broadcast
+from anabranch.core.deciding.owed import owed
 from anabranch.core.ids import StreamId
 from anabranch.core.model.ordering import (
     MOST_WINDOWS_BEHIND,
@@ -151,3 +153,25 @@ def test_a_stamp_without_a_window_is_refused() -> None:
     talk = Talk("a", "b")
     answer = talk.call(Broadcast, "a", body=1, stamp=3.0)
     assert answer.outcome == "refused"
+
+
+def test_a_silent_stream_holds_a_window_for_two_more_at_most_and_a_clock_rings_then() -> None:
+    talk = Talk("a", "b")
+    timed(talk, "b", 0)
+    talk.passes(12.0)
+    timed(talk, "a", 1)
+    (wake,) = [e for e in owed(talk.state) if isinstance(e, fx.WakeAt) and "timed" in e.subject]
+    assert 30.0 <= wake.at < 30.1
+    talk.passes(wake.at - talk.now)
+    assert [m["body"] for m in talk.reads("a")] == [0]
+    (later,) = [e for e in owed(talk.state) if isinstance(e, fx.WakeAt) and "timed" in e.subject]
+    assert 40.0 <= later.at < 40.1
+
+
+def test_who_has_ended_holds_nothing() -> None:
+    talk = Talk("a", "b")
+    timed(talk, "b", 0)
+    talk.passes(5.0)
+    talk.ends("b")
+    assert [m["body"] for m in talk.reads("a")] == [0]
+    assert [e for e in owed(talk.state) if isinstance(e, fx.WakeAt) and "timed" in e.subject] == []
