@@ -13,7 +13,9 @@ import pytest
 
 from anabranch.core import calls, inputs
 from anabranch.core.deciding.decide import decide
+from anabranch.core.ids import StreamId
 from anabranch.core.plans.plan import StreamPlan
+from anabranch.core.views.waiting import waits_of
 from anabranch.testing import stream
 from tests.core.given import STRATEGIES, given
 from tests.core.talking import Talk
@@ -97,6 +99,19 @@ def test_a_decision_looks_at_whom_it_concerns_and_not_at_everybody(
 ) -> None:
     few, many = (cost_in_a_plan_of(count, step, **of_each) for count in (FEW, MANY))
     assert many - few <= for_each_other * (MANY - FEW)
+
+
+def cost_of_a_look_at_the_queue(streams: int) -> int:
+    """Return what it costs to ask what the last of a queue waits for, once another was looked at."""
+    names = [f"s{number}" for number in range(streams)]
+    state = given(*(stream(name) for name in names), max_parallel=4).state
+    waits_of(state, StreamId(names[-2]))
+    assert len(waits_of(state, StreamId(names[-1]))) == 4
+    return instructions(lambda: waits_of(state, StreamId(names[-1])))
+
+
+def test_what_all_who_are_queued_wait_for_is_found_once() -> None:
+    assert cost_of_a_look_at_the_queue(MANY) == cost_of_a_look_at_the_queue(FEW)
 
 
 def test_what_calls_leave_behind_is_nothing_for_the_collector_to_look_at() -> None:

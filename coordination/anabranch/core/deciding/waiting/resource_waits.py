@@ -26,7 +26,9 @@ from anabranch.core.deciding.resources import (
 from anabranch.core.deciding.waiting.waits import PlannedWaits
 from anabranch.core.events import Edge
 from anabranch.core.ids import Seq, StreamId
+from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.lifecycle import ACTIVE, Phase
+from anabranch.core.model.newest_state import once_a_state
 from anabranch.core.model.state import State
 
 Stuck = Callable[[State], frozenset[StreamId]]
@@ -185,8 +187,7 @@ class AdmissionWaits(PlannedWaits, CountedWaits):
         since = ready_since(found)
         too_many = state.counts.active + 1 - state.max_parallel
         if too_many > 0:
-            holders = {s.id: 1.0 for s in state.streams.values() if s.phase in ACTIVE}
-            yield Shortfall("a slot", float(too_many), holders, since, found.cause)
+            yield Shortfall("a slot", float(too_many), _slot_holders(state), since, found.cause)
         amounts = state.stream_plan(stream).resources
         yield from _shortfalls(state, stream, amounts, since, found.cause)
 
@@ -195,6 +196,12 @@ class AdmissionWaits(PlannedWaits, CountedWaits):
         found = state.streams.get(stream)
         has_slot = found is not None and found.phase in ACTIVE
         return bool(state.ready) and (has_slot or stream in state.resources.held)
+
+
+@once_a_state
+def _slot_holders(state: State) -> Mapping[StreamId, float]:
+    """Return who could give a slot back; all that are queued wait for the same ones."""
+    return {stream.id: 1.0 for stream in active_streams(state)}
 
 
 def _shortfalls(
