@@ -12,6 +12,7 @@ from textual.binding import Binding
 
 from anabranch_console.panes.conflicts import ConflictsPane
 from anabranch_console.panes.convergence import ConvergencePane
+from anabranch_console.panes.graph import GraphPane
 from anabranch_console.panes.guardian import GuardianPane
 from anabranch_console.panes.handlers import HandlersPane
 from anabranch_console.panes.history import HistoryPane
@@ -42,6 +43,7 @@ PANES: tuple[type[Pane[Any]], ...] = (
     ConvergencePane,
     PluginsPane,
     TimelinePane,
+    GraphPane,
 )
 """The panes: a digit goes to each of the first nine, a key of its own to any other."""
 
@@ -50,6 +52,9 @@ WAYS: Mapping[str, str] = {
 }
 """The keys that go to the panes, by the names of these."""
 
+TITLES: Mapping[str, str] = {pane.name_of: pane.title for pane in PANES}
+"""What the tabs call the panes, by the names of these."""
+
 OWNERS: tuple[type[VerbOwner], ...] = (
     Anywhere,
     PluginVerbs,
@@ -57,7 +62,7 @@ OWNERS: tuple[type[VerbOwner], ...] = (
     EveryTable,
     *(StreamsPane, StreamActions, HandlersPane, LogVerbs),
     *(LocksPane, HistoryPane, Travel, MessagesPane, ConflictsPane, GuardianPane, PluginsPane),
-    TimelinePane,
+    *(TimelinePane, GraphPane),
     TheRun,
 )
 """Whoever brings verbs, in the order of help."""

@@ -12,13 +12,16 @@ from collections.abc import Mapping
 import msgspec
 from msgspec.structs import replace
 
-_ASCII_FOR = str.maketrans({"…": "~", "·": "-", "—": "-", "→": ">", "←": "<", "↔": "=", "│": "|"})
+_ASCII_FOR = str.maketrans(
+    {"…": "~", "·": "-", "—": "-", "→": ">", "←": "<", "↔": "=", "│": "|", "≈": "~"}
+)
 
 
 class Glyphs(msgspec.Struct, frozen=True):
     """One set of signs, each exactly one cell wide; ``branch`` and its like are two.
 
-    ``spark`` goes from nothing to full; ``gantt`` is what a stream did in a cell of time.
+    ``spark`` goes from nothing to full; ``gantt`` is what a stream did in a cell of time,
+    ``critical`` marks what is on the critical path.
     """
 
     is_ascii: bool
@@ -38,6 +41,7 @@ class Glyphs(msgspec.Struct, frozen=True):
     branch: str
     last_branch: str
     trunk: str
+    critical: str
     states: Mapping[str, str] = {}
     levels: Mapping[str, str] = {}
     gantt: Mapping[str, str] = {}
@@ -75,6 +79,7 @@ UNICODE = Glyphs(
     branch="├─",
     last_branch="└─",
     trunk="│ ",
+    critical="◆",
     states={
         "waiting": "○",
         "queued": "◌",
@@ -122,6 +127,7 @@ ASCII = Glyphs(
     branch="|-",
     last_branch="`-",
     trunk="| ",
+    critical="*",
     states={
         "waiting": "W",
         "queued": "Q",

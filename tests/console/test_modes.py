@@ -59,7 +59,7 @@ async def test_every_mode_is_reached_by_digit_name_and_palette(
 ) -> None:
     """The tabs say which one it is; escape goes home."""
     async with open_console(source) as console:
-        assert "1 Streams  2 Locks" in console.shown()
+        assert "1 Streams 2 Locks" in console.shown()
         for mode, key in WAYS.items():
             await console.press(key)
             assert console.screen.mode == mode

@@ -83,6 +83,29 @@ def test_the_timeline_looks_as_it_did(
     assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "keys", "environ"),
+    [
+        ("dark", (120, 36), ("P", "j"), {}),
+        ("light wide", (200, 50), ("P", "z"), {"ANABRANCH_THEME": "floodplain"}),
+        ("ascii states", (120, 36), ("P", "o", "s", "z"), {"ANABRANCH_GLYPHS": "ascii"}),
+        ("narrow drawer", (80, 24), ("P", "c", "j", "enter"), {}),
+        ("small", (60, 16), ("P",), {}),
+    ],
+)
+def test_the_plan_looks_as_it_did(
+    name: str,
+    size: tuple[int, int],
+    keys: tuple[str, ...],
+    environ: dict[str, str],
+    snap_compare: Compare,
+    tmp_path: Path,
+) -> None:
+    """The graph of a run in full swing: what decides, what waits, what is expected."""
+    app = _app(tmp_path, environ)
+    assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
+
+
 def test_the_end_of_a_run_looks_as_it_did(snap_compare: Compare, tmp_path: Path) -> None:
     """The banner of a failed run."""
     app = _app(tmp_path, {}, has_ended=True)

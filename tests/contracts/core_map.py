@@ -32,6 +32,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
             "order",
             "forecasts",
             "outlook",
+            "plan_tree",
             "history",
             "invariants",
         ),

@@ -102,7 +102,7 @@ def test_a_decision_looks_at_whom_it_concerns_and_not_at_everybody(
 
 
 def cost_of_a_look_at_the_queue(streams: int) -> int:
-    """Return what it costs to ask what the last of a queue waits for, once another was looked at."""
+    """Return what it costs to ask what the last of a queue waits for, after another one."""
     names = [f"s{number}" for number in range(streams)]
     state = given(*(stream(name) for name in names), max_parallel=4).state
     waits_of(state, StreamId(names[-2]))

@@ -21,7 +21,14 @@ from textual.screen import Screen
 from anabranch.core.events import Recorded
 from anabranch.core.ids import StreamId
 from anabranch.core.wording import counted
-from anabranch_console.built_in_verbs import BUILT_IN, PANES, WAYS, bindings, taken_keys
+from anabranch_console.built_in_verbs import (
+    BUILT_IN,
+    PANES,
+    TITLES,
+    WAYS,
+    bindings,
+    taken_keys,
+)
 from anabranch_console.console_hooks import ConsolePlugins
 from anabranch_console.containing import Contained
 from anabranch_console.lines import Line, Span
@@ -379,7 +386,7 @@ class RunScreen(Contained, Screen[None]):
         if self.mode != HOME or has_more_than_streams(state):
             self.mode_tabs.display = True
         if self.mode_tabs.display:
-            self.mode_tabs.show_modes(WAYS, self.mode, waiting_in_panes(state))
+            self.mode_tabs.show_modes(WAYS, TITLES, self.mode, waiting_in_panes(state))
 
     def _paint_travel(self) -> None:
         source = self.model.time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from textual.events import Click
@@ -74,8 +74,23 @@ def _zones(line: Line, verbs: dict[str, str]) -> list[tuple[int, int, str]]:
 
 
 _ANY_WIDTH = 1000
-_SHORTENED = ((99, 2), (99, 1), (4, 2), (4, 1), (3, 1), (2, 1), (0, 1))
-"""How many cells names may have and how far they stand apart, from roomy to tight."""
+_SHORT = 4
+
+
+def _shortened(names: Mapping[str, str], present: str) -> Iterator[tuple[dict[str, str], int]]:
+    """Yield names with how far they stand apart, from roomy to tight.
+
+    They stand closer first; then the longest are cut, one after the other, and then all of them.
+    """
+    cut = dict(names)
+    yield cut, 2
+    yield cut, 1
+    others = [mode for mode in names if mode != present]
+    for mode in sorted(others, key=lambda mode: -len(names[mode])):
+        cut = {**cut, mode: names[mode][:_SHORT]}
+        yield cut, 1
+    for cells in (3, 2, 0):
+        yield {mode: name if mode == present else name[:cells] for mode, name in names.items()}, 1
 
 
 class ModeTabs(Bar):
@@ -85,20 +100,23 @@ class ModeTabs(Bar):
         super().__init__(id="modes")
         self._zones: list[tuple[int, int, str]] = []
 
-    def show_modes(self, modes: Mapping[str, str], present: str, asking: Mapping[str, int]) -> None:
+    def show_modes(
+        self,
+        modes: Mapping[str, str],
+        titles: Mapping[str, str],
+        present: str,
+        asking: Mapping[str, int],
+    ) -> None:
         """Show the modes in their order; where all do not fit, all but the present one shorter.
 
         Args:
             modes: the keys that go there, by their names.
+            titles: what they are called.
             present: the one that is shown.
             asking: how many things in a mode wait for the operator.
         """
         marks = {mode: f" {asking[mode]}" for mode in modes if asking.get(mode)}
-        names = {mode: mode.capitalize() for mode in modes}
-        for cells, gap in _SHORTENED:
-            names = {
-                mode: name if mode == present else name[:cells] for mode, name in names.items()
-            }
+        for names, gap in _shortened({mode: titles[mode] for mode in modes}, present):
             pieces = [(key, names[mode], marks.get(mode, "")) for mode, key in modes.items()]
             widths = [len(key) + bool(name) + len(name + mark) for key, name, mark in pieces]
             if sum(widths) + gap * len(widths) <= (self.screen.size.width or _ANY_WIDTH):
