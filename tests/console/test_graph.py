@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anabranch.core import effects as fx
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from anabranch_console.glyphs import ASCII, UNICODE
@@ -350,16 +351,26 @@ async def test_the_past_is_another_time_within_the_same_second_too(
         assert "30 s to go" in console.shown()
 
 
+class Stubborn(ScriptedSource):
+    """A run whose processes take their time to end."""
+
+    def _perform(self, effect: fx.Effect) -> list[inputs.Input]:
+        return [] if isinstance(effect, fx.StopProcess) else super()._perform(effect)
+
+
 async def test_of_a_run_that_is_told_to_stop_nothing_is_expected(
-    open_console: OpenConsole, forked: ScriptedSource
+    open_console: OpenConsole, tmp_path: Path
 ) -> None:
-    async with open_console(forked, size=(160, 45)) as console:
-        await console.press("P", "j")
+    plan = [stream("a", estimate_seconds=40.0), stream("b", "a", estimate_seconds=23.0)]
+    source = Stubborn(plan_of(plan), tmp_path)
+    async with open_console(source, size=(160, 45)) as console:
+        await console.press("P")
         assert "63 s to go" in console.shown()
-        forked.feed(inputs.StopRun(reason="enough"))
-        forked.pass_time(1.0)
+        source.feed(inputs.StopRun(reason="enough"))
+        source.pass_time(1.0)
         await console.frame()
-        assert "to go" not in console.shown()
+        assert "told to stop: nothing is expected" in console.shown()
+        assert "expected  nothing: the run is told to stop" in console.shown()
 
 
 async def test_a_run_that_is_over_shows_what_was(open_console: OpenConsole, tmp_path: Path) -> None:
