@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
 
 import msgspec
 
-from anabranch.core.strategies.kinds import KINDS, Kind
+from anabranch.core.strategies.kinds import KINDS, Kind, Question
 from anabranch.testing import laws
 from anabranch.testing.conformance import BUDGET_SECONDS
 from anabranch.testing.purity import OVERDUE_SECONDS
@@ -18,8 +19,9 @@ What a strategy of each kind is shown, what it may answer, and the laws it is he
 writes this from the code. How to write, check and install one is told in
 [plugins/README.md](../plugins/README.md).
 
-Every strategy is a plain value with a `name` (letters, digits, `-` and `_`) and one method. What
-the method returns depends on its arguments alone. `anabranch plugins check` holds it to these:
+Every strategy is a plain value with a `name` (letters, digits, `-` and `_`) and one method; a load
+balancer may have two. What a method returns depends on its arguments alone. `anabranch plugins
+check` holds it to these:
 
 - **total**: it answers every view that an engine could show; it never raises.
 - **deterministic**: the same view, the same answer, whenever and in whatever order it is asked,
@@ -44,16 +46,34 @@ def _kind(kind: Kind) -> str:
     protocol, keys = kind.interface, [f"`{'.'.join(key)}`" for key in kind.plan_keys]
     use = f"in a plan: {' or '.join(keys)}" if keys else "all are asked, those of plugins first"
     hook = f"`{kind.hook}`; {use}"
-    lines = [f"## {kind.title}", "", _text(protocol), "", f"Hook: {hook}.", "", "```python"]
-    for name, method in vars(protocol).items():
-        if inspect.isfunction(method) and not name.startswith("_"):
-            signature = str(inspect.signature(method)).replace("'", "")
-            lines += [f"def {name}{signature}:", f'    """{_text(method)}"""']
-    lines += ["```", "", *_struct(kind.view)]
-    for decision in kind.decisions:
-        lines += _struct(decision)
-    lines += ["**Laws**", ""]
-    return "\n".join([*lines, *(f"- {_text(law)}" for law in laws.LAWS[kind.view]), ""])
+    lines = [f"## {kind.title}", "", _text(protocol), "", f"Hook: {hook}.", ""]
+    for question in kind.questions:
+        lines += _question(question)
+    return "\n".join(lines)
+
+
+def _question(question: Question) -> list[str]:
+    """Return a method, what it is shown and may answer, and the laws of its answers."""
+    method = getattr(question.interface, question.method)
+    signature = str(inspect.signature(method)).replace("'", "")
+    lines = ["```python", f"def {question.method}{signature}:", f'    """{_text(method)}"""', "```"]
+    lines += ["", *_struct(question.view)]
+    for part in (*_parts(question.view), *question.decisions):
+        lines += _struct(part)
+    laws_of = [f"- {_text(law)}" for law in laws.LAWS[question.view]]
+    return [*lines, "**Laws**", "", *laws_of, ""]
+
+
+def _parts(view: type[msgspec.Struct]) -> list[type[msgspec.Struct]]:
+    """Return the structs that a view is made of and that are told of nowhere else."""
+    told = {question.view for kind in KINDS for question in kind.questions}
+    found = [
+        get_args(field.type)[0]
+        for field in msgspec.structs.fields(view)
+        if get_origin(field.type) is Sequence
+    ]
+    structs = [part for part in found if isinstance(part, type(msgspec.Struct))]
+    return [part for part in structs if part not in told]
 
 
 def _struct(kind: type[msgspec.Struct]) -> list[str]:

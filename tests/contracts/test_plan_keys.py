@@ -38,6 +38,8 @@ EFFECTS = {
     "coordination.max_parallel": f"{CORE}scheduling.py"
     "::test_slots_are_never_exceeded_and_are_used_again",
     "coordination.balancer": f"{CORE}scheduling.py::test_plan_order_is_a_balancer_too",
+    "coordination.balancer_options": f"{CORE}balancer_options.py"
+    "::test_options_go_to_the_one_that_they_are_for_and_its_like",
     "coordination.protocols": f"{CORE}registration.py::test_a_plan_can_switch_protocols_off",
     "coordination.tell_conflicts": f"{CORE}radar.py"
     "::test_both_sides_are_told_when_the_plan_or_the_operator_wants_it",

@@ -31,7 +31,8 @@ def strings(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("fact", ["name", "field", "hook", "method"])
 def test_nobody_else_lists_the_kinds(fact: str) -> None:
-    wanted = {getattr(kind, fact) for kind in KINDS}
+    methods = {question.method for kind in KINDS for question in kind.questions}
+    wanted = methods if fact == "method" else {getattr(kind, fact) for kind in KINDS}
     lists = {
         str(path.relative_to(ROOT)): sorted(found)
         for source in SOURCES
@@ -49,9 +50,10 @@ def test_each_kind_has_a_field_of_the_installed_ones() -> None:
 def test_a_kind_has_its_interface(kind: Kind) -> None:
     """A hook that brings it, a method, laws and views to test it by, a template to begin with."""
     assert callable(getattr(EngineHooks, kind.hook))
-    assert callable(getattr(kind.interface, kind.method))
-    assert callable(getattr(kind.instead, kind.method))
-    assert laws.LAWS[kind.view]
-    assert kind.view in views.DRAWN
+    for question in kind.questions:
+        assert callable(getattr(question.interface, question.method))
+        assert callable(getattr(kind.instead, question.method))
+        assert laws.LAWS[question.view]
+        assert question.view in views.DRAWN
     assert scaffolding.template(f"{kind.name}.py")
     assert scaffolding.template(f"{kind.name}_test.py")

@@ -1013,6 +1013,7 @@ def test_the_report_has_the_shape_that_scripts_rely_on() -> None:
             {"point": "tests", "type": "barrier", "options": {"quorum": 2}},
             {"point": "final", "type": "barrier", "options": {}},
         ],
+        "balancer": {"balancer": "longest-first", "options": {}},
         "handlers": [],
         "errors": [],
         "runnable": True,

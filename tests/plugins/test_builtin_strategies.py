@@ -21,6 +21,7 @@ from anabranch.core.strategies import (
     Retry,
     WaitForMore,
 )
+from anabranch.core.strategies.placing import ranking
 from anabranch.plugins import load_plugins
 
 STRATEGIES = load_plugins().strategies
@@ -124,7 +125,7 @@ def queued(position: int, priority: int = 0, path: float = 1.0) -> QueuedStream:
 )
 def test_a_balancer_orders_the_queue(balancer: str, order: list[str]) -> None:
     """Priority comes first with both; then the longest path, or the plan."""
-    rank = STRATEGIES.balancers[balancer].rank
+    rank = ranking(STRATEGIES.balancers[balancer]).rank
     queue = [queued(0, path=2.0), queued(1), queued(2, path=9.0), queued(3, priority=1)]
     assert [s.stream for s in sorted(queue, key=lambda s: (rank(s), s.position))] == order
 

@@ -32,6 +32,7 @@ from anabranch.core.strategies import (
     WaitForMore,
 )
 from anabranch.core.strategies.kinds import CHOICES
+from anabranch.core.strategies.placing import ranking
 from anabranch.engine.guarded_strategies import (
     BURST_OF_ALL_SECONDS,
     BURST_SECONDS,
@@ -47,6 +48,8 @@ from anabranch.testing.trying import strategies_with
 from anabranch_console.cli.sinks import Sink
 
 LIMIT_SECONDS = 0.15
+
+PLAIN = QueuedStream(StreamId("a"), 0, 0, 1.0, 1.0, 1)
 
 
 def raises(*_: object) -> Any:
@@ -291,7 +294,7 @@ def test_what_a_plugin_does_to_the_process_does_not_happen() -> None:
     before = (os.getcwd(), dict(os.environ))
     for change in (goes_elsewhere, sets_a_variable, takes_a_variable):
         strategies = guarded(strategies_with(hostile("rank", change)), guard)
-        strategies.balancers["hostile"].rank(QueuedStream(StreamId("a"), 0, 0, 1.0, 1.0, 1))
+        ranking(strategies.balancers["hostile"]).rank(PLAIN)
     assert (os.getcwd(), dict(os.environ)) == before
 
 
@@ -305,10 +308,7 @@ def test_what_a_plugin_prints_is_kept_and_told_once() -> None:
         return (7.0,)
 
     strategies, guard = behind_guard(hostile("rank", speaks))
-    ranks = [
-        strategies.balancers["hostile"].rank(QueuedStream(StreamId("a"), 0, 0, 1.0, 1.0, 1))
-        for _ in range(MOST_FAULTS + 1)
-    ]
+    ranks = [ranking(strategies.balancers["hostile"]).rank(PLAIN) for _ in range(MOST_FAULTS + 1)]
     assert ranks == [(7.0,)] * (MOST_FAULTS + 1)
     (found,) = guard.news()
     assert "hello from a plugin" in found.fault
@@ -321,7 +321,7 @@ def test_a_strategy_that_is_not_there_has_a_stand_in() -> None:
     run = converges(Strategies({}, {}, {}), convergence="gone", balancer="gone", recovery="gone")
     assert run.state.phase is RunPhase.CONVERGED
     view = QueuedStream(StreamId("a"), 1, 0, 1.0, 1.0, 1)
-    assert Strategies({}, {}, {}).balancer("gone").rank(view) == (0.0, 1.0)
+    assert ranking(Strategies({}, {}, {}).balancer("gone")).rank(view) == (0.0, 1.0)
     failed = FailedAttempt(StreamId("a"), 1, 0, 0, "exit 1", False, 1)
     assert Strategies({}, {}, {}).recovery_strategy("gone").after_failure(failed).reason
 
@@ -358,17 +358,17 @@ def test_many_slow_answers_hold_the_engine_up_no_longer_than_one() -> None:
     guard = Guard(now=clock)
     balancer = guarded(strategies_with(hostile("rank", slow)), guard).balancers["hostile"]
     for n in range(1_000):
-        balancer.rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
+        ranking(balancer).rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
     assert len(asked) == 2
     assert clock() <= BURST_SECONDS + 0.9
     (fault,) = guard.news()
     assert "the core's own decides for a while" in fault.fault
     clock.advance(3_600.0)
     for n in range(1_000):
-        balancer.rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
+        ranking(balancer).rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
     clock.advance(3_600.0)
     for n in range(1_000):
-        balancer.rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
+        ranking(balancer).rank(QueuedStream(StreamId(f"s{n}"), n, 0, 0.0, 0.0, 1))
     assert guard.use()["hostile"].is_set_aside, "it goes on like that"
 
 

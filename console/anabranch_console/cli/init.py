@@ -21,7 +21,8 @@ def command() -> None:
     """Write a small commented plan, anabranch.toml, to begin with, and its schema for editors."""
     if not _written(PLAN_FILE, initial_plan()):
         raise UsageError(f"{PLAN_FILE} exists already", "anabranch check says how it is")
-    schema = json_text(plan_schema(installed().strategies.convergence_options), indent=2)
+    known = installed().strategies
+    schema = json_text(plan_schema(known.convergence_options, known.balancer_options), indent=2)
     also = f" and {SCHEMA_FILE} for your editor" if _written(SCHEMA_FILE, schema + "\n") else ""
     say(f"wrote {PLAN_FILE}{also}; next: anabranch check, then anabranch run")
 

@@ -15,4 +15,5 @@ def command() -> None:
 
     Write it where your editor finds it: anabranch schema > anabranch.schema.json
     """
-    print_json(plan_schema(installed().strategies.convergence_options))
+    known = installed().strategies
+    print_json(plan_schema(known.convergence_options, known.balancer_options))

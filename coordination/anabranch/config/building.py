@@ -39,6 +39,7 @@ def build_plan(file: PlanFile, default_name: str, context: PlanContext) -> Plan:
         max_parallel=max_parallel,
         is_adaptive=width == "auto",
         balancer=coordination.balancer,
+        balancer_options=dict(coordination.balancer_options),
         protocols=tuple(coordination.protocols),
         recovery=fallback if is_chosen and fallback in context.known.names["recovery"] else "retry",
         fallback=fallback if fallback in context.known.names["remedies"] else "sequential",

@@ -47,6 +47,7 @@ def check_report(loaded: LoadedPlan | PlanErrors) -> dict[str, Any]:
         "estimated_seconds": round(estimated_seconds(plan, plan.max_parallel), 3),
         "estimates": [_estimate(stream) for stream in plan.streams],
         "points": [_point(loaded, point) for point in plan.points],
+        "balancer": _balancer(loaded),
         "handlers": msgspec.to_builtins(fans_of(plan, loaded.folder)),
         "warnings": [_warning(warning) for warning in loaded.warnings],
         "errors": [],
@@ -81,6 +82,12 @@ def _unlearned(plan: Plan) -> str:
 def _point(loaded: LoadedPlan, point: PointPlan) -> dict[str, Any]:
     options = filled_in(point.options, point.type, loaded.known.options)
     return {"point": point.id, "type": point.type, "options": options}
+
+
+def _balancer(loaded: LoadedPlan) -> dict[str, Any]:
+    plan = loaded.plan
+    options = filled_in(plan.balancer_options, plan.balancer, loaded.known.balancer_options)
+    return {"balancer": plan.balancer, "options": options}
 
 
 def _error(error: PlanError) -> dict[str, Any]:

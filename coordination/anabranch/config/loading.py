@@ -23,7 +23,7 @@ from anabranch.config.context import PlanContext
 from anabranch.config.idle_keys import idle_keys
 from anabranch.config.impossible import cannot_be_here
 from anabranch.config.not_yet import not_yet, refusals
-from anabranch.config.options import option_problems
+from anabranch.config.options import balancer_option_problems, option_problems
 from anabranch.config.positions import Position, key_positions, locate
 from anabranch.config.problems import (
     IMPOSSIBLE,
@@ -275,6 +275,7 @@ def _load_document(
     problems += _handler_problems(document)
     problems += strategy_problems(document, context.known)
     problems += option_problems(document, context.known.options)
+    problems += balancer_option_problems(document, context.known.balancer_options)
     problems += refusals(document)
     if problems or typed is None:
         name = document.get("name")

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
-from anabranch.config.options import OptionsTypes, option_schemas
+from anabranch.config.options import OF_BALANCERS, OF_POINTS, OptionsTypes, option_schemas
 from anabranch.config.stream_tables import StreamTable
 from anabranch.config.tables import Table
 from anabranch.config.values import (
@@ -145,6 +145,9 @@ class Coordination(Table):
         one_of('"auto" or an integer'),
     ] = Field(default="auto", description='How many streams run at a time; "auto" adapts.')
     balancer: str = Field(default="longest-first", description="Any installed load balancer.")
+    balancer_options: Annotated[dict[str, Any], AfterValidator(sound_options)] = Field(
+        default={}, description="Handed to the load balancer."
+    )
     protocols: list[Protocol] = Field(
         default=["registration", "heartbeat", "negotiation"],
         description="Leave one out to switch it off: nobody joins from outside; silence is not "
@@ -224,16 +227,23 @@ class PlanFile(Table):
     )
 
 
-def plan_schema(options: OptionsTypes | None = None) -> dict[str, Any]:
+def plan_schema(
+    options: OptionsTypes | None = None, balancer_options: OptionsTypes | None = None
+) -> dict[str, Any]:
     """Return the JSON Schema of the plan file, for editors and other programs.
 
-    ``options`` are the options types of the convergence types that are installed.
+    ``options`` are the options types of the convergence types that are installed, and
+    ``balancer_options`` those of the load balancers.
     """
     schema = PlanFile.model_json_schema(mode="validation")
-    cases, shared = option_schemas(options or {})
-    if cases:
-        schema["$defs"]["PointTable"]["allOf"] = cases
-        schema["$defs"] |= shared
+    for table, types, place in (
+        ("PointTable", options, OF_POINTS),
+        ("Coordination", balancer_options, OF_BALANCERS),
+    ):
+        cases, shared = option_schemas(types or {}, place)
+        if cases:
+            schema["$defs"][table]["allOf"] = cases
+            schema["$defs"] |= shared
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Anabranch plan",

@@ -1,4 +1,4 @@
-"""The options of convergence points, held against what their strategies say that they take.
+"""The options of points and of the load balancer, held against what their strategies take.
 
 A strategy names the type of its options (a ``msgspec.Struct``). It comes from a plugin, so nothing
 it does here may stop anybody from reading a plan: what is not a plain refusal of a value counts as
@@ -19,13 +19,26 @@ from anabranch.config.problems import KeyPath, Problem, printable, suggest
 from anabranch.core.strategies.convergence import ENGINES_OWN_OPTION, options_for
 
 LIMIT_SECONDS = 1.0
+_BALANCERS = "balancer_options"
 
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<place>[^`]*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(?P<name>[^`]*)`")
 _PARTS = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]")
 
 OptionsTypes = Mapping[str, Any]
-"""The options type of each convergence type that has one."""
+"""The options type of each strategy of a kind that has one, by name."""
+
+
+class OptionsPlace(msgspec.Struct, frozen=True):
+    """Where a table names a strategy, and where its options."""
+
+    strategy: str
+    options: str
+    prefix: str
+
+
+OF_POINTS = OptionsPlace("type", "options", "options")
+OF_BALANCERS = OptionsPlace("balancer", "balancer_options", "balancer_options")
 
 
 def option_problems(document: dict[str, Any], types: OptionsTypes) -> Iterator[Problem]:
@@ -38,6 +51,23 @@ def option_problems(document: dict[str, Any], types: OptionsTypes) -> Iterator[P
             fault = _fault(options, taken)
             if fault is not None:
                 yield _problem(("convergence", point, "options"), fault, name, taken)
+
+
+def balancer_option_problems(document: dict[str, Any], types: OptionsTypes) -> Iterator[Problem]:
+    """Yield what is wrong with the options of the load balancer, with its place in the file."""
+    coordination = _table(document.get("coordination"))
+    name, options = coordination.get("balancer", "longest-first"), coordination.get(_BALANCERS)
+    if not isinstance(name, str) or not isinstance(options, dict) or not options:
+        return
+    path, taken = ("coordination", _BALANCERS), types.get(name)
+    if taken is None:
+        takers = ", ".join(sorted(printable(n) for n in types if ":" not in n))
+        hint = f"these take some: {takers}" if takers else ""
+        yield Problem(path, f"`{printable(name)}` takes no options", hint)
+        return
+    fault = _fault(options, taken)
+    if fault is not None:
+        yield _problem(path, fault, name, taken)
 
 
 def filled_in(options: Mapping[str, Any], name: str, types: OptionsTypes) -> dict[str, Any]:
@@ -54,20 +84,26 @@ def filled_in(options: Mapping[str, Any], name: str, types: OptionsTypes) -> dic
     return {**(defaults if isinstance(defaults, dict) else {}), **options}
 
 
-def option_schemas(types: OptionsTypes) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return what a point's schema says about the options of each type, and its definitions."""
+def option_schemas(
+    types: OptionsTypes, place: OptionsPlace
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return what a table's schema says about the options of each type, and its definitions."""
     cases: list[dict[str, Any]] = []
     shared: dict[str, Any] = {}
     for name, taken in sorted(types.items()):
         try:
-            found, defs = within(LIMIT_SECONDS, partial(_schema, name, taken))
+            found, defs = within(LIMIT_SECONDS, partial(_schema, f"{place.prefix}:{name}", taken))
         except Exception:  # a type that JSON cannot express: its options stay free
             continue
-        shared |= {f"options:{name}:{key}": _with_reduce(value) for key, value in defs.items()}
+        finished = _with_reduce if place is OF_POINTS else _as_it_is
+        shared |= {f"{place.prefix}:{name}:{key}": finished(v) for key, v in defs.items()}
         cases.append(
             {
-                "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
-                "then": {"properties": {"options": found}},
+                "if": {
+                    "properties": {place.strategy: {"const": name}},
+                    "required": [place.strategy],
+                },
+                "then": {"properties": {place.options: found}},
             }
         )
     return cases, shared
@@ -75,9 +111,13 @@ def option_schemas(types: OptionsTypes) -> tuple[list[dict[str, Any]], dict[str,
 
 def _schema(name: str, taken: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     (found,), defs = msgspec.json.schema_components(
-        [taken], ref_template=f"#/$defs/options:{name}:{{name}}"
+        [taken], ref_template=f"#/$defs/{name}:{{name}}"
     )
     return found, defs
+
+
+def _as_it_is(schema: dict[str, Any]) -> dict[str, Any]:
+    return schema
 
 
 def _with_reduce(schema: dict[str, Any]) -> dict[str, Any]:

@@ -21,12 +21,14 @@ class StrategyNames(msgspec.Struct, frozen=True):
     """The strategies that are installed, as plans are checked against them.
 
     ``names`` are theirs, by the field of ``Strategies``; an id (``DISTRIBUTION:NAME``) is a name
-    too. ``abilities`` is what convergence types say of themselves.
+    too. ``abilities`` is what convergence types say of themselves, ``balancer_options`` is the
+    options type of each load balancer that has one.
     """
 
     names: Mapping[str, frozenset[str]] = msgspec.field(default_factory=_usual)
     abilities: Mapping[str, Abilities] = {}
     executors: frozenset[str] = frozenset()
+    balancer_options: Mapping[str, Any] = {}
 
     @classmethod
     def of(cls, strategies: Strategies, executors: Iterable[str] = ()) -> StrategyNames:
@@ -34,7 +36,7 @@ class StrategyNames(msgspec.Struct, frozen=True):
         names = {kind.field: frozenset(getattr(strategies, kind.field)) for kind in KINDS}
         names["remedies"] |= frozenset(RUNGS)
         able = {name: abilities_of(one) for name, one in strategies.convergence.items()}
-        return cls(names, able, frozenset(executors))
+        return cls(names, able, frozenset(executors), strategies.balancer_options)
 
     @property
     def options(self) -> dict[str, Any]:

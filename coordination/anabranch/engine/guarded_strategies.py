@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -29,7 +29,7 @@ from anabranch.bounded_call import Caller, in_words
 from anabranch.core import inputs
 from anabranch.core.strategies import Strategies, abilities_of
 from anabranch.core.strategies.answers import WrongAnswer
-from anabranch.core.strategies.kinds import KINDS, Kind
+from anabranch.core.strategies.kinds import KINDS, Kind, Question
 from anabranch.hostile_text import escape_for_terminal
 from anabranch.plugin_call import Unmannerly, asked
 
@@ -223,16 +223,20 @@ def is_built_in(strategy: object) -> bool:
 
 def _unchangeable(view: Any) -> Any:
     """Return a view in which nothing can be changed, whoever else holds its parts."""
-    changes = {
-        field.name: MappingProxyType(dict(value))
-        for field in msgspec.structs.fields(view)
-        if isinstance(value := getattr(view, field.name), Mapping)
-    }
+    changes: dict[str, Any] = {}
+    for name in view.__struct_fields__:
+        value = getattr(view, name)
+        if isinstance(value, Mapping):
+            changes[name] = MappingProxyType(dict(value))
+        elif isinstance(value, tuple) and value and isinstance(value[0], msgspec.Struct):
+            changes[name] = tuple(map(_unchangeable, value))
     return replace(view, **changes) if changes else view
 
 
 def _readable(decision: T) -> T:
     """Return a decision whose texts are short and harmless to a terminal."""
+    if isinstance(decision, tuple):
+        return cast(T, tuple(map(_readable, decision)))
     if not isinstance(decision, msgspec.Struct):
         return decision
     texts = {
@@ -248,8 +252,10 @@ class Metered:
 
     def __init__(self, strategy: Any, kind: Kind, guard: Guard) -> None:
         self.name: str = strategy.name
-        ask = partial(guard.metered, self.name, getattr(strategy, kind.method))
-        _look_like(self, strategy, kind, ask)
+        _take_abilities(self, strategy)
+        for question in kind.asked_of(strategy):
+            method = getattr(strategy, question.method)
+            setattr(self, question.method, partial(guard.metered, self.name, method))
 
 
 class Guarded:
@@ -258,26 +264,24 @@ class Guarded:
     def __init__(self, strategy: Any, kind: Kind, guard: Guard) -> None:
         self.name: str = str(strategy.name)
         self._strategy, self._kind, self._guard = strategy, kind, guard
-        self._instead = getattr(kind.instead, kind.method)
-        _look_like(self, strategy, kind, self._ask)
+        _take_abilities(self, strategy)
+        for question in kind.asked_of(strategy):
+            setattr(self, question.method, partial(self._ask, question))
 
-    def _ask(self, view: Any, *more: Any) -> Any:
+    def _ask(self, question: Question, view: Any, *more: Any) -> Any:
         def call() -> Any:
-            found = getattr(self._strategy, self._kind.method)(_unchangeable(view), *more)
-            return _readable(self._kind.checked(found, view))
+            found = getattr(self._strategy, question.method)(_unchangeable(view), *more)
+            return _readable(question.checked(found, view))
 
-        instead = partial(self._instead, view, *more)
+        instead = partial(getattr(self._kind.instead, question.method), view, *more)
         return self._guard.decide(self._strategy, self.name, call, instead)
 
 
-def _look_like(
-    double: Metered | Guarded, strategy: object, kind: Kind, ask: Callable[..., Any]
-) -> None:
-    """Give a strategy's double its method and its abilities."""
+def _take_abilities(double: Metered | Guarded, strategy: object) -> None:
+    """Give a strategy's double its abilities."""
     able = abilities_of(strategy)
     for name in able.__struct_fields__:
         setattr(double, name, getattr(able, name))
-    setattr(double, kind.method, ask)
 
 
 def guarded(strategies: Strategies, guard: Guard) -> Strategies:

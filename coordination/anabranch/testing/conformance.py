@@ -23,7 +23,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core.strategies import abilities_of
-from anabranch.core.strategies.kinds import KINDS, Kind
+from anabranch.core.strategies.kinds import KINDS, Kind, Question
 from anabranch.testing import laws, views
 from anabranch.testing.purity import OVERDUE_SECONDS, Overdue, bounded, watched
 from anabranch.testing.searching import search
@@ -34,7 +34,7 @@ QUICK_EXAMPLES = 60
 THOROUGH_EXAMPLES = 400
 LARGE_SIZE = 2_000
 _ASKED_AGAIN = 60
-_METHODS = [kind.method for kind in KINDS]
+_METHODS = [question.method for kind in KINDS for question in kind.questions]
 _NO_STRATEGY = f"it has none of the methods {', '.join(_METHODS[:-1])} and {_METHODS[-1]}"
 
 Case = tuple[Any, ...]
@@ -59,8 +59,8 @@ def assert_conforms(strategy: object, *, examples: int = THOROUGH_EXAMPLES) -> N
 
 
 def kind_of(strategy: object) -> Kind | None:
-    """Return which kind of strategy something is, by the method it is asked with."""
-    return next((k for k in KINDS if callable(getattr(strategy, k.method, None))), None)
+    """Return which kind of strategy something is, by the methods it is asked with."""
+    return next((kind for kind in KINDS if kind.asked_of(strategy)), None)
 
 
 def find_faults(
@@ -83,11 +83,25 @@ def find_faults(
     faults = [Fault(name, fault) for fault in _faults_of_form(strategy, kind)]
     if kind is None or faults:
         return faults
-    draw = drawing(strategy, kind)
-    ask = bounded(getattr(strategy, kind.method))
+    for question in kind.asked_of(strategy):
+        faults += _faults_of_answers(strategy, name, question, examples, seed, with_hypothesis)
+    return faults
+
+
+def _faults_of_answers(
+    strategy: object,
+    name: str,
+    question: Question,
+    examples: int,
+    seed: int,
+    with_hypothesis: bool | None,
+) -> list[Fault]:
+    """Return what is wrong with the answers of a strategy to one question."""
+    draw = drawing(strategy, question)
+    ask = bounded(getattr(strategy, question.method))
 
     def fault_of(case: Case) -> str:
-        return _fault_of_answer(ask, kind, case)
+        return _fault_of_answer(ask, question, case)
 
     remembers = _remembers(ask, draw, seed)  # asked first, while there is little to remember
     found = search(draw, fault_of, examples=examples, seed=seed, with_hypothesis=with_hypothesis)
@@ -96,9 +110,9 @@ def find_faults(
     return [Fault(name, *fault) for fault in (remembers, _is_slow(ask, draw, seed)) if fault]
 
 
-def drawing(strategy: object, kind: Kind) -> Callable[[Source], Case]:
+def drawing(strategy: object, question: Question) -> Callable[[Source], Case]:
     """Return what draws the cases that a strategy is shown, its options included."""
-    options_type, draw_view = abilities_of(strategy).options_type, views.DRAWN[kind.view]
+    options_type, draw_view = abilities_of(strategy).options_type, views.DRAWN[question.view]
 
     def draw(source: Source) -> Case:
         if options_type is None:
@@ -116,11 +130,12 @@ def decisions_digest(strategy: object, seed: int = 0) -> str:
     kind = kind_of(strategy)
     if kind is None:
         return ""
-    draw, ask = drawing(strategy, kind), getattr(strategy, kind.method)
     digest = blake2b(digest_size=8)
-    for number in range(_ASKED_AGAIN):
-        case = draw(SeededSource(("digest", seed, number), 8))
-        digest.update(repr(ask(*case)).encode("utf-8", "replace"))
+    for question in kind.asked_of(strategy):
+        draw, ask = drawing(strategy, question), getattr(strategy, question.method)
+        for number in range(_ASKED_AGAIN):
+            case = draw(SeededSource(("digest", seed, number), 8))
+            digest.update(repr(ask(*case)).encode("utf-8", "replace"))
     return digest.hexdigest()
 
 
@@ -156,7 +171,7 @@ def _faults_of_options(options_type: Any) -> list[str]:
     return faults
 
 
-def _fault_of_answer(ask: Callable[..., Any], kind: Kind, case: Case) -> str:
+def _fault_of_answer(ask: Callable[..., Any], question: Question, case: Case) -> str:
     """Ask once; return what is wrong with the answer, or with how it came about."""
     given = copy.deepcopy(case)
     try:
@@ -171,7 +186,7 @@ def _fault_of_answer(ask: Callable[..., Any], kind: Kind, case: Case) -> str:
         again = ask(*copy.deepcopy(given))
         if again != answer and repr(again) != repr(answer):
             return f"asked twice, it answers differently: {answer!r}, then {again!r}"
-        for law in laws.LAWS[kind.view]:
+        for law in laws.LAWS[question.view]:
             if fault := law(ask, given, answer):
                 return fault
     except (Exception, SystemExit, Overdue) as error:

@@ -24,12 +24,14 @@ from anabranch.core.strategies import (
     FailedAttempt,
     FailureClass,
     GiveUp,
+    Placing,
     PointView,
     QueuedStream,
     Retry,
     RunAlone,
     Trouble,
     WaitForMore,
+    answers,
 )
 from anabranch.core.strategies import Ask as AskForSign
 from anabranch.core.strategies.point_laws import LEAST_LOOK_SECONDS, POINT_LAWS, PointLaw
@@ -143,6 +145,34 @@ def ranks_are_of_one_length(ask: Ask, asked: tuple[Any, ...], decision: Any) -> 
     return f"ranks have {len(simplest)} numbers for one stream and {len(decision)} for another"
 
 
+def it_places_what_fits(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It places streams of the queue in free slots, each stream and each slot at most once.
+
+    Together they ask for no more resources than are free.
+    """
+    view: Placing = asked[0]
+    if not isinstance(decision, tuple | list):
+        return f"it returned {decision!r}, not a sequence of placements"
+    try:
+        answers.placements(decision, view)
+    except answers.WrongAnswer as error:
+        return str(error)
+    return ""
+
+
+def it_says_why_there(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """It gives a reason for each: not empty, and at most 500 characters; people see it."""
+    return next((fault for one in decision if (fault := it_says_why(ask, asked, one))), "")
+
+
+def it_does_not_leave_everything_idle(ask: Ask, asked: tuple[Any, ...], decision: Any) -> str:
+    """While nothing runs, it places at least one of those that may start."""
+    view: Placing = asked[0]
+    if decision or view.running or not view.queue or not view.slots:
+        return ""
+    return f"nothing runs, {len(view.queue)} may start, and it places nobody"
+
+
 # --- recovery strategies -------------------------------------------------------------------------
 
 
@@ -236,6 +266,7 @@ LAWS: dict[type[msgspec.Struct], tuple[Law, ...]] = {
         time_is_no_step_back,
     ),
     QueuedStream: (a_rank_is_finite_numbers, ranks_are_of_one_length),
+    Placing: (it_places_what_fits, it_says_why_there, it_does_not_leave_everything_idle),
     FailedAttempt: (
         it_answers_about_a_failure,
         it_says_why,

@@ -17,8 +17,11 @@ from anabranch.core.ids import PointId, StreamId
 from anabranch.core.strategies import (
     EndedAttempt,
     FailedAttempt,
+    FreeSlot,
+    Placing,
     PointView,
     QueuedStream,
+    RunningStream,
     Trouble,
 )
 
@@ -117,6 +120,62 @@ def draw_queued_stream(source: Source, options: Any = None) -> tuple[QueuedStrea
     return (_made(QueuedStream, drawn),)
 
 
+_CAPABILITIES = ("web", "database", "docs")
+_RESOURCES = ("cpu_cores", "tokens")
+
+
+def draw_placing(source: Source, options: Any = None) -> tuple[Placing, float]:
+    """Draw a queue, the slots that are free, and what runs elsewhere, and the time of asking."""
+    now = source.real(0.0, _LONGEST_SECONDS)
+    free = {name: source.real(1.0, 8.0) for name in _RESOURCES if source.pick((False, True))}
+    width = source.whole(1, max(1, source.size))
+    queue = [_waiting(source, n, now, free, options) for n in range(source.whole(0, source.size))]
+    numbers = list(range(1, width + 1))
+    taken = [number for number in numbers if source.pick((False, False, True))]
+    drawn: dict[str, Any] = {
+        "queue": tuple(queue),
+        "slots": tuple(_free_slot(source, n, now) for n in numbers if n not in set(taken)),
+        "running": tuple(_running(source, number) for number in taken),
+        "free": free,
+        "max_parallel": width,
+        "seed": source.whole(0, 2**32 - 1),
+        "options": {} if options is None else options,
+    }
+    return _made(Placing, drawn), now
+
+
+def _waiting(
+    source: Source, position: int, now: float, free: Mapping[str, float], options: Any
+) -> QueuedStream:
+    """Draw a stream of a queue: it may start by itself, so all that it asks for is free."""
+    (plain,) = draw_queued_stream(source, options)
+    asked = {name: source.real(0.0, most) for name, most in free.items() if source.pick((0, 1))}
+    return msgspec.structs.replace(
+        plain,
+        stream=StreamId(f"s{position}"),
+        position=position,
+        queued_at=source.real(0.0, now),
+        depends_on=(StreamId(f"d{position % 7}"),) if source.pick((False, True)) else (),
+        capabilities=(source.pick(_CAPABILITIES),) if source.pick((False, True)) else (),
+        resources=asked,
+    )
+
+
+def _free_slot(source: Source, number: int, now: float) -> FreeSlot:
+    leases = source.whole(0, 3)
+    if not leases:
+        return FreeSlot(number)
+    since = source.real(0.0, now)
+    last = StreamId(f"d{source.whole(0, 7)}")
+    capabilities = (source.pick(_CAPABILITIES),) if source.pick((False, True)) else ()
+    return FreeSlot(number, leases, source.real(0.0, since), since, last, capabilities)
+
+
+def _running(source: Source, number: int) -> RunningStream:
+    elapsed, rest = source.real(0.0, _LONGEST_SECONDS), source.real(0.0, _LONGEST_SECONDS)
+    return RunningStream(StreamId(f"r{number}"), number, elapsed, rest)
+
+
 def draw_failed_attempt(source: Source, options: Any = None) -> tuple[FailedAttempt]:
     """Draw an attempt that did not succeed."""
     retries = source.whole(0, max(1, source.size))
@@ -175,6 +234,7 @@ def draw_ended_attempt(source: Source, options: Any = None) -> tuple[EndedAttemp
 DRAWN: dict[type[msgspec.Struct], Callable[..., tuple[Any, ...]]] = {
     PointView: draw_point_view,
     QueuedStream: draw_queued_stream,
+    Placing: draw_placing,
     FailedAttempt: draw_failed_attempt,
     Trouble: draw_trouble,
     EndedAttempt: draw_ended_attempt,

@@ -36,7 +36,7 @@ from anabranch.core.deciding.owed import newly_owed
 from anabranch.core.deciding.points import arrivals, convergence, verifying
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
 from anabranch.core.deciding.streams import checkpoints as stream_checkpoints
-from anabranch.core.deciding.streams import heartbeats, scheduling, streams
+from anabranch.core.deciding.streams import heartbeats, placing, ranking, scheduling, streams
 from anabranch.core.deciding.streams.leaving import leave
 from anabranch.core.deciding.waiting import withdrawing
 from anabranch.core.deciding.waiting.sources import SOURCES
@@ -115,7 +115,7 @@ def _settle(draft: Draft, is_start: bool) -> None:
         with draft.because_of_last_event():
             ordering.release_due(draft)
             resources.serve_queue(draft)
-            scheduling.admit(draft)
+            placing.admit(draft)
             if len(draft.events) == seen:
                 _break_rings_of_time(draft)
             if len(draft.events) == seen:
@@ -223,7 +223,7 @@ def _chosen(draft: Draft, event: ev.StrategyChosen) -> None:
     if event.point:
         convergence.consult(draft, event.point)
     if event.kind == "balancer":
-        scheduling.rank_anew(draft, f"{event.strategy} was chosen as load balancer")
+        ranking.rank_anew(draft, f"{event.strategy} was chosen as load balancer")
 
 
 def _stop_requested(draft: Draft, event: ev.RunStopRequested) -> None:

@@ -23,6 +23,7 @@ class Draft:
 
     ``answer`` is what a call is answered, once its handler (or the event it emitted) says so.
     ``wakes`` are later times to look at what is overdue already, so that no event has to say so.
+    ``left_waiting`` is whom a load balancer has left waiting in this turn, beside how many slots.
     ``state`` is there from a run's first event on.
     """
 
@@ -36,6 +37,7 @@ class Draft:
         self.events: list[ev.Recorded] = []
         self.answer: Answer | None = None
         self.wakes: list[WakeAt] = []
+        self.left_waiting: tuple[frozenset[StreamId], int] = (frozenset(), 0)
         self.touched_streams: dict[StreamId, None] = {}
         self.touched_points: dict[PointId, None] = {}
 

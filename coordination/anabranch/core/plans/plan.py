@@ -205,6 +205,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     ``resources`` is what the plan itself says there is; the heartbeat is that of streams that join.
     The width of one that ``is_adaptive`` begins with ``max_parallel`` and follows the machine then.
+    ``balancer_options`` are written for the ``balancer`` that it names.
     """
 
     name: str
@@ -232,3 +233,4 @@ class Plan(msgspec.Struct, frozen=True):
     is_adaptive: bool = False
     heartbeat_interval_seconds: float = 60.0
     heartbeat_timeout_seconds: float = 600.0
+    balancer_options: dict[str, Any] = {}

@@ -13,7 +13,16 @@ from typing import Any
 import msgspec
 
 from anabranch.core.strategies import fallbacks
-from anabranch.core.strategies.balancing import LoadBalancer, QueuedStream
+from anabranch.core.strategies.balancing import (
+    FreeSlot,
+    LoadBalancer,
+    Placement,
+    Places,
+    Placing,
+    QueuedStream,
+    Ranks,
+    RunningStream,
+)
 from anabranch.core.strategies.convergence import (
     Abandon,
     Abilities,
@@ -27,6 +36,7 @@ from anabranch.core.strategies.convergence import (
     options_for,
 )
 from anabranch.core.strategies.failures import EndedAttempt, FailureClass, FailureClassifier
+from anabranch.core.strategies.placing import Room, by_urgency, paired, that_fit
 from anabranch.core.strategies.recovery import (
     FailedAttempt,
     GiveUp,
@@ -61,24 +71,34 @@ __all__ = [
     "FailedAttempt",
     "FailureClass",
     "FailureClassifier",
+    "FreeSlot",
     "GiveUp",
     "LoadBalancer",
+    "Placement",
+    "Places",
+    "Placing",
     "PointDecision",
     "PointView",
     "QueuedStream",
+    "Ranks",
     "RecoveryDecision",
     "RecoveryStrategy",
     "Remedy",
     "RemedyDecision",
     "Retry",
+    "Room",
     "RunAlone",
+    "RunningStream",
     "Strategies",
     "Trouble",
     "Urgency",
     "WaitForMore",
     "abilities_of",
+    "by_urgency",
     "options_for",
+    "paired",
     "rank_of",
+    "that_fit",
     "urgency_of",
 ]
 
@@ -111,5 +131,14 @@ class Strategies(msgspec.Struct, frozen=True):
     @property
     def convergence_options(self) -> dict[str, Any]:
         """The options type of each convergence type that says which options it takes."""
-        found = {name: abilities_of(one).options_type for name, one in self.convergence.items()}
-        return {name: taken for name, taken in found.items() if taken is not None}
+        return _options_types(self.convergence)
+
+    @property
+    def balancer_options(self) -> dict[str, Any]:
+        """The options type of each load balancer that says which options it takes."""
+        return _options_types(self.balancers)
+
+
+def _options_types(strategies: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: abilities_of(one).options_type for name, one in strategies.items()}
+    return {name: taken for name, taken in found.items() if taken is not None}

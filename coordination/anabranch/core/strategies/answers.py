@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from anabranch.core.strategies.balancing import QueuedStream
+from anabranch.core.strategies.balancing import Placement, Placing, QueuedStream
 from anabranch.core.strategies.convergence import (
     Abandon,
     Checkpoint,
@@ -20,6 +20,7 @@ from anabranch.core.strategies.convergence import (
     WaitForMore,
 )
 from anabranch.core.strategies.failures import EndedAttempt, FailureClass
+from anabranch.core.strategies.placing import Room
 from anabranch.core.strategies.point_laws import fault_of
 from anabranch.core.strategies.recovery import FailedAttempt, GiveUp, RecoveryDecision, Retry
 from anabranch.core.strategies.remedies import (
@@ -65,6 +66,32 @@ def rank(found: Any, view: QueuedStream) -> tuple[float, ...]:
     if not all(isinstance(n, float | int) and math.isfinite(n) for n in numbers):
         raise WrongAnswer("its rank is not a tuple of numbers")
     return tuple(float(number) for number in numbers)
+
+
+def placements(found: Any, view: Placing) -> tuple[Placement, ...]:
+    """Return whom a load balancer places where: each stream and each slot once, and all fit."""
+    answer = tuple(found)
+    if len(answer) > len(view.slots):
+        raise WrongAnswer(f"it places {len(answer)} streams in {len(view.slots)} slots")
+    queue = {stream.stream: stream for stream in view.queue} if answer else {}
+    slots, room = {slot.number for slot in view.slots}, Room(view.free)
+    ours = []
+    for placement in answer:
+        if not isinstance(placement, Placement):
+            raise WrongAnswer(f"{type(placement).__name__} is not a placement")
+        try:
+            stream, slot = queue.pop(placement.stream, None), placement.slot
+        except TypeError:
+            raise WrongAnswer("it places something that is not the name of a stream") from None
+        if stream is None:
+            raise WrongAnswer("it places a stream that may not start now, or one stream twice")
+        if type(slot) is not int or slot not in slots:
+            raise WrongAnswer("it places a stream in a slot that is not free, or is taken twice")
+        if not room.take(stream.resources):
+            raise WrongAnswer("it places streams that ask for more together than there is")
+        slots.discard(slot)
+        ours.append(Placement(stream.stream, slot, _text(placement.reason, "its reason")))
+    return tuple(ours)
 
 
 def recovery_decision(found: Any, view: FailedAttempt) -> RecoveryDecision:

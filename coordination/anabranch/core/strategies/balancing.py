@@ -1,8 +1,8 @@
-"""What a load balancer is: it ranks the streams that are ready."""
+"""What a load balancer is: it ranks the streams that are ready, or places them in slots."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
@@ -42,14 +42,87 @@ class QueuedStream(msgspec.Struct, frozen=True):
     depends_on: tuple[StreamId, ...] = ()
     capabilities: tuple[str, ...] = ()
     resources: Mapping[str, float] = {}
+    options: Mapping[str, object] = {}
+
+
+class FreeSlot(msgspec.Struct, frozen=True):
+    """A slot that is free.
+
+    ``leases`` is how many streams have had it, ``busy_seconds`` for how long together, and
+    ``since`` is when it became free, in run seconds. ``last`` is the stream that had it last, None
+    if nobody had, and ``last_capabilities`` are that one's.
+    """
+
+    number: int
+    leases: int = 0
+    busy_seconds: float = 0.0
+    since: float = 0.0
+    last: StreamId | None = None
+    last_capabilities: tuple[str, ...] = ()
+
+
+class RunningStream(msgspec.Struct, frozen=True):
+    """A stream that runs, in which slot, for how long, and how long it is expected to go on."""
+
+    stream: StreamId
+    slot: int
+    elapsed_seconds: float
+    rest_seconds: float
+
+
+class Placing(msgspec.Struct, frozen=True):
+    """What a load balancer sees that places: all that may start now, and the slots for it.
+
+    Each stream of ``queue`` may start now by itself: its time has come, no breaker holds it back,
+    and the resources that it asks for are free. They come in the order of their ranks: the
+    balancer's own if it ranks too, else by urgency. ``slots`` are free, one stream each, and
+    ``running`` is who runs elsewhere. ``free`` is what there is of the resources, for all together;
+    one that is not in there has no limit. ``seed`` is a number of this run's and this moment's own,
+    to draw from. ``options`` are those of the plan, if they are for this balancer.
+    """
+
+    queue: Sequence[QueuedStream]
+    slots: Sequence[FreeSlot]
+    running: Sequence[RunningStream] = ()
+    free: Mapping[str, float] = {}
+    max_parallel: int = 1
+    seed: int = 0
+    options: Mapping[str, object] = {}
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """This stream runs now, in the slot of this number; the reason is what people see."""
+
+    stream: StreamId
+    slot: int
+    reason: str
 
 
 class LoadBalancer(Protocol):
-    """Orders the queue of streams that are ready; free slots pull from its head."""
+    """Decides which of the streams that are ready run first, and in which slots.
+
+    It has ``rank``, or ``place``, or both. One with ``rank`` orders the queue; free slots, the
+    lowest number first, pull from its head. One with ``place`` is shown the whole queue and all
+    free slots at once, each time that somebody may start. Whom it does not place waits, but no
+    longer than thirty seconds while a slot is free: then the engine places it. A ``rank`` is asked
+    for once, when a stream becomes ready, and costs nothing later; ``place`` is asked at each turn.
+    """
 
     @property
     def name(self) -> str: ...
 
+
+class Ranks(LoadBalancer, Protocol):
+    """A load balancer that orders the queue."""
+
     def rank(self, view: QueuedStream) -> tuple[float, ...]:
         """Return the stream's place: the smallest rank runs first, ties go by plan order."""
+        ...
+
+
+class Places(LoadBalancer, Protocol):
+    """A load balancer that says who runs where."""
+
+    def place(self, view: Placing, now: float) -> Sequence[Placement]:
+        """Return who starts at run time ``now`` (seconds), and in which slot; the others wait."""
         ...

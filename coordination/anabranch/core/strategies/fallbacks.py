@@ -5,7 +5,7 @@ They are as plain as can be, and work with every plugin switched off.
 
 from __future__ import annotations
 
-from anabranch.core.strategies.balancing import QueuedStream
+from anabranch.core.strategies.balancing import Placement, Placing, QueuedStream
 from anabranch.core.strategies.convergence import (
     Abandon,
     Converge,
@@ -14,6 +14,7 @@ from anabranch.core.strategies.convergence import (
     WaitForMore,
 )
 from anabranch.core.strategies.failures import EndedAttempt, FailureClass
+from anabranch.core.strategies.placing import in_order
 from anabranch.core.strategies.recovery import FailedAttempt, GiveUp, RecoveryDecision, Retry
 from anabranch.core.strategies.rungs import RUNGS
 
@@ -42,6 +43,10 @@ class InPlanOrder:
     def rank(self, view: QueuedStream) -> tuple[float, ...]:
         """Return where a stream stands."""
         return (float(-view.priority), float(view.position))
+
+    def place(self, view: Placing, now: float) -> tuple[Placement, ...]:
+        """Return the head of the queue for the lowest slots: whatever fits."""
+        return in_order(view, "the first that may start, by the engine's own order")
 
 
 class RetryAtOnce:

@@ -13,7 +13,14 @@ from typing import Any
 import msgspec
 
 from anabranch.core.strategies import answers, fallbacks
-from anabranch.core.strategies.balancing import LoadBalancer, QueuedStream
+from anabranch.core.strategies.balancing import (
+    LoadBalancer,
+    Placement,
+    Places,
+    Placing,
+    QueuedStream,
+    Ranks,
+)
 from anabranch.core.strategies.convergence import (
     Abandon,
     Checkpoint,
@@ -38,13 +45,30 @@ from anabranch.core.strategies.rungs import HARD, RUNGS, SOFT
 Key = tuple[str, ...]
 
 
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a strategy can be asked.
+
+    A ``method`` of an ``interface`` is asked about a ``view`` and answers with ``decisions``;
+    ``checked`` holds an answer to that (:mod:`anabranch.core.strategies.answers`).
+    """
+
+    method: str
+    interface: type
+    view: type[msgspec.Struct]
+    checked: Callable[[Any, Any], Any]
+    decisions: tuple[type[msgspec.Struct], ...] = ()
+
+    def is_for(self, strategy: object) -> bool:
+        """Say whether a strategy can be asked this."""
+        return callable(getattr(strategy, self.method, None))
+
+
 class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """One kind of strategy.
 
     ``field`` of ``Strategies`` holds those that are installed, ``hook`` brings them. One is an
-    ``interface``, whose ``method`` is asked about a ``view`` and answers with one of ``decisions``;
-    ``checked`` holds an answer to that (:mod:`anabranch.core.strategies.answers`), and where there
-    is none that may be followed, the core's own is asked ``instead``.
+    ``interface`` that answers at least one of the ``questions``; where there is no answer that may
+    be followed, the core's own is asked ``instead``.
 
     A plan names one under ``plan_keys``, ``usual`` if it does not say, and none of ``not_named``;
     ``task`` says what for. ``choice`` is what a person calls the kind who chooses another one while
@@ -57,10 +81,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     field: str
     hook: str
     interface: type
-    view: type[msgspec.Struct]
-    method: str
-    decisions: tuple[type[msgspec.Struct], ...] = ()
-    checked: Callable[[Any, Any], Any]
+    questions: tuple[Question, ...]
     instead: Any
     used_for: str
     task: str = ""
@@ -75,6 +96,10 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
         """What people call the kind."""
         return self.choice or self.name
 
+    def asked_of(self, strategy: object) -> tuple[Question, ...]:
+        """Return the questions that a strategy answers."""
+        return tuple(question for question in self.questions if question.is_for(strategy))
+
 
 _FALLBACK: Key = ("coordination", "recovery", "fallback")
 
@@ -85,10 +110,15 @@ KINDS = (
         field="convergence",
         hook="anabranch_convergence_types",
         interface=ConvergenceType,
-        view=PointView,
-        method="next_step",
-        decisions=(WaitForMore, Converge, Checkpoint, Abandon),
-        checked=answers.point_decision,
+        questions=(
+            Question(
+                method="next_step",
+                interface=ConvergenceType,
+                view=PointView,
+                decisions=(WaitForMore, Converge, Checkpoint, Abandon),
+                checked=answers.point_decision,
+            ),
+        ),
         instead=fallbacks.CONVERGENCE,
         used_for="points",
         task="convergence",
@@ -103,9 +133,16 @@ KINDS = (
         field="balancers",
         hook="anabranch_load_balancers",
         interface=LoadBalancer,
-        view=QueuedStream,
-        method="rank",
-        checked=answers.rank,
+        questions=(
+            Question(method="rank", interface=Ranks, view=QueuedStream, checked=answers.rank),
+            Question(
+                method="place",
+                interface=Places,
+                view=Placing,
+                decisions=(Placement,),
+                checked=answers.placements,
+            ),
+        ),
         instead=fallbacks.BALANCER,
         used_for="the queue",
         task="balancing",
@@ -119,10 +156,15 @@ KINDS = (
         field="recovery",
         hook="anabranch_recovery_strategies",
         interface=RecoveryStrategy,
-        view=FailedAttempt,
-        method="after_failure",
-        decisions=(Retry, GiveUp),
-        checked=answers.recovery_decision,
+        questions=(
+            Question(
+                method="after_failure",
+                interface=RecoveryStrategy,
+                view=FailedAttempt,
+                decisions=(Retry, GiveUp),
+                checked=answers.recovery_decision,
+            ),
+        ),
         instead=fallbacks.RECOVERY,
         used_for="retries",
         task="recovery",
@@ -136,10 +178,15 @@ KINDS = (
         field="remedies",
         hook="anabranch_remedies",
         interface=Remedy,
-        view=Trouble,
-        method="remedy",
-        decisions=(Ask, EndAndRetry, RunAlone, Drop, EndRun),
-        checked=answers.remedy_decision,
+        questions=(
+            Question(
+                method="remedy",
+                interface=Remedy,
+                view=Trouble,
+                decisions=(Ask, EndAndRetry, RunAlone, Drop, EndRun),
+                checked=answers.remedy_decision,
+            ),
+        ),
         instead=fallbacks.REMEDY,
         used_for="last resort",
         task="recovery",
@@ -154,10 +201,15 @@ KINDS = (
         field="classifiers",
         hook="anabranch_failure_classifiers",
         interface=FailureClassifier,
-        view=EndedAttempt,
-        method="classify",
-        decisions=(FailureClass,),
-        checked=answers.failure_class,
+        questions=(
+            Question(
+                method="classify",
+                interface=FailureClassifier,
+                view=EndedAttempt,
+                decisions=(FailureClass,),
+                checked=answers.failure_class,
+            ),
+        ),
         instead=fallbacks.CLASSIFIER,
         used_for="every failure",
     ),

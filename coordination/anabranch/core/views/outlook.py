@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core.deciding.streams import windows
-from anabranch.core.deciding.streams.scheduling import queued_view
+from anabranch.core.deciding.streams.ranking import queued_view
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import ACTIVE, Phase
 from anabranch.core.model.state import State, Stream

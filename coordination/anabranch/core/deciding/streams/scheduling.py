@@ -1,4 +1,4 @@
-"""Decisions about who runs when: dependencies, the queue, and free slots.
+"""Decisions about who is ready: dependencies, the queue, and what can never run.
 
 Every wait in here has an answer to "what if it can never happen": a stream whose dependency ended
 in a way that its condition excludes is skipped, with the reason, and so are those behind it.
@@ -6,21 +6,15 @@ in a way that its condition excludes is skipped, with the reason, and so are tho
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
-
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.deciding import joined, resources
 from anabranch.core.deciding.draft import Draft
-from anabranch.core.deciding.guardian import breakers
-from anabranch.core.deciding.streams import windows
-from anabranch.core.ids import Attempt, StreamId
+from anabranch.core.deciding.streams import ranking, windows
+from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
-from anabranch.core.model.slots import Slot, free_slots
 from anabranch.core.model.state import PointPhase, State, Stream
 from anabranch.core.plans.plan import Dependency, DependencyCondition
-from anabranch.core.strategies import QueuedStream
 
 
 def reconsider(draft: Draft, stream_id: StreamId) -> None:
@@ -115,103 +109,15 @@ def _ended_how(stream: Stream) -> str:
     return verb.get(stream.phase, f"was {stream.phase}")
 
 
-def queued_view(state: State, stream: Stream, attempt: Attempt, queued_at: float) -> QueuedStream:
-    """Return what a load balancer sees of a stream that is ready since a moment."""
-    plan, topology = state.stream_plan(stream.id), state.topology
-    return QueuedStream(
-        stream=stream.id,
-        position=topology.position[stream.id],
-        priority=plan.priority,
-        estimate_seconds=plan.estimate_seconds,
-        remaining_path_seconds=topology.path_seconds[stream.id],
-        attempt=attempt,
-        estimate_basis=plan.estimate_basis,
-        long_seconds=plan.long_seconds,
-        waiters=topology.waiters[stream.id],
-        mean_seconds=topology.mean_seconds,
-        max_parallel=state.max_parallel,
-        queued_at=queued_at,
-        depends_on=tuple(other for d in plan.depends_on for other in d.streams),
-        capabilities=plan.capabilities,
-        resources=plan.resources,
-    )
-
-
-def rank_anew(draft: Draft, reason: str) -> None:
-    """Have the load balancer rank again all that are ready; note it if the order changes."""
-    state, ranks = draft.state, {}
-    balancer = draft.strategies.balancer(state.plan.balancer)
-    for _, _, name in state.ready:
-        stream = state.streams[name]
-        ranks[name] = balancer.rank(queued_view(state, stream, stream.attempt, stream.since))
-    before = [name for _, _, name in state.ready]
-    if before != sorted(before, key=lambda name: (ranks[name], state.topology.position[name])):
-        draft.emit(ev.QueueRanked(ranks=ranks, reason=reason))
-
-
 def enqueue(draft: Draft, stream: Stream) -> None:
     """Put a stream into the queue, at the place that the load balancer gives it."""
     not_before, why = windows.opening(draft.state, stream, draft.now)
-    view = queued_view(draft.state, stream, stream.attempt + 1, draft.now)
-    rank = draft.strategies.balancer(draft.state.plan.balancer).rank(view)
+    rank = ranking.rank_of_next(draft, stream)
     draft.emit(
         ev.StreamQueued(
             stream.id, attempt=stream.attempt + 1, rank=rank, not_before=not_before, window=why
         )
     )
-
-
-def admit(draft: Draft) -> None:
-    """Give free slots to the head of the queue."""
-    state = draft.state
-    if state.base is None or state.has_ended or state.stop_reason:
-        return
-    free = state.max_parallel - state.counts.active
-    if free <= 0:
-        return
-    reserved = resources.reservations(state, draft.now)
-    slots = islice(free_slots(state.slots, state.max_parallel), free)
-    slot = next(slots)
-    for _, _, stream_id in state.ready:
-        stream = state.streams[stream_id]
-        if stream.not_before > draft.now or _is_kept_waiting(draft, stream, reserved):
-            continue
-        _admit(draft, stream, slot, f"the first that may start, by {state.plan.balancer}")
-        following = next(slots, None)
-        if following is None:
-            return
-        slot = following
-
-
-def _admit(draft: Draft, stream: Stream, slot: Slot, reason: str) -> None:
-    """Give a stream a slot, and what its plan asks for."""
-    # It was queued just now, or waited for the slot that something else has just left.
-    with draft.because_of(max(stream.cause, draft.cause or 0)):
-        draft.emit(
-            ev.StreamAdmitted(
-                stream.id,
-                attempt=stream.attempt,
-                slot=slot.number,
-                incarnation=slot.incarnation + 1,
-                placed_because=reason,
-            )
-        )
-        resources.grant_to_admitted(draft, stream)
-
-
-def _is_kept_waiting(
-    draft: Draft, stream: Stream, reserved: Iterable[resources.Reservation]
-) -> bool:
-    """Say whether a breaker or the machine has no room for a stream; skip it if it never will."""
-    never = resources.why_never(
-        draft.state, stream.id, draft.state.stream_plan(stream.id).resources
-    )
-    if never:
-        draft.emit(ev.StreamSkipped(stream.id, reason=never))
-        return True
-    if breakers.why_not_admitted(draft.state, stream) is not None:
-        return True
-    return resources.why_not_admitted(draft.state, stream, reserved) is not None
 
 
 def give_up_the_rest(draft: Draft) -> None:
