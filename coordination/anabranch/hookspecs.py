@@ -42,6 +42,9 @@ class EngineHooks:
     def anabranch_load_balancers(self) -> Iterable[LoadBalancer]:
         """Return the load balancers this plugin brings.
 
+        One ranks the streams that are ready (``rank``), or places them in slots (``place``), or
+        both; one of the two is enough.
+
         .. versionadded:: 0.1
         """
         return ()

@@ -6,7 +6,7 @@ import math
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -25,17 +25,27 @@ from anabranch.core.strategies import (
     EndedAttempt,
     FailedAttempt,
     FailureClass,
+    FreeSlot,
     GiveUp,
+    Placement,
+    Placing,
     PointView,
     QueuedStream,
     Retry,
     Trouble,
     WaitForMore,
+    paired,
+    that_fit,
 )
 from anabranch.plugins import load_plugins
 from anabranch.testing import assert_conforms, find_faults
 from anabranch.testing.conformance import decisions_digest
-from anabranch.testing.views import SeededSource, draw_options, draw_point_view
+from anabranch.testing.views import (
+    SeededSource,
+    draw_options,
+    draw_placing,
+    draw_point_view,
+)
 
 INSTALLED = load_plugins().strategies
 BUILT_IN = {
@@ -227,6 +237,58 @@ WRONG_BALANCERS = {
     "ms of processor time": Balancer(lambda view: (float(sum(range(view.position * 400))),)),
 }
 
+
+class Placer:
+    """A load balancer that places, made of one function."""
+
+    name = "made"
+
+    def __init__(self, place: Callable[[Placing], Any]) -> None:
+        self._place = place
+
+    def place(self, view: Placing, now: float) -> Any:
+        return self._place(view)
+
+
+def fitting(view: Placing) -> tuple[Placement, ...]:
+    return paired(that_fit(view.queue, view), view.slots, "it fits")
+
+
+def all_that_may(view: Placing) -> tuple[Placement, ...]:
+    return paired(view.queue, view.slots, "it may start")
+
+
+def slowly(view: Placing) -> tuple[Placement, ...]:
+    ranks = [sum(a.priority < b.priority for b in view.queue) for a in view.queue]
+    return fitting(view) if ranks else ()
+
+
+WRONG_PLACERS = {
+    "not a sequence of placements": Placer(lambda view: "all of them"),
+    "tuple is not a placement": Placer(lambda view: [(s.stream, 1) for s in view.queue[:1]]),
+    "streams in": Placer(lambda view: [Placement(s.stream, 1, "x") for s in view.queue]),
+    "it places a stream that may not start now": Placer(
+        lambda view: [Placement(StreamId("x"), s.number, "x") for s in view.slots[:1]]
+    ),
+    "it places a stream in a slot that is not free": Placer(
+        lambda view: [Placement(s.stream, 0, "x") for s in view.queue[:1] if view.slots]
+    ),
+    "more together than there is": Placer(all_that_may),
+    "the reason is empty": Placer(lambda view: paired(that_fit(view.queue, view), view.slots, " ")),
+    "and it places nobody": Placer(lambda view: ()),
+    "it answers differently": Placer(
+        lambda view: fitting(msgspec.structs.replace(view, slots=shuffled(view.slots)))
+    ),
+    "ms of processor time": Placer(slowly),
+}
+
+
+def shuffled(slots: Sequence[FreeSlot]) -> tuple[FreeSlot, ...]:
+    found = list(slots)
+    Random().shuffle(found)
+    return tuple(found)
+
+
 WRONG_RECOVERIES = {
     "not a decision about a failure": Recovery(lambda view: True),
     "retries are used up": Recovery(lambda view: Retry(1.0, "again")),
@@ -283,6 +345,7 @@ WRONG_CLASSIFIERS = {
 WRONG = [
     *WRONG_POINTS.items(),
     *WRONG_BALANCERS.items(),
+    *WRONG_PLACERS.items(),
     *WRONG_RECOVERIES.items(),
     *WRONG_REMEDIES.items(),
     *WRONG_CLASSIFIERS.items(),
@@ -371,6 +434,38 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_least: int = 1
     share: float = 0.5
     mode: str = "all"
+
+
+class Both:
+    """A load balancer that has both methods; one of them is wrong."""
+
+    name = "both"
+
+    def rank(self, view: QueuedStream) -> tuple[float, ...]:
+        return (1.0,)
+
+    def place(self, view: Placing, now: float) -> Any:
+        return ()
+
+
+def test_one_that_ranks_and_places_is_held_to_the_laws_of_both() -> None:
+    (fault,) = find_faults(Both())
+    assert "it places nobody" in fault.message
+    assert not find_faults(Placer(fitting))
+
+
+def test_the_views_of_placing_are_such_as_an_engine_shows() -> None:
+    """Each may start by itself; some ask for resources; slots are free, and not all are."""
+    drawn = [draw_placing(SeededSource(n, 20))[0] for n in range(100)]
+    for view in drawn:
+        taken = {one.slot for one in view.running}
+        assert not taken & {slot.number for slot in view.slots}
+        assert len(taken) + len(view.slots) == view.max_parallel
+        for one in view.queue:
+            assert all(amount <= view.free[name] for name, amount in one.resources.items())
+    assert any(one.resources for view in drawn for one in view.queue)
+    assert any(view.running for view in drawn)
+    assert any(slot.last for view in drawn for slot in view.slots)
 
 
 def test_options_are_drawn_as_their_type_says() -> None:

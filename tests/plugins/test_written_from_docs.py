@@ -1,4 +1,4 @@
-"""Nine strategies written from docs/strategies.md alone: what it says is enough to conform."""
+"""Twelve strategies written from docs/strategies.md alone: what it says is enough to conform."""
 
 from __future__ import annotations
 
@@ -15,14 +15,18 @@ from anabranch.core.strategies import (
     Converge,
     FailedAttempt,
     GiveUp,
+    Placement,
+    Placing,
     PointDecision,
     PointView,
     QueuedStream,
     RecoveryDecision,
     Retry,
     WaitForMore,
+    paired,
+    that_fit,
 )
-from anabranch.testing import assert_conforms
+from anabranch.testing import RunPhase, assert_conforms, plan_of, simulate, stream
 
 
 def merge(streams: Sequence[StreamId], reason: str) -> PointDecision:
@@ -141,13 +145,89 @@ class Backwards:
         return (float(-view.position),)
 
 
-NINE = (
+class Tail(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``reserve`` slots are kept free for streams with a priority, while anything runs."""
+
+    reserve: int = 1
+
+
+class KeepsRoom:
+    """Keeps some slots free for what is urgent, and never all of them."""
+
+    name = "keeps-room"
+    options_type = Tail
+
+    def place(self, view: Placing, now: float) -> Sequence[Placement]:
+        options = msgspec.convert(view.options, Tail, from_attributes=True)
+        urgent = [stream for stream in view.queue if stream.priority > 0]
+        others = [stream for stream in view.queue if stream.priority <= 0]
+        kept = max(0, min(options.reserve, view.max_parallel - 1))
+        most = max(len(view.slots) - kept, 0 if view.running else 1)
+        left, slots = dict(view.free), list(view.slots)
+        placed: list[Placement] = []
+        for one in (*urgent, *others):
+            if not slots or (one.priority <= 0 and len(placed) >= most):
+                break
+            if all(amount <= left.get(name, amount) for name, amount in one.resources.items()):
+                for name, amount in one.resources.items():
+                    if name in left:
+                        left[name] -= amount
+                word = "urgent" if one.priority > 0 else "there is room beside what is kept"
+                placed.append(Placement(one.stream, slots.pop(0).number, word))
+        return placed
+
+
+class OneOfAKind:
+    """Does not run two streams of one capability beside each other in one turn, if it can help."""
+
+    name = "one-of-a-kind"
+
+    def place(self, view: Placing, now: float) -> Sequence[Placement]:
+        seen: set[str] = set()
+        first: list[QueuedStream] = []
+        then: list[QueuedStream] = []
+        for one in sorted(view.queue, key=lambda s: (now - s.queued_at < 60.0, s.position)):
+            is_alike = bool(seen.intersection(one.capabilities))
+            (then if is_alike else first).append(one)
+            seen.update(one.capabilities)
+        return paired(that_fit((*first, *then), view), view.slots, "unlike the others")
+
+
+class DrawsLots:
+    """Who starts, and where, is drawn by the seed of the view."""
+
+    name = "draws-lots"
+
+    def place(self, view: Placing, now: float) -> Sequence[Placement]:
+        draw = Random(view.seed)
+        queue, slots = list(view.queue), list(view.slots)
+        draw.shuffle(queue)
+        draw.shuffle(slots)
+        return paired(that_fit(queue, view), slots, f"drawn beside {len(view.running)} others")
+
+
+PLACING = (KeepsRoom(), OneOfAKind(), DrawsLots())
+
+TWELVE = (
     *(ShareOfAll(), Patience(), MostUrgentFirst()),
     *(Steady(), Jittered(), Once()),
     *(ShortestFirst(), RetriesLast(), Backwards()),
+    *PLACING,
 )
 
 
-@pytest.mark.parametrize("strategy", NINE, ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("strategy", PLACING, ids=lambda strategy: strategy.name)
+@pytest.mark.parametrize("with_trouble", [False, True], ids=["calm", "trouble"])
+def test_a_strangers_balancer_places_a_run_to_its_end(strategy: Any, with_trouble: bool) -> None:
+    """The real engine in a simulated world, where every promise is checked at every step."""
+    streams = [stream(f"s{n}", *([f"s{n - 3}"] if n > 2 else [])) for n in range(12)]
+    plan = plan_of(*streams, max_parallel=3, balancer=strategy.name)
+    for seed in range(8):
+        state = simulate(plan, strategy, seed=seed, with_trouble=with_trouble)
+        assert state.has_ended
+        assert with_trouble or state.phase is RunPhase.CONVERGED
+
+
+@pytest.mark.parametrize("strategy", TWELVE, ids=lambda strategy: strategy.name)
 def test_what_is_written_from_the_documentation_conforms(strategy: Any) -> None:
     assert_conforms(strategy, examples=200)

@@ -36,6 +36,8 @@ from anabranch.core.plans.plan import (
 from anabranch.core.plans.providers import with_providers
 from anabranch.core.strategies import Strategies
 from anabranch.testing import plan_of, point, stream
+from anabranch.testing.operator import BALANCERS
+from anabranch.testing.pressing import random_pressure
 from tests.simulation import oracles
 
 PATHS = ("a", "b", "d/x", "d/", "*", "**/x")
@@ -73,6 +75,8 @@ def random_plan(rng: Random) -> Plan:
         *known,
         *(p for p in points if p.id == "final" or any("p" in s.points for s in known)),
         max_parallel=rng.randint(1, len(names)),
+        is_adaptive=rng.random() < 0.5,
+        balancer=rng.choice(BALANCERS),
         keep_going=rng.random() < 0.7,
         fallback=rng.choice(("sequential", "sequential", "degrade", "stop")),
         resources={"r": 4.0},
@@ -490,6 +494,7 @@ class Everything:
                     memory_available_mb=rng.choice((100.0, 5000.0, 5000.0)), memory_pressure=0.0
                 ),
                 lambda: inputs.MachineSeen(capacity={"cpu_cores": 4.0, "memory_mb": 8000.0}),
+                lambda: random_pressure(rng),
                 lambda: inputs.OverheadSeen(
                     share=rng.choice((0.01, 0.2)), by_category={"git": 1.0}
                 ),

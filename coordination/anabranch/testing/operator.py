@@ -16,6 +16,11 @@ from anabranch.core.model.state import RunPhase, State
 from anabranch.testing.world import SimulatedWorld
 
 PATIENCE = 3
+BALANCERS = (
+    *("longest-first", "plan-order"),
+    *("round-robin", "least-loaded", "two-choices", "affinity"),
+)
+"""The load balancers that are built in."""
 
 
 class Console(Protocol):
@@ -75,7 +80,7 @@ class Operator:
         kind, names = rng.choice(
             (
                 ("convergence", ("barrier", "progressive", "checkpoint")),
-                ("balancer", ("longest-first", "plan-order")),
+                ("balancer", BALANCERS),
                 ("fallback", ("sequential", "degrade", "stop", "no-such")),
             )
         )

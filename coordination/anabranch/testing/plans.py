@@ -95,6 +95,7 @@ def random_plan(
         *points,
         name="random",
         max_parallel=rng.randint(1, 6),
+        is_adaptive=rng.random() < 0.5,
         balancer=rng.choice(balancers),
         keep_going=rng.random() < 0.5,
         stop_grace_seconds=2.0,

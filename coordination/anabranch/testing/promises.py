@@ -30,6 +30,7 @@ FROM_OUTSIDE = (
     ev.RunReopened,
     ev.RunStopRequested,
     ev.StrategyChosen,
+    ev.ParallelismChanged,
     ev.ApprovalRequested,
     ev.StreamRequeued,
     ev.StreamStopRequested,

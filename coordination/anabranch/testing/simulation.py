@@ -28,11 +28,13 @@ from anabranch.testing import promises
 from anabranch.testing.memory_store import MemoryStore
 from anabranch.testing.operator import Operator
 from anabranch.testing.plans import random_plan
+from anabranch.testing.pressing import random_pressure
 from anabranch.testing.promises import PromiseBroken, Witness
 from anabranch.testing.world import NO_FAULTS, Faults, SimulatedWorld
 
 LARGEST_STEP_COUNT = 20_000
 HELP_ROUNDS = 12
+PRESSED_TIMES = 12
 
 
 class Trouble(msgspec.Struct, frozen=True):
@@ -160,6 +162,8 @@ class Simulation:
         for _ in range(trouble.commands):
             agenda.after(self.rng.uniform(0.0, trouble.seconds), self.operator.acts)
             agenda.after(self.rng.uniform(0.0, 30.0), self._look_out)
+        for _ in range(PRESSED_TIMES if self.plan.is_adaptive else 0):
+            agenda.after(self.rng.uniform(0.0, trouble.seconds), self._press)
         for _ in range(trouble.full_disks):
             agenda.after(self.rng.uniform(0.0, trouble.seconds), lambda: self._fill_disk(True))
             agenda.after(self.rng.uniform(0.0, trouble.seconds), lambda: self._fill_disk(False))
@@ -172,6 +176,10 @@ class Simulation:
     def _look_out(self) -> None:
         if self._engine is not None:
             self.world.looks_out(self._engine.state)
+
+    def _press(self) -> None:
+        if self._engine is not None:
+            self._post(random_pressure(self.rng), None)
 
     def _end_trouble(self) -> None:
         # A refused approval keeps nobody from coming to an end.

@@ -8,6 +8,7 @@ urgent by less, and nobody ever waits for a slot of his own.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Annotated
@@ -65,6 +66,8 @@ class _Desk:
                 self._near[key].append(index)
         self._last = min(len(view.slots), len(self._queue)) - 1
         """The least urgent of those that would be placed if the rest went by urgency."""
+        self._lowest = -math.inf
+        """The rank of the least urgent one that is placed."""
 
     def place_who_is_near(self, slot: FreeSlot, price_seconds: float) -> None:
         """Place the most urgent one that is near to a slot, if nobody pays more than the price."""
@@ -73,9 +76,11 @@ class _Desk:
             return
         index = found - 1
         stream, displaced = self._queue[index], self._queue[self._last]
-        if rank_of(stream)[0] > rank_of(displaced)[0] + price_seconds:
+        lowest = max(self._lowest, rank_of(stream)[0])
+        if index > self._last and lowest > rank_of(displaced)[0] + price_seconds:
             return
         if self._room.take(stream.resources):
+            self._lowest = lowest
             self._place(index, slot, f"near to {slot.last}, which ran there last")
 
     def place_the_others(self) -> None:

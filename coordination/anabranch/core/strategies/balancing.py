@@ -24,7 +24,8 @@ class QueuedStream(msgspec.Struct, frozen=True):
     many streams wait for this one, directly or through others; ``mean_seconds`` is the mean
     estimate of the plan's streams, and ``max_parallel`` how many of them may run at a time.
     ``queued_at`` is since when it has been ready, in run seconds. What it ``depends_on``, its
-    ``capabilities``, and the ``resources`` that it asks for are as the plan has them.
+    ``capabilities``, and the ``resources`` that it asks for are as the plan has them. ``options``
+    are those of the plan, if they are for this balancer.
     """
 
     stream: StreamId
