@@ -34,7 +34,7 @@ from anabranch.testing.world import NO_FAULTS, Faults, SimulatedWorld
 
 LARGEST_STEP_COUNT = 20_000
 HELP_ROUNDS = 12
-PRESSED_TIMES = 12
+PRESSED_TIMES = 6
 
 
 class Trouble(msgspec.Struct, frozen=True):
