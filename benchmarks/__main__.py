@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import (
+    balancers,
     builds,
     coordination,
     handlers,
@@ -45,6 +46,7 @@ BENCHES: dict[str, Callable[[Machine], Iterator[Table]]] = {
     "plugins": plugins.tables,
     "idle": idle.tables,
     "builds": builds.tables,
+    "balancers": balancers.tables,
     "width": width.tables,
     "thousand": thousand.tables,
 }

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from random import Random
+from statistics import median
 from typing import Any
 
 import pytest
@@ -290,6 +291,18 @@ def test_another_one_places_from_the_next_turn_on(name: str) -> None:
     run = StagedRun(replace(plan, balancer=name), STRATEGIES, seconds, is_checked=True, at=chosen)
     assert sorted(lease.stream for lease in run.leases) == sorted(seconds)
     assert len({lease.reason for lease in run.leases}) > 2
+
+
+def test_the_default_comes_within_two_percent_of_the_lower_bound() -> None:
+    """With durations that are known within a factor of two; others are further away."""
+    shares: dict[str, list[float]] = {"longest-first": [], "plan-order": []}
+    for seed in range(6):
+        plan, seconds = staged(seed, 300)
+        for name, found in shares.items():
+            run = StagedRun(replace(plan, balancer=name), STRATEGIES, seconds)
+            found.append(run.efficiency())
+    assert median(shares["longest-first"]) > 0.98
+    assert median(shares["plan-order"]) < 0.95
 
 
 # --- laws of those that are built in -------------------------------------------------------------

@@ -30,7 +30,7 @@ def test_each_part_makes_more_urgent() -> None:
     assert total(long_seconds=25.0) == 45.0
     assert total(long_seconds=5.0) == 30.0
     assert total(priority=1) == 3630.0
-    assert urgency_of(replace(PLAIN, queued_at=10.0), 17.0).age == 7.0
+    assert urgency_of(replace(PLAIN, queued_at=10.0), 20.0).age == 1.0
 
 
 QUEUED = st.builds(
@@ -62,9 +62,9 @@ def test_the_order_is_by_urgency_whenever_it_is_asked(
 
 @given(QUEUED, QUEUED)
 def test_nobody_starves(waiting: QueuedStream, newcomer: QueuedStream) -> None:
-    """Whoever has waited longer than a newcomer is more urgent goes before it."""
+    """Whoever has waited ten times as long as a newcomer is more urgent goes before it."""
     ahead = urgency_of(newcomer, 0.0).total - urgency_of(waiting, 0.0).total
-    late = replace(newcomer, queued_at=waiting.queued_at + max(0.0, ahead) + 1.0)
+    late = replace(newcomer, queued_at=waiting.queued_at + 10.0 * max(0.0, ahead) + 1.0)
     assert rank_of(waiting) < rank_of(late)
 
 
@@ -82,7 +82,7 @@ def test_the_queue_says_where_each_stands_and_why() -> None:
     crew.now = 4.0
     parts = urgency(crew.state, StreamId("short"), crew.now)
     assert parts is not None
-    assert (parts.path, parts.age, place_in_queue(crew.state, StreamId("short"))) == (1.0, 4.0, 2)
+    assert (parts.path, parts.age, place_in_queue(crew.state, StreamId("short"))) == (1.0, 0.4, 2)
     assert urgency(crew.state, StreamId("long"), crew.now) is None
 
 

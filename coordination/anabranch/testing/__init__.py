@@ -10,6 +10,7 @@
 
 - :func:`assert_conforms`: the conformance suite that every strategy has to pass.
 - :func:`simulate`: a plan, run to its end with strategies of yours.
+- :class:`StagedRun`: a plan on durations that are known beforehand: how good is a load balancer?
 
 A plugin's author holds a strategy to the rules, and tries it in a run::
 
@@ -30,6 +31,7 @@ from anabranch.testing.memory_store import MemoryStore
 from anabranch.testing.plans import plan_of, point, random_plan, stream
 from anabranch.testing.promises import PromiseBroken
 from anabranch.testing.simulation import Simulation
+from anabranch.testing.staged_run import StagedRun
 from anabranch.testing.trying import simulate, strategies_with
 from anabranch.testing.world import Faults, SimulatedWorld
 
@@ -45,6 +47,7 @@ __all__ = [
     "RunPhase",
     "SimulatedWorld",
     "Simulation",
+    "StagedRun",
     "assert_conforms",
     "find_faults",
     "plan_of",

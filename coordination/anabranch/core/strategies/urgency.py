@@ -4,8 +4,9 @@ Everything is measured in seconds of the run, so that parts can be added and exp
 way that is still behind a stream (the upward rank of HEFT, Topcuoglu 2002); a share of the work of
 all that wait for it; how much longer than expected it sometimes takes, as stragglers should not
 start last; and what the plan's author gives it. A stream that waits becomes more urgent by a second
-each second (ageing against starvation): whoever is ready waits for later ones at most as long as
-these are more urgent, and then goes before them.
+each ten seconds (ageing against starvation): whoever is ready waits for later ones at most ten
+times as long as these are more urgent, and then goes before them. Ageing as fast as time goes by
+would cost two percent of the time that a run takes: the longest ways would wait too often.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import msgspec
 from anabranch.core.strategies.balancing import QueuedStream
 
 PRIORITY_SECONDS = 3600.0
-"""One step of priority outweighs so much of the others: an hour of the plan, or of waiting."""
+"""One step of priority outweighs so much of the others: an hour of the plan."""
+AGE_SHARE = 0.1
+"""So much more urgent does a second of waiting make."""
 IMPACT_SHARE = 0.1
 """So much of the time of those that wait counts, in proportion to the width: few wait alone."""
 
@@ -43,7 +46,7 @@ def urgency_of(view: QueuedStream, now: float) -> Urgency:
         impact=IMPACT_SHARE * view.waiters * view.mean_seconds / max(view.max_parallel, 1),
         history=max(0.0, straggle),
         priority=view.priority * PRIORITY_SECONDS,
-        age=max(0.0, now - view.queued_at),
+        age=AGE_SHARE * max(0.0, now - view.queued_at),
     )
 
 
@@ -52,4 +55,4 @@ def rank_of(view: QueuedStream) -> tuple[float, ...]:
 
     All of them age alike, so the moment since which each is ready stands for its age.
     """
-    return (view.queued_at - urgency_of(view, view.queued_at).total,)
+    return (AGE_SHARE * view.queued_at - urgency_of(view, view.queued_at).total,)
