@@ -494,7 +494,7 @@ class Everything:
                     memory_available_mb=rng.choice((100.0, 5000.0, 5000.0)), memory_pressure=0.0
                 ),
                 lambda: inputs.MachineSeen(capacity={"cpu_cores": 4.0, "memory_mb": 8000.0}),
-                lambda: random_pressure(rng),
+                *(4 * (lambda: random_pressure(rng),)),
                 lambda: inputs.OverheadSeen(
                     share=rng.choice((0.01, 0.2)), by_category={"git": 1.0}
                 ),

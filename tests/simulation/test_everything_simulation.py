@@ -10,7 +10,7 @@ from tests.core.given import STRATEGIES
 from tests.simulation import oracles
 from tests.simulation.everything import Everything
 
-SEEDS, PARTS = 280, 4
+SEEDS, PARTS = 400, 4
 STEPS = 50
 
 
