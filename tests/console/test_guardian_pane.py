@@ -165,3 +165,22 @@ async def test_all_that_are_marked_are_recovered(
         assert [(c.stream, c.remedy) for c in asked if isinstance(c, inputs.RecoverStream)] == [
             (name, "hard") for name in marked
         ]
+
+
+async def test_who_was_ended_for_its_memory_is_told_with_the_rule(
+    open_console: OpenConsole, tmp_path: Path
+) -> None:
+    """In the guardian's panel and history, and beside the stream itself."""
+    source = ScriptedSource(plan_of([stream("greedy", limits={"memory_mb": 200.0})]), tmp_path)
+    use = inputs.MemoryUse(StreamId("greedy"), 1, 300.0)
+    source.feed(inputs.MemorySeen(uses=(use,)))
+    source.finish("greedy", code=1)
+    async with open_console(source) as console:
+        await console.press("1")
+        shown = " ".join(console.shown().split())
+        assert "200M memory" in shown
+        assert "had 300 MB of memory" in shown
+        await console.press("7")
+        shown = " ".join(console.shown().split())
+        assert "First whoever is above" in shown
+        assert "200 is its ceiling" in shown

@@ -46,6 +46,7 @@ CONCERNS: dict[str, tuple[str, ...]] = {
     "shared state": ("sharing", "merging"),
     "messages": ("messages", "dead_letters", "ordering"),
     "resources": ("resources",),
+    "memory": ("memory", "victims", "alone"),
     "who joined": ("joined",),
     "waiting": ("waiting",),
     "times": ("windows",),

@@ -85,6 +85,10 @@ EFFECTS = {
     "::test_depends_on_has_another_name",
     "streams.*.capabilities": f"{CORE}registration.py::test_any_stream_with_the_capability_will_do",
     "streams.*.resources": f"{CORE}resources.py::test_capacity_holds_and_all_is_given_back",
+    "streams.*.limits.memory_mb": f"{E2E}ceilings.py"
+    "::test_a_tree_above_its_ceiling_is_ended_and_tried_again_alone",
+    "streams.*.limits.cpu_cores": f"{E2E}ceilings.py"
+    "::test_a_stream_runs_on_so_many_processors_and_others_on_theirs",
     "streams.*.writes": f"{CORE}locks.py"
     "::test_a_write_on_a_held_path_keeps_the_result_from_the_merge",
     "streams.*.env": f"{E2E}run.py::test_commands_run_as_they_are_written",

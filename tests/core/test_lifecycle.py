@@ -73,6 +73,9 @@ ONE_OF_EACH: dict[type[ev.StreamEvent], ev.StreamEvent] = {
     ev.StreamExited: ev.StreamExited(
         A, attempt=1, exit_code=0, signal=None, error=None, happened_at=1.0
     ),
+    ev.StreamOverran: ev.StreamOverran(
+        A, attempt=1, resource="memory_mb", used=300.0, limit=200.0, rule="too much"
+    ),
     ev.StreamLost: ev.StreamLost(A, attempt=1, reason="gone"),
     ev.AttemptFailed: ev.AttemptFailed(A, attempt=1, reason="no"),
     ev.ResultCaptured: ev.ResultCaptured(

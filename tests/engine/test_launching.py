@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from anabranch.core.ids import StreamId
 from anabranch.engine.performers.launching import launch_spec
 from anabranch.env_files import BadEnvFile, read_env_files, variables_in
+from anabranch.paths import RunFolder
 from anabranch.testing.plans import plan_of, stream
 from tests.core.working import Crew
 
@@ -25,7 +26,9 @@ def _environment(project: Path, **plan: Any) -> dict[str, str]:
     assert running.workspace is not None
     here = replace(running, workspace=replace(running.workspace, path=str(project)))
     state = replace(state, project=str(project), streams=state.streams.insert(StreamId("a"), here))
-    spec = launch_spec(state, StreamId("a"), 1, {"A": "outer"}, "", lambda *_: {})
+    spec = launch_spec(
+        state, StreamId("a"), 1, {"A": "outer"}, "", lambda *_: {}, RunFolder(project)
+    )
     return dict(spec.env)
 
 

@@ -204,6 +204,37 @@ def test_resources_and_capabilities_reach_the_core() -> None:
     assert (plan.heartbeat_interval_seconds, plan.heartbeat_timeout_seconds) == (60, 600)
 
 
+def test_ceilings_reach_the_core_and_are_no_lower_than_what_is_asked_for() -> None:
+    """Each by itself; and a mistake in them has its line, its name and what to do."""
+    head = 'version = 1\n[streams.a]\ncommand = "true"\n'
+    both = "resources = { memory_mb = 100 }\nlimits = { memory_mb = 100, cpu_cores = 0.5 }\n"
+    plan = loaded(head + both).plan
+    assert streams_of(plan)["a"].limits == {"memory_mb": 100, "cpu_cores": 0.5}
+    assert streams_of(loaded(head).plan)["a"].limits == {}
+    for written, key, message in (
+        ("resources = { memory_mb = 100 }\nlimits = { memory_mb = 99 }", "memory_mb", "100"),
+        ("resources = { cpu_cores = 2 }\nlimits = { cpu_cores = 1.5 }", "cpu_cores", "2"),
+    ):
+        result = parse_plan(head + written)
+        assert isinstance(result, PlanErrors)
+        (error,) = result.errors
+        assert (error.line, error.key) == (5, f"streams.a.limits.{key}")
+        assert f"is below what the stream asks for: {message}" in error.message
+        assert "ceilings" in error.hint
+    for written, words in (
+        ("limits = { memory = 9 }", "memory_mb"),
+        ("limits = { memory_mb = 0 }", "16"),
+        ("limits = { cpu_cores = 0 }", "0.01"),
+        ('limits = { memory_mb = "1GB" }', "number"),
+        ("limits = 5", "table"),
+    ):
+        result = parse_plan(head + written)
+        assert isinstance(result, PlanErrors)
+        (error,) = result.errors
+        assert error.line == 4
+        assert words in f"{error.message} {error.hint}"
+
+
 ABLE = """\
 version = 1
 [streams.scan]
@@ -575,6 +606,7 @@ def plan_documents(draw: st.DrawFn) -> dict[str, Any]:
             "priority": st.integers(-1000, 1000),
             "env": st.dictionaries(names, words, max_size=2),
             "writes": st.lists(st.sampled_from(["src/**", "src/a.py", "*.md"]), max_size=2),
+            "limits": st.fixed_dictionaries({}, optional={"memory_mb": st.integers(16, 99)}),
             "resources": st.dictionaries(names, st.integers(0, 8) | st.floats(0, 8), max_size=2),
             "tty": st.booleans(),
         }

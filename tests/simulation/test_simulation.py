@@ -56,6 +56,8 @@ SOMETIMES = (
     "a stop was obeyed",
     "a stream was brought the others' work",
     "a time of day came",
+    "a victim was chosen and later succeeded",
+    "a stream ran alone after it ran out of memory",
     "a workspace could not be made",
     "a workspace waited for room",
     "a workspace was prepared again after a crash",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from anabranch.core.views.memory import overrun_in_words
 from anabranch.core.wording import counted, duration, instant
 from anabranch_console.cli.output import glyph, paint, shown
 from anabranch_console.cli.report_handlers import handler_figures
@@ -108,6 +109,9 @@ def summary(report: Report) -> Iterator[tuple[str, str]]:
                 for r in report["recoveries"][:4]
             ),
         )
+    for found in report.get("overruns", [])[:4]:  # reports of earlier versions have none
+        text = overrun_in_words(found["used"], found["limit"], found["rule"])
+        yield "memory", f"{found['stream']} attempt {found['attempt']} {text}"
     if report["branch"]:
         yield "result", where_it_is(report)
     yield from handler_figures(report.get("handlers", []))  # reports of others have none

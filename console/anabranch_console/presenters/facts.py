@@ -12,6 +12,7 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.plan import StreamPlan
 from anabranch.core.views.conflicts import foreseen_with
+from anabranch.core.views.memory import overrun_in_words
 from anabranch.core.views.projections import evidence_for
 from anabranch.core.views.waiting import (
     Wait,
@@ -22,6 +23,7 @@ from anabranch.core.views.waiting import (
 )
 from anabranch_console.lines import Line, Span, cut_left, wrap
 from anabranch_console.presenters import handler_words
+from anabranch_console.presenters.amounts import amounts_text
 from anabranch_console.presenters.stream_row import elapsed
 from anabranch_console.presenters.wording import clock, safe
 
@@ -75,6 +77,7 @@ def _facts(
     if others:
         words = f"would conflict with {wording.listing(others, 3)}; 6 shows both sides"
         facts.append(("radar", safe(words), "level.warning"))
+    facts += _memory_facts(state, stream)
     facts.append(("time", _time(stream, now), "text"))
     facts += _work_facts(stream)
     facts += [("warning", safe(text), "level.warning") for text in stream.warnings[:3]]
@@ -110,6 +113,19 @@ def _handler_facts(stream: Stream, tally: HandlerTally) -> list[tuple[str, str, 
     facts = [("handlers", handler_words.counts_in_words(tally), style)]
     if stream.phase is Phase.RUNNING:
         facts.append(("pace", handler_words.pace_in_words(tally), "text"))
+    return facts
+
+
+def _memory_facts(state: State, stream: Stream) -> list[tuple[str, str, str]]:
+    """Return its ceilings, and why it was ended for its memory if it was."""
+    facts = []
+    limits = state.stream_plan(stream.id).limits
+    if limits:
+        facts.append(("ceilings", amounts_text(limits), "text"))
+    if stream.memory.overruns:
+        found = stream.memory.overruns[-1]
+        text = overrun_in_words(found.used, found.limit, found.rule)
+        facts.append(("memory", f"attempt {found.attempt} {text}", "level.warning"))
     return facts
 
 

@@ -7,9 +7,13 @@ from typing import Any
 
 from anabranch.core import events as ev
 from anabranch.core import wording
+from anabranch.core.views.memory import overrun_in_words
 from anabranch.core.wording import width_in_words
 
-WARNINGS = (ev.RecoveryStarted, ev.ParallelismChanged, ev.ConvergenceOverdue, ev.BreakerOpened)
+WARNINGS = (
+    *(ev.RecoveryStarted, ev.ParallelismChanged, ev.ConvergenceOverdue, ev.BreakerOpened),
+    ev.StreamOverran,
+)
 BREAKERS = (ev.BreakerOpened, ev.BreakerHalfOpened, ev.BreakerClosed)
 ERRORS = (ev.GuardianAlerted, ev.StrategyFaulted)
 
@@ -26,6 +30,10 @@ def in_words(event: ev.Event) -> str:
             return f"asked by {event.way}: {event.outcome}"
         case ev.GuardianAlerted():
             return f"{event.diagnosis}: {event.reason}"
+        case ev.StreamOverran():
+            return (
+                f"attempt {event.attempt} {overrun_in_words(event.used, event.limit, event.rule)}"
+            )
         case ev.RetryScheduled():
             return f"tried again: {event.reason}"
         case ev.ParallelismChanged():
@@ -55,6 +63,7 @@ DETAILS: dict[type[ev.Event], Callable[[Any], str]] = dict.fromkeys(
         *KINDS,
         *BREAKERS,
         *(ev.StreamAsked, ev.ConvergenceOverdue, ev.StrategyFaulted, ev.StrategyChosen),
+        ev.StreamOverran,
     ),
     in_words,
 )

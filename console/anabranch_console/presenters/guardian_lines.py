@@ -22,6 +22,7 @@ from anabranch.core.views.guardian import (
     held_until,
     most_at_once,
 )
+from anabranch.core.views.memory import RULE, overrun_in_words
 from anabranch.core.views.projections import breaker_status
 from anabranch.core.views.waiting import standing
 from anabranch_console.glyphs import UNICODE, Glyphs
@@ -40,6 +41,7 @@ KINDS = (
     ev.RecoveryFinished,
     ev.GuardianAlerted,
     ev.RetryScheduled,
+    ev.StreamOverran,
 )
 """The events that make the guardian's history."""
 
@@ -160,6 +162,9 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
     lines += _fact("evidence", text, "text", cells)
     if stream.failure_class:
         lines += _fact("failure", stream.failure_class, "text", cells)
+    if stream.memory.overruns:
+        lines += _fact("memory", _overrun(stream), "level.warning", cells)
+        lines += _fact("rule", RULE, "muted", cells)
     if stream.phase is Phase.FAILED:
         text = f"laid aside after {wording.counted(stream.attempt, 'attempt')}; R tries it again"
         lines += _fact("dead letter", text, "level.error", cells)
@@ -169,6 +174,13 @@ def guardian_detail(look: GuardianLook, stream: Stream | None, cells: int) -> li
     for remedy in (SOFT, HARD, FALLBACK):
         lines += _forecast_lines(look, forecast(look.state, stream.id, remedy), cells)
     return [*lines, (), *_history(look, stream.id, cells)]
+
+
+def _overrun(stream: Stream) -> str:
+    """Return what it was ended for the last time, and what follows of that."""
+    found = stream.memory.overruns[-1]
+    text = f"attempt {found.attempt} {overrun_in_words(found.used, found.limit, found.rule)}"
+    return f"{text}; it runs alone now" if stream.memory.is_alone else text
 
 
 def _brakes(look: GuardianLook, cells: int) -> list[Line]:

@@ -70,7 +70,7 @@ def claim_rows(state: State, now: float) -> list[Claim]:
 def _ready(state: State) -> list[tuple[StreamId, Amounts]]:
     """Return the streams that could start if what they ask for were free."""
     waiting = [s for _, _, s in state.ready if state.streams[s].phase is Phase.QUEUED]
-    return [(s, state.stream_plan(s).resources) for s in waiting if state.stream_plan(s).resources]
+    return [(s, state.asks_of(s)) for s in waiting if state.asks_of(s)]
 
 
 def _share(state: State, amounts: Mapping[str, float]) -> float:

@@ -122,6 +122,7 @@ def _stream(
         workspace=defaults.isolation.workspace,
         capabilities=tuple(table.capabilities),
         resources=dict(table.resources),
+        limits=table.limits.model_dump(exclude_none=True),
         writes=tuple(table.writes),
         executor=table.executor or "",
         fan=_fan(table),

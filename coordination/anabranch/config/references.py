@@ -7,7 +7,7 @@ mistake in one key does not hide the mistakes in another.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from anabranch.config.problems import KeyPath, Problem, printable, suggest
 from anabranch.core.deciding.points.reducing import REDUCERS
@@ -31,6 +31,7 @@ def reference_problems(document: dict[str, Any]) -> list[Problem]:
         *_checks_of_nothing(document, points),
         *_handlers_without_workspaces(document, streams),
         *_impossible_amounts(document, streams),
+        *_limits_below_resources(streams),
         *_impossible_writes(streams),
         *_bad_reducers(document, points),
     ]
@@ -164,6 +165,24 @@ def _impossible_amounts(document: dict[str, Any], streams: dict[str, object]) ->
                     f"it can never start: it needs {amount} {printable(name)} of {most}",
                     "ask for less, or raise it in `[coordination.resources]`",
                 )
+
+
+def _limits_below_resources(streams: dict[str, object]) -> Iterator[Problem]:
+    """Yield ceilings that a stream is above already with what it asks for."""
+    for stream, entry in streams.items():
+        asked = _table(_table(entry).get("resources"))
+        for name, limit in _table(_table(entry).get("limits")).items():
+            amount = asked.get(name)
+            if _is_number(limit) and _is_number(amount) and limit < amount:
+                yield Problem(
+                    ("streams", stream, "limits", name),
+                    f"`{name} = {limit:g}` is below what the stream asks for: {amount:g}",
+                    "`limits` are ceilings: at least as much as `resources` says, or leave it out",
+                )
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _impossible_writes(streams: dict[str, object]) -> Iterator[Problem]:

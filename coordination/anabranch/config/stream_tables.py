@@ -18,9 +18,11 @@ from anabranch.config.values import (
     Amount,
     Command,
     Condition,
+    CpuCeiling,
     Duration,
     EachItem,
     Item,
+    MemoryCeiling,
     Name,
     PositiveDuration,
     ProjectPath,
@@ -110,6 +112,18 @@ class AskTable(Table):
         return self
 
 
+class LimitsTable(Table):
+    """The ceilings of one stream: all its processes together never have more."""
+
+    memory_mb: MemoryCeiling | None = Field(
+        default=None,
+        description="Megabytes of memory; above it the stream is ended and tried again alone.",
+    )
+    cpu_cores: CpuCeiling | None = Field(
+        default=None, description="Processors; it is slower with fewer, and not ended."
+    )
+
+
 OWN_COMMANDS = ":"
 """Stands for the command of a stream whose graph has a command for each task."""
 
@@ -169,6 +183,10 @@ class StreamTable(Table):
     )
     resources: dict[str, Amount] = Field(
         default={}, description="cpu_cores, memory_mb, and any token of your own."
+    )
+    limits: LimitsTable = Field(
+        default_factory=LimitsTable,
+        description="Ceilings, enforced; `resources` is only what it asks for.",
     )
     writes: list[Text] = Field(
         default=[],

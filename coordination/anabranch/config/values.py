@@ -280,6 +280,10 @@ EachItem = Annotated[
     WithJsonSchema({"type": ["string", "number", "boolean", "object"]}),
 ]
 Amount = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+LEAST_MEMORY_MB, LEAST_CORES = 16.0, 0.01
+"""With less of memory no program begins, and the kernel divides a processor no further."""
+MemoryCeiling = Annotated[float, Field(ge=LEAST_MEMORY_MB, le=1e15, allow_inf_nan=False)]
+CpuCeiling = Annotated[float, Field(ge=LEAST_CORES, le=1e15, allow_inf_nan=False)]
 Width = Annotated[int, Field(ge=1, le=10_000)]
 Retries = Annotated[int, Field(ge=0, le=1_000)]
 Condition = Literal["succeeded", "completed", "started", "converged"]

@@ -17,7 +17,7 @@ import msgspec
 import psutil
 
 from anabranch.core.strategies.kinds import KINDS
-from anabranch.engine import git_leftovers
+from anabranch.engine import ceilings, git_leftovers
 from anabranch.engine.requirements import OLDEST_GIT, git_version, git_version_text
 from anabranch.engine.runs import history_faults, project_root, read_run, run_folders
 from anabranch.paths import state_home
@@ -174,6 +174,13 @@ def _machine(folder: Path) -> Iterator[Finding]:
     yield Finding("machine", "ok", message)
 
 
+def _ceilings(folder: Path) -> Iterator[Finding]:
+    """Say how the plan's ``limits`` are held, and what would hold them better."""
+    found = ceilings.probe()
+    better = f"; {found.mend}" if found.mend else ""
+    yield Finding("ceilings", "ok", f"{found.words}{better}")
+
+
 def _journal(folder: Path) -> Iterator[Finding]:
     version = apsw.sqlite_lib_version()
     if tuple(map(int, version.split("."))) < (3, 51, 3):
@@ -272,6 +279,7 @@ _LOOKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
     _disk,
     _limits,
     _machine,
+    _ceilings,
     _journal,
     _history,
     _terminal,

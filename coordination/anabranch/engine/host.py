@@ -30,6 +30,7 @@ from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.core.views import accounting
 from anabranch.engine import requests
+from anabranch.engine.ceilings import is_kept, sweep
 from anabranch.engine.change_counter import ChangeCounter
 from anabranch.engine.clock import RunClock, WatchClock
 from anabranch.engine.conflict_radar import ConflictRadar
@@ -49,6 +50,7 @@ from anabranch.engine.journal_place import JournalPlace
 from anabranch.engine.liveness import LivenessWatch, Verdict, is_somebody_asked
 from anabranch.engine.machine_room import raise_descriptor_limit, shortage_ahead
 from anabranch.engine.mailbox import Mailbox
+from anabranch.engine.memory_watch import MemoryWatch
 from anabranch.engine.observing import Observing
 from anabranch.engine.overhead_watch import OverheadWatch
 from anabranch.engine.performers.process_observations import still_running
@@ -136,6 +138,7 @@ class RunHost:
             short_of=lambda: shortage_ahead((parts.repository.store, parts.folder.path))
         )
         self._pressure = PressureWatch(self.watch_clock.monotonic)
+        self._memory = MemoryWatch(partial(is_kept, parts.folder))
         self._writes = WriteWatch(self._watcher)
         self._radar = ConflictRadar(
             parts.repository, lambda: self.state, self._watcher, self._post_from_outside
@@ -272,6 +275,7 @@ class RunHost:
             *self._liveness.look(state, vitals),
             *self._usage.look(state, vitals),
             *self._pressure.look(state, vitals),
+            *self._memory.look(state, vitals),
             *self._writes.look(state),
             *self._overhead.look(state),
         ]
@@ -368,6 +372,7 @@ class RunHost:
     async def _adopt(self, performing: Performing) -> None:
         """Settle what became of an earlier engine's processes, then do what is still owed."""
         found = await performing.open()
+        sweep(self._engine.state)
         if self._parts.state is not None:
             first = self._parts.first
             if isinstance(first, inputs.ResumeRun):

@@ -371,6 +371,7 @@ class Performing:
             self._environment,
             self._workspaces.prefix,
             self._variables,
+            self._folder,
         )
         plan = state.stream_plan(effect.stream)
         spec.env.update(handlers_in_env(state, effect.stream, self._folder))

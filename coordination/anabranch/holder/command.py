@@ -14,7 +14,12 @@ import os
 import termios
 import time
 
+from . import ceilings as keep_below
 from . import jobs, kernel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 PASSING = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EIO)
 """What a machine says that is short of something: it says nothing about the command."""
@@ -48,6 +53,7 @@ class Spec:
         rows: int,
         columns: int,
         jobserver: str = "",
+        ceilings: "dict[str, Any] | None" = None,
     ) -> None:
         self.argv = argv
         self.cwd = cwd
@@ -56,6 +62,7 @@ class Spec:
         self.rows = rows
         self.columns = columns
         self.jobserver = jobserver
+        self.ceilings = keep_below.Ceilings(**(ceilings or {}))
         self.fifo: int | None = None
         self.paths = [argv[0]]
         if "/" not in argv[0]:  # looked for by the command's own PATH, not by ours
@@ -99,6 +106,7 @@ def _become(spec: Spec, source: int, sink: int, channel: _socket.socket, holder:
         _take_files(source, sink, spec.tty)
         if spec.fifo is not None and spec.jobserver == "descriptors":
             jobs.hand_down(spec.fifo)
+        keep_below.take_on(spec.ceilings)
         if channel.recv(1):
             _execute(spec)
     except CannotRun as refusal:

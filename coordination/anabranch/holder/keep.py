@@ -25,7 +25,7 @@ import sys
 import termios
 import time
 
-from . import command, jobs, kernel, log, plain_json, records, tree
+from . import ceilings, command, jobs, kernel, log, plain_json, records, tree
 
 SURVIVOR_GRACE_SECONDS = 1.0
 SHUTDOWN_GRACE_SECONDS = 5.0
@@ -64,6 +64,7 @@ def hold(attempt: Attempt, spec: command.Spec) -> None:
         holder = Holder(attempt, spec, control)
     except OSError as error:
         jobs.remove(attempt.folder)
+        ceilings.remove(spec.ceilings)
         records.write_exit(attempt.folder, {"not_started": str(error)})
         _notify(control, attempt)
         return
@@ -123,6 +124,8 @@ class Holder:
         self.starttime = kernel.start_ticks(os.getpid())
         spec.env[command.MARK] = f"{os.getpid()}.{self.starttime}"
         spec.fifo = jobs.opened(attempt.folder) if spec.jobserver else None
+        self.ceilings = spec.ceilings
+        ceilings.prepare(self.ceilings)
         source, sink = self._open_terminal(spec) if spec.tty else self._open_pipe()
         self.pid, self.channel = command.fork(spec, source, sink)
         self.wake = _catch_signals()  # only now: the child must not catch what it waits to obey
@@ -194,7 +197,10 @@ class Holder:
         assert self.ended is not None
         has_exited = self.ended.si_code == os.CLD_EXITED
         cpu_seconds, peak_memory_mb = kernel.used(self.pid)
+        of_group = round(ceilings.peak_memory_mb(self.ceilings), 1)
+        kills = ceilings.memory_kills(self.ceilings) if self._was_killed() else 0
         jobs.remove(self.attempt.folder)
+        ceilings.remove(self.ceilings)
         records.write_exit(
             self.attempt.folder,
             {
@@ -205,11 +211,17 @@ class Holder:
                 "left_out_bytes": self.log.left_out,
                 "tree_survivors": self.survivors,
                 "cpu_seconds": round(cpu_seconds, 3),
-                "peak_memory_mb": peak_memory_mb,
+                "peak_memory_mb": max(of_group, peak_memory_mb or 0.0) or None,
+                "memory_kills": kills,
             },
         )
         os.waitpid(self.pid, 0)
         _notify(self.control, self.attempt)
+
+    def _was_killed(self) -> bool:
+        """Return whether the command was killed, or is a shell that says so of its own."""
+        assert self.ended is not None
+        return self.ended.si_status in (_signal.SIGKILL, 128 + _signal.SIGKILL)
 
     def _why_not_run(self) -> str | None:
         """Return what the child said if it could not become the command."""

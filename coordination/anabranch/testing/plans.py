@@ -166,6 +166,8 @@ def _random_stream(
         priority=rng.choice((0, 0, 0, 5)),
         success_exit_codes=rng.choice(((0,), (0,), (0, 3))),
         estimate_seconds=rng.choice((1.0, 1.0, 5.0)),
+        limits=rng.choice(({}, {}, {"memory_mb": 300.0})),
+        peak_memory_mb=rng.choice((None, 100.0)),
     )
 
 

@@ -72,6 +72,13 @@ class SimulatedProcesses:
     def running(self) -> Iterator[SimulatedProcess]:
         return (p for p in self.known.values() if p.is_running)
 
+    def memory_seen(self, rng: Random) -> inputs.MemorySeen:
+        """Return what a look at the memory of all that run finds, when there is little left."""
+        uses = [
+            inputs.MemoryUse(p.stream, p.attempt, rng.uniform(50.0, 400.0)) for p in self.running()
+        ]
+        return inputs.MemorySeen(uses=tuple(uses), is_short=rng.random() < 0.5)
+
     def start(self, stream: StreamId, attempt: Attempt, fate: Fate) -> None:
         """Start an attempt once, however often it is asked."""
         if (stream, attempt) in self.known:
@@ -156,6 +163,7 @@ class SimulatedProcesses:
                 signal=None if error else signal,
                 error=error,
                 happened_at=self._clock(),
+                memory_kills=process.pid % 2 if process.fate.signal == 9 else 0,
             ),
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from anabranch.core import effects as fx
 from anabranch.core import events as ev
+from anabranch.core.deciding.alone import waits_for_calm
 from anabranch.core.deciding.owed import owed
 from anabranch.core.deciding.streams.windows import MOVED_SECONDS
 from anabranch.core.ids import FINAL_POINT, Seq, StreamId
@@ -71,6 +72,7 @@ class Witness:
         """Yield what is wrong after a turn that brought ``records`` and led to ``state``."""
         for record in records:
             yield from self._see_record(record)
+            yield from not_alone(self.state, record)
             self.state = replay([record], self.state)
         if self.state != state:
             yield "folding the events gives another state"
@@ -188,6 +190,18 @@ def wrong_in_world(world: SimulatedWorld, state: State) -> Iterator[str]:
             yield f"attempt {key} was started {times} times"
     if len(running) > state.widest:
         yield f"{len(running)} processes run, {state.widest} may"
+
+
+def not_alone(before: State | None, record: ev.Recorded) -> Iterator[str]:
+    """Who runs alone begins when nobody is active, or has waited long for it; nobody joins it."""
+    event = record.event
+    if before is None or not isinstance(event, ev.StreamAdmitted):
+        return
+    stream, beside = before.streams[event.stream], before.runs_alone
+    if beside is not None:
+        yield f"{event.stream} was admitted beside {beside}, which runs alone"
+    if waits_for_calm(before, stream, record.at):
+        yield f"{event.stream} was admitted beside others, and should run alone"
 
 
 def not_stored(records: Sequence[ev.Recorded], state: State, cut: int) -> Iterator[str]:

@@ -19,6 +19,7 @@ from anabranch.core import effects as fx
 from anabranch.core import events as ev
 from anabranch.core import inputs
 from anabranch.core.ids import RunId
+from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import RunPhase, State
 from anabranch.core.plans.plan import Plan
 from anabranch.core.strategies import Strategies
@@ -75,6 +76,7 @@ def random_trouble(rng: Random) -> Trouble:
             stop_ignored=chance(0.6),
             report_twice=chance(0.2),
             edits_collide=rng.choice((0.0, 0.2, 0.9)),
+            memory_short=chance(0.3),
         ),
         crash=chance(0.06),
         commands=rng.choice((0, 0, 2, 6)),
@@ -309,6 +311,8 @@ class Simulation:
         state, now = self.engine.state, self.world.clock()
         self._fail(promises.unmatched_effects(state, self._under_way, now))
         self._fail(promises.wrong_in_world(self.world, state))
+        if state.runs_alone is not None:
+            self.sometimes["a stream ran alone after it ran out of memory"] += 1
 
     def _look_at_the_end(self) -> None:
         records, state = self.store.records, self.state
@@ -319,6 +323,9 @@ class Simulation:
         self._fail(promises.not_in_order(records))
         self._fail(promises.not_stored(records, state, self.rng.randint(0, len(records))))
         self.sometimes[f"a run ended {state.phase}"] += 1
+        ended = [s for s in state.streams.values() if s.memory.overruns]
+        if any(s.phase is Phase.SUCCEEDED for s in ended):
+            self.sometimes["a victim was chosen and later succeeded"] += 1
 
     def _count(self, records: Iterable[ev.Recorded]) -> None:
         for record in records:

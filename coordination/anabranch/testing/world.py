@@ -48,6 +48,7 @@ class Faults(msgspec.Struct, frozen=True):
     stop_ignored: float = 0.0
     report_twice: float = 0.0
     edits_collide: float = 0.0
+    memory_short: float = 0.0
 
 
 NO_FAULTS = Faults()
@@ -428,7 +429,7 @@ class SimulatedWorld:
             changes["is_lost"] = True
         elif self.happens(faults.process_fails):
             code, signal, error = rng.choice(
-                ((1, None, None), (3, None, None), (None, 11, None), (127, None, "no such file"))
+                ((1, None, None), (3, None, None), (None, 9, None), (127, None, "no such file"))
             )
             changes |= {"exit_code": code, "signal": signal, "error": error}
         return msgspec.structs.replace(fate, **changes)
@@ -443,6 +444,8 @@ class SimulatedWorld:
         self.agenda.after(self.rng.uniform(0.2, 2.0), lambda: self._work_on(process))
         if self.happens(self.faults.process_stalls):
             self._stand_still(process)
+        if self.happens(self.faults.memory_short):
+            self.agenda.after(1.0, lambda: self._see(self.processes.memory_seen(self.rng)))
 
     def _work_on(self, process: SimulatedProcess) -> None:
         """Write something in the middle, if it still runs: from an old copy, now and then."""
@@ -466,12 +469,11 @@ class SimulatedWorld:
         fact = inputs.LivenessSeen(
             stream=process.stream, attempt=process.attempt, verdict=verdict, evidence="simulated"
         )
+        self.agenda.after(seconds, lambda: self._see(fact), volatile=True)
 
-        def look() -> None:
-            if self.is_heard:
-                self._post(fact, None)
-
-        self.agenda.after(seconds, look, volatile=True)
+    def _see(self, fact: inputs.Input) -> None:
+        if self.is_heard:
+            self._post(fact, None)
 
     def _process_ended(self, process: SimulatedProcess) -> None:
         key = (process.stream, process.attempt)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from anabranch.core import effects as fx
 from anabranch.core.deciding import handlers
+from anabranch.core.deciding.alone import calm_until
 from anabranch.core.deciding.joined import hoped_until
 from anabranch.core.deciding.locks.leases import owed_by_lease
 from anabranch.core.deciding.points import checkpoints as point_checkpoints
@@ -23,6 +24,9 @@ from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.ordering import US, next_end_us
 from anabranch.core.model.state import Point, PointPhase, RunPhase, State, Stream
 from anabranch.core.strategies.rungs import SOFT
+
+MEMORY_GRACE_SECONDS = 2.0
+"""How long one that is ended for its memory may take: meanwhile it costs others theirs."""
 
 
 def owed(state: State) -> tuple[fx.Effect, ...]:
@@ -113,8 +117,11 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
     match stream.phase:
         case Phase.WAITING if hoped_until(state, stream) > stream.since:
             yield fx.WakeAt(at=hoped_until(state, stream), subject=name, cause=cause)
-        case Phase.QUEUED if stream.not_before > stream.since:
-            yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
+        case Phase.QUEUED:
+            if stream.not_before > stream.since:
+                yield fx.WakeAt(at=stream.not_before, subject=name, cause=cause)
+            if stream.memory.is_alone:
+                yield fx.WakeAt(at=calm_until(stream), subject=name, cause=cause)
         case Phase.PREPARING:
             yield fx.PrepareWorkspace(stream=name, attempt=attempt, cause=cause)
         case Phase.STARTING:
@@ -124,7 +131,7 @@ def owed_by_stream(state: State, stream: Stream) -> Iterator[fx.Effect]:
             if deadline is not None:
                 yield fx.WakeAt(at=deadline, subject=name, cause=cause)
         case Phase.STOPPING:
-            grace = state.plan.stop_grace_seconds
+            grace = _grace_seconds(state, stream)
             yield fx.StopProcess(stream=name, attempt=attempt, grace_seconds=grace, cause=cause)
         case Phase.CAPTURING:
             partial = is_partial(state, stream)
@@ -139,6 +146,13 @@ def _time_sought(state: State, stream: Stream) -> fx.FindTime:
     return fx.FindTime(
         stream=stream.id, at=plan.at, zone=plan.zone, after_wall=after, cause=window.cause
     )
+
+
+def _grace_seconds(state: State, stream: Stream) -> float:
+    """Return how long a process may take to end; not for long where memory is short for all."""
+    grace = state.plan.stop_grace_seconds
+    has_overrun = stream.memory.overrun_of(stream.attempt) is not None
+    return min(grace, MEMORY_GRACE_SECONDS) if has_overrun else grace
 
 
 def _owed_by_point(state: State, point: Point) -> Iterator[fx.Effect]:

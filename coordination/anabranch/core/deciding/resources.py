@@ -24,6 +24,7 @@ import msgspec
 from anabranch.core import calls, inputs
 from anabranch.core import events as ev
 from anabranch.core.calls import Answer, Call
+from anabranch.core.deciding import alone
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers
 from anabranch.core.deciding.hearing import Handler
@@ -151,7 +152,7 @@ def _reserved_for_the_ready(state: State, now: float) -> Iterator[Reservation]:
         since = ready_since(stream)
         if now - since < RESERVE_SECONDS:
             continue
-        amounts = state.stream_plan(stream_id).resources
+        amounts = state.asks_of(stream_id)
         is_held = breakers.why_not_admitted(state, stream) is not None
         if amounts and not is_held and lacking(state, amounts):
             yield Reservation(since, stream_id, amounts)
@@ -188,7 +189,7 @@ def goes_before_start(
     state: State, reserved: Iterable[Reservation], stream: Stream
 ) -> Reservation | None:
     """Return who has waited longer for what a queued stream needs to start, if there is one."""
-    amounts = state.stream_plan(stream.id).resources
+    amounts = state.asks_of(stream.id)
     return goes_before(reserved, ready_since(stream), stream.id, amounts) if amounts else None
 
 
@@ -196,7 +197,7 @@ def why_not_admitted(state: State, stream: Stream, reserved: Iterable[Reservatio
     """Return what of the machine a queued stream has to wait for, and because of whom."""
     if state.resources.shortage:
         return state.resources.shortage
-    amounts = state.stream_plan(stream.id).resources
+    amounts = state.asks_of(stream.id)
     if not amounts:
         return None
     missing = lacking(state, amounts)
@@ -210,14 +211,14 @@ def why_queued(state: State, stream: Stream) -> str:
     """Return why a queued stream has not started: not its time, no slot, or no room here."""
     if stream.not_before > state.at:
         return f"waits for {stream.window.why or 'its time'}"
-    held = breakers.why_not_admitted(state, stream)
+    held = alone.why_not_beside(state, stream, state.at) or breakers.why_not_admitted(state, stream)
     if held:
         return f"ready; {held}"
-    if state.counts.active < state.max_parallel:
+    most = state.max_parallel
+    if state.counts.active < most:
         why = why_not_admitted(state, stream, reservations(state, state.at))
         if why:
             return f"ready; {why}"
-    most = state.max_parallel
     return f"ready; waits for {f'one of {most} slots' if most > 1 else 'the only slot'}"
 
 
@@ -239,7 +240,7 @@ def holders_of(state: State, name: str) -> list[StreamId]:
 
 def grant_to_admitted(draft: Draft, stream: Stream) -> None:
     """Give an admitted stream what its plan asks for."""
-    amounts = {n: a for n, a in draft.state.stream_plan(stream.id).resources.items() if a > 0}
+    amounts = {n: a for n, a in draft.state.asks_of(stream.id).items() if a > 0}
     if amounts:
         draft.emit(ev.ResourcesGranted(stream.id, stream.attempt, "", amounts=amounts))
 

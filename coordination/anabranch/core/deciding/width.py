@@ -77,7 +77,7 @@ def pressure_seen(draft: Draft, fact: inputs.PressureSeen) -> None:
     state = draft.state
     if not state.plan.is_adaptive or state.has_ended or state.stop_reason:
         return
-    if state.guardian.narrowed_to is not None:
+    if state.guardian.narrowed_to is not None or state.runs_alone is not None:
         return
     step = next_width(seen_of(state, fact, draft.now), fact)
     if step is not None:

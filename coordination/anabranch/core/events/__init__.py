@@ -114,6 +114,7 @@ from anabranch.core.events.resources import (
     ResourcesReleased,
     ResourcesWithdrawn,
     ResourcesWithin,
+    StreamOverran,
 )
 from anabranch.core.events.runs import (
     ApprovalRefused,
@@ -305,6 +306,7 @@ __all__ = [
     "StreamLeft",
     "StreamLetGo",
     "StreamLost",
+    "StreamOverran",
     "StreamProgressed",
     "StreamQuarantined",
     "StreamQueued",

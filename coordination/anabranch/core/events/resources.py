@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from anabranch.core.events.base import CallEvent, Edge, Event, WaitBegan
+from anabranch.core.events.base import CallEvent, Edge, Event, StreamEvent, WaitBegan
 from anabranch.core.ids import Attempt, Seq, StreamId
 
 
@@ -65,6 +65,20 @@ class ResourcesWithin(Event, frozen=True, kw_only=True):
     stream: StreamId
     attempt: Attempt
     resource: str
+
+
+class StreamOverran(StreamEvent, frozen=True, kw_only=True):
+    """An attempt had more of a resource than it may, or than there was, and is ended for that.
+
+    ``used`` and ``limit`` are in the resource's own unit; the limit is the plan's ceiling, or what
+    it was expected to need (0: nothing is known). ``rule`` says why it was this one.
+    """
+
+    attempt: Attempt
+    resource: str
+    used: float
+    limit: float
+    rule: str
 
 
 class OverheadExceeded(Event, frozen=True, kw_only=True):

@@ -100,6 +100,7 @@ class StreamExited(StreamEvent, frozen=True, kw_only=True):
     """Its command has ended; ``peak_memory_mb`` is the most that any one process of it had.
 
     What it has used is None where the machine could not tell, or an earlier version did not ask.
+    ``memory_kills`` is how many processes the kernel has killed for want of memory meanwhile.
     """
 
     attempt: Attempt
@@ -111,6 +112,7 @@ class StreamExited(StreamEvent, frozen=True, kw_only=True):
     lost_bytes: int = 0
     cpu_seconds: float | None = None
     peak_memory_mb: float | None = None
+    memory_kills: int = 0
 
 
 class StreamLost(StreamEvent, frozen=True, kw_only=True):
@@ -162,12 +164,17 @@ class PartialCaptured(StreamEvent, frozen=True, kw_only=True):
 
 
 class RetryScheduled(StreamEvent, frozen=True, kw_only=True):
-    """The attempt failed and another follows; ``failure_class`` is what kind of failure it was."""
+    """The attempt failed and another follows; ``failure_class`` is what kind of failure it was.
+
+    It ran out of memory where ``alone_mb`` is given: the next one runs alone, asks for so many MB,
+    and does not count as a retry.
+    """
 
     attempt: Attempt
     retry_at: float
     reason: str
     failure_class: str = ""
+    alone_mb: float | None = None
 
 
 class StreamSucceeded(StreamEvent, frozen=True, kw_only=True):

@@ -27,6 +27,7 @@ from anabranch.core.folds import (
     joined,
     liveness,
     locks,
+    memory,
     messages,
     ordering,
     plugin_faults,
@@ -283,6 +284,8 @@ def _with_stream(state: State, before: Stream | None, after: Stream, at: float) 
             changed["first_failure"] = _failure_that_counts(state, after)
         elif state.first_failure == after.id:
             changed["first_failure"] = None
+    if after.memory.is_alone or state.alone:
+        changed["alone"] = memory.listed(state.alone, after)
     return replace(state, **changed)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
-from anabranch.core.folds import guardian, liveness, point_checkpoints, windows
+from anabranch.core.folds import guardian, liveness, memory, point_checkpoints, windows
 from anabranch.core.folds.waiting import kept_waiting
 from anabranch.core.model.guardian import Care
 from anabranch.core.model.state import (
@@ -212,7 +212,8 @@ def _retry(s: Stream, record: ev.Recorded, event: ev.RetryScheduled, spent: floa
     return replace(
         s,
         not_before=event.retry_at,
-        retries=s.retries + (not s.care.is_by_hand),
+        retries=s.retries + (not s.care.is_by_hand and event.alone_mb is None),
+        memory=memory.tried_again(s.memory, event),
         is_retry=True,
         reason=event.reason,
         stop=None,
@@ -256,6 +257,7 @@ def _requeued(s: Stream, record: ev.Recorded, event: ev.StreamRequeued, spent: f
         failure_class="",
         care=Care(),
         window=windows.requeued(s.window, event.at_once),
+        memory=memory.begun_anew(s.memory),
     )
 
 
@@ -305,4 +307,5 @@ STREAM_FOLDS: dict[type[ev.StreamEvent], Callable[[Stream, ev.Recorded, Any, flo
     **point_checkpoints.STREAM_FOLDS,
     **guardian.STREAM_FOLDS,
     **windows.STREAM_FOLDS,
+    **memory.STREAM_FOLDS,
 }

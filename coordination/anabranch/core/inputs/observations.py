@@ -69,6 +69,7 @@ class ProcessExited(AttemptObservation, frozen=True):
     lost_bytes: int = 0
     cpu_seconds: float | None = None
     peak_memory_mb: float | None = None
+    memory_kills: int = 0
 
 
 class TimeFound(Observation, frozen=True):
@@ -350,6 +351,24 @@ class UsageSeen(AttemptObservation, frozen=True):
 
     memory_mb: float
     cpu_cores: float
+
+
+class MemoryUse(msgspec.Struct, frozen=True, gc=False):
+    """What all processes of an attempt have of memory: the less of what two looks have seen."""
+
+    stream: StreamId
+    attempt: Attempt
+    memory_mb: float
+
+
+class MemorySeen(Observation, frozen=True):
+    """What running streams have of memory, where one is above its ceiling or the machine is short.
+
+    ``is_short``: less is free than has to be, at two looks in a row.
+    """
+
+    uses: tuple[MemoryUse, ...]
+    is_short: bool = False
 
 
 class StreamAsked(AttemptObservation, frozen=True):

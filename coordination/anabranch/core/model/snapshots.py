@@ -94,6 +94,7 @@ _RESTORE: dict[str, Callable[[Any], Any]] = {
     "points": lambda value: restore_map(value, str, Point),
     "ready": lambda value: msgspec.convert(value, _Ready),
     "counts": lambda value: msgspec.convert(value, Counts),
+    "alone": tuple,
     "warnings": tuple,
     "approval": lambda value: msgspec.convert(value, Approval),
     "registry": joined.unpack,

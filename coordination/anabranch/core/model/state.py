@@ -25,11 +25,12 @@ from anabranch.core.model.handlers import Handled
 from anabranch.core.model.joined import Registry
 from anabranch.core.model.lifecycle import ACTIVE, ENDED, Phase, public_state
 from anabranch.core.model.locks import LockTable
+from anabranch.core.model.memory import MemoryCare
 from anabranch.core.model.messages import Mailboxes
 from anabranch.core.model.ordering import Ordering
 from anabranch.core.model.plugin_faults import PluginFault
 from anabranch.core.model.point_checkpoints import Offer, PointCheckpoints, Synced
-from anabranch.core.model.resources import ResourceTable
+from anabranch.core.model.resources import MEMORY, Amounts, ResourceTable
 from anabranch.core.model.sharing import SharedState
 from anabranch.core.model.slots import Slot
 from anabranch.core.model.width import Width
@@ -263,6 +264,7 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     incarnation: int = 0
     placed_because: str = ""
     window: Window = Window()
+    memory: MemoryCare = MemoryCare()
 
     @property
     def public_state(self) -> str:
@@ -373,7 +375,8 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 class State(msgspec.Struct, frozen=True, gc=False):
     """A run at one instant. ``ready`` is the queue: (rank, position, stream), best first.
 
-    ``active_seconds`` adds up, over time, how many streams were active.
+    ``active_seconds`` adds up, over time, how many streams were active. ``alone`` are those that
+    run only when nobody else does, and have not ended.
     """
 
     run: RunId
@@ -419,6 +422,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     effects: EffectsDone = EffectsDone()
     width: Width = Width()
     slots: HashTrieMap[int, Slot] = HashTrieMap()
+    alone: tuple[StreamId, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -432,6 +436,8 @@ class State(msgspec.Struct, frozen=True, gc=False):
     @property
     def max_parallel(self) -> int:
         """How many streams may run at a time now."""
+        if self.runs_alone is not None:
+            return 1
         width = self.width.current or self.plan.max_parallel
         narrowed = self.guardian.narrowed_to
         return width if narrowed is None else min(width, narrowed)
@@ -440,6 +446,16 @@ class State(msgspec.Struct, frozen=True, gc=False):
     def widest(self) -> int:
         """How many streams could run at a time at the most so far."""
         return max(self.plan.max_parallel, self.width.widest)
+
+    @property
+    def runs_alone(self) -> StreamId | None:
+        """Who is active and must have nobody beside it, None if nobody is."""
+        return next((s for s in self.alone if self.streams[s].is_active), None)
+
+    def asks_of(self, stream: StreamId) -> Amounts:
+        """Return what a stream asks for to begin: by its plan, and as much memory as it had."""
+        asked, had = self.topology.streams[stream].resources, self.streams[stream].memory.asks_mb
+        return {**asked, MEMORY: max(had, asked.get(MEMORY, 0.0))} if had else asked
 
     def stream_plan(self, stream: StreamId) -> StreamPlan:
         return self.topology.streams[stream]

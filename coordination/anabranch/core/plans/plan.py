@@ -120,6 +120,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     ``("/bin/sh", "-c", text)``, and ``command_text`` is what the user wrote. An ``executor`` says
     by which command line it is run; without a name it is run as it is. ``env_files`` are read at
     each start, from the folder of the project that the run was started in; ``env`` goes before.
+    ``resources`` is what it asks for, ``limits`` are its ceilings, by the same names.
 
     ``at`` is the time of day that it waits for, ``HH:MM:SS`` or empty, in ``zone``, or else in that
     of the machine. The ``rate`` is of its attempts, or of its handlers if it has them.
@@ -153,6 +154,7 @@ class StreamPlan(msgspec.Struct, frozen=True):
     workspace: WorkspaceKind = "isolated"
     capabilities: tuple[str, ...] = ()
     resources: dict[str, float] = {}
+    limits: dict[str, float] = {}
     writes: tuple[str, ...] = ()
     estimate_seconds: float = 1.0
     estimate_basis: Literal["learned", "class", "guessed"] = "guessed"

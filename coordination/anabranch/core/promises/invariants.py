@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from anabranch.core.deciding.points.endings import why_not_converged
 from anabranch.core.deciding.streams.scheduling import is_met, why_never
 from anabranch.core.deciding.streams.windows import is_awaited
+from anabranch.core.folds.memory import runs_alone
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import RunPhase, State, Stream
 from anabranch.core.promises.locks import broken_lock_promises
@@ -37,6 +38,9 @@ def _slots(state: State) -> Iterator[str]:
     if active > state.widest:
         yield f"{active} streams are active, {state.widest} may be"
     yield from broken_leases(state)
+    alone = {s.id for s in state.streams.values() if runs_alone(s)}
+    if alone != set(state.alone):
+        yield f"{sorted(alone)} run alone, {sorted(state.alone)} are listed"
 
 
 def _queue(state: State) -> Iterator[str]:

@@ -16,6 +16,7 @@ from anabranch.core.model.state import State, Stream
 from anabranch.core.plans.graph import critical_path, estimated_seconds, lower_bound_seconds
 from anabranch.core.plans.plan import Plan
 from anabranch.core.views.coordination import coordination_failures
+from anabranch.core.views.memory import overruns
 from anabranch.core.views.projections import status as status_of
 from anabranch.core.views.projections import stream_counts, wall_time
 from anabranch.core.views.samples import estimate_errors, samples_of
@@ -108,6 +109,7 @@ def report(
         "seconds": {stream: _rounded(seconds) for stream, seconds in durations.items()},
         "commands": {stream: state.stream_plan(stream).command_text for stream in durations},
         "recoveries": recoveries(records),
+        "overruns": overruns(state),
         "partial": [ref for s in streams for ref in s.partial],
         "rescue": [ref for s in streams for ref in s.rescue],
     }

@@ -104,6 +104,8 @@ def stream_status(state: State, stream: Stream, live: int | None = None) -> dict
         "exit_code": exit_code_of(stream),
         "reason": reason_for(state, stream),
         "failure_class": stream.failure_class or None,
+        "limits": state.stream_plan(stream.id).limits,
+        "alone": stream.memory.is_alone,
         "evidence": evidence_for(stream),
         "heartbeat": heartbeat_status(state, stream.liveness),
         "sync": sync_status(state, stream),

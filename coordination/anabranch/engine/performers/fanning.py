@@ -6,6 +6,7 @@ a later attempt runs only what none before it has done (:mod:`anabranch.handlers
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from msgspec.structs import replace
 from anabranch import handlers
 from anabranch.core import effects as fx
 from anabranch.core.model.handlers import Handled
+from anabranch.core.model.resources import CPU
 from anabranch.core.model.state import State
 from anabranch.core.plans.plan import FanPlan, StreamPlan
 from anabranch.engine.handler_durations import known_seconds
@@ -57,7 +59,7 @@ def fanned_out(
         command=fan.command,
         folder=spec.cwd,
         attempt=spec.attempt,
-        width=fan.max_parallel or os.cpu_count() or 1,
+        width=_width(state, fan, plan),
         timeout_seconds=fan.timeout_seconds,
         most_failures=fan.most_failures,
         most_failed_share=fan.most_failed_share,
@@ -75,6 +77,13 @@ def fanned_out(
     replace_whole(path, msgspec.json.encode(job._asdict()))
     argv = (sys.executable, "-I", "-S", str(CROWD_PROGRAM), str(path))
     return replace(spec, argv=argv)
+
+
+def _width(state: State, fan: FanPlan, plan: StreamPlan) -> int:
+    """Return how many handlers run at a time: half as many each time that memory was short."""
+    cores = os.cpu_count() or 1
+    width = fan.max_parallel or min(cores, math.ceil(plan.limits.get(CPU, cores)))
+    return max(1, width >> state.streams[plan.id].memory.tries)
 
 
 def _where_it_is(source: dict[str, Any], run: RunFolder) -> dict[str, Any]:

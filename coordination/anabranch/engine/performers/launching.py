@@ -11,9 +11,11 @@ from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.checkpoints import NONE
 from anabranch.core.model.state import HandedBack, State
 from anabranch.core.plans.plan import StreamPlan
+from anabranch.engine.ceilings import ceilings_of, way
 from anabranch.engine.performers.processes import ProcessSpec
 from anabranch.engine.performers.workspaces import working_directory
 from anabranch.env_files import read_env_files
+from anabranch.paths import RunFolder
 
 MOST_PATHS_NAMED = 100
 
@@ -25,6 +27,7 @@ def launch_spec(
     environment: Mapping[str, str],
     prefix: str,
     variables: Callable[[StreamId, Attempt, str], Mapping[str, str]],
+    run: RunFolder,
 ) -> ProcessSpec:
     """Return what to run for an attempt.
 
@@ -45,6 +48,9 @@ def launch_spec(
         cwd=str(working_directory(folder, prefix, plan.working_dir)),
         env=env | dict(variables(stream, attempt, env.get("PATH", ""))),
         tty=plan.tty,
+        ceilings=ceilings_of(state, stream, run.attempt_name(stream, attempt), way())
+        if plan.limits
+        else {},
     )
 
 

@@ -116,6 +116,7 @@ class Observations:
             lost_bytes=record.lost_bytes,
             cpu_seconds=record.cpu_seconds,
             peak_memory_mb=record.peak_memory_mb,
+            memory_kills=record.memory_kills,
             cause=self._cause(stream),
         )
 

@@ -68,6 +68,7 @@ class ExitRecord(msgspec.Struct, frozen=True):
     tree_survivors: Count = 0
     cpu_seconds: Amount | None = None
     peak_memory_mb: Amount | None = None
+    memory_kills: Count = 0
 
 
 class FloodRecord(msgspec.Struct, frozen=True):

@@ -24,12 +24,13 @@ import signal as signals
 import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
+from anabranch.engine.ceilings import remove_group
 from anabranch.engine.interference import Interference
 from anabranch.engine.performers import process_records as records
 from anabranch.engine.performers.process_observations import Observations, Watched
@@ -57,7 +58,8 @@ Form = Literal["", "fifo", "descriptors"]
 class ProcessSpec(msgspec.Struct, frozen=True):
     """What to run for one attempt; ``env`` is the whole environment, ``cwd`` is absolute.
 
-    ``jobserver`` is the form in which it finds one of its own, empty if it does not.
+    ``jobserver`` is the form in which it finds one of its own, empty if it does not; ``ceilings``
+    is what its holder is told of them (:mod:`anabranch.engine.ceilings`).
     """
 
     stream: StreamId
@@ -69,6 +71,7 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     rows: int = 24
     columns: int = 80
     jobserver: Form = ""
+    ceilings: dict[str, Any] = {}
 
 
 class Processes:
@@ -249,6 +252,8 @@ class Processes:
         while True:
             try:
                 await asyncio.to_thread(end_orphans, [start])
+                name = self._folder.attempt_name(loss.stream, loss.attempt)
+                await asyncio.to_thread(remove_group, self._folder.run, name)
             except (OSError, RuntimeError):  # descriptors or threads are short
                 await asyncio.sleep(SURVEY_SECONDS)
             else:

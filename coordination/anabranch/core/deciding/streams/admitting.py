@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from anabranch.core import events as ev
-from anabranch.core.deciding import resources
+from anabranch.core.deciding import alone, resources
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import breakers
 from anabranch.core.model.slots import Slot
@@ -32,11 +32,11 @@ def is_kept_waiting(
     draft: Draft, stream: Stream, reserved: Iterable[resources.Reservation]
 ) -> bool:
     """Say whether a breaker or the machine has no room for a stream; skip it if it never will."""
-    never = resources.why_never(
-        draft.state, stream.id, draft.state.stream_plan(stream.id).resources
-    )
+    never = resources.why_never(draft.state, stream.id, draft.state.asks_of(stream.id))
     if never:
         draft.emit(ev.StreamSkipped(stream.id, reason=never))
+        return True
+    if alone.why_not_beside(draft.state, stream, draft.now) is not None:
         return True
     if breakers.why_not_admitted(draft.state, stream) is not None:
         return True

@@ -57,7 +57,7 @@ def queued_view(
         queued_at=queued_at,
         depends_on=tuple(other for d in plan.depends_on for other in d.streams),
         capabilities=plan.capabilities,
-        resources=plan.resources,
+        resources=state.asks_of(stream.id),
         options=options,
     )
 

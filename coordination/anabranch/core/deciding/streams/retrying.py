@@ -9,6 +9,7 @@ from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.guardian import ladder
 from anabranch.core.deciding.handlers import are_chosen, asked_late
 from anabranch.core.deciding.points.convergence import conflict_that_stops
+from anabranch.core.deciding.streams import out_of_memory
 from anabranch.core.deciding.streams.failures import classify
 from anabranch.core.model.lifecycle import Phase
 from anabranch.core.model.state import Stream
@@ -33,7 +34,9 @@ def after_failed_attempt(
         return
     is_known = kind is not None
     kind = kind or _failure_class(draft, stream, reason, log_tail)
-    found = _recovery(draft, stream, reason, kind)
+    stream = draft.stream(stream.id)
+    was_short = stream.memory.overrun_of(stream.attempt) is not None and not kind.is_permanent
+    found = out_of_memory.again(stream) if was_short else _recovery(draft, stream, reason, kind)
     if isinstance(found, GiveUp) and _takes_up_late(draft, stream, reason):
         return
     decision = ladder.after_attempt(draft, stream, found, reason)
@@ -54,6 +57,7 @@ def after_failed_attempt(
             retry_at=retry_at,
             reason=f"{why}; {decision.reason}",
             failure_class=kind.name,
+            alone_mb=out_of_memory.asks_next(draft.state, stream) if was_short else None,
         )
     )
 
@@ -90,9 +94,9 @@ def _failure_class(
     draft: Draft, stream: Stream, reason: str, log_tail: tuple[str, ...]
 ) -> FailureClass:
     """Return the class of a failure; one that was ended by somebody is of the guardian's class."""
-    if stream.stop:
-        return ENDED
-    return classify(draft.state, stream, draft.strategies, reason, log_tail)
+    is_ended = stream.stop is not None
+    kind = ENDED if is_ended else classify(draft.state, stream, draft.strategies, reason, log_tail)
+    return out_of_memory.found_in_failure(draft, stream, kind)
 
 
 def _recovery(draft: Draft, stream: Stream, reason: str, kind: FailureClass) -> RecoveryDecision:

@@ -17,6 +17,7 @@ from anabranch.core.deciding.points.convergence import (
     RESOLVER_AT_WORK,
     start_resolver,
 )
+from anabranch.core.deciding.streams import out_of_memory
 from anabranch.core.deciding.streams.retrying import after_failed_attempt
 from anabranch.core.deciding.undoing import follow_retry
 from anabranch.core.folds.inheritance import left_out_below
@@ -153,8 +154,10 @@ def process_exited(draft: Draft, fact: inputs.ProcessExited) -> None:
             lost_bytes=fact.lost_bytes,
             cpu_seconds=fact.cpu_seconds,
             peak_memory_mb=fact.peak_memory_mb,
+            memory_kills=fact.memory_kills,
         )
     )
+    out_of_memory.found_at_exit(draft, stream, fact)
 
 
 def output_left_out(draft: Draft, fact: inputs.OutputLeftOut) -> None:
@@ -223,6 +226,7 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
                 stream.id, attempt=stream.attempt, reason="exit 0, worked in your folder"
             )
         )
+        _leave_out_with_what_it_builds_on(draft, stream)
         return
     draft.emit(
         ev.ResultCaptured(
@@ -243,6 +247,10 @@ def _succeed(draft: Draft, stream: Stream, fact: inputs.ResultReady) -> None:
     strays_kept(draft, stream.id, stream.attempt, fact.strays)
     removal_kept(draft, stream.id, fact)
     draft.emit(ev.StreamSucceeded(stream.id, attempt=stream.attempt, reason=_success(stream, fact)))
+    _leave_out_with_what_it_builds_on(draft, stream)
+
+
+def _leave_out_with_what_it_builds_on(draft: Draft, stream: Stream) -> None:
     below = left_out_below(draft.state, stream.id)
     if below:
         why, where = f"built on {below}, which was left out", draft.state.stream_plan(stream.id)

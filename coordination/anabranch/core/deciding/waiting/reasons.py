@@ -210,7 +210,7 @@ def _admission(state: State, stream: Stream) -> Iterator[Wait]:
         yield from _lacking("slot" if is_slot else "resource", lack)
     turns = list(TurnWaits().edges_from(state, stream.id))
     for turn in turns:
-        name = ", ".join(sorted(state.stream_plan(stream.id).resources))
+        name = ", ".join(sorted(state.asks_of(stream.id)))
         yield Wait("resource", name, shown(turn.holder), turn.since, is_before=True)
     if not lacks and not holding and not turns:
         yield Wait("slot", "a slot", None, stream.since)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 import msgspec
 
 from anabranch.core import events as ev
+from anabranch.core.deciding import alone
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.resources import (
     RESERVE_SECONDS,
@@ -171,7 +172,7 @@ class TurnWaits(PlannedWaits):
         if found is None or found.phase is not Phase.QUEUED:
             return False
         is_old = state.at - ready_since(found) >= RESERVE_SECONDS
-        return is_old and bool(state.stream_plan(stream).resources)
+        return is_old and bool(state.asks_of(stream))
 
 
 class AdmissionWaits(PlannedWaits, CountedWaits):
@@ -185,10 +186,10 @@ class AdmissionWaits(PlannedWaits, CountedWaits):
         if found is None or found.phase is not Phase.QUEUED:
             return
         since = ready_since(found)
-        too_many = state.counts.active + 1 - state.max_parallel
+        too_many = alone.slots_lacking(state, found, state.at)
         if too_many > 0:
             yield Shortfall("a slot", float(too_many), _slot_holders(state), since, found.cause)
-        amounts = state.stream_plan(stream).resources
+        amounts = state.asks_of(stream)
         yield from _shortfalls(state, stream, amounts, since, found.cause)
 
     def is_waited_for(self, state: State, stream: StreamId) -> bool:
