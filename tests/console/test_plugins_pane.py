@@ -71,6 +71,8 @@ async def test_the_options_that_a_strategy_takes_are_shown(
         shown = console.shown()
         assert "options" in shown
         assert "at_once = 0" in shown
+        await choose(console, "affinity")
+        assert "price_seconds = 10.0" in console.shown()
 
 
 async def test_what_no_plan_names_is_not_chosen(

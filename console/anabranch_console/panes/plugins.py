@@ -70,7 +70,11 @@ class PluginsPane(GridPane[PluginRow]):
         self.look.state = self.model.state
         self.look.use = self.model.source.strategy_use()
         strategies = self.model.source.strategies
-        self.look.options = strategies.convergence_options if strategies is not None else {}
+        self.look.options = (
+            {**strategies.balancer_options, **strategies.convergence_options}
+            if strategies is not None
+            else {}
+        )
         self.look.glyphs = self.glyphs
 
     def source_of_rows(self) -> object:

@@ -218,7 +218,7 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
             if used.is_set_aside:
                 text = "not asked any more in this run; the core's own answers instead"
                 lines += _fact("", text, "muted", cells)
-    if row.kind == "convergence":
+    if row.kind in ("convergence", "balancer"):
         lines += _options(look, row, cells)
     if row.can_be_chosen:
         lines += _fact("choose", "c uses it for what has not begun", "muted", cells)
@@ -238,7 +238,7 @@ def _about(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
 
 
 def _options(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
-    """Return what options it takes, and what they are at each point that has it."""
+    """Return what options it takes, and what they are in the plan that names it."""
     names = (row.strategy, f"{row.plugin}:{row.strategy}")
     name = next((n for n in names if n in look.options), None)
     if name is None:
@@ -250,6 +250,10 @@ def _options(look: PluginLook, row: PluginRow, cells: int) -> list[Line]:
         if point.type in names and point.options:
             options = _in_words(filled_in(point.options, name, look.options))
             lines += _fact(f"at {point.id}", options, "text", cells)
+    plan = look.state.plan
+    if plan.balancer in names and plan.balancer_options:
+        options = _in_words(filled_in(plan.balancer_options, name, look.options))
+        lines += _fact("in the plan", options, "text", cells)
     return lines
 
 
