@@ -84,6 +84,8 @@ class Operator:
                 ("fallback", ("sequential", "degrade", "stop", "no-such")),
             )
         )
+        if len(state.ready) > 1:  # only then there is an order to change
+            kind, names = "balancer", BALANCERS
         point = rng.choice([plan.id for plan in state.plan.points])
         return inputs.ChooseStrategy(kind=kind, strategy=rng.choice(names), point=point)
 
