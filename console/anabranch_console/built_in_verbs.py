@@ -21,6 +21,7 @@ from anabranch_console.panes.log_verbs import LogVerbs
 from anabranch_console.panes.messages import MessagesPane
 from anabranch_console.panes.pane import Pane
 from anabranch_console.panes.plugins import PluginsPane
+from anabranch_console.panes.pressure import PressurePane
 from anabranch_console.panes.resources import ResourcesPane
 from anabranch_console.panes.stream_actions import StreamActions
 from anabranch_console.panes.streams import StreamsPane
@@ -44,6 +45,7 @@ PANES: tuple[type[Pane[Any]], ...] = (
     PluginsPane,
     TimelinePane,
     GraphPane,
+    PressurePane,
 )
 """The panes: a digit goes to each of the first nine, a key of its own to any other."""
 

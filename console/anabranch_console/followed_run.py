@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from anabranch.engine.follower import RunFollower
     from anabranch.engine.guarded_strategies import StrategyUse
     from anabranch.engine.host import RunHost
+    from anabranch.engine.pressure_samples import Sample
     from anabranch.engine.source import Frame, Hosting, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
@@ -109,6 +110,9 @@ class FollowedRun:
 
     def overhead(self) -> Overhead:
         return self._source.overhead()
+
+    def pressure(self) -> tuple[Sample, ...]:
+        return self._source.pressure()
 
     def submit(self, command: Command) -> Future[Refusal | None]:
         return self._source.submit(command)

@@ -31,6 +31,7 @@ from anabranch_console.typed_numbers import whole_number
 if TYPE_CHECKING:
     from anabranch.core.strategies import Strategies
     from anabranch.engine.guarded_strategies import StrategyUse
+    from anabranch.engine.pressure_samples import Sample
     from anabranch.engine.source import Frame, Hosting, Overhead, Source
     from anabranch.engine.vitals import Vitals
 
@@ -197,6 +198,10 @@ class TimeSource:
         if self._past is None:
             return self.live.overhead()
         return _overhead_of_past(self._past)
+
+    def pressure(self) -> tuple[Sample, ...]:
+        """Return what the machine was like; of the past that is not known."""
+        return () if self._past else self.live.pressure()
 
     def submit(self, command: Command) -> Future[Refusal | None]:
         if self._past is None or self.moment is None:

@@ -24,6 +24,7 @@ from anabranch.core.model.state import State
 from anabranch.core.plans.plan import Dependency, Plan, PointPlan, StreamPlan
 from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse
+from anabranch.engine.pressure_samples import Sample
 from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals
 from anabranch.plugins import load_plugins
@@ -75,6 +76,8 @@ class ScriptedSource:
         self.used: dict[str, StrategyUse] = {}
         self.conflict: Conflict | None = None
         self.sensitive = ""
+        self.samples: tuple[Sample, ...] = ()
+        self.looks_at_the_machine = 0
         self.feed(inputs.StartRun(RUN, "/src/shop", "anabranch.toml", plan, False, WALL))
 
     # --- the protocol ----------------------------------------------------------------------------
@@ -116,6 +119,10 @@ class ScriptedSource:
 
     def overhead(self) -> Overhead:
         return Overhead({"workspaces": 1.1, "merging": 0.4}, 120.0, self.share)
+
+    def pressure(self) -> tuple[Sample, ...]:
+        self.looks_at_the_machine += 1
+        return self.samples
 
     def submit(self, command: inputs.Command) -> Future[Refusal | None]:
         self.commands.append(command)

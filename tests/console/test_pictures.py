@@ -12,6 +12,7 @@ from anabranch_console.app import ConsoleApp
 from tests.console.conftest import settle
 from tests.console.coordination import coordinated_source
 from tests.console.fanned import picturesque_source
+from tests.console.pressed import pressed_source
 from tests.console.scripted_source import demo_source, finish_everything
 
 Compare = Callable[..., bool]
@@ -103,6 +104,30 @@ def test_the_plan_looks_as_it_did(
 ) -> None:
     """The graph of a run in full swing: what decides, what waits, what is expected."""
     app = _app(tmp_path, environ)
+    assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "keys", "environ"),
+    [
+        ("dark", (120, 36), ("U", *("j",) * 4), {}),
+        ("light wide", (200, 50), ("U", "G"), {"ANABRANCH_THEME": "floodplain"}),
+        ("ascii", (120, 36), ("U",), {"ANABRANCH_GLYPHS": "ascii"}),
+        ("narrow drawer", (80, 24), ("U", "enter"), {}),
+        ("small", (60, 16), ("U",), {}),
+    ],
+)
+def test_the_pressure_looks_as_it_did(
+    name: str,
+    size: tuple[int, int],
+    keys: tuple[str, ...],
+    environ: dict[str, str],
+    snap_compare: Compare,
+    tmp_path: Path,
+) -> None:
+    """A machine under pressure, a width that followed it, and who uses most."""
+    environ = {"ANABRANCH_GLYPHS": "unicode", "ANABRANCH_THEME": "delta", **environ}
+    app = ConsoleApp(pressed_source(tmp_path), is_paced=False, environ=environ)
     assert snap_compare(app, terminal_size=size, run_before=_press(*keys))
 
 

@@ -64,7 +64,7 @@ FRONT_DOORS = {
     "to run and steer": "starting resuming host follower source requests feed preflight opening",
     "what is kept of runs": "runs durations log_reading log_window reporting result_presence",
     "handlers": "handlers handler_book handler_output handler_waits",
-    "how a run gets on": "vitals health guarded_strategies probing token_ledger",
+    "how a run gets on": "vitals health guarded_strategies probing token_ledger pressure_samples",
     "what is settled or mended from outside": "settling cleaning salvaging git_leftovers",
     "for programs beside a run": "gateway.outside",
 }

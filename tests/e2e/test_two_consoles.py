@@ -122,6 +122,22 @@ def test_a_follower_sees_the_run_live_and_acts_through_its_host(
     assert host.wait().code == 0
 
 
+def test_who_follows_looks_at_the_machine_itself_while_somebody_wants_to_see_it(
+    program: Program, host: Running
+) -> None:
+    follower = RunFollower(program.folder())
+    try:
+        follower.take(0)  # from now on it looks at what runs
+        assert follower.pressure() == ()
+        until(lambda: len(follower.pressure()) >= 2, "the machine was looked at twice")
+        assert follower.pressure()[-1].busy is not None
+        assert follower.pressure()[-1].memory_total_mb > 0
+    finally:
+        follower.close()
+    open_gate(program)
+    assert host.wait().code == 0
+
+
 def test_a_journal_that_fails_for_a_moment_ends_nobody_who_follows(
     program: Program, host: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:

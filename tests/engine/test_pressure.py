@@ -10,7 +10,15 @@ import pytest
 from anabranch.core import inputs
 from anabranch.core.ids import Attempt, StreamId
 from anabranch.core.model.state import State
-from anabranch.engine.pressure import Machine, PressureWatch, Waits, machine_now, waits_for
+from anabranch.engine.pressure import (
+    WANTED_SECONDS,
+    Machine,
+    MachineWatch,
+    PressureWatch,
+    machine_now,
+    waits_for,
+)
+from anabranch.engine.pressure_samples import MOST_SAMPLES, Waits
 from anabranch.engine.vitals import Vitals
 from anabranch.testing import plan_of, stream
 from tests.core.working import Crew
@@ -84,3 +92,51 @@ def test_streams_are_expected_to_grow_to_the_most_that_is_known() -> None:
 def test_nobody_looks_where_the_plan_gives_the_width() -> None:
     crew = Crew("a", plan=plan_of(stream("a")))
     assert list(PressureWatch(lambda: 0.0).look(crew.state, {})) == []
+
+
+def test_a_fixed_width_is_looked_at_while_somebody_wants_to_see_it() -> None:
+    """And no look is a look: nothing is measured, nothing told to the engine."""
+    crew = Crew("a", plan=plan_of(stream("a")))
+    source, clock, looks = machines(), [0.0], [0]
+
+    def measure() -> Machine:
+        looks[0] += 1
+        return next(source)
+
+    watch = PressureWatch(lambda: clock[0], measure)
+    assert list(watch.look(crew.state, {})) == []
+    assert looks == [0]
+    assert watch.machine.samples() == ()
+    for _ in range(3):
+        assert list(watch.look(crew.state, {})) == []
+        clock[0] += 1.0
+    assert looks == [3]
+    first, second, third = watch.machine.samples()
+    assert (first.busy, first.own) == (None, None)
+    assert second.busy == third.busy == 0.5
+    assert second.swapped_in_mb == pytest.approx(10.0)
+    clock[0] += WANTED_SECONDS + 0.1
+    assert list(watch.look(crew.state, {})) == []
+    assert looks == [3], "nobody looks any more"
+
+
+def test_as_many_samples_are_kept_as_make_some_minutes() -> None:
+    clock = [0.0]
+    watch = MachineWatch(lambda: clock[0], lambda: Machine(GB, GB, 1.0, 2.0, 2, 0))
+    for _ in range(MOST_SAMPLES + 50):
+        watch.look({}, is_needed=True)
+        clock[0] += 1.0
+    kept = watch.samples()
+    assert len(kept) == MOST_SAMPLES
+    assert kept[-1].at == MOST_SAMPLES + 49
+    assert kept[-1].disk_mb is None
+
+
+def test_the_samples_of_a_width_that_follows_the_machine_are_there_for_all() -> None:
+    crew = Crew("a", plan=plan_of(stream("a"), is_adaptive=True))
+    source, ticks = machines(), iter(range(100))
+    watch = PressureWatch(lambda: float(next(ticks)), lambda: next(source))
+    seen(watch, crew.state, a=100.0)
+    seen(watch, crew.state, a=100.0)
+    assert [sample.busy for sample in watch.machine.samples()] == [None, 0.5]
+    assert watch.machine.samples()[-1].own == pytest.approx(0.2)

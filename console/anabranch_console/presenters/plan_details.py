@@ -172,7 +172,7 @@ def _urgency(look: PlanLook, name: StreamId, cells: int) -> list[Line]:
         ("impact", parts.impact, f"{waiters} for it in the end"),
         ("history", parts.history, "how much longer it sometimes takes"),
         ("priority", parts.priority, f"priority {plan.priority} in the plan"),
-        ("age", parts.age, "ready for so long"),
+        ("age", parts.age, "a tenth of how long it has been ready"),
     )
     lines: list[Line] = [(), (Span("Urgency", "title"), Span(f"  {place} of {queue}", "text"))]
     for label, seconds, words in rows:

@@ -28,6 +28,8 @@ from anabranch.engine.feed import KEPT, Feed
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.journal import Journal
 from anabranch.engine.opening import open_project
+from anabranch.engine.pressure import MachineWatch
+from anabranch.engine.pressure_samples import Sample
 from anabranch.engine.run_lock import holder_of, silent_since
 from anabranch.engine.source import Frame, Hosting, Overhead
 from anabranch.engine.vitals import Vitals, VitalsSampler, watched_streams
@@ -63,6 +65,7 @@ class RunFollower:
             ticked=self._look,
             count=self._changes.files_changed if self._changes else None,
         )
+        self._machine = MachineWatch(time.monotonic)
         self._is_sampling = False
         self._hosting: Hosting = "nobody"
         self._silent_since: float | None = None
@@ -141,6 +144,9 @@ class RunFollower:
         by_category = accounting.overhead_seconds(state)
         return Overhead(by_category, work, accounting.overhead_share(by_category, work))
 
+    def pressure(self) -> tuple[Sample, ...]:
+        return self._machine.samples()
+
     def submit(self, command: Command) -> Future[Refusal | None]:
         answer: Future[Refusal | None] = Future()
         asking = partial(self._ask, command, answer)
@@ -163,6 +169,8 @@ class RunFollower:
         return Refusal(answer.reason, answer.hint) if answer.reason is not None else None
 
     def _look(self, vitals: Mapping[StreamId, Vitals]) -> None:
+        if not self._feed.state.has_ended:
+            self._machine.look(vitals)
         if self._changes is not None:
             self._changes.look(self._feed.state)
 

@@ -138,6 +138,7 @@ class RunHost:
             short_of=lambda: shortage_ahead((parts.repository.store, parts.folder.path))
         )
         self._pressure = PressureWatch(self.watch_clock.monotonic)
+        self.pressure = self._pressure.machine.samples
         self._memory = MemoryWatch(partial(is_kept, parts.folder))
         self._writes = WriteWatch(self._watcher)
         self._radar = ConflictRadar(

@@ -7,36 +7,35 @@ that processors are busy have to do.
 
 from __future__ import annotations
 
+import math
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
+from msgspec import structs
 
 from anabranch.core import inputs
 from anabranch.core.ids import StreamId
 from anabranch.core.model.at_work import active_streams
 from anabranch.core.model.state import State
+from anabranch.engine.pressure_samples import MOST_SAMPLES, Sample, Waits
 from anabranch.engine.vitals import Vitals
 from anabranch.plain_files import read_plain
 
 _MIB = 1 << 20
 _PRESSURE = Path("/proc/pressure")
 _PRESSURE_BYTES = 4096
+WANTED_SECONDS = 15.0
+"""For so long the machine is looked at after somebody has asked; longer than between two ticks."""
 HORIZON_LOOKS = 3
 """Streams that have grown since the last look are expected to go on like that for so many more."""
 
 
-class Waits(NamedTuple):
-    """Percentages of the last ten seconds in which somebody, or everybody, waited."""
-
-    some: float | None = None
-    full: float | None = None
-
-
 class Machine(NamedTuple):
-    """The machine as it is now; seconds, and bytes from swap, are since its start."""
+    """The machine as it is now; seconds, and bytes from swap and disks, are since its start."""
 
     memory_available_bytes: int
     memory_total_bytes: int
@@ -47,6 +46,7 @@ class Machine(NamedTuple):
     memory: Waits = Waits()
     cpu: Waits = Waits()
     io: Waits = Waits()
+    disk_bytes: int | None = None
 
 
 def machine_now() -> Machine:
@@ -62,7 +62,17 @@ def machine_now() -> Machine:
         memory=waits_for("memory"),
         cpu=waits_for("cpu"),
         io=waits_for("io"),
+        disk_bytes=_disk_bytes(),
     )
+
+
+def _disk_bytes() -> int | None:
+    """Return what was read from disks and written to them; None where nobody counts it."""
+    try:
+        counted = psutil.disk_io_counters()
+    except (OSError, RuntimeError, ValueError):
+        return None
+    return counted.read_bytes + counted.write_bytes if counted is not None else None
 
 
 def waits_for(what: str, folder: Path = _PRESSURE) -> Waits:
@@ -80,46 +90,97 @@ def _mean(line: str) -> float:
     return float(line.split()[1].removeprefix("avg10="))
 
 
+class MachineWatch:
+    """Looks at the machine while that is needed, and keeps what it was like in the last minutes.
+
+    Args:
+        now: the monotonic clock.
+        measure: looks at the machine.
+    """
+
+    def __init__(
+        self, now: Callable[[], float], measure: Callable[[], Machine] = machine_now
+    ) -> None:
+        self._now, self._measure = now, measure
+        self._kept: deque[Sample] = deque(maxlen=MOST_SAMPLES)
+        self._samples: tuple[Sample, ...] = ()
+        self._before: tuple[float, Machine] | None = None
+        self._wanted_until = -math.inf
+
+    def samples(self) -> tuple[Sample, ...]:
+        """Return what is known, the newest last, and go on looking for a while; any thread may."""
+        self._wanted_until = self._now() + WANTED_SECONDS
+        return self._samples
+
+    def look(self, vitals: Mapping[StreamId, Vitals], *, is_needed: bool = False) -> Sample | None:
+        """Look at the machine if it is needed, or somebody has asked for samples of late."""
+        now = self._now()
+        if not (is_needed or now <= self._wanted_until):
+            self._before = None
+            return None
+        before, machine = self._before, self._measure()
+        self._before = (now, machine)
+        sample = Sample(
+            at=now,
+            cores=machine.cores,
+            memory_available_mb=machine.memory_available_bytes / _MIB,
+            memory_total_mb=machine.memory_total_bytes / _MIB,
+            cpu=machine.cpu,
+            memory=machine.memory,
+            io=machine.io,
+        )
+        if before is not None:
+            seconds, earlier = now - before[0], before[1]
+            own = sum(v.cpu_percent or 0.0 for v in vitals.values()) / 100 / machine.cores
+            swapped = machine.swapped_in_bytes - earlier.swapped_in_bytes
+            sample = structs.replace(
+                sample,
+                busy=_busy(machine, earlier),
+                own=own,
+                swapped_in_mb=_mb_a_second(swapped, seconds),
+                disk_mb=_disk_mb(machine, earlier, seconds),
+            )
+        self._kept.append(sample)
+        self._samples = tuple(self._kept)
+        return sample
+
+
 class PressureWatch:
     """Tells the engine how hard the machine works, tick by tick, if its width depends on that."""
 
     def __init__(
         self, now: Callable[[], float], measure: Callable[[], Machine] = machine_now
     ) -> None:
-        self._now, self._measure = now, measure
+        self.machine = MachineWatch(now, measure)
         self._largest_mb = 0.0
         self._used: dict[StreamId, float] = {}
-        self._before: tuple[float, Machine] | None = None
 
     def look(self, state: State, vitals: Mapping[StreamId, Vitals]) -> Iterator[inputs.Input]:
         """Yield what the engine has to know."""
-        if not state.plan.is_adaptive or state.has_ended:
+        if state.has_ended:
             return
-        machine, before, now = self._measure(), self._before, self._now()
-        self._before = (now, machine)
-        busy = own = 1.0  # without an earlier look nothing is known: so nothing grows
-        swapped_in = 0.0
-        if before is not None:
-            busy = _busy(machine, before[1])
-            own = sum(v.cpu_percent or 0.0 for v in vitals.values()) / 100 / machine.cores
-            swapped_in = _swapped_in_mb(machine, before[1], now - before[0])
+        sample = self.machine.look(vitals, is_needed=state.plan.is_adaptive)
+        if sample is None or not state.plan.is_adaptive:
+            return
         used = {name: seen.memory_bytes / _MIB for name, seen in vitals.items()}
         grown = sum(max(0.0, mb - self._used.get(name, 0.0)) for name, mb in used.items())
         self._used = used
         self._largest_mb = max([self._largest_mb, *used.values()])
+        # without an earlier look nothing is known: so nothing grows
+        busy = 1.0 if sample.busy is None else sample.busy
         yield inputs.PressureSeen(
-            memory_available_mb=machine.memory_available_bytes / _MIB,
-            memory_total_mb=machine.memory_total_bytes / _MIB,
+            memory_available_mb=sample.memory_available_mb,
+            memory_total_mb=sample.memory_total_mb,
             growing_mb=self._growing_mb(state, used) + HORIZON_LOOKS * grown,
             largest_mb=self._largest_mb,
-            cores=machine.cores,
+            cores=sample.cores,
             busy=busy,
-            own=min(own, busy),
-            memory_some=machine.memory.some,
-            memory_full=machine.memory.full,
-            cpu_some=machine.cpu.some,
-            io_some=machine.io.some,
-            swapped_in_mb=swapped_in,
+            own=busy if sample.own is None else min(sample.own, busy),
+            memory_some=sample.memory.some,
+            memory_full=sample.memory.full,
+            cpu_some=sample.cpu.some,
+            io_some=sample.io.some,
+            swapped_in_mb=sample.swapped_in_mb or 0.0,
         )
 
     def _growing_mb(self, state: State, used: Mapping[StreamId, float]) -> float:
@@ -140,6 +201,12 @@ def _busy(now: Machine, before: Machine) -> float:
     return min(1.0, max(0.0, 1.0 - idle / whole)) if whole > 0 else 1.0
 
 
-def _swapped_in_mb(now: Machine, before: Machine, seconds: float) -> float:
-    """Return how much has come back from swap a second."""
-    return (now.swapped_in_bytes - before.swapped_in_bytes) / _MIB / seconds if seconds > 0 else 0.0
+def _disk_mb(now: Machine, before: Machine, seconds: float) -> float | None:
+    """Return how much disks read and wrote a second."""
+    if now.disk_bytes is None or before.disk_bytes is None:
+        return None
+    return _mb_a_second(now.disk_bytes - before.disk_bytes, seconds)
+
+
+def _mb_a_second(count: int, seconds: float) -> float:
+    return max(0, count) / _MIB / seconds if seconds > 0 else 0.0

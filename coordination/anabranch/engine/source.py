@@ -22,6 +22,7 @@ from anabranch.core.model.state import State
 from anabranch.core.strategies import Strategies
 from anabranch.engine.guarded_strategies import StrategyUse
 from anabranch.engine.latency import DecisionLatency
+from anabranch.engine.pressure_samples import Sample
 from anabranch.engine.vitals import Vitals
 
 Hosting = Literal["here", "elsewhere", "nobody"]
@@ -98,6 +99,13 @@ class Source(Protocol):
 
     def overhead(self) -> Overhead:
         """Return what coordination has cost so far."""
+        ...
+
+    def pressure(self) -> tuple[Sample, ...]:
+        """Return what the machine was like in the last minutes, the newest last.
+
+        Where nothing else needs it, the machine is looked at for a while after each call only.
+        """
         ...
 
     def submit(self, command: Command) -> Future[Refusal | None]:

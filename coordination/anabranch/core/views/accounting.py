@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from anabranch.core import events as ev
@@ -64,6 +65,44 @@ def wall_seconds(state: State, now: float) -> float:
     return state.ended_at if state.ended_at is not None else now
 
 
+class Figures(msgspec.Struct, frozen=True):
+    """How well a run uses what it has; a ratio is None where there is nothing to divide by.
+
+    ``bound_seconds`` is what no schedule is shorter than, and ``efficiency`` its share of what it
+    took. ``utilisation`` is of slots, ``cpu_utilisation`` of processors by those that have ended.
+    """
+
+    wall_seconds: float
+    work_seconds: float
+    bound_seconds: float
+    speedup: float | None
+    efficiency: float | None
+    utilisation: float | None
+    cpu_utilisation: float | None
+
+
+def figures(state: State, now: float) -> Figures:
+    """Return how well a run uses what it has, up to a moment of its clock."""
+    wall, work = wall_seconds(state, now), work_seconds(state, now)
+    slots, cores = state.widest, state.resources.machine.get(CPU, 0.0)
+    bound = lower_bound_seconds(state.plan, slots, durations_of(state, now))
+    return Figures(
+        wall_seconds=wall,
+        work_seconds=work,
+        bound_seconds=bound,
+        speedup=_ratio(work, wall),
+        efficiency=_ratio(bound, wall),
+        utilisation=_ratio(work, slots * wall),
+        cpu_utilisation=_ratio(processor_seconds(state), cores * wall) if cores else None,
+    )
+
+
+def durations_of(state: State, now: float) -> dict[StreamId, float]:
+    """Return how long the processes of each stream that has begun have run."""
+    begun = (s for s in state.streams.values() if s.first_started_at is not None)
+    return {stream.id: worked_seconds(stream, now) for stream in begun}
+
+
 def report(
     state: State,
     records: Iterable[ev.Recorded],
@@ -76,24 +115,21 @@ def report(
     seconds to the streams' overhead.
     """
     streams = list(state.streams.values())
-    wall, work = wall_seconds(state, now), work_seconds(state, now)
+    known, durations, slots = figures(state, now), durations_of(state, now), state.widest
     by_category = {**overhead_seconds(state), **engine_overhead}
-    share = overhead_share(by_category, work)
-    durations = {s.id: worked_seconds(s, now) for s in streams if s.first_started_at is not None}
-    slots, cores = state.widest, state.resources.machine.get(CPU, 0.0)
-    bound = lower_bound_seconds(state.plan, slots, durations)
+    share = overhead_share(by_category, known.work_seconds)
     return {
         **status_of(state, True, round(share, 6)),
         "counts": stream_counts(state),
-        "wall_seconds": _rounded(wall),
-        "work_seconds": _rounded(work),
-        "speedup": _ratio(work, wall),
+        "wall_seconds": _rounded(known.wall_seconds),
+        "work_seconds": _rounded(known.work_seconds),
+        "speedup": known.speedup,
         "predicted_seconds": _rounded(estimated_seconds(state.plan, slots)),
         "estimates": estimate_errors(state.plan, samples_of(state)),
-        "lower_bound_seconds": _rounded(bound),
-        "efficiency": _ratio(bound, wall),
-        "utilisation": _ratio(work, slots * wall),
-        "cpu_utilisation": _ratio(processor_seconds(state), cores * wall) if cores else None,
+        "lower_bound_seconds": _rounded(known.bound_seconds),
+        "efficiency": known.efficiency,
+        "utilisation": known.utilisation,
+        "cpu_utilisation": known.cpu_utilisation,
         "max_parallel": slots,
         "parallelism": [
             {"at": wall_time(state, c.at), "width": c.width, "reason": c.reason}

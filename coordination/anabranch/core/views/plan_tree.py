@@ -12,7 +12,7 @@ from anabranch.core.model.state import State
 from anabranch.core.plans.forecast import Expected
 from anabranch.core.plans.graph import critical_path
 from anabranch.core.plans.plan import Dependency
-from anabranch.core.views.accounting import with_durations, worked_seconds
+from anabranch.core.views.accounting import durations_of, with_durations
 
 MOST_DRAWN = 12
 """Of how many levels it is told whether they go on: those next to the root."""
@@ -57,11 +57,7 @@ def plan_tree(state: State, expected: Mapping[StreamId, Expected]) -> tuple[Node
 
 def critical_streams(state: State, now: float) -> tuple[StreamId, ...]:
     """Return the chain that has decided how long a run took, or has taken so far."""
-    durations = {
-        stream.id: worked_seconds(stream, now)
-        for stream in state.streams.values()
-        if stream.first_started_at is not None
-    }
+    durations = durations_of(state, now)
     chain, _ = critical_path(with_durations(state.plan, durations))
     return tuple(stream for stream in chain if stream in durations)
 
