@@ -46,6 +46,7 @@ ACTING = {
     "approve": (2, ["approve"]),
     "allow": (2, ["allow", "a"]),
     "recover": (2, ["recover", "a", "soft", "--dry-run"]),
+    "choose": (2, ["choose", "balancer", "plan-order"]),
     "breakers": (0, ["breakers"]),
     "stop": (0, ["stop"]),
     "gc": (0, ["gc", "--dry-run"]),

@@ -114,6 +114,7 @@ class Record:
         ended = sum(counts.ended - counts.before for counts in self.accounts)
         found["total"] = sum(counts.expected or counts.total for counts in self.accounts)
         found["is_total_known"] = all(counts.expected is not None for counts in self.accounts)
+        found["not_tried_again"] = 0
         found["rate"] = round(ended / max(time.monotonic() - self._began, 0.001), 3)
         beside = self._folder / "counts.new"
         beside.write_text(json.dumps(found), "utf-8")

@@ -34,6 +34,7 @@ def _queued(s: Stream, record: ev.Recorded, event: ev.StreamQueued, spent: float
         attempt=event.attempt,
         rank=event.rank,
         not_before=event.not_before,
+        first_queued_at=record.at if s.first_queued_at is None else s.first_queued_at,
         reason="ready; waiting for a slot",
         stop=None,
         exit=None,

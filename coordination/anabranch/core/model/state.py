@@ -235,6 +235,7 @@ class Stream(msgspec.Struct, frozen=True, gc=False):
     last_started_at: float | None = None
     ended_at: float | None = None
     first_started_at: float | None = None
+    first_queued_at: float | None = None
     exit: Exit | None = None
     stop: StopRequest | None = None
     result: Result | None = None

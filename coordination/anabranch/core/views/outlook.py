@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from anabranch.core.deciding.streams import windows
-from anabranch.core.deciding.streams.ranking import queued_view
+from anabranch.core.deciding.streams.ranking import queued_view, ready_since
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import ACTIVE, Phase
 from anabranch.core.model.state import State, Stream
@@ -55,7 +55,9 @@ def urgency(state: State, name: StreamId, now: float) -> Urgency | None:
     stream = state.streams[name]
     if stream.phase is not Phase.QUEUED:
         return None
-    return urgency_of(queued_view(state, stream, stream.attempt, stream.since), now)
+    return urgency_of(
+        queued_view(state, stream, stream.attempt, ready_since(stream, stream.since)), now
+    )
 
 
 def place_in_queue(state: State, name: StreamId) -> int:

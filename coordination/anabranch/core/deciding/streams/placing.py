@@ -17,7 +17,7 @@ from zlib import crc32
 from anabranch.core.deciding import resources
 from anabranch.core.deciding.draft import Draft
 from anabranch.core.deciding.streams.admitting import give, is_kept_waiting
-from anabranch.core.deciding.streams.ranking import own_options, queued_view
+from anabranch.core.deciding.streams.ranking import own_options, queued_view, ready_since
 from anabranch.core.effects import WakeAt
 from anabranch.core.ids import StreamId
 from anabranch.core.model.lifecycle import Phase
@@ -108,7 +108,9 @@ def placing_view(
     options = own_options(balancer, state.plan)
     amounts = {name: resources.free(state, name) for name in state.topology.largest_use}
     return Placing(
-        queue=tuple(queued_view(state, s, s.attempt, s.since, options) for s in queue),
+        queue=tuple(
+            queued_view(state, s, s.attempt, ready_since(s, s.since), options) for s in queue
+        ),
         slots=tuple(_free_slot(state, slot) for slot in slots),
         running=tuple(_running(state, draft.now)),
         free={name: amount for name, amount in amounts.items() if math.isfinite(amount)},

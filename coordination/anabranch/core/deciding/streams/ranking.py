@@ -33,6 +33,14 @@ def own_options(balancer: LoadBalancer, plan: Plan) -> Mapping[str, object]:
     return plan.balancer_options
 
 
+def ready_since(stream: Stream, queued_at: float) -> float:
+    """Return since when a stream is ready: one that is tried again, since it was first.
+
+    So it goes before its equals that have not run: what fails for everybody is found out by few.
+    """
+    return queued_at if stream.first_queued_at is None else stream.first_queued_at
+
+
 def queued_view(
     state: State,
     stream: Stream,
@@ -69,7 +77,9 @@ def rank_anew(draft: Draft, reason: str) -> None:
     rank, options = ranking(balancer).rank, own_options(balancer, state.plan)
     for _, _, name in state.ready:
         stream = state.streams[name]
-        ranks[name] = rank(queued_view(state, stream, stream.attempt, stream.since, options))
+        ranks[name] = rank(
+            queued_view(state, stream, stream.attempt, ready_since(stream, stream.since), options)
+        )
     before = [name for _, _, name in state.ready]
     if before != sorted(before, key=lambda name: (ranks[name], state.topology.position[name])):
         draft.emit(ev.QueueRanked(ranks=ranks, reason=reason))
@@ -79,5 +89,6 @@ def rank_of_next(draft: Draft, stream: Stream) -> tuple[float, ...]:
     """Return the place in the queue of a stream whose next attempt is ready now."""
     balancer = draft.strategies.balancer(draft.state.plan.balancer)
     options = own_options(balancer, draft.state.plan)
-    view = queued_view(draft.state, stream, stream.attempt + 1, draft.now, options)
+    since = ready_since(stream, draft.now)
+    view = queued_view(draft.state, stream, stream.attempt + 1, since, options)
     return ranking(balancer).rank(view)
